@@ -1,0 +1,1 @@
+"""The shipped applications: an app file and a trained bundle each."""

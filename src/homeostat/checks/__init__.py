@@ -1,0 +1,1 @@
+"""Conformance suites per port and per stage."""

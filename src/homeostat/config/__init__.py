@@ -1,0 +1,1 @@
+"""The typed tree of the app file, and its loader."""

@@ -1,0 +1,1 @@
+"""Loop 1: what happens for every event. Read `loop.py` first."""

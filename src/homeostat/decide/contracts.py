@@ -1,0 +1,64 @@
+"""The stages of the decision loop as Protocols, in order."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from homeostat.records.arrays import Float, Int, State
+from homeostat.records.decisions import Experience, Fused, Proposal, Ruling, Scores
+from homeostat.records.events import EventBatch
+from homeostat.records.features import Features
+
+
+class Stateful(Protocol):
+    """A stage that remembers. `restore(state())` continues bit for bit."""
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
+
+
+class Featurizer(Stateful, Protocol):
+    """Events (and outcomes, in order of arrival) -> features; remembers the entities' pasts."""
+
+    def features(self, events: EventBatch) -> Features: ...
+
+
+class Scorer(Protocol):
+    """Features -> score in [0, 1] and confidence in [0, 1], each (n,). May raise: the loop fuses around it."""
+
+    name: str
+
+    def score(self, features: Features) -> tuple[Float, Float]: ...
+
+
+class ContributingScorer(Scorer, Protocol):
+    """A scorer that can say which feature moved its score."""
+
+    def contributions(self, features: Features) -> tuple[Float, float]:
+        """(n, features) and the baseline; a row plus the baseline is the scorer's raw output of that row."""
+        ...
+
+
+class Fusion(Stateful, Protocol):
+    """Scores, some of them missing -> one calibrated risk. `learn` may move its weights."""
+
+    def fuse(self, scores: Scores) -> Fused: ...
+
+    def learn(self, experience: Experience) -> None: ...
+
+
+class Policy(Stateful, Protocol):
+    """Risk and context -> a proposed action. `chance` is (n, 2) uniform in [0, 1), fixed by seed and event id."""
+
+    def propose(self, fused: Fused, events: EventBatch, features: Features, chance: Float) -> Proposal: ...
+
+    def learn(self, experience: Experience) -> None: ...
+
+
+class Guard(Stateful, Protocol):
+    """The deterministic last word. `fallback` is (n,) `Fallback` bits of the stages before."""
+
+    def rule(
+        self, events: EventBatch, features: Features, scores: Scores, fused: Fused, proposal: Proposal, fallback: Int
+    ) -> Ruling: ...

@@ -1,0 +1,67 @@
+"""What the loops need of the world, as Protocols. Adapters implement them; `checks` holds their conformance suites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from homeostat.records.arrays import State
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import DeadLetter, OutcomeBatch
+
+
+class Unavailable(Exception):
+    """The world fails: a disk is full, a server is gone. Nothing was lost; the caller may try again."""
+
+
+class Clock(Protocol):
+    """Wall time, and a monotonic timer for deadlines."""
+
+    def now_ns(self) -> int: ...
+
+    def monotonic_ns(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One journal record, in the order in which loop 1 saw things."""
+
+    sequence: int
+    body: DecisionBatch | OutcomeBatch
+
+
+class Journal(Protocol):
+    """The append-only record. What `append` returned from survives a kill of the process."""
+
+    def append(self, body: DecisionBatch | OutcomeBatch) -> int:
+        """Write durably and return the entry's sequence number; raises Unavailable and writes nothing."""
+        ...
+
+    def read(self, after: int = 0) -> Iterator[Entry]:
+        """Every entry with a sequence number above `after`, in order."""
+        ...
+
+    def find(self, id_code: int) -> tuple[DecisionBatch, int] | None:
+        """The decision of an event id as its batch and row; None if never decided."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Where unreadable events go."""
+
+    def bury(self, letters: list[DeadLetter]) -> None: ...
+
+
+class Snapshots(Protocol):
+    """The engine's state as at a journal sequence number, replaced atomically."""
+
+    def save(self, sequence: int, state: State) -> None: ...
+
+    def load(self) -> tuple[int, State] | None: ...
+
+
+class Wording(Protocol):
+    """A language model that words an explanation. It has no authority and sees no secrets."""
+
+    def word(self, facts: str) -> str: ...

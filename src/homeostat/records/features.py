@@ -1,0 +1,38 @@
+"""Features as served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from homeostat.records.arrays import Bytes, Float
+
+
+class Freshness(IntEnum):
+    """How far a feature can be trusted."""
+
+    FRESH = 0
+    STALE = 1
+    ABSENT = 2
+    SATURATED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The features of a batch.
+
+    names : what each column is
+    values : (n, len(names)) float64, NaN where a feature has no value
+    freshness : (n, len(names)) `Freshness` codes
+    """
+
+    names: tuple[str, ...]
+    values: Float
+    freshness: Bytes
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def slice(self, start: int, stop: int) -> Features:
+        """Rows `start` to `stop` as views."""
+        return Features(self.names, self.values[start:stop], self.freshness[start:stop])

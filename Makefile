@@ -1,0 +1,42 @@
+# Two commands matter: `make demo` and `make test`. Each sets up what it needs in .venv/.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
+.PHONY: demo test check bench bundle install clean
+
+demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
+	@$(BIN)/homeostat demo
+
+test: .venv/.all check  ## Lint, types, import rules, and every test.
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: .venv/.all  ## What needs no running code: style, types, import rules.
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.all  ## Speed and quality, each figure beside its target. HOMEOSTAT_DATA names the real data.
+	$(BIN)/python -m benchmarks
+
+bundle: .venv/.all  ## Rebuild the trained bundles that the wheel carries.
+	$(BIN)/python -m benchmarks.bundle
+
+install: .venv/.all  ## Everything: extras and test tools.
+
+.venv/.uv: constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $@
+
+.venv/.base: .venv/.uv pyproject.toml
+	@test -f .venv/.all || $(UV) --editable .
+	@touch $@
+
+.venv/.all: .venv/.uv pyproject.toml
+	$(UV) --editable '.[train,dev]'
+	@touch .venv/.base $@
+
+clean:
+	rm -rf .venv dist build

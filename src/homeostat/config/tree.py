@@ -1,4 +1,7 @@
-"""The app file as one frozen, typed tree. Loading and its errors are in `load`; this says what may be declared."""
+"""The app file as one frozen, typed tree. Loading and its errors are in `load`; this says what may be declared.
+
+The descriptions here are the reference: the JSON Schema and `docs/app-file.md` are made of them.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,42 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _UNITS_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
+DURATION_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)\s*$"
+_SPAN_NS_MAX = 2**60  # 36 years: no sum of a few of them with a time leaves 64 bits.
 
 
-def duration_ns(text: object) -> object:
+def duration_ns(text: object) -> int:
     """A duration such as `7d`, `1.5h` or `250ms` in nanoseconds.
 
     >>> duration_ns("1.5h")
     5400000000000
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*", text) if isinstance(text, str) else None
+    pattern = r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h|d|w)\s*"
+    match = re.fullmatch(pattern, text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"{text!r} is not a duration: write a number and one of {', '.join(_UNITS_NS)}, as in 7d")
-    return round(float(match[1]) * _UNITS_NS[match[2]])
+    span_ns = round(float(match[1]) * _UNITS_NS[match[2]])
+    if span_ns > _SPAN_NS_MAX:
+        raise ValueError(f"{text!r} is too long: at most 36 years")
+    return span_ns
 
 
-Duration = Annotated[int, BeforeValidator(duration_ns, json_schema_input_type=str)]
+def _number_as_text(value: object) -> object:
+    """Lets a plain number stand where an expression is asked for: `negative: 0`."""
+    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(duration_ns, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]),
+]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-Expression = Annotated[str, Field(min_length=1, max_length=2000)]
+Expression = Annotated[
+    Annotated[str, Field(min_length=1, max_length=2000)],
+    BeforeValidator(_number_as_text, json_schema_input_type=Annotated[str | float, Field()]),
+]
 Share = Annotated[float, Field(ge=0, le=1)]
+Setting = float | int | str | bool | tuple[float, ...]
 
 
 class Node(BaseModel):
@@ -37,52 +58,60 @@ class Node(BaseModel):
 class Column(Node):
     """Where a value is found in an event: its own name first, then its aliases."""
 
-    name: Name | None = None
-    aliases: tuple[str, ...] = ()
+    name: Name | None = Field(default=None, description="the column's own name")
+    aliases: tuple[str, ...] = Field(default=(), description="other names under which a source may send it")
 
 
 class EntityKey(Node):
     """Something with a past: a customer, a terminal, or a pair of entities (`of`)."""
 
-    aliases: tuple[str, ...] = ()
-    required: bool = True
-    of: tuple[Name, Name] | None = Field(None, description="a composite of two other entities")
+    aliases: tuple[str, ...] = Field(default=(), description="other names under which a source may send the key")
+    required: bool = Field(default=True, description="whether an event without this key is refused")
+    of: tuple[Name, Name] | None = Field(default=None, description="a composite of two other entities")
 
 
 class FieldType(Node):
     """A typed value that an event carries."""
 
-    type: Literal["number", "integer", "boolean", "category"] = "number"
-    min: float | None = None
-    max: float | None = None
-    values: tuple[str, ...] | None = Field(None, description="the allowed categories; any when absent")
-    required: bool = True
-    aliases: tuple[str, ...] = ()
+    type: Literal["number", "integer", "boolean", "category"] = Field(
+        default="number", description="what the values are"
+    )
+    min: float | None = Field(default=None, description="the smallest value allowed (numbers)")
+    max: float | None = Field(default=None, description="the largest value allowed (numbers)")
+    values: tuple[str, ...] | None = Field(default=None, description="the allowed categories; any when absent")
+    required: bool = Field(default=True, description="whether an event without this field is refused")
+    aliases: tuple[str, ...] = Field(default=(), description="other names under which a source may send the field")
 
 
 class Events(Node):
     """What an event of this app looks like, and how its time is treated."""
 
-    id: Column = Column(name="event_id")
-    time: Column = Column(name="time")
-    entities: dict[Name, EntityKey] = Field(min_length=1)
-    fields: dict[Name, FieldType] = {}
-    label: Column | None = Field(None, description="a column that carries the outcome along, if any")
-    lateness: Duration = Field(0, description="how far events may arrive out of order")
-    late: Literal["decide", "reject"] = Field(
-        "decide", description="what comes later still: decided without being counted, or a dead letter"
+    id: Column = Field(default=Column(name="event_id"), description="the column that identifies an event")
+    time: Column = Field(
+        default=Column(name="time"), description="the column with the event's time; without a zone it is UTC"
     )
-    ahead_max: Duration = Field(duration_ns("1d"), description="how far ahead of the clock an event time may be")
+    entities: dict[Name, EntityKey] = Field(min_length=1, description="who or what the event happened to, by name")
+    fields: dict[Name, FieldType] = Field(default={}, description="what else the event says, by name")
+    label: Column | None = Field(default=None, description="a column that carries the outcome along, if any")
+    lateness: Duration = Field(default=0, description="how far events may arrive out of order")
+    late: Literal["decide", "reject"] = Field(
+        default="decide", description="what comes later still: decided without being counted, or a dead letter"
+    )
+    ahead_max: Duration = Field(
+        default=duration_ns("1d"), description="how far ahead of the clock an event time may be"
+    )
 
 
 class WindowGroup(Node):
     """Aggregates of one entity's past over windows of several lengths: (t - delay - length, t - delay]."""
 
-    entity: Name
-    lengths: tuple[Annotated[str, Field(pattern=r"^\d+(ms|s|m|h|d|w)$")], ...] = Field(min_length=1)
-    delay: Duration = 0
-    past: bool = Field(False, description="leave the event itself out")
-    where: Expression | None = Field(None, description="which events count; may name the label beside a delay")
+    entity: Name = Field(description="whose past: one of events.entities")
+    lengths: tuple[Annotated[str, Field(pattern=r"^\d+(ms|s|m|h|d|w)$")], ...] = Field(
+        min_length=1, description="how long the windows are, such as 1h or 30d"
+    )
+    delay: Duration = Field(default=0, description="how long ago the windows end; outcomes are known only later")
+    past: bool = Field(default=False, description="leave the event itself out")
+    where: Expression | None = Field(default=None, description="which events count; may name the label beside a delay")
     compute: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_{}]*$")], str] = Field(
         min_length=1, description="feature name ({length} is filled in) -> count, sum(x), mean(x), std(x), min(x), "
         "max(x), distinct(x), last(x), since_last, since_first, rate"
@@ -92,154 +121,180 @@ class WindowGroup(Node):
 class FeatureSet(Node):
     """Windows first; then derived features, which may name the windows, the event's fields and earlier ones."""
 
-    windows: tuple[WindowGroup, ...] = ()
-    derived: dict[Name, Expression] = {}
+    windows: tuple[WindowGroup, ...] = Field(default=(), description="groups of window aggregates")
+    derived: dict[Name, Expression] = Field(default={}, description="feature name -> expression, in order")
 
 
 class ScoreRule(Node):
     """One rule of a rules-as-score scorer: the score is 1 - product of (1 - score) of the rules that hold."""
 
-    name: Name
-    when: Expression
-    score: Share
+    name: Name = Field(description="what explanations call the rule")
+    when: Expression = Field(description="a condition on fields and features")
+    score: Share = Field(description="how suspicious an event is for which it holds, from 0 to 1")
 
 
 class ScorerSpec(Node):
     """One scorer. `kind` names a built-in (isolation_forest, boosted_trees, network, rules) or a plug-in."""
 
-    kind: str
-    features: tuple[str, ...] | None = Field(None, description="which features it sees; all when absent")
-    rules: tuple[ScoreRule, ...] = ()
-    settings: dict[str, float | int | str | bool | tuple[float, ...]] = Field({}, description="how it is trained")
-    deadline: Duration | None = Field(None, description="later than this, it is fused around")
-    isolated: bool | None = Field(None, description="run in a thread of its own; plug-ins are unless told otherwise")
+    kind: str = Field(description="isolation_forest, boosted_trees, network, rules, or an installed plug-in")
+    features: tuple[str, ...] | None = Field(default=None, description="which features it sees; all when absent")
+    rules: tuple[ScoreRule, ...] = Field(default=(), description="the rules of a scorer of kind rules")
+    settings: dict[str, Setting] = Field(default={}, description="how it is trained")
+    deadline: Duration | None = Field(default=None, description="later than this, it is fused around")
+    isolated: bool | None = Field(
+        default=None, description="run in a thread of its own; plug-ins are unless told otherwise"
+    )
 
 
 class FusionSpec(Node):
     """How scores become one risk."""
 
-    kind: Literal["weighted", "learned", "adaptive"] = "learned"
-    weights: dict[Name, Annotated[float, Field(ge=0)]] = {}
-    rate: float = Field(0.05, gt=0, le=1, description="adaptive: step size of the weights")
-    bound: float = Field(3.0, ge=1, description="adaptive: a weight stays within 1/bound and bound times its start")
+    kind: Literal["weighted", "learned", "adaptive"] = Field(
+        default="learned", description="weighted by hand, learned with the models, or learned and moved by outcomes"
+    )
+    weights: dict[Name, Annotated[float, Field(ge=0)]] = Field(
+        default={}, description="scorer -> weight; 1 when absent"
+    )
+    rate: float = Field(default=0.05, gt=0, le=1, description="adaptive: step size of the weights")
+    bound: float = Field(
+        default=3.0, ge=1, description="adaptive: a weight stays within 1/bound and bound times its start"
+    )
 
 
 class Exploration(Node):
     """How much chance a policy may use, and what that may cost."""
 
-    rate: Share = 0.02
-    budget: float = Field(0.0, ge=0, description="expected extra cost allowed a period, in the app's currency")
-    period: Duration = duration_ns("1d")
+    rate: Share = Field(default=0.02, description="share of decisions that may be chosen by chance")
+    budget: float = Field(default=0.0, ge=0, description="expected extra cost allowed a period, in the app's currency")
+    period: Duration = Field(default=duration_ns("1d"), description="how long the budget lasts")
 
 
 class PolicySpec(Node):
     """How risk and context become a proposed action."""
 
-    kind: Literal["thresholds", "bandit", "ppo"] = "thresholds"
-    algorithm: Literal["linucb", "thompson"] = "thompson"
-    context: tuple[str, ...] = Field((), description="features that the bandit and PPO see beside the risk")
-    exploration: Exploration = Exploration()
-    holdout: Share = Field(0.0, description="share of would-be censored events let through, to estimate outcomes")
-    deadline: Duration | None = None
-    settings: dict[str, float | int | str | bool | tuple[float, ...]] = {}
+    kind: Literal["thresholds", "bandit", "ppo"] = Field(
+        default="thresholds",
+        description="cost-optimal thresholds, a contextual bandit that learns online, or a PPO policy",
+    )
+    algorithm: Literal["linucb", "thompson"] = Field(default="thompson", description="how the bandit explores")
+    context: tuple[str, ...] = Field(default=(), description="features that the bandit and PPO see beside the risk")
+    exploration: Exploration = Field(default=Exploration(), description="how much chance the bandit may use")
+    holdout: Share = Field(
+        default=0.0, description="share of would-be censored events let through, to estimate outcomes"
+    )
+    deadline: Duration | None = Field(default=None, description="later than this, the fallback decides")
+    settings: dict[str, Setting] = Field(default={}, description="how the bandit or PPO learns")
 
 
 class ListEntry(Node):
     """A list member, for as long as it is one."""
 
-    key: str | int
-    since: str | None = None
-    until: str | None = None
+    key: str | int = Field(description="the entity's key, or the category")
+    since: str | None = Field(default=None, description="first instant of membership, ISO 8601; always when absent")
+    until: str | None = Field(
+        default=None, description="first instant after membership, ISO 8601; for ever when absent"
+    )
 
 
 class NamedList(Node):
     """A set of keys of one entity, or of categories of one field, that rules may ask about with `in`."""
 
-    of: Name
-    entries: tuple[str | int | ListEntry, ...] = ()
-    file: str | None = Field(None, description="a CSV beside the app file: key[,since[,until]]")
+    of: Name = Field(description="an entity, or a field of type category")
+    entries: tuple[str | int | ListEntry, ...] = Field(
+        default=(), description="keys, or mappings of key, since and until"
+    )
+    file: str | None = Field(default=None, description="a CSV beside the app file: key[,since[,until]]")
 
 
 class RuleSpec(Node):
     """A hard rule. The highest priority that holds decides; every rule that holds is recorded."""
 
-    name: Name
-    when: Expression
-    action: Name
-    priority: int = 0
-    since: str | None = None
-    until: str | None = None
-    reason: str | None = None
+    name: Name = Field(description="what decisions and explanations call the rule")
+    when: Expression = Field(description="a condition on fields, entities, features, scores, risk and lists")
+    action: Name = Field(description="what is done where it holds")
+    priority: int = Field(default=0, description="higher goes first; among equals, the one that is declared first")
+    since: str | None = Field(default=None, description="first instant at which it holds, ISO 8601; event time decides")
+    until: str | None = Field(default=None, description="first instant at which it no longer holds, ISO 8601")
+    reason: str | None = Field(default=None, description="a sentence for the people who ask why")
 
 
 class Breaker(Node):
     """Stops an action when its share of recent decisions is out of all proportion."""
 
-    action: Name
-    share_max: Share
-    over: Duration
-    events_min: int = Field(100, ge=1)
-    instead: Name
+    action: Name = Field(description="the action that is watched")
+    share_max: Share = Field(description="the largest share of decisions that may take it")
+    over: Duration = Field(description="how long a decision counts as recent, in event time")
+    events_min: int = Field(default=100, ge=1, description="with fewer recent decisions the breaker does nothing")
+    instead: Name = Field(description="the action taken in its place")
 
 
 class FallbackSpec(Node):
     """What is done when a part is missing: `thresholds` on what risk there is, or an action."""
 
-    scorers_absent: Name
-    policy: Literal["thresholds"] | Name = "thresholds"
-    deadline: Name | None = None
+    scorers_absent: Name = Field(description="the action when no scorer answered")
+    policy: Literal["thresholds"] | Name = Field(
+        default="thresholds", description="thresholds on the risk, or an action, when the policy failed or was late"
+    )
+    deadline: Name | None = Field(
+        default=None, description="the action when the deadline passed (fail open or closed); without one, what was "
+        "proposed stands"
+    )  # fmt: skip
 
 
 class Guards(Node):
     """The deterministic last word."""
 
-    lists: dict[Name, NamedList] = {}
-    rules: tuple[RuleSpec, ...] = Field((), max_length=64)
-    breakers: tuple[Breaker, ...] = ()
-    fallback: FallbackSpec
+    lists: dict[Name, NamedList] = Field(default={}, description="allow and deny lists, by name")
+    rules: tuple[RuleSpec, ...] = Field(default=(), max_length=64, description="hard rules, which nothing overrides")
+    breakers: tuple[Breaker, ...] = Field(default=(), description="limits on how often an action is taken")
+    fallback: FallbackSpec = Field(description="what is done when a part is missing")
 
 
 class Cost(Node):
     """What an action costs by outcome: expressions on the event, in the app's currency."""
 
-    positive: Expression
-    negative: Expression
+    positive: Expression = Field(description="what it costs where the outcome is positive (a fraud)")
+    negative: Expression = Field(description="what it costs where the outcome is negative")
 
 
 class Outcomes(Node):
     """How outcomes are named, when they are known, and what silence means."""
 
-    label: Name = "label"
-    delay: Duration = Field(0, description="when a label that came along with its event counts as known")
-    horizon: Duration = Field(duration_ns("60d"), description="after this, a missing outcome is given up")
-    unknown: Literal["negative", "skip"] = "skip"
-    censoring: tuple[Name, ...] = Field((), description="actions whose outcome is never seen")
+    label: Name = Field(
+        default="label", description="what a positive outcome is called; windows and filters use this name"
+    )
+    delay: Duration = Field(default=0, description="when a label that came along with its event counts as known")
+    horizon: Duration = Field(default=duration_ns("60d"), description="after this, a missing outcome is given up")
+    unknown: Literal["negative", "skip"] = Field(default="skip", description="what an outcome given up counts as")
+    censoring: tuple[Name, ...] = Field(default=(), description="actions whose outcome is never seen")
 
 
 class Learning(Node):
     """When the online learners learn: on a grid of event time, so that batches can't matter."""
 
-    every: Duration = duration_ns("6h")
-    fusion: bool = True
-    policy: bool = True
+    every: Duration = Field(default=duration_ns("6h"), description="the grid's step")
+    fusion: bool = Field(default=True, description="whether adaptive fusion learns")
+    policy: bool = Field(default=True, description="whether the bandit learns")
 
 
 class App(Node):
     """One decision application."""
 
-    homeostat: Literal[1]
-    app: Name
-    description: str = ""
-    seed: int = Field(0, ge=0, lt=2**63)
-    currency: str = ""
-    events: Events
-    features: FeatureSet = FeatureSet()
-    scorers: dict[Name, ScorerSpec] = {}
-    fusion: FusionSpec = FusionSpec()
-    actions: tuple[Name, ...] = Field(min_length=1, max_length=16)
-    costs: dict[Name, Cost] = {}
-    policy: PolicySpec = PolicySpec()
-    guards: Guards
-    outcomes: Outcomes = Outcomes()
-    learning: Learning = Learning()
-    deadline: Duration | None = Field(None, description="budget of one decision")
+    homeostat: Literal[1] = Field(description="the version of this format")
+    app: Name = Field(description="the app's name")
+    description: str = Field(default="", description="one sentence for people")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="fixes every use of chance")
+    currency: str = Field(default="", description="of the costs, such as EUR; shown, never converted")
+    events: Events = Field(description="what an event looks like")
+    features: FeatureSet = Field(default=FeatureSet(), description="the numbers that scorers and rules see")
+    scorers: dict[Name, ScorerSpec] = Field(default={}, description="what turns features into scores, by name")
+    fusion: FusionSpec = Field(default=FusionSpec(), description="what turns scores into one risk")
+    actions: tuple[Name, ...] = Field(
+        min_length=1, max_length=16, description="what can be done, from the mildest to the harshest"
+    )
+    costs: dict[Name, Cost] = Field(default={}, description="what each action costs; for all actions or for none")
+    policy: PolicySpec = Field(default=PolicySpec(), description="what turns the risk into a proposed action")
+    guards: Guards = Field(description="rules, lists, breakers and fallbacks: the last word")
+    outcomes: Outcomes = Field(default=Outcomes(), description="what later turns out, and when")
+    learning: Learning = Field(default=Learning(), description="when the online learners learn")
+    deadline: Duration | None = Field(default=None, description="budget of one decision")

@@ -1,0 +1,377 @@
+"""An expression's syntax tree, checked and compiled to a program of the stack machine."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from homeostat.expressions import opcodes as op
+from homeostat.expressions.literals import element_of, key_of, number_of
+from homeostat.expressions.operators import ARGUMENTS, ARITHMETIC, COMPARISONS, FOLDED, FUNCTIONS, OF_NUMBER, OF_TIME
+from homeostat.expressions.parse import parse
+from homeostat.expressions.programs import Compiled
+from homeostat.expressions.scope import ExpressionError, Scope, Symbol, Type, nearest_name
+from homeostat.records.identity import category_code
+
+_NUMERIC = (Type.NUMBER, Type.BOOLEAN)
+_A = {
+    Type.NUMBER: "a number",
+    Type.BOOLEAN: "true or false",
+    Type.CATEGORY: "a category",
+    Type.ENTITY: "an entity",
+    Type.TIME: "a time",
+    Type.TEXT: "a text",
+}
+
+
+def compile_expression(text: str, scope: Scope) -> Compiled:
+    """Checks an expression against the names it may use, and compiles it; raises ExpressionError.
+
+    >>> from homeostat.expressions.scope import Scope, Type
+    >>> compile_expression("amount > 220", Scope.of([("amount", Type.NUMBER)])).type
+    <Type.BOOLEAN: 'boolean'>
+    """
+    tree = parse(text)
+    compiler = _Compiler(scope)
+    kind = compiler.value(tree)
+    column = -1
+    match tree:
+        case ast.Name(id=name) if scope.symbols[name].type != Type.ENTITY:
+            column = scope.symbols[name].slot
+    if kind == Type.TEXT:
+        raise ExpressionError("a text alone is no result", tree.col_offset)
+    if kind == Type.BOOLEAN:
+        compiler.normalise()
+    return Compiled(
+        text=text,
+        type=kind,
+        code=np.array(compiler.code, dtype=np.int32).reshape(-1, 4),
+        constants=np.array(compiler.constants, dtype=np.float64),
+        integers=np.array(compiler.integers, dtype=np.int64),
+        names=frozenset(compiler.names),
+        lists=frozenset(compiler.lists),
+        column=column,
+    )
+
+
+@dataclass
+class _Compiler:
+    """Emits instructions for one expression. Each `value` leaves one value on the stack, except of TEXT."""
+
+    scope: Scope
+    code: list[tuple[int, int, int, int]] = field(default_factory=list)
+    constants: list[float] = field(default_factory=list)
+    integers: list[int] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    lists: set[str] = field(default_factory=set)
+    height: int = 0
+
+    def emit(self, node: ast.expr, operation: int, a: int = 0, b: int = 0, c: int = 0) -> None:
+        self.height += op.effect(operation)
+        if self.height > op.STACK_MAX:
+            raise ExpressionError("too many values are pending: split the expression in two", node.col_offset)
+        self.code.append((operation, a, b, c))
+
+    def normalise(self) -> None:
+        """A boolean field may be missing; a condition that is missing does not hold."""
+        last = self.code[-1][0]
+        exact = last == op.NOT or last == op.MISSING or op.AMONG <= last < op.ADD or op.AND <= last <= op.OR
+        if not (exact or op.LESS <= last <= op.NOT_EQUAL or op.ENTITY_IS <= last < op.NEGATE):
+            self.code.append((op.TRUTH, 0, 0, 0))
+
+    def constant(self, node: ast.expr, number: float) -> None:
+        self.constants.append(number)
+        self.emit(node, op.CONSTANT, len(self.constants) - 1)
+
+    def value(self, node: ast.expr) -> Type:
+        """Emits an expression and returns its type; a TEXT is not emitted until its other side is known."""
+        match node:
+            case ast.Constant():
+                return self.literal(node)
+            case ast.Name():
+                return self.name(node)
+            case ast.BinOp():
+                return self.arithmetic(node)
+            case ast.UnaryOp():
+                return self.unary(node)
+            case ast.BoolOp():
+                return self.logic(node)
+            case ast.Compare():
+                return self.comparison(node)
+            case ast.IfExp():
+                return self.choice(node)
+            case ast.Call():
+                return self.call(node)
+        raise ExpressionError(_refusal(node), node.col_offset)
+
+    def literal(self, node: ast.Constant) -> Type:
+        if isinstance(node.value, str):
+            return Type.TEXT
+        if isinstance(node.value, bool):
+            self.constant(node, float(node.value))
+            return Type.BOOLEAN
+        self.constant(node, number_of(node))
+        return Type.NUMBER
+
+    def symbol(self, node: ast.Name) -> Symbol:
+        found = self.scope.symbols.get(node.id)
+        if found is not None:
+            self.names.add(node.id)
+            return found
+        if node.id in self.scope.lists:
+            raise ExpressionError(f"{node.id} is a list: ask `{self.scope.lists[node.id][1]} in {node.id}`",
+                                  node.col_offset)  # fmt: skip
+        if node.id in FUNCTIONS:
+            raise ExpressionError(f"{node.id} is a function: write {node.id}(...)", node.col_offset)
+        known = [*self.scope.symbols, "True", "False"]
+        raise ExpressionError(f"there is no {node.id} here", node.col_offset, nearest_name(node.id, known))
+
+    def name(self, node: ast.Name) -> Type:
+        symbol = self.symbol(node)
+        if symbol.type == Type.ENTITY:
+            raise ExpressionError(
+                f"{node.id} is an entity: it can be compared by == and !=, asked about with `in`, and be missing",
+                node.col_offset,
+            )
+        if symbol.type == Type.TIME:
+            raise ExpressionError(f"{node.id} is a time: ask for {', '.join(f'{f}({node.id})' for f in OF_TIME)}",
+                                  node.col_offset)  # fmt: skip
+        self.emit(node, op.COLUMN, symbol.slot)
+        return symbol.type
+
+    def number(self, node: ast.expr) -> None:
+        """Emits an expression that must be a number; true counts as 1."""
+        self.expect(node, _NUMERIC, "a number")
+
+    def condition(self, node: ast.expr) -> None:
+        self.expect(node, (Type.BOOLEAN,), "a condition (compare it with something)")
+
+    def expect(self, node: ast.expr, kinds: Sequence[Type], wanted: str) -> None:
+        kind = self.value(node)
+        if kind not in kinds:
+            raise ExpressionError(f"this is {_A[kind]}, where {wanted} is needed", node.col_offset)
+
+    def arithmetic(self, node: ast.BinOp) -> Type:
+        spine = [node]
+        while isinstance(spine[-1].left, ast.BinOp):
+            spine.append(spine[-1].left)
+        self.number(spine[-1].left)
+        for step in reversed(spine):
+            operation = ARITHMETIC.get(type(step.op))
+            if operation is None:
+                raise ExpressionError("bits are not for here: use and, or, not", step.right.col_offset)
+            self.number(step.right)
+            self.emit(step, operation)
+            self.fold(operation)
+        return Type.NUMBER
+
+    def fold(self, operation: int) -> None:
+        """Replaces an operation on two constants by its result, where that is exact on every machine."""
+        if operation not in FOLDED or [line[0] for line in self.code[-3:-1]] != [op.CONSTANT, op.CONSTANT]:
+            return
+        result = FOLDED[operation](*self.constants[-2:])
+        self.constants[-2:] = [result if math.isfinite(result) else math.nan]
+        self.code[-3:] = [(op.CONSTANT, len(self.constants) - 1, 0, 0)]
+
+    def unary(self, node: ast.UnaryOp) -> Type:
+        if isinstance(node.op, ast.Not):
+            self.condition(node.operand)
+            self.emit(node, op.NOT)
+            return Type.BOOLEAN
+        if isinstance(node.op, ast.Invert):
+            raise ExpressionError("bits are not for here: use not", node.col_offset)
+        self.number(node.operand)
+        if isinstance(node.op, ast.USub):
+            if self.code[-1][0] == op.CONSTANT:
+                self.constants[-1] = -self.constants[-1]
+            else:
+                self.emit(node, op.NEGATE)
+        return Type.NUMBER
+
+    def logic(self, node: ast.BoolOp) -> Type:
+        self.condition(node.values[0])
+        for value in node.values[1:]:
+            self.condition(value)
+            self.emit(node, op.AND if isinstance(node.op, ast.And) else op.OR)
+        return Type.BOOLEAN
+
+    def comparison(self, node: ast.Compare) -> Type:
+        if any(isinstance(o, ast.In | ast.NotIn | ast.Is | ast.IsNot) for o in node.ops) or len(node.ops) == 1:
+            self.single_comparison(node)
+            return Type.BOOLEAN
+        self.number(node.left)
+        for operator, right in zip(node.ops[:-1], node.comparators[:-1]):
+            self.number(right)
+            self.emit(right, COMPARISONS[type(operator)] + op.CHAIN_STEP)
+        self.number(node.comparators[-1])
+        self.emit(node, COMPARISONS[type(node.ops[-1])])
+        for _ in node.ops[1:]:
+            self.emit(node, op.AND)
+        return Type.BOOLEAN
+
+    def single_comparison(self, node: ast.Compare) -> None:
+        operator, right = node.ops[0], node.comparators[0]
+        if isinstance(operator, ast.Is | ast.IsNot):
+            raise ExpressionError("use == and !=, and missing(x) for what has no value", node.col_offset)
+        if len(node.ops) > 1:
+            raise ExpressionError("`in` stands alone: join comparisons by `and`", node.col_offset)
+        if isinstance(operator, ast.In | ast.NotIn):
+            self.membership(node.left, right, isinstance(operator, ast.NotIn))
+        elif (sides := self.entity_first(node.left, right)) is not None:
+            self.entity_comparison(node, operator, *sides)
+        else:
+            self.plain_comparison(node, operator, right)
+
+    def is_entity(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and self.symbol(node).type == Type.ENTITY
+
+    def entity_first(self, left: ast.expr, right: ast.expr) -> tuple[ast.expr, ast.expr] | None:
+        if self.is_entity(left):
+            return left, right
+        return (right, left) if self.is_entity(right) else None
+
+    def slot(self, node: ast.expr) -> int:
+        return self.symbol(node).slot if isinstance(node, ast.Name) else -1
+
+    def entity_comparison(self, node: ast.expr, operator: ast.cmpop, entity: ast.expr, other: ast.expr) -> None:
+        if not isinstance(operator, ast.Eq | ast.NotEq):
+            raise ExpressionError("entities have no order: only == and != compare them", node.col_offset)
+        equal = isinstance(operator, ast.Eq)
+        if self.is_entity(other):
+            same = op.ENTITY_SAME if equal else op.ENTITY_DIFFERS
+            self.emit(node, same, self.slot(entity), self.slot(other))
+            return
+        self.integers.append(key_of(other))
+        self.emit(node, op.ENTITY_IS if equal else op.ENTITY_IS_NOT, self.slot(entity), len(self.integers) - 1)
+
+    def plain_comparison(self, node: ast.Compare, operator: ast.cmpop, right: ast.expr) -> None:
+        kinds = [self.value(node.left)]
+        if kinds[0] == Type.TEXT:
+            self.category(node.left)
+        kinds.append(self.value(right))
+        if kinds[1] == Type.TEXT:
+            self.category(right)
+        if all(kind in _NUMERIC for kind in kinds):
+            self.emit(node, COMPARISONS[type(operator)])
+            return
+        if Type.CATEGORY not in kinds or any(kind in _NUMERIC for kind in kinds):
+            raise ExpressionError(f"{_A[kinds[0]]} cannot be compared with {_A[kinds[1]]}", node.col_offset)
+        if not isinstance(operator, ast.Eq | ast.NotEq):
+            raise ExpressionError("categories have no order: only == and != compare them", node.col_offset)
+        self.emit(node, COMPARISONS[type(operator)])
+
+    def category(self, node: ast.expr) -> None:
+        """Emits a text literal as a category's code."""
+        assert isinstance(node, ast.Constant) and isinstance(node.value, str)
+        self.constant(node, category_code(node.value))
+
+    def membership(self, left: ast.expr, right: ast.expr, negated: bool) -> None:
+        if isinstance(right, ast.Name):
+            self.listed(left, right, negated)
+            return
+        if not isinstance(right, ast.Tuple | ast.List | ast.Set) or not right.elts:
+            raise ExpressionError("`in` needs a list's name, or literals such as (1, 2) or ('a',)", right.col_offset)
+        if self.is_entity(left):
+            start = len(self.integers)
+            self.integers += [key_of(element) for element in right.elts]
+            among = op.ENTITY_NOT_AMONG if negated else op.ENTITY_AMONG
+            self.emit(left, among, self.slot(left), start, len(right.elts))
+            return
+        kind = self.value(left)
+        if kind not in (*_NUMERIC, Type.CATEGORY):
+            raise ExpressionError(f"this is {_A[kind]}, which cannot be searched for", left.col_offset)
+        start = len(self.constants)
+        self.constants += [element_of(element, kind) for element in right.elts]
+        self.emit(left, op.NOT_AMONG if negated else op.AMONG, start, len(right.elts))
+
+    def listed(self, left: ast.expr, right: ast.Name, negated: bool) -> None:
+        if right.id not in self.scope.lists:
+            near = nearest_name(right.id, self.scope.lists)
+            raise ExpressionError(f"there is no list {right.id}", right.col_offset, near)
+        index, of = self.scope.lists[right.id]
+        if not isinstance(left, ast.Name) or left.id != of:
+            raise ExpressionError(f"{right.id} lists members of {of}: ask `{of} in {right.id}`", left.col_offset)
+        self.lists.add(right.id)
+        if self.is_entity(left):
+            self.emit(left, op.ENTITY_NOT_LISTED if negated else op.ENTITY_LISTED, self.slot(left), index)
+            return
+        self.expect(left, (Type.CATEGORY,), "an entity or category")
+        self.emit(left, op.NOT_LISTED if negated else op.LISTED, 0, index)
+
+    def choice(self, node: ast.IfExp) -> Type:
+        return self.one_of(node, node.body, node.orelse, node.test)
+
+    def one_of(self, node: ast.expr, first: ast.expr, second: ast.expr, test: ast.expr | None) -> Type:
+        """Emits the choice between two values of one type: by a condition, or by whether the first is missing."""
+        kinds = [self.value(first)]
+        if kinds[0] == Type.TEXT:
+            self.category(first)
+        if test is not None:
+            self.condition(test)
+        kinds.append(self.value(second))
+        if kinds[1] == Type.TEXT:
+            self.category(second)
+        self.emit(node, op.DEFAULT if test is None else op.SELECT)
+        kinds = [Type.CATEGORY if kind == Type.TEXT else kind for kind in kinds]
+        if kinds[0] == kinds[1]:
+            return kinds[0]
+        if all(kind in _NUMERIC for kind in kinds):
+            return Type.NUMBER
+        raise ExpressionError(f"one side is {_A[kinds[0]]}, the other {_A[kinds[1]]}", node.col_offset)
+
+    def call(self, node: ast.Call) -> Type:
+        if not isinstance(node.func, ast.Name):
+            raise ExpressionError("only functions can be called", node.col_offset)
+        name, arguments = node.func.id, node.args
+        if name not in ARGUMENTS:
+            near = nearest_name(name, FUNCTIONS)
+            raise ExpressionError(f"there is no function {name}", node.col_offset, near)
+        low, high = ARGUMENTS[name]
+        if node.keywords or not low <= len(arguments) <= high:
+            count = str(low) if low == high else f"at least {low}"
+            raise ExpressionError(f"{name} takes {count} argument{'s' if high > 1 else ''}", node.col_offset)
+        if name in OF_TIME:
+            return self.calendar(name, arguments[0])
+        if name == "missing":
+            return self.missing(arguments[0])
+        if name == "default":
+            return self.one_of(node, arguments[0], arguments[1], None)
+        self.number(arguments[0])
+        if name in OF_NUMBER:
+            self.emit(node, OF_NUMBER[name])
+        for place, argument in enumerate(arguments[1:]):
+            self.number(argument)
+            largest = name == "max" or (name == "clip" and place == 0)
+            self.emit(node, op.MAX if largest else op.MIN)
+        return Type.NUMBER
+
+    def calendar(self, name: str, argument: ast.expr) -> Type:
+        if not isinstance(argument, ast.Name) or self.symbol(argument).type != Type.TIME:
+            raise ExpressionError(f"{name} takes the event's time", argument.col_offset)
+        self.emit(argument, OF_TIME[name])
+        return Type.NUMBER
+
+    def missing(self, argument: ast.expr) -> Type:
+        if self.is_entity(argument):
+            self.emit(argument, op.ENTITY_MISSING, self.slot(argument))
+            return Type.BOOLEAN
+        self.expect(argument, (*_NUMERIC, Type.CATEGORY), "a value")
+        self.emit(argument, op.MISSING)
+        return Type.BOOLEAN
+
+
+def _refusal(node: ast.expr) -> str:
+    match node:
+        case ast.Attribute():
+            return "names have no attributes here"
+        case ast.Tuple() | ast.List() | ast.Set():
+            return "a list of literals stands only after `in`"
+        case ast.Lambda() | ast.NamedExpr():
+            return "an expression defines nothing"
+        case ast.JoinedStr():
+            return "texts are plain literals"
+    return "this is not part of the expression language"

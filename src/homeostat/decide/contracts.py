@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from homeostat.records.arrays import Float, Int, State
-from homeostat.records.decisions import Experience, Fused, Proposal, Ruling, Scores
-from homeostat.records.events import EventBatch
+from homeostat.records.arrays import Bytes, Float, Int, State
+from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Ruling, Scores
+from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
 
 
@@ -62,3 +62,21 @@ class Guard(Stateful, Protocol):
     def rule(
         self, events: EventBatch, features: Features, scores: Scores, fused: Fused, proposal: Proposal, fallback: Int
     ) -> Ruling: ...
+
+
+class Joiner(Stateful, Protocol):
+    """Remembers decisions until their outcomes are known; all on event time."""
+
+    def remember(self, decisions: DecisionBatch) -> None: ...
+
+    def locate(self, id_code: Int) -> tuple[Bytes, Int, Int]:
+        """Whether each event is remembered (n,), its time (n,) and its entity keys (n, entities)."""
+        ...
+
+    def deliver(self, outcomes: OutcomeBatch) -> None:
+        """Outcomes of remembered events; each becomes due at its `known_ns`."""
+        ...
+
+    def due(self, until_ns: int) -> Experience:
+        """What has become known since the last call, up to `until_ns`, in the order of becoming known."""
+        ...

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from homeostat.records.arrays import State
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.records.arrays import Int, State
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
 
@@ -40,6 +43,10 @@ class Journal(Protocol):
 
     def read(self, after: int = 0) -> Iterator[Entry]:
         """Every entry with a sequence number above `after`, in order."""
+        ...
+
+    def seen(self, id_code: Int) -> NDArray[np.bool_]:
+        """(n,) whether each event id has a decision."""
         ...
 
     def find(self, id_code: int) -> tuple[DecisionBatch, int] | None:

@@ -62,6 +62,8 @@ class OutcomeBatch:
     label : (n,) 1 positive (fraud), 0 negative
     known_ns : (n,) when each became known, nanoseconds since 1970 UTC
     amount : (n,) the outcome's own amount if it has one (a chargeback), else NaN
+    scheduled : each counts from the moment on at which the stream's event time reaches its `known_ns` (a file of past
+        outcomes), instead of at once
     """
 
     id_code: Int
@@ -69,6 +71,7 @@ class OutcomeBatch:
     known_ns: Int
     amount: Float
     texts: dict[int, str] = field(default_factory=dict)
+    scheduled: bool = False
 
     def __len__(self) -> int:
         return len(self.id_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 
 class Reason(StrEnum):
@@ -43,7 +44,7 @@ class Fallback:
     POLICY_LATE = 16
     DEADLINE = 32
 
-    NAMES = {
+    NAMES: ClassVar[dict[int, Reason]] = {
         SCORER_FAILED: Reason.SCORER_FAILED,
         SCORER_LATE: Reason.SCORER_LATE,
         SCORERS_ABSENT: Reason.SCORERS_ABSENT,

@@ -14,6 +14,7 @@ from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy
 from homeostat.decide.learning.schedule import Schedule
 from homeostat.decide.panel import Panel
 from homeostat.decide.splice import joined, outcome_rows, pick, pick_outcomes, splice
+from homeostat.decide.waiting import Waiting
 from homeostat.ports import Clock, Entry, Journal
 from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Scores
@@ -285,6 +286,7 @@ class DecisionLoop:
         id_code = np.concatenate([outcomes.id_code for _, outcomes in self._arrived])
         label = np.concatenate([outcomes.label for _, outcomes in self._arrived])
         found, time_ns, keys = self._among(events, id_code)
+        self._as_told(found, time_ns, keys)
         if self.stages.joiner is not None and not found.all():
             joined, joined_ns, joined_keys = self.stages.joiner.locate(id_code)
             fill = ~found & joined.astype(bool)
@@ -297,6 +299,15 @@ class DecisionLoop:
         self.counts["unknown_outcomes"] += int((~found).sum())
         rows = outcome_rows(id_code[found], time_ns[found], keys[found], label[found], events.numbers.shape[1])
         return rows, position[found]
+
+    def _as_told(self, found: NDArray[np.bool_], time_ns: Int, keys: Int) -> None:
+        """Fill in the places of outcomes that came with them."""
+        start = 0
+        for _, outcomes in self._arrived:
+            stop = start + len(outcomes)
+            if outcomes.time_ns is not None and outcomes.keys is not None:
+                found[start:stop], time_ns[start:stop], keys[start:stop] = True, outcomes.time_ns, outcomes.keys
+            start = stop
 
     @staticmethod
     def _among(events: EventBatch, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int]:
@@ -369,13 +380,13 @@ class DecisionLoop:
 
     def state(self) -> State:
         """Everything that the past left behind, as flat arrays."""
-        waiting = [("waiting", _Waiting(self._outcomes))]
+        waiting = [("waiting", Waiting(self._outcomes))]
         parts = [*self._parts(), *waiting]
         return {f"{name}/{key}": value for name, part in parts for key, value in part.state().items()}
 
     def restore(self, state: State) -> None:
         """Continue from a state, bit for bit."""
-        for name, part in [*self._parts(), ("waiting", _Waiting(self._outcomes))]:
+        for name, part in [*self._parts(), ("waiting", Waiting(self._outcomes))]:
             own = {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(f"{name}/")}
             part.restore(own)
 
@@ -390,29 +401,3 @@ class DecisionLoop:
     def close(self) -> None:
         """Let go of the scorers' threads."""
         self.stages.panel.close()
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """The outcomes whose moment has not come, as state."""
-
-    outcomes: list[OutcomeBatch]
-
-    def state(self) -> State:
-        state: State = {"count": np.array([len(self.outcomes)])}
-        for k, batch in enumerate(self.outcomes):
-            state |= {f"{k}/id_code": batch.id_code, f"{k}/label": batch.label, f"{k}/known_ns": batch.known_ns,
-                      f"{k}/amount": batch.amount, f"{k}/scheduled": np.array([batch.scheduled])}  # fmt: skip
-        return state
-
-    def restore(self, state: State) -> None:
-        self.outcomes[:] = [
-            OutcomeBatch(
-                state[f"{k}/id_code"].astype(np.int64),
-                state[f"{k}/label"].astype(np.float64),
-                state[f"{k}/known_ns"].astype(np.int64),
-                state[f"{k}/amount"].astype(np.float64),
-                scheduled=bool(state[f"{k}/scheduled"][0]),
-            )  # fmt: skip
-            for k in range(int(state["count"][0]))
-        ]

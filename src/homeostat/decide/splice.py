@@ -29,7 +29,8 @@ def pick_outcomes(outcomes: OutcomeBatch, rows: NDArray[np.bool_]) -> OutcomeBat
     """The outcomes where the mask `rows` (n,) holds."""
     return replace(
         outcomes, id_code=outcomes.id_code[rows], label=outcomes.label[rows], known_ns=outcomes.known_ns[rows],
-        amount=outcomes.amount[rows],
+        amount=outcomes.amount[rows], time_ns=None if outcomes.time_ns is None else outcomes.time_ns[rows],
+        keys=None if outcomes.keys is None else outcomes.keys[rows],
     )  # fmt: skip
 
 

@@ -64,6 +64,7 @@ class OutcomeBatch:
     amount : (n,) the outcome's own amount if it has one (a chargeback), else NaN
     scheduled : each counts from the moment on at which the stream's event time reaches its `known_ns` (a file of past
         outcomes), instead of at once
+    time_ns, keys : (n,), (n, entities) of the decided events, where whoever read the outcomes knows them already
     """
 
     id_code: Int
@@ -72,6 +73,8 @@ class OutcomeBatch:
     amount: Float
     texts: dict[int, str] = field(default_factory=dict)
     scheduled: bool = False
+    time_ns: Int | None = None
+    keys: Int | None = None
 
     def __len__(self) -> int:
         return len(self.id_code)

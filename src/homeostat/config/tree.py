@@ -114,7 +114,7 @@ class WindowGroup(Node):
     where: Expression | None = Field(default=None, description="which events count; may name the label beside a delay")
     compute: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_{}]*$")], str] = Field(
         min_length=1, description="feature name ({length} is filled in) -> count, sum(x), mean(x), std(x), min(x), "
-        "max(x), distinct(x), last(x), since_last, since_first, rate"
+        "max(x), distinct(x), last(x), since_last, since_first, rate, count_since(label)"
     )  # fmt: skip
 
 
@@ -246,7 +246,9 @@ class Guards(Node):
 
     lists: dict[Name, NamedList] = Field(default={}, description="allow and deny lists, by name")
     rules: tuple[RuleSpec, ...] = Field(default=(), max_length=64, description="hard rules, which nothing overrides")
-    breakers: tuple[Breaker, ...] = Field(default=(), description="limits on how often an action is taken")
+    breakers: tuple[Breaker, ...] = Field(
+        default=(), max_length=32, description="limits on how often an action is taken"
+    )
     fallback: FallbackSpec = Field(description="what is done when a part is missing")
 
 

@@ -1,1 +1,1 @@
-"""The guards stage."""
+"""Guards: the deterministic last word."""

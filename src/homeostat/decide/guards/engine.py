@@ -1,0 +1,106 @@
+"""The guards: rules, then fallbacks, then breakers, then what the policy proposed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from homeostat.decide.guards import kernel
+from homeostat.decide.guards.plan import GuardPlan, Names, condition
+from homeostat.expressions import Membership, Programs, Type
+from homeostat.records.arrays import Float, Int, State
+from homeostat.records.decisions import Fused, Proposal, Ruling, Scores
+from homeostat.records.events import EventBatch
+from homeostat.records.features import Features
+
+_NEVER = -(1 << 63)
+
+
+class Guards:
+    """The deterministic last word on every decision.
+
+    Raises ExpressionError (a ValueError) where a rule's condition is not one.
+    """
+
+    def __init__(self, plan: GuardPlan, names: Names, lists: Membership | None = None) -> None:
+        self.plan = plan
+        self._names = names
+        self._lists = lists or Membership.build()
+        scope = names.scope()
+        compiled = [condition(rule.when, names) for rule in plan.rules]
+        self._programs = Programs(compiled, range(names.width, names.width + len(compiled)), self._lists)
+        read = {scope.symbols[name].slot for p in compiled for name in p.names if scope.symbols[name].type in _COLUMNS}
+        self._blocks = _blocks(names, read)
+        self._rules = _table([(at, r.action, r.since_ns, r.until_ns) for at, r in zip(plan.order(), plan.rules)])
+        self._breakers = _table(
+            [(b.action, max(1, b.over_ns // kernel.BUCKETS), b.events_min, b.instead) for b in plan.breakers]
+        )
+        self._share_max = np.array([b.share_max for b in plan.breakers], dtype=np.float64)
+        causes = [plan.fallback.action(bits) for bits in range(256)]
+        self._by_cause = np.array([-1 if action is None else action for action in causes], dtype=np.int64)
+        self._counts = np.zeros((len(plan.breakers), 2, kernel.BUCKETS), dtype=np.int64)
+        self._marks = np.zeros((len(plan.breakers), kernel.MARKS), dtype=np.int64)
+        self._marks[:, kernel.WATERMARK] = _NEVER
+
+    def rule(
+        self, events: EventBatch, features: Features, scores: Scores, fused: Fused, proposal: Proposal, fallback: Int
+    ) -> Ruling:
+        """The ruling on each of n proposals; see `Ruling`. The breakers count every decision, whoever made it."""
+        n = len(events)
+        frame = self._frame(features, scores, fused)
+        if len(self._programs):
+            self._programs.run(frame, events.keys, events.time_ns)
+        rows = np.empty((3, n), dtype=np.int64)
+        rows[0], rows[1], rows[2] = events.time_ns, proposal.action, fallback
+        action, rule = np.empty(n, dtype=np.int16), np.empty(n, dtype=np.int16)
+        hits = np.empty(n, dtype=np.uint64)
+        kernel.rule_rows(
+            frame, self._names.width, self._rules, rows, self._by_cause, self._breakers, self._share_max, self._counts,
+            self._marks, action, rule, hits,
+        )  # fmt: skip
+        return Ruling(action, rule, hits)
+
+    def _frame(self, features: Features, scores: Scores, fused: Fused) -> Float:
+        """(n, width + rules); only the blocks that some rule reads are filled in."""
+        frame = np.empty((len(features), self._names.width + len(self.plan.rules)))
+        parts = (features.values, scores.values, fused.risk[:, None])
+        for part, start, stop in self._blocks:
+            frame[:, start:stop] = parts[part]
+        return frame
+
+    def with_lists(self, lists: Membership) -> Guards:
+        """The same guards, as they stand, asking other lists."""
+        other = Guards(self.plan, self._names, lists)
+        other.restore(self.state())
+        return other
+
+    def fresh(self) -> Guards:
+        """The same guards before their first decision."""
+        return Guards(self.plan, self._names, self._lists)
+
+    def state(self) -> State:
+        """What the breakers have counted."""
+        return {"breaker_counts": self._counts.copy(), "breaker_marks": self._marks.copy()}
+
+    def restore(self, state: State) -> None:
+        """Continues from `state()` of guards with the same breakers; raises ValueError where it does not fit."""
+        counts, marks = state["breaker_counts"], state["breaker_marks"]
+        if counts.shape != self._counts.shape or marks.shape != self._marks.shape:
+            raise ValueError(f"the state of {len(marks)} breakers does not fit {len(self._marks)}")
+        self._counts = np.array(counts, dtype=np.int64, order="C")
+        self._marks = np.array(marks, dtype=np.int64, order="C")
+
+
+_COLUMNS = (Type.NUMBER, Type.BOOLEAN, Type.CATEGORY)
+
+
+def _blocks(names: Names, read: set[int]) -> list[tuple[int, int, int]]:
+    """The parts of the frame that are read: which part, and its columns."""
+    sizes = (len(names.features), len(names.scorers), 1)
+    stops = np.cumsum(sizes).tolist()
+    spans = [(part, stop - size, stop) for part, (size, stop) in enumerate(zip(sizes, stops))]
+    return [(part, start, stop) for part, start, stop in spans if any(start <= slot < stop for slot in read)]
+
+
+def _table(rows: list[tuple[int, int, int, int]]) -> Int:
+    """(4, len(rows)), contiguous."""
+    return np.ascontiguousarray(np.array(rows, dtype=np.int64).reshape(-1, 4).T)

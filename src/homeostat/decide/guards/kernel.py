@@ -1,0 +1,111 @@
+"""The sequential part of the guards: which rule, fallback or breaker has the last word, row after row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import njit
+
+from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
+from homeostat.records.arrays import Bits, Float, Int, Small
+
+BUCKETS = 60
+HEAD, TOTAL, TAKEN, WATERMARK, MARKS = 0, 1, 2, 3, 4  # Columns of a breaker's marks.
+ORDER, RULE_ACTION, SINCE, UNTIL = 0, 1, 2, 3  # Rows of the table of rules.
+ACTION, STEP_NS, EVENTS_MIN, INSTEAD = 0, 1, 2, 3  # Rows of the table of breakers.
+_NEVER = -(1 << 63)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _compiled(function: _Function) -> _Function:
+    """The function as machine code, cached on disk; typed, which numba's own decorator is not."""
+    return cast(_Function, njit(cache=True, nogil=True)(function))
+
+
+@_compiled
+def _forget(counts: Int, marks: Int, time_ns: int, step_ns: int) -> None:
+    """Moves one breaker to the bucket of an event time; an earlier one changes nothing.
+
+    counts : (2, BUCKETS) decisions, and those that took the action; marks : (MARKS,)
+    """
+    if time_ns <= marks[WATERMARK] and marks[WATERMARK] != _NEVER:
+        return
+    head = time_ns // step_ns
+    fresh = marks[WATERMARK] == _NEVER or head - marks[HEAD] >= BUCKETS
+    marks[WATERMARK] = time_ns
+    if fresh:
+        counts[:] = 0
+        marks[TOTAL], marks[TAKEN], marks[HEAD] = 0, 0, head
+        return
+    while marks[HEAD] < head:
+        marks[HEAD] += 1
+        slot = marks[HEAD] % BUCKETS
+        marks[TOTAL] -= counts[0, slot]
+        marks[TAKEN] -= counts[1, slot]
+        counts[0, slot], counts[1, slot] = 0, 0
+
+
+@_compiled
+def _broken(action: int, breakers: Int, share_max: Float, marks: Int) -> int:
+    """The action after the breakers, each of which acts at most once, in the order of their declaration."""
+    used = 0
+    at = 0
+    while at < len(share_max):
+        total = marks[at, TOTAL] + 1
+        if (
+            breakers[ACTION, at] == action
+            and used >> at & 1 == 0
+            and total >= breakers[EVENTS_MIN, at]
+            and float(marks[at, TAKEN] + 1) > share_max[at] * float(total)
+        ):
+            action = breakers[INSTEAD, at]
+            used |= 1 << at
+            at = 0  # What is taken instead may itself be limited, by a breaker declared earlier.
+        else:
+            at += 1
+    return action
+
+
+@_compiled
+def rule_rows(
+    frame: Float, first: int, rules: Int, rows: Int, by_cause: Int, breakers: Int, share_max: Float, counts: Int,
+    marks: Int, action: Small, rule: Small, hits: Bits,
+) -> None:  # fmt: skip
+    """The ruling of each row, in order.
+
+    frame : (n, columns); column `first + r` is 1 where rule r's condition holds
+    rules : (4, r) order of precedence, action, since, until
+    rows : (3, n) event time, proposed action, fallback bits
+    by_cause : (256,) fallback bits -> action, -1 where what was proposed stands
+    breakers, share_max : (4, b) and (b,); counts, marks : (b, 2, BUCKETS) and (b, MARKS), changed in place
+    action, rule, hits : (n,) written
+    """
+    for i in range(rows.shape[1]):
+        time_ns = rows[0, i]
+        taken, decided = rows[1, i], NO_RULE
+        held = np.uint64(0)
+        for k in range(rules.shape[1]):
+            r = rules[ORDER, k]
+            if frame[i, first + r] == 1.0 and rules[SINCE, r] <= time_ns < rules[UNTIL, r]:
+                held |= np.uint64(1) << np.uint64(r)
+                if decided == NO_RULE:
+                    taken, decided = rules[RULE_ACTION, r], r
+        fallen = by_cause[rows[2, i] & 255]
+        if decided == NO_RULE and fallen >= 0:
+            taken, decided = fallen, BY_FALLBACK
+        for b in range(len(share_max)):
+            _forget(counts[b], marks[b], time_ns, breakers[STEP_NS, b])
+        if decided == NO_RULE and len(share_max) > 0:
+            broken = _broken(taken, breakers, share_max, marks)
+            if broken != taken:
+                taken, decided = broken, BY_BREAKER
+        for b in range(len(share_max)):
+            slot = marks[b, HEAD] % BUCKETS
+            counts[b, 0, slot] += 1
+            marks[b, TOTAL] += 1
+            if taken == breakers[ACTION, b]:
+                counts[b, 1, slot] += 1
+                marks[b, TAKEN] += 1
+        action[i], rule[i], hits[i] = taken, decided, held

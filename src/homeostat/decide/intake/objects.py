@@ -1,0 +1,232 @@
+"""Decoded objects, one at a time, into a batch: the path of a single event, and of every row with a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from homeostat.decide.intake import values
+from homeostat.decide.intake.schema import EventSchema, FieldColumn, outcome_schema
+from homeostat.decide.intake.values import EVENT, Fault, Source
+from homeostat.records.arrays import Int
+from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
+from homeostat.records.identity import ABSENT, category_code, pair_code
+from homeostat.records.reasons import Reason
+
+NAN = float("nan")
+Check = Callable[[object, Source], float]
+
+
+class Event(NamedTuple):
+    """One valid event, before it becomes a row. Composite keys are left ABSENT."""
+
+    code: int
+    time_ns: int
+    keys: list[int]
+    numbers: list[float]
+    label: float
+
+
+@lru_cache(maxsize=64)
+def field_checks(schema: EventSchema) -> tuple[Check, ...]:
+    """The check of each declared field, in order."""
+    return tuple(_field_check(field) for field in schema.fields)
+
+
+def _field_check(field: FieldColumn) -> Check:
+    allowed = None if field.values is None else frozenset(category_code(value) for value in field.values)
+    low = -np.inf if field.min is None else field.min
+    high = np.inf if field.max is None else field.max
+
+    def check_category(value: object, source: Source) -> float:
+        code = values.category(value)
+        if allowed is not None and code not in allowed:
+            raise Fault(Reason.OUT_OF_RANGE, value)
+        return code
+
+    if field.kind == "category":
+        return check_category
+    if field.kind == "boolean":
+        return values.boolean
+    kind = values.integer if field.kind == "integer" else values.number
+
+    def check_number(value: object, source: Source) -> float:
+        result = kind(value, source)
+        if not low <= result <= high:
+            raise Fault(Reason.OUT_OF_RANGE, value)
+        return result
+
+    return check_number
+
+
+def _first(event: Mapping[str, object], names: tuple[str, ...], source: Source) -> object:
+    for name in names:
+        value = event.get(name)
+        if value is not None:
+            if type(value) is str:
+                if source is Source.TEXT:
+                    value = value.strip(values.SPACE)
+                if value:
+                    return value
+            elif (value := values.plain(value, source)) is not None and value != b"":
+                return value
+    return None
+
+
+def read_event(
+    event: object, schema: EventSchema, now_ns: int, texts: dict[int, str], line: int, source: Source = Source.JSON
+) -> Event | DeadLetter:
+    """One event, or the first of its faults. The texts of hashed keys go to `texts`."""
+    if type(event) is not dict and not isinstance(event, Mapping):
+        return DeadLetter(line, EVENT, values.shown(event), Reason.MALFORMED.value)
+    name = schema.id[0]
+    try:
+        value = _required(event, schema.id, source)
+        code = values.key(value, texts, source)
+        name = schema.time[0]
+        time_ns = _time(event, schema, now_ns, source)
+        keys: list[int] = []
+        for entity in schema.entities:
+            name = entity.name
+            value = None if entity.of is not None else _first(event, entity.names, source)
+            if value is not None:
+                keys.append(values.key(value, texts, source))
+            elif entity.required and entity.of is None:
+                raise Fault(Reason.MISSING, None)
+            else:
+                keys.append(ABSENT)
+        numbers: list[float] = []
+        for field, check in zip(schema.fields, field_checks(schema), strict=True):
+            name = field.name
+            value = _first(event, field.names, source)
+            if value is not None:
+                numbers.append(check(value, source))
+            elif field.required:
+                raise Fault(Reason.MISSING, None)
+            else:
+                numbers.append(NAN)
+        label = NAN
+        if schema.label:
+            name = schema.label[0]
+            value = (
+                _required(event, schema.label, source) if schema.label_required else _first(event, schema.label, source)
+            )
+            label = NAN if value is None else values.boolean(value, source)
+    except Fault as fault:
+        return DeadLetter(line, name, values.shown(fault.value), fault.reason.value)
+    return Event(code, time_ns, keys, numbers, label)
+
+
+def _required(event: Mapping[str, object], names: tuple[str, ...], source: Source) -> object:
+    value = _first(event, names, source)
+    if value is None:
+        raise Fault(Reason.MISSING, None)
+    return value
+
+
+def _time(event: Mapping[str, object], schema: EventSchema, now_ns: int, source: Source) -> int:
+    value = _first(event, schema.time, source)
+    if value is not None:
+        return values.time(value, now_ns + schema.ahead_max_ns, source)
+    if schema.time_required:
+        raise Fault(Reason.MISSING, None)
+    return now_ns
+
+
+def batch_of(events: Sequence[Event], schema: EventSchema, texts: dict[int, str]) -> EventBatch:
+    """Valid events as columns."""
+    n = len(events)
+    if n == 1:
+        return _batch_of_one(events[0], schema, texts)
+    keys = np.array([event.keys for event in events], np.int64).reshape(n, len(schema.entities))
+    fill_composites(keys, schema)
+    return EventBatch(
+        id_code=np.array([event.code for event in events], np.int64),
+        time_ns=np.array([event.time_ns for event in events], np.int64),
+        keys=keys,
+        numbers=np.array([event.numbers for event in events], np.float64).reshape(n, len(schema.fields)),
+        label=np.array([event.label for event in events], np.float64),
+        kind=np.zeros(n, np.uint8),  # Row.EVENT
+        texts=texts,
+    )
+
+
+def _batch_of_one(event: Event, schema: EventSchema, texts: dict[int, str]) -> EventBatch:
+    """The same by two arrays and views of them: making arrays is what a single event's intake costs."""
+    whole = np.array([event.code, event.time_ns, *event.keys], np.int64)
+    real = np.array([event.label, *event.numbers], np.float64)
+    keys = whole[2:].reshape(1, -1)
+    fill_composites(keys, schema)
+    return EventBatch(whole[:1], whole[1:2], keys, real[1:].reshape(1, -1), real[:1], np.zeros(1, np.uint8), texts)
+
+
+def fill_composites(keys: Int, schema: EventSchema) -> None:
+    """Compute the composite entities' columns of `keys` (n, entities) from those they are made of."""
+    for column, entity in enumerate(schema.entities):
+        if entity.of is not None:
+            keys[:, column] = pair_codes(keys[:, entity.of[0]], keys[:, entity.of[1]])
+
+
+def pair_codes(first: Int, second: Int) -> Int:
+    """`records.identity.pair_code` of (n,) columns."""
+    if len(first) == 1:
+        return np.array([pair_code(int(first[0]), int(second[0]))], np.int64)
+    folded = (second ^ (second >> 31)).astype(np.uint64)
+    mixed = first.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + folded * np.uint64(0xC2B2AE3D27D4EB4F)
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= np.uint64(0xD6E8FEB86659FD93)
+    mixed ^= mixed >> np.uint64(29)
+    codes = (np.uint64(1 << 62) | (mixed >> np.uint64(2))).astype(np.int64)
+    return np.where((first == ABSENT) | (second == ABSENT), ABSENT, codes)
+
+
+def read_objects(
+    objects: Sequence[object],
+    schema: EventSchema,
+    now_ns: int,
+    lines: Sequence[int] | None = None,
+    source: Source = Source.JSON,
+) -> tuple[EventBatch, list[DeadLetter], list[int]]:
+    """Decoded objects as one batch.
+
+    lines : where each came from, for dead letters; 1, 2, ... when absent
+    Returns the valid events in order, a dead letter for each of the others, and the valid ones' positions.
+    """
+    texts: dict[int, str] = {}
+    events: list[Event] = []
+    letters: list[DeadLetter] = []
+    positions: list[int] = []
+    for position, item in enumerate(objects):
+        line = position + 1 if lines is None else lines[position]
+        event = read_event(item, schema, now_ns, texts, line, source)
+        if isinstance(event, DeadLetter):
+            letters.append(event)
+        else:
+            events.append(event)
+            positions.append(position)
+    return batch_of(events, schema, texts), letters, positions
+
+
+def outcomes_of(batch: EventBatch) -> OutcomeBatch:
+    """A batch that was read with an `outcome_schema`, as outcomes."""
+    return OutcomeBatch(batch.id_code, batch.label, batch.time_ns, batch.numbers[:, 0], batch.texts)
+
+
+@lru_cache(maxsize=64)
+def outcomes_of_events(events: EventSchema) -> EventSchema:
+    """`outcome_schema`, made once for each schema."""
+    return outcome_schema(events)
+
+
+def parse_outcomes(
+    objects: Sequence[object], schema: EventSchema, now_ns: int, lines: Sequence[int] | None = None
+) -> tuple[OutcomeBatch, list[DeadLetter], list[int]]:
+    """Decoded outcomes (`event_id`, `label`, perhaps `time` and `amount`) of events of this schema.
+
+    An outcome without a time became known at `now_ns`.
+    """
+    batch, letters, positions = read_objects(objects, outcomes_of_events(schema), now_ns, lines)
+    return outcomes_of(batch), letters, positions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Ruling, Scores
@@ -32,6 +32,7 @@ class Scorer(Protocol):
     def score(self, features: Features) -> tuple[Float, Float]: ...
 
 
+@runtime_checkable
 class ContributingScorer(Scorer, Protocol):
     """A scorer that can say which feature moved its score."""
 

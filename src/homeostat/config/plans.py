@@ -1,0 +1,119 @@
+"""From the app file's tree to what each stage is told: names resolved to columns, texts to codes, durations kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from homeostat.config.instants import since_ns, until_ns
+from homeostat.config.tree import App, Column, NamedList, duration_ns
+from homeostat.decide.guards.plan import BreakerPlan, FallbackPlan, GuardPlan, Names, Rule
+from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColumn
+from homeostat.decide.windows.features import FeaturePlan, FeatureSpec, WindowGroup
+from homeostat.expressions import Membership, Type
+from homeostat.records.identity import category_code, code_of
+
+_TYPES = {"number": Type.NUMBER, "integer": Type.NUMBER, "boolean": Type.BOOLEAN, "category": Type.CATEGORY}
+
+
+def event_schema(app: App) -> EventSchema:
+    """How the app's events are read."""
+    events = app.events
+    order = list(events.entities)
+    entities = tuple(
+        EntityColumn(
+            name,
+            () if entity.of else (name, *entity.aliases),
+            entity.required,
+            (order.index(entity.of[0]), order.index(entity.of[1])) if entity.of else None,
+        )
+        for name, entity in events.entities.items()
+    )
+    fields = tuple(
+        FieldColumn(name, (name, *f.aliases), f.type, f.required, f.min, f.max, f.values)
+        for name, f in events.fields.items()
+    )
+    label = () if events.label is None else _names(events.label, app.outcomes.label)
+    return EventSchema(
+        _names(events.id, "event_id"), _names(events.time, "time"), entities, fields, label, events.ahead_max
+    )
+
+
+def _names(column: Column, default: str) -> tuple[str, ...]:
+    return (column.name or default, *column.aliases)
+
+
+def field_types(app: App) -> tuple[tuple[str, Type], ...]:
+    """Name and type of each declared field, in the order of `EventBatch.numbers`."""
+    return tuple((name, _TYPES[f.type]) for name, f in app.events.fields.items())
+
+
+def list_places(app: App) -> dict[str, tuple[int, str]]:
+    """Each list's index in the membership, and what it lists."""
+    return {name: (index, named.of) for index, (name, named) in enumerate(app.guards.lists.items())}
+
+
+def feature_spec(app: App) -> FeatureSpec:
+    """The features that the app wants, in the planner's words."""
+    groups = tuple(
+        WindowGroup(
+            group.entity,
+            tuple((text, int(duration_ns(text))) for text in group.lengths),
+            group.compute,
+            group.delay,
+            group.past,
+            group.where,
+        )  # fmt: skip
+        for group in app.features.windows
+    )
+    return FeatureSpec(
+        tuple(app.events.entities), field_types(app), groups, app.features.derived, app.outcomes.label,
+        app.outcomes.delay, app.events.lateness, app.outcomes.unknown == "negative", list_places(app),
+    )  # fmt: skip
+
+
+def guard_names(app: App, features: FeaturePlan) -> Names:
+    """What guard rules may name."""
+    typed = tuple(zip(features.names, features.types, strict=True))
+    return Names(typed, tuple(app.events.entities), tuple(app.scorers), list_places(app))
+
+
+def guard_plan(app: App) -> GuardPlan:
+    """Rules, breakers and fallbacks."""
+    index: Mapping[str, int] = {name: number for number, name in enumerate(app.actions)}
+    rules = tuple(
+        Rule(r.name, r.when, index[r.action], r.priority, since_ns(r.since), until_ns(r.until), r.reason)
+        for r in app.guards.rules
+    )
+    breakers = tuple(
+        BreakerPlan(index[b.action], b.share_max, b.over, b.events_min, index[b.instead]) for b in app.guards.breakers
+    )
+    fallback = app.guards.fallback
+    return GuardPlan(
+        app.actions,
+        FallbackPlan(index[fallback.scorers_absent], index.get(fallback.policy), index.get(fallback.deadline or "")),
+        rules,
+        breakers,
+    )
+
+
+def membership(app: App) -> Membership:
+    """Who is on which list, and when."""
+    return Membership.build(
+        (number, code(key), since_ns(since), until_ns(until))
+        for number, named in enumerate(app.guards.lists.values())
+        for code in (_coder(app, named),)
+        for key, since, until in _entries(named)
+    )
+
+
+def _coder(app: App, named: NamedList) -> Callable[[str | int], int]:
+    if named.of in app.events.entities:
+        return code_of
+    return lambda key: int(category_code(str(key)))
+
+
+def _entries(named: NamedList) -> list[tuple[str | int, str | None, str | None]]:
+    return [
+        (entry, None, None) if isinstance(entry, str | int) else (entry.key, entry.since, entry.until)
+        for entry in named.entries
+    ]

@@ -1,0 +1,207 @@
+"""Why a decision was made: contributions by scorer and by feature, and what would have changed the action."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from homeostat.decide.contracts import ContributingScorer, Policy
+from homeostat.decide.loop import Stages
+from homeostat.records.arrays import Float, Int
+from homeostat.records.decisions import DecisionBatch, Scores
+from homeostat.records.events import EventBatch
+from homeostat.records.features import Features
+
+_GRID = 48  # Values tried for each feature before the smallest change is narrowed down.
+_HALVINGS = 30  # Of the distance between a value that changes the action and one that does not.
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureContribution:
+    """A feature's part of the risk's log-odds, over all scorers that can tell."""
+
+    name: str
+    value: float
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerContribution:
+    """A scorer's score (NaN if it was missing), its part of the risk's log-odds, and what moved it most."""
+
+    name: str
+    score: float
+    contribution: float
+    features: tuple[FeatureContribution, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The smallest change of one feature after which another action would have been taken, all else being equal."""
+
+    feature: str
+    was: float
+    becomes: float
+    action: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one decision was made. Contributions are ordered by size, largest first."""
+
+    scorers: tuple[ScorerContribution, ...]
+    features: tuple[FeatureContribution, ...]
+    change: Change | None
+
+
+def explain(
+    stages: Stages,
+    decisions: DecisionBatch,
+    row: int,
+    ranges: dict[str, tuple[float, float]] | None = None,
+    top: int = 10,
+) -> Explanation:
+    """Explain row `row` of a batch, from its features as they were served.
+
+    ranges : from where to where each feature may sensibly go, when looking for the smallest change; without one, a
+        feature is tried from 0 to ten times its value
+    top : how many features are told
+    """  # fmt: skip
+    one = _one(decisions, row)
+    scorers = tuple(sorted(_scorer_contributions(stages, one, top), key=lambda part: -abs(part.contribution)))
+    combined: dict[str, FeatureContribution] = {}
+    for part in scorers:
+        for feature in part.features:
+            earlier = combined.get(feature.name)
+            total = feature.contribution + (earlier.contribution if earlier else 0.0)
+            combined[feature.name] = replace(feature, contribution=total)
+    ordered = sorted(combined.values(), key=lambda feature: -abs(feature.contribution))[:top]
+    return Explanation(scorers, tuple(ordered), smallest_change(stages, one, ranges or {}))
+
+
+def _one(decisions: DecisionBatch, row: int) -> DecisionBatch:
+    """The decision as a batch of one."""
+    events, features, scores = decisions.events, decisions.features, decisions.scores
+    rows = slice(row, row + 1)
+    return replace(
+        decisions,
+        events=events.slice(row, row + 1),
+        features=features.slice(row, row + 1),
+        scores=Scores(scores.names, scores.values[rows], scores.confidence[rows], scores.fallback[rows]),
+        fused=type(decisions.fused)(decisions.fused.risk[rows], decisions.fused.contributions[rows]),
+        proposal=type(decisions.proposal)(
+            decisions.proposal.action[rows], decisions.proposal.propensity[rows], decisions.proposal.explored[rows],
+            decisions.proposal.fallback[rows],
+        ),
+        ruling=type(decisions.ruling)(
+            decisions.ruling.action[rows], decisions.ruling.rule[rows], decisions.ruling.hits[rows]
+        ),
+        fallback=decisions.fallback[rows],
+    )  # fmt: skip
+
+
+def _scorer_contributions(stages: Stages, one: DecisionBatch, top: int) -> list[ScorerContribution]:
+    """Each scorer's part of the log-odds, shared out over its features in proportion to their part of its output."""
+    parts = []
+    for column, seat in enumerate(stages.panel.seats):
+        share = float(one.fused.contributions[0, column])
+        score = float(one.scores.values[0, column])
+        shared = np.zeros(len(one.features.names))
+        if isinstance(seat.scorer, ContributingScorer) and not np.isnan(score):
+            shared = _shared(seat.scorer, one.features, share)
+        order = np.argsort(-np.abs(shared), kind="stable")[:top]
+        features = tuple(
+            FeatureContribution(one.features.names[k], float(one.features.values[0, k]), float(shared[k]))
+            for k in order.tolist()
+            if shared[k] != 0
+        )
+        parts.append(ScorerContribution(seat.scorer.name, score, share, features))
+    return parts
+
+
+def _shared(scorer: ContributingScorer, features: Features, share: float) -> Float:
+    """(features,) a scorer's part of the risk, by feature; signs are those of the features' effect on the score."""
+    raw, _ = scorer.contributions(features)
+    total = float(np.abs(raw[0]).sum())
+    return np.asarray(raw[0] * (abs(share) / total)) if total > _TINY else np.zeros(raw.shape[1])
+
+
+def smallest_change(stages: Stages, one: DecisionBatch, ranges: dict[str, tuple[float, float]]) -> Change | None:
+    """The change of one feature, smallest relative to its range, that would have changed the proposed action.
+
+    None where no single feature can, or where a rule decided: then the rule is the whole reason.
+    """
+    if one.ruling.rule[0] >= 0:
+        return None
+    names, values = one.features.names, one.features.values[0]
+    lows, highs = _bounds(names, values, ranges)
+    candidates = [k for k in range(len(names)) if highs[k] > lows[k] and not np.isnan(values[k])]
+    if not candidates:
+        return None
+    tried = np.array([np.linspace(lows[k], highs[k], _GRID) for k in candidates])
+    actions = _actions(stages, one, np.repeat(candidates, _GRID), tried.ravel()).reshape(tried.shape)
+    proposed = int(_actions(stages, one, np.array(candidates[:1]), values[candidates[:1]])[0])
+    found: list[tuple[int, float]] = []
+    for place, k in enumerate(candidates):
+        other = np.flatnonzero(actions[place] != proposed)
+        if len(other):
+            nearest = other[np.argmin(np.abs(tried[place, other] - values[k]))]
+            found.append((k, float(tried[place, nearest])))
+    if not found:
+        return None
+    columns = np.array([k for k, _ in found])
+    changed = _narrowed(stages, one, columns, np.array([far for _, far in found]), proposed)
+    distance = np.abs(changed - values[columns]) / (highs[columns] - lows[columns])
+    best = int(np.argmin(distance))
+    action = int(_actions(stages, one, columns[best : best + 1], changed[best : best + 1])[0])
+    return Change(names[columns[best]], float(values[columns[best]]), float(changed[best]), action)
+
+
+def _narrowed(stages: Stages, one: DecisionBatch, columns: Int, far: Float, proposed: int) -> Float:
+    """For each column the value nearest to today's that changes the action, by bisection between today's and `far`."""
+    near = one.features.values[0, columns].copy()
+    far = far.copy()
+    for _ in range(_HALVINGS):
+        middle = (near + far) / 2
+        changes = _actions(stages, one, columns, middle) != proposed
+        far = np.where(changes, middle, far)
+        near = np.where(changes, near, middle)
+    return far
+
+
+def _bounds(names: Sequence[str], values: Float, ranges: dict[str, tuple[float, float]]) -> tuple[Float, Float]:
+    pairs = [
+        ranges.get(name, (min(0.0, 10 * value), max(1.0, 10 * value)) if value == value else (0.0, 0.0))
+        for name, value in zip(names, values.tolist(), strict=True)
+    ]
+    return np.array([low for low, _ in pairs]), np.array([high for _, high in pairs])
+
+
+def _actions(stages: Stages, one: DecisionBatch, columns: Int, values: Float) -> Int:
+    """The actions that would be proposed with one feature changed in each row: (m,) columns, (m,) values.
+
+    A feature that is a field of the event changes it in the event too, since costs are computed from there.
+    """
+    m = len(columns)
+    changed = np.repeat(one.features.values, m, axis=0)
+    changed[np.arange(m), columns] = values
+    features = Features(one.features.names, changed, np.repeat(one.features.freshness, m, axis=0))
+    events = _repeated(one.events, m)
+    fields = events.numbers.shape[1]
+    in_event = columns < fields
+    events.numbers[np.flatnonzero(in_event), columns[in_event]] = values[in_event]
+    missing = np.isnan(one.scores.values[0]).tolist()
+    fused = stages.fusion.fuse(stages.panel.score(features, missing))
+    policy: Policy = stages.thresholds or stages.policy
+    proposal = policy.propose(fused, events, features, np.ones((m, 2)) - _TINY)
+    return proposal.action.astype(np.int64)
+
+
+def _repeated(events: EventBatch, m: int) -> EventBatch:
+    return EventBatch(
+        np.repeat(events.id_code, m), np.repeat(events.time_ns, m), np.repeat(events.keys, m, axis=0),
+        np.repeat(events.numbers, m, axis=0), np.repeat(events.label, m), np.repeat(events.kind, m), events.texts,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The embedded world: one process, files, memory and SQLite. Nothing else has to run."""

@@ -1,0 +1,178 @@
+"""One app deciding in this process: `homeostat.load`, the HTTP server and the demo all use this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+
+from homeostat.config.tree import App
+from homeostat.decide.intake.objects import parse_outcomes, read_objects
+from homeostat.decide.intake.schema import EventSchema
+from homeostat.decide.loop import DecisionLoop
+from homeostat.embedded import problems
+from homeostat.embedded.answers import Vocabulary, answer, features_of
+from homeostat.ports import Clock, DeadLetters, Snapshots
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import DeadLetter
+from homeostat.records.identity import code_of
+from homeostat.records.reasons import Reason
+
+Event = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Parts:
+    """What an engine is made of; `embedded.assembly` makes them."""
+
+    app: App
+    loop: DecisionLoop
+    schema: EventSchema
+    words: Vocabulary
+    journal: Any
+    clock: Clock
+    dead_letters: DeadLetters | None = None
+    snapshots: Snapshots | None = None
+    audit: Any = None
+
+
+class UnusableEvent(ValueError):
+    """An event that the app's declaration does not allow; `problem` says which field, which value and why."""
+
+    def __init__(self, problem: Answer) -> None:
+        self.problem = problem
+        super().__init__(f"{problem['detail']}. {problem['fix']}")
+
+
+class Engine:
+    """Decides events and learns from outcomes. A context manager; not for several threads at once.
+
+    >>> from homeostat import load
+    >>> with load("access") as engine:
+    ...     event = {"event_id": "1", "entity_id": "123", "event_type": "action", "value": 10,
+    ...              "timestamp": "2026-01-30T12:00:00Z"}
+    ...     engine.decide(event)["action"]
+    'allow'
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.bad_events = 0
+
+    @property
+    def app(self) -> App:
+        """The app file as a typed tree."""
+        return self.parts.app
+
+    @overload
+    def decide(self, events: Event) -> Answer: ...
+
+    @overload
+    def decide(self, events: Sequence[Event]) -> list[Answer]: ...
+
+    def decide(self, events: Event | Sequence[Event]) -> Answer | list[Answer]:
+        """Decide one event or several, each a mapping as it would be sent over HTTP.
+
+        Raises UnusableEvent for a single bad event; in a sequence, a bad event gets its problem in its place.
+        Raises Unavailable when the journal can't be written: nothing was decided, and the same events may be sent again.
+        """
+        if isinstance(events, Mapping):
+            answered = self.answer([events])[0]
+            if "event_id" not in answered:
+                raise UnusableEvent(answered)
+            return answered
+        return self.answer(list(events))
+
+    def answer(self, objects: Sequence[object]) -> list[Answer]:
+        """A decision or a problem for each object, in order."""
+        parts = self.parts
+        batch, letters, positions = read_objects(objects, parts.schema, parts.clock.now_ns())
+        answers: list[Answer] = [{}] * len(objects)
+        self._bury(letters, set(range(len(objects))) - set(positions), answers)
+        if len(batch) == 0:
+            return answers
+        decided = parts.loop.decide(batch)
+        if decided.fresh is not None and parts.audit is not None:
+            parts.audit.decided(decided.fresh)
+        for k, position in enumerate(positions):
+            row = int(decided.row[k])
+            if row >= 0 and decided.fresh is not None:
+                answers[position] = answer(decided.fresh, row, parts.words)
+            elif row == -1:
+                earlier, at = decided.repeated[k]
+                answers[position] = {**answer(earlier, at, parts.words), "duplicate": True}
+            else:
+                reason = decided.refused[k]
+                letter = DeadLetter(position + 1, "time", str(int(batch.time_ns[k])), reason.value)
+                self._bury([letter], {position}, answers)
+        return answers
+
+    def _bury(self, letters: list[DeadLetter], positions: set[int], answers: list[Answer]) -> None:
+        """Put the problems of unreadable events in their places, and the events into the dead letters."""
+        if not letters:
+            return
+        self.bad_events += len(letters)
+        if self.parts.dead_letters is not None:
+            self.parts.dead_letters.bury(letters)
+        for position, letter in zip(sorted(positions), letters, strict=True):
+            answers[position] = problems.of_letter(letter)
+
+    def learn(self, outcomes: Event | Sequence[Event]) -> list[Answer]:
+        """Take in outcomes (`event_id`, `label`, perhaps `time` and `amount`); one receipt or problem for each."""
+        objects = [outcomes] if isinstance(outcomes, Mapping) else list(outcomes)
+        parts = self.parts
+        batch, letters, positions = parse_outcomes(objects, parts.schema, parts.clock.now_ns())
+        receipts: list[Answer] = [{}] * len(objects)
+        self._bury(letters, set(range(len(objects))) - set(positions), receipts)
+        known = parts.journal.seen(batch.id_code) if len(batch) else np.zeros(0, bool)
+        for k, position in enumerate(positions):
+            if not known[k]:
+                receipts[position] = problems.of_reason(Reason.UNKNOWN_EVENT, "event_id")
+            else:
+                receipts[position] = {"event_id": str(objects[position].get("event_id", "")), "accepted": True}
+        if known.any():
+            from homeostat.decide.splice import pick_outcomes
+
+            parts.loop.learn(pick_outcomes(batch, known))
+        return receipts
+
+    def decision(self, event_id: str | int, features: bool = False) -> Answer | None:
+        """The recorded decision of an event, with its features as served if wanted; None if there is none."""
+        found = self.find(event_id)
+        if found is None:
+            return None
+        decisions, row = found
+        recorded = answer(decisions, row, self.parts.words)
+        if features:
+            recorded["features"] = features_of(decisions, row)
+        return recorded
+
+    def find(self, event_id: str | int) -> tuple[DecisionBatch, int] | None:
+        """The recorded decision as its batch and row."""
+        found: tuple[DecisionBatch, int] | None = self.parts.journal.find(code_of(event_id))
+        return found
+
+    def save(self) -> None:
+        """Write a snapshot, so that the next start has less to replay."""
+        parts = self.parts
+        if parts.snapshots is not None:
+            parts.journal.flush()
+            parts.snapshots.save(parts.journal.last, parts.loop.state())
+
+    def close(self) -> None:
+        """Save, and let go of files and threads."""
+        self.save()
+        self.parts.loop.close()
+        for part in (self.parts.journal, self.parts.audit, self.parts.dead_letters):
+            if part is not None and hasattr(part, "close"):
+                part.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,68 @@
+"""Outcomes that a file says became known some time after their events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from homeostat.records.arrays import Float, Int
+from homeostat.records.events import EventBatch, OutcomeBatch
+
+
+class PastOutcomes:
+    """Finds the outcomes of a batch of events among those of a file.
+
+    batches : all outcomes of the file; where an event has several, each counts from its own moment on
+    """
+
+    def __init__(self, batches: Iterable[OutcomeBatch]) -> None:
+        parts = list(batches)
+        order = np.lexsort((_column(parts, "known_ns"), _column(parts, "id_code")))
+        self._id_code: Int = _column(parts, "id_code").astype(np.int64)[order]
+        self._label: Float = _column(parts, "label").astype(np.float64)[order]
+        self._known_ns: Int = _column(parts, "known_ns").astype(np.int64)[order]
+        self._amount: Float = _column(parts, "amount").astype(np.float64)[order]
+
+    def __len__(self) -> int:
+        return len(self._id_code)
+
+    def of(self, events: EventBatch) -> OutcomeBatch | None:
+        """The outcomes of these events, each waiting for its moment; None if they have none.
+
+        An outcome can't be known before its event: it counts from the event's own time on at the earliest.
+        """
+        start = np.searchsorted(self._id_code, events.id_code, "left")
+        count = np.searchsorted(self._id_code, events.id_code, "right") - start
+        total = int(count.sum())
+        if total == 0:
+            return None
+        row = np.repeat(np.arange(len(events)), count)
+        at = np.arange(total) - np.repeat(np.cumsum(count) - count, count) + np.repeat(start, count)
+        time_ns = events.time_ns[row]
+        return OutcomeBatch(
+            self._id_code[at], self._label[at], np.maximum(self._known_ns[at], time_ns + 1), self._amount[at],
+            scheduled=True, time_ns=time_ns, keys=events.keys[row],
+        )  # fmt: skip
+
+    def labels_by(self, events: EventBatch, moment_ns: int | None) -> Float:
+        """(n,) the latest label of each event that is known at a moment (ever, when None); NaN where none is."""
+        label = np.full(len(events), np.nan)
+        outcomes = self.of(events)
+        if outcomes is None:
+            return label
+        known = np.ones(len(outcomes), bool) if moment_ns is None else outcomes.known_ns <= moment_ns
+        place = {code: row for row, code in reversed(list(enumerate(events.id_code.tolist())))}
+        for code, value in zip(outcomes.id_code[known].tolist(), outcomes.label[known].tolist(), strict=True):
+            label[place[code]] = value
+        return label
+
+
+def without_labels(events: EventBatch) -> EventBatch:
+    """The events as they were before anything was known of them."""
+    return replace(events, label=np.full(len(events), np.nan))
+
+
+def _column(parts: list[OutcomeBatch], name: str) -> np.ndarray:  # type: ignore[type-arg]
+    return np.concatenate([getattr(part, name) for part in parts]) if parts else np.empty(0)

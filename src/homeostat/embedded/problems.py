@@ -1,0 +1,39 @@
+"""What is wrong with a request, as RFC 9457 problem details with a `fix`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homeostat.records.events import DeadLetter
+from homeostat.records.reasons import Reason
+
+_FIX = {
+    Reason.MALFORMED: "Send one JSON object for each event, in UTF-8, not deeper than a few levels.",
+    Reason.MISSING: "Give the field, under its own name or one of its aliases; /openapi.json lists them.",
+    Reason.WRONG_TYPE: "Send the declared type; /openapi.json lists the types.",
+    Reason.OUT_OF_RANGE: "Send a value within the declared range.",
+    Reason.BAD_TIME: "Send an ISO 8601 time such as 2026-01-30T12:00:00Z, or seconds since 1970.",
+    Reason.TOO_LATE: "Events this late are rejected by this app; see `lateness` and `late` in its file.",
+    Reason.TOO_EARLY: "The time is ahead of the clock: check the sender's clock and time zone.",
+    Reason.UNKNOWN_EVENT: "Send outcomes for events that were decided here, by the same event id.",
+}
+
+
+def problem(status: int, title: str, detail: str, fix: str, **more: Any) -> dict[str, Any]:
+    """A problem document."""
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, "fix": fix, **more}
+
+
+def of_letter(letter: DeadLetter) -> dict[str, Any]:
+    """The problem of an event that could not be read."""
+    reason = Reason(letter.reason)
+    where = f"{letter.field}: " if letter.field else ""
+    return problem(
+        422, "Unusable event", f"{where}{reason.value.replace('_', ' ')}", _FIX.get(reason, ""),
+        errors=[{"field": letter.field, "value": letter.value, "reason": reason.value}],
+    )  # fmt: skip
+
+
+def of_reason(reason: Reason, field: str) -> dict[str, Any]:
+    """The problem of an event that was read, and refused."""
+    return of_letter(DeadLetter(0, field, "", reason.value))

@@ -1,6 +1,6 @@
 """The expression language of rules, filters and derived features: a small, safe, typed subset of Python's."""
 
-from homeostat.expressions.compiler import compile_expression
+from homeostat.expressions.compiler import compile_entity, compile_expression
 from homeostat.expressions.membership import ALWAYS, FOREVER, Membership
 from homeostat.expressions.operators import FUNCTIONS
 from homeostat.expressions.parse import LabelCondition, split_conjunction
@@ -19,6 +19,7 @@ __all__ = [
     "Scope",
     "Symbol",
     "Type",
+    "compile_entity",
     "compile_expression",
     "nearest_name",
     "split_conjunction",

@@ -58,6 +58,14 @@ def compile_expression(text: str, scope: Scope) -> Compiled:
     )
 
 
+def compile_entity(name: str, scope: Scope) -> Compiled:
+    """A program whose result is a number for each entity, as far as 52 bits tell them apart; for counting them."""
+    slot = scope.symbols[name].slot
+    code = np.array([[op.ENTITY_CODE, slot, 0, 0]], dtype=np.int32)
+    none = np.empty(0)
+    return Compiled(name, Type.CATEGORY, code, none, none.astype(np.int64), frozenset([name]), frozenset(), -1)
+
+
 @dataclass
 class _Compiler:
     """Emits instructions for one expression. Each `value` leaves one value on the stack, except of TEXT."""

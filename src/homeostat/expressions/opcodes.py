@@ -22,6 +22,7 @@ ENTITY_IS_NOT = 11
 ENTITY_DIFFERS = 12
 ENTITY_NOT_AMONG = 13
 ENTITY_NOT_LISTED = 14
+ENTITY_CODE = 15  # keys[row, a] mixed to 52 bits, which a float holds exactly
 
 # Replace the top.
 NEGATE = 20

@@ -1,0 +1,92 @@
+"""Events to features: the declared fields, what the windows know of the entities' pasts, and what follows from both."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from homeostat.decide.windows.assemble import assemble
+from homeostat.decide.windows.engine import Windows
+from homeostat.decide.windows.features import FeaturePlan
+from homeostat.expressions import Membership, Programs
+from homeostat.records.arrays import Bytes, Float, Int, State
+from homeostat.records.events import EventBatch
+from homeostat.records.features import Features
+
+
+class WindowFeaturizer:
+    """Turns event batches into features, and remembers the entities' pasts; a `decide.contracts.Featurizer`.
+
+    An event row is counted by the windows that hold it; a late row only sees them; an outcome row gives the label to
+    its event, which it names by id, time and keys, and its own features mean nothing.
+    """
+
+    def __init__(self, plan: FeaturePlan, lists: Membership | None = None) -> None:
+        self.plan = plan
+        self.windows = Windows(plan.windows)
+        base = plan.fields + plan.windows.features
+        self._inputs = Programs(plan.inputs, range(plan.fields, plan.fields + len(plan.inputs)), lists)
+        self._derived = Programs(plan.derived, range(base, base + len(plan.derived)), lists)
+        self._masks_from = plan.fields + len(plan.inputs) - plan.masks
+        self._ends: Int = np.cumsum([len(s) for s in plan.sources], dtype=np.int64)
+        self._sources: Int = np.array([column for s in plan.sources for column in s], dtype=np.int64)
+
+    def features(self, events: EventBatch) -> Features:
+        """The features of each row as of that row, after every row before it.
+
+        Raises ValueError when the batch's columns are not those of the plan.
+        """
+        plan, n = self.plan, len(events)
+        events = _writable(events)
+        numbers, keys = events.numbers, events.keys
+        if numbers.shape != (n, plan.fields) or keys.shape != (n, plan.entities):
+            found = f"{numbers.shape[1:]} fields and {keys.shape[1:]} entities"
+            raise ValueError(f"events have {found}, the plan has {plan.fields} and {plan.entities}")
+        seen = self._seen(events, numbers, keys)
+        windows, ages = self.windows.advance(
+            events.time_ns, keys, seen, seen[:, self._masks_from :] != 0.0, events.label, events.id_code, events.kind
+        )
+        width = len(plan.names)
+        values: Float = np.empty((n, width))
+        freshness: Bytes = np.empty((n, width), dtype=np.uint8)
+        assemble(numbers, windows, ages, self._ends, self._sources, values, freshness)
+        if plan.derived:
+            self._derived.run(values, keys, events.time_ns)
+        return Features(plan.names, values, freshness)
+
+    def _seen(self, events: EventBatch, numbers: Float, keys: Int) -> Float:
+        """(n, fields + inputs) what the windows see of the events."""
+        if not self.plan.inputs:
+            return numbers
+        seen: Float = np.empty((len(numbers), self.plan.windows.values))
+        seen[:, : self.plan.fields] = numbers
+        self._inputs.run(seen, keys, events.time_ns)
+        return seen
+
+    def _fingerprint(self) -> Bytes:
+        """32 bytes that differ where the logged columns mean something else, though the windows are the same."""
+        plan = self.plan
+        told = repr((plan.names[: plan.fields], plan.entities, [program.text for program in plan.inputs]))
+        return np.frombuffer(hashlib.sha256(told.encode()).digest(), dtype=np.uint8).copy()
+
+    def state(self) -> State:
+        """The windows' snapshot, and a mark of the plan that made it."""
+        return {**self.windows.state(), "inputs": self._fingerprint()}
+
+    def restore(self, state: State) -> None:
+        """Continue from a snapshot; raises ValueError if another plan made it."""
+        if not np.array_equal(state["inputs"], self._fingerprint()):
+            raise ValueError("the snapshot was made with other fields or filters")
+        self.windows = Windows.from_state(self.plan.windows, state)
+
+
+def _writable(events: EventBatch) -> EventBatch:
+    """The batch with columns that are contiguous and writable, copied where they are not.
+
+    Kernels have a version for each kind of array; a second kind would be compiled while events wait.
+    """
+    columns = (events.id_code, events.time_ns, events.keys, events.numbers, events.label, events.kind)
+    if all(column.flags.carray for column in columns):
+        return events
+    return EventBatch(*(np.array(column, order="C") for column in columns), events.texts)  # type: ignore[arg-type]

@@ -13,12 +13,13 @@ from homeostat.config.tree import App
 from homeostat.decide.intake.objects import parse_outcomes, read_objects
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop
+from homeostat.decide.splice import pick_outcomes
 from homeostat.embedded import problems
 from homeostat.embedded.answers import Vocabulary, answer, features_of
 from homeostat.ports import Clock, DeadLetters, Snapshots
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter
-from homeostat.records.identity import code_of
+from homeostat.records.identity import code_of, text_of
 from homeostat.records.reasons import Reason
 
 Event = Mapping[str, Any]
@@ -62,6 +63,7 @@ class Engine:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.bad_events = 0
+        self.actions: dict[str, int] = dict.fromkeys(parts.words.actions, 0)
 
     @property
     def app(self) -> App:
@@ -78,7 +80,7 @@ class Engine:
         """Decide one event or several, each a mapping as it would be sent over HTTP.
 
         Raises UnusableEvent for a single bad event; in a sequence, a bad event gets its problem in its place.
-        Raises Unavailable when the journal can't be written: nothing was decided, and the same events may be sent again.
+        Raises Unavailable when the journal can't be written: nothing was decided, and the events may be sent again.
         """
         if isinstance(events, Mapping):
             answered = self.answer([events])[0]
@@ -102,6 +104,7 @@ class Engine:
             row = int(decided.row[k])
             if row >= 0 and decided.fresh is not None:
                 answers[position] = answer(decided.fresh, row, parts.words)
+                self.actions[answers[position]["action"]] += 1
             elif row == -1:
                 earlier, at = decided.repeated[k]
                 answers[position] = {**answer(earlier, at, parts.words), "duplicate": True}
@@ -123,7 +126,10 @@ class Engine:
 
     def learn(self, outcomes: Event | Sequence[Event]) -> list[Answer]:
         """Take in outcomes (`event_id`, `label`, perhaps `time` and `amount`); one receipt or problem for each."""
-        objects = [outcomes] if isinstance(outcomes, Mapping) else list(outcomes)
+        return self.receive([outcomes] if isinstance(outcomes, Mapping) else list(outcomes))
+
+    def receive(self, objects: Sequence[object]) -> list[Answer]:
+        """A receipt or a problem for each object that should be an outcome, in order."""
         parts = self.parts
         batch, letters, positions = parse_outcomes(objects, parts.schema, parts.clock.now_ns())
         receipts: list[Answer] = [{}] * len(objects)
@@ -133,10 +139,8 @@ class Engine:
             if not known[k]:
                 receipts[position] = problems.of_reason(Reason.UNKNOWN_EVENT, "event_id")
             else:
-                receipts[position] = {"event_id": str(objects[position].get("event_id", "")), "accepted": True}
+                receipts[position] = {"event_id": text_of(int(batch.id_code[k]), batch.texts), "accepted": True}
         if known.any():
-            from homeostat.decide.splice import pick_outcomes
-
             parts.loop.learn(pick_outcomes(batch, known))
         return receipts
 

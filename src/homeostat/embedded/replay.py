@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-
-from homeostat.embedded.assembly import Assembly
-from homeostat.embedded.past import PastOutcomes
-from homeostat.embedded.report import Gathered, throughput
-from homeostat.embedded.training import Collector, train_parts
-from homeostat.records.arrays import Float
-from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import EventBatch
 
 Progress = Callable[[str, float], None]
 _CHUNK_ROWS = 65_536

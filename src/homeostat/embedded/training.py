@@ -27,13 +27,14 @@ class Collector:
 
     def add(self, events: EventBatch, features: Features, known: Float | None = None) -> None:
         """Take a batch in. `known` (n,): labels known at `until_ns`, where a file of outcomes says so."""
-        label = np.where(events.time_ns + self.delay_ns <= self.until_ns, events.label, np.nan) if known is None else known
-        rows = ~np.isnan(label)
+        if known is None:
+            known = np.where(events.time_ns + self.delay_ns <= self.until_ns, events.label, np.nan)
+        rows = ~np.isnan(known)
         if self.from_ns is not None:
             rows &= events.time_ns >= self.from_ns
         if rows.any():
             kept = Features(features.names, features.values[rows], features.freshness[:0])
-            self._parts.append((_rows(events, rows), kept, label[rows]))
+            self._parts.append((_rows(events, rows), kept, known[rows]))
 
     def training_set(self) -> TrainingSet:
         """All that was gathered, in order of arrival. Raises ValueError where there is nothing to learn from."""

@@ -89,4 +89,7 @@ def _writable(events: EventBatch) -> EventBatch:
     columns = (events.id_code, events.time_ns, events.keys, events.numbers, events.label, events.kind)
     if all(column.flags.carray for column in columns):
         return events
-    return EventBatch(*(np.array(column, order="C") for column in columns), events.texts)  # type: ignore[arg-type]
+    return EventBatch(
+        events.id_code.copy(), events.time_ns.copy(), events.keys.copy(), events.numbers.copy(),
+        events.label.copy(), events.kind.copy(), events.texts,
+    )  # fmt: skip

@@ -64,5 +64,5 @@ def without_labels(events: EventBatch) -> EventBatch:
     return replace(events, label=np.full(len(events), np.nan))
 
 
-def _column(parts: list[OutcomeBatch], name: str) -> np.ndarray:  # type: ignore[type-arg]
+def _column(parts: list[OutcomeBatch], name: str) -> np.ndarray:
     return np.concatenate([getattr(part, name) for part in parts]) if parts else np.empty(0)

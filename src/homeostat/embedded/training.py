@@ -54,7 +54,7 @@ class Collector:
         )
 
 
-def _rows(events: EventBatch, rows: np.ndarray) -> EventBatch:  # type: ignore[type-arg]
+def _rows(events: EventBatch, rows: np.ndarray) -> EventBatch:
     return EventBatch(
         events.id_code[rows], events.time_ns[rows], events.keys[rows], events.numbers[rows][:, :0], events.label[rows],
         events.kind[rows], {},

@@ -84,7 +84,9 @@ def read_event(
         return DeadLetter(line, EVENT, values.shown(event), Reason.MALFORMED.value)
     name = schema.id[0]
     try:
-        value = _required(event, schema.id, source)
+        value = _first(event, schema.id, source)
+        if value is None:
+            raise Fault(Reason.MISSING, None)
         code = values.key(value, texts, source)
         name = schema.time[0]
         time_ns = _time(event, schema, now_ns, source)
@@ -118,13 +120,6 @@ def read_event(
     except Fault as fault:
         return DeadLetter(line, name, values.shown(fault.value), fault.reason.value)
     return Event(code, time_ns, keys, numbers, label)
-
-
-def _required(event: Mapping[str, object], names: tuple[str, ...], source: Source) -> object:
-    value = _first(event, names, source)
-    if value is None:
-        raise Fault(Reason.MISSING, None)
-    return value
 
 
 def _time(event: Mapping[str, object], schema: EventSchema, now_ns: int, source: Source) -> int:

@@ -35,7 +35,7 @@ class Source(IntEnum):
     TEXT = 2
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818 - not an error of the program, but an answer about the data.
     """A value that breaks a rule; becomes a dead letter."""
 
     def __init__(self, reason: Reason, value: object) -> None:

@@ -1,0 +1,101 @@
+"""Lines of CSV as Arrow columns of text. A record is one line: a quoted value may hold commas and quotes, no line end."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from homeostat.decide.intake.values import EVENT, shown
+from homeostat.records.events import DeadLetter
+from homeostat.records.reasons import Reason
+
+_SPACE = b" \t\r"
+
+
+def header_of(line: bytes) -> list[str]:
+    """The column names. Raises ValueError if the line is no CSV or names a column twice."""
+    try:
+        names = [name.strip() for name in next(csv.reader([line.decode().rstrip("\r")], strict=True))]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"the first line is no CSV header: {error}") from error
+    twice = {name for name in names if name and names.count(name) > 1}
+    if twice:
+        raise ValueError(f"the header names {', '.join(sorted(twice))} more than once: rename or drop the others")
+    return names
+
+
+def table_of(
+    lines: Sequence[bytes], numbers: Sequence[int], header: Sequence[str], wanted: Sequence[str]
+) -> tuple[dict[str, Any], list[int], list[DeadLetter]]:
+    """Records as columns of text.
+
+    wanted : the names of the columns to return
+    Returns the columns, their rows' line numbers, and a dead letter for each line that is no such record.
+    """
+    letters: list[DeadLetter] = []
+    good: list[int] = []
+    for index, line in enumerate(lines):
+        if line.strip(_SPACE):
+            good.append(index)
+    lines, numbers = [lines[index] for index in good], [numbers[index] for index in good]
+    whole = b"\n".join(lines)
+    if not whole.isascii():
+        try:
+            whole.decode()
+        except UnicodeDecodeError:
+            return _one_by_one(lines, numbers, header, wanted)
+    if not lines:
+        return {name: pa.array([], pa.string()) for name in wanted}, [], letters
+    table = _fast(whole, len(lines), header, wanted)
+    if table is None:
+        return _one_by_one(lines, numbers, header, wanted)
+    return table, list(numbers), letters
+
+
+def _fast(whole: bytes, n: int, header: Sequence[str], wanted: Sequence[str]) -> dict[str, Any] | None:
+    """All at once; None if any line is ragged, or a stray quote has swallowed a line end."""
+    if b"\0" in whole or b"\r" in whole.replace(b"\r\n", b"").removesuffix(b"\r"):
+        return None
+    names = [f"c{position}" for position in range(len(header))]
+    use = {name: names[list(header).index(name)] for name in wanted}
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(whole),
+            read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=max(len(whole), 1)),
+            parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False),
+            convert_options=arrow_csv.ConvertOptions(
+                check_utf8=False, strings_can_be_null=False, include_columns=list(use.values()),
+                column_types=dict.fromkeys(names, pa.string()),
+            ),
+        )  # fmt: skip
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != n:
+        return None
+    return {name: table[short].combine_chunks() for name, short in use.items()}
+
+
+def _one_by_one(
+    lines: Sequence[bytes], numbers: Sequence[int], header: Sequence[str], wanted: Sequence[str]
+) -> tuple[dict[str, Any], list[int], list[DeadLetter]]:
+    """Line by line, where something is wrong with some of them."""
+    letters: list[DeadLetter] = []
+    records: list[list[str]] = []
+    kept: list[int] = []
+    for line, number in zip(lines, numbers, strict=True):
+        try:
+            record = next(csv.reader([line.decode().rstrip("\r")], strict=True))
+        except (csv.Error, UnicodeDecodeError, StopIteration):
+            record = []
+        if len(record) == len(header):
+            records.append(record)
+            kept.append(number)
+        else:
+            letters.append(DeadLetter(number, EVENT, shown(line), Reason.MALFORMED.value))
+    places = {name: list(header).index(name) for name in wanted}
+    columns = {name: pa.array([record[at] for record in records], pa.string()) for name, at in places.items()}
+    return columns, kept, letters

@@ -1,0 +1,150 @@
+"""Events and outcomes from files: .parquet, .csv and .jsonl (also .ndjson), the latter two also gzipped.
+
+Rows keep the order of the file. Whatever is wrong with one row becomes its dead letter and costs the others nothing;
+a file that is no such file at all raises `EventFileError`, which says what to do.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from homeostat.adapters.event_csv import header_of, table_of
+from homeostat.adapters.event_lines import EventFileError, blocks
+from homeostat.decide.intake.columns import read_columns
+from homeostat.decide.intake.lines import read_lines
+from homeostat.decide.intake.objects import outcomes_of, outcomes_of_events
+from homeostat.decide.intake.schema import EventSchema
+from homeostat.decide.intake.values import Source
+from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
+
+__all__ = ["EventFileError", "read_events", "read_outcomes"]
+
+Chunk: TypeAlias = tuple[EventBatch, list[DeadLetter]]
+FORMATS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+CHUNK_ROWS = 65_536
+
+
+def read_events(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
+    """The events of a file, at most `chunk_rows` at a time, each chunk with the dead letters of its stretch.
+
+    Raises EventFileError where the file as a whole can't be used (missing, another format, a required column that it
+    hasn't, damaged), Unavailable where the disk fails.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    if name.endswith(".parquet"):
+        return _read_parquet(path, schema, now_ns, chunk_rows)
+    if name.endswith((".csv", ".csv.gz")):
+        return _read_csv(path, schema, now_ns, chunk_rows)
+    if name.endswith((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")):
+        return _read_jsonl(path, schema, now_ns, chunk_rows)
+    raise EventFileError(f"{path}: events are read from {', '.join(FORMATS)}; the name must end in one of these.")
+
+
+def read_outcomes(
+    path: Path, schema: EventSchema, now_ns: int, chunk_rows: int = CHUNK_ROWS
+) -> Iterator[tuple[OutcomeBatch, list[DeadLetter]]]:
+    """The outcomes of a file (`event_id`, `label`, perhaps `time` and `amount`) for events of this schema."""
+    for batch, letters in read_events(path, outcomes_of_events(schema), now_ns, chunk_rows):
+        yield outcomes_of(batch), letters
+
+
+def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int) -> Iterator[Chunk]:
+    try:
+        file = pq.ParquetFile(path, memory_map=True)
+    except FileNotFoundError as error:
+        raise EventFileError(f"{path} can't be opened: no such file. Check the path.") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise EventFileError(f"{path} is no Parquet file, or was cut off while written ({error}): write it anew.") from error
+    row = 0
+    with file:
+        names = file.schema_arrow.names
+        _require(path, schema, names)
+        wanted = [name for name in schema.names() if name in names]
+        parts = file.iter_batches(chunk_rows, columns=wanted, use_threads=False)
+        while True:
+            try:
+                part = next(parts, None)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise EventFileError(f"{path} is damaged after row {row} ({error}): write it anew.") from error
+            if part is None:
+                return
+            lines = np.arange(row + 1, row + 1 + len(part))
+            row += len(part)
+            yield read_columns(dict(zip(part.schema.names, part.columns, strict=True)), len(part), schema, now_ns, lines)
+
+
+def _require(path: Path, schema: EventSchema, names: Sequence[str]) -> None:
+    """Refuse a file without a column that every event must have: its rows would all be dead letters."""
+    needed = [schema.id]
+    needed += [schema.time] if schema.time_required else []
+    needed += [entity.names for entity in schema.entities if entity.required and entity.of is None]
+    needed += [field.names for field in schema.fields if field.required]
+    needed += [schema.label] if schema.label_required else []
+    missing = [choices for choices in needed if not set(choices) & set(names)]
+    if missing:
+        wants = "; ".join(" or ".join(choices) for choices in missing)
+        raise EventFileError(
+            f"{path} has no column {wants}. It has {', '.join(names) or 'none'}. Rename the column, or add its name "
+            "to the aliases in the app file."
+        )
+
+
+def _read_csv(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int) -> Iterator[Chunk]:
+    header: list[str] | None = None
+    wanted: list[str] = []
+    for block in blocks(path):
+        lines, numbers = block.lines, block.numbers
+        if header is None:
+            start = next((index for index, line in enumerate(lines) if line.strip()), None)
+            if start is None:
+                if block.letters:
+                    yield _empty(schema), block.letters
+                continue
+            try:
+                header = header_of(lines[start])
+            except ValueError as error:
+                raise EventFileError(f"{path}: {error}") from error
+            _require(path, schema, header)
+            wanted = [name for name in schema.names() if name in header]
+            lines, numbers = lines[start + 1 :], numbers[start + 1 :]
+        for at, letters in _spans(len(lines), chunk_rows, block.letters, numbers):
+            columns, places, bad = table_of(lines[at], numbers[at], header, wanted)
+            batch, worse = read_columns(columns, len(places), schema, now_ns, places, Source.TEXT)
+            yield batch, _in_order(letters, bad, worse)
+
+
+def _read_jsonl(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int) -> Iterator[Chunk]:
+    for block in blocks(path):
+        for at, letters in _spans(len(block.lines), chunk_rows, block.letters, block.numbers):
+            batch, bad = read_lines(block.lines[at], schema, now_ns, block.numbers[at])
+            yield batch, _in_order(letters, bad)
+
+
+def _spans(
+    n: int, chunk_rows: int, letters: list[DeadLetter], numbers: Sequence[int]
+) -> Iterator[tuple[slice, list[DeadLetter]]]:
+    """Stretches of at most `chunk_rows` of `n` lines, each with those letters that lie before its end."""
+    for start in range(0, n, chunk_rows):
+        stop = min(start + chunk_rows, n)
+        due = [letter for letter in letters if stop == n or letter.line < numbers[stop]]
+        letters = letters[len(due) :]
+        yield slice(start, stop), due
+    if n == 0 and letters:
+        yield slice(0, 0), letters
+
+
+def _in_order(*parts: list[DeadLetter]) -> list[DeadLetter]:
+    return list(heapq.merge(*parts, key=lambda letter: letter.line))
+
+
+def _empty(schema: EventSchema) -> EventBatch:
+    columns: dict[str, Any] = {}
+    return read_columns(columns, 0, schema, 0, [])[0]

@@ -1,0 +1,260 @@
+"""JSON into a batch: the body of a request, or the lines of a file.
+
+Many lines at once are decoded into a struct made from the schema and checked as columns; a line that the struct does
+not fit is decoded again on its own, so that one bad line costs the others nothing. Of a name that occurs twice in one
+object the last value counts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from homeostat.decide.intake import values
+from homeostat.decide.intake.objects import Event, batch_of, outcomes_of, outcomes_of_events, read_event
+from homeostat.decide.intake.schema import EventSchema
+from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
+from homeostat.records.reasons import Reason
+
+DEPTH_MAX = 64  # Levels of nesting; no event has any need of them.
+FEW = 32  # Up to here one by one is faster than as columns.
+_SPACE = b" \t\r\n"
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_BROKEN = (msgspec.MsgspecError, ValueError, RecursionError)  # UnicodeDecodeError is a ValueError.
+_decode = msgspec.json.Decoder().decode
+_decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class _Anything(msgspec.Struct):
+    """Fits every JSON object and keeps nothing of it."""
+
+
+_check_syntax = msgspec.json.Decoder(_Anything).decode
+
+
+def parse_events(raw: bytes, schema: EventSchema, now_ns: int) -> tuple[EventBatch, list[DeadLetter], list[int]]:
+    """A JSON body, one event object or an array of them.
+
+    Returns the valid events in order, a dead letter for each of the others (its line is the position in the array,
+    from 1), and the positions of the valid ones from 0.
+    """
+    elements = _elements(raw)
+    if elements is None:
+        return batch_of([], schema, {}), [_malformed(raw, 1)], []
+    batch, letters = read_lines(elements, schema, now_ns)
+    bad = {letter.line for letter in letters}
+    return batch, letters, [position for position in range(len(elements)) if position + 1 not in bad]
+
+
+def parse_outcome_body(
+    raw: bytes, schema: EventSchema, now_ns: int
+) -> tuple[OutcomeBatch, list[DeadLetter], list[int]]:
+    """A JSON body, one outcome or an array of them, of events of this schema; else as `parse_events`."""
+    batch, letters, positions = parse_events(raw, outcomes_of_events(schema), now_ns)
+    return outcomes_of(batch), letters, positions
+
+
+def _elements(raw: bytes) -> Sequence[bytes] | None:
+    """The elements of a body, each still JSON; None where it is not JSON as a whole."""
+    if not raw.lstrip(_SPACE).startswith(b"["):
+        return [raw]
+    try:
+        return [bytes(element) for element in _decode_elements(raw)]
+    except _BROKEN:
+        return None
+
+
+def read_lines(
+    lines: Sequence[bytes], schema: EventSchema, now_ns: int, numbers: Sequence[int] | None = None
+) -> tuple[EventBatch, list[DeadLetter]]:
+    """One JSON object a line.
+
+    numbers : the lines' numbers, for dead letters; 1, 2, ... when absent
+    Blank lines are no events.
+    """
+    numbers = range(1, len(lines) + 1) if numbers is None else numbers
+    if len(lines) > FEW:
+        return _read_many(lines, schema, now_ns, numbers)
+    texts: dict[int, str] = {}
+    events: list[Event] = []
+    letters: list[DeadLetter] = []
+    for line, number in zip(lines, numbers, strict=True):
+        event = read_line(line, schema, now_ns, texts, number)
+        if isinstance(event, Event):
+            events.append(event)
+        elif event is not None:
+            letters.append(event)
+    return batch_of(events, schema, texts), letters
+
+
+def read_line(
+    line: bytes, schema: EventSchema, now_ns: int, texts: dict[int, str], number: int
+) -> Event | DeadLetter | None:
+    """One line: an event, or what is wrong with it; None if it is blank."""
+    if _too_deep(line):
+        return _malformed(line, number)
+    try:
+        return read_event(_decode(line), schema, now_ns, texts, number)
+    except _BROKEN:
+        return _read_broken(line, schema, now_ns, texts, number) if line.strip(_SPACE) else None
+
+
+def _read_broken(
+    line: bytes, schema: EventSchema, now_ns: int, texts: dict[int, str], number: int
+) -> Event | DeadLetter:
+    """A line that the strict decoder refuses. The lenient one may show which field is to blame (a NaN, 1e999)."""
+    try:
+        event = read_event(json.loads(line, parse_int=_integer), schema, now_ns, texts, number)
+        if isinstance(event, Event):
+            _check_syntax(line)  # Huge numbers in fields that mean nothing do no harm; anything else does.
+            line.decode()
+        return event
+    except _BROKEN:
+        return _malformed(line, number)
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= 4 * values.TEXT_MAX else float(digits)
+
+
+def _too_deep(line: bytes) -> bool:
+    """Whether brackets nest deeper than DEPTH_MAX."""
+    if line.count(b"[") + line.count(b"{") <= DEPTH_MAX:
+        return False
+    depth = 0
+    for match in _BRACKETS.finditer(line):
+        bracket = match[0]
+        depth += (bracket in b"[{") - (bracket in b"]}")
+        if depth > DEPTH_MAX:
+            return True
+    return False
+
+
+def _malformed(line: bytes, number: int) -> DeadLetter:
+    return DeadLetter(number, values.EVENT, values.shown(line.strip(_SPACE)), Reason.MALFORMED.value)
+
+
+@lru_cache(maxsize=256)
+def _struct(schema: EventSchema, used: frozenset[str]) -> tuple[Callable[[bytes], Any], dict[str, Callable[[Any], Any]]]:
+    """A decoder of one line into a struct, and what takes each used name's value from it.
+
+    used : the names that the lines use. Any other that means something may only be null, so that a line with it is
+        read on its own; twelve names looked up in each line, of which six are there, would cost as much as decoding.
+    """
+    kinds: dict[str, Any] = {}
+    for names in (schema.id, *(entity.names for entity in schema.entities if entity.of is None)):
+        kinds.update(dict.fromkeys(names, int | str | None))
+    kinds.update(dict.fromkeys(schema.time, str | int | float | None))
+    by_kind = {"number": float | None, "integer": int | None, "boolean": bool | int | None, "category": str | None}
+    for field in schema.fields:
+        kinds.update(dict.fromkeys(field.names, by_kind[field.kind]))
+    kinds.update(dict.fromkeys(schema.label, bool | int | None))
+    members = {name: f"m{position}" for position, name in enumerate(schema.names())}
+    struct = msgspec.defstruct(
+        "Line",
+        [(member, kinds[name] if name in used else None, None) for name, member in members.items()],
+        rename={member: name for name, member in members.items()},
+        gc=False,
+    )
+    return msgspec.json.Decoder(struct).decode, {n: attrgetter(member) for n, member in members.items() if n in used}
+
+
+def _used(lines: Sequence[bytes], schema: EventSchema) -> frozenset[str]:
+    """The schema's names in the first few lines that can be read."""
+    found: set[str] = set()
+    for line in lines[:FEW]:
+        try:
+            event = _decode(line)
+        except _BROKEN:
+            continue
+        if isinstance(event, dict):
+            found |= event.keys()
+    return frozenset(found.intersection(schema.names()))
+
+
+def _read_many(
+    lines: Sequence[bytes], schema: EventSchema, now_ns: int, numbers: Sequence[int]
+) -> tuple[EventBatch, list[DeadLetter]]:
+    from homeostat.decide.intake.columns import read_columns  # Arrow takes a while to load, and one event needs none.
+
+    decode, members = _struct(schema, _used(lines, schema))
+    texts: dict[int, str] = {}
+    rows: list[Any] = []
+    kept: list[int] = []  # Positions of `rows` among `lines`.
+    odd: dict[int, Event] = {}  # Events that the struct does not fit, by position.
+    letters: list[DeadLetter] = []
+    suspicious = _suspicious(lines)
+    for position, line in enumerate(lines):
+        try:
+            if suspicious and (_too_deep(line) or line.decode() is None):
+                raise ValueError("too deep")
+            rows.append(decode(line))
+            kept.append(position)
+        except _BROKEN:
+            event = read_line(line, schema, now_ns, texts, numbers[position])
+            if isinstance(event, DeadLetter):
+                letters.append(event)
+            elif event is not None:
+                odd[position] = event
+    columns = {name: _column(list(map(take, rows))) for name, take in members.items()}
+    where = np.asarray(kept, np.int64)
+    places = [numbers[position] for position in kept]
+    batch, bad = read_columns(
+        columns, len(rows), schema, now_ns, places, values.Source.JSON, lambda row: _decode(lines[kept[row]])
+    )
+    if odd:
+        gone = {letter.line for letter in bad}
+        where = where[[place not in gone for place in places]]
+        batch = _interleave(batch, where, odd, schema, texts)
+    return batch, sorted(letters + bad, key=lambda letter: letter.line)
+
+
+def _suspicious(lines: Sequence[bytes]) -> bool:
+    """Whether some line may be too deep or no UTF-8: what the struct decoder overlooks in members it skips."""
+    whole = b"\n".join(lines)
+    if whole.count(b"[") + whole.count(b"{") > len(lines) + DEPTH_MAX - 1:
+        return True
+    if whole.isascii():
+        return False
+    try:
+        whole.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _column(members: list[Any]) -> Any:
+    """Values as an Arrow column; where whole columns can't check them, one whose rows are all read one by one."""
+    import pyarrow as pa
+
+    kinds = set(map(type, members)) - {type(None)}
+    if not kinds:
+        return pa.nulls(len(members))
+    arrow = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
+    try:
+        if len(kinds) == 1:
+            return pa.array(members, arrow[kinds.pop()])
+    except (pa.ArrowInvalid, OverflowError):  # Integers beyond 64 bits.
+        pass
+    return pa.array([[]] * len(members), pa.list_(pa.null()))
+
+
+def _interleave(
+    batch: EventBatch, where: Any, odd: dict[int, Event], schema: EventSchema, texts: dict[int, str]
+) -> EventBatch:
+    """Put the odd events between the others, in the order of their lines."""
+    other = batch_of(list(odd.values()), schema, texts)
+    order = np.argsort(np.concatenate([where, np.fromiter(odd, np.int64)]), kind="stable")
+    join = lambda first, second: np.concatenate([first, second])[order]  # noqa: E731
+    return EventBatch(
+        join(batch.id_code, other.id_code), join(batch.time_ns, other.time_ns), join(batch.keys, other.keys),
+        join(batch.numbers, other.numbers), join(batch.label, other.label), join(batch.kind, other.kind),
+        batch.texts | texts,
+    )  # fmt: skip

@@ -1,0 +1,255 @@
+"""Model bundles: a folder with a manifest, arrays and ONNX graphs. Nothing in it can run code, and nothing is taken
+on trust: whatever does not fit its manifest, its manifest's schema or the app's features is refused.
+
+    manifest.json                 what this is, what it was trained on, every file's size and SHA-256
+    <part>.<array>.npy            numbers
+    <part>.<graph>.onnx           graphs
+
+The same training writes the same bytes: there is no time of writing in it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.records.parts import Part
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_MANIFEST_BYTES_MAX = 1 << 24
+_FILE_BYTES_MAX = 1 << 30
+_PART = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z][a-z0-9_]{0,63})?")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_NUMERIC_KINDS = "biuf"
+
+
+class BundleError(ValueError):
+    """A bundle is refused; the text says which file or entry, and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A checked bundle in memory.
+
+    app : the app it was trained for
+    features : names of the app's features in order, at training
+    about : training window, row counts, metrics, settings, seeds and library versions, as written
+    parts : by name: `scorer.<name>`, `fusion`, `policy.<name>`
+    version : short hash of the manifest, and so of every file
+    """
+
+    app: str
+    features: tuple[str, ...]
+    about: Mapping[str, Any]
+    parts: Mapping[str, Part]
+    version: str = field(default="")
+
+    @property
+    def scorers(self) -> dict[str, Part]:
+        """The scorers' parts by scorer."""
+        return {name.partition(".")[2]: part for name, part in self.parts.items() if name.startswith("scorer.")}
+
+    @property
+    def fusion(self) -> Part | None:
+        """The fusion's part, if one was trained."""
+        return self.parts.get("fusion")
+
+
+def save_bundle(bundle: Bundle, out: Path) -> str:
+    """Write a bundle's folder, replacing an earlier bundle there; returns its version.
+
+    Raises BundleError when `out` exists and is no bundle, or a part has a name that no bundle may hold.
+    """
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise BundleError(f"{out} exists and is not a bundle; give another path or remove it")
+    files: dict[str, bytes] = {}
+    parts = {name: write_part(name, part, files) for name, part in sorted(bundle.parts.items())}
+    manifest = {
+        "homeostat_bundle": FORMAT,
+        "app": bundle.app,
+        "features": list(bundle.features),
+        "about": dict(bundle.about),
+        "parts": parts,
+        "files": {name: {"size": len(raw), "sha256": sha256(raw).hexdigest()} for name, raw in sorted(files.items())},
+    }
+    files[MANIFEST] = (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=True) + "\n").encode()
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, raw in files.items():
+        (partial / name).write_bytes(raw)
+    if out.exists():
+        shutil.rmtree(out)
+    os.replace(partial, out)
+    return _version(files[MANIFEST])
+
+
+def write_part(name: str, part: Part, files: dict[str, bytes]) -> dict[str, Any]:
+    """A part's manifest entry; its files are added to `files`."""
+    entry: dict[str, Any] = {"kind": part.kind, "features": list(part.features), "settings": dict(part.settings)}
+    _named(_PART, name, "part")
+    arrays, graphs = {}, {}
+    for key, array in sorted(part.arrays.items()):
+        _named(_NAME, key, "array")
+        arrays[key] = f"{name}.{key}.npy"
+        stream = io.BytesIO()
+        np.lib.format.write_array(stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+        files[arrays[key]] = stream.getvalue()
+    for key, graph in sorted(part.graphs.items()):
+        _named(_NAME, key, "graph")
+        graphs[key] = f"{name}.{key}.onnx"
+        files[graphs[key]] = graph
+    return {**entry, "arrays": arrays, "graphs": graphs}
+
+
+def load_bundle(path: Path, features: Sequence[str] | None = None) -> Bundle:
+    """Read and check a bundle. `features` are the app's features in order; not compared when None.
+
+    Raises BundleError for anything that does not fit.
+    """
+    files = dict(_read_files(path))
+    raw = files.pop(MANIFEST, None)
+    if raw is None:
+        raise BundleError(f"{path} is no bundle: it has no {MANIFEST}")
+    manifest = _parsed(raw)
+    if manifest.get("homeostat_bundle") != FORMAT:
+        raise BundleError(f"{MANIFEST} has format {manifest.get('homeostat_bundle')!r}; this version reads {FORMAT}")
+    _check_files(_table(manifest, "files"), files)
+    names = _strings(manifest.get("features"), "features")
+    if features is not None:
+        _check_schema(names, tuple(features))
+    app = manifest.get("app")
+    if not isinstance(app, str):
+        raise BundleError(f"{MANIFEST}: app must be a string")
+    unread = set(files)
+    parts = {}
+    for name, entry in _table(manifest, "parts").items():
+        parts[_named(_PART, name, "part")] = read_part(name, entry, files, unread)
+    if unread:
+        raise BundleError(f"{min(unread)} belongs to no part")
+    return Bundle(app, names, _table(manifest, "about"), parts, _version(raw))
+
+
+def read_part(name: str, entry: Any, files: Mapping[str, bytes], unread: set[str]) -> Part:
+    """A part from its manifest entry and the bundle's files; what was read is taken out of `unread`."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
+        raise BundleError(f"part {name!r} must be a mapping with a kind")
+    read: dict[str, dict[str, bytes]] = {}
+    for table, suffix in (("arrays", "npy"), ("graphs", "onnx")):
+        read[table] = {}
+        for key, file in _table(entry, table).items():
+            _named(_NAME, key, table[:-1])
+            if file != f"{name}.{key}.{suffix}" or file not in files:
+                raise BundleError(f"part {name!r}: {table} {key!r} must be in the file {name}.{key}.{suffix}")
+            read[table][key] = files[file]
+            unread.discard(file)
+    arrays = {key: _array(f"{name}.{key}.npy", raw) for key, raw in read["arrays"].items()}
+    features = _strings(entry.get("features"), f"part {name!r}: features")
+    return Part(entry["kind"], features, arrays, read["graphs"], _table(entry, "settings"))
+
+
+def _read_files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The folder's files, none of them a link, a folder or of absurd size."""
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                raise BundleError(f"{entry.name!r} is not a plain file")
+            if status.st_size > (_MANIFEST_BYTES_MAX if entry.name == MANIFEST else _FILE_BYTES_MAX):
+                raise BundleError(f"{entry.name!r} is too large")
+            yield entry.name, Path(entry.path).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{MANIFEST} is not JSON: {error}") from error
+    if not isinstance(manifest, dict):
+        raise BundleError(f"{MANIFEST} must be a mapping")
+    return manifest
+
+
+def _check_files(listed: dict[str, Any], files: Mapping[str, bytes]) -> None:
+    for name in sorted(listed.keys() | files.keys()):
+        if name not in files:
+            raise BundleError(f"{name} is listed in {MANIFEST} but missing")
+        entry = listed.get(name)
+        if not isinstance(entry, dict):
+            raise BundleError(f"{name} is not listed in {MANIFEST}")
+        if entry.get("size") != len(files[name]):
+            raise BundleError(f"{name} has {len(files[name])} bytes; {MANIFEST} says {entry.get('size')!r}")
+        if entry.get("sha256") != sha256(files[name]).hexdigest():
+            raise BundleError(f"{name} does not have the SHA-256 that {MANIFEST} says: it was changed after training")
+
+
+def _check_schema(trained: tuple[str, ...], served: tuple[str, ...]) -> None:
+    if trained == served:
+        return
+    missing = [name for name in trained if name not in served]
+    new = [name for name in served if name not in trained]
+    what = [f"lacks {', '.join(missing[:3])}" * bool(missing), f"has the new {', '.join(new[:3])}" * bool(new)]
+    differs = " and ".join(filter(None, what)) or "has them in another order"
+    raise BundleError(f"the bundle was trained on other features: the app {differs}; train it again")
+
+
+def _array(name: str, raw: bytes) -> NDArray[np.generic]:
+    """A numeric array of exactly the bytes that its header says."""
+    stream = io.BytesIO(raw)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise BundleError(f"{name} has an unknown array format")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    except BundleError:
+        raise
+    except Exception as error:  # NumPy raises many kinds for a broken header.
+        raise BundleError(f"{name} has a broken header") from error
+    count = 1
+    for extent in shape:
+        count *= extent
+    if dtype.kind not in _NUMERIC_KINDS or not dtype.isnative or fortran or min((*shape, 0)) < 0:
+        raise BundleError(f"{name} must hold plain numbers in row order, not {dtype}")
+    if count * dtype.itemsize != len(raw) - stream.tell():
+        raise BundleError(f"{name} does not hold as many bytes as its header says")
+    return np.frombuffer(raw, dtype, count, stream.tell()).reshape(shape).copy()
+
+
+def _table(node: dict[str, Any], key: str) -> dict[str, Any]:
+    value = node.get(key)
+    if not isinstance(value, dict):
+        raise BundleError(f"{MANIFEST}: {key} must be a mapping")
+    return value
+
+
+def _strings(value: Any, what: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BundleError(f"{MANIFEST}: {what} must be a list of names")
+    if len(set(value)) != len(value):
+        raise BundleError(f"{MANIFEST}: {what} holds a name twice")
+    return tuple(value)
+
+
+def _named(pattern: re.Pattern[str], name: str, what: str) -> str:
+    if not pattern.fullmatch(name):
+        raise BundleError(f"{name!r} can't name a {what}")
+    return name
+
+
+def _version(manifest: bytes) -> str:
+    return sha256(manifest).hexdigest()[:12]

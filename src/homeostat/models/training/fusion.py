@@ -1,0 +1,88 @@
+"""How a fusion is fitted: stacked on scores of rows that the scorers had not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from homeostat.models.training.extras import BadSetting, read_settings
+from homeostat.records.arrays import Float
+from homeostat.records.parts import Part
+from homeostat.stats.calibration import non_negative_logistic_fit, platt
+from homeostat.stats.elementary import logit
+
+DEFAULTS: dict[str, Any] = {"limit": 12.0, "ridge": 1e-4, "weights": ()}
+_FITTED_MAX = 6  # Scorers; beyond it, subsets are filled by conditional expectation instead of fitted each.
+_SCORERS_MAX = 10
+
+
+def train_fusion(kind: str, scores: Float, y: Float, names: tuple[str, ...], settings: Mapping[str, Any]) -> Part:
+    """Fit a fusion of out-of-fold scores.
+
+    kind : learned (logistic regression with weights >= 0), adaptive (the same, a start that moves while it serves) or
+        weighted (the declared weights; only slope and intercept are fitted)
+    scores : (n, scorers) in [0, 1]; y : (n,) 0 or 1
+    settings : limit of the log-odds; ridge; weights, one a scorer, for `weighted`
+    Each subset of up to 6 scorers has a model fitted on that subset alone.
+    """
+    chosen = read_settings("fusion", DEFAULTS, settings)
+    s = len(names)
+    if not 0 < s <= _SCORERS_MAX:
+        raise BadSetting(f"a fusion takes 1 to {_SCORERS_MAX} scorers, not {s}")
+    evidence = log_odds(scores, chosen["limit"])
+    rate = float(y.mean())
+    base = float(np.log(rate / (1.0 - rate)))
+    weights, reference = np.zeros((1 << s, s)), np.full((1 << s, s), base)
+    declared = np.array(chosen["weights"] or [1.0] * s, np.float64)
+    if len(declared) != s or (declared < 0).any():
+        raise BadSetting(f"a fusion of {s} scorers needs {s} weights of at least 0")
+    full = _fit(kind, evidence, y, chosen["ridge"], declared)
+    spread = np.atleast_2d(np.cov(evidence, rowvar=False)) + 1e-9 * np.eye(s)
+    for subset in range(1, 1 << s):
+        there = np.flatnonzero((subset >> np.arange(s)) & 1)
+        if len(there) == s:
+            w, intercept = full
+        elif s <= _FITTED_MAX:
+            w, intercept = _fit(kind, evidence[:, there], y, chosen["ridge"], declared[there])
+        else:
+            w, intercept = _expected(full, evidence.mean(axis=0), spread, there)
+        weights[subset, there] = w
+        reference[subset, there] = _reference(w, intercept, evidence[:, there].mean(axis=0), base)
+    return Part(
+        f"{kind}_fusion", tuple(names), {"weights": weights, "reference": reference},
+        settings={"base": base, "limit": chosen["limit"], "ridge": chosen["ridge"]},
+    )  # fmt: skip
+
+
+def log_odds(scores: Float, limit: float) -> Float:
+    """(n, s) log-odds within +-limit, by the arithmetic that serves."""
+    flat = np.array([logit(float(score)) for score in np.ravel(scores)])
+    return np.clip(flat.reshape(scores.shape), -limit, limit)
+
+
+def _fit(kind: str, evidence: Float, y: Float, ridge: float, declared: Float) -> tuple[Float, float]:
+    if kind in ("learned", "adaptive"):
+        return non_negative_logistic_fit(evidence, y, ridge)
+    if kind != "weighted":
+        raise BadSetting(f"there is no fusion {kind!r}; there are weighted, learned and adaptive")
+    total = declared.sum()
+    if total == 0.0:
+        return np.zeros(len(declared)), float(np.log(y.mean() / (1.0 - y.mean())))
+    slope, intercept = platt(evidence @ declared / total, y)
+    return max(slope, 0.0) * declared / total, intercept
+
+
+def _expected(full: tuple[Float, float], mean: Float, spread: Float, there: Any) -> tuple[Float, float]:
+    """The full model with missing log-odds at their expectation given the others, were all of them Gaussian."""
+    w, intercept = full
+    missing = np.setdiff1d(np.arange(len(w)), there)
+    passed = np.linalg.solve(spread[np.ix_(there, there)], spread[np.ix_(there, missing)] @ w[missing])
+    return w[there] + passed, float(intercept + w[missing] @ mean[missing] - passed @ mean[there])
+
+
+def _reference(w: Float, intercept: float, mean: Float, base: float) -> Float:
+    """The point nearest to the mean log-odds at which the risk is the base rate."""
+    size = float(w @ w)
+    return mean - (intercept + w @ mean - base) * w / size if size > 0 else mean

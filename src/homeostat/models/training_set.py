@@ -1,0 +1,79 @@
+"""What trainers learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.records.arrays import Float, Int
+
+Progress: TypeAlias = Callable[[str, float], None]
+
+
+def silent(_what: str, _share: float) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """`n` decided or recorded events with the features as they were served, and their outcomes.
+
+    names : of the features
+    x : (n, features) float64, NaN where a feature had no value
+    y : (n,) 1 positive, 0 negative; no NaN
+    time_ns : (n,) event time
+    id_code : (n,)
+    groups : (n,) an entity's key code (a customer): rows of one group never sit on both sides of a fold
+    """
+
+    names: tuple[str, ...]
+    x: Float
+    y: Float
+    time_ns: Int
+    id_code: Int
+    groups: Int
+
+    def __post_init__(self) -> None:
+        n = len(self.y)
+        if self.x.shape != (n, len(self.names)) or {len(self.time_ns), len(self.id_code), len(self.groups)} != {n}:
+            raise ValueError("a training set's columns differ in length")
+        if n == 0 or not np.isin(self.y, (0.0, 1.0)).all() or not 0 < self.y.sum() < n:
+            raise ValueError("a training set needs positive and negative outcomes, and no others")
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def columns(self, names: tuple[str, ...] | None) -> tuple[tuple[str, ...], Float]:
+        """The named columns, all when None; raises KeyError for an unknown one."""
+        if names is None:
+            return self.names, self.x
+        at = {name: index for index, name in enumerate(self.names)}
+        return names, np.ascontiguousarray(self.x[:, [at[name] for name in names]])
+
+    def rows(self, chosen: NDArray[np.generic]) -> TrainingSet:
+        """A part of the rows, by index or mask."""
+        return TrainingSet(
+            self.names, self.x[chosen], self.y[chosen], self.time_ns[chosen], self.id_code[chosen], self.groups[chosen]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerTask:
+    """One scorer to train: what kind, on which features (all when None), with which settings."""
+
+    name: str
+    kind: str
+    features: tuple[str, ...] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FusionTask:
+    """How the scorers' scores are to be fused."""
+
+    kind: str = "learned"
+    settings: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,35 @@
+"""One trained part of a model bundle: arrays and numbers, never code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Setting: TypeAlias = float | int | str | bool | tuple[float, ...]
+Settings: TypeAlias = Mapping[str, Setting]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a trainer makes and a stage serves.
+
+    kind : which stage understands it, such as `isolation_forest`
+    features : names of its input columns, in order; for a fusion, the scorers' names
+    arrays : numbers by name
+    graphs : ONNX files by name, as bytes
+    settings : plain JSON values: how it was trained and what its server must know
+    """
+
+    kind: str
+    features: tuple[str, ...]
+    arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    graphs: Mapping[str, bytes] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class PartError(ValueError):
+    """A part does not hold what its kind says it holds; the text says what is wrong."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeostat.expressions import (
+    FUNCTIONS,
     ExpressionError,
     LabelCondition,
     Scope,
@@ -58,7 +61,8 @@ def test_a_misspelt_name_is_shown_with_its_place_and_what_was_meant(text, offset
         "amount if foreign else 'x'", "default(amount, channel)", "default(customer, 3)", "missing('a')",
         "missing(time)", "amount in blocked", "terminal in blocked", "channel in blocked", "blocked", "max",
         "amount in (1, count_1d)", "channel in ('a', 3)", "amount in ('a',)", "amount in 3", "amount in ()",
-        "channel in 'abc'", "'a' in ('a',)", "'a'", "'a' == 'a'", "1 < amount in (1, 2)", "amount is 3", "abs(x=amount)", "max(*amount)",
+        "channel in 'abc'", "'a' in ('a',)", "'a'", "'a' == 'a'", "1 < amount in (1, 2)", "amount is 3",
+        "abs(x=amount)", "max(*amount)",
         "amount in (True,) + (1,)",
         "customer in (1.5,)", "0 < channel < 3", "-'a'", "'a' + 'b'", "customer in (-'a',)",
     ],
@@ -73,7 +77,8 @@ def test_wrong_types_are_refused(text):
         "amount.__class__", "().__class__.__bases__", "__import__('os')", "eval('1')", "lambda: 1", "(lambda: 1)()",
         "(x := 3)", "[x for x in amount]", "{amount: 1}", "amount[0]", "f'{amount}'", "await amount", "yield",
         "*amount", "...", "None", "b'a'", "3j", "amount; amount", "import os", "amount = 3", "amount) + (amount",
-        "", " ", "\n", "\0", "amount # comment", "1 +\n# hidden\n1", "~amount", "amount | 1", "amount @ 2", "amount << 2",
+        "", " ", "\n", "\0", "amount # comment", "1 +\n# hidden\n1", "~amount", "amount | 1", "amount @ 2",
+        "amount << 2",
         "1e999", "9" * 400, "9" * 1999, "(" * 10_000 + ")" * 10_000, "(" * 999 + "1" + ")" * 999, "-" * 1999 + "1",
         "not " * 499 + "foreign", "2" + "**9" * 600, "2**" * 600 + "2", "abs(" * 150 + "1" + ")" * 150,
         "1 if foreign else " * 100 + "2", "amount" * 1000, "аmount > 1", "𝐚mount > 1", "ｍax(1, 2)",
@@ -88,7 +93,8 @@ def test_hostile_text_does_not_overflow_the_small_stack_of_a_thread():
     found = []
 
     def attack() -> None:
-        for text in ("-" * 1999 + "1", "not " * 499 + "foreign", "2**" * 600 + "2", "[" * 1999, "(" * 1999, "{" * 1999,
+        for text in ("-" * 1999 + "1", "not " * 499 + "foreign", "2**" * 600 + "2", "[" * 1999, "(" * 1999,
+        "{" * 1999,
                      "lambda:" * 285 + "1", "amount" + "+1" * 990, "amount" + " if 1 else 2" * 100):  # fmt: skip
             try:
                 compile_expression(text, SCOPE)
@@ -180,9 +186,27 @@ def test_a_filter_is_split_into_label_and_event(text, condition, rest):
 
 @pytest.mark.parametrize(
     "text",
-    ["fraud", "not fraud", "fraud == 2", "fraud > 0", "fraud == 1 or amount > 3", "not (fraud == 1)", "missing(fraud)",
+    ["fraud", "not fraud", "fraud == 2", "fraud > 0", "fraud == 1 or amount > 3", "not (fraud == 1)",
+        "missing(fraud)",
      "fraud == amount", "1 if fraud == 1 else 0", "fraud == 1 and fraud == 0", "fraud == True", "abs(fraud) == 1"],
 )  # fmt: skip
 def test_the_label_is_asked_about_in_three_ways_only(text):
     with pytest.raises(ExpressionError):
         split_conjunction(text, "fraud")
+
+
+def test_every_function_and_every_example_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "expressions.md").read_text(encoding="utf-8")
+    for name in FUNCTIONS:
+        assert f"`{name}(" in page, name
+    columns = ["amount", "customer_mean_amount_30d", "seconds_since_last", "ratio", "risk"]
+    scope = Scope.of(
+        [*((name, Type.NUMBER) for name in columns), ("country", Type.CATEGORY)],
+        ["customer"],
+        {"blocked_customers": (0, "customer")},
+    )
+    example = yaml.safe_load(page.split("```yaml")[1].split("```")[0])
+    texts = [*example["features"]["derived"].values(), *example["costs"]["allow"].values()]
+    texts += [rule["when"] for rule in example["scorers"]["rules"]["rules"] + example["guards"]["rules"]]
+    for text in texts:
+        compile_expression(text, scope)

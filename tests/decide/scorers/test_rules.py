@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeostat.decide.scorers.rules import RulesScorer, ScoreRule
@@ -30,6 +30,7 @@ cell = st.one_of(st.floats(-1e3, 1e10), st.just(np.nan))
 batches = st.lists(st.tuples(cell, cell, st.sampled_from([0.0, 1.0, np.nan]), cell), max_size=5)
 
 
+@settings(deadline=None)  # The first example waits for the kernel.
 @given(batches)
 def test_score_is_one_minus_the_product_of_doubts(rows):
     scores, confidence = RulesScorer("rules", RULES, NAMES, TYPES).score(features(rows))
@@ -42,6 +43,7 @@ def test_score_is_one_minus_the_product_of_doubts(rows):
     assert (confidence == 1).all() and confidence.shape == scores.shape == (len(rows),)
 
 
+@settings(deadline=None)  # The first example waits for the kernel.
 @given(batches)
 def test_contributions_sum_to_the_score_by_rule_and_by_feature(rows):
     scorer = RulesScorer("rules", RULES, NAMES, TYPES)
@@ -54,6 +56,7 @@ def test_contributions_sum_to_the_score_by_rule_and_by_feature(rows):
     assert (by_feature[:, 1] == 0).all()
 
 
+@settings(deadline=None)  # The first example waits for the kernel.
 @given(batches)
 def test_a_row_scores_the_same_alone(rows):
     scorer = RulesScorer("rules", RULES, NAMES, TYPES)

@@ -58,7 +58,7 @@ class RulesScorer:
             raise ValueError(f"{self.name} was made for other features")
         n, width = len(features.values), len(self._columns)
         frame: Float = np.empty((n, width + len(self.rules)))
-        np.take(features.values, self._columns, axis=1, out=frame[:, :width])
+        frame[:, :width] = features.values[:, self._columns]
         self._programs.run(frame, np.empty((n, 0), dtype=np.int64), np.zeros(n, dtype=np.int64))
         return frame[:, width:]
 

@@ -1,0 +1,388 @@
+"""The journal in one SQLite file.
+
+Each append is one transaction. With `power_safe` off (SQLite's `synchronous=NORMAL`), what `append` returned from
+survives any death of the process, `kill -9` included; the machine losing power may cost the last moments. With it on
+(`FULL`), each append also waits for the disk.
+
+A batch is stored in pieces of at most `PIECE_ROWS` rows, each an entry of its own, so that one decision is found
+without reading a large batch. One process writes; others may read at the same time (`readonly`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from homeostat.adapters import compression
+from homeostat.adapters.file_lock import FileLock
+from homeostat.adapters.id_index import IdIndex
+from homeostat.ports import Entry, Unavailable
+from homeostat.records import codec
+from homeostat.records.arrays import Int
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import OutcomeBatch, Row
+from homeostat.records.identity import code_of, text_of
+
+PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
+FORMAT = 1
+_APPLICATION_ID = 0x686D7374  # "hmst", in the file's header, where `file` and SQLite look for it.
+_TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
+
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # An ERROR: a table of the schema isn't there.
+
+_SCHEMA = """
+CREATE TABLE entries (
+    sequence INTEGER PRIMARY KEY, kind INTEGER NOT NULL, rows INTEGER NOT NULL,
+    first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL, digest BLOB NOT NULL, ids BLOB NOT NULL
+) STRICT;
+CREATE TABLE bodies (sequence INTEGER PRIMARY KEY, codec INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+_TRIGGER = """CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table}
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;"""
+
+
+class JournalError(Exception):
+    """The file is not a journal, is another app's or another version's, or its bytes are damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFacts:
+    """What the journal knows of an entry without reading its body.
+
+    kind : `codec.DECISIONS` or `codec.OUTCOMES`
+    first_ns, last_ns : the earliest and latest time in it; 0 when it is empty
+    digest : SHA-256 of the content, as hexadecimal
+    """
+
+    sequence: int
+    kind: int
+    rows: int
+    first_ns: int
+    last_ns: int
+    digest: str
+
+
+class SqliteJournal:
+    """An append-only journal. It is a context manager, and not for use by several threads at once."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        app: str = "",
+        power_safe: bool = False,
+        readonly: bool = False,
+        compress: int = compression.LZ4,
+    ) -> None:
+        """Open, or create, a journal.
+
+        Raises JournalError for a file that isn't this app's journal, Unavailable when the file can't be opened
+        or another process is writing to it.
+        """
+        self.path = Path(path)
+        self._app, self._power_safe, self._readonly, self._compress = app, power_safe, readonly, compress
+        self._ids = IdIndex()
+        self._last = 0
+        self._behind = False  # After a failed append, whether it was written is asked of the file itself.
+        self._lock = None if readonly else FileLock(self.path.with_name(self.path.name + ".lock"))
+        self._db: sqlite3.Connection | None = None
+        try:
+            self._db = self._open()
+            self._catch_up()
+        except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
+            # A damaged page may read as text that is none, or as a table without the row that must be there.
+            self.close()
+            raise _refusal(error, self.path) from error
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def last(self) -> int:
+        """The last entry's sequence number, 0 when there is none."""
+        return self._last
+
+    @property
+    def index_bytes(self) -> int:
+        """The memory that the index of event ids takes."""
+        return self._ids.nbytes
+
+    def __len__(self) -> int:
+        """How many different event ids have been decided."""
+        return len(self._ids)
+
+    def append(self, body: DecisionBatch | OutcomeBatch) -> int:
+        """Write durably, all or nothing, and return the (last) entry's sequence number.
+
+        Raises Unavailable when the world fails, having written nothing; the next append may succeed.
+        """
+        db = self._writable()
+        pieces: list[DecisionBatch | OutcomeBatch]
+        if len(body) <= PIECE_ROWS:
+            pieces = [body]
+        elif isinstance(body, DecisionBatch):
+            pieces = list(codec.parts(body, PIECE_ROWS))
+        else:
+            pieces = list(codec.outcome_parts(body, PIECE_ROWS))
+        try:
+            if self._behind:
+                self._catch_up()
+            db.execute("BEGIN IMMEDIATE")
+            for sequence, piece in enumerate(pieces, self._last + 1):
+                facts, stored = _as_stored(sequence, piece, self._compress)
+                db.execute("INSERT INTO entries VALUES (?,?,?,?,?,?,?)", facts)
+                db.execute("INSERT INTO bodies VALUES (?,?,?)", stored)
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._undo(db)
+            raise _refusal(error, self.path) from error
+        except BaseException:
+            self._undo(db)
+            raise
+        for sequence, piece in enumerate(pieces, self._last + 1):
+            if isinstance(piece, DecisionBatch):
+                self._ids.put(_decided(piece), np.array([sequence], np.uint32))
+        self._last += len(pieces)
+        return self._last
+
+    def flush(self) -> None:
+        """Wait until everything appended is on the disk: before a snapshot that says it is, above all."""
+        try:
+            self._writable().execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        except sqlite3.Error as error:
+            raise _refusal(error, self.path) from error
+
+    def read(self, after: int = 0) -> Iterator[Entry]:
+        """Every entry with a sequence number above `after`, in order. Raises JournalError at one that is damaged."""
+        while True:
+            row = self._one("SELECT sequence, codec, body FROM bodies WHERE sequence > ? ORDER BY sequence", after)
+            if row is None:
+                if after < self._last:
+                    raise JournalError(f"{self.path}: entry {after + 1} is missing")
+                return
+            if row[0] != after + 1:
+                raise JournalError(f"{self.path}: entry {after + 1} is missing")
+            after = row[0]
+            yield Entry(after, self._decoded(*row))
+
+    def facts(self, after: int = 0) -> Iterator[EntryFacts]:
+        """The facts of every entry above `after`, in order."""
+        sql = "SELECT sequence, kind, rows, first_ns, last_ns, digest FROM entries WHERE sequence > ? ORDER BY sequence"
+        for sequence, kind, rows, first_ns, last_ns, digest in self._all(sql, after):
+            yield EntryFacts(sequence, kind, rows, first_ns, last_ns, digest.hex())
+
+    def digest(self, sequence: int) -> str:
+        """The digest of an entry's content as it is stored now, computed afresh. Raises JournalError."""
+        row = self._one("SELECT sequence, codec, body FROM bodies WHERE sequence = ?", sequence)
+        if row is None:
+            raise JournalError(f"{self.path}: entry {sequence} is missing")
+        try:
+            return codec.verify(compression.unpack(row[1], row[2])).digest
+        except ValueError as error:
+            raise JournalError(f"{self.path}: entry {sequence}: {error}") from error
+
+    def seen(self, id_codes: Int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """(n,) whether each event id has been decided."""
+        return self._ids.entries(id_codes) > 0
+
+    def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
+        """The decision of an event id as its batch and row; None if never decided.
+
+        text : the id's own text, where known; another event whose hash is the same is then not taken for it.
+        """
+        sequence = int(self._ids.entries(np.array([id_code], np.int64))[0])
+        if sequence == 0:
+            return None
+        row = self._one("SELECT sequence, codec, body FROM bodies WHERE sequence = ?", sequence)
+        if row is None:
+            raise JournalError(f"{self.path}: entry {sequence} is missing")
+        batch = self._decoded(*row)
+        if not isinstance(batch, DecisionBatch):
+            raise JournalError(f"{self.path}: entry {sequence} holds no decisions")
+        rows = np.flatnonzero((batch.events.id_code == id_code) & (batch.events.kind != Row.OUTCOME))
+        if len(rows) == 0:
+            raise JournalError(f"{self.path}: entry {sequence} does not hold the event that it is indexed for")
+        at = int(rows[0])
+        return None if text is not None and text_of(id_code, batch.events.texts) != text else (batch, at)
+
+    def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
+        """The same for an id as people write it."""
+        return self.find(code_of(text), text)
+
+    def decisions(
+        self, since_ns: int = _TIME_MIN, until_ns: int = _TIME_MAX, actions: Sequence[int] | None = None
+    ) -> Iterator[tuple[DecisionBatch, Int]]:
+        """Batches with the rows in them whose event time is in [since_ns, until_ns) and whose action is asked for."""
+        sql = """SELECT sequence FROM entries WHERE kind = ? AND last_ns >= ? AND first_ns < ? ORDER BY sequence"""
+        for (sequence,) in self._all(sql, codec.DECISIONS, since_ns, until_ns):
+            row = self._one("SELECT sequence, codec, body FROM bodies WHERE sequence = ?", sequence)
+            batch = None if row is None else self._decoded(*row)
+            if not isinstance(batch, DecisionBatch):
+                raise JournalError(f"{self.path}: entry {sequence} is missing")
+            time_ns = batch.events.time_ns
+            asked = (time_ns >= since_ns) & (time_ns < until_ns)
+            if actions is not None:
+                asked &= np.isin(batch.ruling.action, np.asarray(actions, np.int16))
+            rows = np.flatnonzero(asked)
+            if len(rows):
+                yield batch, rows
+
+    def close(self) -> None:
+        """Close the file and let another process write."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> SqliteJournal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._lock is not None:
+            self._lock.acquire(f"another process is writing to the journal {self.path}: stop it, or use another folder")
+        elif not self.path.exists():
+            raise Unavailable(f"there is no journal {self.path}")
+        mode = "ro" if self._readonly else "rwc"
+        location = self.path.absolute().as_uri() + f"?mode={mode}"
+        db = sqlite3.connect(location, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
+        try:
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application == 0 and tables == 0 and not self._readonly:
+            _create(db, self._app)
+        elif application != _APPLICATION_ID:
+            raise JournalError(f"{self.path} is not a homeostat journal")
+        elif version != FORMAT:
+            raise JournalError(f"{self.path} has format {version}; this version reads format {FORMAT}")
+        (owner,) = db.execute("SELECT value FROM about WHERE name = 'app'").fetchone()
+        if self._app and owner and owner != self._app:
+            raise JournalError(f"{self.path} is the journal of the app {owner}, not of {self._app}")
+        if not self._readonly:
+            db.execute(f"PRAGMA synchronous = {'FULL' if self._power_safe else 'NORMAL'}")
+            # The log is copied into the file at 16 MB: seldom enough for one-row appends, small enough to stay cached.
+            db.execute("PRAGMA wal_autocheckpoint = 2048")
+
+    def _catch_up(self) -> None:
+        """Read the ids of the entries that the index does not know yet."""
+        entries: list[int] = []
+        blobs: list[bytes] = []
+        last = self._last
+        for sequence, ids in self._all("SELECT sequence, ids FROM entries WHERE sequence > ? ORDER BY sequence", last):
+            if sequence != last + 1:
+                raise JournalError(f"{self.path}: entry {last + 1} is missing")
+            last = sequence
+            entries.append(sequence)
+            blobs.append(ids)
+            if len(entries) >= 65536:
+                self._index(entries, blobs)
+                entries, blobs = [], []
+        self._index(entries, blobs)
+        self._last, self._behind = last, False
+
+    def _index(self, entries: list[int], blobs: list[bytes]) -> None:
+        if any(len(ids) % 8 for ids in blobs):
+            raise JournalError(f"{self.path}: the ids of an entry are damaged")
+        counts = np.fromiter((len(ids) // 8 for ids in blobs), np.int64, len(blobs))
+        codes = np.frombuffer(bytearray().join(blobs), np.int64)
+        if len(codes):
+            self._ids.put(codes, np.repeat(np.asarray(entries, np.uint32), counts))
+
+    def _writable(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise Unavailable(f"the journal {self.path} is closed")
+        if self._readonly:
+            raise Unavailable(f"the journal {self.path} was opened for reading only")
+        return self._db
+
+    def _undo(self, db: sqlite3.Connection) -> None:
+        self._behind = True
+        if db.in_transaction:
+            try:
+                db.execute("ROLLBACK")
+            except sqlite3.Error:
+                # SQLite has rolled back by itself already, or will when the file is opened again.
+                return
+
+    def _all(self, sql: str, *values: int) -> Iterator[tuple[Any, ...]]:
+        if self._db is None:
+            raise Unavailable(f"the journal {self.path} is closed")
+        try:
+            yield from self._db.execute(sql, values)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            raise _refusal(error, self.path) from error
+
+    def _one(self, sql: str, *values: int) -> tuple[Any, ...] | None:
+        return next(self._all(sql + " LIMIT 1", *values), None)
+
+    def _decoded(self, sequence: int, stored_as: int, stored: bytes) -> DecisionBatch | OutcomeBatch:
+        try:
+            return codec.decode(compression.unpack(stored_as, stored))
+        except ValueError as error:
+            raise JournalError(f"{self.path}: entry {sequence}: {error}") from error
+
+
+def _create(db: sqlite3.Connection, app: str) -> None:
+    db.execute("PRAGMA page_size = 8192")
+    db.execute("PRAGMA journal_mode = WAL")
+    triggers = [_TRIGGER.format(table=t, verb=v) for t in ("entries", "bodies", "about") for v in ("UPDATE", "DELETE")]
+    db.executescript("BEGIN;" + _SCHEMA + "\n".join(triggers) + f"PRAGMA application_id = {_APPLICATION_ID};"
+                     f"PRAGMA user_version = {FORMAT};COMMIT;")  # fmt: skip
+    db.execute("INSERT INTO about VALUES ('app', ?)", (app,))
+
+
+def _as_stored(
+    sequence: int, piece: DecisionBatch | OutcomeBatch, compress: int
+) -> tuple[tuple[int, int, int, int, int, bytes, bytes], tuple[int, int, bytes]]:
+    """The rows of an entry in the two tables."""
+    body = codec.encode(piece)
+    if isinstance(piece, DecisionBatch):
+        kind, time_ns, ids = codec.DECISIONS, piece.events.time_ns, _decided(piece).tobytes()
+    else:
+        kind, time_ns, ids = codec.OUTCOMES, piece.known_ns, b""
+    rows = len(time_ns)
+    if rows == 1:
+        first = last = int(time_ns[0])
+    else:
+        first, last = (int(time_ns.min()), int(time_ns.max())) if rows else (0, 0)
+    return (sequence, kind, rows, first, last, body[32:64], ids), (sequence, *compression.pack(body, compress))
+
+
+def _decided(batch: DecisionBatch) -> Int:
+    """The ids of the rows that are decisions."""
+    kind = batch.events.kind
+    return batch.events.id_code if not (kind == Row.OUTCOME).any() else batch.events.id_code[kind != Row.OUTCOME]
+
+
+def _refusal(error: Exception, path: Path) -> Exception:
+    """What an error of SQLite means to the caller."""
+    name = getattr(error, "sqlite_errorname", "")
+    if not isinstance(error, sqlite3.Error) or name.startswith(_DAMAGE):
+        return JournalError(f"{path} is damaged or is not a journal ({error})")
+    hint = {
+        "SQLITE_FULL": "free some space on the disk",
+        "SQLITE_READONLY": "the file or its folder can't be written to",
+        "SQLITE_CANTOPEN": "the file or its folder can't be opened",
+        "SQLITE_BUSY": "another program holds the file",
+        "SQLITE_IOERR": "the disk refuses to write or read",
+    }
+    advice = next((text for prefix, text in hint.items() if name.startswith(prefix)), "")
+    return Unavailable(f"the journal {path} failed: {error}" + (f": {advice}" if advice else ""))

@@ -1,0 +1,163 @@
+"""What every journal, snapshot store and dead-letter file must do, whatever it is built on.
+
+A plug-in's author calls each function with a way to open the adapter on one and the same place::
+
+    @pytest.mark.parametrize("check", JOURNAL_CHECKS, ids=lambda check: check.__name__)
+    def test_my_journal(check, tmp_path):
+        check(lambda: MyJournal(tmp_path / "journal"))
+
+Each function asserts; none needs pytest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from homeostat.checks.batches import decisions, outcomes, same
+from homeostat.ports import DeadLetters, Journal, Snapshots
+from homeostat.records.arrays import Int
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import DeadLetter, OutcomeBatch
+from homeostat.records.identity import code_of
+
+
+class OpenJournal(Journal, Protocol):
+    """A journal that can be closed, to be opened again on the same place."""
+
+    def close(self) -> None: ...
+
+
+OpensJournal = Callable[[], OpenJournal]
+
+
+def codes(*ids: int | str) -> Int:
+    """The codes of ids, (n,)."""
+    return np.array([code_of(key) for key in ids], np.int64)
+
+
+def an_empty_journal_has_seen_nothing(open_journal: OpensJournal) -> None:
+    """Nothing is found, read or seen before anything was appended."""
+    journal = open_journal()
+    assert list(journal.read()) == []
+    assert journal.find(1) is None
+    assert not journal.seen(codes(1, "a")).any()
+    assert journal.seen(codes()).shape == (0,)
+    journal.close()
+
+
+def what_was_appended_is_read_in_order(open_journal: OpensJournal) -> None:
+    """Decisions and outcomes come back bit for bit, in order, with rising numbers, now and after opening again."""
+    journal = open_journal()
+    bodies: list[DecisionBatch | OutcomeBatch] = [
+        decisions([1, 2, "a"], 1), outcomes([1, "a"], 2), decisions([7], 3), decisions(["b"], 4),
+    ]  # fmt: skip
+    numbers = [journal.append(body) for body in bodies]
+    assert numbers == sorted(set(numbers))
+    for _ in range(2):
+        entries = list(journal.read())
+        assert [entry.sequence for entry in entries] == numbers
+        assert all(same(entry.body, body) for entry, body in zip(entries, bodies, strict=True))
+        assert [entry.sequence for entry in journal.read(numbers[1])] == numbers[2:]
+        assert list(journal.read(numbers[-1])) == []
+        journal.close()
+        journal = open_journal()
+    assert journal.append(decisions([9], 5)) > numbers[-1]
+    journal.close()
+
+
+def every_decision_is_found_by_its_id(open_journal: OpensJournal) -> None:
+    """`find` and `seen` know each decided id, and no other, now and after opening again."""
+    journal = open_journal()
+    first, second = decisions([1, "a", -5], 1), decisions(["b", 2], 2)
+    journal.append(first)
+    journal.append(outcomes([77, "c"]))
+    journal.append(second)
+    for _ in range(2):
+        asked = codes(1, "a", -5, "b", 2, 77, "c", 3)
+        assert journal.seen(asked).tolist() == [True] * 5 + [False] * 3
+        for batch in (first, second):
+            for row, code in enumerate(batch.events.id_code.tolist()):
+                found = journal.find(code)
+                assert found is not None
+                assert found[0].events.id_code[found[1]] == code
+                assert found[0].events.id_text(found[1]) == batch.events.id_text(row)
+                assert found[0].fused.risk[found[1]] == batch.fused.risk[row]
+        assert journal.find(77) is None
+        journal.close()
+        journal = open_journal()
+    journal.close()
+
+
+def the_first_decision_of_an_id_is_the_one_found(open_journal: OpensJournal) -> None:
+    """A later decision of the same id is kept, but the first stays the answer."""
+    journal = open_journal()
+    journal.append(decisions([1], 1))
+    journal.append(decisions([1], 2))
+    for _ in range(2):
+        found = journal.find(1)
+        assert found is not None and found[0].version == "version-1"
+        journal.close()
+        journal = open_journal()
+    journal.close()
+
+
+def a_large_batch_is_kept_whole(open_journal: OpensJournal) -> None:
+    """A batch may come back in several entries, but with every row, in order."""
+    journal = open_journal()
+    batch = decisions(list(range(10_000)), 1)
+    journal.append(batch)
+    bodies = [entry.body for entry in journal.read()]
+    assert all(isinstance(body, DecisionBatch) for body in bodies)
+    risks = np.concatenate([body.fused.risk for body in bodies if isinstance(body, DecisionBatch)])
+    assert risks.tobytes() == batch.fused.risk.tobytes()
+    assert journal.seen(batch.events.id_code).all()
+    found = journal.find(9_999)
+    assert found is not None and found[0].fused.risk[found[1]] == batch.fused.risk[-1]
+    journal.close()
+
+
+JOURNAL_CHECKS: tuple[Callable[[OpensJournal], None], ...] = (
+    an_empty_journal_has_seen_nothing,
+    what_was_appended_is_read_in_order,
+    every_decision_is_found_by_its_id,
+    the_first_decision_of_an_id_is_the_one_found,
+    a_large_batch_is_kept_whole,
+)
+
+
+def a_snapshot_is_restored_bit_for_bit(open_snapshots: Callable[[], Snapshots]) -> None:
+    """None at first; then what was saved last, with its types, shapes and bits, also through another instance."""
+    assert open_snapshots().load() is None
+    state = {
+        "loop/floats": np.array([[0.0, -0.0], [np.nan, 5e-324]]),
+        "loop/codes": np.array([-(1 << 63), (1 << 63) - 1]),
+        "flags": np.array([True, False]),
+        "empty": np.empty((0, 3), np.int16),
+        "scalar": np.array(7, np.uint64),
+        "names": np.array(["a", "größer"]),
+    }
+    snapshots = open_snapshots()
+    snapshots.save(3, {"old": np.array([1])})
+    snapshots.save(8, state)
+    for store in (snapshots, open_snapshots()):
+        loaded = store.load()
+        assert loaded is not None and loaded[0] == 8
+        assert set(loaded[1]) == set(state)
+        assert all(same(loaded[1][name], array) for name, array in state.items())
+        loaded[1]["flags"][0] = False  # What is restored may be written to.
+
+
+SNAPSHOT_CHECKS: tuple[Callable[[Callable[[], Snapshots]], None], ...] = (a_snapshot_is_restored_bit_for_bit,)
+
+
+def any_text_can_be_buried(dead_letters: DeadLetters) -> None:
+    """Nothing that an event can hold makes burying it fail."""
+    dead_letters.bury([])
+    odd = ["", "\ud800", "\x00", "line\nbreak", '"', "x" * 1_000_000, "🙂", "\u2028"]
+    dead_letters.bury([DeadLetter(k, text, text, "malformed") for k, text in enumerate(odd)])
+
+
+DEAD_LETTER_CHECKS: tuple[Callable[[DeadLetters], None], ...] = (any_text_can_be_buried,)

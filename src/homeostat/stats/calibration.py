@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from homeostat.records.arrays import Float
+from homeostat.stats.compiled import compiled
 
 _STEPS_MAX = 100
 _SLOPE_TOLERANCE = 1e-10
@@ -93,12 +93,12 @@ def isotonic(score: Float, y: Float) -> tuple[Float, Float]:
     [0.0, 0.5, 0.5]
     """
     knots, at = np.unique(score, return_inverse=True)
-    rows = np.bincount(at).astype(np.float64)
-    sums = np.bincount(at, weights=y)
+    rows: Float = np.bincount(at).astype(np.float64)
+    sums: Float = np.bincount(at, weights=y).astype(np.float64)
     return knots, _pooled(sums, rows)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _pooled(sums: Float, rows: Float) -> Float:
     """Means of the pools that adjacent violators fall into."""
     n = len(sums)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from homeostat.stats.compiled import compiled
 
 _LN2_HIGH = 6.93147180369123816490e-01  # ln 2 = high + low; high has 21 trailing zero bits, so that k * high is exact.
 _LN2_LOW = 1.90821492927058770002e-10
@@ -19,7 +19,7 @@ _EXP_MIN = -708.0
 TINY = 1e-12  # Scores are held this far from 0 and 1 before their log-odds are taken.
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def exp(x: float) -> float:
     """e to the power of `x`, to about one unit in the last place; held within [e^-708, e^709].
 
@@ -39,7 +39,7 @@ def exp(x: float) -> float:
     return math.ldexp(total, int(k))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def log(x: float) -> float:
     """The natural logarithm of `x` > 0, to about one unit in the last place; NaN otherwise.
 
@@ -64,7 +64,7 @@ def log(x: float) -> float:
     return k * _LN2_HIGH + (2.0 * s + (2.0 * s * total + k * _LN2_LOW))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sigmoid(x: float) -> float:
     """1 / (1 + e^-x).
 
@@ -77,7 +77,7 @@ def sigmoid(x: float) -> float:
     return e / (1.0 + e)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def logit(p: float) -> float:
     """The log-odds of `p`, which is held within [1e-12, 1 - 1e-12].
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from homeostat.decide.fusion.evidence import Table, log_odds, subset_of
 from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.decisions import Experience, Fused, Scores
+from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import exp, log, sigmoid
 
 _SHIFT_MAX = 2.0  # The base rate's odds move by a factor of e^2 at most: beyond it, someone should retrain.
@@ -67,7 +67,7 @@ class AdaptiveFusion:
         self._factor = np.array([exp(float(p)) for p in place[:-1]])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _learn(
     values: Float,
     label: Float,

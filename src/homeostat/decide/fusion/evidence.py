@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from homeostat.records.arrays import Float, Int
 from homeostat.records.decisions import Fused, Scores
 from homeostat.records.parts import Part, PartError
+from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import logit, sigmoid
 
 SCORERS_MAX = 10
@@ -64,13 +64,13 @@ class Table:
         return Fused(risk, parts)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def log_odds(score: float, limit: float) -> float:
     """A score's log-odds within +-limit."""
     return min(max(logit(score), -limit), limit)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def subset_of(values: Float, row: int, columns: Int) -> int:
     """The subset of scorers that answered in a row."""
     subset = 0
@@ -80,7 +80,7 @@ def subset_of(values: Float, row: int, columns: Int) -> int:
     return subset
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fuse(
     values: Float,
     columns: Int,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from homeostat.decide.contracts import ContributingScorer
 from homeostat.decide.scorers.forest import LINKS, ForestScorer
+from homeostat.decide.scorers.network import NetworkScorer
 from homeostat.records.parts import Part, PartError
 
 
@@ -13,4 +14,6 @@ def serve_part(name: str, part: Part, features: Sequence[str]) -> ContributingSc
     """The scorer of a part, for an app's features; raises PartError or MissingFeature when they don't fit."""
     if part.kind in LINKS:
         return ForestScorer(name, part, features)
+    if part.kind == "network":
+        return NetworkScorer(name, part, features)
     raise PartError(f"scorer {name!r}: no scorer serves a part of kind {part.kind!r}")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 import numpy as np
-from numba import njit
 
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.features import Features
+from homeostat.stats.compiled import compiled
 
 _FRESH = 0
 
@@ -40,7 +40,7 @@ def confidence_of(features: Features, columns: Int) -> Float:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fresh_share(values: Float, freshness: Bytes, columns: Int, out: Float) -> None:
     for row in range(len(out)):
         fresh = 0

@@ -15,10 +15,10 @@ way that the node declares.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import exp, sigmoid
 
 Float32 = NDArray[np.float32]
@@ -31,7 +31,7 @@ EXPONENTIAL = 1
 _ALL = np.uint32(0xFFFFFFFF)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def walk(
     values: Float,
     columns: Int,
@@ -75,7 +75,7 @@ def walk(
                 out[first + row] += leaf[node[row]]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sift(
     values: Float,
     columns: Int,
@@ -117,8 +117,8 @@ def sift(
                 out[first + row] += leaf[base + np.int64(alive[row])]
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _lowest_bit(word: int) -> int:
+@compiled
+def _lowest_bit(word: np.uint32) -> np.uint32:
     """Index of the lowest set bit of a 32-bit word, by counting the ones below it, without a branch."""
     w = np.uint32((word & (np.uint32(~word) + np.uint32(1))) - np.uint32(1))
     w = np.uint32(w - ((w >> np.uint32(1)) & np.uint32(0x55555555)))
@@ -127,7 +127,7 @@ def _lowest_bit(word: int) -> int:
     return np.uint32(np.uint32(w * np.uint32(0x01010101)) >> np.uint32(24))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def link(raw: Float, base: float, scale: float, kind: int, out: Float) -> None:
     """Sums of leaves -> scores in [0, 1]; `raw` becomes base + scale * sum, the scorer's raw output."""
     for row in range(len(raw)):

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.stats.compiled import compiled
 
 
 class Trees(Protocol):
@@ -124,7 +124,7 @@ def contributions(values: Float, columns: Int, paths: LeafPaths, scale: float, o
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _contributions(
     values: Float,
     columns: Int,
@@ -155,7 +155,7 @@ def _contributions(
             out[row, columns[column]] += scale * part[column]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _leaf(
     x: NDArray[np.float32],
     first: int,
@@ -203,7 +203,7 @@ def _leaf(
         part[feature[met[m]]] += outside * (1.0 - z) * total
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def _if_unmet(element: int, met: Int, count: int, amount: float) -> float:
     """`amount` unless the element is among the met ones, which are in ascending order."""
     for m in range(count):

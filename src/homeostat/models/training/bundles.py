@@ -14,6 +14,7 @@ from homeostat.models.training.extras import BadSetting
 from homeostat.models.training.folds import grouped_folds
 from homeostat.models.training.fusion import train_fusion
 from homeostat.models.training.isolation_forest import train_isolation_forest
+from homeostat.models.training.network import train_network
 from homeostat.models.training_set import FusionTask, Progress, ScorerTask, TrainingSet, silent
 from homeostat.records.arrays import Float
 from homeostat.records.features import Features
@@ -24,6 +25,7 @@ Trainer = Callable[[Float, Float, tuple[str, ...], Mapping[str, Any], int, Progr
 TRAINERS: dict[str, Trainer] = {
     "isolation_forest": train_isolation_forest,
     "boosted_trees": train_boosted,
+    "network": train_network,
 }
 _LIBRARIES = ("numpy", "scikit-learn", "xgboost-cpu", "torch", "onnx", "onnxruntime")
 

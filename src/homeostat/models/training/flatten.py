@@ -46,7 +46,9 @@ def flatten(trees: list[Tree]) -> dict[str, NDArray[np.generic]]:
         columns["cover"].append(tree.cover[order])
         starts.append(base + len(order))
         depths.append(depth)
-    flat = {name: np.concatenate(parts).astype(_DTYPES[name]) for name, parts in columns.items()}
+    flat: dict[str, NDArray[np.generic]] = {
+        name: np.concatenate(parts).astype(_DTYPES[name]) for name, parts in columns.items()
+    }
     return {"start": np.array(starts, np.int32), "depth": np.array(depths, np.int32), **flat}
 
 

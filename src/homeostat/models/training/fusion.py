@@ -58,8 +58,9 @@ def train_fusion(kind: str, scores: Float, y: Float, names: tuple[str, ...], set
 
 def log_odds(scores: Float, limit: float) -> Float:
     """(n, s) log-odds within +-limit, by the arithmetic that serves."""
-    flat = np.array([logit(float(score)) for score in np.ravel(scores)])
-    return np.clip(flat.reshape(scores.shape), -limit, limit)
+    flat: Float = np.array([logit(float(score)) for score in np.ravel(scores)])
+    clipped: Float = np.clip(flat.reshape(scores.shape), -limit, limit)
+    return clipped
 
 
 def _fit(kind: str, evidence: Float, y: Float, ridge: float, declared: Float) -> tuple[Float, float]:

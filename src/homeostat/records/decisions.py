@@ -104,6 +104,7 @@ class Experience:
     label : (n,)
     cost : (n, actions) what each action would have cost under `label`, in the app's currency
     censored : (n,) 1 where the action hid the outcome, so that the label is an assumption
+    realised : (n,) what the action taken turned out to cost, NaN where that is unknown; None where it always is
     """
 
     time_ns: Int
@@ -116,6 +117,7 @@ class Experience:
     label: Float
     cost: Float
     censored: Bytes
+    realised: Float | None = None
 
     def __len__(self) -> int:
         return len(self.time_ns)

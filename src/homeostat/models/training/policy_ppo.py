@@ -28,26 +28,26 @@ except ImportError as error:  # pragma: no cover - depends on what is installed
 class PpoSettings:
     """How the policy is trained; the defaults take about a minute on two threads."""
 
-    steps: int = 160_000
-    environments: int = 32
+    steps: int = 1_000_000
+    environments: int = 256
     hidden: tuple[int, int] = (64, 64)
     rate: float = 3e-4
-    rollout: int = 128
+    rollout: int = 64
     epochs: int = 4
-    batch: int = 512
+    batch: int = 2048
     entropy: float = 0.002
     discount: float = 0.98
-    imitation_steps: int = 1_500
+    imitation_steps: int = 600
     threads: int = 2
 
 
 def train_ppo(
-    make_environment: Callable[[int], Any], observations: Float, actions: Int, seed: int,
+    make_environments: Callable[[int, int], Any], observations: Float, actions: Int, seed: int,
     settings: PpoSettings | None = None, context: Sequence[str] = (),
 ) -> bytes:  # fmt: skip
     """An ONNX policy, the same bytes for the same seed, versions and machine.
 
-    make_environment : seed -> Gymnasium environment
+    make_environments : (seed, count) -> Stable-Baselines3 VecEnv
     observations, actions : (n, size) and (n,) what the thresholds do, to start from
     context : names kept with the model, so that it is refused where others are served
     """
@@ -55,7 +55,7 @@ def train_ppo(
     threads = torch.get_num_threads()
     torch.set_num_threads(s.threads)
     try:
-        model = _model(make_environment, seed, s)
+        model = _model(make_environments(seed, s.environments), seed, s)
         _imitate(model, observations, actions, seed, s)
         model.learn(s.steps)
         return export_actor(model.policy, context)
@@ -63,12 +63,9 @@ def train_ppo(
         torch.set_num_threads(threads)
 
 
-def _model(make_environment: Callable[[int], Any], seed: int, s: PpoSettings) -> Any:
-    from stable_baselines3.common.vec_env import DummyVecEnv
-
-    makers = [lambda number=number: make_environment(seed * 1_000 + number) for number in range(s.environments)]
+def _model(environments: Any, seed: int, s: PpoSettings) -> Any:
     return stable_baselines3.PPO(
-        "MlpPolicy", DummyVecEnv(makers), learning_rate=lambda left: s.rate * left, n_steps=s.rollout,
+        "MlpPolicy", environments, learning_rate=lambda left: s.rate * left, n_steps=s.rollout,
         batch_size=s.batch, n_epochs=s.epochs, gamma=s.discount, ent_coef=s.entropy, seed=seed, device="cpu",
         policy_kwargs={"net_arch": {"pi": list(s.hidden), "vf": list(s.hidden)}},
     )  # fmt: skip

@@ -1,0 +1,116 @@
+"""Chance within a harm budget: what a policy may do other than its best, with the exact propensity of every action.
+
+An event's harm is the expected extra cost of its propensities over the best action, before chance is drawn, by the
+policy's own estimate (by an upper bound of it where the policy knows how unsure it is). It is charged against the
+budget of its period of event time, and an event that does not fit in what is left is not explored at all: so no
+period's charge ever exceeds the budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from homeostat.records.arrays import Bytes, Float, Int, Small
+from homeostat.stats.compiled import compiled
+
+SPENT, PERIOD, TOTAL, EXPLORED, REFUSED, HELD_OUT = range(6)  # Columns of an account.
+
+
+@dataclass(frozen=True, slots=True)
+class ExplorationPlan:
+    """How much chance a policy may use.
+
+    rate : share of events, at most, in which chance may decide
+    budget : expected extra cost allowed a period, in the app's currency
+    period_ns : of event time
+    holdout : share of would-be censored events let through; declared by itself, so not charged to the budget
+    """
+
+    rate: float = 0.02
+    budget: float = 0.0
+    period_ns: int = 86_400_000_000_000
+    holdout: float = 0.0
+
+    def settings(self) -> Float:
+        """As the kernels take it."""
+        return np.array([self.rate, self.budget, float(self.period_ns), self.holdout])
+
+
+def new_account() -> Float:
+    """Nothing spent: spent this period, the period, spent in all, explored, refused for want of budget, held out."""
+    return np.array([0.0, -np.inf, 0.0, 0.0, 0.0, 0.0])
+
+
+@compiled
+def open_period(account: Float, time_ns: int, period_ns: float) -> None:
+    """Start a new account where the event time is in a later period than any before."""
+    period = float(time_ns // int(period_ns))
+    if period > account[1]:
+        account[1] = period
+        account[0] = 0.0
+
+
+@compiled
+def decide_row(
+    greedy: int, explore: Float, dread: Float, plan: Float, account: Float, censoring: Bytes, instead: int,
+    chance: Float, propensity: Float,
+) -> tuple[int, int]:  # fmt: skip
+    """Mix, charge, hold out and draw for one event.
+
+    explore : (actions,) what chance would choose from; sums to 1
+    dread : (actions,) the expected cost of `greedy`; of the others, that or an upper bound of it
+    propensity : (actions,) written
+    Returns the action, and 1 where chance chose another than `greedy`.
+    """
+    actions = len(explore)
+    rate, harm = plan[0], 0.0
+    for a in range(actions):
+        if explore[a] > 0.0:
+            harm += rate * explore[a] * max(0.0, dread[a] - dread[greedy])
+    varied = explore[greedy] < 1.0 and rate > 0.0
+    if varied and not (account[0] + harm <= plan[1]):
+        varied = False
+        account[4] += 1.0
+    others = 0.0
+    for a in range(actions):
+        propensity[a] = rate * explore[a] if varied and a != greedy else 0.0
+        others += propensity[a]
+    propensity[greedy] = 1.0 - others
+    if varied:
+        account[0] += harm
+        account[2] += harm
+    chosen, left = greedy, chance[0] - propensity[greedy]
+    if left >= 0.0:
+        for a in range(actions):
+            if a != greedy and propensity[a] > 0.0:
+                chosen = a
+                left -= propensity[a]
+                if left < 0.0:
+                    break
+    if chosen != greedy:
+        account[3] += 1.0
+    share = plan[3]
+    if instead >= 0 and share > 0.0:
+        if censoring[chosen] and chance[1] < share:
+            chosen = instead
+            account[5] += 1.0
+        for a in range(actions):
+            if censoring[a] and propensity[a] > 0.0:
+                propensity[instead] += share * propensity[a]
+                propensity[a] -= share * propensity[a]
+    return chosen, 1 if chosen != greedy else 0
+
+
+@compiled
+def decide_rows(
+    greedy: Int, explore: Float, dread: Float, time_ns: Int, plan: Float, account: Float, censoring: Bytes,
+    instead: int, chance: Float, propensity: Float, action: Small, explored: Bytes,
+) -> None:  # fmt: skip
+    """`decide_row` for each event in order; writes propensity (n, actions), action (n,) and explored (n,)."""
+    for i in range(len(greedy)):
+        open_period(account, time_ns[i], plan[2])
+        action[i], explored[i] = decide_row(
+            greedy[i], explore[i], dread[i], plan, account, censoring, instead, chance[i], propensity[i]
+        )

@@ -1,0 +1,167 @@
+"""What one entity does after each action, as short episodes: the dynamics of the training environment.
+
+An episode starts with a payment from a pool and goes on with what that leads to: a blocked or successful fraudster
+tries again, a blocked customer does so or leaves, a compromised card is used more where it succeeded and less where
+it was stopped. Payments whose risk leaves the choice open are rare, so the pool is drawn evenly by risk: that changes
+how often each is seen, and not what follows from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from homeostat.decide.policy.observation import observe
+from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.records.events import EventBatch
+from homeostat.sim.payments import Payments
+from homeostat.sim.risk import StandInRisk, context
+from homeostat.sim.world import Response
+from homeostat.stats.compiled import compiled
+
+_BINS = 24
+_FUTURE_DAYS = 30  # Over how long a customer who left is missed.
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """`n` payments to start episodes from.
+
+    risk : (n,) as the risk model gives it
+    context : (n, c) what the policy sees beside it
+    amount, scenario, online : (n,) scenario is the hidden truth
+    """
+
+    risk: Float
+    context: Float
+    amount: Float
+    scenario: Bytes
+    online: Bytes
+
+    def starts(self) -> Float:
+        """(n,) probabilities that make the log-odds of the risk about uniform."""
+        clipped = np.clip(self.risk, 1e-6, 1 - 1e-6)
+        odds = np.log(clipped / (1 - clipped))
+        edges = np.linspace(max(odds.min(), -7.0), odds.max(), _BINS)
+        bins = np.digitize(odds, edges)
+        weight = 1.0 / np.bincount(bins, minlength=_BINS + 1)[bins]
+        out: Float = weight / weight.sum()
+        return out
+
+
+def pool_of(payments: Payments, model: StandInRisk, seed: int) -> Pool:
+    """A pool of all payments, with the stand-in's risks."""
+    n = len(payments)
+    events = EventBatch(
+        np.arange(n), payments.time_s * 1_000_000_000, np.stack([payments.customer, payments.terminal], axis=1),
+        payments.amount[:, None], np.full(n, np.nan), np.zeros(n, dtype=np.uint8),
+    )  # fmt: skip
+    seen = context(events, model.online_every)
+    online = (payments.terminal % model.online_every == 0).astype(np.uint8)
+    return Pool(model.risk(events, payments.scenario, seed), seen, payments.amount, payments.scenario, online)
+
+
+def declared_costs(amount: Float) -> tuple[Float, Float]:
+    """The payments app's cost matrix: two (n, 3), if fraud and if genuine. The world's own costs differ."""
+    zero = np.zeros(len(amount))
+    positive = np.stack([amount, 0.25 * amount + 0.5, zero], axis=1)
+    return positive, np.stack([zero, zero + 0.5, 0.1 * amount + 5.0], axis=1)
+
+
+@compiled
+def _step(
+    action: Int, draw: Float, p: Float, scenario: Bytes, online: Bytes, amount: Float, frauds: Int, offsets: Int,
+    row: Int, heat: Float, taken: Int, length: int, cost: Float, ended: Bytes,
+) -> None:  # fmt: skip
+    """One action of each entity; moves row, heat and taken, writes cost and ended. `draw` is (entities, 8)."""
+    give_up, give_up_online, abandon, fraud_retry, genuine_retry = p[0], p[1], p[2], p[3], p[4]
+    factor, follow_up, discouraged, loss = p[5], p[6], p[7], p[8]
+    friction, fee, margin, complaint = p[9], p[10], p[11], p[12]
+    for i in range(len(action)):
+        at, a, u = row[i], action[i], draw[i]
+        kind = scenario[at]
+        stays = 1.0 - (give_up_online if online[at] else give_up)
+        passes = a == 0
+        # Costs are expected ones, given the hidden truth: less noise to learn from, the same optimum.
+        if a == 0:
+            cost[i] = amount[at] + fee if kind > 0 else 0.0
+        elif a == 1:
+            passes = u[0] < (stays if kind > 0 else 1.0 - abandon)
+            cost[i] = friction + (stays * (amount[at] + fee) if kind > 0 else abandon * margin * amount[at])
+        else:
+            cost[i] = 0.0 if kind > 0 else margin * amount[at] + complaint + loss
+        taken[i] += 1
+        group = 2 * kind + online[at]
+        first, size = offsets[group], offsets[group + 1] - offsets[group]
+        near, wanted = False, 0.0
+        goes_on = False
+        if kind == 0:
+            near = a == 2 and u[1] < genuine_retry
+            wanted = amount[at] * (0.5 + 0.5 * u[2])
+        else:
+            near = u[1] < (fraud_retry if a == 2 else follow_up if passes else 0.0)
+            wanted = amount[at] * (factor if a == 2 else 0.8 + 0.4 * u[2])
+            heat[i] = min(1.0, heat[i] * (0.5 + 0.5 / discouraged)) if passes else heat[i] * discouraged
+            goes_on = u[3] < heat[i]
+        ended[i] = 1
+        if taken[i] >= length or size == 0:
+            continue
+        if near:  # Of four payments of the same kind, the one whose amount is nearest.
+            best = frauds[first + int(u[4] * size)]
+            for k in range(5, 8):
+                other = frauds[first + int(u[k] * size)]
+                if abs(amount[other] - wanted) < abs(amount[best] - wanted):
+                    best = other
+            row[i], ended[i] = best, 0
+        elif goes_on:
+            row[i], ended[i] = frauds[first + int(u[4] * size)], 0
+
+
+class Episodes:
+    """`count` entities at once, each one episode after the other.
+
+    observations : (pool, size) float32 of each payment of the pool
+    """
+
+    def __init__(
+        self, pool: Pool, seed: int, response: Response | None = None, count: int = 1, length_max: int = 6
+    ) -> None:
+        r = response or Response()
+        self._pool, self._length = pool, length_max
+        self._rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+        self._starts = np.cumsum(pool.starts())
+        self.observations = observe(pool.risk, pool.context, *declared_costs(pool.amount)).astype(np.float32)
+        group = pool.scenario.astype(np.int64) * 2 + pool.online
+        self._grouped = np.argsort(group, kind="stable")
+        self._offsets = np.searchsorted(group[self._grouped], np.arange(9))
+        loss = r.leave * r.lifetime * float(pool.amount.mean()) * 2.0 * _FUTURE_DAYS
+        self._p = np.array([
+            r.give_up, r.give_up_online, r.abandon, r.fraud_retry, r.genuine_retry, r.retry_factor, r.follow_up,
+            r.discouraged, loss, r.friction, r.fee, r.margin, r.complaint,
+        ])  # fmt: skip
+        self.row = np.zeros(count, dtype=np.int64)
+        self._heat, self._taken = np.ones(count), np.zeros(count, dtype=np.int64)
+
+    def begin(self, which: Bytes | None = None) -> Float:
+        """Another entity in the places marked (all when None); (count, size) what is seen."""
+        chosen = np.ones(len(self.row), dtype=bool) if which is None else which.astype(bool)
+        fresh = np.searchsorted(self._starts, self._rng.random(int(chosen.sum())) * self._starts[-1])
+        self.row[chosen] = np.minimum(fresh, len(self._starts) - 1)
+        self._heat[chosen], self._taken[chosen] = 1.0, 0
+        return self.seen()
+
+    def seen(self) -> Float:
+        """(count, size) what is seen of the current payments."""
+        out: Float = self.observations[self.row]
+        return out
+
+    def step(self, action: Int) -> tuple[Float, Bytes]:
+        """(count,) what the actions cost, and 1 where an episode ended; those wait for `begin`."""
+        cost, ended = np.empty(len(self.row)), np.empty(len(self.row), dtype=np.uint8)
+        _step(
+            np.asarray(action, dtype=np.int64), self._rng.random((len(self.row), 8)), self._p, self._pool.scenario,
+            self._pool.online, self._pool.amount, self._grouped, self._offsets, self.row, self._heat, self._taken,
+            self._length, cost, ended,
+        )  # fmt: skip
+        return cost, ended

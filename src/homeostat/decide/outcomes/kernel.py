@@ -1,0 +1,266 @@
+"""Compiled parts of the outcome joiner: an index of ids, and a queue ordered by moment.
+
+Index: open addressing with linear probing and backward-shift deletion (Knuth, The Art of Computer Programming 3,
+section 6.4, algorithm R). Queue: a binary heap on (moment, horizons last, arrival), which is a total order, so that
+what comes out never depends on how it went in.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.records.arrays import Bytes, Float, Int, Small
+
+# What a queue entry stands for. At one moment, labels come before horizons.
+TOLD, ALONG, HORIZON = 0, 1, 2
+ASSUMED = -1.0  # The mark of a decision that was handed on as censored.
+QUEUE_COLUMNS = 5  # Moment, kind, arrival, slot of the decision, arrival of the decision.
+
+Slots = NDArray[np.int32]
+_njit = numba.njit(cache=True, nogil=True)
+
+
+def table_size(capacity: int) -> int:
+    """Slots of an index of at most `capacity` ids: a power of two, at most two thirds full."""
+    size = 128
+    while size * 2 < capacity * 3:
+        size *= 2
+    return size
+
+
+@_njit  # type: ignore[untyped-decorator]
+def _home(code: int, mask: int) -> int:
+    mixed = np.uint64(code) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return int(np.int64(mixed >> np.uint64(32))) & mask
+
+
+@_njit  # type: ignore[untyped-decorator]
+def _place(code: int, facts: Int, table: Slots) -> int:
+    """Where in the table an id is, or where it would go."""
+    mask = len(table) - 1
+    at = _home(code, mask)
+    while table[at] >= 0 and facts[table[at], 0] != code:
+        at = (at + 1) & mask
+    return at
+
+
+@_njit  # type: ignore[untyped-decorator]
+def find(id_code: Int, facts: Int, table: Slots) -> Int:
+    """(n,) the slot of each id, -1 where it isn't remembered."""
+    out = np.empty(len(id_code), np.int64)
+    for i in range(len(id_code)):
+        out[i] = table[_place(id_code[i], facts, table)]
+    return out
+
+
+@_njit  # type: ignore[untyped-decorator]
+def index(slots: Int, facts: Int, table: Slots) -> None:
+    """Put the ids of slots into the table."""
+    for slot in slots:
+        table[_place(facts[slot, 0], facts, table)] = slot
+
+
+@_njit  # type: ignore[untyped-decorator]
+def _before(queue: Int, one: int, other: int) -> bool:
+    if queue[one, 0] != queue[other, 0]:
+        return bool(queue[one, 0] < queue[other, 0])
+    last, other_last = queue[one, 1] == HORIZON, queue[other, 1] == HORIZON
+    if last != other_last:
+        return bool(other_last)
+    return bool(queue[one, 2] < queue[other, 2])
+
+
+@_njit  # type: ignore[untyped-decorator]
+def _swap(queue: Int, label: Float, one: int, other: int) -> None:
+    for k in range(QUEUE_COLUMNS):
+        queue[one, k], queue[other, k] = queue[other, k], queue[one, k]
+    label[one], label[other] = label[other], label[one]
+
+
+@_njit  # type: ignore[untyped-decorator]
+def _sink(queue: Int, label: Float, count: int) -> None:
+    """Bring the root of the heap to its place."""
+    at = 0
+    while True:
+        least, child = at, 2 * at + 1
+        if child < count and _before(queue, child, least):
+            least = child
+        if child + 1 < count and _before(queue, child + 1, least):
+            least = child + 1
+        if least == at:
+            return
+        _swap(queue, label, at, least)
+        at = least
+
+
+@_njit  # type: ignore[untyped-decorator]
+def _push(
+    queue: Int, label: Float, count: int, moment: int, kind: int, arrival: int, slot: int, owner: int, value: float
+) -> None:
+    at = count
+    queue[at, 0], queue[at, 1], queue[at, 2], queue[at, 3], queue[at, 4] = moment, kind, arrival, slot, owner
+    label[at] = value
+    while at > 0 and _before(queue, at, (at - 1) // 2):
+        _swap(queue, label, at, (at - 1) // 2)
+        at = (at - 1) // 2
+
+
+@_njit  # type: ignore[untyped-decorator]
+def _later(time_ns: int, more_ns: int) -> int:
+    """A moment after another, at most the last one there is."""
+    return time_ns + more_ns if time_ns <= np.iinfo(np.int64).max - more_ns else np.iinfo(np.int64).max
+
+
+@_njit  # type: ignore[untyped-decorator]
+def remember(
+    rows: Int, id_code: Int, time_ns: Int, keys: Int, new_numbers: Float, label: Float, new_action: Small,
+    delay_ns: int, horizon_ns: int, arrivals: int, facts: Int, numbers: Float, marks: Float, arrival: Int,
+    action: Small, free: Int, live: int, table: Slots, queue: Int, queue_label: Float, queued: int,
+) -> int:  # fmt: skip
+    """Take rows in, each with one entry in the queue; returns how many were new."""
+    added = 0
+    for k in range(len(rows)):
+        row = rows[k]
+        place = _place(id_code[row], facts, table)
+        if table[place] >= 0:
+            continue
+        slot = free[live + added]
+        table[place] = slot
+        facts[slot, 0], facts[slot, 1] = id_code[row], time_ns[row]
+        for e in range(keys.shape[1]):
+            facts[slot, 2 + e] = keys[row, e]
+        for j in range(new_numbers.shape[1]):
+            numbers[slot, j] = new_numbers[row, j]
+        marks[slot, 0], marks[slot, 1] = label[row], np.nan
+        arrival[slot], action[slot] = arrivals + k, new_action[row]
+        if np.isnan(label[row]):
+            moment, kind = _later(time_ns[row], horizon_ns), HORIZON
+        else:
+            moment, kind = _later(time_ns[row], delay_ns), ALONG
+        _push(queue, queue_label, queued + added, moment, kind, arrivals + k, slot, arrivals + k, label[row])
+        added += 1
+    return added
+
+
+@_njit  # type: ignore[untyped-decorator]
+def deliver(
+    id_code: Int, label: Float, known_ns: Int, arrivals: int, facts: Int, arrival: Int, table: Slots, queue: Int,
+    queue_label: Float, queued: int,
+) -> int:  # fmt: skip
+    """Put the outcomes of remembered decisions into the queue; returns how many they are."""
+    known = 0
+    for i in range(len(id_code)):
+        slot = table[_place(id_code[i], facts, table)]
+        if slot >= 0:
+            owner = arrival[slot]
+            _push(queue, queue_label, queued + known, known_ns[i], TOLD, arrivals + i, slot, owner, label[i])
+            known += 1
+    return known
+
+
+@_njit  # type: ignore[untyped-decorator]
+def count_due(queue: Int, queued: int, until_ns: int) -> int:
+    """How many entries are due: a walk over just those, for a heap's parent is due before its children."""
+    if queued == 0 or queue[0, 0] > until_ns:
+        return 0
+    waiting, count = [0], 0
+    while len(waiting) > 0:
+        at = waiting.pop()
+        count += 1
+        for child in (2 * at + 1, 2 * at + 2):
+            if child < queued and queue[child, 0] <= until_ns:
+                waiting.append(child)
+    return count
+
+
+@_njit  # type: ignore[untyped-decorator]
+def due(
+    until_ns: int, horizon_ns: int, queue: Int, queue_label: Float, queued: int, facts: Int, marks: Float,
+    arrival: Int, action: Small, risk: Float, censors: Bytes, unknown_negative: bool, slots: Int, labels: Float,
+    censored: Bytes, gone: Int,
+) -> tuple[int, int, int, int, int]:  # fmt: skip
+    """Take what is due out of the queue, in order.
+
+    Writes what to hand on into slots, labels and censored, and the slots to release into gone.
+    Returns how many of either, how many were given up, how many outcomes came too late, and the queue's length.
+    """
+    told, dropped, given_up, unknown = 0, 0, 0, 0
+    while queued > 0 and queue[0, 0] <= until_ns:
+        kind, slot, owner, label = queue[0, 1], queue[0, 3], queue[0, 4], queue_label[0]
+        hides = censors[action[slot]] == 1
+        if kind == ALONG:
+            # The decision's one entry is used again, for its horizon.
+            queue[0, 0], queue[0, 1] = max(queue[0, 0], _later(facts[slot, 1], horizon_ns)), HORIZON
+        else:
+            queued -= 1
+            _swap(queue, queue_label, 0, queued)
+        _sink(queue, queue_label, queued)
+        mark = marks[slot, 1]
+        if kind == TOLD:
+            if arrival[slot] != owner:
+                unknown += 1
+            elif not np.isnan(label) and label != mark:
+                slots[told], labels[told], censored[told] = slot, label, 0
+                marks[slot, 1] = label
+                told += 1
+            continue
+        if np.isnan(mark) and hides:
+            slots[told], labels[told], censored[told] = slot, risk[slot], 1
+            marks[slot, 1] = ASSUMED
+            told += 1
+        elif np.isnan(mark) and (kind == ALONG or unknown_negative):
+            value = label if kind == ALONG else 0.0
+            slots[told], labels[told], censored[told] = slot, value, 0
+            marks[slot, 1] = value
+            told += 1
+        elif np.isnan(mark):
+            given_up += 1
+        if kind == HORIZON:
+            arrival[slot] = -1
+            gone[dropped] = slot
+            dropped += 1
+    return told, dropped, given_up, unknown, queued
+
+
+@_njit  # type: ignore[untyped-decorator]
+def release(gone: Int, facts: Int, table: Slots, free: Int, live: int) -> int:
+    """Forget slots; returns how many are left."""
+    mask = len(table) - 1
+    for slot in gone:
+        hole = _place(facts[slot, 0], facts, table)
+        at = hole
+        while True:
+            at = (at + 1) & mask
+            if table[at] < 0:
+                break
+            home = _home(facts[table[at], 0], mask)
+            # An entry may fill the hole unless its home lies cyclically within (hole, at].
+            if ((at - home) & mask) >= ((at - hole) & mask):
+                table[hole] = table[at]
+                hole = at
+        table[hole] = -1
+        live -= 1
+        free[live] = slot
+    return live
+
+
+@_njit  # type: ignore[untyped-decorator]
+def costs(both: Float, label: Float, actions: int) -> Float:
+    """(n, actions) what each action cost under the label; a label between 0 and 1 mixes the two.
+
+    both : (n, 2 actions) costs if negative, then if positive
+    """
+    out = np.empty((len(label), actions))
+    for i in range(len(label)):
+        for a in range(actions):
+            negative, positive = both[i, a], both[i, actions + a]
+            if label[i] == 0.0:
+                out[i, a] = negative
+            elif label[i] == 1.0:
+                out[i, a] = positive
+            else:
+                out[i, a] = negative + label[i] * (positive - negative)
+    return out

@@ -1,0 +1,71 @@
+"""The outcome joiner as one would write it first: lists, sorted each time."""
+
+from dataclasses import dataclass
+from math import isnan, nan
+
+
+@dataclass
+class Remembered:
+    id: int
+    time: int
+    label: float
+    action: int
+    risk: float
+    arrival: int
+    told: float = nan
+
+
+class NaiveJoiner:
+    def __init__(self, delay, horizon, unknown_negative, censoring):
+        self.delay, self.horizon, self.unknown_negative, self.censoring = delay, horizon, unknown_negative, censoring
+        self.kept, self.waiting = {}, []
+        self.arrivals = self.unknown = self.given_up = self.repeated = 0
+
+    def remember(self, id, time, label, action, risk):
+        self.arrivals += 1
+        if id in self.kept:
+            self.repeated += 1
+            return
+        one = self.kept[id] = Remembered(id, time, label, action, risk, self.arrivals)
+        if not isnan(label):
+            self.waiting.append((time + self.delay, 0, self.arrivals, "along", one, label))
+        end = time + self.horizon if isnan(label) else time + max(self.horizon, self.delay)
+        self.waiting.append((end, 1, self.arrivals, "horizon", one, nan))
+
+    def deliver(self, id, known, label):
+        self.arrivals += 1
+        if id in self.kept:
+            self.waiting.append((known, 0, self.arrivals, "told", self.kept[id], label))
+        else:
+            self.unknown += 1
+
+    def due(self, until):
+        told = []
+
+        def tell(one, label, censored):
+            one.told = -1.0 if censored else label
+            told.append((one.id, one.time, label, int(censored)))
+
+        while self.waiting:
+            self.waiting.sort(key=lambda entry: entry[:3])
+            if self.waiting[0][0] > until:
+                break
+            _, _, _, kind, one, label = self.waiting.pop(0)
+            if kind == "told":
+                if self.kept.get(one.id) is not one:
+                    self.unknown += 1
+                elif label != one.told:
+                    tell(one, label, False)
+                continue
+            if isnan(one.told):
+                if one.action in self.censoring:
+                    tell(one, one.risk, True)
+                elif kind == "along":
+                    tell(one, label, False)
+                elif self.unknown_negative:
+                    tell(one, 0.0, False)
+                else:
+                    self.given_up += 1
+            if kind == "horizon":
+                del self.kept[one.id]
+        return told

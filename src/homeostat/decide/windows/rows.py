@@ -1,0 +1,334 @@
+"""A batch of rows through the windows: entity by entity, because entities know nothing of each other.
+
+All rows of one entity are handled together, in their order, while its state and log are in the cache. What a row sees
+depends on the rows before it only, never on where a batch begins or ends.
+"""
+
+from __future__ import annotations
+
+import math
+
+from homeostat.decide.windows.compiled import inlined, kernel
+from homeostat.decide.windows.cursors import find_event, insert, move, set_label
+from homeostat.decide.windows.emit import emit, emit_absent, emit_nothing, mark_stale
+from homeostat.decide.windows.layout import (
+    C_NEWEST,
+    C_TOO_LATE,
+    C_UNMATCHED,
+    E_BASE,
+    E_BLOCK,
+    E_GROUP,
+    G_ENTITIES_FROM,
+    G_ENTITIES_TO,
+    G_LATENESS,
+    M_COLUMNS,
+    M_SLOT,
+    NEVER,
+    P_COLUMNS,
+    P_COPY_FROM,
+    P_COPY_TO,
+    P_EMIT_FROM,
+    P_EMIT_TO,
+    P_LABEL,
+    P_LINKS,
+    P_MASKS,
+    P_REACH,
+    P_RETAIN,
+    P_ROW_WORDS,
+    Batch,
+    Bytes,
+    Floats,
+    Ints,
+    Memory,
+)
+from homeostat.decide.windows.memory import NO_ROOM, reserve, state_of
+from homeostat.decide.windows.plan import ABSENT_KEY, RowKind
+
+EVENT = int(RowKind.EVENT)
+NOT_INSERTED = int(RowKind.EVENT_NOT_INSERTED)
+OUTCOME = int(RowKind.OUTCOME)
+TOO_LATE = 3
+
+DONE = -1
+
+# Working columns of `advance`, which may allocate nothing itself: some of a row, some of an entity of the batch.
+(
+    C_ROW_NEWEST,
+    C_ROW_ACTION,
+    C_ROW_MATCHED,
+    C_ROW_GROUP,
+    C_ROW_PLACE,
+    C_GROUP_STATE,
+    C_GROUP_ROWS,
+    C_GROUP_END,
+    C_GROUP_HORIZON,
+    C_GROUP_CAPACITY,
+    SCRATCH_COLUMNS,
+) = range(11)
+
+# A queued row: this, then the words it will have in the log.
+Q_HORIZON, Q_ACTION, Q_ROW, Q_WORDS = range(4)
+
+VALUE_MAX = 1e140
+"""Beyond this squares and their sums might leave the range of floats; no quantity is that large."""
+
+
+@inlined
+def classify(p: Ints, counters: Ints, b: Batch, start: int, rows: int, newest: Ints, action: Ints) -> None:
+    """The newest event time as of each row, and whether the row may be inserted."""
+    latest = counters[C_NEWEST]
+    for i in range(rows):
+        kind = b.kind[start + i]
+        now = b.time_ns[start + i]
+        if kind == EVENT and now < latest - p[G_LATENESS]:
+            kind = TOO_LATE
+        if kind == EVENT:
+            latest = max(latest, now)
+        newest[i] = latest
+        action[i] = kind
+
+
+@inlined
+def group(
+    p: Ints,
+    m: Memory,
+    keys: Ints,
+    e: int,
+    start: int,
+    rows: int,
+    action: Ints,
+    groups: Ints,
+    members: Ints,
+    sizes: Ints,
+) -> int:
+    """Numbers the entities of these rows in the order they first appear in: groups[i] is row i's, or -1 for none.
+
+    members holds where each one's state begins, sizes its number of rows. Returns their count, or NO_ROOM.
+    """
+    si, hash_keys, hash_states, counters = m.state, m.hash_keys, m.hash_states, m.counters
+    column = (e - p[G_ENTITIES_FROM]) // P_COLUMNS
+    count = 0
+    for i in range(rows):
+        key = keys[start + i, column]
+        groups[i] = -1
+        if key == ABSENT_KEY:
+            continue
+        o = state_of(p, si, hash_keys, hash_states, counters, e, key, action[i] != OUTCOME)
+        if o == NO_ROOM:
+            count = -count - 1
+            break
+        if o < 0:
+            continue
+        g = si[o + E_GROUP]
+        if g < 0:
+            g = count
+            si[o + E_GROUP] = g
+            members[g] = o
+            sizes[g] = 0
+            count += 1
+        groups[i] = g
+        sizes[g] += 1
+    for g in range(count if count >= 0 else -count - 1):
+        si[members[g] + E_GROUP] = -1
+    return count if count >= 0 else NO_ROOM
+
+
+@inlined
+def enqueue(p: Ints, b: Batch, e: int, i: int, qi: Ints, qf: Floats, a: int) -> None:
+    """Row i as entity e logs it, to queue address a; values that are none become NaN, -0.0 becomes 0."""
+    qi[a] = b.time_ns[i]
+    for c in range(p[e + P_COPY_FROM], p[e + P_COPY_TO], 2):
+        x = b.values[i, p[c]]
+        qf[a + p[c + 1]] = x + 0.0 if abs(x) <= VALUE_MAX else math.nan
+    word = p[e + P_LABEL]
+    if word >= 0:
+        x = b.label[i]
+        qf[a + word] = x + 0.0 if abs(x) <= VALUE_MAX else math.nan
+        qi[a + word + 1] = b.tag[i]
+    word = p[e + P_MASKS]
+    if word >= 0:
+        bits = 0
+        for c in range(b.masks.shape[1]):
+            if b.masks[i, c]:
+                bits |= 1 << c
+        qi[a + word] = bits
+    for c in range(p[e + P_LINKS], p[e + P_ROW_WORDS]):
+        qi[a + c] = 0
+
+
+@inlined
+def decide_row(
+    p: Ints,
+    si: Ints,
+    sf: Floats,
+    li: Ints,
+    lf: Floats,
+    e: int,
+    o: int,
+    action: int,
+    horizon: int,
+    out: Floats,
+    place: int,
+) -> bool:
+    """The row in the scratch row, for one entity. False if it is an outcome whose event is not logged."""
+    w = p[e + P_ROW_WORDS]
+    z = si[o + E_BLOCK] - si[o + E_BASE] * w
+    now = li[0]
+    if action == OUTCOME:
+        word = p[e + P_LABEL]
+        if word < 0 or now <= horizon:
+            return False
+        q = find_event(p, si, sf, li, lf, o, z, w, e, now, li[word + 1])
+        if q >= 0:
+            set_label(p, si, sf, li, lf, o, z, w, e, q, lf[word])
+        return q >= 0
+    move(p, si, sf, li, lf, o, z, w, e, now, horizon)
+    emit(p, si, sf, li, lf, o, z, w, e, now, out, place)
+    if action == EVENT:
+        insert(p, si, sf, li, lf, o, w, e, now, horizon)
+    return True
+
+
+@kernel
+def line_up(
+    p: Ints,
+    m: Memory,
+    b: Batch,
+    e: int,
+    start: int,
+    rows: int,
+    scratch: Ints,
+    qi: Ints,
+    qf: Floats,
+) -> int:
+    """Queues the rows that name an entity e, entity by entity, and sees to it that their logs have room.
+
+    Rows are copied, because reading them where they lie would miss the cache at each. Returns the number of entities,
+    or NO_ROOM.
+    """
+    newest, action = scratch[C_ROW_NEWEST], scratch[C_ROW_ACTION]
+    groups, places = scratch[C_ROW_GROUP], scratch[C_ROW_PLACE]
+    members, sizes, ends = scratch[C_GROUP_STATE], scratch[C_GROUP_ROWS], scratch[C_GROUP_END]
+    horizons, capacities = scratch[C_GROUP_HORIZON], scratch[C_GROUP_CAPACITY]
+    count = group(p, m, b.keys, e, start, rows, action, groups, members, sizes)
+    total = 0
+    for g in range(count):
+        ends[g] = total
+        total += sizes[g]
+        horizons[g] = NEVER
+    stride = Q_WORDS + p[e + P_ROW_WORDS]
+    for i in range(rows):
+        g = groups[i]
+        places[i] = -1
+        if g < 0 or count == NO_ROOM:
+            continue
+        place = ends[g]
+        ends[g] += 1
+        places[i] = place
+        a = place * stride
+        qi[a + Q_HORIZON] = newest[i] - p[e + P_RETAIN]
+        qi[a + Q_ACTION] = action[i]
+        qi[a + Q_ROW] = i
+        enqueue(p, b, e, start + i, qi, qf, a + Q_WORDS)
+        if horizons[g] == NEVER:
+            horizons[g] = qi[a + Q_HORIZON]
+    if count == NO_ROOM or not reserve(
+        p,
+        m.state,
+        m.state_floats,
+        m.log,
+        m.log_floats,
+        m.counters,
+        e,
+        count,
+        members,
+        sizes,
+        horizons,
+        capacities,
+    ):
+        return NO_ROOM
+    return count
+
+
+@kernel
+def deliver(
+    p: Ints,
+    e: int,
+    b: Batch,
+    start: int,
+    rows: int,
+    scratch: Ints,
+    made: Floats,
+    out: Floats,
+    fresh: Bytes,
+) -> None:
+    """Puts the features made, which lie entity by entity, into their rows."""
+    newest, action, places = scratch[C_ROW_NEWEST], scratch[C_ROW_ACTION], scratch[C_ROW_PLACE]
+    first = p[e + P_EMIT_FROM]
+    width = (p[e + P_EMIT_TO] - first) // M_COLUMNS
+    for i in range(rows):
+        if action[i] == OUTCOME:
+            emit_nothing(p, e, start + i, out)
+        elif places[i] < 0:
+            emit_absent(p, e, start + i, out, fresh)
+        else:
+            for c in range(width):
+                out[start + i, p[first + c * M_COLUMNS + M_SLOT]] = made[places[i] * width + c]
+            horizon = newest[i] - p[e + P_RETAIN]
+            if b.time_ns[start + i] - p[e + P_REACH] < horizon:
+                mark_stale(p, e, b.time_ns[start + i], horizon, start + i, fresh)
+
+
+@kernel
+def advance(
+    p: Ints,
+    m: Memory,
+    b: Batch,
+    start: int,
+    stop: int,
+    first: int,
+    scratch: Ints,
+    qi: Ints,
+    qf: Floats,
+    made: Floats,
+    out: Floats,
+    fresh: Bytes,
+) -> int:
+    """Rows [start, stop) through entities `first` and after.
+
+    Returns DONE, or the entity that needs more memory than there is: nothing of it has changed, and the call is to be
+    repeated from there, with `scratch` as it was left, once there is more.
+    """
+    si, sf, li, lf, counters = m.state, m.state_floats, m.log, m.log_floats, m.counters
+    rows = stop - start
+    newest, action, matched = scratch[C_ROW_NEWEST], scratch[C_ROW_ACTION], scratch[C_ROW_MATCHED]
+    members, ends = scratch[C_GROUP_STATE], scratch[C_GROUP_END]
+    classify(p, counters, b, start, rows, newest, action)
+    if first == 0:
+        matched[:rows] = 0
+    for e in range(max(first, p[G_ENTITIES_FROM]), p[G_ENTITIES_TO], P_COLUMNS):
+        if p[e + P_EMIT_FROM] == p[e + P_EMIT_TO]:
+            continue
+        count = line_up(p, m, b, e, start, rows, scratch, qi, qf)
+        if count == NO_ROOM:
+            return e
+        w = p[e + P_ROW_WORDS]
+        width = (p[e + P_EMIT_TO] - p[e + P_EMIT_FROM]) // M_COLUMNS
+        place = a = 0
+        for g in range(count):
+            while place < ends[g]:
+                for c in range(w):
+                    li[c] = qi[a + Q_WORDS + c]
+                known = decide_row(
+                    p, si, sf, li, lf, e, members[g], qi[a + Q_ACTION], qi[a + Q_HORIZON], made, place * width
+                )
+                if known:
+                    matched[qi[a + Q_ROW]] = 1
+                place += 1
+                a += Q_WORDS + w
+        deliver(p, e, b, start, rows, scratch, made, out, fresh)
+    for i in range(rows):
+        counters[C_TOO_LATE] += action[i] == TOO_LATE
+        counters[C_UNMATCHED] += action[i] == OUTCOME and not matched[i]
+        counters[C_NEWEST] = newest[i]
+    return DONE

@@ -62,7 +62,9 @@ def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int)
     except FileNotFoundError as error:
         raise EventFileError(f"{path} can't be opened: no such file. Check the path.") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise EventFileError(f"{path} is no Parquet file, or was cut off while written ({error}): write it anew.") from error
+        raise EventFileError(
+            f"{path} is no Parquet file, or was cut off while written ({error}): write it anew."
+        ) from error
     row = 0
     with file:
         names = file.schema_arrow.names
@@ -78,7 +80,9 @@ def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int)
                 return
             lines = np.arange(row + 1, row + 1 + len(part))
             row += len(part)
-            yield read_columns(dict(zip(part.schema.names, part.columns, strict=True)), len(part), schema, now_ns, lines)
+            yield read_columns(
+                dict(zip(part.schema.names, part.columns, strict=True)), len(part), schema, now_ns, lines
+            )
 
 
 def _require(path: Path, schema: EventSchema, names: Sequence[str]) -> None:

@@ -42,7 +42,9 @@ def open_events(path: Path) -> BinaryIO:
         with stream:
             magic = stream.read(2)
     except OSError as error:
-        raise EventFileError(f"{path} can't be opened: {error.strerror}. Check the path and its permissions.") from error
+        raise EventFileError(
+            f"{path} can't be opened: {error.strerror}. Check the path and its permissions."
+        ) from error
     if magic not in (b"\x1f\x8b", b""):
         raise EventFileError(f"{path} is not gzipped: rename it without .gz, or compress it.")
     return gzip.open(path, "rb")

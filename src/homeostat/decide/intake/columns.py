@@ -222,7 +222,9 @@ def _keys(column: Array, texts: dict[int, str], source: Source) -> tuple[Int, Ma
     absent = _nulls(column) if not isinstance(column, _Mixed) else np.zeros(n, np.bool_)
     if pa.types.is_integer(kind):
         if kind == pa.uint64():
-            column = pc.if_else(pc.greater(column, _CODE_MAX), pa.scalar(-(1 << 62), pa.int64()), column.cast(pa.int64(), safe=False))
+            column = pc.if_else(
+                pc.greater(column, _CODE_MAX), pa.scalar(-(1 << 62), pa.int64()), column.cast(pa.int64(), safe=False)
+            )
         codes = _filled(column, ABSENT, pa.int64(), np.int64)
         return codes, absent, absent | ((codes >= -_CODE_MAX) & (codes <= _CODE_MAX))
     if pa.types.is_floating(kind) and source is Source.COLUMNS:

@@ -63,8 +63,9 @@ def parse_outcome_body(
 
 def _elements(raw: bytes) -> Sequence[bytes] | None:
     """The elements of a body, each still JSON; None where it is not JSON as a whole."""
-    if not raw.lstrip(_SPACE).startswith(b"["):
-        return [raw]
+    body = raw.lstrip(_SPACE)
+    if not body.startswith(b"["):
+        return [raw] if body else None
     try:
         return [bytes(element) for element in _decode_elements(raw)]
     except _BROKEN:
@@ -142,7 +143,9 @@ def _malformed(line: bytes, number: int) -> DeadLetter:
 
 
 @lru_cache(maxsize=256)
-def _struct(schema: EventSchema, used: frozenset[str]) -> tuple[Callable[[bytes], Any], dict[str, Callable[[Any], Any]]]:
+def _struct(
+    schema: EventSchema, used: frozenset[str]
+) -> tuple[Callable[[bytes], Any], dict[str, Callable[[Any], Any]]]:
     """A decoder of one line into a struct, and what takes each used name's value from it.
 
     used : the names that the lines use. Any other that means something may only be null, so that a line with it is

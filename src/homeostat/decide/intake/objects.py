@@ -113,9 +113,9 @@ def read_event(
         label = NAN
         if schema.label:
             name = schema.label[0]
-            value = (
-                _required(event, schema.label, source) if schema.label_required else _first(event, schema.label, source)
-            )
+            value = _first(event, schema.label, source)
+            if value is None and schema.label_required:
+                raise Fault(Reason.MISSING, None)
             label = NAN if value is None else values.boolean(value, source)
     except Fault as fault:
         return DeadLetter(line, name, values.shown(fault.value), fault.reason.value)

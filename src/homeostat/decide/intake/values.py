@@ -35,7 +35,7 @@ class Source(IntEnum):
     TEXT = 2
 
 
-class Fault(Exception):  # noqa: N818 - not an error of the program, but an answer about the data.
+class Fault(Exception):
     """A value that breaks a rule; becomes a dead letter."""
 
     def __init__(self, reason: Reason, value: object) -> None:
@@ -196,5 +196,9 @@ def shown(value: object) -> str:
             short = str(value)[: SHOWN_MAX + 1]
         except Exception:  # An integer beyond Python's digit limit, or a foreign type's own failure.
             short = type(value).__name__
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in short)
+    safe = short if short.isprintable() else "".join(map(_safe, short))
     return safe if len(safe) <= SHOWN_MAX else safe[: SHOWN_MAX - 1] + "…"
+
+
+def _safe(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

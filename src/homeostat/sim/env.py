@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.records.arrays import Float
+from homeostat.records.arrays import Bytes, Float
 from homeostat.sim.episodes import Episodes, Pool
 from homeostat.sim.world import Response
 
@@ -15,6 +15,7 @@ try:
 except ImportError as error:  # pragma: no cover - depends on what is installed
     raise ImportError("the training environment needs gymnasium: pip install 'homeostat[train]'") from error
 
+_BOUND = 100.0  # Observations lie within about 3.
 COST_UNIT = 20.0  # Rewards near 1 suit PPO's default step sizes.
 
 
@@ -29,7 +30,7 @@ class PaymentsEnv(gymnasium.Env):  # type: ignore[misc]  # Gymnasium is not type
         self._make = (pool, response)
         self._episodes = Episodes(pool, seed, response)
         size = self._episodes.observations.shape[1]
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+        self.observation_space = gymnasium.spaces.Box(-_BOUND, _BOUND, (size,), np.float32)
         self.action_space = gymnasium.spaces.Discrete(3)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Float, dict[str, Any]]:
@@ -37,12 +38,12 @@ class PaymentsEnv(gymnasium.Env):  # type: ignore[misc]  # Gymnasium is not type
         super().reset(seed=seed)
         if seed is not None:
             self._episodes = Episodes(self._make[0], seed, self._make[1])
-        return self._episodes.begin()[0], {}
+        return self._episodes.begin()[0].astype(np.float32), {}
 
     def step(self, action: int) -> tuple[Float, float, bool, bool, dict[str, Any]]:
         """What the action leads to."""
         cost, ended = self._episodes.step(np.array([action]))
-        return self._episodes.seen()[0], -float(cost[0]) / COST_UNIT, bool(ended[0]), False, {}
+        return self._episodes.seen()[0].astype(np.float32), -float(cost[0]) / COST_UNIT, bool(ended[0]), False, {}
 
 
 def many_environments(pool: Pool, seed: int, count: int, response: Response | None = None) -> Any:
@@ -53,7 +54,7 @@ def many_environments(pool: Pool, seed: int, count: int, response: Response | No
         def __init__(self) -> None:
             self._episodes = Episodes(pool, seed, response, count)
             self._action = np.zeros(count, dtype=np.int64)
-            space = gymnasium.spaces.Box(-np.inf, np.inf, self._episodes.observations.shape[1:], np.float32)
+            space = gymnasium.spaces.Box(-_BOUND, _BOUND, self._episodes.observations.shape[1:], np.float32)
             super().__init__(count, space, gymnasium.spaces.Discrete(3))
 
         def reset(self) -> Float:
@@ -62,14 +63,13 @@ def many_environments(pool: Pool, seed: int, count: int, response: Response | No
         def step_async(self, actions: Float) -> None:
             self._action = np.asarray(actions, dtype=np.int64)
 
-        def step_wait(self) -> tuple[Float, Float, Float, list[dict[str, Any]]]:
+        def step_wait(self) -> tuple[Float, Float, Bytes, list[dict[str, Any]]]:
             cost, ended = self._episodes.step(self._action)
             infos: list[dict[str, Any]] = [{} for _ in range(count)]
             last = self._episodes.seen()
             for place in np.flatnonzero(ended):
                 infos[place]["terminal_observation"] = last[place]
-            reward = (-cost / COST_UNIT).astype(np.float32)
-            return self._episodes.begin(ended), reward, ended.astype(bool), infos
+            return self._episodes.begin(ended), -cost / COST_UNIT, ended, infos
 
         def close(self) -> None:
             """Nothing is open."""

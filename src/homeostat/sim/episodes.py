@@ -21,6 +21,7 @@ from homeostat.sim.world import Response
 from homeostat.stats.compiled import compiled
 
 _BINS = 24
+_LARGE = 220.0
 _FUTURE_DAYS = 30  # Over how long a customer who left is missed.
 
 
@@ -30,7 +31,7 @@ class Pool:
 
     risk : (n,) as the risk model gives it
     context : (n, c) what the policy sees beside it
-    amount, scenario, online : (n,) scenario is the hidden truth
+    amount, scenario, online : (n,) scenario is the hidden truth, by which the entities behave
     """
 
     risk: Float
@@ -47,6 +48,28 @@ class Pool:
         bins = np.digitize(odds, edges)
         weight = 1.0 / np.bincount(bins, minlength=_BINS + 1)[bins]
         out: Float = weight / weight.sum()
+        return out
+
+    def posterior(self) -> Float:
+        """(n,) the probability of fraud given all that is seen: a logistic regression on the pool's own labels.
+
+        It prices the actions. Priced by the hidden truth they would have the same mean and a far larger variance.
+        """
+        clipped = np.clip(self.risk, 1e-6, 1 - 1e-6)
+        odds, size = np.log(clipped / (1 - clipped)), np.log1p(self.amount)
+        online = self.online.astype(np.float64)
+        columns = [np.ones(len(odds)), odds, odds**2 / 10, size, size**2 / 5, (self.amount > _LARGE), online]
+        columns += [online * odds, *self.context[:, 1:].T]
+        x = np.stack(columns, axis=1).astype(np.float64)
+        y = (self.scenario > 0).astype(np.float64)
+        beta = np.zeros(x.shape[1])
+        beta[1] = 1.0
+        for _ in range(15):
+            p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
+            hessian = (x * (p * (1 - p) + 1e-9)[:, None]).T @ x + 1e-2 * np.eye(x.shape[1])
+            step = np.linalg.solve(hessian, x.T @ (y - p) - 1e-2 * beta)
+            beta = beta + step * min(1.0, 4.0 / float(np.abs(step).max()))
+        out: Float = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
         return out
 
 
@@ -71,8 +94,8 @@ def declared_costs(amount: Float) -> tuple[Float, Float]:
 
 @compiled
 def _step(
-    action: Int, draw: Float, p: Float, scenario: Bytes, online: Bytes, amount: Float, frauds: Int, offsets: Int,
-    row: Int, heat: Float, taken: Int, length: int, cost: Float, ended: Bytes,
+    action: Int, draw: Float, p: Float, posterior: Float, scenario: Bytes, online: Bytes, amount: Float, frauds: Int,
+    offsets: Int, row: Int, heat: Float, taken: Int, length: int, cost: Float, ended: Bytes,
 ) -> None:  # fmt: skip
     """One action of each entity; moves row, heat and taken, writes cost and ended. `draw` is (entities, 8)."""
     give_up, give_up_online, abandon, fraud_retry, genuine_retry = p[0], p[1], p[2], p[3], p[4]
@@ -83,14 +106,14 @@ def _step(
         kind = scenario[at]
         stays = 1.0 - (give_up_online if online[at] else give_up)
         passes = a == 0
-        # Costs are expected ones, given the hidden truth: less noise to learn from, the same optimum.
+        q = posterior[at]
         if a == 0:
-            cost[i] = amount[at] + fee if kind > 0 else 0.0
+            cost[i] = q * (amount[at] + fee)
         elif a == 1:
             passes = u[0] < (stays if kind > 0 else 1.0 - abandon)
-            cost[i] = friction + (stays * (amount[at] + fee) if kind > 0 else abandon * margin * amount[at])
+            cost[i] = friction + q * stays * (amount[at] + fee) + (1.0 - q) * abandon * margin * amount[at]
         else:
-            cost[i] = 0.0 if kind > 0 else margin * amount[at] + complaint + loss
+            cost[i] = (1.0 - q) * (margin * amount[at] + complaint + loss)
         taken[i] += 1
         group = 2 * kind + online[at]
         first, size = offsets[group], offsets[group + 1] - offsets[group]
@@ -121,7 +144,7 @@ def _step(
 class Episodes:
     """`count` entities at once, each one episode after the other.
 
-    observations : (pool, size) float32 of each payment of the pool
+    observations : (pool, size) of each payment of the pool
     """
 
     def __init__(
@@ -130,8 +153,8 @@ class Episodes:
         r = response or Response()
         self._pool, self._length = pool, length_max
         self._rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
-        self._starts = np.cumsum(pool.starts())
-        self.observations = observe(pool.risk, pool.context, *declared_costs(pool.amount)).astype(np.float32)
+        self._starts, self._posterior = np.cumsum(pool.starts()), pool.posterior()
+        self.observations = observe(pool.risk, pool.context, *declared_costs(pool.amount))
         group = pool.scenario.astype(np.int64) * 2 + pool.online
         self._grouped = np.argsort(group, kind="stable")
         self._offsets = np.searchsorted(group[self._grouped], np.arange(9))
@@ -160,8 +183,8 @@ class Episodes:
         """(count,) what the actions cost, and 1 where an episode ended; those wait for `begin`."""
         cost, ended = np.empty(len(self.row)), np.empty(len(self.row), dtype=np.uint8)
         _step(
-            np.asarray(action, dtype=np.int64), self._rng.random((len(self.row), 8)), self._p, self._pool.scenario,
-            self._pool.online, self._pool.amount, self._grouped, self._offsets, self.row, self._heat, self._taken,
-            self._length, cost, ended,
+            np.asarray(action, dtype=np.int64), self._rng.random((len(self.row), 8)), self._p, self._posterior,
+            self._pool.scenario, self._pool.online, self._pool.amount, self._grouped, self._offsets, self.row,
+            self._heat, self._taken, self._length, cost, ended,
         )  # fmt: skip
         return cost, ended

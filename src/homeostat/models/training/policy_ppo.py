@@ -28,7 +28,7 @@ except ImportError as error:  # pragma: no cover - depends on what is installed
 class PpoSettings:
     """How the policy is trained; the defaults take about a minute on two threads."""
 
-    steps: int = 1_000_000
+    steps: int = 400_000
     environments: int = 256
     hidden: tuple[int, int] = (64, 64)
     rate: float = 3e-4
@@ -38,7 +38,7 @@ class PpoSettings:
     entropy: float = 0.002
     discount: float = 0.98
     imitation_steps: int = 600
-    threads: int = 2
+    threads: int = 1
 
 
 def train_ppo(

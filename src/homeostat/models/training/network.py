@@ -53,7 +53,9 @@ def train_network(
         raise BadSetting("network: hidden must name at least one unit a layer, and dropout be below 1")
     transform = _transform(x, chosen["logarithm"])
     inputs = np.zeros(x.shape, np.float32)
-    prepare(np.ascontiguousarray(x), 0, len(x), np.arange(x.shape[1]), *transform.values(), chosen["clip"], inputs)
+    fill, logarithmic, center, scale = transform.values()
+    rows, columns = np.ascontiguousarray(x), np.arange(x.shape[1])
+    prepare(rows, 0, len(x), columns, fill, logarithmic, center, scale, chosen["clip"], inputs)
     torch = library("torch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -105,9 +107,7 @@ def _fit(
         layers += [torch.nn.Linear(width, units), torch.nn.ReLU(), torch.nn.Dropout(chosen["dropout"])]
         width = units
     model = torch.nn.Sequential(*layers, torch.nn.Linear(width, 1))
-    with (
-        torch.no_grad()
-    ):  # The last bias starts at the base rate: no epoch is spent on learning how rare positives are.
+    with torch.no_grad():  # Starts at the base rate: no epoch is spent on learning how rare positives are.
         model[-1].bias.fill_(float(np.log(y.mean() / (1.0 - y.mean()))))
     order = rng.permutation(len(y))
     held = order[: round(chosen["held_out"] * len(y))] if chosen["patience"] else order[:0]

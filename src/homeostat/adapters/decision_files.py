@@ -50,7 +50,7 @@ class DecisionsWriter:
         self._causes = pa.array(causes, pa.string())
         reals = ["risk", *(f"score.{name}" for name in scores), *(f"feature.{name}" for name in features)]
         reals += [f"propensity.{name}" for name in actions]
-        self._widths = (len(scores), len(features), len(actions))
+        self._widths = (len(scores), len(features))
         category = pa.dictionary(pa.int16(), pa.string())
         self._schema = pa.schema(
             [
@@ -96,7 +96,7 @@ class DecisionsWriter:
 
     def _fill(self, batch: DecisionBatch, start: int, stop: int) -> None:
         rows, into = slice(start, stop), slice(self._filled, self._filled + stop - start)
-        scores, features, actions = self._widths
+        scores, features = self._widths
         reals = self._reals
         reals[0, into] = batch.fused.risk[rows]
         reals[1 : 1 + scores, into] = batch.scores.values[rows].T
@@ -150,7 +150,7 @@ class DecisionsWriter:
         self._versions.clear()
 
     def close(self) -> None:
-        """Complete the file and give it its name; closing again does nothing. Raises Unavailable where the disk fails."""
+        """Complete the file and give it its name; again, it does nothing. Raises Unavailable where the disk fails."""
         if self._closed:
             return
         self._closed = True

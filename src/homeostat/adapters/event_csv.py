@@ -1,4 +1,7 @@
-"""Lines of CSV as Arrow columns of text. A record is one line: a quoted value may hold commas and quotes, no line end."""
+"""Lines of CSV as Arrow columns of text.
+
+A record is one line: a quoted value may hold commas and quotes, but no line end.
+"""
 
 from __future__ import annotations
 

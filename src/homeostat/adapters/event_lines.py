@@ -33,7 +33,7 @@ class Block:
         self.letters: list[DeadLetter] = []
 
 
-def open_events(path: Path) -> BinaryIO:
+def open_events(path: Path) -> BinaryIO | gzip.GzipFile:
     """The file's bytes, unpacked if it is gzipped. Raises EventFileError if there is no such file."""
     try:
         stream = path.open("rb")
@@ -60,10 +60,10 @@ def blocks(path: Path, size: int = _BLOCK) -> Iterator[Block]:
         rest, number, skipping, first = b"", 1, False, True
         while True:
             data, problem = _read(stream, size, path)
+            last = not data or problem is not None
             if first and data.startswith(_BOM):
                 data = data[len(_BOM) :]
             first = False
-            last = not data or problem is not None
             block = Block()
             *lines, rest = (rest + data).split(b"\n")
             if last and rest and problem is None:
@@ -88,7 +88,7 @@ def blocks(path: Path, size: int = _BLOCK) -> Iterator[Block]:
                 return
 
 
-def _read(stream: BinaryIO, size: int, path: Path) -> tuple[bytes, str | None]:
+def _read(stream: BinaryIO | gzip.GzipFile, size: int, path: Path) -> tuple[bytes, str | None]:
     """Up to `size` bytes, fewer before a break, and what broke."""
     parts: list[bytes] = []
     got = 0

@@ -255,7 +255,10 @@ def _interleave(
     """Put the odd events between the others, in the order of their lines."""
     other = batch_of(list(odd.values()), schema, texts)
     order = np.argsort(np.concatenate([where, np.fromiter(odd, np.int64)]), kind="stable")
-    join = lambda first, second: np.concatenate([first, second])[order]  # noqa: E731
+
+    def join(first: Any, second: Any) -> Any:
+        return np.concatenate([first, second])[order]
+
     return EventBatch(
         join(batch.id_code, other.id_code), join(batch.time_ns, other.time_ns), join(batch.keys, other.keys),
         join(batch.numbers, other.numbers), join(batch.label, other.label), join(batch.kind, other.kind),

@@ -1,8 +1,9 @@
 """The outcome joiner: keeps each decision until its outcome is known, then hands both on to whoever learns.
 
 All on event time, with no clock of its own. A decision is remembered compactly until its horizon has passed: 8 bytes
-for each of c context features, s scores, e entity keys and 2 a action costs, and 80 to 110 for the rest, its places in
-the queue and in the index of ids included: 330 bytes with c=10, s=4, e=2, a=3.
+for each of c context features, s scores, e entity keys and 2 a action costs, and about 120 for the rest, its places in
+the queue and in the index of ids included: 300 bytes with c=10, s=4, e=2, a=3. Arrays grow by half, so up to half as
+much again is room for more.
 
 What becomes known at the same instant is handed on in the order of arrival, so how calls were batched can't matter.
 """

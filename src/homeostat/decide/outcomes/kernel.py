@@ -34,7 +34,8 @@ def table_size(capacity: int) -> int:
 def _home(code: int, mask: int) -> int:
     mixed = np.uint64(code) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    return int(np.int64(mixed >> np.uint64(32))) & mask
+    home: int = np.int64(mixed >> np.uint64(32)) & mask  # type: ignore[assignment]
+    return home
 
 
 @_njit  # type: ignore[untyped-decorator]
@@ -44,7 +45,8 @@ def _place(code: int, facts: Int, table: Slots) -> int:
     at = _home(code, mask)
     while table[at] >= 0 and facts[table[at], 0] != code:
         at = (at + 1) & mask
-    return at
+    found: int = at
+    return found
 
 
 @_njit  # type: ignore[untyped-decorator]

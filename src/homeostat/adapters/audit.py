@@ -1,0 +1,242 @@
+"""The audit trail: JSON Lines in which each line names the hash of the one before it.
+
+A line is a JSON object in ASCII with sorted names and no spaces, and its own hash as the last member::
+
+    {"at_ns":null,"entry":1,"facts":{...},"kind":"decisions","previous":"...","sequence":2,"hash":"..."}
+
+`hash` is the SHA-256 of the line without that member; `previous` is the hash of the line before, 64 zeros in the first.
+Decisions are audited one line for each piece of a batch: its rows, its times and the SHA-256 of its content, as
+`records.codec` defines it. A replay writes no wall-clock time, so that two replays write the same trail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from homeostat.adapters.files import replace_file
+from homeostat.adapters.sqlite_journal import PIECE_ROWS, EntryFacts
+from homeostat.ports import Unavailable
+from homeostat.records import codec
+from homeostat.records.decisions import DecisionBatch
+
+NO_HASH = "0" * 64
+HASH_MEMBER = ',"hash":"'
+TAIL_CHARACTERS = len(HASH_MEMBER) + 64 + 2  # The hash member, the brace and the quote that follow it.
+DECISIONS, OUTCOMES = "decisions", "outcomes"
+_KINDS = {codec.DECISIONS: DECISIONS, codec.OUTCOMES: OUTCOMES}
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+class AuditError(Exception):
+    """An audit trail can't be continued: its end is damaged or missing."""
+
+
+class Audited(Protocol):
+    """A journal that can say what its entries are without reading them."""
+
+    def facts(self, after: int = 0) -> Iterable[EntryFacts]: ...
+
+
+def checkpoint_path(path: Path) -> Path:
+    """Where the checkpoint of an audit file lies: beside it."""
+    return path.with_name(path.stem + ".checkpoint.json")
+
+
+def line_of(record: dict[str, Any]) -> tuple[str, str]:
+    """A record as its line, without the line's end, and its hash."""
+    text = _CANONICAL.encode(record)
+    digest = sha256(text.encode("ascii")).hexdigest()
+    return f'{text[:-1]}{HASH_MEMBER}{digest}"}}', digest
+
+
+class AuditLog:
+    """Appends to an audit file. What a method returned from survives a kill of the process. A context manager.
+
+    head : hash of the last line
+    count : lines so far
+    """
+
+    def __init__(self, path: Path | str, journal: Audited | None = None, checkpoint_every: int = 0) -> None:
+        """Open, or create, a trail.
+
+        journal : where the decisions are; their digests are then taken from it instead of being computed again, and
+            its outcomes are audited too
+        checkpoint_every : lines after which count and head are written to `checkpoint_path`; 0 writes none
+
+        Raises AuditError for a trail whose end is damaged, or that is shorter than its checkpoint; Unavailable.
+        """
+        self.path = Path(path)
+        self.head, self.count, self._entry = NO_HASH, 0, 0
+        self._journal, self._checkpoint_every = journal, checkpoint_every
+        dropped = self._continue()
+        if checkpoint_every:
+            self._check_checkpoint()
+        try:
+            self._file = open(self.path, "ab")  # noqa: SIM115
+            if dropped:
+                self._file.truncate(self._file.seek(0, os.SEEK_END) - dropped)
+        except OSError as error:
+            raise Unavailable(f"{self.path} can't be written: {os.strerror(error.errno or 0)}") from error
+        if dropped:
+            # A line that was being written when its process died was never acknowledged.
+            self.record("recovered", {"dropped_bytes": dropped}, None)
+
+    def started(self, version: str, now_ns: int | None) -> None:
+        """From here on, this version decides."""
+        self.record("started", {"version": version}, now_ns)
+
+    def decided(self, batch: DecisionBatch, now_ns: int | None = None) -> None:
+        """These decisions were made; where there is a journal, everything in it that wasn't audited yet."""
+        if self._journal is not None:
+            self.follow(self._journal, now_ns)
+            return
+        records = []
+        for piece in codec.parts(batch, PIECE_ROWS):
+            time_ns = piece.events.time_ns
+            if len(time_ns):
+                digest = codec.head(codec.encode(piece)).digest
+                records.append(_facts(len(piece), int(time_ns.min()), int(time_ns.max()), digest))
+        self._write([(DECISIONS, facts, self._entry) for facts in records], now_ns)
+
+    def follow(self, journal: Audited, now_ns: int | None = None) -> None:
+        """Audit every journal entry that wasn't yet: after a crash too, when the journal is a step ahead."""
+        self._write(
+            [(_KINDS[e.kind], _facts(e.rows, e.first_ns, e.last_ns, e.digest), e.sequence)
+             for e in journal.facts(self._entry)], now_ns,
+        )  # fmt: skip
+
+    def wrote(self, path: Path, now_ns: int | None = None) -> None:
+        """This file beside the trail was written: its size and SHA-256."""
+        digest = sha256()
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+            size = file.tell()
+        self.record("file", {"name": path.name, "bytes": size, "sha256": digest.hexdigest()}, now_ns)
+
+    def record(self, kind: str, facts: dict[str, Any], now_ns: int | None) -> None:
+        """Any other fact: `trained`, `settings changed`. `facts` are plain JSON values."""
+        self._write([(kind, facts, self._entry)], now_ns)
+
+    def checkpoint(self) -> None:
+        """Put count and head on the disk beside the trail; a copy kept elsewhere proves more still."""
+        os.fsync(self._file.fileno())
+        text = _CANONICAL.encode({"count": self.count, "head": self.head})
+        replace_file(checkpoint_path(self.path), [text.encode("ascii"), b"\n"])
+
+    def close(self) -> None:
+        """Close the file, after a last checkpoint where checkpoints are kept."""
+        if not self._file.closed:
+            if self._checkpoint_every:
+                self.checkpoint()
+            self._file.close()
+
+    def __enter__(self) -> AuditLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _write(self, records: list[tuple[str, dict[str, Any], int]], now_ns: int | None) -> None:
+        lines, head, count, entry = [], self.head, self.count, self._entry
+        for kind, facts, entry in records:
+            count += 1
+            line, head = line_of({
+                "at_ns": now_ns, "entry": entry, "facts": facts, "kind": kind, "previous": head, "sequence": count,
+            })  # fmt: skip
+            lines.append(line + "\n")
+        if not lines:
+            return
+        if self._file.closed:
+            raise Unavailable(f"{self.path} can't be written: it is closed")
+        start = self._file.tell()
+        try:
+            self._file.write("".join(lines).encode("ascii"))
+            self._file.flush()
+        except (OSError, ValueError) as error:
+            self._undo(start)
+            raise Unavailable(f"{self.path} can't be written: {error}") from error
+        before, self.head, self.count, self._entry = self.count, head, count, entry
+        if self._checkpoint_every and before // self._checkpoint_every != count // self._checkpoint_every:
+            self.checkpoint()
+
+    def _undo(self, start: int) -> None:
+        """Take a line back that was written in part; what the file object still holds goes with it."""
+        descriptor = os.dup(self._file.fileno())
+        try:
+            self._file.close()
+        except OSError:
+            pass  # Closing tries once more to write what could not be written.
+        finally:
+            os.ftruncate(descriptor, start)
+            self._file = os.fdopen(descriptor, "ab")
+
+    def _continue(self) -> int:
+        """Take up the chain at the file's last line; returns how many bytes of an unfinished line follow it."""
+        try:
+            with open(self.path, "rb") as file:
+                last, dropped = _last_line(file)
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise Unavailable(f"{self.path} can't be read: {os.strerror(error.errno or 0)}") from error
+        if last is not None:
+            record = parsed(last)
+            if record is None:
+                raise AuditError(f"the last line of {self.path} is damaged: verify the trail, and start another")
+            self.head, self.count, self._entry = record["hash"], record["sequence"], record["entry"]
+        return dropped
+
+    def _check_checkpoint(self) -> None:
+        try:
+            count = json.loads(checkpoint_path(self.path).read_bytes())["count"]
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise AuditError(f"{checkpoint_path(self.path)} can't be read") from error
+        if self.count < count:
+            raise AuditError(f"{self.path} has {self.count} lines, but its checkpoint says that there were {count}")
+
+
+def parsed(line: bytes) -> dict[str, Any] | None:
+    """The record of a line, without its end; None unless its hash is that of its content."""
+    if len(line) <= TAIL_CHARACTERS or line[-TAIL_CHARACTERS:-66] != HASH_MEMBER.encode() or line[-2:] != b'"}':
+        return None
+    digest = line[-66:-2]
+    content = line[:-TAIL_CHARACTERS] + b"}"
+    if sha256(content).hexdigest().encode() != digest:
+        return None
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not all(isinstance(record.get(name), int) for name in ("sequence", "entry")):
+        return None
+    return {**record, "hash": digest.decode()}
+
+
+def _facts(rows: int, first_ns: int, last_ns: int, digest: str) -> dict[str, Any]:
+    return {"rows": rows, "first_ns": first_ns, "last_ns": last_ns, "sha256": digest}
+
+
+def _last_line(file: Any) -> tuple[bytes | None, int]:
+    """The last whole line without its end, None if there is none, and the number of bytes after it."""
+    size = file.seek(0, os.SEEK_END)
+    length = 4096
+    while True:
+        length = min(length, size)
+        file.seek(size - length)
+        tail = file.read(length)
+        end = tail.rfind(b"\n")
+        start = tail.rfind(b"\n", 0, max(end, 0))
+        if end >= 0 and (start >= 0 or length == size):
+            return tail[start + 1 : end], length - end - 1
+        if length == size:
+            return None, size
+        length *= 4

@@ -1,0 +1,44 @@
+"""Replacing a file so that a reader, or the next start, finds the old one or the new one and nothing between."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from homeostat.ports import Unavailable
+
+
+def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None) -> None:
+    """Write a file whole and on the disk before it takes the name; what had the name is kept as `keep`, if given.
+
+    pieces : bytes-like, written one after the other
+    Raises Unavailable, leaving the old file as it was.
+    """
+    fresh = path.with_name(path.name + ".new")
+    try:
+        with open(fresh, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            os.replace(path, keep)
+        os.replace(fresh, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise Unavailable(f"{path} can't be written: {os.strerror(error.errno or 0)}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the folder's names on the disk too, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

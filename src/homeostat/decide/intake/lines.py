@@ -48,6 +48,12 @@ def parse_events(raw: bytes, schema: EventSchema, now_ns: int) -> tuple[EventBat
     elements = _elements(raw)
     if elements is None:
         return batch_of([], schema, {}), [_malformed(raw, 1)], []
+    if len(elements) == 1:
+        texts: dict[int, str] = {}
+        event = read_line(elements[0], schema, now_ns, texts, 1)
+        if isinstance(event, Event):
+            return batch_of([event], schema, texts), [], [0]
+        return batch_of([], schema, texts), [] if event is None else [event], []
     batch, letters = read_lines(elements, schema, now_ns)
     bad = {letter.line for letter in letters}
     return batch, letters, [position for position in range(len(elements)) if position + 1 not in bad]

@@ -66,12 +66,17 @@ def _first(event: Mapping[str, object], names: tuple[str, ...], source: Source) 
     for name in names:
         value = event.get(name)
         if value is not None:
-            if type(value) is str:
+            kind = type(value)
+            if kind is str:
                 if source is Source.TEXT:
                     value = value.strip(values.SPACE)
                 if value:
                     return value
-            elif (value := values.plain(value, source)) is not None and value != b"":
+            elif (
+                kind is int
+                or (kind is float and source is Source.JSON)
+                or ((value := values.plain(value, source)) is not None and value != b"")
+            ):
                 return value
     return None
 

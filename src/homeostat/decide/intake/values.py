@@ -22,6 +22,7 @@ TEXT_MAX = 256  # Characters of an id, an entity key or a category.
 SHOWN_MAX = 120  # Characters of a value in a dead letter.
 INTEGER_MAX = 2**53  # float64 holds every integer up to here.
 EVENT = "event"  # The field of a dead letter that no field is to blame for.
+_CODE_MAX = (1 << 61) - 1  # Integers up to here are their own codes.
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,400}", re.ASCII)
 SPACE = " \t\n\v\f\r"
@@ -82,8 +83,11 @@ def _encodable(value: str) -> bool:
 
 def key(value: object, texts: dict[int, str], source: Source) -> int:
     """The code of an id or entity key; a hashed one's text goes to `texts`."""
-    if type(value) is str:
-        code = code_of(text(value))
+    kind = type(value)
+    if kind is int and -_CODE_MAX <= value <= _CODE_MAX:  # type: ignore[operator]
+        return value  # type: ignore[return-value]
+    if kind is str:
+        code = code_of(text(value))  # type: ignore[arg-type]
     elif isinstance(value, int) and not isinstance(value, bool):
         if value.bit_length() > 4 * TEXT_MAX or len(str(value)) > TEXT_MAX:
             raise Fault(Reason.OUT_OF_RANGE, value)

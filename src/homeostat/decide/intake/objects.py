@@ -66,17 +66,17 @@ def _first(event: Mapping[str, object], names: tuple[str, ...], source: Source) 
     for name in names:
         value = event.get(name)
         if value is not None:
-            kind = type(value)
-            if kind is str:
+            if isinstance(value, str):
                 if source is Source.TEXT:
                     value = value.strip(values.SPACE)
                 if value:
                     return value
-            elif (
-                kind is int
-                or (kind is float and source is Source.JSON)
-                or ((value := values.plain(value, source)) is not None and value != b"")
-            ):
+                continue
+            kind = type(value)
+            if kind is int or (kind is float and source is Source.JSON):
+                return value
+            value = values.plain(value, source)
+            if value is not None and value != b"":
                 return value
     return None
 

@@ -123,6 +123,16 @@ class _Builder:
         place = self.place(mark)
         return AppFileError([*self.faults, Fault(self.source, place.line, place.column, "", message, meant)])
 
+    def path(self) -> tuple[Step, ...]:
+        """Where the next node goes; a key stands where its mapping does."""
+        steps: list[Step] = []
+        for node, key in self.stack:
+            if isinstance(node.value, list):
+                steps.append(len(node.value))
+            elif key is not None:
+                steps.append(key)
+        return tuple(steps)
+
     def feed(self, event: Any) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
@@ -162,6 +172,7 @@ class _Builder:
         self.add(node, event)
 
     def anchored(self, event: Any, node: YamlNode) -> YamlNode:
+        node.path = self.path()
         if event.tag is not None and event.tag != "!":
             self.faults.append(node.fault(f"tags such as {shortened(event.tag)} are not allowed"))
         if event.anchor:
@@ -205,8 +216,9 @@ class _Builder:
         if key == "<<":
             self.faults.append(node.fault("merge keys (<<) are not supported: write the keys out"))
         elif key in mapping:
-            self.faults.append(node.fault(f"the key {shortened(key)} is here twice, first in line "
-                                          f"{parent.keys[key].line}"))  # fmt: skip
+            first = parent.keys[key].line
+            node.path = (*node.path, key)
+            self.faults.append(node.fault(f"the key {shortened(key)} is here twice, first in line {first}"))
         parent.keys[key] = node.place
         return key
 

@@ -69,20 +69,25 @@ def shape(root: YamlNode) -> Shaped:
         except ValidationError as error:
             errors = error.errors(include_url=False)
         faults = faults or tuple(_faults(root, errors))  # Later rounds only find what the cuts left behind.
-        cuts = [(found, *_located(root, found["loc"])) for found in errors]  # Cuts move what comes after them.
+        cuts = [(found, *_located(root, found)) for found in errors]  # Cuts move what comes after them.
         for found, node, _, key in cuts:
             _cut(root, found, node, key, damaged)
     return Shaped(None, root, frozenset(damaged), faults)
 
 
-def _located(root: YamlNode, location: tuple[Step, ...]) -> tuple[YamlNode, list[Step], str | None]:
-    """The node that an error is about, the names of union branches on the way, and the key if it isn't there.
+def _located(root: YamlNode, error: Any) -> tuple[YamlNode, list[Step], str | None]:
+    """The node that an error is about, the names of union branches on the way, and the key if the mapping there lacks
+    it or should lack it.
 
     Pydantic puts the branch of a union, and `[key]`, into an error's location beside the keys.
     """
-    node, branches = root, list[Step]()
+    node, branches, location = root, list[Step](), error["loc"]
+    of_key = error["type"] == "extra_forbidden" or location[-1:] == ("[key]",)
+    location = tuple(step for step in location if step != "[key]")
     for at, step in enumerate(location):
         child = node.child(step)
+        if of_key and at == len(location) - 1:
+            return node, branches, str(step)
         if child is not None:
             node = child
         elif at == len(location) - 1 and isinstance(step, str) and isinstance(node.value, dict):
@@ -97,9 +102,8 @@ def _faults(root: YamlNode, errors: list[Any]) -> list[Fault]:
     unions: dict[int, list[tuple[YamlNode, Any, str | None]]] = {}
     order: list[tuple[YamlNode, Any, str | None]] = []
     for error in errors:
-        node, branches, key = _located(root, error["loc"])
-        key = None if key == "[key]" or error["type"] not in ("missing", "extra_forbidden") else key
-        if branches and key is None and "[key]" not in error["loc"]:
+        node, branches, key = _located(root, error)
+        if branches and key is None:
             unions.setdefault(id(node), []).append((node, error, key))
             if len(unions[id(node)]) > 1:
                 continue

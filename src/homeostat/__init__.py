@@ -1,11 +1,35 @@
-"""Real-time decisions that keep themselves right."""
+"""Real-time decisions that keep themselves right.
+
+>>> from homeostat import load
+>>> engine = load("access")
+>>> event = {"event_id": "1", "entity_id": "123", "event_type": "action", "value": 10,
+...          "timestamp": "2026-01-30T12:00:00Z"}
+>>> engine.decide(event)["action"]
+'allow'
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from homeostat.engine import Engine
+    from pathlib import Path
+
+    from homeostat.embedded.engine import Engine
 
 __all__ = ["load"]
 __version__ = "0.1.0"
+
+
+def load(app: str | Path, *, bundle: str | Path | None = None, data: str | Path | None = None) -> Engine:
+    """An engine that decides in this process; see `homeostat.embedded.engine.Engine`.
+
+    app : a shipped app (payments, access) or the path of an app file
+    bundle : a trained bundle; the shipped one when absent
+    data : the folder of its journal and snapshot, so that a restart continues; everything is in memory without one
+    """
+    from pathlib import Path
+
+    from homeostat.embedded.assembly import open_engine
+
+    return open_engine(app, bundle=None if bundle is None else Path(bundle), data=None if data is None else Path(data))

@@ -5,24 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 
 from homeostat.config import plans
 from homeostat.config.tree import App
 from homeostat.decide.admission import Watermark
 from homeostat.decide.contracts import Fusion, Policy, Scorer
 from homeostat.decide.costs import Costs
+from homeostat.decide.fusion.adaptive import AdaptiveFusion
+from homeostat.decide.fusion.evidence import Table
+from homeostat.decide.fusion.fixed import FixedFusion, declared_table
 from homeostat.decide.guards.engine import Guards
 from homeostat.decide.learning.schedule import Schedule
 from homeostat.decide.loop import DecisionLoop, Limits, Stages
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.decide.panel import Panel, Seat
-from homeostat.decide.policy.thresholds import ThresholdPolicy
+from homeostat.decide.policy.bandit import BanditPolicy, BanditSettings
+from homeostat.decide.policy.exploration import ExplorationPlan
+from homeostat.decide.policy.ppo import PpoPolicy
+from homeostat.decide.policy.thresholds import FixedThresholdPolicy, ThresholdPolicy
+from homeostat.decide.scorers.build import serve_part
+from homeostat.decide.scorers.plugins import plugin_scorer
 from homeostat.decide.scorers.rules import RulesScorer, ScoreRule
-from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.decide.windows.features import FeaturePlan, plan_features
+from homeostat.decide.windows.featurizer import WindowFeaturizer
+from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock, Journal
+from homeostat.records.parts import Part
 from homeostat.stats.chance import chances
 
+TRAINED = ("isolation_forest", "boosted_trees", "network")
+_OURS = (*TRAINED, "rules")
 OnError = Callable[[str, Exception], None]
 
 
@@ -72,31 +85,104 @@ def thresholds_of(app: App, costs: Costs | None) -> ThresholdPolicy | None:
     """The cost-optimal policy, which is also what stands in for any other; None without costs."""
     if costs is None:
         return None
-    return ThresholdPolicy(costs, [action in app.outcomes.censoring for action in app.actions], app.policy.holdout)
+    return ThresholdPolicy(costs, censoring_of(app), app.policy.holdout)
 
 
-def rules_scorer(app: App, name: str, features: FeaturePlan) -> RulesScorer:
-    """A scorer of kind `rules`: nothing of it is trained."""
-    rules = [ScoreRule(rule.name, rule.when, rule.score) for rule in app.scorers[name].rules]
-    return RulesScorer(name, rules, features.names, features.types)
+def censoring_of(app: App) -> list[bool]:
+    """For each action, whether it hides the outcome."""
+    return [action in app.outcomes.censoring for action in app.actions]
+
+
+class NotTrained(Exception):
+    """The app has scorers or a policy that must be trained first; the text says how."""
+
+
+def ready_scorers(app: App, features: FeaturePlan) -> dict[str, Scorer]:
+    """The scorers that need no training: rules, and plug-ins."""
+    ready: dict[str, Scorer] = {}
+    for name, spec in app.scorers.items():
+        if spec.kind == "rules":
+            rules = [ScoreRule(rule.name, rule.when, rule.score) for rule in spec.rules]
+            ready[name] = RulesScorer(name, rules, features.names, features.types)
+        elif spec.kind not in TRAINED:
+            ready[name] = plugin_scorer(spec.kind, name, spec.settings, spec.features or features.names)
+    return ready
+
+
+def brain(app: App, features: FeaturePlan, bundle: Bundle | None) -> Brain:
+    """The parts of a bundle, ready to serve. Raises NotTrained where the app needs parts that the bundle lacks."""
+    ready = ready_scorers(app, features)
+    for name in app.scorers:
+        if name not in ready:
+            ready[name] = serve_part(name, _part(app, bundle, f"scorer.{name}"), features.names)
+    scorers = tuple(ready[name] for name in app.scorers)
+    version = f"{app.app}-{fingerprint(app)}" + (f"+{bundle.version}" if bundle is not None else "")
+    return Brain(scorers, _fusion(app, bundle), _policy(app, bundle), version)
+
+
+def fingerprint(app: App) -> str:
+    """A short hash of the app file's meaning: comments and layout don't change it."""
+    return sha256(app.model_dump_json().encode()).hexdigest()[:8]
+
+
+def _part(app: App, bundle: Bundle | None, name: str) -> Part:
+    part = None if bundle is None else bundle.parts.get(name)
+    if part is None:
+        raise NotTrained(
+            f"{app.app} has no trained {name}: train one with `homeostat train`, and name it with --bundle"
+        )
+    return part
+
+
+def _fusion(app: App, bundle: Bundle | None) -> Fusion:
+    names, spec = tuple(app.scorers), app.fusion
+    if spec.kind == "weighted" and (bundle is None or bundle.fusion is None):
+        return FixedFusion(declared_table(names, spec.weights), names)
+    table = Table.of(_part(app, bundle, "fusion"))
+    return AdaptiveFusion(table, names, spec.rate, spec.bound) if spec.kind == "adaptive" else FixedFusion(table, names)
+
+
+def _policy(app: App, bundle: Bundle | None, untrained: bool = False) -> Policy:
+    spec, costs, censoring = app.policy, costs_of(app), censoring_of(app)
+    if costs is None:
+        cuts = spec.settings.get("cuts")
+        chosen = cuts if isinstance(cuts, tuple) else _even_cuts(len(app.actions))
+        return FixedThresholdPolicy(chosen, censoring, spec.holdout)
+    exploration = ExplorationPlan(spec.exploration.rate, spec.exploration.budget, spec.exploration.period, spec.holdout)
+    if spec.kind == "bandit":
+        settings = BanditSettings(**spec.settings)  # type: ignore[arg-type]
+        return BanditPolicy(costs, censoring, spec.context, spec.algorithm, exploration, settings)
+    if spec.kind == "ppo" and not untrained:
+        graph = _part(app, bundle, "policy.ppo").graphs["model"]
+        return PpoPolicy(graph, costs, censoring, spec.context, exploration)
+    return ThresholdPolicy(costs, censoring, spec.holdout)
+
+
+def _even_cuts(actions: int) -> tuple[float, ...]:
+    """Without costs nothing says where an action begins: the risk is cut evenly."""
+    return tuple(k / actions for k in range(1, actions))
+
+
+def panel_of(app: App, brain: Brain, world: World) -> Panel:
+    """The app's scorers on a panel; plug-ins run in threads of their own unless told otherwise."""
+    seats = [
+        Seat(scorer, spec.deadline, spec.isolated if spec.isolated is not None else spec.kind not in _OURS)
+        for scorer, spec in zip(brain.scorers, app.scorers.values())
+    ]
+    return Panel(seats, world.clock if world.bounded else None, world.on_error)
 
 
 def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> DecisionLoop:
     """The decision loop of an app in a world."""
     costs = costs_of(app)
-    clock = world.clock if world.bounded else None
-    seats = [
-        Seat(scorer, spec.deadline, spec.isolated if spec.isolated is not None else spec.kind not in _BUILT_IN)
-        for scorer, spec in zip(brain.scorers, app.scorers.values(), strict=True)
-    ]
     stages = Stages(
         featurizer=WindowFeaturizer(features, plans.membership(app)),
-        panel=Panel(seats, clock, world.on_error),
+        panel=panel_of(app, brain, world),
         fusion=brain.fusion,
         policy=brain.policy,
         thresholds=thresholds_of(app, costs),
         guard=Guards(plans.guard_plan(app), plans.guard_names(app, features), plans.membership(app)),
-        joiner=None if costs is None else _joiner(app, costs),
+        joiner=_joiner(app, costs),
         schedule=Schedule(app.learning.every),
         watermark=Watermark(app.events.lateness),
         chance=partial(chances, app.seed),
@@ -113,8 +199,29 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
     return DecisionLoop(stages, world.journal, world.clock, limits, world.on_error)
 
 
-_BUILT_IN = ("isolation_forest", "boosted_trees", "network", "rules")
+def _joiner(app: App, costs: Costs | None) -> OutcomeJoiner | None:
+    """What remembers decisions until their outcomes come; only where someone learns from them."""
+    learns = (app.fusion.kind == "adaptive" and app.learning.fusion) or (
+        app.policy.kind == "bandit" and app.learning.policy
+    )
+    if costs is None or not learns:
+        return None
+    return OutcomeJoiner(
+        costs,
+        context=app.policy.context,
+        actions=len(app.actions),
+        scorers=len(app.scorers),
+        entities=len(app.events.entities),
+        delay_ns=app.outcomes.delay,
+        horizon_ns=app.outcomes.horizon,
+        unknown_negative=app.outcomes.unknown == "negative",
+        censoring=[app.actions.index(action) for action in app.outcomes.censoring],
+    )
 
 
-def _joiner(app: App, costs: Costs) -> OutcomeJoiner:
-    raise NotImplementedError
+def untrained(app: App, features: FeaturePlan) -> Brain:
+    """A brain that has not learned anything yet: for the windows to fill before the moment of training."""
+    del features
+    names = tuple(app.scorers)
+    table = declared_table(names, {}) if names else declared_table(("none",), {})
+    return Brain((), FixedFusion(table, names), _policy(app, None, untrained=True), f"{app.app}-{fingerprint(app)}")

@@ -29,7 +29,7 @@ def verify(file: Path, /, *, head: str | None = None, json: Json = False) -> Non
     json
         Print the result as JSON.
     """
-    from homeostat.embedded.verification import verify_beside
+    from homeostat.adapters.audit_verification import verify_beside
 
     result = verify_beside(file, head)
     if json:

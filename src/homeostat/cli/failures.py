@@ -9,7 +9,17 @@ class CommandError(Exception):
 
 def expected() -> tuple[type[Exception], ...]:
     """The error types whose text is written for the person at the terminal."""
+    from homeostat.adapters.audit import AuditError
+    from homeostat.adapters.event_lines import EventFileError
+    from homeostat.adapters.sqlite_journal import JournalError
+    from homeostat.app import NotTrained
     from homeostat.config.faults import AppFileError
+    from homeostat.decide.scorers.plugins import PluginError
+    from homeostat.models.bundle import BundleError
+    from homeostat.models.training.extras import BadSetting, TrainingUnavailable
     from homeostat.ports import Unavailable
 
-    return (CommandError, AppFileError, Unavailable, FileNotFoundError, PermissionError, IsADirectoryError)
+    return (
+        CommandError, AppFileError, AuditError, BadSetting, BundleError, EventFileError, JournalError, TrainingUnavailable,
+        NotTrained, PluginError, Unavailable, OSError,
+    )  # fmt: skip

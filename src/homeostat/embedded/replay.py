@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from homeostat.adapters.audit import AuditLog
+from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.dead_letters import DeadLetterFile
+from homeostat.adapters.decision_files import DecisionsWriter
+from homeostat.adapters.event_files import read_events, read_outcomes
+from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrained
+from homeostat.decide.loop import Decided
+from homeostat.embedded.assembly import Prepared, bundle_of, prepare
+from homeostat.embedded.past import PastOutcomes, without_labels
+from homeostat.embedded.report import Gathered, throughput
+from homeostat.embedded.training import Collector, train
+from homeostat.models.bundle import load_bundle, save_bundle
+from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 
 Progress = Callable[[str, float], None]
 _CHUNK_ROWS = 65_536
@@ -17,6 +37,7 @@ class Request:
     train_from_ns, train_until_ns : learn at `train_until_ns` from the events since `train_from_ns`, and decide from
         then on; None decides from the first event with the bundle
     until_ns : stop before the first event at or after this
+    chunk_rows : events in a batch
     """
 
     events: Path
@@ -27,3 +48,212 @@ class Request:
     train_until_ns: int | None = None
     until_ns: int | None = None
     chunk_rows: int = _CHUNK_ROWS
+
+
+def replay_events(app: str | Path, request: Request, progress: Progress) -> dict[str, Any]:
+    """Replay, and return the report, which is also in `out`/report.json.
+
+    Raises AppFileError, EventFileError, BundleError, NotTrained; Unavailable where the disk fails.
+    """
+    prepared = prepare(app)
+    request.out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        run = Replay(prepared, request, progress, stack)
+        report = run.run()
+    (request.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+class Replay:
+    """One run: where it stands, and what it has written."""
+
+    def __init__(self, prepared: Prepared, request: Request, progress: Progress, stack: ExitStack) -> None:
+        self.prepared, self.request, self.progress = prepared, request, progress
+        self.clock = SystemClock()
+        self._begun_ns = self.clock.monotonic_ns()
+        out = request.out
+        for stale in ("journal.db", "journal.db-wal", "journal.db-shm", "audit.jsonl", "dead_letters.jsonl", "report.json"):
+            (out / stale).unlink(missing_ok=True)
+        self.journal = stack.enter_context(SqliteJournal(out / "journal.db", app=prepared.app.app))
+        self.letters = stack.enter_context(DeadLetterFile(out / "dead_letters.jsonl"))
+        self.audit = stack.enter_context(AuditLog(out / "audit.jsonl", self.journal))
+        self.costs = costs_of(prepared.app)
+        self.gathered = Gathered(prepared.app.actions, self.costs)
+        self.seconds = {"read": 0.0, "write": 0.0, "train": 0.0}
+        self.events = self.buried = self.refused = 0
+        self.past = self._past()
+        self.learning = request.train_until_ns is not None
+        self.world = World(self.journal, self.clock, bounded=False)
+        self.collector = Collector(request.train_from_ns, request.train_until_ns or 0, prepared.app.outcomes.delay)
+        self.loop = build(prepared.app, prepared.features, self._first_brain(), self.world)
+        words = prepared.words
+        self.writer = stack.enter_context(
+            DecisionsWriter(
+                out / "decisions.parquet", words.actions, [name for name, _ in words.rules],
+                tuple(prepared.app.scorers), prepared.features.names,
+            )
+        )  # fmt: skip
+        if not self.learning:
+            self.audit.started(self.loop.stages.version, None)
+
+    def run(self) -> dict[str, Any]:
+        """Read, learn if asked to, decide, and report."""
+        for events, share in self._chunks():
+            self.progress("learning" if self.learning else "deciding", share)
+            rest = self._learn_from(events) if self.learning else events
+            if len(rest):
+                self._decide(rest)
+        if self.learning:
+            self._train()
+        written_ns = self.clock.monotonic_ns()
+        self.writer.close()
+        self.audit.wrote(self.request.out / "decisions.parquet")
+        self.seconds["write"] += (self.clock.monotonic_ns() - written_ns) / 1e9
+        return self._report()
+
+    # Reading.
+
+    def _chunks(self) -> Iterator[tuple[EventBatch, float]]:
+        """The file's events up to `until`, with how far along the file is; bad ones go to the dead letters."""
+        request, line = self.request, 0
+        source = read_events(request.events, self.prepared.schema, self.clock.now_ns(), request.chunk_rows)
+        total = rows_in(request.events)
+        while True:
+            begun_ns = self.clock.monotonic_ns()
+            chunk = next(source, None)
+            self.seconds["read"] += (self.clock.monotonic_ns() - begun_ns) / 1e9
+            if chunk is None:
+                return
+            events, letters = chunk
+            line += len(events) + len(letters)
+            self.letters.bury(letters)
+            self.buried += len(letters)
+            events, ended = self._before_until(events)
+            self.events += len(events) + len(letters)
+            if len(events):
+                yield events, line / total if total else 0.5
+            if ended:
+                return
+
+    def _before_until(self, events: EventBatch) -> tuple[EventBatch, bool]:
+        until_ns = self.request.until_ns
+        if until_ns is None:
+            return events, False
+        over = np.flatnonzero(events.time_ns >= until_ns)
+        return (events.slice(0, int(over[0])), True) if len(over) else (events, False)
+
+    def _past(self) -> PastOutcomes | None:
+        if self.request.outcomes is None:
+            return None
+        batches = []
+        for outcomes, letters in read_outcomes(self.request.outcomes, self.prepared.schema, self.clock.now_ns()):
+            self.letters.bury(letters)
+            self.buried += len(letters)
+            batches.append(outcomes)
+        return PastOutcomes(batches)
+
+    # Learning.
+
+    def _first_brain(self) -> Brain:
+        """The bundle's; before a moment of training, none."""
+        app, features = self.prepared.app, self.prepared.features
+        if self.learning:
+            return untrained(app, features)
+        return brain(app, features, bundle_of(self.prepared, self.request.bundle))
+
+    def _learn_from(self, events: EventBatch) -> EventBatch:
+        """Gather what comes before the moment of training; at the moment, train. Returns what is left to decide."""
+        until_ns = self.request.train_until_ns
+        assert until_ns is not None
+        after = np.flatnonzero(events.time_ns >= until_ns)
+        split = int(after[0]) if len(after) else len(events)
+        earlier = events.slice(0, split)
+        if split:
+            known = None if self.past is None else self.past.labels_by(earlier, until_ns)
+            self.collector.add(earlier, self.loop.absorb(self._with_outcomes(earlier, self.loop.expect)), known)
+        if split < len(events):
+            self._train()
+        return events.slice(split, len(events))
+
+    def _train(self) -> None:
+        """Train on what was gathered, and let it decide from here on."""
+        begun_ns = self.clock.monotonic_ns()
+        self.learning = False
+        folder = self.request.out / "bundle"
+        save_bundle(train(self.prepared, self.collector, self.progress), folder)
+        bundle = load_bundle(folder, self.prepared.features.names)
+        trained = brain(self.prepared.app, self.prepared.features, bundle)
+        self.loop.install(
+            panel_of(self.prepared.app, trained, self.world), trained.fusion, trained.policy, trained.version
+        )
+        self.audit.started(trained.version, None)
+        self.seconds["train"] += (self.clock.monotonic_ns() - begun_ns) / 1e9
+
+    # Deciding.
+
+    def _with_outcomes(self, events: EventBatch, hand: Callable[[OutcomeBatch], None]) -> EventBatch:
+        """Hand the loop what will become known of these events; a file of outcomes replaces their labels."""
+        if self.past is None:
+            return events
+        outcomes = self.past.of(events)
+        if outcomes is not None:
+            hand(outcomes)
+        return without_labels(events)
+
+    def _decide(self, events: EventBatch) -> None:
+        label = events.label if self.past is None else self.past.labels_by(events, None)
+        decided = self.loop.decide(self._with_outcomes(events, self.loop.learn))
+        refused = [DeadLetter(0, "time", events.id_text(row), why.value) for row, why in decided.refused.items()]
+        self.letters.bury(refused)
+        self.refused += len(refused)
+        if decided.fresh is None:
+            return
+        begun_ns = self.clock.monotonic_ns()
+        self.writer.write(decided.fresh)
+        self.audit.decided(decided.fresh)
+        self.gathered.add(decided.fresh, label[first_of(decided)])
+        self.seconds["write"] += (self.clock.monotonic_ns() - begun_ns) / 1e9
+
+    def _report(self) -> dict[str, Any]:
+        loop = self.loop
+        total = (self.clock.monotonic_ns() - self._begun_ns) / 1e9
+        decisions = loop.counts["events"]
+        stages = ("windows", "scorers", "fusion", "policy", "guards", "journal", "learning")
+        seconds = {"read": self.seconds["read"], **{name: loop.seconds[name] for name in stages}}
+        seconds |= {"write": self.seconds["write"], "train": self.seconds["train"], "total": total}
+        deciding = total - self.seconds["train"]
+        return {
+            "app": self.prepared.app.app,
+            "version": loop.stages.version,
+            "events": self.events,
+            "decisions": decisions,
+            "dead_letters": self.buried + self.refused,
+            "repeated": loop.counts["repeated"],
+            "late": loop.counts["late"],
+            "outcomes": loop.counts["outcomes"],
+            "unknown_outcomes": loop.counts["unknown_outcomes"],
+            "fallbacks": {reason.value: count for reason, count in loop.fallbacks.items() if count},
+            "decisions_per_second": throughput(decisions, deciding),
+            "seconds": {name: round(value, 4) for name, value in seconds.items()},
+            "latency_us": self.gathered.latency_us(),
+            "actions": self.gathered.actions(),
+            "quality": self.gathered.quality(),
+            "audit_entries": self.audit.count,
+            "audit_head": self.audit.head,
+        }
+
+
+def first_of(decided: Decided) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """For each fresh decision, the row of the batch that it answers first."""
+    rows = np.flatnonzero(decided.row >= 0)
+    _, first = np.unique(decided.row[rows], return_index=True)
+    return np.asarray(rows[first], np.int64)
+
+
+def rows_in(path: Path) -> int | None:
+    """How many rows a file says it has; None where it does not say."""
+    if path.suffix != ".parquet":
+        return None
+    import pyarrow.parquet as pq
+
+    return int(pq.ParquetFile(path).metadata.num_rows)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from homeostat.decide.costs import Costs
-from homeostat.records.arrays import Float, Int
+from homeostat.records.arrays import Float
 from homeostat.records.decisions import DecisionBatch
 from homeostat.stats.metrics import average_precision, card_precision_at_k, roc_auc
 
@@ -70,7 +70,7 @@ class Gathered:
             day = time_ns[known] // DAY_NS
             quality["auc"] = roc_auc(y, r)
             quality["average_precision"] = average_precision(y, r)
-            quality["card_precision_at_100"] = card_precision_at_k(day, card[known], y, r, _CARDS_A_DAY)
+            quality["card_precision_at_100"] = card_precision_at_k(card[known], day, y, r, _CARDS_A_DAY)
         if len(y) and self._costs is not None:
             quality["cost"] = float(np.nansum(cost))
         return quality
@@ -82,8 +82,3 @@ class Gathered:
 def throughput(decisions: int, seconds: float) -> float:
     """Decisions a second, 0 where no time passed."""
     return round(decisions / seconds, 1) if seconds > 0 else 0.0
-
-
-def ids(parts: Sequence[Int]) -> Int:
-    """The id codes of several batches as one column."""
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)

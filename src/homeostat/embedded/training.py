@@ -6,10 +6,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from homeostat.models.training_set import TrainingSet
+from homeostat.app import TRAINED, ready_scorers
+from homeostat.decide.contracts import Scorer
+from homeostat.decide.scorers.build import serve_part
+from homeostat.embedded.assembly import Prepared
+from homeostat.models.bundle import Bundle
+from homeostat.models.training_set import FusionTask, Progress, ScorerTask, TrainingSet
 from homeostat.records.arrays import Float
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
+from homeostat.records.parts import Part
+
+FOLDS = 2  # Fitting the fusion needs scores of rows left out; more folds cost time and earned nothing measurable.
 
 
 @dataclass(slots=True)
@@ -59,3 +67,38 @@ def _rows(events: EventBatch, rows: np.ndarray) -> EventBatch:
         events.id_code[rows], events.time_ns[rows], events.keys[rows], events.numbers[rows][:, :0], events.label[rows],
         events.kind[rows], {},
     )  # fmt: skip
+
+
+def train(prepared: Prepared, collector: Collector, progress: Progress, seed: int | None = None) -> Bundle:
+    """A bundle of everything that the app trains. Raises what the trainers raise where the extra is missing."""
+    from homeostat.models.training.bundles import train_bundle
+
+    app = prepared.app
+    tasks = [
+        ScorerTask(name, spec.kind, spec.features, spec.settings)
+        for name, spec in app.scorers.items()
+        if spec.kind in TRAINED
+    ]
+
+    def serve(name: str, part: Part, features: tuple[str, ...]) -> Scorer:
+        return serve_part(name, part, features)
+
+    weights = tuple(app.fusion.weights.get(name, 1.0) for name in (*(t.name for t in tasks), *ready_names(prepared)))
+    fusion = FusionTask(app.fusion.kind, {"weights": weights} if app.fusion.kind == "weighted" else {})
+    return train_bundle(
+        collector.training_set(),
+        tasks,
+        fusion,
+        serve,
+        app=app.app,
+        ready=ready_scorers(app, prepared.features),
+        seed=app.seed if seed is None else seed,
+        folds=FOLDS,
+        about={"trained_at_ns": collector.until_ns},
+        progress=progress,
+    )
+
+
+def ready_names(prepared: Prepared) -> tuple[str, ...]:
+    """The scorers that need no training, in the order in which the fusion sees them."""
+    return tuple(ready_scorers(prepared.app, prepared.features))

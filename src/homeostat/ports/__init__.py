@@ -65,7 +65,9 @@ class Snapshots(Protocol):
 
     def save(self, sequence: int, state: State) -> None: ...
 
-    def load(self) -> tuple[int, State] | None: ...
+    def load(self, at_most: int | None = None) -> tuple[int, State] | None:
+        """The newest whole snapshot (of at most a sequence number); None if there is none."""
+        ...
 
 
 class Wording(Protocol):

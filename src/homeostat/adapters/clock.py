@@ -1,0 +1,12 @@
+"""The machine's clocks."""
+
+from __future__ import annotations
+
+import time
+
+
+class SystemClock:
+    """Wall time, and the monotonic timer."""
+
+    now_ns = staticmethod(time.time_ns)
+    monotonic_ns = staticmethod(time.perf_counter_ns)

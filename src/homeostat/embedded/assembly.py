@@ -1,0 +1,108 @@
+"""Puts an app, its bundle and the embedded world together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from homeostat.adapters.audit import AuditLog
+from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.dead_letters import DeadLetterFile
+from homeostat.adapters.snapshots import FileSnapshots
+from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.app import OnError, World, brain, build, feature_plan
+from homeostat.config.load import load_app
+from homeostat.config.plans import event_schema
+from homeostat.config.tree import App
+from homeostat.decide.intake.schema import EventSchema
+from homeostat.decide.windows.features import FeaturePlan
+from homeostat.embedded.answers import Vocabulary
+from homeostat.embedded.engine import Engine, Parts
+from homeostat.models.bundle import Bundle, load_bundle
+from homeostat.ports import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An app file, checked and resolved."""
+
+    app: App
+    features: FeaturePlan
+    schema: EventSchema
+    words: Vocabulary
+
+
+def prepare(app: str | Path | App) -> Prepared:
+    """Load and resolve an app: a shipped name, a path, or a tree that is loaded already."""
+    tree = app if isinstance(app, App) else load_app(app)
+    words = Vocabulary(tree.actions, tuple((rule.name, rule.reason) for rule in tree.guards.rules))
+    return Prepared(tree, feature_plan(tree), event_schema(tree), words)
+
+
+def shipped_bundle(app: App) -> Path | None:
+    """Where the wheel carries this app's trained bundle, None if it has none."""
+    folder = Path(str(files("homeostat.apps") / app.app / "bundle"))
+    return folder if folder.is_dir() else None
+
+
+def bundle_of(prepared: Prepared, path: Path | None) -> Bundle | None:
+    """The bundle at `path`, or the shipped one if it fits; None where the app needs none."""
+    chosen = path or shipped_bundle(prepared.app)
+    return None if chosen is None else load_bundle(chosen, prepared.features.names)
+
+
+def open_engine(
+    app: str | Path | App,
+    *,
+    bundle: Path | None = None,
+    data: Path | None = None,
+    audit: bool = True,
+    on_error: OnError | None = None,
+    recovering: Callable[[str, float], None] | None = None,
+) -> Engine:
+    """An engine that decides in this process.
+
+    bundle : a trained bundle; the shipped one when absent
+    data : the folder of its journal, snapshot, audit and dead letters; a restart on it continues where it ended.
+        Without one everything is in memory, and gone with the process.
+    Raises AppFileError, BundleError, NotTrained, JournalError; Unavailable where the folder can't be used.
+    """
+    prepared = prepare(app)
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True)
+    journal = SqliteJournal(":memory:" if data is None else data / "journal.db", app=prepared.app.app)
+    clock = SystemClock()
+    world = World(journal, clock, bounded=True, on_error=on_error)
+    ready = brain(prepared.app, prepared.features, bundle_of(prepared, bundle))
+    loop = build(prepared.app, prepared.features, ready, world)
+    parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
+    if data is not None:
+        parts.snapshots = FileSnapshots(data)
+        parts.dead_letters = DeadLetterFile(data / "dead_letters.jsonl")
+        recover(parts, recovering)
+        if audit:
+            parts.audit = AuditLog(data / "audit.jsonl", journal, checkpoint_every=1000)
+            parts.audit.started(loop.stages.version, clock.now_ns())
+    return Engine(parts)
+
+
+def recover(parts: Parts, progress: Callable[[str, float], None] | None) -> int:
+    """Bring a loop to where its journal ends; returns how many entries were done again."""
+    assert parts.snapshots is not None
+    journal, after = parts.journal, 0
+    saved = parts.snapshots.load(journal.last)
+    if saved is not None:
+        after, state = saved
+        parts.loop.restore(state)
+    total = max(1, journal.last - after)
+
+    def entries() -> Iterator[Entry]:
+        for done, entry in enumerate(journal.read(after)):
+            if progress is not None:
+                progress("recovering", done / total)
+            yield entry
+
+    parts.loop.recover(entries())
+    return int(journal.last - after)

@@ -20,6 +20,6 @@ def expected() -> tuple[type[Exception], ...]:
     from homeostat.ports import Unavailable
 
     return (
-        CommandError, AppFileError, AuditError, BadSetting, BundleError, EventFileError, JournalError, TrainingUnavailable,
-        NotTrained, PluginError, Unavailable, OSError,
+        CommandError, AppFileError, AuditError, BadSetting, BundleError, EventFileError, JournalError,
+        TrainingUnavailable, NotTrained, PluginError, Unavailable, OSError,
     )  # fmt: skip

@@ -28,6 +28,7 @@ from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 
 Progress = Callable[[str, float], None]
 _CHUNK_ROWS = 65_536
+_OUTPUT = ("journal.db", "journal.db-wal", "journal.db-shm", "audit.jsonl", "dead_letters.jsonl", "report.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Replay:
         self.clock = SystemClock()
         self._begun_ns = self.clock.monotonic_ns()
         out = request.out
-        for stale in ("journal.db", "journal.db-wal", "journal.db-shm", "audit.jsonl", "dead_letters.jsonl", "report.json"):
+        for stale in _OUTPUT:
             (out / stale).unlink(missing_ok=True)
         self.journal = stack.enter_context(SqliteJournal(out / "journal.db", app=prepared.app.app))
         self.letters = stack.enter_context(DeadLetterFile(out / "dead_letters.jsonl"))

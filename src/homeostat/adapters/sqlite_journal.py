@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from homeostat.adapters import compression
+from homeostat.adapters.checkpointer import Checkpointer
 from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.id_index import IdIndex
 from homeostat.ports import Entry, Unavailable
@@ -31,6 +32,8 @@ from homeostat.records.identity import code_of, text_of
 
 PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
 FORMAT = 1
+_PAGE_BYTES = 8192
+_COMMIT_BYTES = 3 * _PAGE_BYTES  # What the smallest transaction adds to SQLite's log.
 _APPLICATION_ID = 0x686D7374  # "hmst", in the file's header, where `file` and SQLite look for it.
 _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -92,6 +95,7 @@ class SqliteJournal:
         self._last = 0
         self._behind = False  # After a failed append, whether it was written is asked of the file itself.
         self._lock = None if readonly else FileLock(self.path.with_name(self.path.name + ".lock"))
+        self._checkpointer = Checkpointer(self.path)
         self._db: sqlite3.Connection | None = None
         try:
             self._db = self._open()
@@ -135,10 +139,12 @@ class SqliteJournal:
             if self._behind:
                 self._catch_up()
             db.execute("BEGIN IMMEDIATE")
+            size = _COMMIT_BYTES
             for sequence, piece in enumerate(pieces, self._last + 1):
                 facts, stored = _as_stored(sequence, piece, self._compress)
                 db.execute("INSERT INTO entries VALUES (?,?,?,?,?,?,?)", facts)
                 db.execute("INSERT INTO bodies VALUES (?,?,?)", stored)
+                size += len(stored[2])
             db.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo(db)
@@ -150,6 +156,7 @@ class SqliteJournal:
             if isinstance(piece, DecisionBatch):
                 self._ids.put(_decided(piece), np.array([sequence], np.uint32))
         self._last += len(pieces)
+        self._checkpointer.appended(size)
         return self._last
 
     def flush(self) -> None:
@@ -236,6 +243,7 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Close the file and let another process write."""
+        self._checkpointer.close()
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -278,8 +286,7 @@ class SqliteJournal:
             raise JournalError(f"{self.path} is the journal of the app {owner}, not of {self._app}")
         if not self._readonly:
             db.execute(f"PRAGMA synchronous = {'FULL' if self._power_safe else 'NORMAL'}")
-            # The log is copied into the file at 16 MB: seldom enough for one-row appends, small enough to stay cached.
-            db.execute("PRAGMA wal_autocheckpoint = 2048")
+            db.execute("PRAGMA wal_autocheckpoint = 0")  # The checkpointer does it.
 
     def _catch_up(self) -> None:
         """Read the ids of the entries that the index does not know yet."""
@@ -341,7 +348,7 @@ class SqliteJournal:
 
 
 def _create(db: sqlite3.Connection, app: str) -> None:
-    db.execute("PRAGMA page_size = 8192")
+    db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
     db.execute("PRAGMA journal_mode = WAL")
     triggers = [_TRIGGER.format(table=t, verb=v) for t in ("entries", "bodies", "about") for v in ("UPDATE", "DELETE")]
     db.executescript("BEGIN;" + _SCHEMA + "\n".join(triggers) + f"PRAGMA application_id = {_APPLICATION_ID};"

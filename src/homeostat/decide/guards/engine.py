@@ -7,12 +7,13 @@ import numpy as np
 from homeostat.decide.guards import kernel
 from homeostat.decide.guards.plan import GuardPlan, Names, condition
 from homeostat.expressions import Membership, Programs, Type
-from homeostat.records.arrays import Float, Int, State
+from homeostat.records.arrays import Float, Int, Small, State
 from homeostat.records.decisions import Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 
 _NEVER = -(1 << 63)
+_FEATURES, _SCORES, _RISK = 0, 1, 2  # The parts of a frame.
 
 
 class Guards:
@@ -24,6 +25,7 @@ class Guards:
     def __init__(self, plan: GuardPlan, names: Names, lists: Membership | None = None) -> None:
         self.plan = plan
         self._names = names
+        self._width = names.width
         self._lists = lists or Membership.build()
         scope = names.scope()
         compiled = [condition(rule.when, names) for rule in plan.rules]
@@ -49,22 +51,23 @@ class Guards:
         frame = self._frame(features, scores, fused)
         if len(self._programs):
             self._programs.run(frame, events.keys, events.time_ns)
-        rows = np.empty((3, n), dtype=np.int64)
-        rows[0], rows[1], rows[2] = events.time_ns, proposal.action, fallback
+        rows = _stacked(events.time_ns, proposal.action, fallback)
         action, rule = np.empty(n, dtype=np.int16), np.empty(n, dtype=np.int16)
         hits = np.empty(n, dtype=np.uint64)
         kernel.rule_rows(
-            frame, self._names.width, self._rules, rows, self._by_cause, self._breakers, self._share_max, self._counts,
+            frame, self._width, self._rules, rows, self._by_cause, self._breakers, self._share_max, self._counts,
             self._marks, action, rule, hits,
         )  # fmt: skip
         return Ruling(action, rule, hits)
 
     def _frame(self, features: Features, scores: Scores, fused: Fused) -> Float:
         """(n, width + rules); only the blocks that some rule reads are filled in."""
-        frame = np.empty((len(features), self._names.width + len(self.plan.rules)))
-        parts = (features.values, scores.values, fused.risk[:, None])
+        frame = np.empty((len(features), self._width + len(self.plan.rules)))
         for part, start, stop in self._blocks:
-            frame[:, start:stop] = parts[part]
+            if part == _RISK:
+                frame[:, start] = fused.risk
+            else:
+                frame[:, start:stop] = features.values if part == _FEATURES else scores.values
         return frame
 
     def with_lists(self, lists: Membership) -> Guards:
@@ -91,6 +94,16 @@ class Guards:
 
 
 _COLUMNS = (Type.NUMBER, Type.BOOLEAN, Type.CATEGORY)
+
+
+def _stacked(time_ns: Int, proposed: Small, fallback: Int) -> Int:
+    """(3, n) as the kernel reads it, whatever the columns' types and strides were."""
+    n = len(time_ns)
+    if n == 1:  # Three assignments of arrays cost a single decision a microsecond more.
+        return np.array([[time_ns[0]], [proposed[0]], [fallback[0]]], dtype=np.int64)
+    rows = np.empty((3, n), dtype=np.int64)
+    rows[0], rows[1], rows[2] = time_ns, proposed, fallback
+    return rows
 
 
 def _blocks(names: Names, read: set[int]) -> list[tuple[int, int, int]]:

@@ -27,6 +27,17 @@ def test_the_sqlite_journal_conforms(check, power_safe, compress, tmp_path):
     check(lambda: SqliteJournal(tmp_path / "journal.db", power_safe=power_safe, compress=compress))
 
 
+def test_a_journal_in_memory_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with SqliteJournal(":memory:", app="payments") as journal, SqliteJournal(":memory:") as other:
+        journal.append(decisions(list(range(3000))))
+        journal.append(outcomes([1]))
+        journal.flush()
+        assert journal.find(2999) is not None and other.find(2999) is None
+        assert len(list(journal.read())) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.integers(-50, 50), max_size=40), max_size=30))
 def test_the_index_equals_a_dictionary(groups):

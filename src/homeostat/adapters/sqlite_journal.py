@@ -84,7 +84,7 @@ class SqliteJournal:
         readonly: bool = False,
         compress: int = compression.LZ4,
     ) -> None:
-        """Open, or create, a journal.
+        """Open, or create, a journal; one at `:memory:` lasts as long as the object.
 
         Raises JournalError for a file that isn't this app's journal, Unavailable when the file can't be opened
         or another process is writing to it.
@@ -94,8 +94,9 @@ class SqliteJournal:
         self._ids = IdIndex()
         self._last = 0
         self._behind = False  # After a failed append, whether it was written is asked of the file itself.
-        self._lock = None if readonly else FileLock(self.path.with_name(self.path.name + ".lock"))
-        self._checkpointer = Checkpointer(self.path)
+        in_memory = str(path) == ":memory:"
+        self._lock = None if readonly or in_memory else FileLock(self.path.with_name(self.path.name + ".lock"))
+        self._checkpointer = None if in_memory else Checkpointer(self.path)
         self._db: sqlite3.Connection | None = None
         try:
             self._db = self._open()
@@ -156,7 +157,8 @@ class SqliteJournal:
             if isinstance(piece, DecisionBatch):
                 self._ids.put(_decided(piece), np.array([sequence], np.uint32))
         self._last += len(pieces)
-        self._checkpointer.appended(size)
+        if self._checkpointer is not None:
+            self._checkpointer.appended(size)
         return self._last
 
     def flush(self) -> None:
@@ -243,7 +245,8 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Close the file and let another process write."""
-        self._checkpointer.close()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -259,10 +262,11 @@ class SqliteJournal:
     def _open(self) -> sqlite3.Connection:
         if self._lock is not None:
             self._lock.acquire(f"another process is writing to the journal {self.path}: stop it, or use another folder")
-        elif not self.path.exists():
+        elif self._readonly and not self.path.exists():
             raise Unavailable(f"there is no journal {self.path}")
-        mode = "ro" if self._readonly else "rwc"
-        location = self.path.absolute().as_uri() + f"?mode={mode}"
+        location = self.path.absolute().as_uri() + f"?mode={'ro' if self._readonly else 'rwc'}"
+        if self._checkpointer is None:
+            location = ":memory:"
         db = sqlite3.connect(location, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
         try:
             self._prepare(db)

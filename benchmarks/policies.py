@@ -10,26 +10,28 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
 from homeostat.decide.contracts import Policy
 from homeostat.decide.policy.bandit import BanditPolicy, BanditSettings
 from homeostat.decide.policy.exploration import ExplorationPlan
-from homeostat.decide.policy.thresholds import FixedThresholdPolicy, ThresholdPolicy, expected_costs
+from homeostat.decide.policy.ppo import PpoPolicy
+from homeostat.decide.policy.thresholds import FixedThresholdPolicy, ThresholdPolicy
 from homeostat.records.decisions import Experience, Fused, Proposal
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
-from homeostat.sim.payments import PaymentsSpec, generate
+from homeostat.sim.episodes import declared_costs
+from homeostat.sim.payments import Payments, PaymentsSpec, generate
+from homeostat.sim.ppo_training import train_payments_policy
 from homeostat.sim.risk import CONTEXT, StandInRisk, context
 from homeostat.sim.world import PaymentsWorld, Slice
 from homeostat.stats.chance import chances
-from homeostat.stats.intervals import Interval, bootstrap_interval, paired_difference
+from homeostat.stats.intervals import bootstrap_interval, paired_difference
 
 CENSORING = (False, False, True)
 SPEC = PaymentsSpec(customers=1000, terminals=2000, days=60, radius=12.0, terminals_a_day=1, cards_a_day=1)
@@ -37,16 +39,14 @@ STEP_S = 3 * 3600
 BUDGET = 5.0  # Expected extra cost a day, in the currency of the costs; a day's fraud is some 200.
 EXPLORATION = ExplorationPlan(rate=0.05, budget=BUDGET, holdout=0.01)
 SETTINGS = BanditSettings(maturity_ns=14 * 86_400_000_000_000)
-CHALLENGE_AT = (0.003, 0.006, 0.01, 0.02, 0.04, 0.08, 0.15)
-BLOCK_AT = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 0.95, 2.0)
+EXPLORING = ("bandit thompson", "bandit linucb")
+CHALLENGE_AT = (0.002, 0.005, 0.01, 0.02, 0.05, 0.12)
+BLOCK_AT = (0.1, 0.2, 0.35, 0.5, 0.75, 0.95, 2.0)  # 2 never blocks.
 
 
 def costs(events: EventBatch, features: Features) -> tuple[np.ndarray, np.ndarray]:
     """The payments app's declared cost matrix."""
-    amount = events.numbers[:, 0]
-    zero = np.zeros(len(amount))
-    positive = np.stack([amount, 0.25 * amount + 0.5, zero], axis=1)
-    return positive, np.stack([zero, zero + 0.5, 0.1 * amount + 5], axis=1)
+    return declared_costs(events.numbers[:, 0])
 
 
 @dataclass
@@ -74,10 +74,18 @@ class Learner:
         cost = np.where(label[:, None] > 0, np.array(columns[5]), np.array(columns[6]))
         self.policy.learn(
             Experience(
-                np.array(columns[0]), batch.outcomes.id_code, np.array(columns[1]), np.empty((len(ids), 0)),
-                np.array(columns[2]), np.array(columns[3], dtype=np.int16), np.array(columns[4]), label, cost,
-                np.zeros(len(ids), dtype=np.uint8), batch.realised,
-            )  # fmt: skip
+                np.array(columns[0]),
+                batch.outcomes.id_code,
+                np.array(columns[1]),
+                np.empty((len(ids), 0)),
+                np.array(columns[2]),
+                np.array(columns[3], dtype=np.int16),
+                np.array(columns[4]),
+                label,
+                cost,
+                np.zeros(len(ids), dtype=np.uint8),
+                batch.realised,
+            )
         )
 
 
@@ -86,17 +94,16 @@ class Run:
     """What a policy did to a world: total cost, and what exploration and hold-out really cost beyond its best."""
 
     total: float
-    policy: object = None
     harm: float = 0.0
     held_out: float = 0.0
     charged_max: float = 0.0
     explored: int = 0
 
 
-def run(make: Callable[[], Policy], seed: int, learn: bool, spec: PaymentsSpec = SPEC) -> Run:
+def run(make: Callable[[], Policy], seed: int, learn: bool, payments: Payments) -> Run:
     """One policy through one world, from its first payment to its last."""
     policy, model = make(), StandInRisk()
-    world = PaymentsWorld(generate(spec, seed), seed, step_s=STEP_S)
+    world = PaymentsWorld(payments, seed, step_s=STEP_S)
     learner, result = Learner(policy), Run(0.0)
     empty = np.empty((0, 0))
     while (batch := world.advance()) is not None:
@@ -115,7 +122,7 @@ def run(make: Callable[[], Policy], seed: int, learn: bool, spec: PaymentsSpec =
             held = (chance[:, 1] < EXPLORATION.holdout) & (best == 2)
             result.harm += float(extra[~held].sum())
             result.held_out += float(extra[held].sum())
-            result.charged_max = max(result.charged_max, policy.account[0])
+            result.charged_max = max(result.charged_max, float(policy.account[0]))
             result.explored += int(proposal.explored[~held].sum())
         else:
             proposal = policy.propose(fused, batch.events, features, chance)
@@ -123,32 +130,108 @@ def run(make: Callable[[], Policy], seed: int, learn: bool, spec: PaymentsSpec =
             learner.decided(batch, seen, risk, proposal, costs(batch.events, features))
         world.act(proposal.action)
     result.total = world.ledger.total
-    result.policy=policy
     return result
 
 
-def candidates(model: str | None) -> dict[str, tuple[Callable[[], Policy], bool]]:
+def candidates(model: bytes) -> dict[str, tuple[Callable[[], Policy], bool]]:
     """The policies compared, and whether each learns online."""
     bandit = partial(BanditPolicy, costs, CENSORING, CONTEXT, exploration=EXPLORATION, settings=SETTINGS)
-    found: dict[str, tuple[Callable[[], Policy], bool]] = {
+    return {
         "cost-optimal": (partial(ThresholdPolicy, costs, CENSORING), False),
         "bandit thompson": (partial(bandit, algorithm="thompson"), True),
         "bandit linucb": (partial(bandit, algorithm="linucb"), True),
-    }
-    return found
+        "bandit, no chance": (
+            partial(BanditPolicy, costs, CENSORING, CONTEXT, "thompson", ExplorationPlan(rate=0.0), SETTINGS), True,
+        ),
+        "ppo": (partial(PpoPolicy, model, costs, CENSORING, CONTEXT), False),
+    }  # fmt: skip
 
 
-def one_seed(seed: int, model: str | None) -> dict[str, Run | tuple[float, float]]:
+def one_seed(seed: int, model: bytes) -> dict[str, Run]:
     """Every policy and the grid of fixed thresholds on one seed's world."""
-    results: dict = {}
-    best = None
-    for challenge in CHALLENGE_AT:
-        for block in BLOCK_AT:
-            if block > challenge:
-                got = run(partial(FixedThresholdPolicy, (challenge, block), CENSORING), seed, False)
-                if best is None or got.total < best[0].total:
-                    best = (got, challenge, block)
-    results["best fixed"], results["cuts"] = best[0], best[1:]
+    payments = generate(SPEC, seed)
+    grid = [(low, high) for low in CHALLENGE_AT for high in BLOCK_AT if high > low]
+    fixed = [run(partial(FixedThresholdPolicy, cuts, CENSORING), seed, False, payments) for cuts in grid]
+    results = {"best fixed": min(fixed, key=lambda result: result.total)}
     for name, (make, learn) in candidates(model).items():
-        results[name] = run(make, seed, learn)
+        results[name] = run(make, seed, learn, payments)
     return results
+
+
+def measure(seeds: int, processes: int) -> dict[str, object]:
+    """Totals and paired differences over seeds; keys are stable."""
+    start = time.perf_counter()
+    model = train_payments_policy(1001)  # From worlds of other seeds than those it is judged on.
+    trained_s = time.perf_counter() - start
+    with ProcessPoolExecutor(processes) as pool:
+        runs = list(pool.map(partial(one_seed, model=model), range(1, seeds + 1)))
+    fixed = [r["best fixed"].total for r in runs]
+    optimal = [r["cost-optimal"].total for r in runs]
+    table: dict[str, dict[str, object]] = {}
+    for name in runs[0]:
+        totals = [r[name].total for r in runs]
+        table[name] = {
+            "total": asdict(bootstrap_interval(totals, 0)),
+            "against_best_fixed": asdict(paired_difference(totals, fixed, 0)),
+            "against_cost_optimal": asdict(paired_difference(totals, optimal, 0)),
+        }
+        if name in EXPLORING:
+            table[name] |= {
+                "harm": asdict(bootstrap_interval([r[name].harm for r in runs], 0)),
+                "held_out": asdict(bootstrap_interval([r[name].held_out for r in runs], 0)),
+                "charged_in_a_day_max": max(r[name].charged_max for r in runs),
+                "explored": float(np.mean([r[name].explored for r in runs])),
+            }
+    targets = {
+        name: {
+            "below_best_fixed": table[name]["against_best_fixed"]["high"] < 0,  # type: ignore[index]
+            "harm_within_budget": "harm" not in table[name]
+            or (
+                table[name]["charged_in_a_day_max"] <= BUDGET and table[name]["harm"]["high"] <= BUDGET * SPEC.days  # type: ignore[index]
+            ),
+        }
+        for name in (*EXPLORING, "ppo")
+    }
+    return {
+        "seeds": seeds, "days": SPEC.days, "budget_a_day": BUDGET, "budget": BUDGET * SPEC.days,
+        "ppo_training_s": trained_s, "seconds": time.perf_counter() - start, "policies": table, "targets": targets,
+    }  # fmt: skip
+
+
+def _text(interval: dict[str, float]) -> str:
+    return f"{interval['estimate']:9,.0f} [{interval['low']:8,.0f}, {interval['high']:8,.0f}]"
+
+
+def main() -> int:
+    """Print the table, or with --json the figures; 0 only if every target is met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = measure(options.seeds, options.processes)
+    met = all(all(target.values()) for target in found["targets"].values())  # type: ignore[attr-defined]
+    if options.json:
+        print(json.dumps(found, indent=1, default=float))
+        return 0 if met else 1
+    print(f"total cost of {SPEC.days} days over {options.seeds} seeds, mean and 95 % bootstrap interval")
+    print(f"{'policy':18} {'total':>31} {'less than the best fixed pair':>31} {'less than cost-optimal':>31}")
+    for name, row in found["policies"].items():  # type: ignore[attr-defined]
+        shown = [_text(row[key]) for key in ("total", "against_best_fixed", "against_cost_optimal")]
+        print(f"{name:18} {shown[0]:>31} {shown[1]:>31} {shown[2]:>31}")
+    for name in EXPLORING:
+        row = found["policies"][name]  # type: ignore[index]
+        print(
+            f"{name}: exploration really cost {_text(row['harm'])} of a budget of {found['budget']:,.0f} and was "
+            f"charged at most {row['charged_in_a_day_max']:.2f} of {BUDGET:.2f} a day; "
+            f"the hold-out cost {_text(row['held_out'])}"
+        )
+    print(
+        f"targets met: {found['targets']}; {found['seconds']:.0f} s, "
+        f"of which training PPO {found['ppo_training_s']:.0f}"
+    )
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

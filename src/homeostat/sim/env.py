@@ -16,12 +16,11 @@ except ImportError as error:  # pragma: no cover - depends on what is installed
     raise ImportError("the training environment needs gymnasium: pip install 'homeostat[train]'") from error
 
 _BOUND = 100.0  # Observations lie within about 3.
-COST_UNIT = 20.0  # Rewards near 1 suit PPO's default step sizes.
 
 
 class PaymentsEnv(gymnasium.Env):  # type: ignore[misc]  # Gymnasium is not typed here.
     """One entity's payments an episode. Observation: `decide.policy.observation`; action: allow, challenge, block;
-    reward: minus the cost, in units of 20.
+    reward: minus the cost, in the episode's unit.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own form.
@@ -43,7 +42,7 @@ class PaymentsEnv(gymnasium.Env):  # type: ignore[misc]  # Gymnasium is not type
     def step(self, action: int) -> tuple[Float, float, bool, bool, dict[str, Any]]:
         """What the action leads to."""
         cost, ended = self._episodes.step(np.array([action]))
-        return self._episodes.seen()[0].astype(np.float32), -float(cost[0]) / COST_UNIT, bool(ended[0]), False, {}
+        return self._episodes.seen()[0].astype(np.float32), -float(cost[0]), bool(ended[0]), False, {}
 
 
 def many_environments(pool: Pool, seed: int, count: int, response: Response | None = None) -> Any:
@@ -69,7 +68,7 @@ def many_environments(pool: Pool, seed: int, count: int, response: Response | No
             last = self._episodes.seen()
             for place in np.flatnonzero(ended):
                 infos[place]["terminal_observation"] = last[place]
-            return self._episodes.begin(ended), -cost / COST_UNIT, ended, infos
+            return self._episodes.begin(ended), -cost, ended, infos
 
         def close(self) -> None:
             """Nothing is open."""

@@ -1,6 +1,7 @@
 """Train a PPO policy and export its actor as ONNX; needs `homeostat[train]`.
 
-Training starts from a copy of the cost-optimal thresholds, and improves on it by what the environment answers.
+Training starts from a copy of given actions, the best by their immediate cost, and improves on it by what the
+environment answers: what the actions lead to.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ class PpoSettings:
     steps: int = 400_000
     environments: int = 256
     hidden: tuple[int, int] = (64, 64)
-    rate: float = 3e-4
+    rate: float = 1e-4
     rollout: int = 64
     epochs: int = 4
-    batch: int = 2048
+    batch: int = 4096
     entropy: float = 0.002
-    discount: float = 0.98
-    imitation_steps: int = 600
+    discount: float = 0.9
+    imitation_steps: int = 3_000
     threads: int = 1
 
 
@@ -48,7 +49,7 @@ def train_ppo(
     """An ONNX policy, the same bytes for the same seed, versions and machine.
 
     make_environments : (seed, count) -> Stable-Baselines3 VecEnv
-    observations, actions : (n, size) and (n,) what the thresholds do, to start from
+    observations, actions : (n, size) and (n,) what seems best at once, to start from
     context : names kept with the model, so that it is refused where others are served
     """
     s = settings or PpoSettings()
@@ -65,8 +66,9 @@ def train_ppo(
 
 def _model(environments: Any, seed: int, s: PpoSettings) -> Any:
     return stable_baselines3.PPO(
-        "MlpPolicy", environments, learning_rate=lambda left: s.rate * left, n_steps=s.rollout,
-        batch_size=s.batch, n_epochs=s.epochs, gamma=s.discount, ent_coef=s.entropy, seed=seed, device="cpu",
+        "MlpPolicy", environments, learning_rate=lambda left: s.rate * max(left, 0.0), n_steps=s.rollout,
+        batch_size=s.batch, n_epochs=s.epochs, gamma=s.discount, ent_coef=s.entropy, target_kl=0.02, vf_coef=0.2,
+        seed=seed, device="cpu",
         policy_kwargs={"net_arch": {"pi": list(s.hidden), "vf": list(s.hidden)}},
     )  # fmt: skip
 
@@ -77,7 +79,8 @@ def _imitate(model: Any, observations: Float, actions: Int, seed: int, s: PpoSet
     inputs = torch.as_tensor(np.asarray(observations, dtype=np.float32))
     targets = torch.as_tensor(np.asarray(actions, dtype=np.int64))
     optimiser = torch.optim.Adam(model.policy.parameters(), lr=2e-3)
-    for _ in range(s.imitation_steps):
+    for step in range(s.imitation_steps):
+        optimiser.param_groups[0]["lr"] = 2e-3 * (1.0 - step / s.imitation_steps)
         rows = torch.as_tensor(rng.integers(0, len(inputs), 512))
         loss = -model.policy.get_distribution(inputs[rows]).log_prob(targets[rows]).mean()
         optimiser.zero_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,23 +35,24 @@ class Watermark:
     """
 
     def __init__(self, lateness_ns: int) -> None:
-        self._lateness_ns = lateness_ns
+        self.lateness_ns = lateness_ns
         self.now_ns = _NEVER
 
     def advance(self, time_ns: Int) -> Int:
         """The watermark as each row arrives, the row itself included: (n,), never falling."""
-        running = np.maximum.accumulate(np.maximum(time_ns, self.now_ns))
+        running = self.running(time_ns)
         self.now_ns = int(running[-1]) if len(running) else self.now_ns
         return running
 
-    def late(self, time_ns: Int) -> NDArray[np.bool_]:
-        """Which rows would come later than the bound; the watermark stays where it is."""
-        running = np.maximum.accumulate(np.maximum(time_ns, self.now_ns))
-        return np.asarray(time_ns < running - self._lateness_ns)
+    def running(self, time_ns: Int) -> Int:
+        """What `advance` would return; the watermark stays where it is."""
+        if len(time_ns) == 1:
+            return np.array([max(int(time_ns[0]), self.now_ns)])
+        return np.maximum.accumulate(np.maximum(time_ns, self.now_ns))
 
     def mark_late(self, events: EventBatch, running: Int) -> EventBatch:
         """The batch with its late rows marked, so that the windows leave them out."""
-        late = events.time_ns < running - self._lateness_ns
+        late = events.time_ns < running - self.lateness_ns
         if not late.any():
             return events
         kind = np.where(late & (events.kind == Row.EVENT), np.uint8(Row.LATE_EVENT), events.kind)
@@ -62,3 +63,53 @@ class Watermark:
 
     def restore(self, state: State) -> None:
         self.now_ns = int(state["now_ns"][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What each row of a batch is, each mask (n,): new, or the repetition of an earlier row, or refused, or none.
+
+    first : (n,) for a repetition, the row that it repeats; for any other row, itself
+    Rows that are none of the three were decided in an earlier batch.
+    """
+
+    new: NDArray[np.bool_]
+    again: NDArray[np.bool_]
+    refused: NDArray[np.bool_]
+    first: Int
+
+
+def admit(events: EventBatch, seen: NDArray[np.bool_], watermark: Watermark, reject_late: bool) -> Admission:
+    """Part the rows of a batch; `seen` (n,) marks those decided in an earlier one.
+
+    The answer for each row is the same as if the rows had come one by one: what is refused neither counts as the first
+    of its id nor moves the watermark, and nor does what is repeated.
+    """
+    first = first_rows(events.id_code)
+    refused = np.zeros(len(events), bool)
+    again = (first != np.arange(len(events))) & ~seen
+    if reject_late and again.any():
+        first, refused = _one_by_one(events, seen, watermark)
+        again = first != np.arange(len(events))
+    elif reject_late:
+        time_ns = events.time_ns if not seen.any() else np.where(seen, _NEVER, events.time_ns)
+        refused = (time_ns < watermark.running(time_ns) - watermark.lateness_ns) & ~seen
+    return Admission(~(seen | again | refused), again, refused, first)
+
+
+def _one_by_one(events: EventBatch, seen: NDArray[np.bool_], watermark: Watermark) -> tuple[Int, NDArray[np.bool_]]:
+    """(n,) first rows and (n,) refusals: whether a row is the first of its id hangs on whether others were refused."""
+    first, refused = np.arange(len(events)), np.zeros(len(events), bool)
+    taken: dict[int, int] = {}
+    now_ns = watermark.now_ns
+    for row, (code, time_ns) in enumerate(zip(events.id_code.tolist(), events.time_ns.tolist(), strict=True)):
+        if seen[row]:
+            continue
+        if code in taken:
+            first[row] = taken[code]
+        elif time_ns < now_ns - watermark.lateness_ns:
+            refused[row] = True
+        else:
+            taken[code] = row
+            now_ns = max(now_ns, time_ns)
+    return first, refused

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from homeostat.decide.contracts import ContributingScorer, Policy
+from homeostat.decide.contracts import ContributingScorer
 from homeostat.decide.loop import Stages
+from homeostat.records import codec
 from homeostat.records.arrays import Float, Int
-from homeostat.records.decisions import DecisionBatch, Scores
+from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 
@@ -70,7 +71,7 @@ def explain(
         feature is tried from 0 to ten times its value
     top : how many features are told
     """  # fmt: skip
-    one = _one(decisions, row)
+    one = codec.rows_of(decisions, row, row + 1)
     scorers = tuple(sorted(_scorer_contributions(stages, one, top), key=lambda part: -abs(part.contribution)))
     combined: dict[str, FeatureContribution] = {}
     for part in scorers:
@@ -80,27 +81,6 @@ def explain(
             combined[feature.name] = replace(feature, contribution=total)
     ordered = sorted(combined.values(), key=lambda feature: -abs(feature.contribution))[:top]
     return Explanation(scorers, tuple(ordered), smallest_change(stages, one, ranges or {}))
-
-
-def _one(decisions: DecisionBatch, row: int) -> DecisionBatch:
-    """The decision as a batch of one."""
-    events, features, scores = decisions.events, decisions.features, decisions.scores
-    rows = slice(row, row + 1)
-    return replace(
-        decisions,
-        events=events.slice(row, row + 1),
-        features=features.slice(row, row + 1),
-        scores=Scores(scores.names, scores.values[rows], scores.confidence[rows], scores.fallback[rows]),
-        fused=type(decisions.fused)(decisions.fused.risk[rows], decisions.fused.contributions[rows]),
-        proposal=type(decisions.proposal)(
-            decisions.proposal.action[rows], decisions.proposal.propensity[rows], decisions.proposal.explored[rows],
-            decisions.proposal.fallback[rows],
-        ),
-        ruling=type(decisions.ruling)(
-            decisions.ruling.action[rows], decisions.ruling.rule[rows], decisions.ruling.hits[rows]
-        ),
-        fallback=decisions.fallback[rows],
-    )  # fmt: skip
 
 
 def _scorer_contributions(stages: Stages, one: DecisionBatch, top: int) -> list[ScorerContribution]:
@@ -132,9 +112,10 @@ def _shared(scorer: ContributingScorer, features: Features, share: float) -> Flo
 def smallest_change(stages: Stages, one: DecisionBatch, ranges: dict[str, tuple[float, float]]) -> Change | None:
     """The change of one feature, smallest relative to its range, that would have changed the proposed action.
 
-    None where no single feature can, or where a rule decided: then the rule is the whole reason.
+    None where no single feature can, or where a guard decided: then its rule, fallback or breaker is the whole reason.
+    Where the app has thresholds it is they that are asked, whose answer hangs on the event alone.
     """
-    if one.ruling.rule[0] >= 0:
+    if one.ruling.rule[0] != -1:
         return None
     names, values = one.features.names, one.features.values[0]
     lows, highs = _bounds(names, values, ranges)
@@ -194,10 +175,15 @@ def _actions(stages: Stages, one: DecisionBatch, columns: Int, values: Float) ->
     in_event = columns < fields
     events.numbers[np.flatnonzero(in_event), columns[in_event]] = values[in_event]
     missing = np.isnan(one.scores.values[0]).tolist()
-    fused = stages.fusion.fuse(stages.panel.score(features, missing))
-    policy: Policy = stages.thresholds or stages.policy
-    proposal = policy.propose(fused, events, features, np.ones((m, 2)) - _TINY)
-    return proposal.action.astype(np.int64)
+    fused = stages.fusion.fuse(stages.panel.score_again(features, missing))
+    chance = np.tile([0.0, 1.0 - _TINY], (m, 1))  # Neither exploration nor hold-out: what value alone chooses.
+    if stages.thresholds is not None:
+        return stages.thresholds.propose(fused, events, features, chance).action.astype(np.int64)
+    remembered = stages.policy.state()  # A policy may keep accounts, which no explanation may be charged to.
+    try:
+        return stages.policy.propose(fused, events, features, chance).action.astype(np.int64)
+    finally:
+        stages.policy.restore(remembered)
 
 
 def _repeated(events: EventBatch, m: int) -> EventBatch:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.records.arrays import Float, Int
+from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.features import Features
+from homeostat.records.identity import ABSENT
 
 
 def pick(events: EventBatch, rows: NDArray[np.bool_]) -> EventBatch:
@@ -25,8 +26,8 @@ def pick(events: EventBatch, rows: NDArray[np.bool_]) -> EventBatch:
     )  # fmt: skip
 
 
-def pick_outcomes(outcomes: OutcomeBatch, rows: NDArray[np.bool_]) -> OutcomeBatch:
-    """The outcomes where the mask `rows` (n,) holds."""
+def pick_outcomes(outcomes: OutcomeBatch, rows: NDArray[np.bool_] | Int) -> OutcomeBatch:
+    """The outcomes where the mask `rows` (n,) holds, or those that it numbers."""
     return replace(
         outcomes, id_code=outcomes.id_code[rows], label=outcomes.label[rows], known_ns=outcomes.known_ns[rows],
         amount=outcomes.amount[rows], time_ns=None if outcomes.time_ns is None else outcomes.time_ns[rows],
@@ -34,16 +35,31 @@ def pick_outcomes(outcomes: OutcomeBatch, rows: NDArray[np.bool_]) -> OutcomeBat
     )  # fmt: skip
 
 
-def outcome_rows(id_code: Int, time_ns: Int, keys: Int, label: Float, fields: int) -> EventBatch:
-    """Outcomes as rows of an event batch.
+def told(outcomes: OutcomeBatch) -> NDArray[np.bool_]:
+    """(m,) which outcomes say when and of whom their events were."""
+    if outcomes.time_ns is None or outcomes.keys is None:
+        return np.zeros(len(outcomes), bool)
+    return np.asarray(outcomes.time_ns != ABSENT)
 
-    id_code, time_ns : (m,) of the events that they belong to
-    keys : (m, entities)
-    label : (m,)
+
+def places_of(events: EventBatch, id_code: Int) -> Int:
+    """(m,) the row of each id among the events, each of which has an id of its own; -1 where it is not there."""
+    order = np.argsort(events.id_code, kind="stable")
+    place = np.searchsorted(events.id_code, id_code, sorter=order)
+    row = order[np.minimum(place, len(order) - 1)]
+    return np.where(events.id_code[row] == id_code, row, -1)
+
+
+def outcome_rows(outcomes: OutcomeBatch, fields: int) -> EventBatch:
+    """Outcomes that say when and of whom their events were, as rows of an event batch.
+
     fields : how many declared fields an event of this app has
     """
-    kind = np.full(len(id_code), Row.OUTCOME, np.uint8)
-    return EventBatch(id_code, time_ns, keys, np.full((len(id_code), fields), np.nan), label, kind)
+    m = len(outcomes)
+    assert outcomes.time_ns is not None and outcomes.keys is not None, "an outcome was not located"
+    kind = np.full(m, Row.OUTCOME, np.uint8)
+    numbers = np.full((m, fields), np.nan)
+    return EventBatch(outcomes.id_code, outcomes.time_ns, outcomes.keys, numbers, outcomes.label, kind)
 
 
 def splice(events: EventBatch, outcomes: EventBatch, position: Int) -> EventBatch:

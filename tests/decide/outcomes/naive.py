@@ -30,12 +30,12 @@ class NaiveJoiner:
         if not isnan(label):
             self.waiting.append((time + self.delay, 0, self.arrivals, "along", one, label))
         end = time + self.horizon if isnan(label) else time + max(self.horizon, self.delay)
-        self.waiting.append((end, 1, self.arrivals, "horizon", one, nan))
+        self.waiting.append((end, 2, self.arrivals, "horizon", one, nan))
 
     def deliver(self, id, known, label):
         self.arrivals += 1
         if id in self.kept:
-            self.waiting.append((known, 0, self.arrivals, "told", self.kept[id], label))
+            self.waiting.append((known, 1, self.arrivals, "told", self.kept[id], label))
         else:
             self.unknown += 1
 

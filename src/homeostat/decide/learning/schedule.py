@@ -30,10 +30,14 @@ class Schedule:
         >>> list(Schedule(10).cuts(np.array([3, 9, 12, 14, 31])))
         [(0, 2, None), (2, 4, 10), (4, 5, 30)]
         """
-        cells = running_ns // self._every_ns
-        edges = np.flatnonzero(np.diff(cells)) + 1
-        for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(cells)], strict=True):
-            cell = int(cells[start])
+        n = len(running_ns)
+        if n == 0:
+            return
+        edges: list[int] = []
+        if running_ns[0] // self._every_ns != running_ns[-1] // self._every_ns:
+            edges = (np.flatnonzero(np.diff(running_ns // self._every_ns)) + 1).tolist()
+        for start, stop in zip([0, *edges], [*edges, n], strict=True):
+            cell = int(running_ns[start]) // self._every_ns
             fresh = self._cell not in (_NEVER, cell)
             self._cell = cell
             yield start, stop, cell * self._every_ns if fresh else None

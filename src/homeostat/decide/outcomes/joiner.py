@@ -63,7 +63,7 @@ class OutcomeJoiner:
         self.repeated = 0  # Decisions of an id that is remembered already: the first one stays.
         self.unknown = 0  # Outcomes of events that are not remembered.
         self.given_up = 0  # Decisions whose outcome never came, and about which nothing is assumed.
-        self._live = self._queued = self._arrivals = 0
+        self._live = self._queued = self._arrivals = self._told = 0
         self._clear(64)
 
     def __len__(self) -> int:
@@ -113,11 +113,11 @@ class OutcomeJoiner:
             return
         self._reserve_queue(n)
         known = kernel.deliver(
-            outcomes.id_code, outcomes.label, outcomes.known_ns, self._arrivals, self._facts, self._arrival,
+            outcomes.id_code, outcomes.label, outcomes.known_ns, self._told, self._facts, self._arrival,
             self._table, self._queue, self._queue_label, self._queued,
         )  # fmt: skip
         self._queued += known
-        self._arrivals += n
+        self._told += n
         self.unknown += n - known
 
     def due(self, until_ns: int) -> Experience:
@@ -159,7 +159,7 @@ class OutcomeJoiner:
             "facts": self._facts[slots], "numbers": self._numbers[slots], "marks": self._marks[slots],
             "arrival": self._arrival[slots], "action": self._action[slots], "queue": queue,
             "queue_label": self._queue_label[: self._queued][order],
-            "counts": np.array([self._arrivals, self.repeated, self.unknown, self.given_up]),
+            "counts": np.array([self._arrivals, self._told, self.repeated, self.unknown, self.given_up]),
         }  # fmt: skip
 
     def restore(self, state: State) -> None:
@@ -175,7 +175,7 @@ class OutcomeJoiner:
         # The queue comes sorted, which is one of the orders of a heap.
         self._queue[:queued], self._queue_label[:queued] = queue, state["queue_label"]
         self._live, self._queued = n, queued
-        self._arrivals, self.repeated, self.unknown, self.given_up = (int(count) for count in state["counts"])
+        self._arrivals, self._told, self.repeated, self.unknown, self.given_up = map(int, state["counts"])
 
     def _slots(self) -> Int:
         """The slots in use."""
@@ -224,7 +224,7 @@ class OutcomeJoiner:
         self._table = np.full(kernel.table_size(capacity), -1, np.int32)
         self._queue = np.zeros((capacity, kernel.QUEUE_COLUMNS), np.int64)
         self._queue_label = np.zeros(capacity)
-        self._live = self._queued = self._arrivals = 0
+        self._live = self._queued = self._arrivals = self._told = 0
 
     def _reserve(self, more: int) -> None:
         capacity, needed = len(self._facts), self._live + more

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from homeostat.records.arrays import Bytes, Float, Int, Small
 
 # What a queue entry stands for. At one moment, labels come before horizons.
-TOLD, ALONG, HORIZON = 0, 1, 2
+ALONG, TOLD, HORIZON = 0, 1, 2
 ASSUMED = -1.0  # The mark of a decision that was handed on as censored.
 QUEUE_COLUMNS = 5  # Moment, kind, arrival, slot of the decision, arrival of the decision.
 
@@ -69,9 +69,9 @@ def index(slots: Int, facts: Int, table: Slots) -> None:
 def _before(queue: Int, one: int, other: int) -> bool:
     if queue[one, 0] != queue[other, 0]:
         return bool(queue[one, 0] < queue[other, 0])
-    last, other_last = queue[one, 1] == HORIZON, queue[other, 1] == HORIZON
-    if last != other_last:
-        return bool(other_last)
+    # Decisions and outcomes are counted apart, so that it makes no difference how the two were interleaved.
+    if queue[one, 1] != queue[other, 1]:
+        return bool(queue[one, 1] < queue[other, 1])
     return bool(queue[one, 2] < queue[other, 2])
 
 

@@ -1,0 +1,135 @@
+"""Outcomes on their way to the windows and to the joiner: each at its moment, never before its own event."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.decide.contracts import Joiner
+from homeostat.decide.splice import outcome_rows, pick_outcomes, places_of, splice, told
+from homeostat.decide.waiting import Waiting
+from homeostat.ports import Journal
+from homeostat.records.arrays import Int, State
+from homeostat.records.events import EventBatch, OutcomeBatch
+
+_LAST_NS = np.iinfo(np.int64).max
+
+
+class Arrivals:
+    """See the module.
+
+    lateness_ns : how far events may arrive out of order
+    unknown : outcomes whose event was not decided in time for them
+    """
+
+    def __init__(self, joiner: Joiner | None, journal: Journal, lateness_ns: int) -> None:
+        self.unknown = 0
+        self._joiner = joiner
+        self._journal = journal
+        self._lateness_ns = lateness_ns
+        self._waiting = Waiting()
+        self._due: tuple[Int, OutcomeBatch] | None = None  # Due in this batch: before which rows.
+
+    def add(self, outcomes: OutcomeBatch) -> None:
+        """Let outcomes wait for their moment."""
+        self._waiting.add(outcomes)
+
+    def among(self, events: EventBatch, running_ns: Int) -> EventBatch:
+        """The events, and the outcomes whose moment has come at their places among them.
+
+        running_ns : (n,) the watermark as each event arrives
+        """
+        self._due = None
+        due = self._waiting.due(running_ns)
+        if due is None:
+            return events
+        self._due = position, outcomes = self._placed(events, running_ns, *due)
+        if len(outcomes) == 0:
+            return events
+        return splice(events, outcome_rows(outcomes, events.numbers.shape[1]), position)
+
+    def deliver(self, before: int) -> None:
+        """Hand the joiner the outcomes that count before row `before` of the batch, and have not been handed on."""
+        if self._due is None:
+            return
+        position, outcomes = self._due
+        split = int(np.searchsorted(position, before, "right"))
+        self._due = None
+        if split < len(position):
+            self._due = position[split:], pick_outcomes(outcomes, np.arange(split, len(position)))
+            outcomes = pick_outcomes(outcomes, np.arange(split))
+        if self._joiner is not None and split:
+            self._joiner.deliver(outcomes)
+
+    def located(self, outcomes: OutcomeBatch) -> OutcomeBatch:
+        """The outcomes of decided events, with when and of whom these were: so that a recovery need not look for them.
+
+        The others are counted as unknown.
+        """
+        if len(outcomes) == 0:
+            return outcomes
+        found, time_ns, keys = self._locate(outcomes)
+        self.unknown += int((~found).sum())
+        return pick_outcomes(replace(outcomes, time_ns=time_ns, keys=keys), np.flatnonzero(found))
+
+    def _placed(
+        self, events: EventBatch, running_ns: Int, position: Int, outcomes: OutcomeBatch
+    ) -> tuple[Int, OutcomeBatch]:
+        """The due outcomes with when and of whom their events were, and the rows before which they count.
+
+        One whose event is still to come waits for it, until no event of its time would count any more; then it is
+        unknown. So it makes no difference in which batch the event comes.
+        """
+        row = places_of(events, outcomes.id_code)
+        inside, ahead = row >= 0, row >= position
+        found, time_ns, keys = self._locate(outcomes)
+        if keys.shape[1] != events.keys.shape[1]:
+            keys = np.zeros((len(outcomes), events.keys.shape[1]), np.int64)
+        time_ns = np.where(inside, events.time_ns[row], time_ns)
+        keys = np.where(inside[:, None], events.keys[row], keys)
+        position = np.where(ahead, row + 1, position)
+        until_ns = np.minimum(outcomes.known_ns, _LAST_NS - self._lateness_ns) + self._lateness_ns
+        closed = np.searchsorted(running_ns, until_ns, "right")  # The row from which on it no longer waits.
+        known = found | inside
+        dropped = np.where(known, ahead & (closed <= row), closed < len(events))
+        waits = ~dropped & (~known | (position == len(events)))
+        self.unknown += int(dropped.sum())
+        if waits.any():
+            self._waiting.add(replace(pick_outcomes(outcomes, waits), scheduled=True))
+        now = np.flatnonzero(~dropped & ~waits)
+        now = now[np.argsort(position[now], kind="stable")]
+        return position[now], replace(pick_outcomes(outcomes, now), time_ns=time_ns[now], keys=keys[now])
+
+    def _locate(self, outcomes: OutcomeBatch) -> tuple[NDArray[np.bool_], Int, Int]:
+        """Whether each outcome's event was decided (m,), when (m,) and of whom (m, entities).
+
+        The joiner knows, and whoever read the outcomes may; the journal is asked only for what is left.
+        """
+        m = len(outcomes)
+        if self._joiner is not None:
+            mask, time_ns, keys = self._joiner.locate(outcomes.id_code)
+            found, time_ns, keys = mask.astype(bool), time_ns.copy(), keys.copy()
+        else:
+            entities = 0 if outcomes.keys is None else outcomes.keys.shape[1]
+            found, time_ns, keys = np.zeros(m, bool), np.zeros(m, np.int64), np.zeros((m, entities), np.int64)
+        fill = told(outcomes) & ~found
+        if outcomes.time_ns is not None and outcomes.keys is not None and fill.any():
+            time_ns[fill], keys[fill], found = outcomes.time_ns[fill], outcomes.keys[fill], found | fill
+        for k in np.flatnonzero(~found).tolist():
+            earlier = self._journal.find(int(outcomes.id_code[k]))
+            if earlier is not None:
+                batch, row = earlier
+                if keys.shape[1] != batch.events.keys.shape[1]:
+                    keys = np.zeros((m, batch.events.keys.shape[1]), np.int64)
+                time_ns[k], keys[k], found[k] = batch.events.time_ns[row], batch.events.keys[row], True
+        return found, time_ns, keys
+
+    def state(self) -> State:
+        """What waits."""
+        return self._waiting.state()
+
+    def restore(self, state: State) -> None:
+        """Continue from `state()`."""
+        self._waiting.restore(state)

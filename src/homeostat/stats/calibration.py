@@ -11,11 +11,14 @@ _STEPS_MAX = 100
 _SLOPE_TOLERANCE = 1e-10
 
 
-def logistic_fit(x: Float, y: Float, ridge: float = 1e-6, weight: Float | None = None) -> tuple[Float, float]:
+def logistic_fit(
+    x: Float, y: Float, ridge: float = 1e-6, weight: Float | None = None, towards: Float | None = None
+) -> tuple[Float, float]:
     """Weights (k,) and intercept of a logistic regression of `y` (n,) in [0, 1] on `x` (n, k).
 
     ridge : penalty on the squared weights, in units of rows and of the columns' standard deviations, > 0
     weight : (n,) of the rows, all 1 when absent
+    towards : (k,) weights that the penalty pulls to, 0 when absent
     Newton's method with halved steps, so that the loss never rises; separable data stop at the ridge.
     Source: Komarek and Moore (2005), Making Logistic Regression a Core Data Mining Tool, ICDM.
 
@@ -30,16 +33,17 @@ def logistic_fit(x: Float, y: Float, ridge: float = 1e-6, weight: Float | None =
     scale = np.where(spread > 1e-12, spread, 1.0)
     z = np.column_stack([(x - mean) / scale, np.ones(len(y))])
     rate = min(max(float(rows @ y / total), 1e-9), 1 - 1e-9)
+    home = np.zeros(x.shape[1] + 1) if towards is None else np.append(towards * scale, 0.0)
     beta = np.append(np.zeros(x.shape[1]), np.log(rate / (1.0 - rate)))
     penalty = np.append(np.full(x.shape[1], ridge * total), 0.0)
-    loss = _loss(z, y, rows, penalty, beta)
+    loss = _loss(z, y, rows, penalty, home, beta)
     for _ in range(_STEPS_MAX):
         p = _sigmoid(z @ beta)
-        gradient = z.T @ (rows * (p - y)) + penalty * beta
+        gradient = z.T @ (rows * (p - y)) + penalty * (beta - home)
         curvature = rows * np.maximum(p * (1.0 - p), 1e-12)
         step = np.linalg.solve((z * curvature[:, None]).T @ z + np.diag(penalty + 1e-12), gradient)
         for _ in range(40):
-            lower = _loss(z, y, rows, penalty, beta - step)
+            lower = _loss(z, y, rows, penalty, home, beta - step)
             if lower <= loss:
                 break
             step = step / 2.0
@@ -53,12 +57,12 @@ def logistic_fit(x: Float, y: Float, ridge: float = 1e-6, weight: Float | None =
 
 
 def non_negative_logistic_fit(
-    x: Float, y: Float, ridge: float = 1e-6, weight: Float | None = None
+    x: Float, y: Float, ridge: float = 1e-6, weight: Float | None = None, towards: Float | None = None
 ) -> tuple[Float, float]:
     """The same with weights >= 0: while one is negative, the most negative one is left out (set to 0)."""
     kept = list(range(x.shape[1]))
     while True:
-        weights, intercept = logistic_fit(x[:, kept], y, ridge, weight)
+        weights, intercept = logistic_fit(x[:, kept], y, ridge, weight, None if towards is None else towards[kept])
         if not kept or weights.min() >= 0.0:
             out = np.zeros(x.shape[1])
             out[kept] = weights
@@ -126,6 +130,6 @@ def _sigmoid(x: Float) -> Float:
     return np.where(x >= 0, 1.0 / (1.0 + e), e / (1.0 + e))
 
 
-def _loss(z: Float, y: Float, rows: Float, penalty: Float, beta: Float) -> float:
+def _loss(z: Float, y: Float, rows: Float, penalty: Float, home: Float, beta: Float) -> float:
     margin = z @ beta
-    return float(rows @ (np.logaddexp(0.0, margin) - y * margin) + 0.5 * penalty @ beta**2)
+    return float(rows @ (np.logaddexp(0.0, margin) - y * margin) + 0.5 * penalty @ (beta - home) ** 2)

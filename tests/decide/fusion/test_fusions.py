@@ -216,7 +216,8 @@ def test_censored_and_unknown_outcomes_teach_nothing():
         {"arrays": {**LEARNED.arrays, "weights": np.full((16, 4), np.nan)}},
         {"arrays": {**LEARNED.arrays, "reference": np.zeros((4, 4))}},
         {"settings": {}},
-        {"settings": {"base": 0.0, "limit": -1.0}},
+        {"settings": {"base": 0.0, "limit": -1.0, "bend": 1.0}},
+        {"settings": {"base": 0.0, "limit": 9.0, "bend": float("inf")}},
     ],
 )
 def test_a_part_that_is_no_fusion_is_refused(change):

@@ -48,7 +48,7 @@ class AdaptiveFusion:
         table = self._table
         _learn(
             experience.scores, experience.label, experience.censored, self._columns, table.weights, table.reference,
-            table.base, table.limit, self._rate, log(self._bound), self._place, self._size, self._factor,
+            table.base, table.limit, table.bend, self._rate, log(self._bound), self._place, self._size, self._factor,
         )  # fmt: skip
 
     def multipliers(self) -> dict[str, float]:
@@ -77,6 +77,7 @@ def _learn(
     reference: Float,
     base: float,
     limit: float,
+    bend: float,
     rate: float,
     log_bound: float,
     place: Float,
@@ -95,7 +96,7 @@ def _learn(
         for j in range(s):
             part[j] = 0.0
             if m >> j & 1:
-                evidence = log_odds(values[row, columns[j]], limit) - reference[m, j]
+                evidence = log_odds(values[row, columns[j]], limit, bend) - reference[m, j]
                 part[j] = weights[m, j] * factor[j] * evidence  # Also the slope of the log-odds by the log factor.
                 total += part[j]
         part[s] = 1.0

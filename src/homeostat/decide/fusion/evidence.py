@@ -13,6 +13,7 @@ from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import logit, sigmoid
 
 SCORERS_MAX = 10
+LIMIT_MAX = 27.0  # Log-odds of a score within 1e-12 of 0 or 1.
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Table:
     reference : (2^s, s) log-odds at which the risk is the base rate: contributions are counted from there, so that
         the log-odds of the risk are `base` and the contributions
     base : log-odds of the base rate, the risk when no scorer answers
-    limit : log-odds of a score are held within +-limit
+    limit, bend : a score's log-odds l are held within +-limit, then become l / (1 + |l| / bend)
     """
 
     names: tuple[str, ...]
@@ -32,6 +33,7 @@ class Table:
     reference: Float
     base: float
     limit: float
+    bend: float = np.inf
 
     @classmethod
     def of(cls, part: Part) -> Table:
@@ -45,10 +47,12 @@ class Table:
             if array is None or array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
                 raise PartError(f"a fusion of {s} scorers needs finite float64 {name!r} of shape {shape}")
             arrays.append(np.ascontiguousarray(array, np.float64))
-        base, limit = part.settings.get("base"), part.settings.get("limit")
-        if not (isinstance(base, float) and isinstance(limit, float) and np.isfinite(base) and 0 < limit <= 27):
-            raise PartError("a fusion's settings must hold numbers base and limit")
-        return cls(part.features, arrays[0], arrays[1], base, limit)
+        base, limit, bend = (part.settings.get(name) for name in ("base", "limit", "bend"))
+        if not (isinstance(base, float) and isinstance(limit, float) and isinstance(bend, float)):
+            raise PartError("a fusion's settings must hold numbers base, limit and bend")
+        if not (np.isfinite(base) and 0 < limit <= LIMIT_MAX and 0 < bend < np.inf):
+            raise PartError(f"a fusion's base must be finite, its limit within {LIMIT_MAX}, its bend positive")
+        return cls(part.features, arrays[0], arrays[1], base, limit, bend)
 
     def columns(self, names: tuple[str, ...]) -> Int:
         """(s,) where each scorer of the table is among `names`, -1 where it is not: then it is missing in each row."""
@@ -59,15 +63,17 @@ class Table:
         """Risks and contributions, each scorer's weights times `multiplier` (s,), the log-odds moved by `shift`."""
         risk, parts = np.empty(len(scores.values)), np.zeros(scores.values.shape)
         _fuse(
-            scores.values, columns, self.weights, self.reference, self.base, self.limit, multiplier, shift, risk, parts
-        )
+            scores.values, columns, self.weights, self.reference, self.base, self.limit, self.bend, multiplier,
+            shift, risk, parts,
+        )  # fmt: skip
         return Fused(risk, parts)
 
 
 @compiled
-def log_odds(score: float, limit: float) -> float:
-    """A score's log-odds within +-limit."""
-    return min(max(logit(score), -limit), limit)
+def log_odds(score: float, limit: float, bend: float) -> float:
+    """A score's log-odds, held within +-limit and bent: the further out, the less another step says."""
+    held = min(max(logit(score), -limit), limit)
+    return held / (1.0 + abs(held) / bend)
 
 
 @compiled
@@ -88,6 +94,7 @@ def _fuse(
     reference: Float,
     base: float,
     limit: float,
+    bend: float,
     multiplier: Float,
     shift: float,
     risk: Float,
@@ -99,7 +106,7 @@ def _fuse(
         total = base if m == 0 else base + shift
         for j in range(len(columns)):
             if m >> j & 1:
-                evidence = log_odds(values[row, columns[j]], limit) - reference[m, j]
+                evidence = log_odds(values[row, columns[j]], limit, bend) - reference[m, j]
                 part = weights[m, j] * multiplier[j] * evidence
                 parts[row, columns[j]] = part
                 total += part

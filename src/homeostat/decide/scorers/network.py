@@ -137,19 +137,18 @@ class NetworkScorer:
 
     def raw(self, features: Features) -> Float:
         """(n,) log-odds."""
-        out = np.empty(len(features))
-        for first in range(0, len(out), self._block):
-            last = min(first + self._block, len(out))
-            out[first:last] = self._run(self._prepared(features, first, last, self._block))[: last - first, 0]
-        return out
+        n, size = len(features), self._block
+        rows = self._prepared(features, -(-n // size) * size)
+        out = np.empty(len(rows))
+        for first in range(0, n, size):
+            out[first : first + size] = self._run(rows[first : first + size])[:, 0]
+        return out[:n]
 
-    def _prepared(self, features: Features, first: int, last: int, rows: int) -> NDArray[np.float32]:
-        """Inputs of some rows, filled up to `rows` with zeros."""
+    def _prepared(self, features: Features, rows: int) -> NDArray[np.float32]:
+        """The inputs of all rows, filled up to `rows` with zeros."""
         block = np.zeros((rows, len(self._columns)), np.float32)
-        i = self._inputs
-        prepare(
-            features.values, first, last, self._columns, i.fill, i.logarithmic, i.center, i.scale, i.clip, block
-        )  # fmt: skip
+        i, last = self._inputs, len(features)
+        prepare(features.values, 0, last, self._columns, i.fill, i.logarithmic, i.center, i.scale, i.clip, block)
         return block
 
     def contributions(self, features: Features) -> tuple[Float, float]:
@@ -161,7 +160,7 @@ class NetworkScorer:
         typical = np.zeros((1, len(self._columns)), np.float32)
         prepare(i.fill[None, :].copy(), 0, 1, self._own, i.fill, i.logarithmic, i.center, i.scale, i.clip, typical)
         out = np.zeros((len(features), len(features.names)))
-        rows = self._prepared(features, 0, len(features), len(features))
+        rows = self._prepared(features, len(features))
         base = contributions(rows, typical[0], self._columns, w.sizes, w.flat, w.members, out)
         return out, float(base)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
@@ -51,6 +52,7 @@ def train_bundle(
     folds: int = 4,
     about: Mapping[str, Any] | None = None,
     progress: Progress = silent,
+    left_out: Callable[[tuple[str, ...], Float, Part], None] | None = None,
 ) -> Bundle:
     """Train every scorer, fit the fusion on scores of rows left out, then train each scorer again on all rows.
 
@@ -58,6 +60,7 @@ def train_bundle(
         fusion sees what it will see later
     ready : scorers that need no training (rules, plug-ins), by name; they are fused with the others
     folds : share no group (see `TrainingSet`)
+    left_out : called with the scorers' names, their scores (n, scorers) of rows left out, and the fusion of those
     Metrics in the manifest are those of the out-of-fold scores, never of rows that were learned from.
     """
     ready = ready or {}
@@ -72,17 +75,25 @@ def train_bundle(
         seen = features_of(rows.names, rows.x[score])
         for j, task in enumerate(tasks):
             progress(f"{task.name}, fold {k + 1} of {folds}", (k * len(tasks) + j) / steps)
-            part = train_part(task, learn, seed)
+            part = train_part(_lighter(task), learn, seed)
             scores[score, j] = serve(task.name, part, rows.names).score(seen)[0]
     everything = features_of(rows.names, rows.x)
     for j, scorer in enumerate(ready.values()):
         scores[:, len(tasks) + j] = scorer.score(everything)[0]
     parts: dict[str, Part] = {"fusion": train_fusion(fusion.kind, scores, rows.y, names, fusion.settings)}
+    if left_out is not None:
+        left_out(names, scores, parts["fusion"])
     for j, task in enumerate(tasks):
         progress(task.name, (folds * len(tasks) + j) / steps)
         parts[f"scorer.{task.name}"] = train_part(task, rows, seed)
     progress("done", 1.0)
     return Bundle(app, rows.names, {**_facts(rows, names, scores, seed, folds), **(about or {})}, parts)
+
+
+def _lighter(task: ScorerTask) -> ScorerTask:
+    """The task with one model where it averages several: a fold's scores need not be the smoothest."""
+    averaged = {"boosted_trees": "bags", "network": "members"}.get(task.kind)
+    return task if averaged is None else replace(task, settings={**task.settings, averaged: 1})
 
 
 def train_part(task: ScorerTask, rows: TrainingSet, seed: int, progress: Progress = silent) -> Part:

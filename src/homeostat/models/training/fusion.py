@@ -11,9 +11,14 @@ from homeostat.models.training.extras import BadSetting, read_settings
 from homeostat.records.arrays import Float
 from homeostat.records.parts import Part
 from homeostat.stats.calibration import non_negative_logistic_fit, platt
+from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import logit
+from homeostat.stats.metrics import log_loss
 
-DEFAULTS: dict[str, Any] = {"limit": 12.0, "ridge": 1e-4, "weights": ()}
+# The bend keeps a scorer that is sure beyond reason from outvoting the others; unlike a clip it makes no ties. The
+# ridge pulls towards `_home`. Both were chosen on nine folds of card payments; their effect on precision is +-.001.
+DEFAULTS: dict[str, Any] = {"limit": 27.0, "bend": 12.0, "ridge": 0.005, "weights": ()}
+_PREFERENCE = 12  # A scorer that gains 6 % less than the best starts at half of its share.
 _FITTED_MAX = 6  # Scorers; beyond it, subsets are filled by conditional expectation instead of fitted each.
 _SCORERS_MAX = 10
 
@@ -24,14 +29,14 @@ def train_fusion(kind: str, scores: Float, y: Float, names: tuple[str, ...], set
     kind : learned (logistic regression with weights >= 0), adaptive (the same, a start that moves while it serves) or
         weighted (the declared weights; only slope and intercept are fitted)
     scores : (n, scorers) in [0, 1]; y : (n,) 0 or 1
-    settings : limit of the log-odds; ridge; weights, one a scorer, for `weighted`
+    settings : limit and bend of the log-odds; ridge; weights, one a scorer, for `weighted`
     Each subset of up to 6 scorers has a model fitted on that subset alone.
     """
     chosen = read_settings("fusion", DEFAULTS, settings)
     s = len(names)
     if not 0 < s <= _SCORERS_MAX:
         raise BadSetting(f"a fusion takes 1 to {_SCORERS_MAX} scorers, not {s}")
-    evidence = log_odds(scores, chosen["limit"])
+    evidence = log_odds(scores, chosen["limit"], chosen["bend"])
     rate = float(y.mean())
     base = float(np.log(rate / (1.0 - rate)))
     weights, reference = np.zeros((1 << s, s)), np.full((1 << s, s), base)
@@ -52,20 +57,44 @@ def train_fusion(kind: str, scores: Float, y: Float, names: tuple[str, ...], set
         reference[subset, there] = _reference(w, intercept, evidence[:, there].mean(axis=0), base)
     return Part(
         f"{kind}_fusion", tuple(names), {"weights": weights, "reference": reference},
-        settings={"base": base, "limit": chosen["limit"], "ridge": chosen["ridge"]},
+        settings={"base": base, **{name: chosen[name] for name in ("limit", "bend", "ridge")}},
     )  # fmt: skip
 
 
-def log_odds(scores: Float, limit: float) -> Float:
-    """(n, s) log-odds within +-limit, by the arithmetic that serves."""
-    flat: Float = np.array([logit(float(score)) for score in np.ravel(scores)])
-    clipped: Float = np.clip(flat.reshape(scores.shape), -limit, limit)
-    return clipped
+def log_odds(scores: Float, limit: float, bend: float) -> Float:
+    """(n, s) log-odds within +-limit, then bent, as where they are served."""
+    out = np.empty(scores.shape)
+    _logits(np.ascontiguousarray(scores), out)
+    held = np.clip(out, -limit, limit)
+    bent: Float = held / (1.0 + np.abs(held) / bend)
+    return bent
+
+
+@compiled
+def _logits(scores: Float, out: Float) -> None:
+    for row in range(scores.shape[0]):
+        for column in range(scores.shape[1]):
+            out[row, column] = logit(scores[row, column])
+
+
+def _home(evidence: Float, y: Float) -> Float:
+    """Weights to start from: each scorer calibrated on its own, shared out by how much it gains over the base rate."""
+    slopes, gains = np.zeros(evidence.shape[1]), np.zeros(evidence.shape[1])
+    for column in range(evidence.shape[1]):
+        slope, intercept = platt(evidence[:, column], y)
+        margin = slope * evidence[:, column] + intercept
+        p = np.where(margin >= 0, 1.0, np.exp(np.minimum(margin, 0.0))) / (1.0 + np.exp(-np.abs(margin)))
+        slopes[column] = max(slope, 0.0)
+        gains[column] = max(log_loss(y, np.full(len(y), y.mean())) - log_loss(y, p), 0.0)
+    if gains.max() <= 0.0:
+        return np.zeros(len(slopes))
+    share = (gains / gains.max()) ** _PREFERENCE
+    return np.asarray(slopes * share / share.sum())
 
 
 def _fit(kind: str, evidence: Float, y: Float, ridge: float, declared: Float) -> tuple[Float, float]:
     if kind in ("learned", "adaptive"):
-        return non_negative_logistic_fit(evidence, y, ridge)
+        return non_negative_logistic_fit(evidence, y, ridge, towards=_home(evidence, y))
     if kind != "weighted":
         raise BadSetting(f"there is no fusion {kind!r}; there are weighted, learned and adaptive")
     total = declared.sum()

@@ -16,16 +16,17 @@ from homeostat.records.parts import Part
 from homeostat.stats.transforms import prepare, soft_log
 
 DEFAULTS: dict[str, Any] = {
-    "hidden": (64.0, 32.0),
-    "epochs": 20,
+    "hidden": (64.0, 64.0),
+    "epochs": 12,
     "rate": 0.002,
-    "batch": 512,
-    "dropout": 0.1,
+    "warm_up": 0.1,
+    "batch": 256,
+    "dropout": 0.2,
     "decay": 1e-4,
     "positive_weight": 1.0,
-    "members": 1,
-    "logarithm": "tails",
-    "clip": 8.0,
+    "members": 2,
+    "logarithm": "all",
+    "clip": 6.0,
     "block": 64,
     "patience": 0,
     "held_out": 0.15,
@@ -40,7 +41,8 @@ def train_network(
 ) -> Part:
     """Train on `x` (n, features), NaN where missing, and `y` (n,) of 0 and 1.
 
-    Settings: hidden, units of each hidden layer; epochs, rate, batch, dropout, decay; positive_weight; members, how
+    Settings: hidden, units of each hidden layer; epochs, rate, warm_up (the share of the
+    steps in which the rate rises), batch, dropout, decay; positive_weight; members, how
     many networks of different seeds are averaged in log-odds; logarithm, of all, none or the features with tails;
     clip, in standard deviations; block, rows a run of the served graph; patience, epochs without a better loss on the
     share held_out of the rows before the best epoch is taken (0: all epochs on all rows).
@@ -116,7 +118,8 @@ def _fit(
     loss_of = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor([chosen["positive_weight"]], dtype=torch.float32))
     optimiser = torch.optim.AdamW(model.parameters(), lr=chosen["rate"], weight_decay=chosen["decay"])
     steps = chosen["epochs"] * -(-len(rows) // chosen["batch"])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, chosen["rate"], total_steps=steps + 1)
+    warm_up = min(max(chosen["warm_up"], 2.0 / (steps + 1)), 1.0)  # The schedule divides by the steps of its rise.
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, chosen["rate"], total_steps=steps + 1, pct_start=warm_up)
     best, best_loss, since = _layers(model, torch), np.inf, 0
     for _ in range(chosen["epochs"]):
         model.train()

@@ -59,7 +59,7 @@ class Pool:
         odds, size = np.log(clipped / (1 - clipped)), np.log1p(self.amount)
         online = self.online.astype(np.float64)
         columns = [np.ones(len(odds)), odds, odds**2 / 10, size, size**2 / 5, (self.amount > _LARGE), online]
-        columns += [online * odds, *self.context[:, 1:].T]
+        columns += [online * odds, *(np.sign(self.context) * np.log1p(np.abs(self.context))).T]
         x = np.stack(columns, axis=1).astype(np.float64)
         y = (self.scenario > 0).astype(np.float64)
         beta = np.zeros(x.shape[1])

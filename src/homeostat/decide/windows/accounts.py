@@ -45,8 +45,7 @@ SPLIT = 134217729.0
 """2^27 + 1 halves a float's 53 bits (Dekker 1971, Numerische Mathematik 18, 224-242)."""
 
 
-@inlined
-def take(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, r: int, address: int) -> float:
+def _take(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, r: int, address: int) -> float:
     """The value that stream r sees in the row at `address`, or NaN if it does not admit it."""
     if p[r + R_PLAIN]:
         return lf[address + p[r + R_VALUE]]  # type: ignore[no-any-return]
@@ -70,6 +69,11 @@ def take(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, r: int, address: i
     return x  # type: ignore[no-any-return]
 
 
+take = kernel(_take)
+take_here = inlined(_take)
+"""`take` for the few places that every event passes."""
+
+
 @inlined
 def two_sum(a: float, b: float) -> tuple[float, float]:
     """a + b rounded, and what the rounding lost, exactly. Source: Knuth, TAOCP 2, 4.2.2."""
@@ -91,7 +95,7 @@ def two_product(a: float, b: float) -> tuple[float, float]:
     return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
 
 
-@inlined
+@kernel
 def add(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x: float) -> None:
     """Counts x in."""
     si[o + p[k + A_N]] += 1

@@ -6,7 +6,7 @@ them forward again, so that the cost is that of the events between.
 
 from __future__ import annotations
 
-from homeostat.decide.windows.accounts import add, remove, take
+from homeostat.decide.windows.accounts import add, remove, take, take_here
 from homeostat.decide.windows.compiled import inlined, kernel
 from homeostat.decide.windows.layout import (
     A_COLUMNS,
@@ -67,7 +67,7 @@ NEED_AT_TAIL = NEED_MIN | NEED_MAX | NEED_DISTINCT
 @inlined
 def pass_event(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int, q: int) -> None:
     """The head passes q: stream r's accounts count it in."""
-    x = take(p, si, sf, li, lf, r, z + q * w)
+    x = take_here(p, si, sf, li, lf, r, z + q * w)
     needs = p[r + R_NEEDS]
     if x == x:
         for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
@@ -128,7 +128,7 @@ def move(
         while q < head and li[z + q * w] <= bound:
             for place in range(p[s + S_ACCOUNT_FROM], p[s + S_ACCOUNT_TO]):
                 k = p[place]
-                x = take(p, si, sf, li, lf, p[k + A_STREAM], z + q * w)
+                x = take_here(p, si, sf, li, lf, p[k + A_STREAM], z + q * w)
                 if x == x:
                     remove(p, si, sf, li, lf, o, z, w, k, x, q + 1, head)
                     if p[k + A_NEEDS] & NEED_AT_TAIL:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from homeostat.decide.windows.accounts import deviation, take, two_product, two_sum
+from homeostat.decide.windows.accounts import deviation, take, take_here, two_product, two_sum
 from homeostat.decide.windows.compiled import inlined, kernel
 from homeostat.decide.windows.layout import (
     A_DISTINCT,
@@ -106,7 +106,7 @@ def linked(
     return float(si[word + 1]) if si[word] >= tail else math.nan
 
 
-@inlined
+@kernel
 def summed(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, f: int, kind: int, own: float) -> float:
     """The value of emit row f, a sum, mean or standard deviation."""
     k = p[f + M_ACCOUNT]
@@ -153,7 +153,7 @@ def emit(
         tail = si[o + p[p[f + M_SPAN] + S_TAIL]]
         own = math.nan
         if p[f + M_SELF]:
-            own = 0.0 if p[f + M_ACCOUNT] < 0 else take(p, si, sf, li, lf, p[f + M_STREAM], 0)
+            own = 0.0 if p[f + M_ACCOUNT] < 0 else take_here(p, si, sf, li, lf, p[f + M_STREAM], 0)
         if SUM <= kind <= STD:
             value = summed(p, si, sf, li, lf, o, f, kind, own)
         elif (kind == COUNT) | (kind == RATE):

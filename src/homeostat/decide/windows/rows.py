@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from homeostat.decide.windows.compiled import inlined, kernel
+from homeostat.decide.windows.compiled import inlined, kernel, prefetch
 from homeostat.decide.windows.cursors import find_event, insert, move, set_label
 from homeostat.decide.windows.emit import emit, emit_absent, emit_nothing, mark_stale
 from homeostat.decide.windows.layout import (
@@ -17,10 +17,13 @@ from homeostat.decide.windows.layout import (
     C_UNMATCHED,
     E_BASE,
     E_BLOCK,
+    E_END,
     E_GROUP,
     G_ENTITIES_FROM,
     G_ENTITIES_TO,
     G_LATENESS,
+    H_COLUMNS,
+    H_POSITION,
     M_COLUMNS,
     M_SLOT,
     NEVER,
@@ -29,12 +32,19 @@ from homeostat.decide.windows.layout import (
     P_COPY_TO,
     P_EMIT_FROM,
     P_EMIT_TO,
+    P_HEAD_FROM,
+    P_HEAD_TO,
     P_LABEL,
     P_LINKS,
     P_MASKS,
     P_REACH,
     P_RETAIN,
     P_ROW_WORDS,
+    P_SPAN_FROM,
+    P_SPAN_TO,
+    P_STATE_WORDS,
+    S_COLUMNS,
+    S_TAIL,
     Batch,
     Bytes,
     Floats,
@@ -50,6 +60,12 @@ OUTCOME = int(RowKind.OUTCOME)
 TOO_LATE = 3
 
 DONE = -1
+
+AHEAD = 4
+"""How many entities ahead their states are asked for."""
+
+LINE_WORDS = 8
+"""Words of a cache line."""
 
 # Working columns of `advance`, which may allocate nothing itself: some of a row, some of an entity of the batch.
 (
@@ -156,8 +172,8 @@ def enqueue(p: Ints, b: Batch, e: int, i: int, qi: Ints, qf: Floats, a: int) -> 
         qi[a + c] = 0
 
 
-@inlined
-def decide_row(
+@kernel
+def decide_rows(
     p: Ints,
     si: Ints,
     sf: Floats,
@@ -165,28 +181,54 @@ def decide_row(
     lf: Floats,
     e: int,
     o: int,
-    action: int,
-    horizon: int,
-    out: Floats,
-    place: int,
-) -> bool:
-    """The row in the scratch row, for one entity. False if it is an outcome whose event is not logged."""
+    start: int,
+    stop: int,
+    qi: Ints,
+    made: Floats,
+    matched: Ints,
+) -> None:
+    """The queued rows [start, stop), all of the entity whose state is at o, in their order."""
     w = p[e + P_ROW_WORDS]
-    z = si[o + E_BLOCK] - si[o + E_BASE] * w
-    now = li[0]
-    if action == OUTCOME:
-        word = p[e + P_LABEL]
-        if word < 0 or now <= horizon:
-            return False
-        q = find_event(p, si, sf, li, lf, o, z, w, e, now, li[word + 1])
-        if q >= 0:
-            set_label(p, si, sf, li, lf, o, z, w, e, q, lf[word])
-        return q >= 0
-    move(p, si, sf, li, lf, o, z, w, e, now, horizon)
-    emit(p, si, sf, li, lf, o, z, w, e, now, out, place)
-    if action == EVENT:
-        insert(p, si, sf, li, lf, o, w, e, now, horizon)
-    return True
+    label = p[e + P_LABEL]
+    width = (p[e + P_EMIT_TO] - p[e + P_EMIT_FROM]) // M_COLUMNS
+    for place in range(start, stop):
+        a = place * (Q_WORDS + w)
+        for c in range(w):
+            li[c] = qi[a + Q_WORDS + c]
+        z = si[o + E_BLOCK] - si[o + E_BASE] * w
+        now = li[0]
+        horizon = qi[a + Q_HORIZON]
+        if qi[a + Q_ACTION] != OUTCOME:
+            move(p, si, sf, li, lf, o, z, w, e, now, horizon)
+            emit(p, si, sf, li, lf, o, z, w, e, now, made, place * width)
+            if qi[a + Q_ACTION] == EVENT:
+                insert(p, si, sf, li, lf, o, w, e, now, horizon)
+        elif label >= 0 and now > horizon:
+            q = find_event(p, si, sf, li, lf, o, z, w, e, now, li[label + 1])
+            if q >= 0:
+                set_label(p, si, sf, li, lf, o, z, w, e, q, lf[label])
+                matched[qi[a + Q_ROW]] = 1
+
+
+@inlined
+def look_ahead(p: Ints, si: Ints, li: Ints, e: int, members: Ints, g: int, count: int) -> None:
+    """Asks for what the next entities' rows will touch: their logs lie far apart, and waiting for each costs most."""
+    if g + AHEAD < count:
+        for c in range(0, p[e + P_STATE_WORDS], LINE_WORDS):
+            prefetch(si, members[g + AHEAD] + c)
+    if g + 1 < count:
+        o = members[g + 1]
+        w = p[e + P_ROW_WORDS]
+        z = si[o + E_BLOCK] - si[o + E_BASE] * w
+        prefetch(li, z + si[o + E_END] * w)
+        for s in range(p[e + P_SPAN_FROM], p[e + P_SPAN_TO], S_COLUMNS):
+            a = z + si[o + p[s + S_TAIL]] * w
+            prefetch(li, a)
+            prefetch(li, a + LINE_WORDS)
+        for h in range(p[e + P_HEAD_FROM], p[e + P_HEAD_TO], H_COLUMNS):
+            a = z + si[o + p[h + H_POSITION]] * w
+            prefetch(li, a)
+            prefetch(li, a + LINE_WORDS)
 
 
 @kernel
@@ -312,20 +354,11 @@ def advance(
         count = line_up(p, m, b, e, start, rows, scratch, qi, qf)
         if count == NO_ROOM:
             return e
-        w = p[e + P_ROW_WORDS]
-        width = (p[e + P_EMIT_TO] - p[e + P_EMIT_FROM]) // M_COLUMNS
-        place = a = 0
+        place = 0
         for g in range(count):
-            while place < ends[g]:
-                for c in range(w):
-                    li[c] = qi[a + Q_WORDS + c]
-                known = decide_row(
-                    p, si, sf, li, lf, e, members[g], qi[a + Q_ACTION], qi[a + Q_HORIZON], made, place * width
-                )
-                if known:
-                    matched[qi[a + Q_ROW]] = 1
-                place += 1
-                a += Q_WORDS + w
+            look_ahead(p, si, li, e, members, g, count)
+            decide_rows(p, si, sf, li, lf, e, members[g], place, ends[g], qi, made, matched)
+            place = ends[g]
         deliver(p, e, b, start, rows, scratch, made, out, fresh)
     for i in range(rows):
         counters[C_TOO_LATE] += action[i] == TOO_LATE

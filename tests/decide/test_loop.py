@@ -557,9 +557,7 @@ def test_recovery_makes_the_same_decisions_and_state_with_the_faults_of_then(row
     weather = Weather(size)
     clock = lambda: holder[0].clock  # noqa: E731
     limits = {"policy_ns": 1000, "decision_ns": 3500}
-    world = World(
-        MemoryJournal(rows_max), weather.seats(clock), bounded=True, policy=weather.policy(clock), **limits
-    )
+    world = World(MemoryJournal(rows_max), weather.seats(clock), bounded=True, policy=weather.policy(clock), **limits)
     holder.append(world)
     events = stream(600, 13)
     saved = None
@@ -570,7 +568,8 @@ def test_recovery_makes_the_same_decisions_and_state_with_the_faults_of_then(row
         if start == 300:
             saved = world.saved()
         if start > 100:
-            world.loop.learn(w.outcomes_of(events, [start - 50, start - 90], events.time_ns[start] - 5, scheduled=False))
+            rows, known_ns = [start - 50, start - 90], events.time_ns[start] - 5
+            world.loop.learn(w.outcomes_of(events, rows, known_ns, scheduled=False))
 
     run(world, events, size, hand)
     assert {r for r, count in world.loop.fallbacks.items() if count} >= {

@@ -252,9 +252,7 @@ class DecisionLoop:
 
     def _follow(self, events: EventBatch, features: Features, was: DecisionBatch) -> DecisionBatch:
         """Take over decisions that another version made, so that guards and learners know of them."""
-        self.stages.guard.rule(
-            events, features, was.scores, was.fused, was.proposal, was.fallback.astype(np.int64)
-        )
+        self.stages.guard.rule(events, features, was.scores, was.fused, was.proposal, was.fallback.astype(np.int64))
         if self.stages.joiner is not None:
             self.stages.joiner.remember(was)
         return was
@@ -368,7 +366,8 @@ class DecisionLoop:
     def _count(self, decisions: DecisionBatch) -> None:
         self.counts["events"] += len(decisions)
         self.counts["unknown_outcomes"] = self._arrivals.unknown
-        self.counts["late"] += int(np.count_nonzero(decisions.events.kind == Row.LATE_EVENT))
+        if decisions.events.kind.any():
+            self.counts["late"] += int(np.count_nonzero(decisions.events.kind == Row.LATE_EVENT))
         if decisions.fallback.any():
             for bit, reason in Fallback.NAMES.items():
                 hit = int((decisions.fallback & bit != 0).sum())

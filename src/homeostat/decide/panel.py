@@ -45,8 +45,10 @@ class _Aside:
             answer, scorer, features = job
             try:
                 answer.set_result(scorer.score(features))
-            except BaseException as error:  # Not even a scorer that exits may leave the decision waiting.
+            except Exception as error:
                 answer.set_exception(error)
+            except BaseException as error:  # Not even a scorer that exits may leave the decision waiting, or end it.
+                answer.set_exception(RuntimeError(f"the scorer ended its thread: {error!r}"))
 
 
 @dataclass(slots=True)

@@ -82,7 +82,10 @@ def joined(
 ) -> DecisionBatch:
     """The decisions of consecutive slices as one batch, of the whole batch's events, features and scores."""
     if len(parts) == 1:
-        return replace(parts[0], took_us=took_us)
+        one = parts[0]
+        return DecisionBatch(
+            events, features, scores, one.fused, one.proposal, one.ruling, one.fallback, one.version, took_us
+        )
 
     def column(of: Any) -> Any:
         return np.concatenate([of(part) for part in parts])

@@ -34,3 +34,21 @@ def report_table(report: Mapping[str, Any], out: TextIO) -> None:
     for table in (actions, seconds, quality):
         console.print(table)
     console.print(f"audit head {report['audit_head']}")
+
+
+def training_table(report: Mapping[str, Any], out: TextIO) -> None:
+    """What a bundle was trained on, and how its scorers did on rows that they had not seen."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=out)
+    console.print(
+        f"{report['bundle']}: version {report['version']}, {report['rows']:,} rows with known outcomes "
+        f"({report['positives']:,} positive) from {report['from']} until {report['until']}",
+        soft_wrap=True,
+    )
+    names = ("average_precision", "roc_auc", "brier", "log_loss", "calibration_error")
+    table = Table("scorer", *(name.replace("_", " ") for name in names), title="out of fold", title_justify="left")
+    for scorer, metrics in report["out_of_fold"].items():
+        table.add_row(scorer, *(f"{metrics[name]:.4f}" for name in names))
+    console.print(table)

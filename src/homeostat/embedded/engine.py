@@ -19,8 +19,7 @@ from homeostat.embedded.answers import Vocabulary, answer, features_of
 from homeostat.ports import Clock, DeadLetters, Snapshots
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter
-from homeostat.records.identity import code_of, text_of
-from homeostat.records.reasons import Reason
+from homeostat.records.identity import text_of
 
 Event = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -137,15 +136,19 @@ class Engine:
         known = parts.journal.seen(batch.id_code) if len(batch) else np.zeros(0, bool)
         for k, position in enumerate(positions):
             if not known[k]:
-                receipts[position] = problems.of_reason(Reason.UNKNOWN_EVENT, "event_id")
+                receipts[position] = problems.of_unknown(objects[position], parts.schema.id)
             else:
                 receipts[position] = {"event_id": text_of(int(batch.id_code[k]), batch.texts), "accepted": True}
         if known.any():
             parts.loop.learn(pick_outcomes(batch, known))
         return receipts
 
-    def decision(self, event_id: str | int, features: bool = False) -> Answer | None:
-        """The recorded decision of an event, with its features as served if wanted; None if there is none."""
+    def decision(self, event_id: str | int, features: bool = False, explain: bool = False) -> Answer | None:
+        """The recorded decision of an event, None if there is none.
+
+        features : with its features as they were served, and how fresh each was
+        explain : with `explanation`: what moved the risk, and what would have changed the action
+        """
         found = self.find(event_id)
         if found is None:
             return None
@@ -153,11 +156,19 @@ class Engine:
         recorded = answer(decisions, row, self.parts.words)
         if features:
             recorded["features"] = features_of(decisions, row)
+        if explain:
+            from homeostat.embedded.explaining import explained
+
+            parts = self.parts
+            recorded["explanation"] = explained(parts.loop.stages, parts.app, decisions, row, parts.words)
         return recorded
 
     def find(self, event_id: str | int) -> tuple[DecisionBatch, int] | None:
         """The recorded decision as its batch and row."""
-        found: tuple[DecisionBatch, int] | None = self.parts.journal.find(code_of(event_id))
+        journal = self.parts.journal
+        found: tuple[DecisionBatch, int] | None
+        # The text tells an id apart from another with the same hash.
+        found = journal.find(event_id) if isinstance(event_id, int) else journal.find_text(event_id)
         return found
 
     def save(self) -> None:

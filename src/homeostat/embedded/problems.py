@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from homeostat.records.events import DeadLetter
@@ -34,6 +35,14 @@ def of_letter(letter: DeadLetter) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def of_reason(reason: Reason, field: str) -> dict[str, Any]:
-    """The problem of an event that was read, and refused."""
-    return of_letter(DeadLetter(0, field, "", reason.value))
+def of_unknown(outcome: object, names: tuple[str, ...]) -> dict[str, Any]:
+    """The problem of an outcome whose event was never decided here.
+
+    names : under which the outcome gives its event's id
+    """
+    given = next((outcome[name] for name in names if outcome.get(name)), "") if isinstance(outcome, Mapping) else ""
+    reason = Reason.UNKNOWN_EVENT
+    return problem(
+        404, "Unknown event", f"no event {str(given)!r} was decided here", _FIX[reason],
+        errors=[{"field": names[0], "value": str(given), "reason": reason.value}],
+    )  # fmt: skip

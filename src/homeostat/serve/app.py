@@ -1,165 +1,242 @@
-"""The HTTP interface. `POST /v1/decide` and `POST /v1/outcomes` make the product; the rest is to look at it."""
+"""The HTTP interface. `POST /v1/decide` and `POST /v1/outcomes` make the product; the rest is to look at it.
+
+Everything that answers is written against ASGI itself: what a framework adds to a request takes as long as a decision.
+FastAPI carries the application's life and its OpenAPI document.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import parse_qsl
 
-import msgspec
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.responses import Response
-from starlette.routing import Route
+from prometheus_client.exposition import generate_latest
 
-import homeostat
+from homeostat.decide.loop import Stopped
 from homeostat.embedded.engine import Engine
-from homeostat.embedded.problems import problem
 from homeostat.ports import Unavailable
-from homeostat.serve.batching import Batcher, Overloaded
+from homeostat.serve.batching import Overloaded, Turns, Work
+from homeostat.serve.bodies import NotJson, decoded, items
 from homeostat.serve.metrics import EngineCollector
 from homeostat.serve.openapi import document
+from homeostat.serve.replies import JSON, PROBLEM, TEXT, Message, Receive, Send, encode, refuse, reply
 
 BODY_BYTES_MAX = 8 << 20
-_SAVE_EVERY_S = 60.0
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
-_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+SAVE_EVERY_S = 60.0
+_BOOLEAN = {"true": True, "1": True, "false": False, "0": False}
+_AGAIN = ((b"retry-after", b"1"),)
+_DECISIONS = "/v1/decisions/"
+Scope = dict[str, Any]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def create_app(engine: Engine) -> FastAPI:
-    """The application around one engine, which it closes when it stops."""
-    thread = ThreadPoolExecutor(1, "engine")  # The engine is for one thread at a time; here it always is this one.
-    decisions = Batcher(engine.answer, thread)
-    outcomes = Batcher(engine.receive, thread)
-    registry = CollectorRegistry()
-    registry.register(EngineCollector(engine))
+class BodyTooLarge(Exception):
+    """A body has more bytes than are read."""
+
+
+class Gone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+class Api:
+    """The ASGI application around one engine, which it closes when it stops."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._thread = ThreadPoolExecutor(1, "engine")
+        self.turns: Turns[Any]
+        registry = CollectorRegistry()
+        registry.register(EngineCollector(engine))
+        self._registry = registry
+        self._broken = ""
+        self._routes: dict[str, tuple[tuple[str, ...], Handler]] = {
+            "/v1/decide": (("POST",), self._decide),
+            "/v1/outcomes": (("POST",), self._learn),
+            "/healthz": (("GET", "HEAD"), self._health),
+            "/metrics": (("GET", "HEAD"), self._metrics),
+            "/openapi.json": (("GET", "HEAD"), self._document),
+        }
+        self._life = FastAPI(lifespan=self._lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the application's life."""
+        if scope["type"] != "http":
+            await self._life(scope, receive, send)
+            return
+        path, method = scope["path"], scope["method"]
+        found: tuple[tuple[str, ...], Handler | None] = self._routes.get(path) or self._route(path)
+        methods, handler = found
+        bare = method == "HEAD"
+        if handler is None:
+            fix = "See /openapi.json for what there is."
+            await refuse(send, 404, "Not found", f"there is no {path}", fix, bare=bare)
+        elif method not in methods:
+            allowed = ", ".join(methods)
+            await refuse(
+                send, 405, "Method not allowed", f"{path} takes {allowed}", f"Use {methods[0]}.",
+                ((b"allow", allowed.encode()),), bare,
+            )  # fmt: skip
+        else:
+            await self._answered(handler, scope, receive, send)
+
+    def _route(self, path: str) -> tuple[tuple[str, ...], Handler | None]:
+        if path.startswith(_DECISIONS) and len(path) > len(_DECISIONS):
+            return ("GET", "HEAD"), self._find
+        return (), None
+
+    async def _answered(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a handler answer; whatever it can't do is a problem that says what to do, too."""
+        bare = scope["method"] == "HEAD"
+        try:
+            await handler(scope, receive, send)
+        except Gone:
+            return
+        except BodyTooLarge:
+            detail = f"the body has more than {BODY_BYTES_MAX} bytes"
+            await refuse(send, 413, "Too large", detail, "Send smaller batches.", ((b"connection", b"close"),))
+        except NotJson as error:
+            await refuse(send, 400, "Not JSON", str(error), "Send a JSON object or an array of objects, in UTF-8.")
+        except Overloaded as error:
+            await refuse(send, 429, "Too busy", str(error), "Come back a little later.", _AGAIN)
+        except Unavailable as error:
+            await refuse(
+                send, 503, "Unavailable", str(error), "Nothing was decided; send the same request again.", _AGAIN, bare
+            )
+        except Exception as error:  # The loop broke off: nothing more may be decided on top of what it remembers.
+            self._broken = self._broken or f"{type(error).__name__}: {error}"
+            if not isinstance(error, Stopped):
+                asyncio.get_running_loop().call_exception_handler({"message": scope["path"], "exception": error})
+            fix = "Restart the server: it continues from its journal. See its log for the cause."
+            await refuse(send, 503, "Stopped", "an unexpected fault stopped the decisions", fix, (), bare)
+
+    # What there is.
+
+    async def _decide(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._batched(scope, receive, send, self.engine.answer)
+
+    async def _learn(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._batched(scope, receive, send, self.engine.receive)
+
+    async def _batched(self, scope: Scope, receive: Receive, send: Send, work: Work) -> None:
+        """Read one object or an array of them, and answer in kind."""
+        kind = _content_type(scope)
+        if kind not in (b"application/json", b""):
+            shown = kind[:100].decode("latin-1")
+            await refuse(send, 415, "Not JSON", f"the content type is {shown}", "Send application/json.")
+            return
+        body = await _body(scope, receive)
+        try:
+            sent = decoded(body)
+        except NotJson:
+            sent = await self._salvaged(body)
+        if isinstance(sent, list):
+            await reply(send, 200, encode(await self.turns.submit(work, sent)) if sent else b"[]")
+            return
+        answer = (await self.turns.submit(work, [sent]))[0]
+        if "errors" in answer:
+            await reply(send, answer["status"], encode(answer), PROBLEM)
+        else:
+            await reply(send, 200, encode(answer))
+
+    async def _salvaged(self, body: bytes) -> list[object]:
+        """The items of an array of which some are broken. A body that is none is put with the dead letters."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, items, body)
+        except NotJson:
+            await self.turns.submit(self.engine.answer, [body])
+            raise
+
+    async def _find(self, scope: Scope, receive: Receive, send: Send) -> None:
+        bare = scope["method"] == "HEAD"
+        event_id = scope["path"][len(_DECISIONS) :]
+        asked = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        explain = _BOOLEAN.get(asked.get("explain", "false"))
+        if explain is None:
+            detail = f"explain is {asked['explain'][:100]!r}"
+            await refuse(send, 422, "Unusable request", detail, "Say explain=true or explain=false.", bare=bare)
+            return
+        found = await self.turns.call(lambda: self.engine.decision(event_id, features=True, explain=explain))
+        if found is None:
+            detail = f"no event {event_id[:256]!r} was decided here"
+            await refuse(send, 404, "No such decision", detail, "Check the event id.", bare=bare)
+            return
+        await reply(send, 200, encode(found), bare=bare)
+
+    async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
+        bare = scope["method"] == "HEAD"
+        if self._broken:
+            await refuse(send, 503, "Stopped", self._broken, "Restart the server.", bare=bare)
+            return
+        state = {"status": "ok", "app": self.engine.app.app, "version": self.engine.parts.loop.stages.version}
+        await reply(send, 200, encode(state), bare=bare)
+
+    async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await reply(send, 200, generate_latest(self._registry), TEXT, bare=scope["method"] == "HEAD")
+
+    async def _document(self, scope: Scope, receive: Receive, send: Send) -> None:
+        text = encode(document(self.engine.app, self.engine.parts.clock.now_ns()))
+        await reply(send, 200, text, JSON, bare=scope["method"] == "HEAD")
+
+    # Its life.
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        saver = asyncio.create_task(_save_now_and_then(engine, thread))
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        self.turns = Turns(self._thread)
+        saver = asyncio.create_task(self._save_now_and_then())
         yield
         saver.cancel()
-        await decisions.idle()
-        await outcomes.idle()
-        await asyncio.get_running_loop().run_in_executor(thread, engine.close)
-        thread.shutdown()
+        await self.turns.idle()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.engine.close)
+        self._thread.shutdown()
 
-    app = FastAPI(
-        title=f"homeostat: {engine.app.app}", version=homeostat.__version__, lifespan=lifespan, docs_url=None,
-        redoc_url=None,
-    )  # fmt: skip
-
-    async def decide(request: Request) -> Response:
-        return await _batched(request, decisions)
-
-    async def learn(request: Request) -> Response:
-        return await _batched(request, outcomes)
-
-    async def find(request: Request) -> Response:
-        event_id = request.path_params["event_id"]
-        run = asyncio.get_running_loop().run_in_executor
-        found = await run(thread, engine.decision, event_id, True)
-        if found is None:
-            return _problem(404, "No such decision", f"no event {event_id!r} was decided here", "Check the event id.")
-        return _json(200, found)
-
-    async def health(request: Request) -> Response:
-        return _json(200, {"status": "ok", "app": engine.app.app, "version": engine.parts.loop.stages.version})
-
-    async def metrics(request: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=_HEADERS)
-
-    # Plain routes: FastAPI's own would validate with models, which takes longer than the decision itself.
-    app.router.routes[:0] = [
-        Route("/v1/decide", decide, methods=["POST"]),
-        Route("/v1/outcomes", learn, methods=["POST"]),
-        Route("/v1/decisions/{event_id}", find, methods=["GET"]),
-        Route("/healthz", health, methods=["GET"]),
-        Route("/metrics", metrics, methods=["GET"]),
-    ]
-    app.openapi = lambda: document(engine.app)  # type: ignore[method-assign]
-    app.add_exception_handler(HTTPException, _http_problem)
-    app.add_exception_handler(RequestValidationError, _http_problem)
-    app.add_exception_handler(Unavailable, _unavailable)
-    app.add_exception_handler(Overloaded, _unavailable)
-    return app
+    async def _save_now_and_then(self) -> None:
+        """Snapshots while running, so that a restart after a crash has little to replay."""
+        saved = self.engine.parts.journal.last
+        while True:
+            await asyncio.sleep(SAVE_EVERY_S)
+            last = self.engine.parts.journal.last
+            if last != saved:
+                with suppress(Unavailable, Stopped):  # The journal still holds everything; the next round tries again.
+                    await self.turns.call(self.engine.save)
+                    saved = last
 
 
-async def _batched(request: Request, batcher: Batcher) -> Response:
-    """Read one object or an array of them, and answer in kind."""
-    body = await _body(request)
-    if isinstance(body, Response):
-        return body
-    try:
-        sent = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _problem(400, "Not JSON", str(error), "Send a JSON object or an array of objects, in UTF-8.")
-    if isinstance(sent, list):
-        return _json(200, await batcher.submit(sent) if sent else [])
-    answer = (await batcher.submit([sent]))[0]
-    if "errors" in answer and "status" in answer:
-        return _json(answer["status"], answer, "application/problem+json")
-    return _json(200, answer)
+def create_app(engine: Engine) -> Api:
+    """The application around one engine, which it closes when it stops."""
+    return Api(engine)
 
 
-async def _body(request: Request) -> bytes | Response:
-    """The request's body, or the problem with it."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        return _problem(415, "Not JSON", f"the content type is {kind!r}", "Send application/json.")
+def _content_type(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            return bytes(value.partition(b";")[0].strip().lower())
+    return b""
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    """The request's body. Raises BodyTooLarge, without having read much more than may be; Gone."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value[:20]) > BODY_BYTES_MAX:
+            raise BodyTooLarge
+    message: Message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return bytes(message.get("body", b""))
     parts, size = [], 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > BODY_BYTES_MAX:
-                return _problem(413, "Too large", f"more than {BODY_BYTES_MAX} bytes", "Send smaller batches.")
-            parts.append(part)
-    except ClientDisconnect:
-        return Response(status_code=400)
-    return b"".join(parts)
-
-
-async def _save_now_and_then(engine: Engine, thread: ThreadPoolExecutor) -> None:
-    """Snapshots while running, so that a restart after a crash has little to replay."""
-    saved = -1
     while True:
-        await asyncio.sleep(_SAVE_EVERY_S)
-        last = engine.parts.journal.last
-        if last != saved:
-            try:
-                await asyncio.get_running_loop().run_in_executor(thread, engine.save)
-                saved = last
-            except Unavailable:
-                continue  # The journal still holds everything; the next round tries again.
+        if message["type"] == "http.disconnect":
+            raise Gone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_BYTES_MAX:
+            raise BodyTooLarge
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
 
 
-def _json(status: int, body: Any, kind: str = "application/json") -> Response:
-    return Response(_encode(body), status, media_type=kind, headers=_HEADERS)
-
-
-def _problem(status: int, title: str, detail: str, fix: str, **headers: str) -> Response:
-    body = problem(status, title, detail, fix)
-    return Response(_encode(body), status, media_type="application/problem+json", headers={**_HEADERS, **headers})
-
-
-async def _http_problem(request: Request, error: Exception) -> Response:
-    status = getattr(error, "status_code", 422)
-    fix = "See /openapi.json for what there is."
-    return _problem(
-        status, str(getattr(error, "detail", error)), request.url.path, fix, **(getattr(error, "headers", None) or {})
-    )
-
-
-async def _unavailable(request: Request, error: Exception) -> Response:
-    if isinstance(error, Overloaded):
-        return _problem(429, "Too busy", str(error), "Come back a little later.", **{"retry-after": "1"})
-    return _problem(
-        503, "Unavailable", str(error), "Nothing was decided; send the same events again.", **{"retry-after": "1"}
-    )
+__all__ = ["BODY_BYTES_MAX", "Api", "create_app"]

@@ -1,94 +1,155 @@
-"""Gathers the requests that wait into one batch for the engine, which works in a thread of its own."""
+"""Gathers the requests that wait into one batch for the engine, and lets only one thing at a time use it.
+
+A small batch is decided on the event loop's own thread: handing it to another takes longer than deciding it, and both
+would fight for the interpreter. What takes longer (large batches, snapshots, explanations) is done in a thread of its
+own, while requests go on being read, and gather.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 from homeostat.ports import Unavailable
 
-Work = Callable[[Sequence[object]], list[dict[str, Any]]]
+T = TypeVar("T")
+Answers = list[dict[str, Any]]
+Work = Callable[[Sequence[object]], Answers]
+INLINE_ROWS = 32  # Decided in about as long as an event loop may well be kept busy: a few milliseconds.
 
 
 @dataclass(slots=True)
 class _Waiting:
-    objects: Sequence[object]
-    answer: asyncio.Future[list[dict[str, Any]]]
+    """One request's objects, or (without objects) a call of its own."""
+
+    work: Callable[..., Any]
+    objects: Sequence[object] | None
+    answer: asyncio.Future[Any]
 
 
 class Overloaded(Exception):
     """More events wait than may; the client should come back a little later."""
 
 
-class Batcher:
-    """Hands whatever waits to `work`, in order of arrival, one batch at a time.
-
-    While the engine works on a batch the next one gathers, so a batch is as large as the load makes it.
+class Turns(Generic[T]):
+    """Whatever needs the engine takes its turn, in order of arrival; neighbours that do the same work are one batch.
 
     rows_max : of a batch; a larger request is a batch of its own
     waiting_max : events that may wait before new requests are refused
     """
 
-    def __init__(
-        self, work: Work, thread: ThreadPoolExecutor, rows_max: int = 1024, waiting_max: int = 100_000
-    ) -> None:
-        self._work, self._thread = work, thread
+    def __init__(self, thread: ThreadPoolExecutor, rows_max: int = 1024, waiting_max: int = 100_000) -> None:
+        self._thread = thread
         self._rows_max, self._waiting_max = rows_max, waiting_max
-        self._queue: list[_Waiting] = []
+        self._queue: deque[_Waiting] = deque()
         self._rows = 0
-        self._task: asyncio.Task[None] | None = None
+        self._busy = self._called = False
+        self._idle: asyncio.Event = asyncio.Event()
+        self._idle.set()
 
-    async def submit(self, objects: Sequence[object]) -> list[dict[str, Any]]:
-        """The answers to these objects. Raises Overloaded, and Unavailable when the journal can't be written."""
-        if self._rows + len(objects) > self._waiting_max:
+    def submit(self, work: Work, objects: Sequence[object]) -> asyncio.Future[Answers]:
+        """The answers to come to these objects, of which there is at least one.
+
+        Raises Overloaded at once; the future raises Unavailable when the journal can't be written.
+        """
+        if self._rows and self._rows + len(objects) > self._waiting_max:
             raise Overloaded(f"{self._rows} events wait already")
-        waiting = _Waiting(objects, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
         self._rows += len(objects)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._drain())
-        return await waiting.answer
+        return self._enqueue(_Waiting(work, objects, asyncio.get_running_loop().create_future()))
 
-    async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._queue:
-            batch = self._take()
-            objects = [item for waiting in batch for item in waiting.objects]
-            try:
-                answers = await loop.run_in_executor(self._thread, self._work, objects)
-            except Exception as error:
-                for waiting in batch:
-                    if not waiting.answer.done():
-                        waiting.answer.set_exception(_one_each(error))
-                continue
-            start = 0
-            for waiting in batch:
-                stop = start + len(waiting.objects)
-                if not waiting.answer.done():  # The client may have gone.
-                    waiting.answer.set_result(answers[start:stop])
-                start = stop
-
-    def _take(self) -> list[_Waiting]:
-        """As many waiting requests as fit into a batch, at least one."""
-        rows = taken = 0
-        for waiting in self._queue:
-            if taken and rows + len(waiting.objects) > self._rows_max:
-                break
-            rows += len(waiting.objects)
-            taken += 1
-        batch, self._queue = self._queue[:taken], self._queue[taken:]
-        self._rows -= rows
-        return batch
+    async def call(self, work: Callable[[], T]) -> T:
+        """What `work` returns, called in the engine's thread when it is its turn."""
+        return cast(T, await self._enqueue(_Waiting(work, None, asyncio.get_running_loop().create_future())))
 
     async def idle(self) -> None:
         """Wait until nothing waits."""
-        while self._task is not None and not self._task.done():
-            await asyncio.wait([self._task])
+        await self._idle.wait()
+
+    def _enqueue(self, waiting: _Waiting) -> asyncio.Future[Any]:
+        self._queue.append(waiting)
+        self._idle.clear()
+        self._soon()
+        return waiting.answer
+
+    def _soon(self) -> None:
+        """Go on after the event loop has read all requests that are there: they then make one batch."""
+        if not self._called and not self._busy:
+            self._called = True
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        self._called = False
+        if not self._queue:
+            self._idle.set()
+            return
+        batch, rows = self._take()
+        if batch[0].objects is not None and rows <= INLINE_ROWS:
+            try:
+                _answer(batch, _run(batch))
+            except Exception as error:
+                _fail(batch, error)
+            self._soon()
+            return
+        self._busy = True
+        running = asyncio.get_running_loop().run_in_executor(self._thread, _run, batch)
+        running.add_done_callback(lambda done: self._done(batch, done))
+
+    def _done(self, batch: list[_Waiting], done: asyncio.Future[Any]) -> None:
+        self._busy = False
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is None:
+            _answer(batch, done.result())
+        else:
+            _fail(batch, error)
+        self._soon()
+
+    def _take(self) -> tuple[list[_Waiting], int]:
+        """As many waiting neighbours of one kind as fit into a batch, at least one."""
+        first = self._queue.popleft()
+        batch = [first]
+        if first.objects is None:
+            return batch, 0
+        rows = len(first.objects)
+        while self._queue:
+            following = self._queue[0]
+            if following.objects is None or following.work != first.work:
+                break
+            if rows + len(following.objects) > self._rows_max:
+                break
+            rows += len(following.objects)
+            batch.append(self._queue.popleft())
+        self._rows -= rows
+        return batch, rows
 
 
-def _one_each(error: Exception) -> Exception:
-    """An exception that several requests may raise: tracebacks are not shared."""
-    return Unavailable(str(error)) if isinstance(error, Unavailable) else error
+def _run(batch: list[_Waiting]) -> Any:
+    first = batch[0]
+    if first.objects is None:
+        return first.work()
+    if len(batch) == 1:
+        return first.work(first.objects)
+    return first.work([item for waiting in batch for item in waiting.objects or ()])
+
+
+def _answer(batch: list[_Waiting], result: Any) -> None:
+    if len(batch) == 1:
+        if not batch[0].answer.done():  # The client may have gone.
+            batch[0].answer.set_result(result)
+        return
+    start = 0
+    for waiting in batch:
+        stop = start + len(waiting.objects or ())
+        if not waiting.answer.done():
+            waiting.answer.set_result(result[start:stop])
+        start = stop
+
+
+def _fail(batch: list[_Waiting], error: BaseException) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            # Tracebacks are not shared, so each request gets an exception of its own where that can be made.
+            waiting.answer.set_exception(Unavailable(str(error)) if isinstance(error, Unavailable) else error)

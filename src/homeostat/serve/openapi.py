@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import homeostat
 from homeostat.config.plans import event_schema
 from homeostat.config.tree import App, FieldType
+from homeostat.decide.intake.schema import EventSchema, outcome_schema
+from homeostat.decide.intake.times import TIME_MIN
 
 Json = dict[str, Any]
 _TYPES = {"number": "number", "integer": "integer", "boolean": "boolean", "category": "string"}
-_KEY: Json = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 256}, {"type": "integer"}]}
-_TIME: Json = {
-    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
-    "description": "ISO 8601, UTC where it has no zone; or seconds since 1970",
-}
+_TEXT: Json = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[^\\u0000]*$"}
+_KEY: Json = {"anyOf": [_TEXT, {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}]}
+_DAY_S = 86_400
 _LABEL: Json = {"enum": [0, 1, True, False]}
 
 
-def document(app: App) -> Json:
-    """The whole document."""
+def document(app: App, now_ns: int) -> Json:
+    """The whole document. Times that it allows are those that are allowed at `now_ns`."""
+    schema = event_schema(app)
+    when = _time(now_ns + schema.ahead_max_ns)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"homeostat: {app.app}", "description": app.description, "version": homeostat.__version__},
@@ -32,8 +36,8 @@ def document(app: App) -> Json:
         },
         "components": {
             "schemas": {
-                "Event": _event(app),
-                "Outcome": _outcome(app),
+                "Event": _event(app, schema, when),
+                "Outcome": _outcome(schema, when),
                 "Decision": _decision(app),
                 "Receipt": {
                     "type": "object",
@@ -97,18 +101,21 @@ _MEANING = {
 
 def _batch(name: str, summary: str, item: str, result: str) -> Json:
     """An operation that takes one object or an array of them, and answers in kind."""
+    anything: Json = {"description": f"One {item}. Anything else gets its problem in its place."}
     many = {"type": "array", "items": {"anyOf": [_ref(result), _ref("Problem")]}}
+    unknown = (404,) if name == "learn" else ()
     return {
         "operationId": name,
         "summary": summary,
-        "description": "An array may hold bad items: each gets its problem in its place.",
+        "description": f"One {item}, or an array. A bad item of an array gets its problem in its place, and does not "
+        "spoil the others.",
         "requestBody": {
             "required": True,
-            "content": _content({"anyOf": [_ref(item), {"type": "array", "items": _ref(item)}]}),
+            "content": _content({"anyOf": [_ref(item), {"type": "array", "items": anything}]}),
         },
         "responses": {
             "200": {"description": summary, "content": _content({"anyOf": [_ref(result), many]})},
-            **_problems(400, 413, 415, 422, 429, 503),
+            **_problems(400, *unknown, 413, 415, 422, 429, 503),
         },
     }
 
@@ -118,10 +125,17 @@ def _find() -> Json:
         "operationId": "decision",
         "summary": "A recorded decision, with its features as served",
         "parameters": [
-            {"name": "event_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+            {"name": "event_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}},
+            {
+                "name": "explain", "in": "query", "required": False, "schema": {"type": "boolean", "default": False},
+                "description": "with what each feature and scorer did to the risk, and what would have changed the "
+                "action",
+            },
         ],
-        "responses": {"200": {"description": "The decision", "content": _content(_ref("Decision"))}, **_problems(404)},
-    }
+        "responses": {
+            "200": {"description": "The decision", "content": _content(_ref("Decision"))}, **_problems(404, 422, 503),
+        },
+    }  # fmt: skip
 
 
 def _get(name: str, summary: str, kind: str, schema: Json) -> Json:
@@ -131,42 +145,101 @@ def _get(name: str, summary: str, kind: str, schema: Json) -> Json:
     }  # fmt: skip
 
 
-def _event(app: App) -> Json:
-    """An event: each column under its own name or an alias."""
-    schema = event_schema(app)
-    properties: Json = {}
-    needed: list[tuple[str, ...]] = [schema.id, schema.time]
-    for names, shape in ((schema.id, _KEY), (schema.time, _TIME)):
-        properties |= dict.fromkeys(names, shape)
+def _event(app: App, schema: EventSchema, when: Json) -> Json:
+    """An event, under the declared names. An alias counts only where the declared name is absent, which JSON Schema
+    can't say precisely: so aliases are named in the descriptions."""
+    properties: Json = {schema.id[0]: _named(_KEY, schema.id), schema.time[0]: _named(when, schema.time)}
+    needed = [schema.id[0], schema.time[0]]
     for entity in schema.entities:
         if entity.of is None:
-            properties |= dict.fromkeys(entity.names, _KEY if entity.required else _nullable(_KEY))
-            needed += [entity.names] if entity.required else []
+            properties[entity.name] = _named(_KEY if entity.required else _optional(_KEY), entity.names)
+            needed += [entity.name] if entity.required else []
     for field in schema.fields:
         shape = _field(app.events.fields[field.name])
-        properties |= dict.fromkeys(field.names, shape if field.required else _nullable(shape))
-        needed += [field.names] if field.required else []
-    properties |= dict.fromkeys(schema.label, _nullable(_LABEL))
-    return {"type": "object", "properties": properties, "allOf": [_one_of(names) for names in needed]}
+        properties[field.name] = _named(shape if field.required else _optional(shape), field.names)
+        needed += [field.name] if field.required else []
+    if schema.label:
+        properties[schema.label[0]] = _named(_optional(_LABEL), schema.label)
+    return {"type": "object", "required": needed, "properties": properties}
 
 
-def _outcome(app: App) -> Json:
-    schema = event_schema(app)
-    labels = tuple(dict.fromkeys((*schema.label, "label")))
-    ids = tuple(dict.fromkeys((*schema.id, "event_id")))
+def _outcome(events: EventSchema, when: Json) -> Json:
+    schema = outcome_schema(events)
+    identity, label, time = schema.id[0], schema.label[0], schema.time[0]
     return {
         "type": "object",
+        "required": [identity, label],
         "properties": {
-            **dict.fromkeys(ids, _KEY), **dict.fromkeys(labels, _LABEL), "time": _nullable(_TIME),
-            "amount": {"type": ["number", "null"]},
+            identity: _named(_KEY, schema.id),
+            label: _named(_LABEL, schema.label),
+            time: {**_named(_optional(when), schema.time), "description": "when it became known; now when absent"},
+            "amount": {"anyOf": [{"type": "number"}, {"enum": [None, ""]}], "description": "what it cost, if known"},
         },
-        "allOf": [_one_of(ids), _one_of(labels)],
-    }  # fmt: skip
+    }
 
 
-def _one_of(names: tuple[str, ...]) -> Json:
-    """At least one of several names is there."""
-    return {"required": [names[0]]} if len(names) == 1 else {"anyOf": [{"required": [name]} for name in names]}
+def _named(shape: Json, names: tuple[str, ...]) -> Json:
+    """A shape that says under which other names it is found."""
+    return {**shape, "description": f"also read from: {', '.join(names[1:])}"} if len(names) > 1 else shape
+
+
+def _time(latest_ns: int) -> Json:
+    """A time up to `latest_ns`, precisely enough that what fits is never refused: text up to the end of the day before.
+
+    A zone may move a text's time by a day less a minute, so texts with one end another day earlier.
+    """
+    latest = latest_ns // 10**9 // _DAY_S
+    clock = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,9})?)?"
+    plain = f"{_dates_before(latest)}([Tt ]{clock}[Zz]?)?"
+    zoned = f"{_dates_before(latest - 1)}[Tt ]{clock}[+-]([01][0-9]|2[0-3]):?[0-5][0-9]"
+    return {
+        "anyOf": [
+            {"type": "string", "pattern": f"^({plain}|{zoned})$"},
+            {"type": "number", "minimum": TIME_MIN // 10**9, "maximum": latest_ns // 10**9},
+        ],
+        "description": "ISO 8601, UTC where it has no zone; or seconds since 1970. Times after this document's may be "
+        "later by as much.",
+    }
+
+
+def _dates_before(day: int) -> str:
+    """A pattern for dates from 1701 up to and excluding a day, given in days since 1970.
+
+    >>> import re
+    >>> pattern = _dates_before(20_485)  # 2026-02-01
+    >>> [bool(re.fullmatch(pattern, date)) for date in ("1999-12-31", "2026-01-31", "2026-02-01", "2025-02-29")]
+    [True, True, False, False]
+    """
+    limit = str(np.datetime64(day, "D"))
+    year, month, of_month = int(limit[:4]), int(limit[5:7]), int(limit[8:10])
+    options = [f"({_numbers(1701, year - 1)})-({_days_of_months(range(1, 13))})"]
+    if month > 1:
+        options.append(f"{year}-({_days_of_months(range(1, month))})")
+    if of_month > 1:
+        options.append(f"{year}-{month:02d}-({_numbers(1, of_month - 1, 2)})")
+    return f"({'|'.join(options)})"
+
+
+def _days_of_months(months: range) -> str:
+    by_length: dict[int, list[int]] = {}
+    for month in months:
+        by_length.setdefault(_LONGEST[month - 1], []).append(month)
+    return "|".join(
+        f"({'|'.join(f'{m:02d}' for m in found)})-({_numbers(1, days, 2)})" for days, found in by_length.items()
+    )
+
+
+_LONGEST = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _numbers(first: int, last: int, digits: int = 4) -> str:
+    """A pattern for the numbers from first to last, by their last digit."""
+    options = []
+    for tens in range(first // 10, last // 10 + 1):
+        low, high = max(first, tens * 10) % 10, min(last, tens * 10 + 9) % 10
+        lead = f"{tens:0{digits - 1}d}"
+        options.append(f"{lead}[{low}-{high}]")
+    return "|".join(options)
 
 
 def _field(field: FieldType) -> Json:
@@ -175,15 +248,18 @@ def _field(field: FieldType) -> Json:
         shape["minimum"] = field.min
     if field.max is not None:
         shape["maximum"] = field.max
-    if field.values is not None:
-        shape["enum"] = list(field.values)
+    if field.type == "integer":
+        shape = {"minimum": -(2**53), "maximum": 2**53, **shape}
+    if field.type == "boolean":
+        return dict(_LABEL)
     if field.type == "category":
-        shape |= {"minLength": 1, "maxLength": 256}
+        return {"type": "string", "enum": list(field.values)} if field.values is not None else dict(_TEXT)
     return shape
 
 
-def _nullable(shape: Json) -> Json:
-    return {"anyOf": [shape, {"type": "null"}]}
+def _optional(shape: Json) -> Json:
+    """A value that may be missing: null and an empty text say so too."""
+    return {"anyOf": [shape, {"enum": [None, ""]}]}
 
 
 def _decision(app: App) -> Json:
@@ -206,6 +282,7 @@ def _decision(app: App) -> Json:
             "propensity": {"type": "object", "additionalProperties": {"type": "number"}},
             "features": {"type": "object"},
             "version": {"type": "string"},
-            "took_us": {"type": "number"},
+            "took_us": {"type": "number", "description": "of the batch in which it was decided"},
+            "explanation": {"type": "object"},
         },
     }

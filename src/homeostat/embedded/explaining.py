@@ -1,0 +1,127 @@
+"""Explanations as plain dictionaries, and as sentences for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homeostat.config.tree import App
+from homeostat.decide.explanation import Explanation, FeatureContribution, explain
+from homeostat.decide.loop import Stages
+from homeostat.embedded.answers import Vocabulary
+from homeostat.records.decisions import DecisionBatch
+
+TOP = 10
+
+
+def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int, words: Vocabulary) -> dict[str, Any]:
+    """Why a recorded decision was made, by the parts that decide now.
+
+    `by_version` names them; where it differs from the decision's own version, other parts made the decision.
+    """
+    found = explain(stages, decisions, row, _ranges(app), TOP)
+    return {
+        "by_version": stages.version,
+        "same_version": stages.version == decisions.version,
+        "features": [_feature(feature) for feature in found.features],
+        "scorers": [
+            {
+                "name": scorer.name,
+                "score": _number(scorer.score),
+                "contribution": round(scorer.contribution, 6),
+                "features": [_feature(feature) for feature in scorer.features],
+            }
+            for scorer in found.scorers
+        ],
+        "change": _change(found, words),
+    }
+
+
+def _ranges(app: App) -> dict[str, tuple[float, float]]:
+    """From where to where the event's own fields may go, where the app declares both."""
+    return {
+        name: (field.min, field.max)
+        for name, field in app.events.fields.items()
+        if field.min is not None and field.max is not None
+    }
+
+
+def _feature(feature: FeatureContribution) -> dict[str, Any]:
+    return {
+        "name": feature.name, "value": _number(feature.value), "contribution": round(feature.contribution, 6),
+    }  # fmt: skip
+
+
+def _change(found: Explanation, words: Vocabulary) -> dict[str, Any] | None:
+    change = found.change
+    if change is None:
+        return None
+    return {
+        "feature": change.feature,
+        "was": _number(change.was),
+        "becomes": _number(change.becomes),
+        "action": words.actions[change.action],
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else value
+
+
+def sentences(told: dict[str, Any]) -> list[str]:
+    """A decision with its features and explanation, line by line, for a person.
+
+    told : what `Engine.decision` returns with features and explanation
+    """
+    lines = [f"{told['event_id']}: {told['action']}, at a risk of {told['risk']:.2%} ({told['time']})"]
+    if told["proposed"] != told["action"]:
+        lines.append(f"The policy proposed {told['proposed']}; {told['rule'] or 'the guards'} overrode it.")
+    for reason in told["reasons"]:
+        if reason["kind"] == "rule":
+            verb = "decided" if reason["decided"] else "held too"
+            lines.append(f"Rule {reason['name']} {verb}: {reason['text']}")
+        elif reason["kind"] == "breaker":
+            lines.append("The circuit breaker decided: the action had become too frequent.")
+        elif reason["kind"] == "holdout":
+            lines.append("Chance proposed the action, so that its outcomes stay known (hold-out or exploration).")
+    if told["fallback"]:
+        lines.append(f"Not every part answered ({told['fallback'].replace('_', ' ').replace('+', ', ')}).")
+    explanation = told["explanation"]
+    lines += _table("What moved the risk (log-odds)", explanation["features"], "value")
+    lines += _table("Scorers", explanation["scorers"], "score")
+    change = explanation["change"]
+    if change is not None:
+        lines.append(
+            f"With {change['feature']} at {shown(change['becomes'])} instead of {shown(change['was'])}, "
+            f"all else equal, the action would have been {change['action']}."
+        )
+    elif told["rule"]:
+        lines.append("No change of a feature alone would have changed the action: the guards decided.")
+    else:
+        lines.append("No change of one feature alone would have changed the action.")
+    lines.append(f"Decided by {told['version']}.")
+    if not explanation["same_version"]:
+        lines.append(f"Explained by {explanation['by_version']}, which may weigh things differently.")
+    return lines
+
+
+def _table(title: str, rows: list[dict[str, Any]], value: str) -> list[str]:
+    if not rows:
+        return []
+    width = max(len(row["name"]) for row in rows)
+    return [
+        f"{title}:",
+        *(f"  {row['contribution']:+8.3f}  {row['name']:<{width}}  {shown(row[value])}" for row in rows),
+    ]
+
+
+def shown(value: float | None) -> str:
+    """A feature's value for people.
+
+    >>> shown(12.0), shown(0.123456), shown(1234567.0), shown(None)
+    ('12', '0.1235', '1,234,567', 'none')
+    """
+    if value is None:
+        return "none"
+    if value == int(value) or abs(value) >= 1e6:
+        return f"{value:,.0f}"
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.1f}"

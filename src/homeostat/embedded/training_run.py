@@ -1,0 +1,121 @@
+"""Training as a task of its own: recorded events in, a bundle out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.event_files import read_events, read_outcomes
+from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.app import World, build, untrained
+from homeostat.decide.loop import DecisionLoop
+from homeostat.embedded.answers import time_text
+from homeostat.embedded.assembly import Prepared, prepare
+from homeostat.embedded.past import PastOutcomes, without_labels
+from homeostat.embedded.training import Collector, train
+from homeostat.models.bundle import BundleError, save_bundle
+from homeostat.models.training_set import Progress
+from homeostat.records.events import EventBatch
+
+_GATHERING = 0.3  # The share of the progress bar that reading the events takes.
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """What to learn from.
+
+    from_ns, until_ns : the models learn at `until_ns`, from the events since `from_ns` (from all, when None) whose
+        outcomes are known by then; older events still fill the windows
+    outcomes : a file that says when each outcome became known; the events' own labels otherwise
+    """
+
+    events: Path
+    out: Path
+    until_ns: int
+    from_ns: int | None = None
+    outcomes: Path | None = None
+
+
+def train_on_events(app: str | Path, request: TrainingRequest, progress: Progress) -> dict[str, Any]:
+    """Train, write the bundle, and report what it learned from and how well it did on rows that it had not seen.
+
+    Raises AppFileError, EventFileError, BundleError, TrainingUnavailable, BadSetting; ValueError where there is nothing
+    to learn from.
+    """
+    prepared = prepare(app)
+    if request.out.exists() and not (request.out / "manifest.json").is_file():
+        # Found before hours of training rather than after.
+        raise BundleError(f"{request.out} exists and is not a bundle; give another path or remove it")
+    collector = Collector(request.from_ns, request.until_ns, prepared.app.outcomes.delay)
+    events, buried = _gather(prepared, request, collector, progress)
+
+    def rest(what: str, share: float) -> None:
+        progress(what, _GATHERING + (1 - _GATHERING) * share)
+
+    bundle = train(prepared, collector, rest)
+    version = save_bundle(bundle, request.out)
+    about = bundle.about
+    return {
+        "app": prepared.app.app,
+        "bundle": str(request.out),
+        "version": version,
+        "events": events,
+        "dead_letters": buried,
+        "rows": about["rows"],
+        "positives": about["positives"],
+        "from": time_text(int(about["from_ns"])),
+        "until": time_text(request.until_ns),
+        "out_of_fold": about["out_of_fold"],
+        "parts": sorted(bundle.parts),
+    }
+
+
+def _gather(prepared: Prepared, request: TrainingRequest, collector: Collector, progress: Progress) -> tuple[int, int]:
+    """Let the events up to the moment of training fill the windows, and keep the rows to learn from.
+
+    Returns how many events were read, and how many could not be.
+    """
+    clock = SystemClock()
+    past, buried = _past(prepared, request, clock.now_ns())
+    read = 0
+    with SqliteJournal(":memory:", app=prepared.app.app) as journal:
+        world = World(journal, clock, bounded=False)
+        loop = build(prepared.app, prepared.features, untrained(prepared.app, prepared.features), world)
+        for events, letters in read_events(request.events, prepared.schema, clock.now_ns()):
+            buried += len(letters)
+            after = np.flatnonzero(events.time_ns >= request.until_ns)
+            earlier = events.slice(0, int(after[0])) if len(after) else events
+            read += len(earlier)
+            if len(earlier):
+                _absorb(loop, earlier, past, request.until_ns, collector)
+            progress("filling the windows", _GATHERING * read / (read + len(events)))
+            if len(after):
+                break
+        loop.close()
+    return read, buried
+
+
+def _absorb(
+    loop: DecisionLoop, events: EventBatch, past: PastOutcomes | None, until_ns: int, collector: Collector
+) -> None:
+    if past is None:
+        collector.add(events, loop.absorb(events))
+        return
+    outcomes = past.of(events)
+    if outcomes is not None:
+        loop.expect(outcomes)
+    collector.add(events, loop.absorb(without_labels(events)), past.labels_by(events, until_ns))
+
+
+def _past(prepared: Prepared, request: TrainingRequest, now_ns: int) -> tuple[PastOutcomes | None, int]:
+    if request.outcomes is None:
+        return None, 0
+    batches, buried = [], 0
+    for outcomes, letters in read_outcomes(request.outcomes, prepared.schema, now_ns):
+        batches.append(outcomes)
+        buried += len(letters)
+    return PastOutcomes(batches), buried

@@ -20,6 +20,7 @@ from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.embedded.answers import Vocabulary
 from homeostat.embedded.engine import Engine, Parts
+from homeostat.embedded.warming import warm_up
 from homeostat.models.bundle import Bundle, load_bundle
 from homeostat.ports import Entry
 
@@ -75,7 +76,9 @@ def open_engine(
     journal = SqliteJournal(":memory:" if data is None else data / "journal.db", app=prepared.app.app)
     clock = SystemClock()
     world = World(journal, clock, bounded=True, on_error=on_error)
-    ready = brain(prepared.app, prepared.features, bundle_of(prepared, bundle))
+    models = bundle_of(prepared, bundle)
+    warm_up(prepared.app, prepared.features, models, clock)
+    ready = brain(prepared.app, prepared.features, models)
     loop = build(prepared.app, prepared.features, ready, world)
     parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
     if data is not None:

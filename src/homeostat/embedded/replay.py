@@ -18,6 +18,7 @@ from homeostat.adapters.decision_files import DecisionsWriter
 from homeostat.adapters.event_files import read_events, read_outcomes
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrained
+from homeostat.config.tree import App
 from homeostat.decide.loop import Decided
 from homeostat.embedded.assembly import Prepared, bundle_of, prepare
 from homeostat.embedded.past import PastOutcomes, without_labels
@@ -51,7 +52,7 @@ class Request:
     chunk_rows: int = _CHUNK_ROWS
 
 
-def replay_events(app: str | Path, request: Request, progress: Progress) -> dict[str, Any]:
+def replay_events(app: str | Path | App, request: Request, progress: Progress) -> dict[str, Any]:
     """Replay, and return the report, which is also in `out`/report.json.
 
     Raises AppFileError, EventFileError, BundleError, NotTrained; Unavailable where the disk fails.

@@ -64,7 +64,7 @@ def number(value: float) -> str:
     ('1,654,321', '123', '1.65', '0.0021', '12')
     """
     size = abs(value)
-    if value == int(value) and size < 1e15 or size >= 100:
+    if size >= 100 or value == round(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if size >= 10 else f"{value:.3g}" if size >= 1 else f"{value:.4f}"
 
@@ -110,7 +110,7 @@ def as_markdown(figures: Sequence[Figure], notes: Iterable[str], machine: str) -
 
 def summary(figures: Iterable[Figure]) -> str:
     """How many targets are reached."""
-    verdicts = [figure.verdict for figure in figures if figure.target]
+    verdicts = [figure.verdict for figure in figures]
     counts = {verdict: verdicts.count(verdict) for verdict in ("ok", "not reached", "not measured")}
     return "Targets: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) + "."
 

@@ -1,4 +1,4 @@
-"""The 15 published features in batch with pandas, as its manual shows: one rolling window by time for each aggregate."""
+"""The 15 published features in batch with pandas: one rolling window by time for each aggregate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decision service as one would put it together: Redis for the windows, each model by its own library, event by event.
+"""A decision service as one would put it together: Redis for windows, each model by its own library, event by event.
 
 A Redis server of its own on the loopback keeps a sorted set a customer and one a terminal; scikit-learn, PyTorch,
 XGBoost and Stable-Baselines3 each predict one row; rules are Python. The models are of the kinds and sizes that the

@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from homeostat.config.tree import App
-from homeostat.decide.intake.objects import parse_outcomes, read_objects
+from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes, read_objects
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.splice import pick_outcomes
@@ -46,6 +46,22 @@ class UnusableEvent(ValueError):
     def __init__(self, problem: Answer) -> None:
         self.problem = problem
         super().__init__(f"{problem['detail']}. {problem['fix']}")
+
+
+def stepped(now_ns: int, ahead_max_ns: int) -> int:
+    """The time against which event times are held, in steps of a 24th of how far ahead they may be.
+
+    So the latest time allowed, which the HTTP interface publishes, holds for a while and not for an instant.
+    """
+    step_ns = ahead_max_ns // 24
+    return now_ns - now_ns % step_ns if step_ns else now_ns
+
+
+def _dated(outcome: object, names: tuple[str, ...], now_ns: int) -> object:
+    """An outcome that says when it became known: now, where it does not."""
+    if not isinstance(outcome, Mapping) or any(outcome.get(name) not in (None, "") for name in names):
+        return outcome
+    return {**outcome, names[0]: str(np.datetime64(now_ns, "ns"))}
 
 
 class Engine:
@@ -91,7 +107,8 @@ class Engine:
     def answer(self, objects: Sequence[object]) -> list[Answer]:
         """A decision or a problem for each object, in order."""
         parts = self.parts
-        batch, letters, positions = read_objects(objects, parts.schema, parts.clock.now_ns())
+        now_ns = stepped(parts.clock.now_ns(), parts.schema.ahead_max_ns)
+        batch, letters, positions = read_objects(objects, parts.schema, now_ns)
         answers: list[Answer] = [{}] * len(objects)
         self._bury(letters, set(range(len(objects))) - set(positions), answers)
         if len(batch) == 0:
@@ -130,7 +147,10 @@ class Engine:
     def receive(self, objects: Sequence[object]) -> list[Answer]:
         """A receipt or a problem for each object that should be an outcome, in order."""
         parts = self.parts
-        batch, letters, positions = parse_outcomes(objects, parts.schema, parts.clock.now_ns())
+        now_ns = parts.clock.now_ns()
+        names = outcomes_of_events(parts.schema).time
+        dated = [_dated(item, names, now_ns) for item in objects]
+        batch, letters, positions = parse_outcomes(dated, parts.schema, stepped(now_ns, parts.schema.ahead_max_ns))
         receipts: list[Answer] = [{}] * len(objects)
         self._bury(letters, set(range(len(objects))) - set(positions), receipts)
         known = parts.journal.seen(batch.id_code) if len(batch) else np.zeros(0, bool)
@@ -175,16 +195,19 @@ class Engine:
         """Write a snapshot, so that the next start has less to replay."""
         parts = self.parts
         if parts.snapshots is not None:
+            parts.loop.flush()  # A state that knows more than the journal would be recovered twice.
             parts.journal.flush()
             parts.snapshots.save(parts.journal.last, parts.loop.state())
 
     def close(self) -> None:
         """Save, and let go of files and threads."""
-        self.save()
-        self.parts.loop.close()
-        for part in (self.parts.journal, self.parts.audit, self.parts.dead_letters):
-            if part is not None and hasattr(part, "close"):
-                part.close()
+        try:
+            self.save()
+        finally:  # Where the journal is down there is nothing to save to; files and threads are let go all the same.
+            self.parts.loop.close()
+            for part in (self.parts.journal, self.parts.audit, self.parts.dead_letters):
+                if part is not None and hasattr(part, "close"):
+                    part.close()
 
     def __enter__(self) -> Engine:
         return self

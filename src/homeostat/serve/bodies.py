@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 import msgspec
 
-_decode = msgspec.json.Decoder().decode
+
+def _number(text: str) -> int | float:
+    """A number with a point or an exponent; a whole one is an integer, as JSON Schema has it, and exact.
+
+    >>> _number("-5.0"), _number("1e17"), _number("0.5"), _number("1e999")
+    (-5, 100000000000000000, 0.5, inf)
+    """
+    value = float(text)
+    return int(Decimal(text)) if value.is_integer() else value
+
+
+_decode = msgspec.json.Decoder(float_hook=_number).decode
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 _SPACE = b" \t\r\n"
 FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)

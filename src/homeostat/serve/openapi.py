@@ -11,19 +11,21 @@ from homeostat.config.plans import event_schema
 from homeostat.config.tree import App, FieldType
 from homeostat.decide.intake.schema import EventSchema, outcome_schema
 from homeostat.decide.intake.times import TIME_MIN
+from homeostat.embedded.engine import stepped
 
 Json = dict[str, Any]
 _TYPES = {"number": "number", "integer": "integer", "boolean": "boolean", "category": "string"}
 _TEXT: Json = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[^\\u0000]*$"}
-_KEY: Json = {"anyOf": [_TEXT, {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}]}
+_KEY: Json = {"anyOf": [_TEXT, {"type": "integer"}]}
 _DAY_S = 86_400
+_ID_IN_BODY = "$response.body#/event_id"
 _LABEL: Json = {"enum": [0, 1, True, False]}
 
 
 def document(app: App, now_ns: int) -> Json:
     """The whole document. Times that it allows are those that are allowed at `now_ns`."""
     schema = event_schema(app)
-    when = _time(now_ns + schema.ahead_max_ns)
+    when = _time(stepped(now_ns, schema.ahead_max_ns) + schema.ahead_max_ns)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"homeostat: {app.app}", "description": app.description, "version": homeostat.__version__},
@@ -114,10 +116,13 @@ def _batch(name: str, summary: str, item: str, result: str) -> Json:
             "content": _content({"anyOf": [_ref(item), {"type": "array", "items": anything}]}),
         },
         "responses": {
-            "200": {"description": summary, "content": _content({"anyOf": [_ref(result), many]})},
+            "200": {
+                "description": summary, "content": _content({"anyOf": [_ref(result), many]}),
+                "links": {"decision": {"operationId": "decision", "parameters": {"event_id": _ID_IN_BODY}}},
+            },
             **_problems(400, *unknown, 413, 415, 422, 429, 503),
         },
-    }
+    }  # fmt: skip
 
 
 def _find() -> Json:
@@ -139,9 +144,10 @@ def _find() -> Json:
 
 
 def _get(name: str, summary: str, kind: str, schema: Json) -> Json:
+    failed = _problems(503) if name == "health" else {}
     return {
         "operationId": name, "summary": summary,
-        "responses": {"200": {"description": summary, "content": _content(schema, kind)}},
+        "responses": {"200": {"description": summary, "content": _content(schema, kind)}, **failed},
     }  # fmt: skip
 
 

@@ -31,6 +31,15 @@ def soft_log(x: float) -> float:
 
 
 @compiled
+def soft_logs(x: Float) -> Float:
+    """(n,) `soft_log` of each value."""
+    out = np.empty(len(x))
+    for i in range(len(x)):
+        out[i] = soft_log(x[i])
+    return out
+
+
+@compiled
 def prepare(
     values: Float,
     first: int,

@@ -37,7 +37,14 @@ def features(x, names=NAMES):
 
 
 def booster(x, y, **settings):
-    params = {"objective": "binary:logistic", "tree_method": "exact", "base_score": 0.5, "verbosity": 0, "seed": 5}
+    params = {
+        "objective": "binary:logistic",
+        "tree_method": "exact",
+        "base_score": 0.5,
+        "verbosity": 0,
+        "seed": 5,
+        "nthread": 1,
+    }
     trees = settings.pop("num_boost_round")
     return xgboost.train({**params, **settings}, xgboost.DMatrix(x, label=y), trees)
 

@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "bags": 1,
     "bag_rows": 1.0,
     "parallel_trees": 1,
-    "threads": 2,
+    "threads": 1,  # Exact splits gain little from more, and on a busy machine waiting threads eat what others need.
 }
 
 

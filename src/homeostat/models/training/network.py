@@ -13,7 +13,7 @@ from homeostat.models.training.isolation_forest import medians
 from homeostat.models.training_set import Progress, silent
 from homeostat.records.arrays import Bytes, Float
 from homeostat.records.parts import Part
-from homeostat.stats.transforms import prepare, soft_log
+from homeostat.stats.transforms import prepare, soft_logs
 
 DEFAULTS: dict[str, Any] = {
     "hidden": (64.0, 64.0),
@@ -91,7 +91,7 @@ def _transform(x: Float, logarithm: str) -> dict[str, Any]:
     far = np.abs(whole - whole.mean(axis=0)).max(axis=0) > _TAIL * spread
     logarithmic: Bytes = np.where(logarithm == "all", True, (logarithm == "tails") & far).astype(np.uint8)
     for column in np.flatnonzero(logarithmic):
-        whole[:, column] = [soft_log(float(value)) for value in whole[:, column]]
+        whole[:, column] = soft_logs(np.ascontiguousarray(whole[:, column]))
     deviation = whole.std(axis=0)
     scale = np.where(deviation > 1e-9, 1.0 / np.maximum(deviation, 1e-9), 0.0)
     return {"fill": fill, "logarithmic": logarithmic, "center": whole.mean(axis=0), "scale": scale}

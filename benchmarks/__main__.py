@@ -98,14 +98,14 @@ def ask(arguments: Sequence[str]) -> tuple[int, str, str]:
     """Status, standard output and the last line of standard error, which also passes through."""
     last = ""
     with tempfile.TemporaryFile("w+") as printed:
-        process = subprocess.Popen(arguments, stdout=printed, stderr=subprocess.PIPE, text=True, cwd=HERE.parent)
-        assert process.stderr is not None
-        for line in process.stderr:
-            sys.stderr.write(line)
-            last = line.strip() or last
-        status = process.wait()
+        command = subprocess.Popen(arguments, stdout=printed, stderr=subprocess.PIPE, text=True, cwd=HERE.parent)
+        with command as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                sys.stderr.write(line)
+                last = line.strip() or last
         printed.seek(0)
-        return status, printed.read(), last
+        return process.returncode, printed.read(), last
 
 
 def chosen_ones(names: Sequence[str] | None) -> list[Benchmark]:

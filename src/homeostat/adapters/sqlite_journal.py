@@ -115,6 +115,12 @@ class SqliteJournal:
         return self._last
 
     @property
+    def app(self) -> str:
+        """The app whose journal it is; empty where it does not say."""
+        row = self._one("SELECT value FROM about WHERE name = 'app'")
+        return "" if row is None else str(row[0])
+
+    @property
     def index_bytes(self) -> int:
         """The memory that the index of event ids takes."""
         return self._ids.nbytes

@@ -52,3 +52,31 @@ def training_table(report: Mapping[str, Any], out: TextIO) -> None:
     for scorer, metrics in report["out_of_fold"].items():
         table.add_row(scorer, *(f"{metrics[name]:.4f}" for name in names))
     console.print(table)
+
+
+def guards_table(report: Mapping[str, Any], out: TextIO) -> None:
+    """What another set of rules would have changed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=out)
+    total = max(1, report["decisions"])
+    console.print(
+        f"{report['changed']:,} of {report['decisions']:,} decisions would have changed "
+        f"({report['changed'] / total:.2%})"
+    )
+    changes = Table("from", "to", "decided before", "would decide", "decisions", "examples")
+    for change in report["changes"]:
+        shown = ", ".join(example["event_id"] for example in change["examples"][:3])
+        ruled = (change["rule_before"] or "policy", change["rule_after"] or "policy")
+        changes.add_row(change["before"], change["after"], *ruled, f"{change['count']:,}", shown)
+    hits = Table("rule", "held before", "would hold", title="rules", title_justify="left")
+    for name in dict.fromkeys((*report["hits_before"], *report["hits_after"])):
+        counts = (report[side].get(name) for side in ("hits_before", "hits_after"))
+        hits.add_row(name, *("-" if count is None else f"{count:,}" for count in counts))
+    actions = Table("action", "before", "after", title="actions", title_justify="left")
+    for name, count in report["actions_before"].items():
+        actions.add_row(name, f"{count:,}", f"{report['actions_after'][name]:,}")
+    for table in (changes, hits, actions):
+        if table.row_count:
+            console.print(table)

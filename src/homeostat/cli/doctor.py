@@ -1,0 +1,209 @@
+"""`homeostat doctor`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from json import dumps
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from homeostat.cli.options import Bundle, Json
+
+Health = Literal["ok", "warning", "broken"]
+_BASE = (
+    "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "prometheus-client", "pyarrow",
+    "pydantic", "pyyaml", "rich", "uvicorn",
+)  # fmt: skip
+_TRAIN = ("gymnasium", "onnx", "scikit-learn", "stable-baselines3", "torch", "xgboost-cpu")
+_PYTHON_MIN = (3, 11)
+_FREE_BYTES_MIN = 1 << 30
+_BUILT_S = 1_767_225_600  # 2026-01-01: a clock before this is wrong.
+_LATEST_S = 4_102_444_800  # 2100-01-01: so is one after this.
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, what was seen, and how to mend it where it is not well."""
+
+    what: str
+    health: Health
+    seen: str
+    mend: str = ""
+
+
+def doctor(
+    app: str | None = None,
+    /,
+    *,
+    bundle: Bundle = None,
+    data: Annotated[Path | None, Parameter(help="The --data folder of a server.")] = None,
+    json: Json = False,
+) -> None:
+    """Check this machine, and an app if one is given, and say how to mend what is wrong.
+
+    Exits 1 if something is broken.
+
+    Parameters
+    ----------
+    app
+        A shipped app (payments, access) or an app file.
+    """
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python, _packages, _compiler_cache, _clock, lambda: _disk(data or Path()),
+    ]  # fmt: skip
+    if app is not None:
+        checks.append(lambda: _app(app, bundle))
+    if data is not None:
+        checks.append(lambda: _data(data))
+    findings = [finding for check in checks for finding in check()]
+    broken = any(finding.health == "broken" for finding in findings)
+    if json:
+        print(dumps({"ok": not broken, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            print(f"{finding.health:>8}  {finding.what}: {finding.seen}")
+            if finding.mend:
+                print(f"{'':>8}  -> {finding.mend}")
+    sys.exit(1 if broken else 0)
+
+
+def _python() -> Iterator[Finding]:
+    seen = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= _PYTHON_MIN:
+        yield Finding("python", "ok", seen)
+    else:
+        yield Finding("python", "broken", seen, f"Install Python {'.'.join(map(str, _PYTHON_MIN))} or later.")
+
+
+def _packages() -> Iterator[Finding]:
+    found = {name: _version(name) for name in (*_BASE, *_TRAIN)}
+    missing = [name for name in _BASE if found[name] is None]
+    seen = ", ".join(f"{name} {found[name]}" for name in _BASE if found[name] is not None)
+    if missing:
+        yield Finding("packages", "broken", f"missing: {', '.join(missing)}", "pip install homeostat")
+    else:
+        yield Finding("packages", "ok", seen)
+    missing = [name for name in _TRAIN if found[name] is None]
+    if missing:
+        seen = f"missing: {', '.join(missing)}"
+        yield Finding("training", "warning", seen, "pip install 'homeostat[train]', if models are to be trained here.")
+    else:
+        yield Finding("training", "ok", ", ".join(f"{name} {found[name]}" for name in _TRAIN))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _compiler_cache() -> Iterator[Finding]:
+    """Where compiled kernels are kept; without it each start compiles them again, for most of a minute."""
+    import homeostat
+
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(chosen) if chosen else Path(homeostat.__file__).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        mend = "Set NUMBA_CACHE_DIR to a folder that can be written to; each start compiles anew without one."
+        yield Finding("compiler cache", "warning", f"{folder} can't be written: {error.strerror}", mend)
+    else:
+        yield Finding("compiler cache", "ok", str(folder))
+
+
+def _clock() -> Iterator[Finding]:
+    now = time.time()
+    seen = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    if _BUILT_S <= now < _LATEST_S:
+        yield Finding("clock", "ok", seen)
+    else:
+        yield Finding("clock", "broken", seen, "Set the clock: events would seem to come from the future.")
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    seen = f"{free / 1e9:,.1f} GB free at {there}"
+    if free >= _FREE_BYTES_MIN:
+        yield Finding("disk", "ok", seen)
+    else:
+        yield Finding("disk", "warning", seen, "Free some space: a journal takes about 200 bytes a decision.")
+
+
+def _app(app: str, bundle: Path | None) -> Iterator[Finding]:
+    from homeostat.cli.failures import expected
+    from homeostat.embedded.assembly import prepare
+
+    try:
+        prepared = prepare(app)
+    except expected() as error:
+        mend = "Mend what is listed; `homeostat schema` helps an editor do it."
+        yield Finding("app file", "broken", str(error), mend)
+        return
+    tree = prepared.app
+    counts = {"features": prepared.features.names, "scorers": tree.scorers, "actions": tree.actions}
+    seen = f"{tree.app}: {', '.join(f'{len(those)} {what}' for what, those in counts.items())}"
+    yield Finding("app file", "ok", seen)
+    yield from _brain(app, bundle)
+
+
+def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
+    """Whether the app's parts are there, fit, and decide."""
+    from homeostat.cli.failures import expected
+    from homeostat.embedded.assembly import open_engine
+    from homeostat.records.parts import PartError
+
+    begun = time.perf_counter()
+    try:
+        with open_engine(app, bundle=bundle) as engine:
+            version_ = engine.parts.loop.stages.version
+    except (*expected(), PartError) as error:
+        mend = "Train a bundle for this app file with `homeostat train`, and name it with --bundle."
+        yield Finding("models", "broken", str(error), mend)
+    else:
+        yield Finding("models", "ok", f"{version_}, ready in {time.perf_counter() - begun:.1f} s")
+
+
+def _data(folder: Path) -> Iterator[Finding]:
+    from homeostat.adapters.audit_verification import verify_journal
+    from homeostat.adapters.snapshots import FileSnapshots
+    from homeostat.adapters.sqlite_journal import JournalError, SqliteJournal
+    from homeostat.ports import Unavailable
+
+    path = folder / "journal.db"
+    if not path.is_file():
+        yield Finding("data", "ok", f"{folder} has no journal yet: a server would begin one")
+        return
+    try:
+        with SqliteJournal(path, readonly=True) as journal:
+            yield Finding("journal", "ok", f"{len(journal):,} decisions of {journal.app} in {journal.last:,} entries")
+            snapshots = FileSnapshots(folder)
+            saved = snapshots.load(journal.last)
+            behind = journal.last - (0 if saved is None else saved[0])
+            why = "; ".join(snapshots.skipped)
+            mend = "It is passed over; the next one replaces it." if why else ""
+            seen = f"{behind:,} entries behind the journal{', ' + why if why else ''}"
+            yield Finding("snapshot", "warning" if why else "ok", seen, mend)
+            if (folder / "audit.jsonl").is_file():
+                verified = verify_journal(folder / "audit.jsonl", journal)
+                mend = "Something changed the trail or the journal: compare them with a copy that is kept elsewhere."
+                whole = f"whole, {verified.entries:,} entries"
+                health: Health = "ok" if verified.ok else "broken"
+                yield Finding("audit", health, verified.why or whole, "" if verified.ok else mend)
+    except (JournalError, Unavailable) as error:
+        yield Finding("journal", "broken", str(error), "Restore the folder from a copy, or begin another --data.")

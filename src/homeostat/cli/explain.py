@@ -1,0 +1,115 @@
+"""`homeostat explain`."""
+
+from __future__ import annotations
+
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from homeostat.cli.failures import CommandError
+from homeostat.cli.options import Bundle, Json
+
+if TYPE_CHECKING:
+    from homeostat.adapters.sqlite_journal import SqliteJournal
+
+
+def explain(
+    decision: str,
+    /,
+    *,
+    data: Annotated[Path | None, Parameter(help="The --data folder of a server.")] = None,
+    out: Annotated[Path | None, Parameter(help="The --out folder of a replay.")] = None,
+    app: Annotated[str | None, Parameter(help="The app; the one that the journal names when absent.")] = None,
+    bundle: Bundle = None,
+    words: Annotated[bool, Parameter(negative="", help="Let a language model word it, too.")] = False,
+    words_url: Annotated[str | None, Parameter(help="Where it answers: Ollama, or a base ending in /v1.")] = None,
+    words_model: Annotated[str | None, Parameter(help="Its name.")] = None,
+    words_anywhere: Annotated[bool, Parameter(negative="", help="Let the facts leave this machine.")] = False,
+    words_ids: Annotated[bool, Parameter(negative="", help="Tell it the event's id, too.")] = False,
+    json: Json = False,
+) -> None:
+    """Say why a decision was made: what moved the risk, which rules held, and what would have changed the action.
+
+    The language model is off unless --words is given; HOMEOSTAT_WORDING_URL, _MODEL and _KEY may say where it is. Its
+    text is quoted, and has no authority.
+
+    Parameters
+    ----------
+    decision
+        The event's id.
+    """
+    folder = data or out
+    if folder is None or (data is not None and out is not None):
+        raise CommandError("where is the decision recorded? Give either --data of a server or --out of a replay")
+    model = _model(words_url, words_model, words_anywhere) if words else None
+    told = told_of(decision, folder, app, bundle)
+    said = model.word(_facts(told, words_ids)) if model is not None else None
+    if json:
+        print(dumps(told if said is None else {**told, "words": said}))
+        return
+    from homeostat.embedded.explaining import sentences
+
+    print("\n".join(sentences(told)))
+    if said is not None:
+        print("\nA language model words it so (it may be wrong; the lines above are what is recorded):")
+        print("\n".join(f"> {line}" for line in said.splitlines()))
+
+
+def told_of(decision: str, folder: Path, app: str | None, bundle: Path | None) -> dict[str, Any]:
+    """A recorded decision, with its features and explanation."""
+    from homeostat.adapters.sqlite_journal import SqliteJournal
+
+    path = folder / "journal.db"
+    if not path.is_file():
+        raise CommandError(f"{folder} has no journal.db: give the --data folder of a server, or --out of a replay")
+    with SqliteJournal(path, readonly=True) as journal:
+        found = journal.find_text(decision)
+        if found is None:
+            raise CommandError(f"no event {decision!r} was decided in {folder}: check the id")
+        return _told(journal, found, folder, app, bundle)
+
+
+def _told(journal: SqliteJournal, found: Any, folder: Path, app: str | None, bundle: Path | None) -> dict[str, Any]:
+    from homeostat.adapters.clock import SystemClock
+    from homeostat.app import World, brain, build
+    from homeostat.embedded.answers import answer, features_of
+    from homeostat.embedded.assembly import bundle_of, prepare
+    from homeostat.embedded.explaining import explained
+
+    prepared = prepare(app or journal.app)
+    trained = folder / "bundle"
+    chosen = bundle or (trained if trained.is_dir() else None)
+    features = prepared.features
+    ready = brain(prepared.app, features, bundle_of(prepared, chosen))
+    decisions, row = found
+    if decisions.features.names != features.names:
+        raise CommandError(f"the decision's features are not those of {prepared.app.app}: give the --app that decided")
+    loop = build(prepared.app, features, ready, World(journal, SystemClock(), bounded=False))
+    try:
+        told = answer(decisions, row, prepared.words)
+        told["features"] = features_of(decisions, row)
+        told["explanation"] = explained(loop.stages, prepared.app, decisions, row, prepared.words)
+    finally:
+        loop.close()
+    return told
+
+
+def _model(url: str | None, model: str | None, anywhere: bool) -> Any:
+    from homeostat.adapters.wording import HttpWording, WordingSettings
+
+    settings = WordingSettings.from_environment(url=url, model=model, anywhere=anywhere)
+    if settings is None:
+        raise CommandError("which model is to word it? Give --words-url, or HOMEOSTAT_WORDING_URL")
+    try:
+        return HttpWording(settings)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _facts(told: dict[str, Any], ids: bool) -> str:
+    """What a model may know: the explanation's own lines; the event's id only if asked."""
+    from homeostat.embedded.explaining import sentences
+
+    return "\n".join(sentences(told if ids else {**told, "event_id": "One event"}))

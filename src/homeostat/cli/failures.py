@@ -18,8 +18,9 @@ def expected() -> tuple[type[Exception], ...]:
     from homeostat.models.bundle import BundleError
     from homeostat.models.training.extras import BadSetting, TrainingUnavailable
     from homeostat.ports import Unavailable
+    from homeostat.records.parts import PartError
 
     return (
-        CommandError, AppFileError, AuditError, BadSetting, BundleError, EventFileError, JournalError,
+        CommandError, AppFileError, AuditError, BadSetting, BundleError, EventFileError, JournalError, PartError,
         TrainingUnavailable, NotTrained, PluginError, Unavailable, OSError,
     )  # fmt: skip

@@ -36,6 +36,11 @@ class Arrivals:
         """Let outcomes wait for their moment."""
         self._waiting.add(outcomes)
 
+    @property
+    def any(self) -> bool:
+        """Whether an outcome waits for its moment."""
+        return len(self._waiting) > 0
+
     def among(self, events: EventBatch, running_ns: Int) -> EventBatch:
         """The events, and the outcomes whose moment has come at their places among them.
 

@@ -19,9 +19,7 @@ class Costs:
     positive, negative : an expression for each action, in the app's currency
     """
 
-    def __init__(
-        self, fields: Sequence[tuple[str, Type]], positive: Sequence[str], negative: Sequence[str]
-    ) -> None:
+    def __init__(self, fields: Sequence[tuple[str, Type]], positive: Sequence[str], negative: Sequence[str]) -> None:
         scope = Scope.of(fields)
         compiled = [compile_expression(text, scope) for text in (*positive, *negative)]
         self._fields, self._actions = len(fields), len(positive)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from homeostat.decide.admission import Admission, Watermark, admit
+from homeostat.decide.ahead import decide_ahead, overlaps
 from homeostat.decide.arrivals import Arrivals
 from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy, Stateful
 from homeostat.decide.learning.schedule import Schedule
@@ -110,7 +111,7 @@ class DecisionLoop:
         )
         self.fallbacks: dict[Reason, int] = {}
         self._journal = journal
-        self._clock = clock
+        self.clock = clock
         self._limits = limits or Limits()
         self._on_error = on_error
         self._arrivals = Arrivals(stages.joiner, journal, stages.watermark.lateness_ns)
@@ -124,7 +125,7 @@ class DecisionLoop:
         before anything else is done: who asks again gets them, and no other.
         """
         self.flush()
-        seen = self._timed("journal", self._journal.seen, events.id_code)
+        seen = self.timed("journal", self._journal.seen, events.id_code)
         rows = admit(events, seen, self.stages.watermark, self._limits.reject_late)
         earlier = {k: self._earlier(int(events.id_code[k])) for k in np.flatnonzero(seen).tolist()}
         fresh = pick(events, rows.new)
@@ -193,24 +194,57 @@ class DecisionLoop:
             self._append(self._unwritten)
             self._unwritten = None
 
+    def decide_all(self, batches: Iterable[EventBatch]) -> Iterator[tuple[EventBatch, Decided]]:
+        """`decide` for one batch after the other, and the same decisions; see `ahead`."""
+        return decide_ahead(self, batches)
+
+    def all_new(self, events: EventBatch, in_flight: Sequence[Int]) -> bool:
+        """Whether a batch may be decided ahead: no row repeats an event, and no outcome waits among them."""
+        self.flush()
+        if self._limits.reject_late or self._arrivals.any or len(events) == 0:
+            return False
+        seen = self.timed("journal", self._journal.seen, events.id_code)
+        rows = admit(events, seen, self.stages.watermark, reject_late=False)
+        return bool(rows.new.all()) and not overlaps(events.id_code, in_flight)
+
+    def land(self, events: EventBatch, running: Int, features: Features, scores: Scores, begun_ns: int) -> Decided:
+        """Decide a batch of new events that has been scored ahead."""
+        self.flush()
+        self._unwritten = self._whole(self._scored, events, running, features, scores, begun_ns)
+        decisions = self._unwritten
+        self.flush()
+        return Decided(decisions, np.arange(len(events)))
+
     # The stages, in order.
 
     def _run(self, events: EventBatch, recorded: DecisionBatch | None = None) -> DecisionBatch:
-        begun_ns = self._clock.monotonic_ns()
+        begun_ns = self.clock.monotonic_ns()
         running = self.stages.watermark.advance(events.time_ns)
         events = self.stages.watermark.mark_late(events, running)
         features = self._featurize(events, running)
         if recorded is None:
-            scores = self._timed("scorers", self.stages.panel.score, features)
+            scores = self.timed("scorers", self.stages.panel.score, features)
         else:  # Scorers remember nothing, so what they said once need not be asked again.
             was = recorded.scores
             scores = Scores(was.names, was.values.copy(), was.confidence.copy(), was.fallback)
+        return self._scored(events, running, features, scores, begun_ns, recorded)
+
+    def _scored(
+        self,
+        events: EventBatch,
+        running: Int,
+        features: Features,
+        scores: Scores,
+        begun_ns: int,
+        recorded: DecisionBatch | None = None,
+    ) -> DecisionBatch:
+        """The stages after the scorers."""
         chance = self.stages.chance(events.id_code)
         parts = [
             self._conclude(events, features, scores, begun_ns, chance, slice(start, stop), moment, recorded)
             for start, stop, moment in self.stages.schedule.cuts(running)
         ]
-        took_us = (self._clock.monotonic_ns() - begun_ns) / 1e3
+        took_us = (self.clock.monotonic_ns() - begun_ns) / 1e3
         decisions = joined(parts, events, features, scores, took_us)
         self._arrivals.deliver(len(events))
         if recorded is None:
@@ -231,7 +265,7 @@ class DecisionLoop:
         """Fusion, policy and guards of one slice, after learning what was known at its `moment`."""
         self._arrivals.deliver(rows.start)
         if moment is not None:
-            self._timed("learning", self._learn_until, moment)
+            self.timed("learning", self._learn_until, moment)
         if rows.stop - rows.start != len(events):
             events, features = events.slice(rows.start, rows.stop), features.slice(rows.start, rows.stop)
             scores = Scores(scores.names, scores.values[rows], scores.confidence[rows], scores.fallback[rows])
@@ -239,15 +273,15 @@ class DecisionLoop:
         was = None if recorded is None else codec.rows_of(recorded, rows.start, rows.stop)
         if was is not None and was.version != self.stages.version:
             return self._follow(events, features, was)
-        fused = self._timed("fusion", self.stages.fusion.fuse, scores)
-        proposal = self._timed("policy", self._propose, fused, events, features, chance, was)
+        fused = self.timed("fusion", self.stages.fusion.fuse, scores)
+        proposal = self.timed("policy", self._propose, fused, events, features, chance, was)
         fallback = scores.fallback | proposal.fallback | self._overdue(len(events), begun_ns, was)
-        ruling = self._timed(
+        ruling = self.timed(
             "guards", self.stages.guard.rule, events, features, scores, fused, proposal, fallback.astype(np.int64)
         )
         part = DecisionBatch(events, features, scores, fused, proposal, ruling, fallback, self.stages.version, 0.0)
         if self.stages.joiner is not None:
-            self._timed("learning", self.stages.joiner.remember, part)
+            self.timed("learning", self.stages.joiner.remember, part)
         return part
 
     def _follow(self, events: EventBatch, features: Features, was: DecisionBatch) -> DecisionBatch:
@@ -264,7 +298,7 @@ class DecisionLoop:
         recorded = 0 if was is None else int(np.bitwise_or.reduce(was.proposal.fallback))
         bit = recorded & Fallback.POLICY_FAILED
         if bit == 0:
-            begun_ns = self._clock.monotonic_ns()
+            begun_ns = self.clock.monotonic_ns()
             try:
                 proposal = self.stages.policy.propose(fused, events, features, chance)
                 checked(proposal, len(events), len(self.stages.actions))
@@ -274,7 +308,7 @@ class DecisionLoop:
             else:
                 # A late proposal is not used, but the policy remembers it; so it is asked again in recovery too.
                 limit_ns = self._limits.policy_ns
-                late = limit_ns is not None and self._clock.monotonic_ns() - begun_ns > limit_ns
+                late = limit_ns is not None and self.clock.monotonic_ns() - begun_ns > limit_ns
                 bit = recorded & Fallback.POLICY_LATE if was is not None else Fallback.POLICY_LATE * late
                 if bit == 0:
                     return proposal
@@ -300,13 +334,13 @@ class DecisionLoop:
         if was is not None:
             return was.fallback & np.uint8(Fallback.DEADLINE)
         limit_ns = self._limits.decision_ns
-        late = limit_ns is not None and self._clock.monotonic_ns() - begun_ns > limit_ns
+        late = limit_ns is not None and self.clock.monotonic_ns() - begun_ns > limit_ns
         return np.full(n, Fallback.DEADLINE if late else 0, np.uint8)
 
     def _featurize(self, events: EventBatch, running: Int) -> Features:
         """The events' features; outcomes whose moment has come reach the windows at their places among the events."""
         operations = self._arrivals.among(events, running)
-        features = self._timed("windows", self.stages.featurizer.features, operations)
+        features = self.timed("windows", self.stages.featurizer.features, operations)
         if operations is events:
             return features
         rows = operations.kind != Row.OUTCOME
@@ -354,7 +388,7 @@ class DecisionLoop:
 
     def _append(self, body: DecisionBatch | OutcomeBatch) -> None:
         try:
-            self._timed("journal", self._journal.append, body)
+            self.timed("journal", self._journal.append, body)
         except Unavailable:
             self.fallbacks[Reason.JOURNAL_FAILED] = self.fallbacks.get(Reason.JOURNAL_FAILED, 0) + 1
             raise
@@ -373,12 +407,12 @@ class DecisionLoop:
                 hit = int((decisions.fallback & bit != 0).sum())
                 self.fallbacks[reason] = self.fallbacks.get(reason, 0) + hit
 
-    def _timed(self, stage: str, call: Callable[..., T], *arguments: Any) -> T:
-        begun_ns = self._clock.monotonic_ns()
+    def timed(self, stage: str, call: Callable[..., T], *arguments: Any) -> T:
+        begun_ns = self.clock.monotonic_ns()
         try:
             return call(*arguments)
         finally:
-            self.seconds[stage] += (self._clock.monotonic_ns() - begun_ns) / 1e9
+            self.seconds[stage] += (self.clock.monotonic_ns() - begun_ns) / 1e9
 
     # What outlives the process.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from homeostat.embedded.past import PastOutcomes, without_labels
 from homeostat.embedded.report import Gathered, throughput
 from homeostat.embedded.training import Collector, train
 from homeostat.models.bundle import load_bundle, save_bundle
+from homeostat.records.arrays import Float
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 
 Progress = Callable[[str, float], None]
@@ -83,6 +85,7 @@ class Replay:
         self.gathered = Gathered(prepared.app.actions, self.costs)
         self.seconds = {"read": 0.0, "write": 0.0, "train": 0.0}
         self.events = self.buried = self.refused = 0
+        self._labels: deque[Float] = deque()  # Of the batches on their way, which must not see them.
         self.past = self._past()
         self.learning = request.train_until_ns is not None
         self.world = World(self.journal, self.clock, bounded=False)
@@ -100,11 +103,8 @@ class Replay:
 
     def run(self) -> dict[str, Any]:
         """Read, learn if asked to, decide, and report."""
-        for events, share in self._chunks():
-            self.progress("learning" if self.learning else "deciding", share)
-            rest = self._learn_from(events) if self.learning else events
-            if len(rest):
-                self._decide(rest)
+        for sent, decided in self.loop.decide_all(self._to_decide()):
+            self._keep(sent, decided)
         if self.learning:
             self._train()
         written_ns = self.clock.monotonic_ns()
@@ -202,10 +202,19 @@ class Replay:
             hand(outcomes)
         return without_labels(events)
 
-    def _decide(self, events: EventBatch) -> None:
-        label = events.label if self.past is None else self.past.labels_by(events, None)
-        decided = self.loop.decide(self._with_outcomes(events, self.loop.learn))
-        refused = [DeadLetter(0, "time", events.id_text(row), why.value) for row, why in decided.refused.items()]
+    def _to_decide(self) -> Iterator[EventBatch]:
+        """The events to decide, batch by batch; learns on the way, when the moment comes."""
+        for events, share in self._chunks():
+            self.progress("learning" if self.learning else "deciding", share)
+            rest = self._learn_from(events) if self.learning else events
+            if len(rest):
+                self._labels.append(rest.label if self.past is None else self.past.labels_by(rest, None))
+                yield self._with_outcomes(rest, self.loop.learn)
+
+    def _keep(self, sent: EventBatch, decided: Decided) -> None:
+        """Write a batch's decisions, and remember what the report needs."""
+        label = self._labels.popleft()
+        refused = [DeadLetter(0, "time", sent.id_text(row), why.value) for row, why in decided.refused.items()]
         self.letters.bury(refused)
         self.refused += len(refused)
         if decided.fresh is None:

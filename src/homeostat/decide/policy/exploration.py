@@ -61,6 +61,7 @@ def decide_row(
 
     explore : (actions,) what chance would choose from; sums to 1
     dread : (actions,) the expected cost of `greedy`; of the others, that or an upper bound of it
+    instead : an action whose outcome is seen, or -1: the hold-out takes the cheapest of those
     propensity : (actions,) written
     Returns the action, and 1 where chance chose another than `greedy`.
     """
@@ -93,6 +94,9 @@ def decide_row(
         account[3] += 1.0
     share = plan[3]
     if instead >= 0 and share > 0.0:
+        for a in range(actions):  # The cheapest of those whose outcome is seen.
+            if not censoring[a] and dread[a] < dread[instead]:
+                instead = a
         if censoring[chosen] and chance[1] < share:
             chosen = instead
             account[5] += 1.0

@@ -162,7 +162,7 @@ def capacity_for(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, e:
     need = end - first_after(p, si, sf, li, lf, o, z, w, horizon) + rows
     if need + (need >> 3) <= capacity:
         return 0
-    return max(end - base, need + (need >> 3) + ((need - rows) >> 2) + 2)  # type: ignore[no-any-return]
+    return max(end - base, need + (need >> 2) + ((need - rows) >> 2) + 2)  # type: ignore[no-any-return]
 
 
 @kernel
@@ -219,7 +219,7 @@ def is_alive(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, e: int
 @kernel
 def fitted(rows: int) -> int:
     """The capacity of a block that is moved with `rows` events."""
-    return rows + (rows >> 2) + 2
+    return rows + (rows >> 2) + (rows >> 3) + 2
 
 
 @kernel

@@ -1,0 +1,79 @@
+"""Deciding many batches with the next ones already on their way through the windows and the scorers.
+
+Windows know nothing of decisions, and scorers remember nothing. So while one batch is concluded and journalled, the
+next can be scored and the one after it can pass the windows, each in a thread of its own: the kernels let other threads
+run. What is decided is the same, since every stage sees the same batches in the same order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from homeostat.records.arrays import Int
+from homeostat.records.decisions import Scores
+from homeostat.records.events import EventBatch
+from homeostat.records.features import Features
+
+if TYPE_CHECKING:
+    from homeostat.decide.loop import Decided, DecisionLoop
+
+_AHEAD = 2  # One batch in the windows, one at the scorers.
+
+
+@dataclass(frozen=True, slots=True)
+class _Flying:
+    """A batch on its way."""
+
+    begun_ns: int
+    sent: EventBatch
+    events: EventBatch
+    running: Int
+    features: Future[Features]
+    scores: Future[Scores]
+
+
+def decide_ahead(loop: DecisionLoop, batches: Iterable[EventBatch]) -> Iterator[tuple[EventBatch, Decided]]:
+    """Each batch and what became of it, in order.
+
+    A batch with repeated events waits for those before it, and so does everything while outcomes are expected.
+    """
+    with ThreadPoolExecutor(1, "windows") as windows, ThreadPoolExecutor(1, "scorers") as scorers:
+        flying: deque[_Flying] = deque()
+        for sent in batches:
+            if not loop.all_new(sent, [batch.events.id_code for batch in flying]):
+                while flying:
+                    yield _landed(loop, flying.popleft())
+                yield sent, loop.decide(sent)
+                continue
+            flying.append(_started(loop, sent, windows, scorers))
+            if len(flying) > _AHEAD:
+                yield _landed(loop, flying.popleft())
+        while flying:
+            yield _landed(loop, flying.popleft())
+
+
+def _started(loop: DecisionLoop, sent: EventBatch, windows: ThreadPoolExecutor, scorers: ThreadPoolExecutor) -> _Flying:
+    begun_ns = loop.clock.monotonic_ns()
+    running = loop.stages.watermark.advance(sent.time_ns)
+    events = loop.stages.watermark.mark_late(sent, running)
+    features = windows.submit(loop.timed, "windows", loop.stages.featurizer.features, events)
+    scores = scorers.submit(lambda: loop.timed("scorers", loop.stages.panel.score, features.result()))
+    return _Flying(begun_ns, sent, events, running, features, scores)
+
+
+def _landed(loop: DecisionLoop, batch: _Flying) -> tuple[EventBatch, Decided]:
+    features, scores = batch.features.result(), batch.scores.result()
+    return batch.sent, loop.land(batch.events, batch.running, features, scores, batch.begun_ns)
+
+
+def overlaps(id_code: Int, others: Iterable[Int]) -> bool:
+    """Whether an id is among those of other batches."""
+    return any(
+        len(other) > 0 and id_code.min() <= other.max() and bool(np.isin(id_code, other).any()) for other in others
+    )

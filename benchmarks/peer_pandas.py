@@ -38,7 +38,7 @@ def pandas_features(frame: Any) -> Any:
         fraud = frauds[DELAY_DAYS + days] - frauds[DELAY_DAYS]
         found[f"terminal_count_{days}d"] = count
         found[f"terminal_risk_{days}d"] = np.divide(fraud, count, out=np.zeros(len(frame)), where=count > 0)
-    found["weekend"] = (frame["TX_DATETIME"].dt.dayofweek >= 5).astype(float)
+    found["weekend"] = (frame["TX_DATETIME"].dt.day_of_week >= 5).astype(float)
     found["night"] = (frame["TX_DATETIME"].dt.hour <= 6).astype(float)
     return found
 

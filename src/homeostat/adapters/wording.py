@@ -49,7 +49,9 @@ class WordingSettings:
         >>> WordingSettings.from_environment({"HOMEOSTAT_WORDING_URL": "http://localhost:11434"}, model="m").model
         'm'
         """
-        named = {name: environment.get(f"HOMEOSTAT_WORDING_{name.upper()}", "") for name in ("url", "model", "key")}
+        named: dict[str, Any] = {
+            name: environment.get(f"HOMEOSTAT_WORDING_{name.upper()}", "") for name in ("url", "model", "key")
+        }
         named |= {name: value for name, value in given.items() if value is not None}
         return WordingSettings(**named) if named["url"] else None
 

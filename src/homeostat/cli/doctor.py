@@ -169,10 +169,11 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
     from homeostat.records.parts import PartError
 
     begun = time.perf_counter()
+    unfit: tuple[type[Exception], ...] = (*expected(), PartError)
     try:
         with open_engine(app, bundle=bundle) as engine:
             version_ = engine.parts.loop.stages.version
-    except (*expected(), PartError) as error:
+    except unfit as error:
         mend = "Train a bundle for this app file with `homeostat train`, and name it with --bundle."
         yield Finding("models", "broken", str(error), mend)
     else:

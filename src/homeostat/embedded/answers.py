@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-
-from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK
+from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import Row
 from homeostat.records.features import Freshness
+from homeostat.records.identity import text_of
 from homeostat.records.reasons import Fallback, Reason
 
 _REASONS_MAX = 5
+_RULE, _BREAKER, _HOLDOUT = Reason.RULE.value, Reason.BREAKER.value, Reason.HOLDOUT.value
+_LATE = int(Row.LATE_EVENT)
+_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,12 @@ class Vocabulary:
 def time_text(time_ns: int) -> str:
     """ISO 8601 in UTC, with as many decimals as it takes.
 
-    >>> time_text(1_500_000_000)
-    '1970-01-01T00:00:01.5Z'
+    >>> time_text(1_500_000_000), time_text(-1)
+    ('1970-01-01T00:00:01.5Z', '1969-12-31T23:59:59.999999999Z')
     """
-    text = str(np.datetime64(time_ns, "ns"))
-    return (text.rstrip("0").rstrip(".") if "." in text else text) + "Z"
+    seconds, rest = divmod(time_ns, 10**9)
+    text = (_EPOCH + timedelta(seconds=seconds)).isoformat()
+    return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else text + "Z"
 
 
 def rule_text(rule: int, fallback: int, words: Vocabulary) -> str:
@@ -47,49 +51,51 @@ def rule_text(rule: int, fallback: int, words: Vocabulary) -> str:
 
 def reasons(decisions: DecisionBatch, row: int, words: Vocabulary) -> list[dict[str, Any]]:
     """Why this decision: what overrode the models, each rule that held, and the scorers by their part of the risk."""
-    rule, hits = int(decisions.ruling.rule[row]), int(decisions.ruling.hits[row])
+    rule, hits = decisions.ruling.rule.item(row), decisions.ruling.hits.item(row)
     found: list[dict[str, Any]] = []
-    for index, (name, why) in enumerate(words.rules):
-        if hits >> index & 1:
-            found.append({"kind": Reason.RULE.value, "name": name, "decided": index == rule, "text": why or name})
+    if hits:
+        for index, (name, why) in enumerate(words.rules):
+            if hits >> index & 1:
+                found.append({"kind": _RULE, "name": name, "decided": index == rule, "text": why or name})
     if rule == BY_BREAKER:
-        found.append({"kind": Reason.BREAKER.value, "name": "breaker", "decided": True})
-    for bit, cause in Fallback.NAMES.items():
-        if int(decisions.fallback[row]) & bit:
-            found.append({"kind": "fallback", "name": cause.value, "decided": rule == BY_FALLBACK})
-    if decisions.proposal.explored[row]:
-        found.append({"kind": Reason.HOLDOUT.value, "name": "chance", "decided": rule == -1})
-    contributions = decisions.fused.contributions[row]
-    for column in sorted(range(len(contributions)), key=lambda k: -abs(contributions[k]))[:_REASONS_MAX]:
-        if contributions[column] != 0:
-            found.append(
-                {
-                    "kind": "scorer",
-                    "name": decisions.scores.names[column],
-                    "contribution": round(float(contributions[column]), 6),
-                }
-            )
+        found.append({"kind": _BREAKER, "name": "breaker", "decided": True})
+    fallback = decisions.fallback.item(row)
+    if fallback:
+        for bit, cause in Fallback.NAMES.items():
+            if fallback & bit:
+                found.append({"kind": "fallback", "name": cause.value, "decided": rule == BY_FALLBACK})
+    if decisions.proposal.explored.item(row):
+        found.append({"kind": _HOLDOUT, "name": "chance", "decided": rule == NO_RULE})
+    parts = sorted(
+        zip(decisions.fused.contributions[row].tolist(), decisions.scores.names), key=_by_size, reverse=True
+    )
+    for contribution, name in parts[:_REASONS_MAX]:
+        if contribution != 0:
+            found.append({"kind": "scorer", "name": name, "contribution": round(contribution, 6)})
     return found
+
+
+def _by_size(part: tuple[float, str]) -> float:
+    return abs(part[0])
 
 
 def answer(decisions: DecisionBatch, row: int, words: Vocabulary) -> dict[str, Any]:
     """One decision, in the stable names of the interface."""
-    events, scores = decisions.events, decisions.scores.values[row]
-    fallback = int(decisions.fallback[row])
+    events, ruling, proposal = decisions.events, decisions.ruling, decisions.proposal
+    fallback = decisions.fallback.item(row)
+    scores = decisions.scores.values[row].tolist()
     return {
-        "event_id": events.id_text(row),
-        "time": time_text(int(events.time_ns[row])),
-        "action": words.actions[decisions.ruling.action[row]],
-        "proposed": words.actions[decisions.proposal.action[row]],
-        "risk": float(decisions.fused.risk[row]),
+        "event_id": text_of(events.id_code.item(row), events.texts),
+        "time": time_text(events.time_ns.item(row)),
+        "action": words.actions[ruling.action.item(row)],
+        "proposed": words.actions[proposal.action.item(row)],
+        "risk": decisions.fused.risk.item(row),
         "reasons": reasons(decisions, row, words),
-        "rule": rule_text(int(decisions.ruling.rule[row]), fallback, words),
-        "fallback": Fallback.text(fallback) or None,
-        "late": bool(events.kind[row] == Row.LATE_EVENT),
-        "scores": {
-            name: None if np.isnan(value) else float(value) for name, value in zip(decisions.scores.names, scores)
-        },
-        "propensity": dict(zip(words.actions, decisions.proposal.propensity[row].tolist())),
+        "rule": rule_text(ruling.rule.item(row), fallback, words),
+        "fallback": (Fallback.text(fallback) or None) if fallback else None,
+        "late": events.kind.item(row) == _LATE,
+        "scores": {name: None if value != value else value for name, value in zip(decisions.scores.names, scores)},
+        "propensity": dict(zip(words.actions, proposal.propensity[row].tolist())),
         "version": decisions.version,
         "took_us": round(decisions.took_us, 1),
     }

@@ -20,7 +20,7 @@ from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.embedded.answers import Vocabulary
 from homeostat.embedded.engine import Engine, Parts
-from homeostat.embedded.warming import warm_up
+from homeostat.embedded.readiness import warm_up
 from homeostat.models.bundle import Bundle, load_bundle
 from homeostat.ports import Entry
 

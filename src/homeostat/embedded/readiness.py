@@ -1,0 +1,31 @@
+"""Loads every kernel before the first event, which would otherwise wait for the compiler and miss its deadline."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.app import World, brain, build
+from homeostat.config.tree import App
+from homeostat.decide.windows.features import FeaturePlan
+from homeostat.models.bundle import Bundle
+from homeostat.ports import Clock
+from homeostat.records.events import EventBatch
+
+
+def warm_up(app: App, features: FeaturePlan, bundle: Bundle | None, clock: Clock) -> float:
+    """Decide made-up events in a loop that is thrown away; returns the seconds that took."""
+    begun_ns = clock.monotonic_ns()
+    with SqliteJournal(":memory:", app=app.app) as journal:
+        loop = build(app, features, brain(app, features, bundle), World(journal, clock, bounded=False))
+        for rows in (1, 64):
+            loop.decide(_made_up(rows, features))
+        loop.close()
+    return (clock.monotonic_ns() - begun_ns) / 1e9
+
+
+def _made_up(rows: int, features: FeaturePlan) -> EventBatch:
+    return EventBatch(
+        np.arange(rows) + 1_000 * rows, np.arange(rows) * 10**9, np.ones((rows, features.entities), np.int64),
+        np.ones((rows, features.fields)), np.zeros(rows), np.zeros(rows, np.uint8),
+    )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,20 @@ def plain(part: str, found: Any, targets: Mapping[str, str]) -> list[Figure]:
         return unpacked(found)
     if isinstance(found, list):
         return [_row(part, row) for row in found]
-    return [
-        Figure(part, name.replace("_", " "), float(value), target=targets.get(name, ""))
-        for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    ]
+    return [Figure(part, name.replace("_", " "), value, target=targets.get(name, "")) for name, value in _flat(found)]
+
+
+def _flat(found: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
+    """Names and numbers of a mapping and those within it.
+
+    >>> list(_flat({"noop": {"p50": 80}, "app": "payments"}))
+    [('noop_p50', 80.0)]
+    """
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}_")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{before}{name}", float(value)
 
 
 def _row(part: str, row: Mapping[str, Any]) -> Figure:
@@ -50,6 +59,23 @@ def scorers(part: str, found: Any, targets: Mapping[str, str]) -> list[Figure]:
             note = f"{row[f'{kind}_ratio']:.1f} times the library's speed"
             bound = "" if target is None else f"<= {target:g}"
             figures.append(Figure(part, f"{row['scorer']}, {way}", row[f"{kind}_us"], "us", bound, note))
+    return figures
+
+
+def latency(part: str, found: Any, targets: Mapping[str, str]) -> list[Figure]:
+    """One decision in process: every 99th percentile has the target."""
+    return [
+        Figure(f.part, f.name, f.value, f.unit, "<= 300" if f.name.removesuffix(" us").endswith("p99") else f.target)
+        for f in plain(part, found, targets)
+    ]
+
+
+def serving(part: str, found: Any, targets: Mapping[str, str]) -> list[Figure]:
+    """Requests from outside, against a route that does nothing."""
+    how = f"{found['rate']:g} requests a second, open loop"
+    figures = [Figure(part, "POST /v1/decide, p99 against a no-op route", found["ratio_p99"], "times", "<= 2.5", how)]
+    for kind, name in (("decide", "POST /v1/decide"), ("noop", "no-op route")):
+        figures += [Figure(part, f"{name}, {q}", found[kind][q], "us") for q in ("p50", "p99", "p999")]
     return figures
 
 
@@ -96,7 +122,13 @@ def policies(part: str, found: Any, targets: Mapping[str, str]) -> list[Figure]:
     return figures
 
 
-READERS: dict[str, Reader] = {"scorers": scorers, "quality": quality, "policies": policies}
+READERS: dict[str, Reader] = {
+    "scorers": scorers,
+    "latency": latency,
+    "serving": serving,
+    "quality": quality,
+    "policies": policies,
+}
 
 
 def figures_of(part: str, found: Any, targets: Mapping[str, str]) -> list[Figure]:

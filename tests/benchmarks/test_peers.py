@@ -19,7 +19,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def ours(table):
-    return peers.published(events_of(table))[1]
+    return peers.published(events_of(table))[2]
 
 
 def test_there_are_the_15_published_features():

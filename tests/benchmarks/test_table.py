@@ -82,6 +82,14 @@ def test_scorers_are_read_in_a_batch_and_alone():
     assert [f.verdict for f in found] == ["ok", "not reached"]
 
 
+def test_serving_and_latency_have_their_targets():
+    quantiles = {"p50": 400.0, "p99": 900.0, "p999": 1500.0}
+    found = {"rate": 300.0, "noop": quantiles, "decide": quantiles, "ratio_p99": 1.0, "app": "payments"}
+    assert readings.figures_of("serving", found, {})[0].verdict == "ok"
+    slow = readings.figures_of("latency", {"one": {"p50_us": 100, "p99_us": 310, "p999_us": 900}}, {})
+    assert [f.verdict for f in slow] == ["", "not reached", ""]
+
+
 def test_what_can_not_be_measured_is_said(monkeypatch):
     missing = bench.run(bench.Benchmark("no_such_thing"), False, None)
     assert missing.failed and missing.figures[0].verdict == "not measured"

@@ -205,6 +205,8 @@ def _data(folder: Path) -> Iterator[Finding]:
                 mend = "Something changed the trail or the journal: compare them with a copy that is kept elsewhere."
                 whole = f"whole, {verified.entries:,} entries"
                 health: Health = "ok" if verified.ok else "broken"
+                if "is not in the trail" in verified.why:
+                    health, mend = "warning", "A server that runs writes it within a second; one that starts, at once."
                 yield Finding("audit", health, verified.why or whole, "" if verified.ok else mend)
     except (JournalError, Unavailable) as error:
         yield Finding("journal", "broken", str(error), "Restore the folder from a copy, or begin another --data.")

@@ -28,6 +28,7 @@ from homeostat.serve.replies import JSON, PROBLEM, TEXT, Message, Receive, Send,
 
 BODY_BYTES_MAX = 8 << 20
 SAVE_EVERY_S = 60.0
+_AUDIT_EVERY_S = 1.0
 _BOOLEAN = {"true": True, "1": True, "false": False, "0": False}
 _AGAIN = ((b"retry-after", b"1"),)
 _DECISIONS = "/v1/decisions/"
@@ -187,9 +188,10 @@ class Api:
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         self.turns = Turns(self._thread)
-        saver = asyncio.create_task(self._save_now_and_then())
+        upkeep = [asyncio.create_task(self._save_now_and_then()), asyncio.create_task(self._audit_now_and_then())]
         yield
-        saver.cancel()
+        for task in upkeep:
+            task.cancel()
         await self.turns.idle()
         await asyncio.get_running_loop().run_in_executor(self._thread, self.engine.close)
         self._thread.shutdown()
@@ -204,6 +206,18 @@ class Api:
                 with suppress(Unavailable, Stopped):  # The journal still holds everything; the next round tries again.
                     await self.turns.call(self.engine.save)
                     saved = last
+
+
+    async def _audit_now_and_then(self) -> None:
+        """The audit trail is at most a second, or `AUDIT_EVERY` batches, behind the journal."""
+        audited = -1
+        while True:
+            await asyncio.sleep(_AUDIT_EVERY_S)
+            last = self.engine.parts.journal.last
+            if last != audited and not self._broken:
+                with suppress(Unavailable):  # The journal has it all; the next round tries again.
+                    await self.turns.call(self.engine.audit)
+                    audited = last
 
 
 def create_app(engine: Engine) -> Api:

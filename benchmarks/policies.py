@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -26,18 +26,20 @@ from homeostat.records.decisions import Experience, Fused, Proposal
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 from homeostat.sim.episodes import declared_costs
-from homeostat.sim.payments import Payments, PaymentsSpec, generate
-from homeostat.sim.ppo_training import train_payments_policy
+from homeostat.sim.payments import Payments, generate
+from homeostat.sim.ppo_training import RAMP_DAYS, WORLD, train_payments_policy
 from homeostat.sim.risk import CONTEXT, StandInRisk, context
 from homeostat.sim.world import PaymentsWorld, Slice
 from homeostat.stats.chance import chances
 from homeostat.stats.intervals import bootstrap_interval, paired_difference
 
 CENSORING = (False, False, True)
-SPEC = PaymentsSpec(customers=1000, terminals=2000, days=60, radius=12.0, terminals_a_day=1, cards_a_day=1)
+DAYS = 60
+FIRST_SEED = 201  # Settings were chosen on seeds 1 to 8.
+SPEC = replace(WORLD, days=RAMP_DAYS + DAYS)
 STEP_S = 3 * 3600
-BUDGET = 5.0  # Expected extra cost a day, in the currency of the costs; a day's fraud is some 200.
-EXPLORATION = ExplorationPlan(rate=0.05, budget=BUDGET, holdout=0.01)
+BUDGET = 3.0  # Expected extra cost a day, in the currency of the costs; a day's fraud is some 200.
+EXPLORATION = ExplorationPlan(rate=0.05, budget=BUDGET, holdout=0.005)
 SETTINGS = BanditSettings(maturity_ns=14 * 86_400_000_000_000)
 EXPLORING = ("bandit thompson", "bandit linucb")
 CHALLENGE_AT = (0.002, 0.005, 0.01, 0.02, 0.05, 0.12)
@@ -149,7 +151,7 @@ def candidates(model: bytes) -> dict[str, tuple[Callable[[], Policy], bool]]:
 
 def one_seed(seed: int, model: bytes) -> dict[str, Run]:
     """Every policy and the grid of fixed thresholds on one seed's world."""
-    payments = generate(SPEC, seed)
+    payments = generate(SPEC, seed).after(RAMP_DAYS)
     grid = [(low, high) for low in CHALLENGE_AT for high in BLOCK_AT if high > low]
     fixed = [run(partial(FixedThresholdPolicy, cuts, CENSORING), seed, False, payments) for cuts in grid]
     results = {"best fixed": min(fixed, key=lambda result: result.total)}
@@ -164,7 +166,7 @@ def measure(seeds: int, processes: int) -> dict[str, object]:
     model = train_payments_policy(1001)  # From worlds of other seeds than those it is judged on.
     trained_s = time.perf_counter() - start
     with ProcessPoolExecutor(processes) as pool:
-        runs = list(pool.map(partial(one_seed, model=model), range(1, seeds + 1)))
+        runs = list(pool.map(partial(one_seed, model=model), range(FIRST_SEED, FIRST_SEED + seeds)))
     fixed = [r["best fixed"].total for r in runs]
     optimal = [r["cost-optimal"].total for r in runs]
     table: dict[str, dict[str, object]] = {}
@@ -187,13 +189,13 @@ def measure(seeds: int, processes: int) -> dict[str, object]:
             "below_best_fixed": table[name]["against_best_fixed"]["high"] < 0,  # type: ignore[index]
             "harm_within_budget": "harm" not in table[name]
             or (
-                table[name]["charged_in_a_day_max"] <= BUDGET and table[name]["harm"]["high"] <= BUDGET * SPEC.days  # type: ignore[index]
+                table[name]["charged_in_a_day_max"] <= BUDGET and table[name]["harm"]["high"] <= BUDGET * DAYS  # type: ignore[index]
             ),
         }
         for name in (*EXPLORING, "ppo")
     }
     return {
-        "seeds": seeds, "days": SPEC.days, "budget_a_day": BUDGET, "budget": BUDGET * SPEC.days,
+        "seeds": seeds, "days": DAYS, "budget_a_day": BUDGET, "budget": BUDGET * DAYS,
         "ppo_training_s": trained_s, "seconds": time.perf_counter() - start, "policies": table, "targets": targets,
     }  # fmt: skip
 
@@ -214,7 +216,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(found, indent=1, default=float))
         return 0 if met else 1
-    print(f"total cost of {SPEC.days} days over {options.seeds} seeds, mean and 95 % bootstrap interval")
+    print(f"total cost of {DAYS} days over {options.seeds} seeds, mean and 95 % bootstrap interval")
     print(f"{'policy':18} {'total':>31} {'less than the best fixed pair':>31} {'less than cost-optimal':>31}")
     for name, row in found["policies"].items():  # type: ignore[attr-defined]
         shown = [_text(row[key]) for key in ("total", "against_best_fixed", "against_cost_optimal")]

@@ -68,6 +68,15 @@ class Payments:
     def __len__(self) -> int:
         return len(self.time_s)
 
+    def after(self, days: int) -> Payments:
+        """The payments from that day on: frauds take four weeks to reach their usual number."""
+        first = int(self.time_s[0]) // DAY_S * DAY_S + days * DAY_S
+        rows = slice(int(np.searchsorted(self.time_s, first)), None)
+        return Payments(
+            self.time_s[rows], self.customer[rows], self.terminal[rows], self.amount[rows], self.fraud[rows],
+            self.scenario[rows],
+        )  # fmt: skip
+
     def table(self) -> pyarrow.Table:
         """The payments under the benchmark's column names."""
         import pyarrow

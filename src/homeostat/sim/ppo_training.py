@@ -15,13 +15,14 @@ from homeostat.sim.payments import PaymentsSpec, generate
 from homeostat.sim.risk import CONTEXT, StandInRisk
 from homeostat.sim.world import Response
 
-WORLD = PaymentsSpec(customers=1000, terminals=2000, days=60, radius=12.0, terminals_a_day=1, cards_a_day=1)
+WORLD = PaymentsSpec(customers=1000, terminals=2000, days=88, radius=12.0, terminals_a_day=1, cards_a_day=1)
+RAMP_DAYS = 28  # Left out: until then there are fewer frauds than ever after.
 _STARTS = 50_000  # Payments that training imitates; more changed nothing.
 
 
 def training_pool(seed: int, model: StandInRisk, worlds: int = 4, spec: PaymentsSpec = WORLD) -> Pool:
     """The payments of several worlds; one world alone has too few frauds to price by."""
-    parts = [pool_of(generate(spec, seed + k), model, seed + k) for k in range(worlds)]
+    parts = [pool_of(generate(spec, seed + k).after(RAMP_DAYS), model, seed + k) for k in range(worlds)]
     columns = ("risk", "context", "amount", "scenario", "online")
     return Pool(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -121,7 +123,8 @@ def test_the_observation_of_a_row_does_not_depend_on_others():
 def test_the_payments_policy_is_trained_for_the_context_that_is_served():
     from homeostat.sim.ppo_training import train_payments_policy, training_pool
 
-    assert len(training_pool(1, StandInRisk(), worlds=2, spec=SPEC).risk) > 1000
+    longer = replace(SPEC, days=40)
+    assert len(training_pool(1, StandInRisk(), worlds=2, spec=longer).risk) > 1000
     pool = pool_of(generate(SPEC, 3), StandInRisk(), 3)
     served = PpoPolicy(train_payments_policy(1, CONTEXT, TINY, pool), costs, CENSORING, CONTEXT)
     assert set(served.propose(*rows(3)).action) <= {0, 1, 2}

@@ -27,6 +27,7 @@ from homeostat.serve.openapi import document
 from homeostat.serve.replies import JSON, PROBLEM, TEXT, Message, Receive, Send, encode, refuse, reply
 
 BODY_BYTES_MAX = 8 << 20
+_DROPPED_BYTES_MAX = 64 << 20
 SAVE_EVERY_S = 60.0
 _AUDIT_EVERY_S = 1.0
 _BOOLEAN = {"true": True, "1": True, "false": False, "0": False}
@@ -99,7 +100,7 @@ class Api:
             return
         except BodyTooLarge:
             detail = f"the body has more than {BODY_BYTES_MAX} bytes"
-            await refuse(send, 413, "Too large", detail, "Send smaller batches.", ((b"connection", b"close"),))
+            await refuse(send, 413, "Too large", detail, "Send smaller batches.")
         except NotJson as error:
             await refuse(send, 400, "Not JSON", str(error), "Send a JSON object or an array of objects, in UTF-8.")
         except Overloaded as error:
@@ -130,7 +131,7 @@ class Api:
             shown = kind[:100].decode("latin-1")
             await refuse(send, 415, "Not JSON", f"the content type is {shown}", "Send application/json.")
             return
-        body = await _body(scope, receive)
+        body = await _body(receive)
         try:
             sent = decoded(body)
         except NotJson:
@@ -207,7 +208,6 @@ class Api:
                     await self.turns.call(self.engine.save)
                     saved = last
 
-
     async def _audit_now_and_then(self) -> None:
         """The audit trail is at most a second, or `AUDIT_EVERY` batches, behind the journal."""
         audited = -1
@@ -232,23 +232,28 @@ def _content_type(scope: Scope) -> bytes:
     return b""
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes:
-    """The request's body. Raises BodyTooLarge, without having read much more than may be; Gone."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value[:20]) > BODY_BYTES_MAX:
-            raise BodyTooLarge
+async def _body(receive: Receive) -> bytes:
+    """The request's body. Raises BodyTooLarge, without having kept more than may be; Gone."""
     message: Message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
-        return bytes(message.get("body", b""))
+        whole = bytes(message.get("body", b""))
+        if len(whole) > BODY_BYTES_MAX:
+            raise BodyTooLarge
+        return whole
     parts, size = [], 0
     while True:
         if message["type"] == "http.disconnect":
             raise Gone
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > BODY_BYTES_MAX:
+        size += len(message.get("body", b""))
+        if size <= BODY_BYTES_MAX:
+            parts.append(message.get("body", b""))
+        else:
+            parts.clear()  # The rest is read and dropped: most clients look for an answer only when all is sent.
+        if size > _DROPPED_BYTES_MAX:
             raise BodyTooLarge
         if not message.get("more_body"):
+            if size > BODY_BYTES_MAX:
+                raise BodyTooLarge
             return b"".join(parts)
         message = await receive()
 

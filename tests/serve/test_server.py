@@ -1,0 +1,188 @@
+"""The server as a process: what a client, a signal, a kill and a fuzzer see of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+EVENT = {"event_id": "1", "entity_id": "7", "event_type": "action", "value": 1, "timestamp": "2026-01-30T12:00:00Z"}
+
+
+class Server:
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-c", "from homeostat.cli import main; main()", "serve", *arguments, "--port", "0"]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        self.said = []
+        for line in self.process.stderr:
+            self.said.append(line)
+            if "http://" in line:
+                self.url = "http://" + line.rsplit("http://", 1)[1].strip()
+                return
+        raise AssertionError(f"the server did not start: {self.said}")
+
+    def ask(self, path: str, body: object = None, method: str | None = None, **headers: str):
+        """Status, headers and decoded JSON (or bytes); a body that is no bytes is sent as JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"content-type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
+        request = urllib.request.Request(self.url + path, data, sent, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, response.headers, _read(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers, _read(error)
+
+    def decide(self, body: object):
+        return self.ask("/v1/decide", body)[2]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        self.said.append(self.process.communicate(timeout=30)[1])
+        return self.process.returncode
+
+
+def _read(response):
+    raw = response.read()
+    return json.loads(raw) if "json" in response.headers.get("content-type", "") and raw else raw
+
+
+@pytest.fixture(scope="module")
+def access() -> Iterator[Server]:
+    server = Server("access")
+    yield server
+    assert server.stop() == 0
+
+
+def events(count: int, first: int = 0) -> list[dict]:
+    return [{**EVENT, "event_id": f"e{k}", "timestamp": 1_769_774_400 + k} for k in range(first, first + count)]
+
+
+def test_one_event_gets_one_decision(access: Server) -> None:
+    status, _, told = access.ask("/v1/decide", {**EVENT, "event_id": "one"})
+    assert status == 200
+    assert {"event_id", "action", "risk", "reasons", "fallback", "version", "took_us"} <= told.keys()
+    assert told["action"] == "allow" and told["event_id"] == "one"
+
+
+def test_an_array_is_answered_in_order_with_problems_in_place(access: Server) -> None:
+    good = {**EVENT, "event_id": "in-array"}
+    told = access.decide([good, 5, {}, {**good, "event_id": "late"}, {**good, "timestamp": "never"}])
+    assert [item.get("event_id") for item in told] == ["in-array", None, None, "late", None]
+    assert [item.get("status") for item in told] == [None, 422, 422, None, 422]
+    assert told[4]["errors"] == [{"field": "timestamp", "value": "never", "reason": "bad_time"}]
+    assert access.decide([]) == []
+
+
+def test_a_broken_item_spoils_no_other(access: Server) -> None:
+    body = b'[%s, {oops}, {"a": "\xff"}, %s]' % tuple(
+        json.dumps({**EVENT, "event_id": name}).encode() for name in ("before", "after")
+    )
+    told = access.decide(body)
+    assert [item.get("event_id") for item in told] == ["before", None, None, "after"]
+    deep = b'[{"event_id": ' + b"[" * 20_000 + b"]" * 20_000 + b"}, 1]"
+    assert [item["status"] for item in access.decide(deep)] == [422, 422]
+
+
+def test_a_repeated_id_gets_its_first_decision_back(access: Server) -> None:
+    event = {**EVENT, "event_id": "again"}
+    first, second = access.decide([event, {**event, "value": 99}])
+    third = access.decide(event)
+    assert "duplicate" not in first and second == third == {**first, "duplicate": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "method", "headers", "status"),
+    [
+        ("/v1/decide", b"{", "POST", {}, 400),
+        ("/v1/decide", b"\xff\xfe", "POST", {}, 400),
+        ("/v1/decide", b"", "POST", {}, 400),
+        ("/v1/decide", b"[" * 100_000, "POST", {}, 400),
+        ("/v1/decide", {"event_id": "x"}, "POST", {}, 422),
+        ("/v1/decide", {**EVENT, "timestamp": "2261-01-01"}, "POST", {}, 422),
+        ("/v1/decide", EVENT, "POST", {"content_type": "text/plain"}, 415),
+        ("/v1/decide", b" " * (9 << 20), "POST", {}, 413),
+        ("/v1/decide", None, "GET", {}, 405),
+        ("/v1/decisions/none", None, "GET", {}, 404),
+        ("/v1/decisions/none?explain=perhaps", None, "GET", {}, 422),
+        ("/v1/outcomes", {"event_id": "never seen", "label": 1}, "POST", {}, 404),
+        ("/v1/outcomes", {"event_id": "one"}, "POST", {}, 422),
+        ("/nowhere", None, "GET", {}, 404),
+    ],
+)
+def test_each_refusal_is_a_problem_that_says_what_to_do(access, path, body, method, headers, status) -> None:
+    code, head, told = access.ask(path, body, method, **headers)
+    assert code == status == told["status"]
+    assert head["content-type"] == "application/problem+json"
+    assert told["fix"] and told["title"] and told["detail"]
+    assert status != 405 or head["allow"] == "POST"
+
+
+def test_a_decision_is_found_with_features_and_explained(access: Server) -> None:
+    access.decide({**EVENT, "event_id": "a/b c"})
+    _, _, told = access.ask("/v1/decisions/a%2Fb%20c?explain=true")
+    assert told["event_id"] == "a/b c"
+    assert told["features"]["count_10s"]["freshness"] == "fresh"
+    assert told["explanation"]["same_version"] and {"features", "scorers", "change"} <= told["explanation"].keys()
+    assert access.ask("/v1/decisions/a%2Fb%20c", method="HEAD")[2] == b""
+
+
+def test_outcomes_get_receipts(access: Server) -> None:
+    access.decide({**EVENT, "event_id": "known"})
+    told = access.ask("/v1/outcomes", [{"event_id": "known", "label": 1}, {"event_id": "unknown", "label": 0}, 3])[2]
+    assert told[0] == {"event_id": "known", "accepted": True}
+    assert [item["status"] for item in told[1:]] == [404, 422]
+    assert told[1]["errors"][0]["reason"] == "unknown_event"
+
+
+def test_metrics_and_health_are_there(access: Server) -> None:
+    assert access.ask("/healthz")[2]["status"] == "ok"
+    assert b"homeostat_events_total" in access.ask("/metrics")[2]
+
+
+def test_a_fuzzer_finds_nothing(access: Server, tmp_path: Path) -> None:
+    """Every check of schemathesis is on, with its defaults, positive and negative data, stateful too."""
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{access.url}/openapi.json", "--max-examples", "25"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_a_restart_continues_after_a_stop_and_after_a_kill(tmp_path: Path) -> None:
+    """What is decided in three lives, one of which ends in kill -9, is what one life decides."""
+    crowd = [{**event, "entity_id": "busy"} for event in events(60)]
+    undisturbed = Server("access")
+    expected = [undisturbed.decide(event) for event in crowd]
+    undisturbed.stop()
+    told = []
+    for number, part in enumerate((crowd[:20], crowd[20:40], crowd[40:])):
+        server = Server("access", "--data", str(tmp_path / "data"))
+        told += [server.decide(event) for event in part]
+        assert server.decide(crowd[0])["duplicate"]
+        code = server.stop(signal.SIGKILL if number == 1 else signal.SIGTERM)
+        assert code == (-signal.SIGKILL if number == 1 else 0)
+    same = ("event_id", "action", "risk", "scores", "reasons")
+    assert [[a[name] for name in same] for a in told] == [[b[name] for name in same] for b in expected]
+    from homeostat.adapters.audit_verification import verify_journal
+    from homeostat.adapters.sqlite_journal import SqliteJournal
+
+    with SqliteJournal(tmp_path / "data" / "journal.db", readonly=True) as journal:
+        assert len(journal) == 60
+        assert verify_journal(tmp_path / "data" / "audit.jsonl", journal).ok
+
+
+def test_a_port_in_use_and_an_exposed_address_are_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for arguments in (["--port", str(taken.getsockname()[1])], ["--host", "0.0.0.0"]):
+            command = [sys.executable, "-c", "from homeostat.cli import main; main()", "serve", "access", *arguments]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 1 and done.stdout == ""
+            assert done.stderr.startswith("homeostat: ") and done.stderr.count("\n") == 1

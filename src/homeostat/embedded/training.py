@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -69,11 +70,29 @@ def _rows(events: EventBatch, rows: np.ndarray) -> EventBatch:
     )  # fmt: skip
 
 
-def train(prepared: Prepared, collector: Collector, progress: Progress, seed: int | None = None) -> Bundle:
-    """A bundle of everything that the app trains. Raises what the trainers raise where the extra is missing."""
+def train(
+    prepared: Prepared,
+    collector: Collector,
+    progress: Progress,
+    seed: int | None = None,
+    ppo: Mapping[str, int] | None = None,
+) -> Bundle:
+    """A bundle of everything that the app trains. Raises what the trainers raise where the extra is missing.
+
+    ppo : train a PPO policy too, with these settings; without them, only where the app's policy is one
+    """
     from homeostat.models.training.bundles import train_bundle
 
-    app = prepared.app
+    app, rows = prepared.app, collector.training_set()
+    chosen = app.seed if seed is None else seed
+    policies: dict[str, Part] = {}
+
+    def train_policy_too(names: tuple[str, ...], scores: Float, fused: Part) -> None:
+        from homeostat.embedded.policy_training import PART, train_policy
+
+        progress("policy", 0.4)
+        policies[PART] = train_policy(prepared, rows, names, scores, fused, chosen, dict(ppo or {}))
+
     tasks = [
         ScorerTask(name, spec.kind, spec.features, spec.settings)
         for name, spec in app.scorers.items()
@@ -85,18 +104,20 @@ def train(prepared: Prepared, collector: Collector, progress: Progress, seed: in
 
     weights = tuple(app.fusion.weights.get(name, 1.0) for name in (*(t.name for t in tasks), *ready_names(prepared)))
     fusion = FusionTask(app.fusion.kind, {"weights": weights} if app.fusion.kind == "weighted" else {})
-    return train_bundle(
-        collector.training_set(),
+    bundle = train_bundle(
+        rows,
         tasks,
         fusion,
         serve,
         app=app.app,
         ready=ready_scorers(app, prepared.features),
-        seed=app.seed if seed is None else seed,
+        seed=chosen,
         folds=FOLDS,
         about={"trained_at_ns": collector.until_ns},
         progress=progress,
+        left_out=train_policy_too if ppo is not None or app.policy.kind == "ppo" else None,
     )
+    return replace(bundle, parts={**bundle.parts, **policies})
 
 
 def ready_names(prepared: Prepared) -> tuple[str, ...]:

@@ -72,8 +72,7 @@ def number(value: float) -> str:
 def shown(figure: Figure) -> tuple[str, str, str, str]:
     """Name, measured, target and verdict as text."""
     measured = "-" if figure.value is None else f"{number(figure.value)} {figure.unit}".rstrip()
-    note = f" ({figure.note})" if figure.note else ""
-    return figure.name + note, measured, figure.target, figure.verdict
+    return figure.name, measured, figure.target, figure.verdict
 
 
 def as_text(figures: Sequence[Figure], notes: Iterable[str], machine: str) -> str:
@@ -87,7 +86,8 @@ def as_text(figures: Sequence[Figure], notes: Iterable[str], machine: str) -> st
         if figure.part != part:
             part = figure.part
             lines += ["", part]
-        lines.append(_text_row(row, widths))
+        note = f"  ({figure.note})" if figure.note else ""
+        lines.append(f"{_text_row(row, widths):<{sum(widths) + 8 if note else 0}}{note}")
     return "\n".join([*lines, "", *notes, summary(figures)])
 
 
@@ -102,6 +102,7 @@ def as_markdown(figures: Sequence[Figure], notes: Iterable[str], machine: str) -
     part = ""
     for figure in figures:
         name, measured, target, verdict = (text.replace("|", "\\|") for text in shown(figure))
+        name += f" ({figure.note})".replace("|", "\\|") if figure.note else ""
         lines.append(f"| {figure.part if figure.part != part else ''} | {name} | {measured} | {target} | {verdict} |")
         part = figure.part
     said = [f"- {note}" for note in notes]

@@ -77,10 +77,17 @@ def against_pandas(table: pa.Table, events: EventBatch) -> tuple[list[Figure], F
     _, _, ours = published(events)
     names = tuple(theirs.columns)
     worst = differs(ours, slice(None), theirs.to_numpy(), names)
+    say("peers: pandas, entity by entity")
+    begun = time.perf_counter()
+    singly = peer_pandas.entity_by_entity(frame)
+    singly_s = time.perf_counter() - begun
+    differs(ours, slice(None), singly.to_numpy(), tuple(singly.columns))
     return [
         Figure(PART, "windows against pandas", taken / own, "times", ">= 10", f"features differ by {worst:.0e}"),
         Figure(PART, "the same in processor time", taken_cpu / own_cpu, "times"),
+        Figure(PART, "windows against pandas entity by entity, as its users do", singly_s / own, "times"),
         Figure(PART, "pandas", len(table) / taken, "events/s"),
+        Figure(PART, "pandas, entity by entity", len(table) / singly_s, "events/s"),
         Figure(PART, "homeostat's windows, 15 features", len(table) / own, "events/s"),
     ], ours
 

@@ -28,8 +28,9 @@ def test_there_are_the_15_published_features():
 
 def test_pandas_computes_the_same_features(table, ours):
     pytest.importorskip("pandas")
-    theirs = peer_pandas.pandas_features(peer_pandas.frame_of(table))
-    assert peers.differs(ours, slice(None), theirs.to_numpy(), tuple(theirs.columns)) < 1e-9
+    frame = peer_pandas.frame_of(table)
+    for theirs in (peer_pandas.pandas_features(frame), peer_pandas.entity_by_entity(frame)):
+        assert peers.differs(ours, slice(None), theirs.to_numpy(), tuple(theirs.columns)) < 1e-9
 
 
 def test_other_work_is_noticed(ours):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-
-from cyclopts import App
+from typing import TYPE_CHECKING
 
 import homeostat
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 # Commands are named by path, so that `homeostat --help` imports none of them.
 COMMANDS = {
@@ -24,11 +26,16 @@ COMMANDS = {
 }
 
 
+_PROMISE = "Real-time decisions that keep themselves right."
+
+
 def build() -> App:
     """The command tree."""
+    from cyclopts import App
+
     app = App(
         name="homeostat",
-        help="Real-time decisions that keep themselves right.",
+        help=_PROMISE,
         version=homeostat.__version__,
         help_format="plaintext",  # Markdown help takes 60 ms more to import.
     )
@@ -37,8 +44,27 @@ def build() -> App:
     return app
 
 
+def overview() -> str:
+    """What `homeostat --help` prints: plain text, since the parser of command lines takes longer to import than this.
+
+    >>> print(overview().splitlines()[0])
+    Usage: homeostat COMMAND
+    """
+    width = max(map(len, COMMANDS))
+    commands = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    more = "homeostat COMMAND --help says more about each; --version prints the version."
+    return "\n".join(["Usage: homeostat COMMAND", "", _PROMISE, "", "Commands:", *commands, "", more])
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command. Exits 0 on success, 1 on a failure that is said in one sentence, 2 on a wrong call."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given in ([], ["--help"], ["-h"]):
+        print(overview())
+        sys.exit(0)
+    if given == ["--version"]:
+        print(homeostat.__version__)
+        sys.exit(0)
     try:
         build()(arguments)
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -46,19 +47,22 @@ def serve(
             f"can't listen at {host} port {port}: {getattr(error, 'strerror', None) or error}; choose another --port "
             "(0 takes a free one), or end what listens there"
         ) from error
-    with shown("starting") as progress:
-        engine = open_engine(app, bundle=bundle, data=data, on_error=_tell, recovering=progress)
+    with closing(sock):
+        with shown("starting") as progress:
+            engine = open_engine(app, bundle=bundle, data=data, on_error=_tell, recovering=progress)
+        _announce(host, data)
+        if not run(engine, sock, lambda: _say(f"{engine.app.app} decides at {url_of(sock)}")):
+            raise CommandError("the server did not start; the lines above say why")
+    _say("stopped" if data is None else f"saved to {data}, stopped")
+
+
+def _announce(host: str, data: Path | None) -> None:
+    from homeostat.serve.server import is_loopback
+
     if not is_loopback(host):
         _say("warning: whoever reaches this address can have events decided; there is no authentication")
     if data is None:
         _say("everything is in memory and gone when this stops; --data FOLDER keeps it")
-
-    def ready() -> None:
-        _say(f"{engine.app.app} decides at {url_of(sock)}")
-
-    if not run(engine, sock, ready):
-        raise CommandError("the server did not start; the lines above say why")
-    _say("stopped" if data is None else f"saved to {data}, stopped")
 
 
 def _tell(stage: str, error: Exception) -> None:

@@ -1,0 +1,202 @@
+"""Each command as it is typed: what it prints where, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from homeostat import load
+from homeostat.cli import COMMANDS, main
+
+RULES = """guards:
+  rules:
+    - {name: busy, when: count_1m > 3, action: block}
+  fallback: {scorers_absent: allow}
+"""
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of one command."""
+    code = 0
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def lines(count: int) -> str:
+    common = {"event_type": "action", "value": 1}
+    events = ({"event_id": k, "entity_id": k % 3, "timestamp": 1.77e9 + k, **common} for k in range(count))
+    return "".join(json.dumps(event) + "\n" for event in events)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    path = tmp_path / "events.jsonl"
+    path.write_text(lines(30))
+    return path
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom homeostat.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('numpy', 'numba', 'pyarrow', 'pydantic', 'fastapi', 'yaml') if m in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
+    assert all(name in told for name in COMMANDS)
+    assert told.splitlines()[-1] == "[]"
+
+
+def test_replay_then_explain_then_verify(capsys, recorded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, printed, _ = run(capsys, "replay", "access", recorded, "--out", out, "--json")
+    assert code == 0 and json.loads(printed)["decisions"] == 30
+    code, printed, _ = run(capsys, "explain", "29", "--out", out)
+    assert code == 0 and printed.startswith("29: allow, at a risk of")
+    code, printed, _ = run(capsys, "explain", "29", "--out", out, "--json")
+    told = json.loads(printed)
+    assert told["event_id"] == "29" and told["explanation"]["same_version"]
+    code, printed, _ = run(capsys, "audit", "verify", out / "audit.jsonl", "--json")
+    assert code == 0 and json.loads(printed)["ok"]
+    trail = (out / "audit.jsonl").read_bytes()
+    (out / "audit.jsonl").write_bytes(trail.replace(b'"rows":30', b'"rows":31'))
+    code, _, told_off = run(capsys, "audit", "verify", out / "audit.jsonl")
+    assert code == 1 and "line" in told_off
+
+
+def test_replay_without_json_prints_tables_for_people(capsys, recorded: Path, tmp_path: Path) -> None:
+    code, printed, _ = run(capsys, "replay", "access", recorded, "--out", tmp_path / "out")
+    assert code == 0 and "audit head" in printed and "allow" in printed
+
+
+def test_guards_test_shows_what_would_have_changed(capsys, recorded: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES)
+    for more in ((), ("--app", "access")):
+        code, printed, _ = run(capsys, "guards", "test", rules, recorded, *more, "--json")
+        report = json.loads(printed)
+        assert code == 0 and report["app"] == "access" and report["decisions"] == 30
+        [change] = report["changes"]
+        assert (change["before"], change["after"], change["rule_after"]) == ("allow", "block", "busy")
+        assert change["count"] == report["changed"] == report["hits_after"]["busy"] == 21
+        assert change["examples"][0]["event_id"] == "9"
+    code, printed, _ = run(capsys, "guards", "test", rules, recorded)
+    assert code == 0 and "21 of 30 decisions would have changed" in printed
+
+
+def test_doctor_finds_a_sound_machine_and_a_broken_app(capsys, tmp_path: Path) -> None:
+    with load("access", data=tmp_path / "data") as engine:
+        engine.decide({"event_id": 1, "entity_id": 1, "event_type": "a", "timestamp": "2026-01-01"})
+    code, printed, _ = run(capsys, "doctor", "access", "--data", tmp_path / "data", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(printed)["findings"]}
+    assert code == 0 and {"python", "packages", "clock", "disk", "app file", "models", "audit"} <= findings.keys()
+    assert all(finding["health"] != "broken" for finding in findings.values())
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("homeostat: 1\napp: bad\nevnts: {}\n")
+    code, printed, _ = run(capsys, "doctor", bad)
+    assert code == 1 and "app file" in printed and "->" in printed
+
+
+def test_init_writes_an_app_file_that_loads(capsys, tmp_path: Path) -> None:
+    path = tmp_path / "mine" / "app.yaml"
+    assert run(capsys, "init", path)[0] == 0
+    assert run(capsys, "doctor", path)[0] == 0
+    code, _, said = run(capsys, "init", path)
+    assert code == 1 and "--force" in said
+
+
+def test_schema_prints_a_json_schema(capsys) -> None:
+    code, printed, _ = run(capsys, "schema")
+    assert code == 0 and json.loads(printed)["type"] == "object"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("replay", "paymnts", "x.csv", "--out", "{tmp}/o"), "payments"),
+        (("replay", "access", "{tmp}/none.csv", "--out", "{tmp}/o"), "none.csv"),
+        (("replay", "access", "{tmp}/e.txt", "--out", "{tmp}/o"), ".parquet"),
+        (("replay", "access", "x.csv", "--out", "{tmp}/o", "--until", "soon"), "soon"),
+        (("explain", "1"), "--data"),
+        (("explain", "1", "--data", "{tmp}"), "journal.db"),
+        (("train", "access", "{tmp}/none.csv", "--until", "2026-01-01", "--out", "{tmp}/b"), "none.csv"),
+        (("train", "access", "x", "--until", "2026-01-01", "--from", "2026-01-02", "--out", "b"), "--from"),
+        (("guards", "test", "{tmp}/none.yaml", "x.csv"), "none.yaml"),
+        (("serve", "access", "--bundle", "{tmp}/none"), "none"),
+    ],
+)
+def test_what_can_not_be_done_is_said_in_words(capsys, tmp_path: Path, arguments, hint: str) -> None:
+    code, printed, said = run(capsys, *(argument.replace("{tmp}", str(tmp_path)) for argument in arguments))
+    assert code == 1 and printed == "" and "Traceback" not in said
+    assert said.startswith("homeostat: ") and hint in said
+
+
+def test_a_wrong_call_exits_with_2(capsys) -> None:
+    for arguments in (("nosuch",), ("replay", "access"), ("serve", "access", "--port", "many"), ("doctor", "--nosuch")):
+        code, printed, said = run(capsys, *arguments)
+        assert code == 2, (arguments, printed, said)
+
+
+@pytest.fixture
+def model() -> Iterator[tuple[str, list[dict]]]:
+    """A server on this machine that speaks both protocols, and what it was asked."""
+    asked: list[dict] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            asked.append({"path": self.path, "key": self.headers.get("authorization"), **body})
+            message = {"role": "assistant", "content": "It was \x1b[31mfine."}
+            answer = {"choices": [{"message": message}]} if "/v1/" in self.path else {"message": message, "done": True}
+            raw = json.dumps(answer).encode() if body["model"] != "broken" else b"[]"
+            self.send_response(200)
+            self.send_header("content-length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("base", "path"), [("", "/api/chat"), ("/v1", "/v1/chat/completions")])
+def test_a_model_words_an_explanation_and_is_quoted(capsys, tmp_path, monkeypatch, model, base: str, path: str) -> None:
+    with load("access", data=tmp_path) as engine:
+        engine.decide({"event_id": "secret-id", "entity_id": 1, "event_type": "a", "timestamp": "2026-01-01"})
+    url, asked = model
+    monkeypatch.setenv("HOMEOSTAT_WORDING_URL", url + base)
+    monkeypatch.setenv("HOMEOSTAT_WORDING_KEY", "k")
+    words = ("explain", "secret-id", "--data", tmp_path, "--words", "--words-model")
+    code, printed, _ = run(capsys, *words, "small")
+    assert code == 0 and "> It was [31mfine." in printed
+    [one] = asked
+    assert one["path"] == path and one["key"] == "Bearer k" and one["stream"] is False
+    assert "secret-id" not in json.dumps(one) and "allow" in one["messages"][1]["content"]
+    code, printed, said = run(capsys, *words, "broken")
+    assert code == 1 and "no chat reply" in said
+    assert run(capsys, "explain", "secret-id", "--data", tmp_path)[0] == 0 and len(asked) == 2
+
+
+def test_facts_leave_this_machine_only_with_leave(capsys, tmp_path: Path) -> None:
+    where = ("--data", tmp_path, "--words", "--words-model", "m")
+    code, _, said = run(capsys, "explain", "1", *where, "--words-url", "https://models.example.com/v1")
+    assert code == 1 and "--words-anywhere" in said
+    code, _, said = run(capsys, "explain", "1", *where, "--words-url", "nowhere")
+    assert code == 1 and "no address" in said

@@ -1,0 +1,169 @@
+"""`homeostat demo`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from json import dumps
+from pathlib import Path
+from subprocess import DEVNULL, Popen, TimeoutExpired
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from homeostat.cli.failures import CommandError
+from homeostat.cli.options import Json
+from homeostat.cli.progress import Progress, shown
+
+if TYPE_CHECKING:
+    from homeostat.embedded.demo import Demo
+    from homeostat.models.bundle import Bundle
+
+_TITLE = "simulated payments"
+_WARM_S = 6.0  # Filling the first windows takes longer only where they are compiled meanwhile.
+_WAIT_S_MAX = 30.0
+_LOOKS_A_SECOND = 4  # Of the live view: drawing takes time from deciding.
+
+
+def demo(
+    *,
+    seed: Annotated[int, Parameter(help="Of the simulated world; same seed, same money.")] = 1,
+    days: Annotated[int, Parameter(help="How many days are decided.")] = 28,
+    customers: Annotated[int, Parameter(help="How many people pay.")] = 2_000,
+    train: Annotated[bool, Parameter("--train", negative="", help="Train afresh first.")] = False,
+    json: Json = False,
+) -> None:
+    """Decide on simulated card payments, live in the terminal.
+
+    The same payments are protected in four ways side by side: not at all, by rules alone, by the trained models, and
+    by the models with a bandit that learns from outcomes as they arrive. Nothing is downloaded or left behind.
+    """
+    begun = perf_counter()
+    if seed < 0 or not 1 <= days <= 366 or not 100 <= customers <= 100_000:
+        raise CommandError("--seed is at least 0, --days from 1 to 366, --customers from 100 to 100000")
+    print("starting: compiling kernels, once; the next start is quicker", file=sys.stderr, flush=True)
+    from homeostat.embedded.demo import Demo, Plan
+    from homeostat.embedded.demo_summary import summary
+
+    bundle = _trained() if train else None
+    plan = Plan(seed=seed, days=days, customers=customers)
+    with TemporaryDirectory(prefix="homeostat-demo-") as folder, Demo(plan, Path(folder), bundle) as running:
+        with _told("starting") as progress, _warming() as warmed:
+            running.open(progress, warmed)
+        opened = perf_counter()
+        _watch(running, begun)
+        ran = perf_counter()
+        found = summary(running, {"start": opened - begun, "run": ran - opened, "total": perf_counter() - begun})
+    if json:
+        print(dumps(found))
+        return
+    _print_end(found)
+
+
+def _trained() -> Bundle:
+    """A bundle made here and now, by the shipped one's recipe. Raises TrainingUnavailable without the extra."""
+    from homeostat.embedded.assembly import prepare
+    from homeostat.embedded.bundling import make_bundle
+    from homeostat.embedded.simulated import Recipe
+    from homeostat.models.bundle import load_bundle, save_bundle
+    from homeostat.models.training.extras import library
+
+    for module in ("sklearn", "xgboost", "torch", "onnx", "stable_baselines3", "gymnasium"):
+        library(module)
+    prepared = prepare("payments")
+    with _told("training") as progress:
+        bundle = make_bundle(prepared, Recipe(), progress)
+    with TemporaryDirectory(prefix="homeostat-bundle-") as folder:  # What decides has been through a bundle's checks.
+        save_bundle(bundle, Path(folder) / "bundle")
+        return load_bundle(Path(folder) / "bundle", prepared.features.names)
+
+
+@contextmanager
+def _warming() -> Iterator[Callable[[], None]]:
+    """Compile in a second process what follows the windows, while this one compiles those.
+
+    Gives what is to be called when the windows are filled: it waits for the other process, unless that went so quickly
+    that everything must have been compiled already.
+    """
+    begun = perf_counter()
+    command = [sys.executable, "-m", "homeostat.embedded.demo_warming"]
+    with Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL) as process:  # noqa: S603 - our own module.
+
+        def wait() -> None:
+            if perf_counter() - begun > _WARM_S:
+                with suppress(TimeoutExpired):
+                    process.wait(_WAIT_S_MAX)
+
+        try:
+            yield wait
+        finally:
+            process.kill()  # What it does changes nothing but how long this takes.
+
+
+@contextmanager
+def _told(title: str) -> Iterator[Progress]:
+    """A bar at a terminal, a line for each new thing elsewhere."""
+    if sys.stderr.isatty():
+        with shown(title) as progress:
+            yield progress
+        return
+    last = ""
+
+    def tell(what: str, share: float) -> None:
+        nonlocal last
+        if what != last:
+            print(f"{share:4.0%} {what}", file=sys.stderr, flush=True)
+        last = what
+
+    yield tell
+
+
+def _watch(running: Demo, begun: float) -> None:
+    """Run to the end, looking on."""
+    if sys.stderr.isatty():
+        _watch_live(running, begun)
+        return
+    from homeostat.embedded.demo import LEARNING, NOTHING
+
+    day = 0
+    for _ in running.run():
+        if int(running.day) >= day + 7 or running.day == running.plan.days:
+            day = int(running.day)
+            saved = running.arms[NOTHING].cost - running.arms[LEARNING].cost
+            print(
+                f"day {day} of {running.plan.days}: {running.arms[LEARNING].events:,} payments decided, "
+                f"{saved:,.0f} {running.prepared.app.currency} saved against no protection",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+
+def _watch_live(running: Demo, begun: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    from homeostat.cli.demo_view import WIDTH_MAX, screen
+    from homeostat.embedded.demo_summary import snapshot
+
+    console = Console(stderr=True)
+    console.width = min(console.width, WIDTH_MAX)
+    title, looked = f"{_TITLE}, seed {running.plan.seed}", 0.0
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        for share in running.run():
+            now = perf_counter()
+            if now - looked >= 1 / _LOOKS_A_SECOND or share == 1.0:
+                live.update(screen(snapshot(running), share, now - begun, title), refresh=True)
+                looked = perf_counter()
+
+
+def _print_end(found: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from homeostat.cli.demo_end import end
+    from homeostat.cli.demo_view import WIDTH_MAX
+
+    console = Console(file=sys.stdout)
+    console.width = min(console.width, WIDTH_MAX)
+    console.print(end(found))

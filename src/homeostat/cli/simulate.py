@@ -1,0 +1,67 @@
+"""`homeostat simulate`."""
+
+from __future__ import annotations
+
+import sys
+from json import dumps
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from homeostat.cli.failures import CommandError
+from homeostat.cli.options import Json
+from homeostat.cli.progress import shown
+
+
+def simulate(
+    app: str,
+    /,
+    *,
+    days: Annotated[int, Parameter(help="How many days to simulate.")],
+    out: Annotated[Path, Parameter(help="The folder for events and outcomes.")],
+    seed: Annotated[int, Parameter(help="Same seed, same files.")] = 1,
+    customers: Annotated[int, Parameter(help="How many people (or entities) act.")] = 1_000,
+    format: Annotated[Literal["parquet", "jsonl", "csv"], Parameter(help="Of the files.")] = "parquet",
+    json: Json = False,
+) -> None:
+    """Write the events of a simulated world, and the outcomes that became known of them later.
+
+    `homeostat replay APP OUT/events.parquet --outcomes OUT/outcomes.parquet --out RESULT` decides on them.
+
+    Parameters
+    ----------
+    app
+        payments or access.
+    """
+    from homeostat.embedded.simulation import WORLDS, write_world
+
+    if app not in WORLDS:
+        raise CommandError(f"there is no simulated world for {app!r}; there is one for {' and '.join(WORLDS)}")
+    if seed < 0 or not 1 <= days <= 3_660 or not 1 <= customers <= 1_000_000:
+        raise CommandError("--seed is at least 0, --days from 1 to 3660, --customers from 1 to 1000000")
+    with shown("simulating") as progress:
+        world = WORLDS[app](days, seed, customers)
+        progress("writing", 0.6)
+        written = write_world(world, out, format)
+    report = {"app": app, "days": days, "seed": seed, "customers": customers, "positives": world.positives, **written}
+    if json:
+        print(dumps(report))
+        return
+    _print(report)
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "rows", "bytes", box=None)
+    for name in ("events", "outcomes"):
+        wrote = report[name]
+        table.add_row(wrote["path"], f"{wrote['rows']:,}", f"{wrote['bytes']:,}")
+    console = Console(file=sys.stdout, soft_wrap=True)
+    console.print(table)
+    share = report["positives"] / max(1, report["events"]["rows"])
+    console.print(f"{report['positives']:,} positive outcomes ({share:.2%})")
+    events, outcomes = report["events"]["path"], report["outcomes"]["path"]
+    print(f"next: homeostat replay {report['app']} {events} --outcomes {outcomes} --out out", file=sys.stderr)

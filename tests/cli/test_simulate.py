@@ -1,0 +1,58 @@
+import json
+
+import pytest
+
+from homeostat.cli import main
+from homeostat.embedded.replay import Request, replay_events
+from homeostat.models.training_set import silent
+
+
+def _simulate(capsys, app, out, *more):
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", app, "--days", "3", "--customers", "60", "--out", str(out), "--json", *more])
+    assert not ended.value.code
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
+def test_simulated_access_replays_with_its_outcomes(tmp_path, capsys, form):
+    report = _simulate(capsys, "access", tmp_path / "sim", "--format", form)
+    events, outcomes = (tmp_path / "sim" / f"{name}.{form}" for name in ("events", "outcomes"))
+    replayed = replay_events("access", Request(events, tmp_path / "out", outcomes), silent)
+    assert replayed["decisions"] == report["events"]["rows"] > 0
+    assert replayed["outcomes"] == report["outcomes"]["rows"] == replayed["decisions"]
+    assert replayed["dead_letters"] == replayed["unknown_outcomes"] == 0
+
+
+def test_simulated_payments_replay_with_the_shipped_bundle(tmp_path, capsys):
+    report = _simulate(capsys, "payments", tmp_path / "sim")
+    events, outcomes = (tmp_path / "sim" / f"{name}.parquet" for name in ("events", "outcomes"))
+    replayed = replay_events("payments", Request(events, tmp_path / "out", outcomes), silent)
+    assert replayed["decisions"] == report["events"]["rows"] > 0
+    assert replayed["dead_letters"] == 0 and replayed["quality"]["cost"] >= 0
+
+
+def test_events_do_not_tell_their_outcomes(tmp_path, capsys):
+    _simulate(capsys, "payments", tmp_path, "--format", "jsonl")
+    first = json.loads((tmp_path / "events.jsonl").read_text().splitlines()[0])
+    assert set(first) == {"event_id", "time", "customer", "terminal", "amount"}
+    outcome = json.loads((tmp_path / "outcomes.jsonl").read_text().splitlines()[0])
+    assert set(outcome) == {"event_id", "label", "time"}
+
+
+def test_the_same_seed_writes_the_same_files_and_another_does_not(tmp_path, capsys):
+    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        _simulate(capsys, "payments", tmp_path / name, "--seed", seed, "--format", "csv")
+    a, b, c = ((tmp_path / name / "events.csv").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(["trading", "--days", "1"], "no simulated world for 'trading'"), (["access", "--days", "0"], "--days from 1")],
+)
+def test_what_cannot_be_simulated_is_said_in_a_sentence(tmp_path, capsys, wrong, said):
+    with pytest.raises(SystemExit) as stopped:
+        main(["simulate", *wrong, "--out", str(tmp_path)])
+    assert stopped.value.code == 1
+    assert said in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -152,7 +153,7 @@ def _learning(shot: Mapping[str, Any]) -> Panel:
     table.add_row("frauds the models expect", f"{learned['expected']:,.0f}")
     table.add_row("frauds the bandit expects", f"{learned['corrected']:,.0f}")
     table.add_row("frauds there were", f"{learned['happened']:,}")
-    budget = learned["budget_a_day"] * max(1.0, shot["day"])
+    budget = learned["budget_a_day"] * ceil(shot["day"])  # A day that has begun has its whole budget.
     table.add_row("explored, charged", f"{learned['explored']:,}, {money(learned['charged'])} of {money(budget)}")
     gain = -learned["against_models"]
     table.add_row("saved against models", Text(money(gain), style="bold green" if gain >= 0 else "yellow"))

@@ -66,9 +66,7 @@ def reasons(decisions: DecisionBatch, row: int, words: Vocabulary) -> list[dict[
                 found.append({"kind": "fallback", "name": cause.value, "decided": rule == BY_FALLBACK})
     if decisions.proposal.explored.item(row):
         found.append({"kind": _HOLDOUT, "name": "chance", "decided": rule == NO_RULE})
-    parts = sorted(
-        zip(decisions.fused.contributions[row].tolist(), decisions.scores.names), key=_by_size, reverse=True
-    )
+    parts = sorted(zip(decisions.fused.contributions[row].tolist(), decisions.scores.names), key=_by_size, reverse=True)
     for contribution, name in parts[:_REASONS_MAX]:
         if contribution != 0:
             found.append({"kind": "scorer", "name": name, "contribution": round(contribution, 6)})

@@ -121,7 +121,9 @@ def test_an_explanation_names_scorers_and_features_by_size_and_adds_up():
         told = explain(world.stages, made, row, RANGES)
         sizes = [abs(part.contribution) for part in told.scorers]
         assert sizes == sorted(sizes, reverse=True) and {part.name for part in told.scorers} == {
-            "boosted", "forest", "rules"
+            "boosted",
+            "forest",
+            "rules",
         }
         log_odds = np.log(made.fused.risk[row] / (1 - made.fused.risk[row]))
         assert np.isclose(sum(part.contribution for part in told.scorers), log_odds - np.log(0.2 / 0.8))

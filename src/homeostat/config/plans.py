@@ -62,7 +62,7 @@ def feature_spec(app: App) -> FeatureSpec:
             group.delay,
             group.past,
             group.where,
-        )  # fmt: skip
+        )
         for group in app.features.windows
     )
     return FeatureSpec(

@@ -17,6 +17,7 @@ from homeostat.records.arrays import Bytes, Float
 from homeostat.records.decisions import Scores
 from homeostat.records.features import Features
 from homeostat.records.reasons import Fallback, Reason
+from homeostat.stats.compiled import compiled
 
 _Answer = tuple[Float, Float]
 _TROUBLES_MAX = 3  # So many failures or late answers in a row open a scorer's circuit.
@@ -106,7 +107,7 @@ class Panel:
     def score(self, features: Features) -> Scores:
         """Scores of a batch. A scorer that fails or is late is missing and flagged; so is what is no score."""
         n = len(features)
-        values, confidence = np.full((n, len(self.seats)), np.nan), np.zeros((n, len(self.seats)))
+        values, confidence = np.empty((n, len(self.seats))), np.empty((n, len(self.seats)))
         begun_ns = self._now_ns()
         pending = self._start(features, begun_ns) if self._isolated else {}
         bits, answered = 0, []
@@ -116,13 +117,15 @@ class Panel:
             if answer is not None:
                 values[:, column], confidence[:, column] = answer
                 answered.append(column)
-        fallback = np.full(n, bits, np.uint8)
-        sound = _sound(values, confidence)
-        if sound.all():
+            else:
+                values[:, column], confidence[:, column] = np.nan, 0.0
+        fallback = np.zeros(n, np.uint8)
+        if _all_sound(values, confidence):
             for seat in self.seats:
                 seat.troubles = 0
         else:
-            self._leave_out(values, confidence, fallback, sound, answered)
+            fallback |= bits
+            self._leave_out(values, confidence, fallback, _sound(values, confidence), answered)
         return Scores(self.names, values, confidence, fallback)
 
     def score_again(self, features: Features, missing: Sequence[bool]) -> Scores:
@@ -248,3 +251,13 @@ def _checked(answer: _Answer, n: int) -> _Answer:
 def _sound(values: Float, confidence: Float) -> NDArray[np.bool_]:
     """(n, scorers) where both lie in [0, 1], which NaN does not."""
     return np.asarray((values >= 0.0) & (values <= 1.0) & (confidence >= 0.0) & (confidence <= 1.0))
+
+
+@compiled
+def _all_sound(values: Float, confidence: Float) -> bool:
+    """Whether `_sound` holds everywhere: nearly always, so it is asked first."""
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            if not (0.0 <= values[row, column] <= 1.0 and 0.0 <= confidence[row, column] <= 1.0):
+                return False
+    return True

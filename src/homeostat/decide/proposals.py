@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from homeostat.records.arrays import Float, Int
 from homeostat.records.decisions import Proposal
+from homeostat.stats.compiled import compiled
 
 _SUM_ERROR_MAX = 1e-6
+_NO_ACTION, _NO_PROBABILITY = 1, 2
 
 
 def checked(proposal: Proposal, n: int, actions: int) -> None:
@@ -15,10 +18,26 @@ def checked(proposal: Proposal, n: int, actions: int) -> None:
     shapes = (action.shape, propensity.shape, proposal.explored.shape, proposal.fallback.shape)
     if shapes != ((n,), (n, actions), (n,), (n,)) or action.dtype.kind not in "iu":
         raise ValueError(f"the policy's proposal for {n} events of {actions} actions has shapes {shapes}")
-    if n == 0:
-        return
-    if int(action.min()) < 0 or int(action.max()) >= actions:
+    fault = _fault(np.ascontiguousarray(action, np.int64), np.ascontiguousarray(propensity, np.float64))
+    if fault == _NO_ACTION:
         raise ValueError(f"the policy proposed an action that is not among the {actions}")
-    # Negated, so that what is not a number fails.
-    if not (propensity.min() >= 0.0 and np.abs(propensity.sum(axis=1) - 1.0).max() <= _SUM_ERROR_MAX):
+    if fault == _NO_PROBABILITY:
         raise ValueError("the policy's propensities are not probabilities that sum to 1")
+
+
+@compiled
+def _fault(action: Int, propensity: Float) -> int:
+    """The first kind of fault in any row, 0 for none."""
+    n, actions = propensity.shape
+    for row in range(n):
+        if not 0 <= action[row] < actions:
+            return _NO_ACTION
+    for row in range(n):
+        total = 0.0
+        for k in range(actions):
+            if not propensity[row, k] >= 0.0:  # Negated, so that what is not a number fails.
+                return _NO_PROBABILITY
+            total += propensity[row, k]
+        if not abs(total - 1.0) <= _SUM_ERROR_MAX:
+            return _NO_PROBABILITY
+    return 0

@@ -14,6 +14,7 @@ from homeostat.records.arrays import Bytes, Float, Int, Small, State
 from homeostat.records.decisions import Experience, Fused, Proposal
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
+from homeostat.stats.compiled import compiled
 
 CostFunction: TypeAlias = Callable[[EventBatch, Features], tuple[Float, Float]]
 """What each action costs when the outcome is positive and when it is negative: two arrays (n, actions)."""
@@ -42,19 +43,87 @@ class Holdout:
         self.censoring: Bytes = np.asarray(censoring, dtype=np.uint8)
         visible = np.flatnonzero(self.censoring == 0)
         self.instead = int(visible[0]) if len(visible) else -1
-        self.share = share if len(visible) else 0.0
+        self.share = float(share) if len(visible) else 0.0
 
     def apply(self, greedy: Int, chance: Float) -> Proposal:
         """Proposals of the action `greedy` (n,), replaced where it censors and `chance` (n,) is below the share."""
-        rows = np.arange(len(greedy))
-        eligible = (self.censoring[greedy] == 1) & (self.share > 0)
-        replaced = eligible & (chance < self.share)
-        propensity = np.zeros((len(greedy), len(self.censoring)))
-        propensity[rows, greedy] = np.where(eligible, 1.0 - self.share, 1.0)
-        if self.share > 0:
-            propensity[rows[eligible], self.instead] = self.share
-        action: Small = np.where(replaced, self.instead, greedy).astype(np.int16)
-        return Proposal(action, propensity, replaced.astype(np.uint8), np.zeros(len(greedy), dtype=np.uint8))
+        proposal = self._blank(len(greedy))
+        _hold_out(
+            greedy, chance, self.censoring, self.share, self.instead, proposal.action, proposal.propensity,
+            proposal.explored,
+        )  # fmt: skip
+        return proposal
+
+    def least(self, risk: Float, positive: Float, negative: Float, chance: Float) -> Proposal:
+        """`apply` to the actions of least `expected_costs`, ties to the first; `chance` is (n, 2)."""
+        proposal = self._blank(len(risk))
+        _least_cost(
+            risk, positive, negative, chance, self.censoring, self.share, self.instead, proposal.action,
+            proposal.propensity, proposal.explored,
+        )  # fmt: skip
+        return proposal
+
+    def _blank(self, n: int) -> Proposal:
+        propensity = np.zeros((n, len(self.censoring)))
+        return Proposal(np.empty(n, np.int16), propensity, np.empty(n, np.uint8), np.zeros(n, np.uint8))
+
+
+@compiled
+def _propose(
+    row: int,
+    greedy: int,
+    chance: float,
+    censoring: Bytes,
+    share: float,
+    instead: int,
+    action: Small,
+    propensity: Float,
+    explored: Bytes,
+) -> None:
+    """Write one row's proposal; its row of `propensity` is zero before."""
+    action[row], explored[row] = greedy, 0
+    propensity[row, greedy] = 1.0
+    if censoring[greedy] == 1 and share > 0.0:
+        propensity[row, greedy], propensity[row, instead] = 1.0 - share, share
+        if chance < share:
+            action[row], explored[row] = instead, 1
+
+
+@compiled
+def _hold_out(
+    greedy: Int,
+    chance: Float,
+    censoring: Bytes,
+    share: float,
+    instead: int,
+    action: Small,
+    propensity: Float,
+    explored: Bytes,
+) -> None:
+    for row in range(len(greedy)):
+        _propose(row, greedy[row], chance[row], censoring, share, instead, action, propensity, explored)
+
+
+@compiled
+def _least_cost(
+    risk: Float,
+    positive: Float,
+    negative: Float,
+    chance: Float,
+    censoring: Bytes,
+    share: float,
+    instead: int,
+    action: Small,
+    propensity: Float,
+    explored: Bytes,
+) -> None:
+    for row in range(len(risk)):
+        greedy, least = 0, np.inf
+        for k in range(len(censoring)):
+            cost = risk[row] * positive[row, k] + (1.0 - risk[row]) * negative[row, k]
+            if cost < least:  # Never for what is not a number, which so counts as infinite.
+                greedy, least = k, cost
+        _propose(row, greedy, chance[row, 1], censoring, share, instead, action, propensity, explored)
 
 
 class _Stateless:
@@ -83,8 +152,7 @@ class ThresholdPolicy(_Stateless):
     def propose(self, fused: Fused, events: EventBatch, features: Features, chance: Float) -> Proposal:
         """Propose for `n` events; `chance` (n, 2), of which the second column draws the hold-out."""
         positive, negative = self._costs(events, features)
-        greedy = expected_costs(fused.risk, positive, negative).argmin(axis=1)
-        return self._holdout.apply(greedy, chance[:, 1])
+        return self._holdout.least(fused.risk, positive, negative, chance)
 
 
 class FixedThresholdPolicy(_Stateless):

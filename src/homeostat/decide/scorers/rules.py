@@ -10,6 +10,7 @@ import numpy as np
 from homeostat.expressions import Compiled, ExpressionError, Programs, Scope, Type, compile_expression
 from homeostat.records.arrays import Float, Int
 from homeostat.records.features import Features
+from homeostat.stats.compiled import compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class RulesScorer:
         self._programs = Programs(
             [compile_expression(rule.when, narrow) for rule in rules], range(width, width + len(rules))
         )
+        self._scores: Float = np.array([rule.score for rule in rules], np.float64)
         self._blame: Float = np.zeros((len(rules), len(names)))
         for row, program in enumerate(compiled):
             for used in program.names:
@@ -58,8 +60,8 @@ class RulesScorer:
             raise ValueError(f"{self.name} was made for other features")
         n, width = len(features.values), len(self._columns)
         frame: Float = np.empty((n, width + len(self.rules)))
-        frame[:, :width] = features.values[:, self._columns]
-        self._programs.run(frame, np.empty((n, 0), dtype=np.int64), np.zeros(n, dtype=np.int64))
+        _gather(features.values, self._columns, frame)
+        self._programs.run(frame, np.empty((n, 0), dtype=np.int64), np.empty(n, dtype=np.int64))
         return frame[:, width:]
 
     def score(self, features: Features) -> tuple[Float, Float]:
@@ -67,10 +69,9 @@ class RulesScorer:
         return self._combined(self.hits(features)), np.ones(len(features))
 
     def _combined(self, hits: Float) -> Float:
-        doubt: Float = np.ones(len(hits))
-        for column, rule in enumerate(self.rules):  # One rule after the other: every batch rounds alike.
-            doubt *= 1.0 - rule.score * hits[:, column]
-        return 1.0 - doubt
+        scores: Float = np.empty(len(hits))
+        _combine(hits, self._scores, scores)
+        return scores
 
     def rule_contributions(self, features: Features) -> Float:
         """(n, rules) each rule's part of the score, in proportion to the evidence -log(1 - score); rows sum to it."""
@@ -90,6 +91,23 @@ class RulesScorer:
         for row, blame in enumerate(self._blame):
             moved += parts[:, row : row + 1] * blame
         return moved, 0.0
+
+
+@compiled
+def _gather(values: Float, columns: Int, frame: Float) -> None:
+    """The columns that the rules read, side by side at the left of the frame."""
+    for row in range(len(frame)):
+        for at in range(len(columns)):
+            frame[row, at] = values[row, columns[at]]
+
+
+@compiled
+def _combine(hits: Float, scores: Float, out: Float) -> None:
+    for row in range(len(out)):
+        doubt = 1.0
+        for rule in range(len(scores)):  # One rule after the other: every batch rounds alike.
+            doubt *= 1.0 - scores[rule] * hits[row, rule]
+        out[row] = 1.0 - doubt
 
 
 def _condition(rule: ScoreRule, scope: Scope) -> Compiled:

@@ -85,6 +85,31 @@ class Inputs:
         return cls(**read, clip=clip)
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One run's inputs and outputs at fixed places in memory, so that a run neither allocates nor looks up names.
+
+    inputs : (block, inputs); outputs : (block,) as the graph writes them
+    """
+
+    inputs: NDArray[np.float32]
+    outputs: NDArray[np.float32]
+    binding: Any
+
+    @classmethod
+    def of(cls, session: Any, rows: int, width: int) -> _Block:
+        """Raises PartError where the graph's answers are not one float32 a row."""
+        inputs, outputs = np.zeros((rows, width), np.float32), np.zeros(rows, np.float32)
+        wanted = [([rows, 1], "tensor(float)")]
+        answers = session.get_outputs()
+        if [(node.shape, node.type) for node in answers] != wanted:
+            raise PartError("a network's graph must answer one float32 a row")
+        binding = session.io_binding()
+        binding.bind_input("inputs", "cpu", 0, np.float32, inputs.shape, inputs.ctypes.data)
+        binding.bind_output(answers[0].name, "cpu", 0, np.float32, (rows, 1), outputs.ctypes.data)
+        return cls(inputs, outputs, binding)
+
+
 class NetworkScorer:
     """Serves a network. Its raw output is the log-odds.
 
@@ -106,6 +131,7 @@ class NetworkScorer:
         if "network" not in part.graphs:
             raise PartError("a network needs its graph")
         self._session = _session(part.graphs["network"], (block, len(part.features)))
+        self._blocks: list[_Block] = []
         self._own: Int = np.arange(len(part.features))
         self._check_graph()
 
@@ -116,17 +142,25 @@ class NetworkScorer:
         rows = min(_PROBES, self._block)
         expected = np.empty(rows)
         raw_outputs(probe[:rows], self._weights.sizes, self._weights.flat, self._weights.members, expected)
-        if not np.abs(self._run(probe)[:rows, 0] - expected).max() <= _AGREE * (1.0 + np.abs(expected).max()):
+        block = self._block_of_its_own()
+        block.inputs[:] = probe
+        if not np.abs(self._run(block)[:rows] - expected).max() <= _AGREE * (1.0 + np.abs(expected).max()):
             raise PartError("a network's graph is not the network of its stored weights")
 
-    def _run(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, block: _Block) -> NDArray[np.float32]:
+        """(block,) what the graph answers; valid until the block runs again."""
         try:
-            (out,) = self._session.run(None, {"inputs": block})
+            self._session.run_with_iobinding(block.binding)
         except Exception as error:  # ONNX Runtime's errors share no class but this.
             raise PartError(f"a network's graph does not run: {error}") from error
-        if not isinstance(out, np.ndarray) or out.shape != (len(block), 1) or out.dtype != np.float32:
-            raise PartError("a network's graph must answer one float32 a row")
-        return out
+        return block.outputs
+
+    def _block_of_its_own(self) -> _Block:
+        """Memory for one run; each thread that scores gets other memory, given back to `_blocks` after use."""
+        try:
+            return self._blocks.pop()
+        except IndexError:
+            return _Block.of(self._session, self._block, len(self._columns))
 
     def score(self, features: Features) -> tuple[Float, Float]:
         """(n,) scores and (n,) the share of its features that are fresh."""
@@ -137,19 +171,20 @@ class NetworkScorer:
 
     def raw(self, features: Features) -> Float:
         """(n,) log-odds."""
-        n, size = len(features), self._block
-        rows = self._prepared(features, -(-n // size) * size)
-        out = np.empty(len(rows))
+        n, size, i = len(features), self._block, self._inputs
+        out = np.empty(n)
+        block = self._block_of_its_own()
+        inputs = block.inputs
         for first in range(0, n, size):
-            out[first : first + size] = self._run(rows[first : first + size])[:, 0]
-        return out[:n]
-
-    def _prepared(self, features: Features, rows: int) -> NDArray[np.float32]:
-        """The inputs of all rows, filled up to `rows` with zeros."""
-        block = np.zeros((rows, len(self._columns)), np.float32)
-        i, last = self._inputs, len(features)
-        prepare(features.values, 0, last, self._columns, i.fill, i.logarithmic, i.center, i.scale, i.clip, block)
-        return block
+            last = min(first + size, n)
+            if last - first < size:
+                inputs[last - first :] = 0.0
+            prepare(
+                features.values, first, last, self._columns, i.fill, i.logarithmic, i.center, i.scale, i.clip, inputs
+            )
+            out[first:last] = self._run(block)[: last - first]
+        self._blocks.append(block)
+        return out
 
     def contributions(self, features: Features) -> tuple[Float, float]:
         """(n, features) each feature's part of the log-odds, and those of the typical row: each feature at its fill.
@@ -160,7 +195,10 @@ class NetworkScorer:
         typical = np.zeros((1, len(self._columns)), np.float32)
         prepare(i.fill[None, :].copy(), 0, 1, self._own, i.fill, i.logarithmic, i.center, i.scale, i.clip, typical)
         out = np.zeros((len(features), len(features.names)))
-        rows = self._prepared(features, len(features))
+        rows = np.empty((len(features), len(self._columns)), np.float32)
+        prepare(
+            features.values, 0, len(rows), self._columns, i.fill, i.logarithmic, i.center, i.scale, i.clip, rows
+        )  # fmt: skip
         base = contributions(rows, typical[0], self._columns, w.sizes, w.flat, w.members, out)
         return out, float(base)
 

@@ -95,8 +95,7 @@ def two_product(a: float, b: float) -> tuple[float, float]:
     return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
 
 
-@kernel
-def add(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x: float) -> None:
+def _add(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x: float) -> None:
     """Counts x in."""
     si[o + p[k + A_N]] += 1
     needs = p[k + A_NEEDS]
@@ -113,6 +112,11 @@ def add(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x: 
         sf[word + 1] += lost + more
 
 
+add = kernel(_add)
+add_here = inlined(_add)
+"""`add` for the one place that every event passes."""
+
+
 @kernel
 def clear(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int) -> None:
     """Empties the account, exactly."""
@@ -127,7 +131,18 @@ def clear(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int) -
 
 
 @kernel
-def remove(
+def sum_afresh(
+    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, k: int, start: int, stop: int
+) -> None:
+    """The account of the events [start, stop)."""
+    clear(p, si, sf, li, lf, o, k)
+    for q in range(start, stop):
+        x = take(p, si, sf, li, lf, p[k + A_STREAM], z + q * w)
+        if x == x:
+            add(p, si, sf, li, lf, o, k, x)
+
+
+def _remove(
     p: Ints,
     si: Ints,
     sf: Floats,
@@ -162,11 +177,12 @@ def remove(
         if square > CANCELLED * total:
             # The same event can cause this once only, and nothing as large may have stayed, so that the cost stays
             # amortised however long the window is.
-            clear(p, si, sf, li, lf, o, k)
-            for q in range(start, stop):
-                other = take(p, si, sf, li, lf, p[k + A_STREAM], z + q * w)
-                if other == other:
-                    add(p, si, sf, li, lf, o, k, other)
+            sum_afresh(p, si, sf, li, lf, o, z, w, k, start, stop)
+
+
+remove = kernel(_remove)
+remove_here = inlined(_remove)
+"""`remove` for the one place that every event passes."""
 
 
 @kernel

@@ -12,24 +12,25 @@ _FRESH = 0
 _ABSENT = 2
 
 
-def _assemble(
-    numbers: Float, windows: Float, ages: Bytes, ends: Int, sources: Int, values: Float, freshness: Bytes
-) -> None:
-    """Fills the fields' and windows' columns of `values`, and all columns of `freshness`.
+def _assemble(numbers: Float, ends: Int, sources: Int, values: Float, freshness: Bytes) -> None:
+    """Fills the fields' columns of `values`, and all columns of `freshness` but the windows', which must be set.
 
-    numbers (n, fields), windows (n, w), ages (n, w) the windows' freshness; a derived feature d is as fresh as the
-    worst of the columns sources[ends[d - 1] : ends[d]]; values and freshness (n, fields + w + derived).
+    numbers (n, fields); a derived feature d is as fresh as the worst of the columns sources[ends[d - 1] : ends[d]];
+    values and freshness (n, fields + windows + derived), freshness 0 where it is not set.
     """
     fields = numbers.shape[1]
-    base = fields + windows.shape[1]
+    base = values.shape[1] - len(ends)
     for row in range(len(values)):
         for column in range(fields):
             number = numbers[row, column]
             values[row, column] = number
-            freshness[row, column] = _FRESH if number == number else _ABSENT
-        for column in range(fields, base):
-            values[row, column] = windows[row, column - fields]
-            freshness[row, column] = ages[row, column - fields]
+            if number != number:
+                freshness[row, column] = _ABSENT
+        any_worse = 0
+        for column in range(base):
+            any_worse |= freshness[row, column]
+        if any_worse == _FRESH:
+            continue  # As nearly every row: nothing derived from it is any less fresh.
         start = 0
         for derived in range(len(ends)):
             worst = freshness[row, 0] * 0
@@ -42,8 +43,6 @@ def _assemble(
 assemble: Callable[..., None] = njit(
     types.void(
         types.float64[:, ::1],
-        types.float64[:, ::1],
-        types.uint8[:, ::1],
         types.int64[::1],
         types.int64[::1],
         types.float64[:, ::1],

@@ -106,7 +106,7 @@ def linked(
     return float(si[word + 1]) if si[word] >= tail else math.nan
 
 
-@kernel
+@inlined
 def summed(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, f: int, kind: int, own: float) -> float:
     """The value of emit row f, a sum, mean or standard deviation."""
     k = p[f + M_ACCOUNT]
@@ -171,26 +171,26 @@ def emit(
 
 
 @kernel
-def mark_stale(p: Ints, e: int, now: int, horizon: int, i: int, fresh: Bytes) -> None:
+def mark_stale(p: Ints, e: int, now: int, horizon: int, i: int, fresh: Bytes, column: int) -> None:
     """Flags the windows that reach back beyond what is retained: they are of what is left."""
     for f in range(p[e + P_EMIT_FROM], p[e + P_EMIT_TO], M_COLUMNS):
         s = p[f + M_SPAN]
         if now - p[s + S_DELAY] - p[s + S_LENGTH] < horizon:
-            fresh[i, p[f + M_SLOT]] = STALE
+            fresh[i, column + p[f + M_SLOT]] = STALE
 
 
 @kernel
-def emit_absent(p: Ints, e: int, i: int, out: Floats, fresh: Bytes) -> None:
+def emit_absent(p: Ints, e: int, i: int, out: Floats, fresh: Bytes, column: int) -> None:
     """The features of an event that does not name entity e."""
     for f in range(p[e + P_EMIT_FROM], p[e + P_EMIT_TO], M_COLUMNS):
         kind = p[f + M_KIND]
         counted = (kind == COUNT) | (kind == SUM) | (kind == RATE) | (kind == DISTINCT)
-        out[i, p[f + M_SLOT]] = 0.0 if counted else math.nan
-        fresh[i, p[f + M_SLOT]] = ABSENT
+        out[i, column + p[f + M_SLOT]] = 0.0 if counted else math.nan
+        fresh[i, column + p[f + M_SLOT]] = ABSENT
 
 
 @kernel
-def emit_nothing(p: Ints, e: int, i: int, out: Floats) -> None:
+def emit_nothing(p: Ints, e: int, i: int, out: Floats, column: int) -> None:
     """An outcome has no features."""
     for f in range(p[e + P_EMIT_FROM], p[e + P_EMIT_TO], M_COLUMNS):
-        out[i, p[f + M_SLOT]] = math.nan
+        out[i, column + p[f + M_SLOT]] = math.nan

@@ -21,8 +21,8 @@ __all__ = ["ABSENT_KEY", "State", "Windows"]
 
 State: TypeAlias = dict[str, npt.NDArray[np.generic]]
 
-CHUNK_ROWS = 32768
-"""Rows sorted by entity at a time: enough for several per entity, and their columns still fit the cache."""
+CHUNK_ROWS = 131072
+"""Rows sorted by entity at a time: enough for many per entity, so that its state and log are fetched once for all."""
 
 STATE_WORDS_MIN = 512
 LOG_WORDS_MIN = 1024
@@ -66,6 +66,8 @@ class Windows:
         label: npt.NDArray[np.float64],
         tag: npt.NDArray[np.int64],
         kind: npt.NDArray[np.uint8],
+        before: int = 0,
+        after: int = 0,
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
         """Takes n rows in their order; returns their features (n, F) and each one's freshness (n, F).
 
@@ -76,6 +78,8 @@ class Windows:
         label : (n,) the event's outcome, NaN while unknown.
         tag : (n,) identifies an event among those of its entity and time; only outcomes look for it.
         kind : (n,) of `RowKind`. An event older than the lateness allows is not inserted, whatever its kind.
+        before, after : columns left beside the features, for the caller to fill: (n, before + F + after) come back.
+            Their freshness is 0.
         Windows of an absent entity: counts, sums, rates and distincts are 0, others NaN, freshness ABSENT. Windows
         of an event so late that a part of them is no longer retained are of what is, freshness STALE. An outcome's
         features are NaN.
@@ -97,8 +101,9 @@ class Windows:
         found = (time.shape, key.shape, value.shape, mask.shape, outcome.shape, tags.shape, kinds.shape)
         if found != shapes:
             raise ValueError(f"columns have shapes {found}, the plan needs {shapes}")
-        features = np.empty((n, plan.features)) if self._all_named else np.full((n, plan.features), np.nan)
-        freshness = np.zeros((n, plan.features), dtype=np.uint8)
+        shape = (n, before + plan.features + after)
+        features = np.empty(shape) if self._all_named else np.full(shape, np.nan)
+        freshness = np.zeros(shape, dtype=np.uint8)
         if self._scratch[0].shape[1] < min(n, CHUNK_ROWS):
             self._make_scratch(min(n, CHUNK_ROWS))
         for start in range(0, n, CHUNK_ROWS):
@@ -115,6 +120,7 @@ class Windows:
                     *self._scratch,
                     features,
                     freshness,
+                    before,
                 )
                 if entity == DONE:
                     break

@@ -44,13 +44,12 @@ class WindowFeaturizer:
             found = f"{numbers.shape[1:]} fields and {keys.shape[1:]} entities"
             raise ValueError(f"events have {found}, the plan has {plan.fields} and {plan.entities}")
         seen = self._seen(events, numbers, keys)
-        windows, ages = self.windows.advance(
-            events.time_ns, keys, seen, seen[:, self._masks_from :] != 0.0, events.label, events.id_code, events.kind
-        )
-        width = len(plan.names)
-        values: Float = np.empty((n, width))
-        freshness: Bytes = np.empty((n, width), dtype=np.uint8)
-        assemble(numbers, windows, ages, self._ends, self._sources, values, freshness)
+        masks = seen[:, self._masks_from :] != 0.0
+        values, freshness = self.windows.advance(
+            events.time_ns, keys, seen, masks, events.label, events.id_code, events.kind,
+            before=plan.fields, after=len(plan.derived),
+        )  # fmt: skip
+        assemble(numbers, self._ends, self._sources, values, freshness)
         if plan.derived:
             self._derived.run(values, keys, events.time_ns)
         return Features(plan.names, values, freshness)

@@ -303,22 +303,23 @@ def deliver(
     made: Floats,
     out: Floats,
     fresh: Bytes,
+    column: int,
 ) -> None:
-    """Puts the features made, which lie entity by entity, into their rows."""
+    """Puts the features made, which lie entity by entity, into their rows, from `column` on."""
     newest, action, places = scratch[C_ROW_NEWEST], scratch[C_ROW_ACTION], scratch[C_ROW_PLACE]
     first = p[e + P_EMIT_FROM]
     width = (p[e + P_EMIT_TO] - first) // M_COLUMNS
     for i in range(rows):
         if action[i] == OUTCOME:
-            emit_nothing(p, e, start + i, out)
+            emit_nothing(p, e, start + i, out, column)
         elif places[i] < 0:
-            emit_absent(p, e, start + i, out, fresh)
+            emit_absent(p, e, start + i, out, fresh, column)
         else:
             for c in range(width):
-                out[start + i, p[first + c * M_COLUMNS + M_SLOT]] = made[places[i] * width + c]
+                out[start + i, column + p[first + c * M_COLUMNS + M_SLOT]] = made[places[i] * width + c]
             horizon = newest[i] - p[e + P_RETAIN]
             if b.time_ns[start + i] - p[e + P_REACH] < horizon:
-                mark_stale(p, e, b.time_ns[start + i], horizon, start + i, fresh)
+                mark_stale(p, e, b.time_ns[start + i], horizon, start + i, fresh, column)
 
 
 @kernel
@@ -335,6 +336,7 @@ def advance(
     made: Floats,
     out: Floats,
     fresh: Bytes,
+    column: int,
 ) -> int:
     """Rows [start, stop) through entities `first` and after.
 
@@ -359,7 +361,7 @@ def advance(
             look_ahead(p, si, li, e, members, g, count)
             decide_rows(p, si, sf, li, lf, e, members[g], place, ends[g], qi, made, matched)
             place = ends[g]
-        deliver(p, e, b, start, rows, scratch, made, out, fresh)
+        deliver(p, e, b, start, rows, scratch, made, out, fresh, column)
     for i in range(rows):
         counters[C_TOO_LATE] += action[i] == TOO_LATE
         counters[C_UNMATCHED] += action[i] == OUTCOME and not matched[i]

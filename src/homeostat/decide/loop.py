@@ -127,14 +127,16 @@ class DecisionLoop:
         self.flush()
         seen = self.timed("journal", self._journal.seen, events.id_code)
         rows = admit(events, seen, self.stages.watermark, self._limits.reject_late)
-        earlier = {k: self._earlier(int(events.id_code[k])) for k in np.flatnonzero(seen).tolist()}
+        earlier = {}
+        if np.count_nonzero(seen):
+            earlier = {k: self._earlier(int(events.id_code[k])) for k in np.flatnonzero(seen).tolist()}
         fresh = pick(events, rows.new)
         decisions = None
         if len(fresh):
             decisions = self._whole(self._run, fresh)
             self._unwritten = decisions
-        self.counts["repeated"] += len(earlier) + int(rows.again.sum())
-        self.counts["refused"] += int(rows.refused.sum())
+        self.counts["repeated"] += len(earlier) + int(np.count_nonzero(rows.again))
+        self.counts["refused"] += int(np.count_nonzero(rows.refused))
         self.flush()
         return _answered(rows, decisions, earlier)
 
@@ -335,7 +337,10 @@ class DecisionLoop:
             return was.fallback & np.uint8(Fallback.DEADLINE)
         limit_ns = self._limits.decision_ns
         late = limit_ns is not None and self.clock.monotonic_ns() - begun_ns > limit_ns
-        return np.full(n, Fallback.DEADLINE if late else 0, np.uint8)
+        overdue = np.zeros(n, np.uint8)
+        if late:
+            overdue[:] = Fallback.DEADLINE
+        return overdue
 
     def _featurize(self, events: EventBatch, running: Int) -> Features:
         """The events' features; outcomes whose moment has come reach the windows at their places among the events."""
@@ -400,9 +405,9 @@ class DecisionLoop:
     def _count(self, decisions: DecisionBatch) -> None:
         self.counts["events"] += len(decisions)
         self.counts["unknown_outcomes"] = self._arrivals.unknown
-        if decisions.events.kind.any():
+        if np.count_nonzero(decisions.events.kind):
             self.counts["late"] += int(np.count_nonzero(decisions.events.kind == Row.LATE_EVENT))
-        if decisions.fallback.any():
+        if np.count_nonzero(decisions.fallback):
             for bit, reason in Fallback.NAMES.items():
                 hit = int((decisions.fallback & bit != 0).sum())
                 self.fallbacks[reason] = self.fallbacks.get(reason, 0) + hit
@@ -448,7 +453,7 @@ def _answered(
     rows: Admission, decisions: DecisionBatch | None, earlier: dict[int, tuple[DecisionBatch, int]]
 ) -> Decided:
     """What became of each row of a batch whose new rows are `decisions`."""
-    if rows.new.all():
+    if np.count_nonzero(rows.new) == len(rows.new):
         return Decided(decisions, np.arange(len(rows.new)))
     row = np.where(rows.new, np.cumsum(rows.new) - 1, -1)
     repeated = dict(earlier)

@@ -101,6 +101,7 @@ class Panel:
         self.seats = tuple(seats)
         self.names = tuple(seat.scorer.name for seat in seats)
         self._clock = clock
+        self._now_ns: Callable[[], int] = _timeless if clock is None else clock.monotonic_ns
         self._on_error = on_error
         self._isolated = clock is not None and any(seat.isolated for seat in seats)
 
@@ -225,15 +226,17 @@ class Panel:
         seat.counts[reason] = seat.counts.get(reason, 0) + 1
         return Fallback.SCORER_LATE if reason == Reason.SCORER_LATE else Fallback.SCORER_FAILED
 
-    def _now_ns(self) -> int:
-        return 0 if self._clock is None else self._clock.monotonic_ns()
-
     def close(self) -> None:
         """Let go of the threads; one that hangs is left behind."""
         for seat in self.seats:
             if seat.aside is not None:
                 seat.aside.close()
                 seat.aside = None
+
+
+def _timeless() -> int:
+    """The time where nothing can be late."""
+    return 0
 
 
 class _TooLate(Exception):

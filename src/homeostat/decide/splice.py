@@ -18,7 +18,7 @@ from homeostat.records.identity import ABSENT
 
 def pick(events: EventBatch, rows: NDArray[np.bool_]) -> EventBatch:
     """The rows of a batch where the mask `rows` (n,) holds; the batch itself where it holds everywhere."""
-    if rows.all():
+    if np.count_nonzero(rows) == len(rows):
         return events
     return EventBatch(
         events.id_code[rows], events.time_ns[rows], events.keys[rows], events.numbers[rows], events.label[rows],

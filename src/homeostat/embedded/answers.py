@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
@@ -17,7 +18,7 @@ from homeostat.records.reasons import Fallback, Reason
 _REASONS_MAX = 5
 _RULE, _BREAKER, _HOLDOUT = Reason.RULE.value, Reason.BREAKER.value, Reason.HOLDOUT.value
 _LATE = int(Row.LATE_EVENT)
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,15 @@ def time_text(time_ns: int) -> str:
     ('1970-01-01T00:00:01.5Z', '1969-12-31T23:59:59.999999999Z')
     """
     seconds, rest = divmod(time_ns, 10**9)
-    text = (_EPOCH + timedelta(seconds=seconds)).isoformat()
+    day, second = divmod(seconds, 86400)
+    text = f"{_date_text(day)}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
     return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else text + "Z"
+
+
+@lru_cache(maxsize=64)
+def _date_text(day: int) -> str:
+    """The date of a day since 1970: most decisions are of a few days."""
+    return (_EPOCH + timedelta(days=day)).isoformat()
 
 
 def rule_text(rule: int, fallback: int, words: Vocabulary) -> str:

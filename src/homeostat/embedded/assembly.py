@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ def _settle() -> None:
     if gc.get_freeze_count() == 0:
         gc.collect()
         gc.freeze()
+        atexit.register(gc.unfreeze)  # Libraries that count their objects at the end find them gone, as ever.
 
 
 def recover(parts: Parts, progress: Callable[[str, float], None] | None) -> int:

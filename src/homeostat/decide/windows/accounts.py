@@ -95,7 +95,8 @@ def two_product(a: float, b: float) -> tuple[float, float]:
     return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
 
 
-def _add(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x: float) -> None:
+@inlined
+def add(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x: float) -> None:
     """Counts x in."""
     si[o + p[k + A_N]] += 1
     needs = p[k + A_NEEDS]
@@ -110,11 +111,6 @@ def _add(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x:
         total, lost = two_sum(sf[word], square)
         sf[word] = total
         sf[word + 1] += lost + more
-
-
-add = kernel(_add)
-add_here = inlined(_add)
-"""`add` for the one place that every event passes."""
 
 
 @kernel
@@ -142,7 +138,8 @@ def sum_afresh(
             add(p, si, sf, li, lf, o, k, x)
 
 
-def _remove(
+@inlined
+def remove(
     p: Ints,
     si: Ints,
     sf: Floats,
@@ -178,11 +175,6 @@ def _remove(
             # The same event can cause this once only, and nothing as large may have stayed, so that the cost stays
             # amortised however long the window is.
             sum_afresh(p, si, sf, li, lf, o, z, w, k, start, stop)
-
-
-remove = kernel(_remove)
-remove_here = inlined(_remove)
-"""`remove` for the one place that every event passes."""
 
 
 @kernel

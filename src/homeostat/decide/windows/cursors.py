@@ -6,7 +6,7 @@ them forward again, so that the cost is that of the events between.
 
 from __future__ import annotations
 
-from homeostat.decide.windows.accounts import add, add_here, remove, remove_here, take, take_here
+from homeostat.decide.windows.accounts import add, remove, take, take_here
 from homeostat.decide.windows.compiled import inlined, kernel
 from homeostat.decide.windows.layout import (
     A_COLUMNS,
@@ -72,7 +72,7 @@ def pass_event(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: i
     needs = p[r + R_NEEDS]
     if x == x:
         for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
-            add_here(p, si, sf, li, lf, o, k, x)
+            add(p, si, sf, li, lf, o, k, x)
         if needs & NEED_MORE:
             pass_more(p, si, sf, li, lf, o, z, w, r, q, x)
     if needs & NEED_SINCE:
@@ -133,7 +133,7 @@ def move(
                     continue  # It holds nothing: what is rarely admitted costs this comparison only.
                 x = take_here(p, si, sf, li, lf, p[k + A_STREAM], z + q * w)
                 if x == x:
-                    remove_here(p, si, sf, li, lf, o, z, w, k, x, q + 1, head)
+                    remove(p, si, sf, li, lf, o, z, w, k, x, q + 1, head)
                     if p[k + A_NEEDS] & NEED_AT_TAIL:
                         drop_links(p, si, sf, li, lf, o, z, w, k, q)
             q += 1

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from homeostat.decide.windows.accounts import take, take_here
+from homeostat.decide.windows.accounts import take
 from homeostat.decide.windows.compiled import inlined, kernel
 from homeostat.decide.windows.layout import (
     A_COLUMNS,
@@ -185,7 +185,7 @@ def link_ordered(
     base = si[o + E_BASE]
     word = p[r + R_MAX] if sign > 0 else p[r + R_MIN]
     j = si[o + p[r + R_TOP]]
-    while j >= base and sign * take_here(p, si, sf, li, lf, r, z + j * w) <= sign * x:
+    while j >= base and sign * take(p, si, sf, li, lf, r, z + j * w) <= sign * x:
         j = older(li, z + j * w + word, j, base)
     li[z + q * w + word] = q - j if j >= base else 0
     li[z + q * w + word + 1] = 0

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.decide.policy.thresholds import FixedThresholdPolicy, Holdout, ThresholdPolicy
+from homeostat.decide.policy.thresholds import FixedThresholdPolicy, Holdout, ThresholdPolicy, expected_costs
 from homeostat.records.decisions import Fused
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
@@ -91,3 +91,24 @@ def test_batches_do_not_matter():
         )
         assert np.array_equal(got.propensity, whole.propensity[part])
         assert np.array_equal(got.action, whole.action[part])
+
+
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1) | NUMBERS, *[NUMBERS] * 6, st.floats(0, 1)), max_size=8), st.floats(0, 1))
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_the_compiled_choice_is_that_of_the_expected_costs(rows, share):
+    table = np.array(rows, np.float64).reshape(-1, 8)
+    risk, positive, negative = table[:, 0].copy(), table[:, 1:4].copy(), table[:, 4:7].copy()
+    chance = np.stack([np.zeros(len(table)), table[:, 7]], axis=1)
+    greedy = expected_costs(risk, positive, negative).argmin(axis=1)
+    eligible = np.array(CENSORING)[greedy] & (share > 0)
+    replaced = eligible & (table[:, 7] < share)
+    proposal = Holdout(CENSORING, share).least(risk, positive, negative, chance)
+    assert proposal.action.tolist() == np.where(replaced, 0, greedy).tolist()
+    assert proposal.explored.tolist() == replaced.tolist()
+    expected = np.zeros((len(table), 3))
+    expected[np.arange(len(table)), greedy] = np.where(eligible, 1.0 - share, 1.0)
+    expected[eligible, 0] = share
+    assert proposal.propensity.tobytes() == expected.tobytes()

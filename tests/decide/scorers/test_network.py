@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -161,3 +162,11 @@ def test_soft_log_rises_with_its_argument_and_is_odd(a, b):
     assert soft_log(-a) == -soft_log(a)
     if abs(a) < 1e290:
         assert abs(abs(soft_log(a)) - np.log2(1 + abs(a))) < 0.0861
+
+
+def test_threads_that_score_at_the_same_time_do_not_disturb_each_other():
+    parts = [features(matrix(700, seed)[0]) for seed in range(4)]
+    alone = [SCORERS[0].raw(part).tobytes() for part in parts]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda part: SCORERS[0].raw(part).tobytes(), parts * 10))
+    assert together == alone * 10

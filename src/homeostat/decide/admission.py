@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -120,3 +121,10 @@ def _one_by_one(events: EventBatch, seen: NDArray[np.bool_], watermark: Watermar
             taken[code] = row
             now_ns = max(now_ns, time_ns)
     return first, refused
+
+
+def overlaps(id_code: Int, others: Iterable[Int]) -> bool:
+    """Whether an id is among those of other batches."""
+    return any(
+        len(other) > 0 and id_code.min() <= other.max() and bool(np.isin(id_code, other).any()) for other in others
+    )

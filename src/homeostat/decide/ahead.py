@@ -11,17 +11,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from homeostat.decide.loop import Decided, DecisionLoop
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import Scores
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
-
-if TYPE_CHECKING:
-    from homeostat.decide.loop import Decided, DecisionLoop
 
 _AHEAD = 2  # One batch in the windows, one at the scorers.
 
@@ -70,10 +65,3 @@ def _started(loop: DecisionLoop, sent: EventBatch, windows: ThreadPoolExecutor, 
 def _landed(loop: DecisionLoop, batch: _Flying) -> tuple[EventBatch, Decided]:
     features, scores = batch.features.result(), batch.scores.result()
     return batch.sent, loop.land(batch.events, batch.running, features, scores, batch.begun_ns)
-
-
-def overlaps(id_code: Int, others: Iterable[Int]) -> bool:
-    """Whether an id is among those of other batches."""
-    return any(
-        len(other) > 0 and id_code.min() <= other.max() and bool(np.isin(id_code, other).any()) for other in others
-    )

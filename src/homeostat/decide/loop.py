@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from homeostat.decide.admission import Admission, Watermark, admit
-from homeostat.decide.ahead import decide_ahead, overlaps
+from homeostat.decide.admission import Admission, Watermark, admit, overlaps
 from homeostat.decide.arrivals import Arrivals
 from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy, Stateful
 from homeostat.decide.learning.schedule import Schedule
@@ -195,10 +194,6 @@ class DecisionLoop:
         if self._unwritten is not None:
             self._append(self._unwritten)
             self._unwritten = None
-
-    def decide_all(self, batches: Iterable[EventBatch]) -> Iterator[tuple[EventBatch, Decided]]:
-        """`decide` for one batch after the other, and the same decisions; see `ahead`."""
-        return decide_ahead(self, batches)
 
     def all_new(self, events: EventBatch, in_flight: Sequence[Int]) -> bool:
         """Whether a batch may be decided ahead: no row repeats an event, and no outcome waits among them."""

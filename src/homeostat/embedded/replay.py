@@ -20,6 +20,7 @@ from homeostat.adapters.event_files import read_events, read_outcomes
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrained
 from homeostat.config.tree import App
+from homeostat.decide.ahead import decide_ahead
 from homeostat.decide.loop import Decided
 from homeostat.embedded.assembly import Prepared, bundle_of, prepare
 from homeostat.embedded.past import PastOutcomes, without_labels
@@ -103,7 +104,7 @@ class Replay:
 
     def run(self) -> dict[str, Any]:
         """Read, learn if asked to, decide, and report."""
-        for sent, decided in self.loop.decide_all(self._to_decide()):
+        for sent, decided in decide_ahead(self.loop, self._to_decide()):
             self._keep(sent, decided)
         if self.learning:
             self._train()

@@ -119,3 +119,13 @@ def test_bad_lines_are_buried_repeats_count_once_and_late_events_are_marked(mess
     letters = [json.loads(line) for line in (tmp_path / "out" / "dead_letters.jsonl").read_text().splitlines()]
     assert [letter["line"] for letter in letters] == [6, 7, 8]
     assert all(letter["reason"] for letter in letters)
+
+
+def test_batches_decided_ahead_of_each_other_see_repeats_and_late_events_all_the_same(
+    messy: Path, tmp_path: Path
+) -> None:
+    whole, single = run(tmp_path / "whole", messy), run(tmp_path / "single", messy, chunk_rows=1)
+    for name in ("events", "decisions", "dead_letters", "repeated", "late", "actions"):
+        assert whole[name] == single[name], name
+    one, other = ((tmp_path / name / "decisions.parquet").read_bytes() for name in ("whole", "single"))
+    assert one == other

@@ -24,7 +24,7 @@ from homeostat.records.identity import text_of
 
 # Batches after which the audit trail is brought up to the journal, which has everything already: seldom enough to stay
 # out of the 99th percentile, and often enough to take no more than a few milliseconds.
-AUDIT_EVERY = 256
+AUDIT_EVERY = 1024
 Event = Mapping[str, Any]
 Answer = dict[str, Any]
 

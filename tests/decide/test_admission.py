@@ -51,7 +51,9 @@ def test_admission_equals_its_naive_twin(rows, decided, now, reject):
     expected, then = naive(rows, decided, now, reject)
     for k, fate in enumerate(expected):
         assert (found.new[k], found.refused[k], found.again[k]) == (
-            fate == "new", fate == "refused", not isinstance(fate, str)
+            fate == "new",
+            fate == "refused",
+            not isinstance(fate, str),
         )
         assert found.first[k] == (k if isinstance(fate, str) or seen[k] else fate) or seen[k]
     assert watermark.now_ns == now

@@ -65,6 +65,10 @@ _WIDE = frozenset({
     "time_ns", "keys", "events.keys", "events.numbers", "features.values", "features.freshness",
     "scores.values", "scores.confidence", "fused.contributions", "proposal.propensity",
 })  # fmt: skip
+_DECISION_TYPES = [dtype for _, dtype in _DECISION_COLUMNS]
+_OUTCOME_TYPES = [dtype for _, dtype in _OUTCOME_COLUMNS]
+_UNPADDED = 6  # So many columns at least, in either layout, are of 8 bytes a value; nothing needs to follow them.
+_PADDINGS = [b"\0" * (-length % 8) for length in range(8)]
 
 _CATEGORY_END = float(1 << 52)  # Category codes are below this.
 
@@ -94,11 +98,15 @@ def encode(body: DecisionBatch | OutcomeBatch) -> bytes:
         columns, names, took_us = _outcome_columns_of(body), ((), ()), 0.0
         kind, layout, texts, about = OUTCOMES, _OUTCOME_COLUMNS, body.texts, _about(body)
     rows = len(columns[0])
-    widths = tuple([column.shape[1] if column.ndim == 2 else 0 for column in columns])
-    schema = _schema(kind, names, about, widths)
+    if rows < _ALIKE_FROM:
+        schema = _small_schema(kind, names, about, tuple([column.shape for column in columns]))
+        alike, pieces = 0, _small_pieces(columns, layout, rows)
+    else:
+        widths = tuple([column.shape[1] if column.ndim == 2 else 0 for column in columns])
+        schema = _schema(kind, names, about, widths)
+        alike, pieces = _pieces(columns, layout, rows)
     if texts:
         texts = _mentioned(texts, body)
-    alike, pieces = _pieces(columns, layout, rows)
     text_bytes = _encode_texts(texts) if texts else b""
     start = _SIZES.pack(rows, alike, len(schema), len(texts), len(text_bytes)) + b"\0" * 4
     return _sealed(kind, took_us, rows, [start, schema, text_bytes, *pieces])
@@ -247,6 +255,31 @@ def _schema(kind: int, names: tuple[tuple[str, ...], tuple[str, ...]], version: 
     }, separators=(",", ":"))  # fmt: skip
     data = text.encode("ascii")
     return data + b" " * _padding(len(data))
+
+
+@lru_cache(maxsize=256)
+def _small_schema(
+    kind: int, names: tuple[tuple[str, ...], tuple[str, ...]], version: str, shapes: tuple[tuple[int, ...], ...]
+) -> bytes:
+    """The schema of a batch of few rows, whose columns' shapes are checked once for each number of rows."""
+    layout = _DECISION_COLUMNS if kind == DECISIONS else _OUTCOME_COLUMNS
+    for (name, _), shape in zip(layout, shapes, strict=True):
+        if len(shape) != (2 if name in _WIDE else 1) or shape[0] != shapes[0][0]:
+            raise ValueError(f"{name} has the shape {shape}, not that of {shapes[0][0]} rows")
+    return _schema(kind, names, version, tuple([shape[1] if len(shape) == 2 else 0 for shape in shapes]))
+
+
+def _small_pieces(columns: tuple[Column, ...], layout: Layout, rows: int) -> list[bytes]:
+    """The columns of few rows as bytes with their padding; their shapes have been checked."""
+    types = _DECISION_TYPES if layout is _DECISION_COLUMNS else _OUTCOME_TYPES
+    if [column.dtype for column in columns] != types:
+        _pieces(columns, layout, rows)  # It says which.
+    pieces = [column.tobytes() for column in columns]
+    for index in range(_UNPADDED, len(pieces)):
+        piece = pieces[index]
+        if len(piece) % 8:
+            pieces[index] = piece + _PADDINGS[len(piece) % 8]
+    return pieces
 
 
 def _pieces(columns: tuple[Column, ...], layout: Layout, rows: int) -> tuple[int, list[Any]]:

@@ -251,8 +251,8 @@ def test_a_journal_changed_behind_the_trails_back_is_found(tmp_path):
             journal.append(decisions([k], k))
         log.follow(journal)
     db = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
-    db.execute("DROP TRIGGER bodies_UPDATE")
-    db.execute("UPDATE bodies SET body = ? WHERE sequence = 2", (codec.encode(decisions([1], 99)),))
+    db.execute("DROP TRIGGER entries_UPDATE")
+    db.execute("UPDATE entries SET body = ? WHERE sequence = 2", (codec.encode(decisions([1], 99)),))
     db.close()
     with SqliteJournal(tmp_path / "journal.db") as journal:
         assert "entry 2 is not what the trail says" in verify_journal(path, journal).why

@@ -40,7 +40,7 @@ class AuditError(Exception):
 class Audited(Protocol):
     """A journal that can say what its entries are without reading them."""
 
-    def facts(self, after: int = 0) -> Iterable[EntryFacts]: ...
+    def recent(self, after: int) -> Iterable[EntryFacts]: ...
 
 
 def checkpoint_path(path: Path) -> Path:
@@ -108,7 +108,7 @@ class AuditLog:
         """Audit every journal entry that wasn't yet: after a crash too, when the journal is a step ahead."""
         self._write(
             [(_KINDS[e.kind], _facts(e.rows, e.first_ns, e.last_ns, e.digest), e.sequence)
-             for e in journal.facts(self._entry)], now_ns,
+             for e in journal.recent(self._entry)], now_ns,
         )  # fmt: skip
 
     def wrote(self, path: Path, now_ns: int | None = None) -> None:

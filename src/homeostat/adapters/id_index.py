@@ -59,6 +59,7 @@ class IdIndex:
 
     def __init__(self) -> None:
         self._count = 0
+        self._one = np.zeros(1, np.uint32)
         self._codes, self._entries = _empty(_SIZE_MIN)
 
     def __len__(self) -> int:
@@ -75,6 +76,11 @@ class IdIndex:
         if needed > len(self._codes) * _LOAD_MAX:
             self._grow(needed)
         self._count += _put(self._codes, self._entries, codes, entry)
+
+    def put_all(self, codes: Int, entry: int) -> None:
+        """The same for ids that were all decided in one entry."""
+        self._one[0] = entry
+        self.put(codes, self._one)
 
     def entries(self, codes: Int) -> NDArray[np.uint32]:
         """(n,) the entry of each code, 0 where there is none."""

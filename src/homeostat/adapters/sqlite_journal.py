@@ -10,8 +10,10 @@ without reading a large batch. One process writes; others may read at the same t
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,22 +33,27 @@ from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import code_of, text_of
 
 PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
-FORMAT = 1
+FORMAT = 2
 _PAGE_BYTES = 8192
-_COMMIT_BYTES = 3 * _PAGE_BYTES  # What the smallest transaction adds to SQLite's log.
+_COMMIT_BYTES = 2 * _PAGE_BYTES  # What the smallest transaction adds to SQLite's log.
 _APPLICATION_ID = 0x686D7374  # "hmst", in the file's header, where `file` and SQLite look for it.
+_RECENT = 256  # Entries whose facts are kept for the audit trail, which follows more closely than that.
+_OUTCOME = int(Row.OUTCOME)
 _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
 
+_Facts = tuple[int, int, int, int, int, bytes]  # As EntryFacts, with the digest's own bytes.
+_Stored = tuple[_Facts, Int | None]
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # An ERROR: a table of the schema isn't there.
 
 _SCHEMA = """
 CREATE TABLE entries (
     sequence INTEGER PRIMARY KEY, kind INTEGER NOT NULL, rows INTEGER NOT NULL,
-    first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL, digest BLOB NOT NULL, ids BLOB NOT NULL
+    first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL, digest BLOB NOT NULL, ids BLOB NOT NULL,
+    codec INTEGER NOT NULL, body BLOB NOT NULL
 ) STRICT;
-CREATE TABLE bodies (sequence INTEGER PRIMARY KEY, codec INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
+_INSERT = "INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?)"
 _TRIGGER = """CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table}
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;"""
 
@@ -93,6 +100,7 @@ class SqliteJournal:
         self._app, self._power_safe, self._readonly, self._compress = app, power_safe, readonly, compress
         self._ids = IdIndex()
         self._last = 0
+        self._recent: deque[_Facts] = deque(maxlen=_RECENT)  # Of what this object appended, without a gap.
         self._behind = False  # After a failed append, whether it was written is asked of the file itself.
         in_memory = str(path) == ":memory:"
         self._lock = None if readonly or in_memory else FileLock(self.path.with_name(self.path.name + ".lock"))
@@ -145,23 +153,27 @@ class SqliteJournal:
         try:
             if self._behind:
                 self._catch_up()
-            db.execute("BEGIN IMMEDIATE")
+            stored: list[_Stored] = []
             size = _COMMIT_BYTES
+            if len(pieces) > 1:  # A single statement is a transaction by itself.
+                db.execute("BEGIN IMMEDIATE")
             for sequence, piece in enumerate(pieces, self._last + 1):
-                facts, stored = _as_stored(sequence, piece, self._compress)
-                db.execute("INSERT INTO entries VALUES (?,?,?,?,?,?,?)", facts)
-                db.execute("INSERT INTO bodies VALUES (?,?,?)", stored)
-                size += len(stored[2])
-            db.execute("COMMIT")
+                row, ids = _as_stored(sequence, piece, self._compress)
+                db.execute(_INSERT, row)
+                stored.append((row[:6], ids))
+                size += len(row[8])
+            if len(pieces) > 1:
+                db.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo(db)
             raise _refusal(error, self.path) from error
         except BaseException:
             self._undo(db)
             raise
-        for sequence, piece in enumerate(pieces, self._last + 1):
-            if isinstance(piece, DecisionBatch):
-                self._ids.put(_decided(piece), np.array([sequence], np.uint32))
+        for facts, ids in stored:
+            if ids is not None:
+                self._ids.put_all(ids, facts[0])
+            self._recent.append(facts)
         self._last += len(pieces)
         if self._checkpointer is not None:
             self._checkpointer.appended(size)
@@ -177,7 +189,7 @@ class SqliteJournal:
     def read(self, after: int = 0) -> Iterator[Entry]:
         """Every entry with a sequence number above `after`, in order. Raises JournalError at one that is damaged."""
         while True:
-            row = self._one("SELECT sequence, codec, body FROM bodies WHERE sequence > ? ORDER BY sequence", after)
+            row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence > ? ORDER BY sequence", after)
             if row is None:
                 if after < self._last:
                     raise JournalError(f"{self.path}: entry {after + 1} is missing")
@@ -193,9 +205,17 @@ class SqliteJournal:
         for sequence, kind, rows, first_ns, last_ns, digest in self._all(sql, after):
             yield EntryFacts(sequence, kind, rows, first_ns, last_ns, digest.hex())
 
+    def recent(self, after: int) -> Iterable[EntryFacts]:
+        """The same, without reading the file where the last appends are all that is asked for."""
+        missing = self._last - after
+        if self._db is None or self._behind or not 0 <= missing <= len(self._recent):
+            return self.facts(after)
+        asked = itertools.islice(self._recent, len(self._recent) - missing, None)
+        return [EntryFacts(*facts[:5], facts[5].hex()) for facts in asked]
+
     def digest(self, sequence: int) -> str:
         """The digest of an entry's content as it is stored now, computed afresh. Raises JournalError."""
-        row = self._one("SELECT sequence, codec, body FROM bodies WHERE sequence = ?", sequence)
+        row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
         if row is None:
             raise JournalError(f"{self.path}: entry {sequence} is missing")
         try:
@@ -215,7 +235,7 @@ class SqliteJournal:
         sequence = int(self._ids.entries(np.array([id_code], np.int64))[0])
         if sequence == 0:
             return None
-        row = self._one("SELECT sequence, codec, body FROM bodies WHERE sequence = ?", sequence)
+        row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
         if row is None:
             raise JournalError(f"{self.path}: entry {sequence} is missing")
         batch = self._decoded(*row)
@@ -237,7 +257,7 @@ class SqliteJournal:
         """Batches with the rows in them whose event time is in [since_ns, until_ns) and whose action is asked for."""
         sql = """SELECT sequence FROM entries WHERE kind = ? AND last_ns >= ? AND first_ns < ? ORDER BY sequence"""
         for (sequence,) in self._all(sql, codec.DECISIONS, since_ns, until_ns):
-            row = self._one("SELECT sequence, codec, body FROM bodies WHERE sequence = ?", sequence)
+            row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
             batch = None if row is None else self._decoded(*row)
             if not isinstance(batch, DecisionBatch):
                 raise JournalError(f"{self.path}: entry {sequence} is missing")
@@ -360,7 +380,7 @@ class SqliteJournal:
 def _create(db: sqlite3.Connection, app: str) -> None:
     db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
     db.execute("PRAGMA journal_mode = WAL")
-    triggers = [_TRIGGER.format(table=t, verb=v) for t in ("entries", "bodies", "about") for v in ("UPDATE", "DELETE")]
+    triggers = [_TRIGGER.format(table=t, verb=v) for t in ("entries", "about") for v in ("UPDATE", "DELETE")]
     db.executescript("BEGIN;" + _SCHEMA + "\n".join(triggers) + f"PRAGMA application_id = {_APPLICATION_ID};"
                      f"PRAGMA user_version = {FORMAT};COMMIT;")  # fmt: skip
     db.execute("INSERT INTO about VALUES ('app', ?)", (app,))
@@ -368,25 +388,28 @@ def _create(db: sqlite3.Connection, app: str) -> None:
 
 def _as_stored(
     sequence: int, piece: DecisionBatch | OutcomeBatch, compress: int
-) -> tuple[tuple[int, int, int, int, int, bytes, bytes], tuple[int, int, bytes]]:
-    """The rows of an entry in the two tables."""
+) -> tuple[tuple[int, int, int, int, int, bytes, bytes, int, bytes], Int | None]:
+    """An entry's row, and the ids that were decided; None where it holds outcomes."""
     body = codec.encode(piece)
     if isinstance(piece, DecisionBatch):
-        kind, time_ns, ids = codec.DECISIONS, piece.events.time_ns, _decided(piece).tobytes()
+        kind, time_ns, ids = codec.DECISIONS, piece.events.time_ns, _decided(piece)
     else:
-        kind, time_ns, ids = codec.OUTCOMES, piece.known_ns, b""
+        kind, time_ns, ids = codec.OUTCOMES, piece.known_ns, None
     rows = len(time_ns)
     if rows == 1:
         first = last = int(time_ns[0])
     else:
         first, last = (int(time_ns.min()), int(time_ns.max())) if rows else (0, 0)
-    return (sequence, kind, rows, first, last, body[32:64], ids), (sequence, *compression.pack(body, compress))
+    id_bytes = b"" if ids is None else ids.tobytes()
+    return (sequence, kind, rows, first, last, body[32:64], id_bytes, *compression.pack(body, compress)), ids
 
 
 def _decided(batch: DecisionBatch) -> Int:
     """The ids of the rows that are decisions."""
-    kind = batch.events.kind
-    return batch.events.id_code if not (kind == Row.OUTCOME).any() else batch.events.id_code[kind != Row.OUTCOME]
+    kind, ids = batch.events.kind, batch.events.id_code
+    if len(kind) == 1:
+        return ids if kind[0] != _OUTCOME else ids[:0]
+    return ids if not (kind == _OUTCOME).any() else ids[kind != _OUTCOME]
 
 
 def _refusal(error: Exception, path: Path) -> Exception:

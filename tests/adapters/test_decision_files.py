@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import polars
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -80,7 +80,7 @@ def test_the_file_has_the_promised_columns_and_values(tmp_path: Path) -> None:
 def test_other_programs_read_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "decisions.parquet", [0, 500, 1000])
     expected = pq.read_table(path)
-    assert polars.read_parquet(path)["feature.amount"].to_list() == expected["feature.amount"].to_pylist()
+    assert pandas.read_parquet(path)["feature.amount"].to_list() == expected["feature.amount"].to_pylist()
     query = f"select event_id, rule, risk from '{path}'"
     assert [row[0] for row in duckdb.sql(query).fetchall()] == expected["event_id"].to_pylist()
 

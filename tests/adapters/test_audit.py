@@ -170,6 +170,7 @@ def test_checkpoints_are_kept_while_it_grows_and_refuse_a_shortened_trail(tmp_pa
     with AuditLog(path, checkpoint_every=10) as log:
         for k in range(25):
             log.decided(decisions([k], k), now_ns=k)
+        log.settle()
         assert json.loads(checkpoint_path(path).read_text())["count"] == 20
         assert verify_beside(path).ok
     assert json.loads(checkpoint_path(path).read_text())["count"] == 25
@@ -268,3 +269,31 @@ def test_a_file_that_the_trail_names_is_verified(tmp_path):
     assert "is not what the trail says" in verify_files(path).why
     named.unlink()
     assert "is missing" in verify_files(path).why
+
+
+def test_a_line_of_an_entry_is_the_canonical_one(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    with SqliteJournal(tmp_path / "journal.db") as journal, AuditLog(path, journal) as log:
+        log.started("version-1", None)
+        for k, now_ns in enumerate((None, 5)):
+            journal.append(decisions([k], k))
+            journal.append(outcomes([k]))
+            log.follow(journal, now_ns)
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        del record["hash"]
+        assert line_of(record)[0] == line
+    assert len(path.read_text().splitlines()) == 5
+
+
+def test_the_facts_of_the_last_entries_are_those_in_the_file(tmp_path):
+    with SqliteJournal(tmp_path / "journal.db") as journal:
+        for k in range(300):
+            journal.append(decisions([k], k) if k % 7 else outcomes([k]))
+        for after in (0, 40, 44, 150, 299, 300, 301):
+            assert list(journal.recent(after)) == list(journal.facts(after))
+        journal._behind = True  # As after a failed append, when another entry may be in the file.
+        assert list(journal.recent(290)) == list(journal.facts(290))
+    with SqliteJournal(tmp_path / "journal.db") as journal:
+        journal.append(decisions([1000]))
+        assert list(journal.recent(298)) == list(journal.facts(298))

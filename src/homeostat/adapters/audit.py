@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +50,18 @@ def checkpoint_path(path: Path) -> Path:
     return path.with_name(path.stem + ".checkpoint.json")
 
 
+def _entry_line(kind: str, entry: EntryFacts, at_ns: int | None, sequence: int, previous: str) -> tuple[str, str]:
+    """The same as `line_of` for a journal entry, whose names are known: a fifth of the time of an encoder."""
+    at = "null" if at_ns is None else at_ns
+    text = (
+        f'{{"at_ns":{at},"entry":{entry.sequence},"facts":{{"first_ns":{entry.first_ns},"last_ns":{entry.last_ns},'
+        f'"rows":{entry.rows},"sha256":"{entry.digest}"}},"kind":"{kind}","previous":"{previous}",'
+        f'"sequence":{sequence}'
+    )
+    digest = sha256(f"{text}}}".encode("ascii")).hexdigest()
+    return f'{text}{HASH_MEMBER}{digest}"}}', digest
+
+
 def line_of(record: dict[str, Any]) -> tuple[str, str]:
     """A record as its line, without the line's end, and its hash."""
     text = _CANONICAL.encode(record)
@@ -74,6 +88,7 @@ class AuditLog:
         self.path = Path(path)
         self.head, self.count, self._entry = NO_HASH, 0, 0
         self._journal, self._checkpoint_every = journal, checkpoint_every
+        self._keeping: threading.Thread | None = None
         dropped = self._continue()
         if checkpoint_every:
             self._check_checkpoint()
@@ -83,6 +98,7 @@ class AuditLog:
                 self._file.truncate(self._file.seek(0, os.SEEK_END) - dropped)
         except OSError as error:
             raise Unavailable(f"{self.path} can't be written: {os.strerror(error.errno or 0)}") from error
+        self._size = self._file.seek(0, os.SEEK_END)
         if dropped:
             # A line that was being written when its process died was never acknowledged.
             self.record("recovered", {"dropped_bytes": dropped}, None)
@@ -106,10 +122,12 @@ class AuditLog:
 
     def follow(self, journal: Audited, now_ns: int | None = None) -> None:
         """Audit every journal entry that wasn't yet: after a crash too, when the journal is a step ahead."""
-        self._write(
-            [(_KINDS[e.kind], _facts(e.rows, e.first_ns, e.last_ns, e.digest), e.sequence)
-             for e in journal.recent(self._entry)], now_ns,
-        )  # fmt: skip
+        lines, head, count, last = [], self.head, self.count, self._entry
+        for entry in journal.recent(self._entry):
+            count, last = count + 1, entry.sequence
+            line, head = _entry_line(_KINDS[entry.kind], entry, now_ns, count, head)
+            lines.append(line)
+        self._append(lines, head, count, last)
 
     def wrote(self, path: Path, now_ns: int | None = None) -> None:
         """This file beside the trail was written: its size and SHA-256."""
@@ -126,8 +144,33 @@ class AuditLog:
 
     def checkpoint(self) -> None:
         """Put count and head on the disk beside the trail; a copy kept elsewhere proves more still."""
-        os.fsync(self._file.fileno())
-        text = _CANONICAL.encode({"count": self.count, "head": self.head})
+        self.settle()
+        self._keep(os.dup(self._file.fileno()), self.count, self.head)
+
+    def settle(self) -> None:
+        """Wait for the checkpoint that is being written, if one is."""
+        if self._keeping is not None:
+            self._keeping.join()
+            self._keeping = None
+
+    def _checkpoint_beside(self) -> None:
+        """The same while lines go on being written: the disk takes milliseconds, and decisions wait for the lines."""
+        self.settle()
+        descriptor, count, head = os.dup(self._file.fileno()), self.count, self.head
+
+        def keep() -> None:
+            with suppress(OSError):  # The next one tries again, and the last, in `close`, says what is wrong.
+                self._keep(descriptor, count, head)
+
+        self._keeping = threading.Thread(target=keep, name="audit-checkpoint")
+        self._keeping.start()
+
+    def _keep(self, descriptor: int, count: int, head: str) -> None:
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        text = _CANONICAL.encode({"count": count, "head": head})
         replace_file(checkpoint_path(self.path), [text.encode("ascii"), b"\n"])
 
     def close(self) -> None:
@@ -150,21 +193,26 @@ class AuditLog:
             line, head = line_of({
                 "at_ns": now_ns, "entry": entry, "facts": facts, "kind": kind, "previous": head, "sequence": count,
             })  # fmt: skip
-            lines.append(line + "\n")
+            lines.append(line)
+        self._append(lines, head, count, entry)
+
+    def _append(self, lines: list[str], head: str, count: int, entry: int) -> None:
+        """Write whole lines, after which the trail stands as given."""
         if not lines:
             return
         if self._file.closed:
             raise Unavailable(f"{self.path} can't be written: it is closed")
-        start = self._file.tell()
+        start = self._size
         try:
-            self._file.write("".join(lines).encode("ascii"))
+            self._file.write(("\n".join(lines) + "\n").encode("ascii"))
             self._file.flush()
         except (OSError, ValueError) as error:
             self._undo(start)
             raise Unavailable(f"{self.path} can't be written: {error}") from error
+        self._size = start + sum(map(len, lines)) + len(lines)
         before, self.head, self.count, self._entry = self.count, head, count, entry
         if self._checkpoint_every and before // self._checkpoint_every != count // self._checkpoint_every:
-            self.checkpoint()
+            self._checkpoint_beside()
 
     def _undo(self, start: int) -> None:
         """Take a line back that was written in part; what the file object still holds goes with it."""

@@ -333,6 +333,8 @@ class SqliteJournal:
                 self._index(entries, blobs)
                 entries, blobs = [], []
         self._index(entries, blobs)
+        if last != self._last:
+            self._recent.clear()  # What was found in the file is not in it, so it would have a gap.
         self._last, self._behind = last, False
 
     def _index(self, entries: list[int], blobs: list[bytes]) -> None:

@@ -22,9 +22,9 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter
 from homeostat.records.identity import text_of
 
-# Batches after which the audit trail is brought up to the journal, which has everything already: seldom enough to stay
-# out of the 99th percentile, and often enough to take no more than a few milliseconds.
-AUDIT_EVERY = 1024
+# Batches after which the audit trail is brought up to the journal, which has everything already: so few that none of
+# the decisions that wait for it waits for long, and enough to share one write to the file.
+AUDIT_EVERY = 16
 Event = Mapping[str, Any]
 Answer = dict[str, Any]
 

@@ -61,6 +61,27 @@ def test_the_index_grows_and_stays_small():
     assert index.nbytes / len(index) <= 20.1
 
 
+@pytest.mark.parametrize("check", JOURNAL_CHECKS, ids=lambda check: check.__name__)
+def test_a_journal_written_in_bulk_conforms(check, tmp_path):
+    check(lambda: SqliteJournal(tmp_path / "journal.db", bulk=True))
+
+
+def test_a_journal_written_in_bulk_goes_on_as_any_other(tmp_path):
+    path = tmp_path / "other.db"
+    with SqliteJournal(path, bulk=True) as journal:
+        journal.append(decisions(list(range(5000))))
+        journal.flush()
+    with SqliteJournal(path, readonly=True) as reader:
+        assert reader.find(4999) is not None and len(reader) == 5000
+    for bulk in (False, True):
+        with SqliteJournal(path, bulk=bulk) as journal:
+            mode = journal._db.execute("PRAGMA journal_mode").fetchone()[0]
+            assert mode == ("delete" if bulk else "wal")
+            journal.append(decisions([6000 + bulk]))
+    with SqliteJournal(path) as journal:
+        assert len(journal) == 5002 and [entry.sequence for entry in journal.read()] == [1, 2, 3, 4, 5]
+
+
 def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path):
     path = tmp_path / "journal.db"
     with SqliteJournal(path) as journal:

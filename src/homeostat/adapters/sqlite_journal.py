@@ -11,6 +11,7 @@ without reading a large batch. One process writes; others may read at the same t
 from __future__ import annotations
 
 import itertools
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +36,7 @@ from homeostat.records.identity import code_of, text_of
 PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
 FORMAT = 2
 _PAGE_BYTES = 8192
+_BULK_PAGE_BYTES = 65536  # A quarter of the time of smaller pages for large batches; a single row would fill a page.
 _COMMIT_BYTES = 2 * _PAGE_BYTES  # What the smallest transaction adds to SQLite's log.
 _APPLICATION_ID = 0x686D7374  # "hmst", in the file's header, where `file` and SQLite look for it.
 _RECENT = 256  # Entries whose facts are kept for the audit trail, which follows more closely than that.
@@ -90,21 +92,26 @@ class SqliteJournal:
         power_safe: bool = False,
         readonly: bool = False,
         compress: int = compression.LZ4,
+        bulk: bool = False,
     ) -> None:
         """Open, or create, a journal; one at `:memory:` lasts as long as the object.
+
+        bulk : for a run that writes large batches and nobody reads meanwhile: bytes go into the file itself, once, and
+            on the disk for sure only after `flush`. A killed process loses nothing appended in this way either
 
         Raises JournalError for a file that isn't this app's journal, Unavailable when the file can't be opened
         or another process is writing to it.
         """
         self.path = Path(path)
         self._app, self._power_safe, self._readonly, self._compress = app, power_safe, readonly, compress
+        self._bulk = bulk and not readonly
         self._ids = IdIndex()
         self._last = 0
         self._recent: deque[_Facts] = deque(maxlen=_RECENT)  # Of what this object appended, without a gap.
         self._behind = False  # After a failed append, whether it was written is asked of the file itself.
-        in_memory = str(path) == ":memory:"
+        self._in_memory = in_memory = str(path) == ":memory:"
         self._lock = None if readonly or in_memory else FileLock(self.path.with_name(self.path.name + ".lock"))
-        self._checkpointer = None if in_memory else Checkpointer(self.path)
+        self._checkpointer = None if in_memory or self._bulk else Checkpointer(self.path)
         self._db: sqlite3.Connection | None = None
         try:
             self._db = self._open()
@@ -183,7 +190,9 @@ class SqliteJournal:
         """Wait until everything appended is on the disk: before a snapshot that says it is, above all."""
         try:
             self._writable().execute("PRAGMA wal_checkpoint(FULL)").fetchall()
-        except sqlite3.Error as error:
+            if self._bulk and not self._in_memory:
+                _sync(self.path)
+        except (sqlite3.Error, OSError) as error:
             raise _refusal(error, self.path) from error
 
     def read(self, after: int = 0) -> Iterator[Entry]:
@@ -291,7 +300,7 @@ class SqliteJournal:
         elif self._readonly and not self.path.exists():
             raise Unavailable(f"there is no journal {self.path}")
         location = self.path.absolute().as_uri() + f"?mode={'ro' if self._readonly else 'rwc'}"
-        if self._checkpointer is None:
+        if self._in_memory:
             location = ":memory:"
         db = sqlite3.connect(location, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
         try:
@@ -306,7 +315,7 @@ class SqliteJournal:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application == 0 and tables == 0 and not self._readonly:
-            _create(db, self._app)
+            _create(db, self._app, _BULK_PAGE_BYTES if self._bulk else _PAGE_BYTES)
         elif application != _APPLICATION_ID:
             raise JournalError(f"{self.path} is not a homeostat journal")
         elif version != FORMAT:
@@ -315,7 +324,9 @@ class SqliteJournal:
         if self._app and owner and owner != self._app:
             raise JournalError(f"{self.path} is the journal of the app {owner}, not of {self._app}")
         if not self._readonly:
-            db.execute(f"PRAGMA synchronous = {'FULL' if self._power_safe else 'NORMAL'}")
+            db.execute(f"PRAGMA journal_mode = {'DELETE' if self._bulk else 'WAL'}")
+            waits = "OFF" if self._bulk else "FULL" if self._power_safe else "NORMAL"
+            db.execute(f"PRAGMA synchronous = {waits}")
             db.execute("PRAGMA wal_autocheckpoint = 0")  # The checkpointer does it.
 
     def _catch_up(self) -> None:
@@ -379,9 +390,16 @@ class SqliteJournal:
             raise JournalError(f"{self.path}: entry {sequence}: {error}") from error
 
 
-def _create(db: sqlite3.Connection, app: str) -> None:
-    db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-    db.execute("PRAGMA journal_mode = WAL")
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _create(db: sqlite3.Connection, app: str, page_bytes: int) -> None:
+    db.execute(f"PRAGMA page_size = {page_bytes}")
     triggers = [_TRIGGER.format(table=t, verb=v) for t in ("entries", "about") for v in ("UPDATE", "DELETE")]
     db.executescript("BEGIN;" + _SCHEMA + "\n".join(triggers) + f"PRAGMA application_id = {_APPLICATION_ID};"
                      f"PRAGMA user_version = {FORMAT};COMMIT;")  # fmt: skip
@@ -416,6 +434,8 @@ def _decided(batch: DecisionBatch) -> Int:
 
 def _refusal(error: Exception, path: Path) -> Exception:
     """What an error of SQLite means to the caller."""
+    if isinstance(error, OSError):
+        return Unavailable(f"the journal {path} failed: {error}: the disk refuses to write or read")
     name = getattr(error, "sqlite_errorname", "")
     if not isinstance(error, sqlite3.Error) or name.startswith(_DAMAGE):
         return JournalError(f"{path} is damaged or is not a journal ({error})")

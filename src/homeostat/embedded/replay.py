@@ -32,7 +32,15 @@ from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 
 Progress = Callable[[str, float], None]
 _CHUNK_ROWS = 65_536
-_OUTPUT = ("journal.db", "journal.db-wal", "journal.db-shm", "audit.jsonl", "dead_letters.jsonl", "report.json")
+_OUTPUT = (
+    "journal.db",
+    "journal.db-journal",
+    "journal.db-wal",
+    "journal.db-shm",
+    "audit.jsonl",
+    "dead_letters.jsonl",
+    "report.json",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,7 @@ class Replay:
         out = request.out
         for stale in _OUTPUT:
             (out / stale).unlink(missing_ok=True)
-        self.journal = stack.enter_context(SqliteJournal(out / "journal.db", app=prepared.app.app))
+        self.journal = stack.enter_context(SqliteJournal(out / "journal.db", app=prepared.app.app, bulk=True))
         self.letters = stack.enter_context(DeadLetterFile(out / "dead_letters.jsonl"))
         self.audit = stack.enter_context(AuditLog(out / "audit.jsonl", self.journal))
         self.costs = costs_of(prepared.app)

@@ -219,9 +219,8 @@ def _joiner(app: App, costs: Costs | None) -> OutcomeJoiner | None:
     )
 
 
-def untrained(app: App, features: FeaturePlan) -> Brain:
+def untrained(app: App) -> Brain:
     """A brain that has not learned anything yet: for the windows to fill before the moment of training."""
-    del features
     names = tuple(app.scorers)
     table = declared_table(names, {}) if names else declared_table(("none",), {})
     return Brain((), FixedFusion(table, names), _policy(app, None, untrained=True), f"{app.app}-{fingerprint(app)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -114,8 +113,3 @@ def features_of(decisions: DecisionBatch, row: int) -> dict[str, dict[str, Any]]
         name: {"value": None if value != value else value, "freshness": Freshness(fresh).name.lower()}
         for name, value, fresh in zip(decisions.features.names, values, freshness)
     }
-
-
-def answers(decisions: DecisionBatch, rows: Sequence[int], words: Vocabulary) -> list[dict[str, Any]]:
-    """Several decisions of one batch."""
-    return [answer(decisions, row, words) for row in rows]

@@ -42,7 +42,7 @@ def collect(prepared: Prepared, recipe: Recipe) -> Collector:
     events = events_of(generate(spec, recipe.seed))
     with SqliteJournal(":memory:", app=app.app) as journal:
         world = World(journal, SystemClock(), bounded=False)
-        loop = build(app, prepared.features, untrained(app, prepared.features), world)
+        loop = build(app, prepared.features, untrained(app), world)
         for start in range(0, len(events), _BATCH_ROWS):
             batch = events.slice(start, min(len(events), start + _BATCH_ROWS))
             collector.add(batch, loop.absorb(batch))

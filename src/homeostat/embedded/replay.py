@@ -169,7 +169,7 @@ class Replay:
         """The bundle's; before a moment of training, none."""
         app, features = self.prepared.app, self.prepared.features
         if self.learning:
-            return untrained(app, features)
+            return untrained(app)
         return brain(app, features, bundle_of(self.prepared, self.request.bundle))
 
     def _learn_from(self, events: EventBatch) -> EventBatch:

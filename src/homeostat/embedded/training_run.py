@@ -84,7 +84,7 @@ def _gather(prepared: Prepared, request: TrainingRequest, collector: Collector, 
     read = 0
     with SqliteJournal(":memory:", app=prepared.app.app) as journal:
         world = World(journal, clock, bounded=False)
-        loop = build(prepared.app, prepared.features, untrained(prepared.app, prepared.features), world)
+        loop = build(prepared.app, prepared.features, untrained(prepared.app), world)
         for events, letters in read_events(request.events, prepared.schema, clock.now_ns()):
             buried += len(letters)
             after = np.flatnonzero(events.time_ns >= request.until_ns)

@@ -35,7 +35,7 @@ install: .venv/.all  ## Everything: extras and test tools.
 	@touch $@
 
 .venv/.all: .venv/.uv pyproject.toml
-	$(UV) --editable '.[train,dev]'
+	$(UV) --editable '.[train,servers,telemetry,scale,dev]'
 	@touch .venv/.base $@
 
 clean:

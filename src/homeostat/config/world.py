@@ -1,0 +1,140 @@
+"""Which servers an app runs on: the `world` section of a file, and the environment variables that override it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import Field, ValidationError
+
+from homeostat.config.faults import AppFileError, Fault, nearest
+from homeostat.config.tree import Duration, Node, duration_ns
+
+PREFIX = "HOMEOSTAT_WORLD__"
+STREAM_SCHEMES = ("kafka", "redis-stream")
+_SCHEMES = {
+    "events": STREAM_SCHEMES, "outcomes": STREAM_SCHEMES, "decisions": STREAM_SCHEMES, "dead_letters": STREAM_SCHEMES,
+    "features": ("redis", "rediss", "redis+cluster", "rediss+cluster"), "journal": ("postgresql", "postgres"),
+}  # fmt: skip
+
+
+class KafkaSettings(Node):
+    """How Kafka is reached: TLS and SASL, and any further setting of librdkafka by its own name."""
+
+    tls: bool = Field(default=False, description="encrypt the connection")
+    ca_file: str | None = Field(default=None, description="certificates that the brokers' are checked against")
+    certificate_file: str | None = Field(default=None, description="this client's certificate, for mutual TLS")
+    key_file: str | None = Field(default=None, description="its private key")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
+        default=None, description="how this client proves who it is"
+    )
+    username: str | None = Field(default=None, description="its name")
+    password: str | None = Field(default=None, description="its password; better in the environment than in a file")
+    replication: int = Field(default=1, ge=1, description="copies of each partition of the topics that are created")
+    settings: dict[str, str | int | float | bool] = Field(default={}, description="further librdkafka settings")
+
+
+class World(Node):
+    """The servers of one app. What is absent is not used."""
+
+    events: str | None = Field(
+        default=None, description="kafka://host:port,host:port/topic or redis-stream://host/db/key"
+    )
+    outcomes: str | None = Field(default=None, description="where outcomes come from")
+    decisions: str | None = Field(default=None, description="where decisions go")
+    dead_letters: str | None = Field(default=None, description="where unreadable events and outcomes go")
+    features: str | None = Field(default=None, description="redis://host:port/db, rediss://, or redis+cluster://")
+    journal: str | None = Field(default=None, description="postgresql://user:password@host:port/database")
+    group: str | None = Field(default=None, description="name that workers share events under; the app's when absent")
+    partitions: int = Field(default=6, ge=1, le=10_000, description="of the topics that are created: the most workers")
+    encoding: Literal["json"] = Field(default="json", description="how events and outcomes are written")
+    batch_rows: int = Field(default=1000, ge=1, le=65_536, description="events decided together at the most")
+    batch_wait: Duration = Field(default=duration_ns("10ms"), description="how long a batch waits for more events")
+    skew: Duration = Field(
+        default=duration_ns("1d"), description="how far the shared entities' events may arrive out of order, because "
+        "partitions are read independently; logs are kept that much longer"
+    )  # fmt: skip
+    features_down: Literal["stale", "absent"] = Field(
+        default="stale", description="what windows a decision sees while the feature store is away"
+    )
+    show_every: Duration = Field(
+        default=duration_ns("1s"), description="how often an entity's shown values are renewed"
+    )
+    spool: str = Field(default="homeostat-spool", description="folder where the journal waits while its server is away")
+    spool_max_mb: int = Field(default=4096, ge=1, description="the most that waits there; then events are refused")
+    retention: Duration | None = Field(default=None, description="the journal's days older than this are dropped")
+    kafka: KafkaSettings = Field(default=KafkaSettings(), description="how Kafka is reached")
+
+
+def read_world(path: str | Path | None, environ: Mapping[str, str]) -> World:
+    """The world that a file's `world` section and the environment declare.
+
+    path : a YAML file with a `world` section (an app file may have one); None for the environment alone
+    environ : `HOMEOSTAT_WORLD__JOURNAL=...` sets `journal`, `HOMEOSTAT_WORLD__KAFKA__PASSWORD=...` sets
+        `kafka.password`; these win over the file
+    Raises AppFileError that names the key and, of a wrong address, never its password.
+
+    >>> read_world(None, {"HOMEOSTAT_WORLD__JOURNAL": "postgresql://user@127.0.0.1/db"}).journal
+    'postgresql://user@127.0.0.1/db'
+    """
+    source = "the environment" if path is None else str(path)
+    declared = {} if path is None else _section(Path(path))
+    for name, value in environ.items():
+        if name.startswith(PREFIX):
+            _put(declared, [step.lower() for step in name[len(PREFIX) :].split("__")], value)
+    try:
+        world = World.model_validate(declared)
+    except ValidationError as error:
+        raise AppFileError(
+            [_fault(source, found) for found in error.errors(include_url=False, include_input=False)]
+        ) from None
+    faults = [
+        fault for name, schemes in _SCHEMES.items() if (fault := _address(source, name, getattr(world, name), schemes))
+    ]
+    if faults:
+        raise AppFileError(faults)
+    return world
+
+
+def _section(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise AppFileError([Fault(str(path), 1, 1, "", f"the file can't be read: {error.strerror}")]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = 1 if mark is None else mark.line + 1
+        message = f"this is not YAML: {getattr(error, 'problem', None) or error}"
+        raise AppFileError([Fault(str(path), line, 1, "", message)]) from None
+    section = document.get("world", {}) if isinstance(document, dict) else None
+    if not isinstance(section, dict):
+        raise AppFileError([Fault(str(path), 1, 1, "world", "`world` should be a mapping of names to addresses")])
+    return section
+
+
+def _put(declared: dict[str, Any], steps: list[str], value: str) -> None:
+    for step in steps[:-1]:
+        inner = declared.get(step)
+        declared[step] = declared = dict(inner) if isinstance(inner, dict) else {}
+    declared[steps[-1]] = value
+
+
+def _fault(source: str, found: Any) -> Fault:
+    path = ".".join(map(str, ("world", *found["loc"])))
+    known = [*World.model_fields, *KafkaSettings.model_fields]
+    meant = nearest(str(found["loc"][-1]), known) if found["type"] == "extra_forbidden" else None
+    message = "there is no such setting" if found["type"] == "extra_forbidden" else str(found["msg"])
+    return Fault(source, 1, 1, path, message, meant)
+
+
+def _address(source: str, name: str, address: str | None, schemes: tuple[str, ...]) -> Fault | None:
+    if address is None:
+        return None
+    scheme = urlsplit(address).scheme
+    if scheme in schemes and "://" in address:
+        return None
+    written = " or ".join(f"{known}://" for known in schemes)
+    return Fault(source, 1, 1, f"world.{name}", f"an address of {name} begins with {written}", nearest(scheme, schemes))

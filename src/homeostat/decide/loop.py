@@ -12,6 +12,7 @@ from homeostat.decide.admission import Admission, Watermark, admit, overlaps
 from homeostat.decide.arrivals import Arrivals
 from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy, Stateful
 from homeostat.decide.learning.schedule import Schedule
+from homeostat.decide.meters import Meters
 from homeostat.decide.panel import Panel
 from homeostat.decide.proposals import checked
 from homeostat.decide.splice import joined, pick
@@ -102,9 +103,7 @@ class DecisionLoop:
         on_error: Callable[[str, Exception], None] | None = None,
     ) -> None:
         self.stages = stages
-        self.seconds: dict[str, float] = dict.fromkeys(
-            ("windows", "scorers", "fusion", "policy", "guards", "journal", "learning"), 0.0
-        )
+        self.meters = Meters(len(stages.actions))
         self.counts: dict[str, int] = dict.fromkeys(
             ("events", "repeated", "late", "refused", "outcomes", "unknown_outcomes", "failed_learning"), 0
         )
@@ -273,6 +272,8 @@ class DecisionLoop:
         fused = self.timed("fusion", self.stages.fusion.fuse, scores)
         proposal = self.timed("policy", self._propose, fused, events, features, chance, was)
         fallback = scores.fallback | proposal.fallback | self._overdue(len(events), begun_ns, was)
+        if features.fallback:
+            fallback = fallback | np.uint8(features.fallback)
         ruling = self.timed(
             "guards", self.stages.guard.rule, events, features, scores, fused, proposal, fallback.astype(np.int64)
         )
@@ -344,7 +345,7 @@ class DecisionLoop:
         if operations is events:
             return features
         rows = operations.kind != Row.OUTCOME
-        return Features(features.names, features.values[rows], features.freshness[rows])
+        return Features(features.names, features.values[rows], features.freshness[rows], features.fallback)
 
     def _learn_until(self, moment_ns: int) -> None:
         joiner = self.stages.joiner
@@ -398,6 +399,7 @@ class DecisionLoop:
             self._on_error(stage, error)
 
     def _count(self, decisions: DecisionBatch) -> None:
+        self.meters.decided(decisions)
         self.counts["events"] += len(decisions)
         self.counts["unknown_outcomes"] = self._arrivals.unknown
         if np.count_nonzero(decisions.events.kind):
@@ -412,7 +414,12 @@ class DecisionLoop:
         try:
             return call(*arguments)
         finally:
-            self.seconds[stage] += (self.clock.monotonic_ns() - begun_ns) / 1e9
+            self.meters.spent(stage, self.clock.monotonic_ns() - begun_ns)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time spent so far, by stage."""
+        return {stage: times.total_ns / 1e9 for stage, times in self.meters.stages.items()}
 
     # What outlives the process.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.ports import Journal
-from homeostat.records.arrays import Bytes, Int
+from homeostat.records.arrays import Float, Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 
@@ -56,77 +57,96 @@ class SharedJournal(Journal, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """New rows for one entity's log, and how much of it is known already.
+class Asked:
+    """New rows for the logs of entities of one kind, and how much of each log is known already.
 
-    entity : name of the entity, such as customer
-    id : the entity's id as people write it
-    known : rows of the log that the caller has seen; 0 for none
-    data : rows of the store's width, one after the other; may be empty, to read only
-    newest_ns : the latest event time among them, by which old rows expire; None where `data` is empty
+    entity : name of the kind, such as customer
+    ids : (g,) entities as people write them, each once
+    known : (g,) rows of each log that the caller has read; 0 for none
+    data : (g,) whole rows, one after the other; empty to read only
+    newest_ns : (g,) the latest event time among them, from which the age of old rows is reckoned
+    width : bytes of a row
+    retained_ns : rows this much older than the newest may be dropped
+    read : whether the caller wants to have what it has not read; if not, it only wants rows to be there
     """
 
     entity: str
-    id: str
-    known: int
-    data: bytes
-    newest_ns: int | None
+    ids: list[str]
+    known: list[int]
+    data: list[bytes]
+    newest_ns: list[int]
+    width: int
+    retained_ns: int
+    read: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """What an entity's log holds that the caller has not seen.
+class Logs:
+    """What the logs hold that the caller has not read.
 
-    start : number of the first row of `data`. Above `known` where older rows have expired since
-    data : whole rows, up to the last one, those just given included
+    start : (g,) number of each log's first row in `data`; above `known` where older rows were dropped meanwhile
+    data : (g,) whole rows up to the last one, those just given included; None where nobody else has written, so that
+        it would be just what was given
     """
 
-    start: int
-    data: bytes
+    start: list[int]
+    data: list[bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An entity's current values, for people and other programs.
+    """Current values of entities of one kind, for people and other programs.
 
-    rows : of the log that the values rest on; older values never replace newer ones
-    values : by feature name; NaN where there is none
-    freshness : (len(values),) `Freshness` codes
-    watermark_ns : the newest event time that they rest on
+    rows : (g,) of the log that the values rest on; older values never replace newer ones
+    values : (g, len(names)), NaN where there is none
+    freshness : (g,) the worst `Freshness` code among them
+    watermark_ns : (g,) the event time that they are as of
     """
 
     entity: str
-    id: str
-    rows: int
+    ids: list[str]
+    rows: list[int]
     names: tuple[str, ...]
-    values: Sequence[float]
-    freshness: Bytes
-    watermark_ns: int
+    values: Float
+    freshness: list[int]
+    watermark_ns: list[int]
 
 
 class FeatureStore(Protocol):
     """The entities' pasts as append-only logs of rows, shared by any number of workers.
 
-    A row begins with its event's time and id (two little-endian 64-bit integers). A row whose first 17 bytes (time,
-    id, kind) are in the part of the log that its writer has not seen is not appended again: so a writer that knows
-    nothing of a log can't write a row twice.
+    A row begins with three little-endian 64-bit integers: its event's time, its event's id code, and its kind. A row
+    of kind 0 (an event) of whose time and id there is one already among the rows that its writer has not read is not
+    appended again: whoever knows nothing of a log can't write an event twice, and nor can whoever asks again.
     """
 
-    def exchange(self, asked: Sequence[Rows], through: int | None = None) -> list[Log]:
-        """Append rows and read what is new, entity by entity atomically, in one round trip.
+    def exchange(self, asked: Sequence[Asked], through: int | None = None) -> list[Logs]:
+        """Append rows and read what is new, each entity atomically, in one round trip.
 
-        through : journal entries up to this one have all been exchanged; kept for `through`
-        Raises Unavailable; whether rows were appended then is unknown, and asking again with `known` 0 is safe.
-        Raises LogsLost when a log is shorter than it was known to be: the server has lost its memory.
+        through : all journal entries up to this one have been exchanged
+        Raises Unavailable; whether rows were appended then is unknown, and asking the same again is safe.
+        Raises LogsLost when a log is shorter than it was known to be: the store has lost its memory.
         """
         ...
 
     def show(self, shown: Sequence[Shown]) -> None:
-        """Put values up for reading. May wait for the next `exchange`, to save a round trip. Raises Unavailable."""
+        """Put values up for reading, with one of the next exchanges."""
+        ...
+
+    def flush(self) -> None:
+        """Let everything shown be readable now. Raises Unavailable."""
         ...
 
     def through(self) -> int | None:
-        """The journal entry up to which the logs are whole; None where they were never begun."""
+        """The journal entry up to which the logs are whole; None where they were never begun. Raises Unavailable."""
+        ...
+
+    def begin(self, through: int) -> None:
+        """Say that the logs are whole up to a journal entry. Raises Unavailable."""
+        ...
+
+    def alone(self, seconds: float) -> AbstractContextManager[bool]:
+        """Whether this is the only one to rebuild the logs for the next so many seconds. Raises Unavailable."""
         ...
 
 

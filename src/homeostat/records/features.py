@@ -24,15 +24,17 @@ class Features:
     names : what each column is
     values : (n, len(names)) float64, NaN where a feature has no value
     freshness : (n, len(names)) `Freshness` codes
+    fallback : `Fallback` bits that hold for every row; not kept, since each decision has them
     """
 
     names: tuple[str, ...]
     values: Float
     freshness: Bytes
+    fallback: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
 
     def slice(self, start: int, stop: int) -> Features:
         """Rows `start` to `stop` as views."""
-        return Features(self.names, self.values[start:stop], self.freshness[start:stop])
+        return Features(self.names, self.values[start:stop], self.freshness[start:stop], self.fallback)

@@ -32,6 +32,9 @@ class Reason(StrEnum):
     POLICY_LATE = "policy_late"
     JOURNAL_FAILED = "journal_failed"
     DEADLINE = "deadline"
+    LEARNING_FAILED = "learning_failed"
+    FEATURES_STALE = "features_stale"
+    FEATURES_ABSENT = "features_absent"
 
 
 class Fallback:
@@ -43,6 +46,8 @@ class Fallback:
     POLICY_FAILED = 8
     POLICY_LATE = 16
     DEADLINE = 32
+    FEATURES_STALE = 64
+    FEATURES_ABSENT = 128
 
     NAMES: ClassVar[dict[int, Reason]] = {
         SCORER_FAILED: Reason.SCORER_FAILED,
@@ -51,6 +56,8 @@ class Fallback:
         POLICY_FAILED: Reason.POLICY_FAILED,
         POLICY_LATE: Reason.POLICY_LATE,
         DEADLINE: Reason.DEADLINE,
+        FEATURES_STALE: Reason.FEATURES_STALE,
+        FEATURES_ABSENT: Reason.FEATURES_ABSENT,
     }
 
     @classmethod

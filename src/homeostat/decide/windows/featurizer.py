@@ -38,7 +38,7 @@ class WindowFeaturizer:
         Raises ValueError when the batch's columns are not those of the plan.
         """
         plan, n = self.plan, len(events)
-        events = _writable(events)
+        events = writable(events)
         numbers, keys = events.numbers, events.keys
         if numbers.shape != (n, plan.fields) or keys.shape != (n, plan.entities):
             found = f"{numbers.shape[1:]} fields and {keys.shape[1:]} entities"
@@ -80,7 +80,7 @@ class WindowFeaturizer:
         self.windows = Windows.from_state(self.plan.windows, state)
 
 
-def _writable(events: EventBatch) -> EventBatch:
+def writable(events: EventBatch) -> EventBatch:
     """The batch with columns that are contiguous and writable, copied where they are not.
 
     Kernels have a version for each kind of array; a second kind would be compiled while events wait.

@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
 # The program: this, then the tables, entities first. A kernel knows a row by the place where it begins.
-G_LATENESS, G_ENTITIES_FROM, G_ENTITIES_TO, G_WORDS = range(4)
+G_LATENESS, G_ENTITIES_FROM, G_ENTITIES_TO, G_OWN_TIME, G_WORDS = range(5)
 
 # Entities: one row per key column.
 (
@@ -96,7 +96,18 @@ NEED_MORE = NEED_MIN | NEED_MAX | NEED_DISTINCT | NEED_TOP | NEED_SINCE
 """What a stream keeps beyond counts and sums when its head passes an event."""
 
 # The state of one entity: this, then heads, tails, streams and accounts.
-E_KEY, E_ENTITY, E_BLOCK, E_CAPACITY, E_BASE, E_END, E_TIME, E_GROUP, E_WORDS = range(9)
+(
+    E_KEY,
+    E_ENTITY,
+    E_BLOCK,
+    E_CAPACITY,
+    E_BASE,
+    E_END,
+    E_TIME,
+    E_GROUP,  # Its number among the entities of a batch, -1 between batches; one that has a number is never dropped.
+    E_KNOWN,  # Rows read of a log that others write too; see `follow`.
+    E_WORDS,
+) = range(10)
 
 # Counters that kernels share with the engine.
 (

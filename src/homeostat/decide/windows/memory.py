@@ -28,6 +28,7 @@ from homeostat.decide.windows.layout import (
     E_GROUP,
     E_KEY,
     E_TIME,
+    G_OWN_TIME,
     NEED_DISTINCT,
     NEVER,
     P_ACCOUNT_FROM,
@@ -206,10 +207,22 @@ def reserve(
 
 
 @kernel
+def newest_of(p: Ints, si: Ints, li: Ints, o: int, e: int, newest: int) -> int:
+    """The time from which what the state at o retains is reckoned back: `newest`, or that of its own newest event."""
+    end = si[o + E_END]
+    base = si[o + E_BASE]
+    if p[G_OWN_TIME] and end > base:
+        return li[si[o + E_BLOCK] + (end - base - 1) * p[e + P_ROW_WORDS]]  # type: ignore[no-any-return]
+    return newest
+
+
+@kernel
 def is_alive(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, e: int, newest: int) -> bool:
     """Whether an event that may still be inserted could see any of this entity's, or its first is being decided."""
     end = si[o + E_END]
     base = si[o + E_BASE]
+    if si[o + E_GROUP] >= 0:
+        return True
     if end == base:
         return si[o + E_TIME] == NEVER  # type: ignore[no-any-return]
     last = si[o + E_BLOCK] + (end - base - 1) * p[e + P_ROW_WORDS]
@@ -233,7 +246,7 @@ def measure(p: Ints, m: Memory, newest: int) -> tuple[int, int, int, int]:
         if is_alive(p, si, sf, li, lf, o, e, newest):
             w = p[e + P_ROW_WORDS]
             z = si[o + E_BLOCK] - si[o + E_BASE] * w
-            horizon = newest - p[e + P_RETAIN]
+            horizon = newest_of(p, si, li, o, e, newest) - p[e + P_RETAIN]
             end = si[o + E_END]
             entities += 1
             state += p[e + P_STATE_WORDS]
@@ -259,7 +272,7 @@ def move_all(p: Ints, m: Memory, to: Memory, newest: int, log_used: int) -> None
         if is_alive(p, m.state, m.state_floats, m.log, m.log_floats, o, e, newest):
             w = p[e + P_ROW_WORDS]
             z = m.state[o + E_BLOCK] - m.state[o + E_BASE] * w
-            horizon = newest - p[e + P_RETAIN]
+            horizon = newest_of(p, m.state, m.log, o, e, newest) - p[e + P_RETAIN]
             start = kept_from(p, m.state, m.state_floats, m.log, m.log_floats, o, z, w, e, horizon)
             capacity = fitted(m.state[o + E_END] - start)
             for a in range(size):

@@ -122,6 +122,8 @@ class WindowPlan:
     features : number of feature columns; those no aggregate names come back as NaN.
     lateness_ns : how far behind the newest event an event may be and still be inserted.
     unknown_is_negative : whether an unknown label counts as 0 in aggregates over LABEL, or is skipped.
+    own_time : whether lateness and what is retained are reckoned from the newest event of the same entity, instead of
+        from the newest of all: where entities are shared by several writers, who see different newest events.
     Raises ValueError, naming every fault.
     """
 
@@ -132,6 +134,7 @@ class WindowPlan:
     windows: tuple[Window, ...]
     lateness_ns: int
     unknown_is_negative: bool
+    own_time: bool = False
 
     def __post_init__(self) -> None:
         found = []

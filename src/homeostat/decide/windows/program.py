@@ -241,7 +241,9 @@ def program(plan: WindowPlan) -> at.Ints:
         for one in made:
             one.begins[name] = position
             position += one.sizes()[name] * width
-    rows: list[tuple[int, ...]] = [(plan.lateness_ns, at.G_WORDS, at.G_WORDS + plan.entities * at.P_COLUMNS)]
+    rows: list[tuple[int, ...]] = [
+        (plan.lateness_ns, at.G_WORDS, at.G_WORDS + plan.entities * at.P_COLUMNS, int(plan.own_time))
+    ]
     rows += [one.entity_row() for one in made]
     for table in ("head_rows", "span_rows", "stream_rows", "account_rows", "by_span_rows", "emit_rows"):
         for one in made:

@@ -10,15 +10,17 @@ from typing import Any
 from homeostat.ports import Unavailable
 
 
-def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None) -> None:
+def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None, mode: int = 0o666) -> None:
     """Write a file whole and on the disk before it takes the name; what had the name is kept as `keep`, if given.
 
     pieces : bytes-like, written one after the other
+    mode : who may read and write the new file, less what the process's umask takes away
     Raises Unavailable, leaving the old file as it was.
     """
     fresh = path.with_name(path.name + ".new")
     try:
-        with open(fresh, "wb") as file:
+        fresh.unlink(missing_ok=True)  # What was left by a process that died keeps its own mode otherwise.
+        with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             for piece in pieces:
                 file.write(piece)
             file.flush()

@@ -20,6 +20,7 @@ COMMANDS = {
     "simulate": ("homeostat.cli.simulate:simulate", "Write the events and outcomes of a simulated world"),
     "train": ("homeostat.cli.train:train", "Train an app's models on recorded events"),
     "serve": ("homeostat.cli.serve:serve", "Decide over HTTP"),
+    "keys": ("homeostat.cli.keys:keys", "Create, list and revoke API keys"),
     "explain": ("homeostat.cli.explain:explain", "Say why a decision was made"),
     "guards": ("homeostat.cli.guards:guards", "Try a change of rules on recorded events"),
     "audit": ("homeostat.cli.audit:audit", "Verify the audit chain"),

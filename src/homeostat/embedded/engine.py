@@ -143,6 +143,7 @@ class Engine:
         if not letters:
             return
         self.bad_events += len(letters)
+        self.parts.loop.meters.buried(letters)
         if self.parts.dead_letters is not None:
             self.parts.dead_letters.bury(letters)
         for position, letter in zip(sorted(positions), letters, strict=True):

@@ -14,15 +14,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from homeostat.decide.loop import Stopped
 from homeostat.embedded.engine import Engine
+from homeostat.embedded.metrics import engine_registry
 from homeostat.ports import Unavailable
 from homeostat.serve.batching import Overloaded, Turns, Work
 from homeostat.serve.bodies import NotJson, decoded, items
-from homeostat.serve.metrics import EngineCollector
 from homeostat.serve.openapi import document
 from homeostat.serve.replies import JSON, PROBLEM, TEXT, Message, Receive, Send, encode, refuse, reply
 
@@ -52,9 +51,7 @@ class Api:
         self.engine = engine
         self._thread = ThreadPoolExecutor(1, "engine")
         self.turns: Turns[Any]
-        registry = CollectorRegistry()
-        registry.register(EngineCollector(engine))
-        self._registry = registry
+        self._registry = engine_registry(engine)
         self._broken = ""
         self._routes: dict[str, tuple[tuple[str, ...], Handler]] = {
             "/v1/decide": (("POST",), self._decide),

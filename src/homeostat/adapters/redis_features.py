@@ -4,7 +4,7 @@ Keys, of which those of one entity share a hash slot:
 
     log:<version>:{features:<entity>:<id>}   the entity's log, see `redis_scripts`
     features:<entity>:<id>                   a hash with its current values, for people and other programs
-    homeostat:<version>:through              the journal entry up to which the logs are whole
+    homeostat:{<version>}:through            which logs these are, and the journal entry up to which they are whole
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hashlib import sha1
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from homeostat.adapters.redis_scripts import EXCHANGE, RELEASE, SHOW
+from homeostat.adapters.redis_scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Asked, Logs, LogsLost, Shown
 from homeostat.records.features import Freshness
@@ -27,7 +27,10 @@ _CHUNK = 256  # Entities that one call of a script handles: Redis answers nobody
 _SHOWN_MAX = 2000  # Entities shown with one exchange.
 _TTL_MS_MIN = 86_400_000
 _FRESHNESS = [one.name.lower() for one in Freshness]
-_SHA = {script: sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (EXCHANGE, SHOW, RELEASE)}
+_SHA = {
+    script: sha1(script.encode(), usedforsecurity=False).hexdigest()
+    for script in (EXCHANGE, SHOW, MARK, BEGIN, RELEASE)
+}
 _AGAIN = 3  # Attempts at an exchange whose connection broke: asking again is safe.
 
 
@@ -53,18 +56,20 @@ class RedisFeatures:
         self._pending: dict[str, tuple[Shown, int]] = {}
         self._shown_at = time.monotonic()
         self._ttl_ms = _TTL_MS_MIN
+        self._epoch = ""  # Of the logs as this worker came to know them; another one means that they were lost.
+        self._marked = 0
 
     def exchange(self, asked: Sequence[Asked], through: int | None = None) -> list[Logs]:
         """See `FeatureStore`: one round trip, to each node of a cluster that has one of the entities."""
         calls: list[tuple[str, tuple[Any, ...]]] = []
         for one in asked:
             calls += self._calls(one)
-        extra = self._due()
-        if through is not None:
-            extra.append((self._key("through"), ("SET", self._key("through"), through)))
-        replies = self._run([*calls, *extra])
+        mark = self._mark(through)
+        replies = self._run([mark, *calls, *self._due()])
+        if through is not None and self._epoch:
+            self._marked = max(self._marked, through)
         found: list[Logs] = []
-        at = 0
+        at = 1
         for one in asked:
             logs = Logs([], [])
             for _ in range(self._count(len(one.ids))):
@@ -74,6 +79,12 @@ class RedisFeatures:
                 at += 1
             found.append(logs)
         return found
+
+    def _mark(self, through: int | None) -> tuple[str, tuple[Any, ...]]:
+        """The call that finds out whether the store still knows what it knew, and notes how far it is whole."""
+        key = self._key("through")
+        new = "" if through is None else through
+        return key, ("EVALSHA", _SHA[MARK], 1, key, self._epoch, self._marked, new)
 
     def _count(self, entities: int) -> int:
         return entities if self._cluster else -(-entities // _CHUNK)
@@ -137,12 +148,21 @@ class RedisFeatures:
 
     def through(self) -> int | None:
         """See `FeatureStore`."""
-        (found,) = self._run([(self._key("through"), ("GET", self._key("through")))])
-        return None if found is None else int(found)
+        key = self._key("through")
+        (found,) = self._run([(key, ("GET", key))])
+        return None if found is None else self._adopt(found)
 
     def begin(self, through: int) -> None:
         """See `FeatureStore`."""
-        self._run([(self._key("through"), ("SET", self._key("through"), through))])
+        key, epochs = self._key("through"), self._key("epochs")
+        (found,) = self._run([(key, ("EVALSHA", _SHA[BEGIN], 2, key, epochs, through))])
+        self._adopt(found)
+
+    def _adopt(self, mark: bytes) -> int:
+        """From now on, the store must not know less than this mark says."""
+        self._epoch, _, entry = mark.decode("ascii").partition(":")
+        self._marked = int(entry)
+        return self._marked
 
     @contextmanager
     def alone(self, seconds: float) -> Iterator[bool]:
@@ -163,7 +183,7 @@ class RedisFeatures:
         self._client.close()
 
     def _key(self, name: str) -> str:
-        return f"homeostat:{self._version}:{name}"
+        return f"homeostat:{{{self._version}}}:{name}"
 
     # Commands on their way.
 

@@ -97,6 +97,34 @@ end
 return #KEYS
 """
 
+MARK = """
+-- KEYS: the mark, `epoch:entry`. ARGV: the epoch and the entry that it had at least ('' for whatever), the new entry.
+local had = redis.call('GET', KEYS[1])
+if ARGV[1] ~= '' then
+  local epoch, entry = string.match(had or '', '^(%d+):(%d+)$')
+  if epoch ~= ARGV[1] or tonumber(entry) < tonumber(ARGV[2]) then
+    return redis.error_reply('LOGLOST the mark is ' .. (had or 'gone'))
+  end
+  if ARGV[3] ~= '' and tonumber(ARGV[3]) > tonumber(entry) then
+    redis.call('SET', KEYS[1], epoch .. ':' .. ARGV[3])
+  end
+end
+return had
+"""
+
+BEGIN = """
+-- KEYS: the mark, the counter of epochs. ARGV: the entry. Whoever knew an earlier epoch is told that logs were lost.
+local epoch = redis.call('INCR', KEYS[2])
+local had = redis.call('GET', KEYS[1])
+local before = had and tonumber(string.match(had, '^(%d+):')) or 0
+if epoch <= before then
+  epoch = before + 1
+  redis.call('SET', KEYS[2], epoch)
+end
+redis.call('SET', KEYS[1], epoch .. ':' .. ARGV[1])
+return epoch .. ':' .. ARGV[1]
+"""
+
 RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   return redis.call('DEL', KEYS[1])

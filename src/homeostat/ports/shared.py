@@ -142,7 +142,8 @@ class FeatureStore(Protocol):
         ...
 
     def begin(self, through: int) -> None:
-        """Say that the logs are whole up to a journal entry. Raises Unavailable."""
+        """Say that the logs are whole up to a journal entry, having been begun or mended: all who knew them before are
+        told LogsLost with their next exchange, once. Raises Unavailable."""
         ...
 
     def alone(self, seconds: float) -> AbstractContextManager[bool]:

@@ -1,0 +1,80 @@
+"""Real servers for every test that asks for one, by the names `redis`, `redis_cluster`, `postgres` and `kafka`.
+
+Where this machine can't have one, its tests are skipped with one line; where the environment variable CI is set, they
+fail. Tests that stop or kill a server start their own, by `own_server(redis_server, persistence=True)`.
+"""
+
+import os
+from contextlib import ExitStack
+
+import pytest
+
+from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, redis_server, shared_server
+
+USED = pytest.StashKey[set]()
+
+
+def pytest_configure(config):
+    config.stash[USED] = set()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    node.config.stash[USED].update(getattr(node, "workeroutput", {}).get("servers", ()))
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["servers"] = sorted(session.config.stash[USED])
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.stash[USED]:
+        terminalreporter.write_line(f"servers: {', '.join(sorted(config.stash[USED]))}")
+
+
+def _had(make, config):
+    """What `make` returns, noted for the summary; where it can't be had, a skip, or in continuous integration a failure."""
+    try:
+        server = make()
+    except CantBeHad as error:
+        config.stash[USED].add(str(error))
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+    config.stash[USED].add(server.what)
+    return server
+
+
+@pytest.fixture(scope="session")
+def redis(pytestconfig):
+    """A Redis server of this worker of the test run: `.url`, `.address`, `.port`."""
+    with _had(redis_server, pytestconfig) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", name="redis_cluster")
+def redis_cluster_fixture(pytestconfig):
+    """Three masters of this worker of the test run."""
+    with _had(redis_cluster, pytestconfig) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(pytestconfig):
+    """A PostgreSQL server of this worker of the test run, with the database that its `.url` names."""
+    with _had(postgres_server, pytestconfig) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig, tmp_path_factory):
+    """The broker of all workers of the test run: tests give their topics names of their own."""
+    base, worker = tmp_path_factory.getbasetemp(), hasattr(pytestconfig, "workerinput")
+    folder, owner = (base.parent, os.getppid()) if worker else (base, os.getpid())
+    return _had(lambda: shared_server("kafka", folder / "servers", owner), pytestconfig)
+
+
+@pytest.fixture
+def own_server(pytestconfig):
+    """Starts a server for one test, which may stop and kill it: `own_server(redis_server, persistence=True)`."""
+    with ExitStack() as stack:
+        yield lambda make, *given, **named: stack.enter_context(_had(lambda: make(*given, **named), pytestconfig))

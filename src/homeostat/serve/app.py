@@ -20,6 +20,7 @@ from homeostat.decide.loop import Stopped
 from homeostat.embedded.engine import Engine
 from homeostat.embedded.metrics import engine_registry
 from homeostat.ports import Unavailable
+from homeostat.serve.access import Access, documented
 from homeostat.serve.batching import Overloaded, Turns, Work
 from homeostat.serve.bodies import NotJson, decoded, items
 from homeostat.serve.openapi import document
@@ -47,8 +48,9 @@ class Gone(Exception):
 class Api:
     """The ASGI application around one engine, which it closes when it stops."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, access: Access | None = None) -> None:
         self.engine = engine
+        self._access = access
         self._thread = ThreadPoolExecutor(1, "engine")
         self.turns: Turns[Any]
         self._registry = engine_registry(engine)
@@ -68,6 +70,10 @@ class Api:
             await self._life(scope, receive, send)
             return
         path, method = scope["path"], scope["method"]
+        refusal = None if self._access is None else self._access.refusal(scope)
+        if refusal is not None:
+            await refuse(send, *refusal, bare=method == "HEAD")
+            return
         found: tuple[tuple[str, ...], Handler | None] = self._routes.get(path) or self._route(path)
         methods, handler = found
         bare = method == "HEAD"
@@ -169,7 +175,8 @@ class Api:
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         bare = scope["method"] == "HEAD"
         if self._broken:
-            await refuse(send, 503, "Stopped", self._broken, "Restart the server.", bare=bare)
+            fix = "Restart the server: its log says which fault."
+            await refuse(send, 503, "Stopped", "an unexpected fault stopped the decisions", fix, bare=bare)
             return
         state = {"status": "ok", "app": self.engine.app.app, "version": self.engine.parts.loop.stages.version}
         await reply(send, 200, encode(state), bare=bare)
@@ -178,7 +185,9 @@ class Api:
         await reply(send, 200, generate_latest(self._registry), TEXT, bare=scope["method"] == "HEAD")
 
     async def _document(self, scope: Scope, receive: Receive, send: Send) -> None:
-        text = encode(document(self.engine.app, self.engine.parts.clock.now_ns()))
+        described = document(self.engine.app, self.engine.parts.clock.now_ns())
+        keyed = self._access is not None and self._access.required
+        text = encode(documented(described) if keyed else described)
         await reply(send, 200, text, JSON, bare=scope["method"] == "HEAD")
 
     # Its life.
@@ -187,12 +196,16 @@ class Api:
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         self.turns = Turns(self._thread)
         upkeep = [asyncio.create_task(self._save_now_and_then()), asyncio.create_task(self._audit_now_and_then())]
+        if self._access is not None:
+            upkeep.append(asyncio.create_task(self._access.watch()))
         yield
         for task in upkeep:
             task.cancel()
         await self.turns.idle()
         await asyncio.get_running_loop().run_in_executor(self._thread, self.engine.close)
         self._thread.shutdown()
+        if self._access is not None:
+            self._access.close()
 
     async def _save_now_and_then(self) -> None:
         """Snapshots while running, so that a restart after a crash has little to replay."""
@@ -217,9 +230,12 @@ class Api:
                     audited = last
 
 
-def create_app(engine: Engine) -> Api:
-    """The application around one engine, which it closes when it stops."""
-    return Api(engine)
+def create_app(engine: Engine, access: Access | None = None) -> Api:
+    """The application around one engine, which it closes when it stops.
+
+    access : lets requests in; None lets all in
+    """
+    return Api(engine, access)
 
 
 def _content_type(scope: Scope) -> bytes:

@@ -87,7 +87,8 @@ def _content(schema: Json, kind: str = "application/json") -> Json:
     return {kind: {"schema": schema}}
 
 
-def _problems(*statuses: int) -> Json:
+def problems(*statuses: int) -> Json:
+    """Responses that are problem documents."""
     return {
         str(status): {"description": _MEANING[status], "content": _content(_ref("Problem"), "application/problem+json")}
         for status in statuses
@@ -95,8 +96,9 @@ def _problems(*statuses: int) -> Json:
 
 
 _MEANING = {
-    400: "Not JSON", 404: "Not found", 405: "Method not allowed", 413: "Too large", 415: "Not declared as JSON",
-    422: "An event that the app's declaration does not allow", 429: "Too many events wait",
+    400: "Not JSON", 401: "No API key that holds", 403: "The API key has not the scope", 404: "Not found",
+    405: "Method not allowed", 413: "Too large", 415: "Not declared as JSON",
+    422: "An event that the app's declaration does not allow", 429: "Too many events wait, or too many requests came",
     503: "The journal can't be written; nothing was decided",
 }  # fmt: skip
 
@@ -120,7 +122,7 @@ def _batch(name: str, summary: str, item: str, result: str) -> Json:
                 "description": summary, "content": _content({"anyOf": [_ref(result), many]}),
                 "links": {"decision": {"operationId": "decision", "parameters": {"event_id": _ID_IN_BODY}}},
             },
-            **_problems(400, *unknown, 413, 415, 422, 429, 503),
+            **problems(400, *unknown, 413, 415, 422, 429, 503),
         },
     }  # fmt: skip
 
@@ -138,13 +140,13 @@ def _find() -> Json:
             },
         ],
         "responses": {
-            "200": {"description": "The decision", "content": _content(_ref("Decision"))}, **_problems(404, 422, 503),
+            "200": {"description": "The decision", "content": _content(_ref("Decision"))}, **problems(404, 422, 503),
         },
     }  # fmt: skip
 
 
 def _get(name: str, summary: str, kind: str, schema: Json) -> Json:
-    failed = _problems(503) if name == "health" else {}
+    failed = problems(503) if name == "health" else {}
     return {
         "operationId": name, "summary": summary,
         "responses": {"200": {"description": summary, "content": _content(schema, kind)}, **failed},

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from homeostat.embedded.problems import problem
+from homeostat.serve.headers import masked
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -15,8 +16,6 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 encode = msgspec.json.Encoder().encode
 JSON, PROBLEM, TEXT = b"application/json", b"application/problem+json", b"text/plain; version=0.0.4; charset=utf-8"
-_FIXED = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
-_JSON_HEAD = ((b"content-type", JSON), *_FIXED)
 
 
 async def reply(
@@ -25,9 +24,9 @@ async def reply(
     """Send a whole reply.
 
     bare : leave the body out, as for HEAD
+    The server adds the headers that every response carries (`headers.SECURE`).
     """
-    head = _JSON_HEAD if kind is JSON else ((b"content-type", kind), *_FIXED)
-    headers = [*head, (b"content-length", b"%d" % len(body)), *more]
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if bare else body})
 
@@ -35,5 +34,5 @@ async def reply(
 async def refuse(
     send: Send, status: int, title: str, detail: str, fix: str, more: Headers = (), bare: bool = False
 ) -> None:
-    """Send a problem."""
-    await reply(send, status, encode(problem(status, title, detail, fix)), PROBLEM, more, bare)
+    """Send a problem, in which no secret is repeated."""
+    await reply(send, status, encode(problem(status, title, masked(detail), fix)), PROBLEM, more, bare)

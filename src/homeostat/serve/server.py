@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import ipaddress
+import logging
+import math
 import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
 import uvicorn
 
 from homeostat.embedded.engine import Engine
+from homeostat.serve.access import Access
 from homeostat.serve.app import create_app
+from homeostat.serve.headers import ENCRYPTED, SECURE, mask_logs
+from homeostat.serve.limits import Limits, connections_possible
+from homeostat.serve.protocol import LimitedProtocol, within
+from homeostat.serve.tls import Tls
 
 DRAIN_S_MAX = 10
 _BACKLOG = 2048
+_TICKS_A_SECOND, _TICKS_TO_RENEWAL = 10, 600  # uvicorn ticks ten times a second.
 _YOUNG_OBJECTS = 50_000  # Between collections of the youngest objects: a request makes some hundred, none in cycles.
 
 
@@ -51,18 +61,31 @@ def bound(host: str, port: int) -> socket.socket:
     return sock
 
 
-def url_of(sock: socket.socket) -> str:
+def url_of(sock: socket.socket, secure: bool = False) -> str:
     """Where a bound socket is reached."""
     host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{'https' if secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class _Server(uvicorn.Server):
-    """Stops gracefully at the first signal, and at once at the second."""
+    """Stops gracefully at the first signal, and at once at the second; cuts off clients that keep it waiting."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], tls: Tls | None) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._tls = ready, tls
+
+    async def on_tick(self, counter: int) -> bool:
+        """Once a second, look at the connections; now and then, for a renewed certificate."""
+        if counter % _TICKS_A_SECOND == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, LimitedProtocol):
+                    connection.sweep(now)
+        if self._tls is not None and counter % _TICKS_TO_RENEWAL == 0:
+            trouble = self._tls.refresh()
+            if trouble:
+                logging.getLogger("uvicorn.error").error("the renewed certificate is not used: %s", trouble)
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -88,17 +111,33 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(engine: Engine, sock: socket.socket, ready: Callable[[], None]) -> bool:
+def run(
+    engine: Engine,
+    sock: socket.socket,
+    ready: Callable[[], None],
+    limits: Limits | None = None,
+    tls: Tls | None = None,
+    access: Access | None = None,
+) -> bool:
     """Serve until a signal says to stop; the engine is closed then. Returns whether all went well.
 
     ready : called when requests are answered
+    limits : the usual ones when absent
+    tls : None for plain HTTP
+    access : lets requests in; None lets all in
     """
+    most = limits or Limits()
+    most = replace(most, connections_max=connections_possible(most.connections_max))
+    context = None if tls is None else tls.context
     config = uvicorn.Config(
-        create_app(engine), loop="auto", http="httptools", ws="none", lifespan="on", interface="asgi3",
-        access_log=False, log_level="warning", server_header=False, backlog=_BACKLOG,
-        timeout_graceful_shutdown=DRAIN_S_MAX, timeout_keep_alive=75,
+        create_app(engine, access), loop="auto", http=within(most), ws="none", lifespan="on", interface="asgi3",
+        access_log=False, log_level="error", server_header=False, proxy_headers=False, backlog=_BACKLOG,
+        timeout_graceful_shutdown=DRAIN_S_MAX, timeout_keep_alive=math.ceil(most.idle_s_max),
+        headers=[*SECURE, *(ENCRYPTED if tls is not None else ())],
+        ssl_context_factory=None if context is None else lambda *_: context,
     )  # fmt: skip
-    server = _Server(config, ready)
+    mask_logs()
+    server = _Server(config, ready, tls)
     gc.collect()
     gc.freeze()  # What is loaded stays; looking through it again and again would hold requests up.
     gc.set_threshold(_YOUNG_OBJECTS, 20, 100)

@@ -1,0 +1,170 @@
+"""Who may do what: API keys, their scopes and rates, looked at before a request is read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+from homeostat.ports import Clock, Unavailable
+from homeostat.ports.keys import ApiKeys, Key
+from homeostat.serve.limits import Bucket
+
+REFRESH_S = 0.5  # A revoked key is refused within a second, so the keys are looked at twice in one.
+STALE_S_MAX = 300.0  # Keys that can't be looked at again for so long are no longer believed.
+OPEN = frozenset({"/healthz"})
+_SCOPES = {"/v1/decide": "decide", "/v1/outcomes": "decide"}
+_REST = "read"
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Refusal(NamedTuple):
+    """A problem and its headers, in the order in which `replies.refuse` takes them."""
+
+    status: int
+    title: str
+    detail: str
+    fix: str
+    headers: Headers = ()
+
+
+class Access:
+    """Lets requests in.
+
+    keys : None where there is no place for keys
+    required : ask for a key even while there is none; else keys are asked for from the first one made
+    rate : requests a second of all clients together
+    """
+
+    def __init__(self, clock: Clock, keys: ApiKeys | None, required: bool = False, rate: float | None = None) -> None:
+        """Read the keys. Raises Unavailable."""
+        self._clock, self._keys = clock, keys
+        self.required = required
+        self._all = None if rate is None else Bucket(rate)
+        self._buckets: dict[str, Bucket] = {}
+        self._read_ns = clock.monotonic_ns()
+        self.trouble = ""
+        if keys is not None:
+            self._found(keys.refresh())
+
+    def refusal(self, scope: dict[str, Any]) -> Refusal | None:
+        """Why a request is not let in; None where it is."""
+        path = scope["path"]
+        if path in OPEN:
+            return None
+        if self.required:
+            refused = self._unkeyed(scope["headers"], _SCOPES.get(path, _REST))
+            if refused is not None:
+                return refused
+        if self._all is not None:
+            return _limited(self._all, "all", self._now_s(), "all clients together send", "Come back a little later.")
+        return None
+
+    async def watch(self) -> None:
+        """Take in, again and again, what became of the keys; what takes its time waits in a thread."""
+        if self._keys is None:
+            return
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            try:
+                self._found(await loop.run_in_executor(None, self._keys.refresh))
+                self.trouble = ""
+            except Unavailable as error:
+                self.trouble = str(error)
+
+    def close(self) -> None:
+        """Let go of the keys."""
+        if self._keys is not None:
+            self._keys.close()
+
+    def _found(self, count: int) -> None:
+        self.required = self.required or count > 0  # Once asked for, always: a file that vanishes opens no door.
+        self._read_ns = self._clock.monotonic_ns()
+
+    def _now_s(self) -> float:
+        return self._clock.monotonic_ns() / 1e9
+
+    def _unkeyed(self, headers: list[tuple[bytes, bytes]], scope: str) -> Refusal | None:
+        """Why the headers' key does not let in."""
+        secret = _secret(headers)
+        if secret is None:
+            return _UNNAMED
+        if self._clock.monotonic_ns() - self._read_ns > STALE_S_MAX * 1e9:
+            return _UNREADABLE
+        key = None if self._keys is None else self._keys.check(secret, self._clock.now_ns())
+        if key is None:
+            return _UNKNOWN
+        if not key.allows(scope):
+            return _beyond(key, scope)
+        if key.rate is None:
+            return None
+        bucket = self._buckets.get(key.id)
+        if bucket is None:
+            bucket = self._buckets[key.id] = Bucket(key.rate)
+        return _limited(bucket, "key", self._now_s(), f"the key {key.id} is good for", "Send fewer requests, each with "
+                        "more events; or have a key made with a higher rate.")  # fmt: skip
+
+
+def _secret(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """The secret that a request shows; empty where it shows something else, or several."""
+    found: list[str] = []
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, rest = value.partition(b" ")
+            found.append(rest.strip().decode("latin-1") if scheme.lower() == b"bearer" else "")
+        elif name == b"x-api-key":
+            found.append(value.decode("latin-1"))
+    if not found:
+        return None
+    return found[0] if len(found) == 1 else ""
+
+
+def _challenge(more: str = "") -> Headers:
+    return ((b"www-authenticate", f'Bearer realm="homeostat"{more}'.encode()),)
+
+
+_UNNAMED = Refusal(
+    401, "No API key", "this server answers to API keys",
+    "Send a key: `Authorization: Bearer hs_...`; `homeostat keys create` makes one.", _challenge(),
+)  # fmt: skip
+_UNKNOWN = Refusal(
+    401, "API key refused", "the key is not known here, has expired or was revoked, or more than one was sent",
+    "Send one live key: `homeostat keys list` shows which there are.", _challenge(', error="invalid_token"'),
+)  # fmt: skip
+_UNREADABLE = Refusal(
+    503, "Keys unavailable", "the API keys could not be read for too long", "Send it again later; the log says why.",
+    ((b"retry-after", b"5"),),
+)  # fmt: skip
+
+
+def _beyond(key: Key, scope: str) -> Refusal:
+    detail = f"the key {key.id} has no scope {scope}, only {', '.join(key.scopes)}"
+    more = f', error="insufficient_scope", scope="{scope}"'
+    return Refusal(403, "Scope missing", detail, f"Use a key with the scope {scope}.", _challenge(more))
+
+
+def _limited(bucket: Bucket, name: str, now_s: float, who: str, fix: str) -> Refusal | None:
+    wait_s = bucket.take(now_s)
+    if not wait_s:
+        return None
+    detail = f"{who} {bucket.rate:g} requests a second"
+    return Refusal(429, "Too many requests", detail, fix, bucket.headers(name, wait_s))
+
+
+def documented(document: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAPI document that says which keys its operations need, and what happens without."""
+    from homeostat.serve.openapi import problems
+
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "an API key: hs_..."},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "an API key: hs_..."},
+    }
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if path in OPEN:
+                operation["security"] = []
+                continue
+            scope = _SCOPES.get(path, _REST)
+            operation["security"] = [{"bearer": [scope]}, {"header": [scope]}]
+            operation["responses"] |= problems(401, 403, 429, 503)
+    return document

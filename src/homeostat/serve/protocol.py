@@ -1,0 +1,177 @@
+"""HTTP/1.1 on a connection, within limits: what is malformed, too large or too slow is refused and cut off.
+
+uvicorn's protocol with httptools reads and answers; this adds what it leaves open. A request that comes whole, as
+nearly all do, costs one look at its headers; clocks are read only where something is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from homeostat.embedded.problems import problem
+from homeostat.serve.limits import Limits
+from homeostat.serve.replies import PROBLEM, encode
+
+_LINGER_S = 2.0  # For the refusal to be read, before what else was sent makes the system drop it.
+_MALFORMED = (
+    400,
+    "Malformed",
+    "this is no HTTP request",
+    "Send HTTP/1.1, with one host and one way to say the length.",
+)
+
+
+class _Refused(Exception):
+    """The headers say something that is not taken; `LimitedProtocol._fault` says what."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    limits = Limits()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count it, and refuse it where there are too many."""
+        super().connection_made(transport)
+        self._since: float | None = self.loop.time()  # Since when the client has owed us bytes; None while it doesn't.
+        self._stuck: float | None = None  # Since when it has left answers unread.
+        self._reading = self._headed = self._ended = False
+        self._head_bytes = self._bytes = 0
+        self._fault = _MALFORMED
+        if len(self.connections) > self.limits.connections_max:
+            self._refuse(503, "Too many connections", "no more connections are taken", "Come back a little later, or "
+                         "send several requests on one connection.", b"retry-after: 1\r\n")  # fmt: skip
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, and note whether anything is still missing."""
+        if self._ended:
+            return  # What follows a refusal is dropped.
+        self._unset_keepalive_if_required()
+        in_head = self._reading and not self._headed
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # There is nothing to change to: the request is answered, and the connection closed.
+        except httptools.HttpParserError:
+            self._refuse(*self._fault)
+            return
+        if self._reading:
+            self._incomplete(len(data), in_head)
+        elif self.cycle is None or self.cycle.response_complete:
+            self._since = self._since or self.loop.time()  # Empty lines between requests.
+        else:
+            self._since = None
+
+    def _incomplete(self, count: int, in_head: bool) -> None:
+        """Hold what has come of a request against the limits."""
+        if self._since is None:
+            self._since = self.loop.time()
+        self._bytes += count
+        if self._bytes > self.limits.request_bytes_max:
+            self._refuse(413, "Too large", f"the request has more than {self.limits.request_bytes_max} bytes",
+                         "Send smaller batches.")  # fmt: skip
+        elif in_head and not self._headed:
+            self._head_bytes += count
+            if self._head_bytes > self.limits.head_bytes_max:
+                self._refuse(*self._too_long())
+
+    def _too_long(self) -> tuple[int, str, str, str]:
+        most = self.limits
+        detail = (
+            f"the request's line and headers have more than {most.head_bytes_max} bytes, or {most.headers_max} fields"
+        )
+        return 431, "Headers too large", detail, "Send fewer and shorter headers."
+
+    # What the parser finds.
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._reading, self._headed, self._head_bytes, self._bytes = True, False, 0, 0
+
+    def on_headers_complete(self) -> None:
+        """Look at the headers as a whole. Ambiguous ones are refused, since a proxy may read them otherwise."""
+        size, hosts, strange = len(self.url), 0, False
+        version = self.parser.get_http_version()
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding":
+                strange = value.lower() != b"chunked" or version != "1.1"
+        if size > self.limits.head_bytes_max or len(self.headers) > self.limits.headers_max:
+            self._fault = self._too_long()
+            raise _Refused
+        if strange or hosts > 1 or (hosts == 0 and version != "1.0") or version not in ("1.0", "1.1"):
+            raise _Refused
+        self._headed = True
+        super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        super().on_message_complete()
+        self._reading = self._headed = False
+
+    # What is refused.
+
+    def sweep(self, now: float) -> None:
+        """Cut off a client that keeps the server waiting. Called now and then, with the event loop's time."""
+        if self.flow.write_paused or self.transport.is_closing():
+            self._stuck = self._stuck or now
+            if now - self._stuck > self.limits.answer_s_max:
+                self.transport.abort()
+            return
+        self._stuck = None
+        if self._since is None or self._ended:
+            return
+        if self.flow.read_paused:
+            self._since = now  # It is the server that reads no further.
+        elif now - self._since > self.limits.request_s_max:
+            if self._reading:
+                self._refuse(408, "Too slow", f"the request was not whole after {self.limits.request_s_max:g} s",
+                             "Send it again, faster or in smaller batches.")  # fmt: skip
+            else:
+                self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what uvicorn can't read."""
+        self._refuse(*_MALFORMED)
+
+    def _refuse(self, status: int, title: str, detail: str, fix: str, more: bytes = b"") -> None:
+        """Answer with a problem, and end the connection. What came before on it is answered first, if that can be."""
+        self._ended = True
+        cycle = self.cycle
+        if self._headed:
+            if cycle.response_started or self.pipeline:  # It has its answer, or others have to have theirs first.
+                self.transport.close()
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+        elif cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False  # The request before is under way, and nothing may be written into its answer.
+            return
+        body = encode(problem(status, title, detail, fix))
+        head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode(), more]
+        head += [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
+        head.append(b"content-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (PROBLEM, len(body)))
+        self.transport.write(b"".join(head) + body)
+        most = self.limits.connections_max
+        if len(self.connections) > most + most // 10 + 1:
+            self.transport.close()
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_LINGER_S, self.transport.close)
+
+
+def within(limits: Limits) -> type[LimitedProtocol]:
+    """The protocol, with limits."""
+    members: dict[str, Any] = {"limits": limits, "__doc__": LimitedProtocol.__doc__}
+    return type("LimitedProtocol", (LimitedProtocol,), members)

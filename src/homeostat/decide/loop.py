@@ -13,7 +13,6 @@ from homeostat.decide.arrivals import Arrivals
 from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy, Stateful
 from homeostat.decide.learning.schedule import Schedule
 from homeostat.decide.meters import Meters
-from homeostat.decide.meters import Meters
 from homeostat.decide.panel import Panel
 from homeostat.decide.proposals import checked
 from homeostat.decide.splice import joined, pick

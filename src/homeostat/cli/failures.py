@@ -19,8 +19,9 @@ def expected() -> tuple[type[Exception], ...]:
     from homeostat.models.training.extras import BadSetting, TrainingUnavailable
     from homeostat.ports import Unavailable
     from homeostat.records.parts import PartError
+    from homeostat.serve.tls import TlsError
 
     return (
         CommandError, AppFileError, AuditError, BadSetting, BundleError, EventFileError, JournalError, PartError,
-        TrainingUnavailable, NotTrained, PluginError, Unavailable, OSError,
+        TrainingUnavailable, NotTrained, PluginError, TlsError, Unavailable, OSError,
     )  # fmt: skip

@@ -2,16 +2,59 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from socket import socket
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Bundle
 from homeostat.cli.progress import shown
+
+if TYPE_CHECKING:
+    from homeostat.config.world import World
+    from homeostat.embedded.engine import Engine
+    from homeostat.serve.processes import Task
+    from homeostat.serve.settings import Settings
+
+# What makes, in each of several processes, an engine whose windows and journal are on servers: it is called with `app`,
+# `bundle` and `config` as texts or None.
+SHARED_ENGINE = "homeostat.distributed.serving:open_engine"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Doors:
+    """Who comes in, and how."""
+
+    tls_cert: Annotated[Path | None, Parameter(help="The server's certificate (PEM, with its chain).")] = None
+    tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM, unencrypted).")] = None
+    client_ca: Annotated[Path | None, Parameter(help="Let in only clients with a certificate of these.")] = None
+    keys: Annotated[
+        bool | None, Parameter(help="Ask for API keys; else from the first one made, beyond this machine always.")
+    ] = None
+    plain_http: Annotated[
+        bool, Parameter(negative="", help="Other machines come in without TLS: where what is in front encrypts.")
+    ] = False
+    expose: Annotated[
+        bool, Parameter(negative="", help="Other machines come in without TLS, and without a key while there is none.")
+    ] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Bounds:
+    """How much of everything."""
+
+    rate: Annotated[float | None, Parameter(help="Requests a second of all clients together.")] = None
+    connections: Annotated[int, Parameter(help="At a time, in each process.")] = 1000
+    request_timeout: Annotated[str, Parameter(help="How long a client may take to send a request.")] = "30s"
+    idle_timeout: Annotated[str, Parameter(help="How long a connection is kept between requests.")] = "75s"
 
 
 def serve(
@@ -21,10 +64,16 @@ def serve(
     bundle: Bundle = None,
     port: Annotated[int, Parameter(help="0 takes a free one.")] = 8080,
     host: str = "127.0.0.1",
-    expose: Annotated[bool, Parameter(negative="", help="Let other machines in; there is no authentication.")] = False,
     data: Annotated[
-        Path | None, Parameter(help="The folder of its journal and snapshot; a restart on it continues.")
+        Path | None, Parameter(help="The folder of its journal, snapshot and API keys; a restart on it continues.")
     ] = None,
+    config: Annotated[Path | None, Parameter(help="A file with a world section: the servers to share.")] = None,
+    workers: Annotated[int, Parameter(help="Server processes; more than one share the servers of --config.")] = 1,
+    metrics_port: Annotated[
+        int | None, Parameter(help="Show metrics there, to this machine, without a key; process n at port + n.")
+    ] = None,
+    doors: Doors = Doors(),
+    bounds: Bounds = Bounds(),
 ) -> None:
     """Decide over HTTP, until a signal says to stop: the first drains and saves, the second stops at once.
 
@@ -33,40 +82,139 @@ def serve(
     app
         A shipped app (payments, access) or an app file.
     host
-        The address to listen at; beyond this machine only with --expose.
+        The address to listen at; beyond this machine only with TLS and API keys, or a word that says otherwise.
     """
-    from homeostat.embedded.assembly import open_engine
-    from homeostat.serve.server import bound, is_loopback, run, url_of
+    from homeostat.config.world import read_world
+    from homeostat.serve.settings import serve_with
+    from homeostat.serve.sockets import is_loopback, url_of
 
-    if not is_loopback(host) and not expose:
-        raise CommandError(f"{host} is reached from other machines, and there is no authentication: say --expose too")
+    world = read_world(config, os.environ)
+    settings = _settings(doors, bounds, host, metrics_port, _place_of_keys(data, world))
+    task = _task(app, bundle, data, config, world, workers, settings)
+    with closing(_bound(host, port)) as sock:
+        where = url_of(sock, settings.secure)
+        _announce(settings, data, task is None, is_loopback(host))
+        if task is not None:
+            from homeostat.serve.processes import run_many
+
+            code = run_many(task, sock, workers, lambda: _say(f"{app} decides at {where}, {workers} processes"), _say)
+            _say("stopped")
+            sys.exit(code)
+
+        def ready(engine: Engine) -> None:
+            _say(f"{engine.app.app} decides at {where}")
+
+        if not serve_with(settings, lambda: _open(app, bundle, data), sock, ready):
+            raise CommandError("the server did not start; the lines above say why")
+    _say("stopped" if data is None else f"saved to {data}, stopped")
+
+
+def _open(app: str, bundle: Path | None, data: Path | None) -> Engine:
+    from homeostat.embedded.assembly import open_engine
+
+    with shown("starting") as progress:
+        return open_engine(app, bundle=bundle, data=data, on_error=_tell, recovering=progress)
+
+
+def _place_of_keys(data: Path | None, world: World) -> dict[str, str]:
+    """Beside the data, or in the PostgreSQL of the world; nowhere without either."""
+    if data is not None:
+        return {"keys_folder": str(data)}
+    return {} if world.journal is None else {"keys_url": world.journal}
+
+
+def _settings(doors: Doors, bounds: Bounds, host: str, metrics_port: int | None, place: dict[str, str]) -> Settings:
+    """What was said, checked. Raises CommandError."""
+    from homeostat.serve.limits import Limits
+    from homeostat.serve.settings import Settings
+    from homeostat.serve.sockets import is_loopback
+
+    if (doors.tls_cert is None) != (doors.tls_key is None):
+        raise CommandError("TLS takes both --tls-cert and --tls-key")
+    if doors.client_ca is not None and doors.tls_cert is None:
+        raise CommandError("clients show certificates over TLS only: give --tls-cert and --tls-key, too")
+    required = doors.keys
+    if not is_loopback(host):
+        if doors.tls_cert is None and not (doors.plain_http or doors.expose):
+            raise CommandError(
+                f"{host} is reached from other machines: give --tls-cert and --tls-key, or say --plain-http where "
+                "what is in front encrypts"
+            )
+        required = True if required is None and not doors.expose else required
+    if required and not place:
+        raise CommandError("where are the API keys? Give --data FOLDER or --config FILE; or say --no-keys")
+    if (bounds.rate is not None and not 0 < bounds.rate < float("inf")) or bounds.connections < 1:
+        raise CommandError("--rate and --connections are positive numbers")
+    limits = Limits(
+        request_s_max=_seconds(bounds.request_timeout), idle_s_max=_seconds(bounds.idle_timeout),
+        connections_max=bounds.connections, rate=bounds.rate,
+    )  # fmt: skip
+    files = {"tls_certificate": doors.tls_cert, "tls_key": doors.tls_key, "client_ca": doors.client_ca}
+    named = {name: None if path is None else str(path) for name, path in files.items()}
+    return Settings(**named, **place, keys_required=required, metrics_port=metrics_port, limits=limits)
+
+
+def _seconds(text: str) -> float:
+    from homeostat.config.tree import duration_ns
+
     try:
-        sock = bound(host, port)
+        return duration_ns(text) / 1e9
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _task(
+    app: str, bundle: Path | None, data: Path | None, config: Path | None, world: World, workers: int,
+    settings: Settings,
+) -> Task | None:  # fmt: skip
+    """What each process of several does; None where this one decides by itself. Raises CommandError."""
+    if workers < 1:
+        raise CommandError("--workers is 1 or more")
+    if world.features is None or world.journal is None:
+        if workers > 1:
+            raise CommandError(
+                "several processes would each remember their own events only: name the servers that they share "
+                "(world.features and world.journal) in --config, or leave --workers away"
+            )
+        return None
+    from importlib.util import find_spec
+
+    from homeostat.serve.processes import Task
+
+    if find_spec(SHARED_ENGINE.partition(":")[0]) is None:
+        raise CommandError("serving on shared servers is not a part of this version: leave --config away")
+    if data is not None:
+        raise CommandError("is it the servers of the world that remember, or --data? Give one of them")
+    texts = {"bundle": bundle, "config": config}
+    arguments = {"app": app, **{name: None if path is None else str(path) for name, path in texts.items()}}
+    return Task(SHARED_ENGINE, arguments, settings)
+
+
+def _bound(host: str, port: int) -> socket:
+    from homeostat.serve.sockets import bound
+
+    try:
+        return bound(host, port)
     except (OSError, OverflowError) as error:
         raise CommandError(
             f"can't listen at {host} port {port}: {getattr(error, 'strerror', None) or error}; choose another --port "
             "(0 takes a free one), or end what listens there"
         ) from error
-    with closing(sock):
-        with shown("starting") as progress:
-            engine = open_engine(app, bundle=bundle, data=data, on_error=_tell, recovering=progress)
-        _announce(host, data)
-        if not run(engine, sock, lambda: _say(f"{engine.app.app} decides at {url_of(sock)}")):
-            raise CommandError("the server did not start; the lines above say why")
-    _say("stopped" if data is None else f"saved to {data}, stopped")
 
 
-def _announce(host: str, data: Path | None) -> None:
-    from homeostat.serve.server import is_loopback
-
-    if not is_loopback(host):
-        _say("warning: whoever reaches this address can have events decided; there is no authentication")
-    if data is None:
+def _announce(settings: Settings, data: Path | None, alone: bool, loopback: bool) -> None:
+    if not loopback and settings.keys_required is not True:
+        _say("warning: whoever reaches this address can have events decided; only API keys would keep them out")
+    if not loopback and not settings.secure:
+        _say("warning: events and API keys pass in plain text; let what is in front of this encrypt them")
+    if data is None and alone:
         _say("everything is in memory and gone when this stops; --data FOLDER keeps it")
 
 
 def _tell(stage: str, error: Exception) -> None:
-    _say(f"{stage} failed: {type(error).__name__}: {error}")
+    from homeostat.serve.headers import masked
+
+    _say(masked(f"{stage} failed: {type(error).__name__}: {error}"))
 
 
 def _say(text: str) -> None:

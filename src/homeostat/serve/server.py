@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import ipaddress
 import logging
 import math
 import os
@@ -30,41 +29,6 @@ DRAIN_S_MAX = 10
 _BACKLOG = 2048
 _TICKS_A_SECOND, _TICKS_TO_RENEWAL = 10, 600  # uvicorn ticks ten times a second.
 _YOUNG_OBJECTS = 50_000  # Between collections of the youngest objects: a request makes some hundred, none in cycles.
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host's address.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-    (True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """A socket bound to an address, or an OSError; port 0 takes a free one."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def url_of(sock: socket.socket, secure: bool = False) -> str:
-    """Where a bound socket is reached."""
-    host, port = sock.getsockname()[:2]
-    return f"{'https' if secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class _Server(uvicorn.Server):

@@ -1,0 +1,100 @@
+"""How a server is reached and by whom, as plain values, so that several processes can be told the same."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from homeostat.serve.limits import Limits
+
+if TYPE_CHECKING:
+    from homeostat.embedded.engine import Engine
+    from homeostat.ports.keys import ApiKeys
+    from homeostat.serve.tls import Tls
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `homeostat serve` was told.
+
+    keys_folder, keys_url : where API keys are kept; at most one of them, and neither where there are none
+    keys_required : ask for a key even while there is none; None asks from the first one made, False never
+    metrics_port : where metrics are shown without a key, at this machine's own address; None for nowhere
+    """
+
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    client_ca: str | None = None
+    keys_folder: str | None = None
+    keys_url: str | None = field(default=None, repr=False)  # It may hold a password.
+    keys_required: bool | None = None
+    metrics_port: int | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def secure(self) -> bool:
+        """Whether it speaks TLS."""
+        return self.tls_certificate is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, values: dict[str, Any]) -> Settings:
+        """The settings that `as_json` wrote.
+
+        >>> Settings.of_json(Settings(metrics_port=9000).as_json()) == Settings(metrics_port=9000)
+        True
+        """
+        return cls(**{**values, "limits": Limits(**values["limits"])})
+
+    def tls(self) -> Tls | None:
+        """The TLS context; None for plain HTTP. Raises TlsError."""
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        from homeostat.serve.tls import Tls
+
+        client_ca = None if self.client_ca is None else Path(self.client_ca)
+        return Tls(Path(self.tls_certificate), Path(self.tls_key), client_ca)
+
+    def keys(self) -> ApiKeys | None:
+        """The API keys; None where there is no place for any, or none are asked for."""
+        from homeostat.adapters.api_keys import FileApiKeys, PostgresApiKeys
+
+        if self.keys_required is False:
+            return None
+        if self.keys_url is not None:
+            return PostgresApiKeys(self.keys_url)
+        return None if self.keys_folder is None else FileApiKeys(Path(self.keys_folder))
+
+
+def serve_with(
+    settings: Settings, make_engine: Callable[[], Engine], sock: socket.socket, ready: Callable[[Engine], None]
+) -> bool:
+    """Serve an engine, which is made and closed here, as the settings say. Returns whether all went well.
+
+    Raises TlsError; Unavailable where the keys can't be read; OSError where the port for metrics is taken.
+    """
+    from homeostat.adapters.clock import SystemClock
+    from homeostat.embedded.metrics import engine_registry
+    from homeostat.embedded.metrics_endpoint import serve_metrics
+    from homeostat.serve.access import Access
+    from homeostat.serve.server import run
+
+    tls, keys, access = settings.tls(), settings.keys(), None
+    if keys is not None or settings.keys_required or settings.limits.rate is not None:
+        access = Access(SystemClock(), keys, bool(settings.keys_required), settings.limits.rate)
+    engine = make_engine()
+    with ExitStack() as opened:
+        if settings.metrics_port is not None:
+            try:
+                opened.enter_context(serve_metrics(engine_registry(engine), port=settings.metrics_port))
+            except OSError:
+                engine.close()
+                raise
+        return run(engine, sock, lambda: ready(engine), settings.limits, tls, access)

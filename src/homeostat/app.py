@@ -10,7 +10,7 @@ from hashlib import sha256
 from homeostat.config import plans
 from homeostat.config.tree import App
 from homeostat.decide.admission import Watermark
-from homeostat.decide.contracts import Fusion, Policy, Scorer
+from homeostat.decide.contracts import Featurizer, Fusion, Policy, Scorer
 from homeostat.decide.costs import Costs
 from homeostat.decide.fusion.adaptive import AdaptiveFusion
 from homeostat.decide.fusion.evidence import Table
@@ -36,6 +36,7 @@ from homeostat.stats.chance import chances
 
 TRAINED = ("isolation_forest", "boosted_trees", "network")
 _OURS = (*TRAINED, "rules")
+_NEVER_LATE_NS = 2**60
 OnError = Callable[[str, Exception], None]
 
 
@@ -44,12 +45,17 @@ class World:
     """What the loop needs of the world.
 
     bounded : whether deadlines hold; replay waits for every part, so that two replays are the same
+    featurizer : what remembers the entities' pasts, where several processes share them; then nobody learns online,
+        since each would learn from its own share only
+    judges_lateness : whether the loop says which events are late; if not, whoever hands it the events does
     """
 
     journal: Journal
     clock: Clock
     bounded: bool = True
     on_error: OnError | None = None
+    featurizer: Featurizer | None = None
+    judges_lateness: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +182,15 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
     """The decision loop of an app in a world."""
     costs = costs_of(app)
     stages = Stages(
-        featurizer=WindowFeaturizer(features, plans.membership(app)),
+        featurizer=world.featurizer or WindowFeaturizer(features, plans.membership(app)),
         panel=panel_of(app, brain, world),
         fusion=brain.fusion,
         policy=brain.policy,
         thresholds=thresholds_of(app, costs),
         guard=Guards(plans.guard_plan(app), plans.guard_names(app, features), plans.membership(app)),
-        joiner=_joiner(app, costs),
+        joiner=None if world.featurizer is not None else _joiner(app, costs),
         schedule=Schedule(app.learning.every),
-        watermark=Watermark(app.events.lateness),
+        watermark=Watermark(app.events.lateness if world.judges_lateness else _NEVER_LATE_NS),
         chance=partial(chances, app.seed),
         actions=app.actions,
         version=brain.version,
@@ -192,7 +198,7 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
     limits = Limits(
         decision_ns=app.deadline if world.bounded else None,
         policy_ns=app.policy.deadline if world.bounded else None,
-        reject_late=app.events.late == "reject",
+        reject_late=app.events.late == "reject" and world.judges_lateness,
         learn_fusion=app.learning.fusion,
         learn_policy=app.learning.policy,
     )

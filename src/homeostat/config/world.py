@@ -52,6 +52,10 @@ class World(Node):
     partitions: int = Field(default=6, ge=1, le=10_000, description="of the topics that are created: the most workers")
     encoding: Literal["json"] = Field(default="json", description="how events and outcomes are written")
     batch_rows: int = Field(default=1000, ge=1, le=65_536, description="events decided together at the most")
+    outcome_wait: Duration = Field(
+        default=duration_ns("1m"), description="how long an outcome waits for its event to be decided; then it is a "
+        "dead letter"
+    )  # fmt: skip
     batch_wait: Duration = Field(default=duration_ns("10ms"), description="how long a batch waits for more events")
     skew: Duration = Field(
         default=duration_ns("1d"), description="how far the shared entities' events may arrive out of order, because "

@@ -26,6 +26,22 @@ def pick(events: EventBatch, rows: NDArray[np.bool_]) -> EventBatch:
     )  # fmt: skip
 
 
+def pick_decisions(decisions: DecisionBatch, rows: NDArray[np.bool_]) -> DecisionBatch:
+    """The decisions where the mask `rows` (n,) holds."""
+    scores, fused, proposal, ruling = decisions.scores, decisions.fused, decisions.proposal, decisions.ruling
+    features = decisions.features
+    return DecisionBatch(
+        pick(decisions.events, rows), Features(features.names, features.values[rows], features.freshness[rows]),
+        Scores(scores.names, scores.values[rows], scores.confidence[rows], scores.fallback[rows]),
+        Fused(fused.risk[rows], fused.contributions[rows]),
+        Proposal(
+            proposal.action[rows], proposal.propensity[rows], proposal.explored[rows], proposal.fallback[rows]
+        ),
+        Ruling(ruling.action[rows], ruling.rule[rows], ruling.hits[rows]), decisions.fallback[rows],
+        decisions.version, decisions.took_us,
+    )  # fmt: skip
+
+
 def pick_outcomes(outcomes: OutcomeBatch, rows: NDArray[np.bool_] | Int) -> OutcomeBatch:
     """The outcomes where the mask `rows` (n,) holds, or those that it numbers."""
     return replace(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
 from homeostat.records.decisions import DecisionBatch
@@ -104,6 +107,48 @@ def answer(decisions: DecisionBatch, row: int, words: Vocabulary) -> dict[str, A
         "version": decisions.version,
         "took_us": round(decisions.took_us, 1),
     }
+
+
+def answers(decisions: DecisionBatch, words: Vocabulary) -> Iterator[dict[str, Any]]:
+    """`answer` for every row, in half the time: what a batch has in common is looked up once."""
+    events, ruling, proposal, scores = decisions.events, decisions.ruling, decisions.proposal, decisions.scores
+    names, actions, version = scores.names, words.actions, decisions.version
+    took_us = round(decisions.took_us, 1)
+    texts, fallbacks = events.texts, decisions.fallback.tolist()
+    rules, taken = ruling.rule.tolist(), ruling.action.tolist()
+    odd = (decisions.fallback != 0) | (proposal.explored != 0) | (ruling.hits != 0) | (ruling.rule == BY_BREAKER)
+    plain = (~odd).tolist()
+    rounded = np.round(decisions.fused.contributions, 6)
+    order = np.argsort(-np.abs(decisions.fused.contributions), axis=1, kind="stable")[:, :_REASONS_MAX].tolist()
+    parts = rounded.tolist()
+    whole = not bool(np.isnan(scores.values).any())
+    for row, (code, time_ns, kind, proposed, risk, values, propensity) in enumerate(zip(
+        events.id_code.tolist(), events.time_ns.tolist(), events.kind.tolist(), proposal.action.tolist(),
+        decisions.fused.risk.tolist(), scores.values.tolist(), proposal.propensity.tolist(), strict=True,
+    )):  # fmt: skip
+        if plain[row]:
+            part = parts[row]
+            why = [{"kind": "scorer", "name": names[k], "contribution": part[k]} for k in order[row] if part[k] != 0]
+        else:
+            why = reasons(decisions, row, words)
+        fallback = fallbacks[row]
+        yield {
+            "event_id": text_of(code, texts),
+            "time": time_text(time_ns),
+            "action": actions[taken[row]],
+            "proposed": actions[proposed],
+            "risk": risk,
+            "reasons": why,
+            "rule": rule_text(rules[row], fallback, words) if rules[row] != NO_RULE else "",
+            "fallback": (Fallback.text(fallback) or None) if fallback else None,
+            "late": kind == _LATE,
+            "scores": dict(zip(names, values)) if whole else {
+                name: None if value != value else value for name, value in zip(names, values)
+            },
+            "propensity": dict(zip(actions, propensity)),
+            "version": version,
+            "took_us": took_us,
+        }  # fmt: skip
 
 
 def features_of(decisions: DecisionBatch, row: int) -> dict[str, dict[str, Any]]:

@@ -80,7 +80,7 @@ def open_engine(
     world = World(journal, clock, bounded=True, on_error=on_error)
     models = bundle_of(prepared, bundle)
     warm_up(prepared.app, prepared.features, models, clock)
-    _settle()
+    settle()
     ready = brain(prepared.app, prepared.features, models)
     loop = build(prepared.app, prepared.features, ready, world)
     parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
@@ -95,7 +95,7 @@ def open_engine(
     return Engine(parts)
 
 
-def _settle() -> None:
+def settle() -> None:
     """Take what imports and the compiler have left behind out of the collector's sight, once in a process.
 
     All of it lives as long as the process, and walking through it in the middle of a decision takes 0.1 s.

@@ -46,8 +46,9 @@ class SharedJournal(Journal, Protocol):
         """(n,) where each decided event was read, "" where that was not said; None where it was never decided."""
         ...
 
-    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int]:
-        """Whether each event was decided (n,), its time (n,) and its entity keys (n, entities)."""
+    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
+        """Whether each event was decided (n,), its time (n,), its entity keys (n, entities), and the texts of those
+        keys that are hashed: the entities' shared logs are found by them."""
         ...
 
     @property

@@ -383,6 +383,7 @@ def _mentioned(texts: dict[int, str], body: DecisionBatch | OutcomeBatch) -> dic
         return texts
     if isinstance(body, OutcomeBatch):
         codes = set(body.id_code.tolist())
+        codes.update([] if body.keys is None else body.keys.ravel().tolist())
     else:
         events = body.events
         codes = set(events.id_code.tolist()).union(events.keys.ravel().tolist())

@@ -1,0 +1,117 @@
+"""Puts an app, its bundle and the shared world together."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.memory_features import MemoryFeatures
+from homeostat.app import OnError, World, brain, build
+from homeostat.config import plans
+from homeostat.config.tree import App
+from homeostat.config.world import World as Servers
+from homeostat.decide.loop import DecisionLoop
+from homeostat.decide.windows.shared import SharedFeaturizer, log_version
+from homeostat.distributed.rejoining import Progress, rejoin
+from homeostat.embedded.assembly import Prepared, bundle_of, prepare, settle
+from homeostat.embedded.readiness import warm_up
+from homeostat.ports import Clock, Unavailable
+from homeostat.ports.shared import FeatureStore, SharedJournal
+
+
+class WorldIncomplete(Exception):
+    """The world names no server for a part that several processes must share; the text says which."""
+
+
+@dataclass(slots=True)
+class SharedParts:
+    """What one process that decides together with others is made of."""
+
+    prepared: Prepared
+    servers: Servers
+    loop: DecisionLoop
+    featurizer: SharedFeaturizer
+    store: FeatureStore
+    journal: SharedJournal
+    clock: Clock
+    name: str
+
+    @property
+    def app(self) -> App:
+        """The app file as a typed tree."""
+        return self.prepared.app
+
+
+def worker_name() -> str:
+    """What this process is called among its like: the machine's name and the process's number."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def open_journal(prepared: Prepared, servers: Servers, clock: Clock, name: str) -> SharedJournal:
+    """The journal on PostgreSQL, with a spool on this machine's disk for when that is away."""
+    from homeostat.adapters.postgres import PostgresJournal
+    from homeostat.adapters.spool import SpooledJournal
+
+    if servers.journal is None:
+        raise WorldIncomplete("the world names no journal: say world.journal, such as postgresql://user@host/database")
+    inner = PostgresJournal(
+        servers.journal, app=prepared.app.app, actions=prepared.app.actions, rules=prepared.words.rules, clock=clock,
+        retention_ns=servers.retention,
+    )  # fmt: skip
+    return SpooledJournal(
+        inner, Path(servers.spool) / prepared.app.app, max_bytes=servers.spool_max_mb << 20, clock=clock
+    )
+
+
+def open_store(prepared: Prepared, servers: Servers) -> FeatureStore:
+    """The feature store on Redis; one in this process's memory where none is named."""
+    if servers.features is None:
+        return MemoryFeatures()
+    from homeostat.adapters.redis_features import RedisFeatures
+
+    version = log_version(prepared.features)
+    return RedisFeatures(servers.features, version, show_every_s=servers.show_every / 1e9)
+
+
+def open_shared(
+    app: str | Path | App,
+    servers: Servers,
+    *,
+    bundle: Path | None = None,
+    on_error: OnError | None = None,
+    progress: Progress | None = None,
+    judges_lateness: bool = False,
+    wrap: Callable[[SharedJournal], SharedJournal] = lambda journal: journal,
+) -> SharedParts:
+    """A decision loop whose memory is shared, ready to decide.
+
+    judges_lateness : whether the loop says which events are late, by the newest that this process has seen; if not,
+        whoever reads the streams does, for each partition by itself
+    wrap : what the loop journals through, if it is not the journal itself
+    Raises AppFileError, BundleError, NotTrained, WorldIncomplete; Unavailable where a server can't be reached.
+    """
+    prepared = prepare(app)
+    clock = SystemClock()
+    models = bundle_of(prepared, bundle)
+    warm_up(prepared.app, prepared.features, models, clock)
+    settle()
+    store, name = open_store(prepared, servers), worker_name()
+    journal = open_journal(prepared, servers, clock, name)
+    featurizer = SharedFeaturizer(
+        prepared.features, store, tuple(prepared.app.events.entities), skew_ns=servers.skew,
+        when_down=servers.features_down, lists=plans.membership(prepared.app),
+    )  # fmt: skip
+    world = World(
+        wrap(journal), clock, bounded=True, on_error=on_error, featurizer=featurizer, judges_lateness=judges_lateness
+    )
+    loop = build(prepared.app, prepared.features, brain(prepared.app, prepared.features, models), world)
+    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, clock, name)
+    try:
+        rejoin(featurizer, store, journal, progress=progress)
+    except Unavailable as error:
+        featurizer.behind, featurizer.trouble = True, str(error)
+    return parts

@@ -1,0 +1,77 @@
+"""Brings the feature store to where the journal is: after it was away, lost its memory, or never had one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from homeostat.decide.splice import outcome_rows, pick_outcomes, told
+from homeostat.decide.windows.shared import SharedFeaturizer
+from homeostat.ports import Unavailable
+from homeostat.ports.shared import FeatureStore, SharedJournal
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import EventBatch, OutcomeBatch
+
+_ALONE_S = 60.0
+_MARK_EVERY = 200  # Entries between two marks of how far it has come: what another would do again, should this one die.
+
+Progress = Callable[[str, float], None]
+
+
+def rejoin(
+    featurizer: SharedFeaturizer,
+    store: FeatureStore,
+    journal: SharedJournal,
+    since: int | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Let every journalled event be in the store, and the featurizer go on with it; returns how many entries were read.
+
+    since : the last entry before which nothing of this worker's is missing, where it decided without the store
+    Raises Unavailable: the store or the journal is away, or another worker is at it.
+    """
+    through, last = store.through(), journal.last
+    lost = through is None or through < (featurizer.through or 0)
+    after = min(through or 0, last if since is None else since)
+    entries = 0
+    if lost or after < last:
+        with store.alone(_ALONE_S) as mine:
+            if not mine:
+                raise Unavailable("another worker is bringing the feature store up to the journal: wait for it")
+            if lost:
+                store.begin(min(through or 0, last))
+            entries = _write_since(after, last, featurizer, store, journal, lost, progress)
+            if lost:
+                store.begin(last)
+    featurizer.through = last
+    featurizer.rejoin()
+    return entries
+
+
+def _write_since(
+    after: int, last: int, featurizer: SharedFeaturizer, store: FeatureStore, journal: SharedJournal, lost: bool,
+    progress: Progress | None,
+) -> int:  # fmt: skip
+    entries = 0
+    for entry in journal.read(after):
+        rows = _rows(entry.body, featurizer.plan.fields)
+        if rows is not None and len(rows):
+            featurizer.write(rows)
+        entries += 1
+        if progress is not None:
+            progress("bringing the feature store up to the journal", (entry.sequence - after) / max(1, last - after))
+        if lost and entries % _MARK_EVERY == 0:
+            store.begin(entry.sequence)
+    return entries
+
+
+def _rows(body: DecisionBatch | OutcomeBatch, fields: int) -> EventBatch | None:
+    """What an entry's events or outcomes are to the entities' logs."""
+    if isinstance(body, DecisionBatch):
+        return body.events
+    known = told(body)
+    if not known.any():
+        return None
+    return replace(outcome_rows(pick_outcomes(body, np.flatnonzero(known)), fields), texts=body.texts)

@@ -1,0 +1,1 @@
+"""A worker: events and outcomes come in from streams, decisions go out."""

@@ -1,0 +1,203 @@
+"""Messages become events: read, judged late or not lane by lane, and put in the order of their times across lanes.
+
+Partitions are read independently, so one may be hours ahead of another when there is much to catch up with. What is
+ahead waits here, for a moment, until the others have come as far; so what entities share across partitions is seen
+nearly in the order in which it happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from homeostat.decide.intake.lines import read_line, read_lines
+from homeostat.decide.intake.objects import Event, batch_of
+from homeostat.decide.intake.schema import EventSchema
+from homeostat.ports.streams import Pulled
+from homeostat.records.arrays import Int
+from homeostat.records.events import DeadLetter, EventBatch, Row
+from homeostat.records.reasons import Reason
+
+_NEVER = -(2**62)
+HELD_BATCHES = 8  # As many batches are held at the most for the sake of order.
+
+
+@dataclass(slots=True)
+class Batch:
+    """Messages to be dealt with together.
+
+    pulled : the messages, n
+    events : the m that are events, in the order in which they are to be decided
+    at : (m,) which message each event is
+    letters : for the others, which message and what is wrong with it
+    """
+
+    pulled: Pulled
+    events: EventBatch
+    at: Int
+    letters: list[tuple[int, DeadLetter]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.pulled)
+
+
+class Intake:
+    """See the module.
+
+    lateness_ns : an event is late when its own lane has come further than this beyond it
+    reject_late : whether late ones become dead letters
+    """
+
+    def __init__(self, schema: EventSchema, lateness_ns: int, reject_late: bool) -> None:
+        self._schema, self._lateness_ns, self._reject_late = schema, lateness_ns, reject_late
+        self._newest: dict[str, int] = {}  # By lane, the newest event time.
+        self._held: Batch | None = None
+        self._running = np.zeros(0, np.int64)  # (n,) its lane's newest time as each held message came.
+        self._since_ns = 0
+
+    def __len__(self) -> int:
+        return 0 if self._held is None else len(self._held)
+
+    def add(self, pulled: Pulled, wall_ns: int, monotonic_ns: int) -> None:
+        """Take messages in.
+
+        wall_ns : the time against which times in the future are held
+        """
+        if len(pulled) == 0:
+            return
+        batch = read(pulled, self._schema, wall_ns)
+        batch, running = self._judged(batch)
+        if self._held is None:
+            self._held, self._running, self._since_ns = batch, running, monotonic_ns
+        else:
+            self._held = _together(self._held, batch)
+            self._running = np.concatenate([self._running, running])
+
+    def take(self, rows_max: int, lag: Mapping[str, int], monotonic_ns: int, patience_ns: int) -> Batch | None:
+        """What is to be decided now: up to about `rows_max` messages; None while they should wait for others.
+
+        lag : messages by lane that are there to be pulled still: what they will bring may be earlier
+        patience_ns : how long the first one waits at the most
+        """
+        if self._held is None:
+            return None
+        order = np.argsort(self._running, kind="stable")
+        ready = len(order)
+        behind = [self._newest.get(lane, _NEVER) for lane, count in lag.items() if count > 0]
+        impatient = monotonic_ns - self._since_ns >= patience_ns or len(order) >= HELD_BATCHES * rows_max
+        if behind and not impatient:
+            ready = int(np.searchsorted(self._running[order], min(behind), "right"))
+        if ready == 0:
+            return None
+        ready = min(ready, rows_max)
+        held, self._held = self._held, None
+        if ready < len(order):
+            rest = np.sort(order[ready:])  # In order of arrival, as a lane's messages must stay.
+            self._held, running = _picked(held, rest), self._running[rest]
+        else:
+            running = self._running[:0]
+        taken = _picked(held, order[:ready]) if len(order) > 1 else held
+        self._running, self._since_ns = running, monotonic_ns
+        return taken
+
+    def drop(self) -> None:
+        """Let go of all that is held: it will be delivered again, to whom it then belongs."""
+        self._held, self._running = None, np.zeros(0, np.int64)
+        self._newest.clear()
+
+    def _judged(self, batch: Batch) -> tuple[Batch, Int]:
+        """The batch with its late events marked or refused, and (n,) its lane's newest time as each message came."""
+        lanes = batch.pulled.lane
+        times = np.full(len(lanes), _NEVER)
+        times[batch.at] = batch.events.time_ns
+        running = np.empty(len(lanes), np.int64)
+        names = set(lanes)
+        for lane in names:
+            mine = slice(None) if len(names) == 1 else np.array([one == lane for one in lanes])
+            newest = np.maximum.accumulate(np.maximum(times[mine], self._newest.get(lane, _NEVER)))
+            running[mine] = newest
+            self._newest[lane] = int(newest[-1])
+        late = batch.events.time_ns < running[batch.at] - self._lateness_ns
+        if not late.any():
+            return batch, running
+        if not self._reject_late:
+            kind = np.where(late, np.uint8(Row.LATE_EVENT), batch.events.kind)
+            return replace(batch, events=replace(batch.events, kind=kind)), running
+        name = self._schema.time[0]
+        refused = [
+            (int(at), DeadLetter(int(at), name, str(int(time_ns)), Reason.TOO_LATE.value))
+            for at, time_ns in zip(batch.at[late], batch.events.time_ns[late], strict=True)
+        ]
+        kept = ~late
+        return Batch(batch.pulled, _rows(batch.events, kept), batch.at[kept], [*batch.letters, *refused]), running
+
+
+def read(pulled: Pulled, schema: EventSchema, wall_ns: int) -> Batch:
+    """Messages as events, and a dead letter for each that is none."""
+    values = pulled.values
+    odd = [k for k, value in enumerate(values) if b"\n" in value or not value.strip()]
+    texts: dict[int, str] = {}
+    if not odd:
+        events, found = read_lines(values, schema, wall_ns, range(len(values)))
+    else:  # One by one: a reader of lines would take a message of several lines for several.
+        events_read: list[Event] = []
+        found = []
+        for k, value in enumerate(values):
+            one = read_line(value, schema, wall_ns, texts, k)
+            if isinstance(one, Event):
+                events_read.append(one)
+            else:
+                found.append(one or DeadLetter(k, "", "", Reason.MALFORMED.value))
+        events = batch_of(events_read, schema, texts)
+    if not found:
+        return Batch(pulled, events, np.arange(len(values)))
+    bad = {letter.line for letter in found}
+    at = np.array([k for k in range(len(values)) if k not in bad], np.int64)
+    return Batch(pulled, events, at, [(letter.line, letter) for letter in found])
+
+
+def _rows(events: EventBatch, rows: Int | np.ndarray[tuple[int], np.dtype[np.bool_]]) -> EventBatch:
+    return EventBatch(
+        events.id_code[rows], events.time_ns[rows], events.keys[rows], events.numbers[rows], events.label[rows],
+        events.kind[rows], events.texts,
+    )  # fmt: skip
+
+
+def pick_messages(pulled: Pulled, rows: Sequence[int]) -> Pulled:
+    """Some of the messages, in the order asked for."""
+    return Pulled(
+        [pulled.values[k] for k in rows], [pulled.lane[k] for k in rows], [pulled.position[k] for k in rows],
+        [pulled.traceparent[k] for k in rows], [pulled.produced_ns[k] for k in rows], [pulled.epoch[k] for k in rows],
+    )  # fmt: skip
+
+
+def _picked(batch: Batch, order: Int) -> Batch:
+    """Messages of a batch, in the order asked for."""
+    n = len(batch.pulled)
+    event = np.full(n, -1)
+    event[batch.at] = np.arange(len(batch.at))
+    events = event[order]
+    at = np.flatnonzero(events >= 0)
+    place = np.full(n, -1)
+    place[order] = np.arange(len(order))
+    letters = [(int(place[k]), letter) for k, letter in batch.letters if place[k] >= 0]
+    return Batch(pick_messages(batch.pulled, order.tolist()), _rows(batch.events, events[at]), at, letters)
+
+
+def _together(first: Batch, second: Batch) -> Batch:
+    n = len(first.pulled)
+    a, b = first.pulled, second.pulled
+    pulled = Pulled(
+        a.values + b.values, a.lane + b.lane, a.position + b.position, a.traceparent + b.traceparent,
+        a.produced_ns + b.produced_ns, a.epoch + b.epoch,
+    )  # fmt: skip
+    x, y = first.events, second.events
+    events = EventBatch(
+        np.concatenate([x.id_code, y.id_code]), np.concatenate([x.time_ns, y.time_ns]),
+        np.concatenate([x.keys, y.keys]), np.concatenate([x.numbers, y.numbers]), np.concatenate([x.label, y.label]),
+        np.concatenate([x.kind, y.kind]), {**x.texts, **y.texts} if y.texts else x.texts,
+    )  # fmt: skip
+    letters = [*first.letters, *((k + n, letter) for k, letter in second.letters)]
+    return Batch(pulled, events, np.concatenate([first.at, second.at + n]), letters)

@@ -1,0 +1,157 @@
+"""Outcomes on their way into the journal and the entities' logs: each finds its event, or waits for it for a while."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+import msgspec
+import numpy as np
+
+from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes
+from homeostat.decide.intake.schema import EventSchema
+from homeostat.decide.splice import outcome_rows, pick_outcomes
+from homeostat.decide.windows.shared import SharedFeaturizer
+from homeostat.ports.shared import SharedJournal
+from homeostat.ports.streams import Outgoing, Pulled
+from homeostat.records.events import DeadLetter, OutcomeBatch
+from homeostat.records.identity import text_of
+from homeostat.records.reasons import Reason
+from homeostat.worker.in_flight import InFlightJournal
+from homeostat.worker.intake import pick_messages
+from homeostat.worker.publishing import dead_letter
+
+WAITING_MAX = 100_000
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass(slots=True)
+class _Message:
+    """One outcome message.
+
+    pulled, row : where it is among those that came with it
+    until_ns : how long it waits for its event, on the monotonic clock
+    """
+
+    pulled: Pulled
+    row: int
+    until_ns: int
+    outcome: OutcomeBatch | None = None
+    settled: bool = False
+
+
+@dataclass(slots=True)
+class Settled:
+    """Outcomes that are dealt with: to be marked as done, and their dead letters."""
+
+    pulled: Pulled = field(default_factory=Pulled)
+    letters: list[Outgoing] = field(default_factory=list)
+
+
+class Outcomes:
+    """See the module. What waits is not marked as done, nor what came after it in its lane: a crash loses nothing.
+
+    wait_ns : how long an outcome waits for its event
+    """
+
+    def __init__(self, schema: EventSchema, journal: InFlightJournal, wait_ns: int) -> None:
+        self.count = self.unknown = 0
+        self._schema, self._journal, self._wait_ns = schema, journal, wait_ns
+        self._lanes: dict[str, deque[_Message]] = {}
+        self._waiting: list[_Message] = []
+        self._letters: list[Outgoing] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, pulled: Pulled, wall_ns: int, monotonic_ns: int) -> None:
+        """Take messages in.
+
+        wall_ns : when an outcome that does not say so became known
+        """
+        names = outcomes_of_events(self._schema).time
+        objects = [_dated(value, names[0], names, wall_ns) for value in pulled.values]
+        batch, letters, positions = parse_outcomes(objects, self._schema, wall_ns, range(len(objects)))
+        made = [_Message(pulled, row, monotonic_ns + self._wait_ns) for row in range(len(pulled))]
+        for k, row in enumerate(positions):
+            made[row].outcome = replace(pick_outcomes(batch, np.array([k])), texts=_own(batch, k))
+        for letter in letters:
+            self._refuse(made[letter.line], letter)
+        for message in made:
+            self._lanes.setdefault(pulled.lane[message.row], deque()).append(message)
+        self._waiting += [message for message in made if not message.settled]
+
+    def settle(self, featurizer: SharedFeaturizer, monotonic_ns: int) -> Settled:
+        """Journal the outcomes of decided events, and let the windows know; returns what is done with.
+
+        Raises Unavailable, having settled nothing, when the journal can't be written.
+        """
+        if self._waiting:
+            self._settle(featurizer, monotonic_ns)
+        done = Settled(letters=self._letters)
+        self._letters = []
+        for lane in self._lanes.values():
+            while lane and lane[0].settled:
+                message = lane.popleft()
+                one = pick_messages(message.pulled, [message.row])
+                for name in ("values", "lane", "position", "traceparent", "produced_ns", "epoch"):
+                    getattr(done.pulled, name).extend(getattr(one, name))
+        return done
+
+    def _settle(self, featurizer: SharedFeaturizer, monotonic_ns: int) -> None:
+        waiting = self._waiting
+        outcomes = merged([message.outcome for message in waiting if message.outcome is not None])
+        found, time_ns, keys, texts = self._journal.locate(outcomes.id_code)
+        rows = np.flatnonzero(found)
+        if len(rows):
+            located = replace(
+                pick_outcomes(outcomes, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**outcomes.texts, **texts}
+            )
+            inner: SharedJournal = self._journal.inner
+            inner.append(located, [waiting[k].pulled.place(waiting[k].row) for k in rows.tolist()])
+            featurizer.features(replace(outcome_rows(located, featurizer.plan.fields), texts=located.texts))
+            self.count += len(rows)
+        for k in rows.tolist():
+            waiting[k].settled = True
+        for message in waiting[: max(0, len(waiting) - WAITING_MAX)] if len(waiting) > WAITING_MAX else waiting:
+            if not message.settled and (monotonic_ns >= message.until_ns or len(waiting) > WAITING_MAX):
+                self.unknown += 1
+                assert message.outcome is not None
+                event_id = text_of(int(message.outcome.id_code[0]), message.outcome.texts)
+                reason = Reason.UNKNOWN_EVENT.value
+                self._refuse(message, DeadLetter(message.row, self._schema.id[0], event_id, reason))
+        self._waiting = [message for message in waiting if not message.settled]
+
+    def drop(self) -> None:
+        """Let go of all that waits: it will be delivered again, to whom it then belongs."""
+        self._lanes.clear()
+        self._waiting, self._letters = [], []
+
+    def _refuse(self, message: _Message, letter: DeadLetter) -> None:
+        message.settled = True
+        self._letters.append(dead_letter(message.pulled, message.row, letter))
+
+
+def merged(batches: list[OutcomeBatch]) -> OutcomeBatch:
+    """Outcomes one after the other, with the texts of all."""
+    texts = {code: text for batch in batches for code, text in batch.texts.items()}
+    return OutcomeBatch(
+        np.concatenate([b.id_code for b in batches]), np.concatenate([b.label for b in batches]),
+        np.concatenate([b.known_ns for b in batches]), np.concatenate([b.amount for b in batches]), texts,
+    )  # fmt: skip
+
+
+def _own(batch: OutcomeBatch, row: int) -> dict[int, str]:
+    code = int(batch.id_code[row])
+    return {code: batch.texts[code]} if code in batch.texts else {}
+
+
+def _dated(value: bytes, name: str, names: tuple[str, ...], wall_ns: int) -> object:
+    """An outcome that says when it became known: now, where it does not."""
+    try:
+        outcome = _decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return value
+    if not isinstance(outcome, dict) or any(outcome.get(one) not in (None, "") for one in names):
+        return outcome
+    return {**outcome, name: str(np.datetime64(wall_ns, "ns"))}

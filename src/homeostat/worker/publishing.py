@@ -1,0 +1,293 @@
+"""What a worker has decided, on its way out: first into the journal, then to whoever waits for decisions.
+
+Two threads: one journals, one publishes; each takes things in the order in which they were decided. A decision is
+published once it is journalled, together with the mark that its event is done, so a crash between the two leaves an
+event that is pulled again, found in the journal, and published from there.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from homeostat.decide.loop import Decided
+from homeostat.decide.splice import pick_decisions
+from homeostat.embedded.answers import Vocabulary, answer, answers
+from homeostat.ports import Clock, Unavailable
+from homeostat.ports.shared import Repeated
+from homeostat.ports.streams import Fenced, Outgoing, Pulled, Stream
+from homeostat.records.arrays import Int
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import DeadLetter
+from homeostat.worker.in_flight import InFlightJournal
+from homeostat.worker.intake import Batch, pick_messages
+
+_encode = msgspec.json.Encoder().encode
+_VALUE_MAX = 2000  # Bytes of a bad message that go along with its dead letter.
+_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+DEPTH = 3  # Batches that wait for each thread: enough to keep it busy, few enough to lose little time to.
+
+
+@dataclass(slots=True)
+class Work:
+    """A batch of messages and what became of them.
+
+    row : (m,) for each event its row in `decided.fresh`, or -1, -2; see `Decided`
+    """
+
+    batch: Batch
+    decided: Decided | None = None
+    outcomes: Pulled = field(default_factory=Pulled)
+    letters: list[Outgoing] = field(default_factory=list)
+    again: list[tuple[int, DecisionBatch, int]] = field(default_factory=list)
+    fresh: DecisionBatch | None = None
+    fresh_at: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def dead_letter(pulled: Pulled, row: int, letter: DeadLetter) -> Outgoing:
+    """A bad message with what is wrong with it, as JSON."""
+    value = {
+        "lane": pulled.lane[row], "position": pulled.position[row], "field": letter.field, "value": letter.value,
+        "reason": str(letter.reason), "message": pulled.values[row][:_VALUE_MAX].decode("utf-8", "replace"),
+    }  # fmt: skip
+    return Outgoing(json.dumps(value).encode("ascii"), None, pulled.traceparent[row])
+
+
+class Outbox:
+    """Journals and publishes work in order. `put` waits when too much waits already.
+
+    on_published : called with each work that is out, and with how many decisions it brought
+    """
+
+    def __init__(
+        self,
+        journal: InFlightJournal,
+        stream: Stream,
+        words: Vocabulary,
+        clock: Clock,
+        on_journalled: Callable[[int], None],
+        on_published: Callable[[Work, int], None],
+        trace: Callable[[str, str | None], str | None] = lambda event_id, incoming: incoming,
+    ) -> None:
+        self.trouble = ""
+        self._journal, self._stream, self._words, self._clock = journal, stream, words, clock
+        self._on_journalled, self._on_published, self._trace = on_journalled, on_published, trace
+        self._to_journal: queue.Queue[Work | None] = queue.Queue(DEPTH)
+        self._to_publish: queue.Queue[Work | None] = queue.Queue(DEPTH)
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._put = self._journalled = self._done = 0  # Works so far.
+        self.failure: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(self._journal_all,), name="journal", daemon=True),
+            threading.Thread(target=self._guarded, args=(self._publish_all,), name="publish", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `put` would not wait."""
+        return not self._to_journal.full()
+
+    def put(self, work: Work) -> None:
+        """Hand work over."""
+        while self.failure is None:
+            try:
+                self._to_journal.put(work, timeout=0.5)
+            except queue.Full:
+                continue
+            with self._changed:
+                self._put += 1
+            return
+        raise self.failure
+
+    def wait_for_room(self, seconds: float) -> None:
+        """Return once `put` would not wait, or so many seconds have passed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.has_room or self.failure is not None, seconds)
+
+    def settle(self, seconds: float = 60.0) -> None:
+        """Return once all that was put is in the journal. Raises Unavailable when that takes too long."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._journalled == self._put or self.failure is not None, seconds):
+                raise Unavailable(self.trouble or "the journal is too slow")
+        if self.failure is not None:
+            raise self.failure
+
+    def drain(self, seconds: float) -> bool:
+        """Wait until all is published, and end; whether that came about in so many seconds."""
+        deadline_ns = self._clock.monotonic_ns() + int(seconds * 1e9)
+        with self._changed:
+            self._changed.wait_for(lambda: self._done == self._put or self.failure is not None, seconds)
+        drained = self._done == self._put
+        if not drained:
+            self._stopping.set()
+            self._stream.stop()
+        self._to_journal.put(None)
+        for thread in self._threads:
+            thread.join(max(5.0, (deadline_ns - self._clock.monotonic_ns()) / 1e9))
+        if self.failure is not None and not (isinstance(self.failure, Unavailable) and not drained):
+            raise self.failure
+        return drained
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except BaseException as error:  # The worker's own thread raises it.
+            with self._changed:
+                self.failure = self.failure or error
+                self._changed.notify_all()
+
+    # Into the journal.
+
+    def _journal_all(self) -> None:
+        while True:
+            work = self._to_journal.get()
+            if work is not None:
+                self._journal_one(work)
+                with self._changed:
+                    self._journalled += 1
+                    self._changed.notify_all()
+            self._hand_on(work)
+            if work is None:
+                return
+
+    def _hand_on(self, work: Work | None) -> None:
+        while self.failure is None:
+            try:
+                self._to_publish.put(work, timeout=0.5)
+                return
+            except queue.Full:
+                continue
+
+    def _journal_one(self, work: Work) -> None:
+        decided, batch = work.decided, work.batch
+        if decided is None:
+            return
+        self._repeated(work, decided)
+        if decided.fresh is None:
+            return
+        fresh, at = decided.fresh, batch.at[decided.row >= 0]
+        at = at[np.argsort(decided.row[decided.row >= 0], kind="stable")]
+        written: DecisionBatch | None = fresh
+        while written is not None and len(written):
+            try:
+                places = [batch.pulled.place(k) for k in at.tolist()]
+                self._on_journalled(self._persist(written, places))
+                break
+            except Repeated as error:  # Another worker was faster: its decisions are the ones that count.
+                theirs = np.zeros(len(at), bool)
+                theirs[error.rows] = True
+                self._look_up(work, written.events.id_code[theirs], at[theirs])
+                written, at = pick_decisions(written, ~theirs), at[~theirs]
+        work.fresh, work.fresh_at = written, at
+        self._journal.landed(fresh)
+
+    def _persist(self, body: DecisionBatch, places: list[str]) -> int:
+        """Append, as soon as it can be; Unavailable once it may be given up."""
+        attempt = 0
+        while True:
+            try:
+                sequence = self._journal.inner.append(body, places)
+            except Unavailable as error:
+                self.trouble = str(error)
+                if self._stopping.wait(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]):
+                    raise
+                attempt += 1
+            else:
+                self.trouble = ""
+                return sequence
+
+    def _repeated(self, work: Work, decided: Decided) -> None:
+        """Events that were decided earlier: those of this very message were perhaps never published."""
+        rows = [k for k in decided.repeated if decided.row[k] == -1]
+        if not rows:
+            return
+        self._look_up(work, work.batch.events.id_code[rows], work.batch.at[rows])
+
+    def _look_up(self, work: Work, id_code: Int, at: Int) -> None:
+        places = self._places(id_code)
+        for code, message, place in zip(id_code.tolist(), at.tolist(), places, strict=True):
+            if place == work.batch.pulled.place(message):
+                found = self._journal.find(code)
+                if found is not None:
+                    work.again.append((message, *found))
+
+    def _places(self, id_code: Int) -> Sequence[str | None]:
+        attempt = 0
+        while True:
+            try:
+                return self._journal.inner.places(id_code)
+            except Unavailable as error:
+                self.trouble = str(error)
+                if self._stopping.wait(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]):
+                    raise
+                attempt += 1
+
+    # Out.
+
+    def _publish_all(self) -> None:
+        while True:
+            works = [self._to_publish.get()]
+            while works[-1] is not None and not self._to_publish.empty():
+                works.append(self._to_publish.get())
+            real = [work for work in works if work is not None]
+            if real:
+                self._publish(real)
+            if works[-1] is None:
+                return
+
+    def _publish(self, works: Sequence[Work]) -> None:
+        outgoing = [self._outgoing(work) for work in works]
+        while True:
+            done = [pulled for work in works for pulled in (work.batch.pulled, work.outcomes) if len(pulled)]
+            decisions = [one for messages in outgoing for _, one in messages]
+            letters = [letter for work in works for letter in work.letters]
+            letters += [
+                dead_letter(work.batch.pulled, row, letter) for work in works for row, letter in work.batch.letters
+            ]
+            try:
+                self._stream.publish(done, decisions, letters)
+            except Fenced:
+                self._keep_owned(works, outgoing)
+                continue
+            break
+        for work, messages in zip(works, outgoing, strict=True):
+            self._on_published(work, len(messages))
+        with self._changed:
+            self._done += len(works)
+            self._changed.notify_all()
+
+    def _outgoing(self, work: Work) -> list[tuple[int, Outgoing]]:
+        """The decisions of a batch as messages, each with the message that it answers."""
+        pulled, made = work.batch.pulled, []
+        if work.fresh is not None and len(work.fresh):
+            for message, found in zip(work.fresh_at.tolist(), answers(work.fresh, self._words), strict=True):
+                made.append((message, self._message(found, pulled.traceparent[message])))
+        for message, decisions, row in work.again:
+            made.append((message, self._message(answer(decisions, row, self._words), pulled.traceparent[message])))
+        return made
+
+    def _message(self, found: dict[str, object], incoming: str | None) -> Outgoing:
+        event_id = str(found["event_id"])
+        return Outgoing(_encode(found), event_id.encode("utf-8", "replace"), self._trace(event_id, incoming))
+
+    def _keep_owned(self, works: Sequence[Work], outgoing: list[list[tuple[int, Outgoing]]]) -> None:
+        """Leave out the messages that other workers deal with now."""
+        for k, work in enumerate(works):
+            owned = self._stream.owned(work.batch.pulled)
+            keep = [row for row, mine in enumerate(owned) if mine]
+            place = {row: new for new, row in enumerate(keep)}
+            outgoing[k] = [(place[row], one) for row, one in outgoing[k] if row in place]
+            work.batch.letters = [(place[row], one) for row, one in work.batch.letters if row in place]
+            work.batch.pulled = pick_messages(work.batch.pulled, keep)
+            mine = [row for row, is_mine in enumerate(self._stream.owned(work.outcomes)) if is_mine]
+            if len(mine) < len(work.outcomes):
+                work.outcomes, work.letters = pick_messages(work.outcomes, mine), []

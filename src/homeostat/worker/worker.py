@@ -1,0 +1,255 @@
+"""A worker: pulls events and outcomes, decides, and sees to it that all of it is journalled and published, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from homeostat.adapters.files import replace_file
+from homeostat.distributed.assembly import SharedParts
+from homeostat.distributed.rejoining import rejoin
+from homeostat.embedded.engine import stepped
+from homeostat.ports import Unavailable
+from homeostat.ports.streams import Pulled, Stream
+from homeostat.worker.in_flight import InFlightJournal
+from homeostat.worker.intake import Batch, Intake, read
+from homeostat.worker.outcomes import Outcomes
+from homeostat.worker.publishing import Outbox, Work
+
+PATIENCE_NS = 20_000_000  # How long events wait for earlier ones of partitions that are behind.
+REJOIN_EVERY_NS = 500_000_000
+IDLE_S = 0.05
+DRAIN_S = 30.0
+SETTLE_EVERY_NS = 100_000_000  # Between two looks whether waiting outcomes' events were decided.
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a worker has done, for its metrics.
+
+    behind_ns : when the oldest event of the last published batch was produced, subtracted from when it was published
+    """
+
+    pulled: int = 0
+    published: int = 0
+    repeated: int = 0
+    dead_letters: int = 0
+    batches: int = 0
+    rejoined: int = 0
+    behind_ns: int = 0
+
+
+class Worker:
+    """One worker. `run` until `stop`; a context manager.
+
+    journal : what the parts' loop journals through
+    note : told, in a sentence, what people should know
+    trace : event id and incoming trace context -> what goes out with the decision
+    """
+
+    def __init__(
+        self,
+        parts: SharedParts,
+        journal: InFlightJournal,
+        stream: Stream,
+        note: Callable[[str], None] = lambda text: None,
+        trace: Callable[[str, str | None], str | None] = lambda event_id, incoming: incoming,
+        on_published: Callable[[Work, int], None] = lambda work, ns: None,
+    ) -> None:
+        app, servers = parts.app, parts.servers
+        self.parts, self.stream, self.tally = parts, stream, Tally()
+        self._journal, self._note, self._published_hook = journal, note, on_published
+        self._rows_max, self._wait_s = servers.batch_rows, servers.batch_wait / 1e9
+        self._intake = Intake(parts.prepared.schema, app.events.lateness, app.events.late == "reject")
+        self.outcomes = Outcomes(parts.prepared.schema, journal, servers.outcome_wait)
+        self.outbox = Outbox(
+            journal, stream, parts.prepared.words, parts.clock, self._journalled, self._published, trace
+        )
+        self._behind_file = Path(servers.spool) / app.app / "features-behind-since"
+        self._events = urlsplit(servers.events or "").path.rpartition("/")[2] + "/"
+        self._generation = stream.generation
+        self._stopping = False
+        self._rejoin_at = self._settle_at = self._told_at = 0
+        self._told = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether events are decided, and with their features."""
+        return not self._stopping and not self.trouble
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong at present, in a sentence; empty if nothing is."""
+        featurizer = self.parts.featurizer
+        return self.stream.trouble or self.outbox.trouble or (featurizer.trouble if featurizer.behind else "")
+
+    def stop(self) -> None:
+        """Pull no more, and let `run` return once all that was pulled is published."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Decide until stopped. Raises what broke the worker; a restart continues where it was."""
+        self._resume()
+        try:
+            while not self._stopping:
+                self._step()
+        finally:
+            self._drain()
+
+    def _step(self) -> None:
+        """Pull what is there, and decide it if the outbox has room; else it gathers, and makes a larger batch."""
+        clock = self.parts.clock
+        self._rejoin_if_due()
+        room, waiting = self.outbox.has_room, len(self._intake)
+        events, outcomes = Pulled(), Pulled()
+        if waiting < self._rows_max:
+            wait_s = IDLE_S if waiting == 0 else self._wait_s if room else 0.002
+            events, outcomes = self.stream.pull(self._rows_max, wait_s)
+        elif not room:
+            self.outbox.wait_for_room(IDLE_S)
+        if self.outbox.failure is not None:
+            raise self.outbox.failure
+        if self.stream.generation != self._generation:
+            self._take_over()
+        now_ns = clock.monotonic_ns()
+        wall_ns = stepped(clock.now_ns(), self.parts.prepared.schema.ahead_max_ns)
+        self._intake.add(events, wall_ns, now_ns)
+        self.tally.pulled += len(events)
+        if len(outcomes):
+            self.outcomes.add(outcomes, clock.now_ns(), now_ns)
+        self._settle_outcomes(len(outcomes) > 0, now_ns)
+        if self.outbox.has_room:
+            batch = self._intake.take(self._rows_max, self._lag(), now_ns, PATIENCE_NS)
+            if batch is not None:
+                self._decide(batch)
+            elif len(events) == 0:
+                self._idle()
+        self._tell()
+
+    def _lag(self) -> dict[str, int]:
+        """Messages that wait in the lanes of events."""
+        return {lane: count for lane, count in self.stream.lag().items() if lane.startswith(self._events)}
+
+    def _decide(self, batch: Batch) -> None:
+        """Decide the events of a batch; those that repeat others are looked up where they are."""
+        featurizer = self.parts.featurizer
+        was_behind = featurizer.behind
+        decided = None
+        while len(batch.events):
+            try:
+                decided = self.parts.loop.decide(batch.events)
+                break
+            except Unavailable as error:  # Of the journal, asked which events were decided: it is not written to here.
+                self._say(f"waits: {error}")
+                if self._stopping:
+                    return
+                self.outbox.wait_for_room(0.2)
+        if featurizer.behind and not was_behind:
+            self._fell_behind()
+        self.tally.batches += 1
+        self.tally.dead_letters += len(batch.letters)
+        self.tally.repeated += 0 if decided is None else len(decided.repeated)
+        self.outbox.put(Work(batch, decided))
+
+    def _settle_outcomes(self, fresh: bool, now_ns: int) -> None:
+        if not fresh and (now_ns < self._settle_at or not len(self.outcomes)):
+            return
+        self._settle_at = now_ns + SETTLE_EVERY_NS
+        try:
+            settled = self.outcomes.settle(self.parts.featurizer, now_ns)
+        except Unavailable as error:
+            self._say(f"outcomes wait: {error}")
+            return
+        if len(settled.pulled):
+            nothing = read(Pulled(), self.parts.prepared.schema, 0)
+            self.outbox.put(Work(nothing, None, settled.pulled, settled.letters))
+            self.tally.dead_letters += len(settled.letters)
+
+    def _idle(self) -> None:
+        """Nothing came: let people see the newest values."""
+        if not self.parts.featurizer.behind:
+            with suppress(Unavailable):
+                self.parts.store.flush()
+
+    # When others come or go, or servers do.
+
+    def _take_over(self) -> None:
+        """New lanes: their first events may have been written to the entities' logs by whoever had them before."""
+        self._generation = self.stream.generation
+        self.parts.featurizer.forget()
+
+    def _fell_behind(self) -> None:
+        """Note from where on the feature store lacks events, where a restart will find it."""
+        featurizer = self.parts.featurizer
+        self._say(f"decides without the feature store: {featurizer.trouble}")
+        if not self._behind_file.exists():
+            self._behind_file.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self._behind_file, [str(featurizer.through or 0).encode("ascii")])
+
+    def _behind_since(self) -> int | None:
+        try:
+            return int(self._behind_file.read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def _resume(self) -> None:
+        if self._behind_since() is not None:
+            self.parts.featurizer.behind = True
+
+    def _rejoin_if_due(self) -> None:
+        featurizer, clock = self.parts.featurizer, self.parts.clock
+        if not featurizer.behind or clock.monotonic_ns() < self._rejoin_at:
+            return
+        try:
+            featurizer.store.through()  # Is it back at all? Asked first, since waiting for the outbox holds events up.
+            self.outbox.settle()  # What was decided without the store must be in the journal, to be written from there.
+            entries = rejoin(featurizer, self.parts.store, self.parts.journal, self._behind_since())
+        except Unavailable as error:
+            featurizer.trouble = str(error)
+            self._rejoin_at = clock.monotonic_ns() + REJOIN_EVERY_NS
+            return
+        self._behind_file.unlink(missing_ok=True)
+        self.tally.rejoined += 1
+        self._say(f"the feature store is whole again, after {entries} entries of the journal")
+
+    # What the outbox's threads report.
+
+    def _journalled(self, sequence: int) -> None:
+        featurizer = self.parts.featurizer
+        if not featurizer.behind and sequence > (featurizer.through or 0):
+            featurizer.through = sequence
+
+    def _published(self, work: Work, decisions: int) -> None:
+        self.tally.published += decisions
+        produced = [ns for ns in work.batch.pulled.produced_ns if ns]
+        now_ns = self.parts.clock.now_ns()
+        if produced:
+            self.tally.behind_ns = now_ns - min(produced)
+        self._published_hook(work, now_ns)
+
+    def _tell(self) -> None:
+        trouble = self.trouble
+        if trouble != self._told:
+            self._told = trouble
+            self._say(trouble or "all parts are well again")
+
+    def _say(self, text: str) -> None:
+        self._note(text)
+
+    def _drain(self) -> None:
+        """Publish what was decided; what was not will be delivered to others."""
+        if not self.outbox.drain(DRAIN_S):
+            self._say("servers are away: what was not published will be delivered again")
+        self.stream.close()
+        with suppress(Unavailable):
+            self.parts.store.flush()
+
+    def close(self) -> None:
+        """Let go of servers and threads."""
+        self.parts.loop.close()
+        for part in (self.parts.store, self.parts.journal):
+            if hasattr(part, "close"):
+                part.close()

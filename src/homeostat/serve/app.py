@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 from fastapi import FastAPI
 from prometheus_client.exposition import generate_latest
 
+from homeostat.adapters.tracing import open_tracing
 from homeostat.decide.loop import Stopped
 from homeostat.embedded.engine import Engine
 from homeostat.embedded.metrics import engine_registry
@@ -25,6 +26,7 @@ from homeostat.serve.batching import Overloaded, Turns, Work
 from homeostat.serve.bodies import NotJson, decoded, items
 from homeostat.serve.openapi import document
 from homeostat.serve.replies import JSON, PROBLEM, TEXT, Message, Receive, Send, encode, refuse, reply
+from homeostat.serve.traces import RequestTraces
 
 BODY_BYTES_MAX = 8 << 20
 _DROPPED_BYTES_MAX = 64 << 20
@@ -54,6 +56,7 @@ class Api:
         self._thread = ThreadPoolExecutor(1, "engine")
         self.turns: Turns[Any]
         self._registry = engine_registry(engine)
+        self._traces = RequestTraces(open_tracing(), engine.parts.clock.now_ns)
         self._broken = ""
         self._routes: dict[str, tuple[tuple[str, ...], Handler]] = {
             "/v1/decide": (("POST",), self._decide),
@@ -135,18 +138,21 @@ class Api:
             await refuse(send, 415, "Not JSON", f"the content type is {shown}", "Send application/json.")
             return
         body = await _body(receive)
+        began_ns = self._traces.begin()
         try:
             sent = decoded(body)
         except NotJson:
             sent = await self._salvaged(body)
         if isinstance(sent, list):
-            await reply(send, 200, encode(await self.turns.submit(work, sent)) if sent else b"[]")
+            answers = await self.turns.submit(work, sent) if sent else []
+            self._traces.answered(scope, answers, began_ns, single=False)
+            await reply(send, 200, encode(answers))
             return
         answer = (await self.turns.submit(work, [sent]))[0]
         if "errors" in answer:
             await reply(send, answer["status"], encode(answer), PROBLEM)
         else:
-            await reply(send, 200, encode(answer))
+            await reply(send, 200, encode(answer), JSON, self._traces.answered(scope, [answer], began_ns, single=True))
 
     async def _salvaged(self, body: bytes) -> list[object]:
         """The items of an array of which some are broken. A body that is none is put with the dead letters."""
@@ -203,6 +209,7 @@ class Api:
             task.cancel()
         await self.turns.idle()
         await asyncio.get_running_loop().run_in_executor(self._thread, self.engine.close)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._traces.close)
         self._thread.shutdown()
         if self._access is not None:
             self._access.close()

@@ -72,14 +72,12 @@ def test_an_unreadable_place_is_unavailable(tmp_path: Path) -> None:
 @pytest.fixture
 def database(postgres) -> str:
     """A database with an empty table of keys."""
-    from homeostat.adapters.postgres import migrate
-
-    migrate(postgres)
     import psycopg
 
-    with psycopg.connect(postgres, autocommit=True) as connection:
+    PostgresApiKeys(postgres.url).prepare()
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("TRUNCATE api_keys")
-    return postgres
+    return postgres.url
 
 
 @pytest.mark.parametrize("check", API_KEY_CHECKS, ids=lambda check: check.__name__)

@@ -213,9 +213,21 @@ class PostgresApiKeys:
         except ImportError as error:
             raise Unavailable("keys in PostgreSQL need its client: pip install 'homeostat[postgres]'") from error
         self._connect: Callable[[], Any] = lambda: psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_S_MAX)
+        self._url = url
         self._failures = (psycopg.Error, OSError)
         self._connection: Any = None
         self._ring = _Ring()
+
+    def prepare(self) -> None:
+        """Create the tables where there are none. Raises Unavailable."""
+        from homeostat.adapters.postgres.connections import Connections
+        from homeostat.adapters.postgres.schema import migrate
+
+        connections = Connections(self._url, most=1)
+        try:
+            migrate(connections, "")
+        finally:
+            connections.close()
 
     def create(self, name: str, scopes: Sequence[str], expires_ns: int | None = None, rate: float | None = None) -> str:
         """See `ApiKeys`."""

@@ -107,11 +107,10 @@ def store_of(data: Path | None, config: Path | None, prepare: bool = False) -> A
     journal = read_world(config, os.environ).journal
     if journal is None:
         raise CommandError("where are the keys kept? Give --data FOLDER, or --config FILE with a world.journal")
+    store = PostgresApiKeys(journal)
     if prepare:
-        from homeostat.adapters.postgres import migrate
-
-        migrate(journal)
-    return PostgresApiKeys(journal)
+        store.prepare()
+    return store
 
 
 def _shown(key: Key) -> dict[str, object]:

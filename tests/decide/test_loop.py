@@ -365,10 +365,8 @@ def test_where_every_scorer_is_missing_the_declared_action_is_taken():
     made = world.loop.decide(event(1, 1000)).fresh
     assert made.fallback[0] == Fallback.SCORER_FAILED | Fallback.SCORERS_ABSENT
     assert (made.ruling.action[0], made.ruling.rule[0]) == (1, -3)
-    assert world.loop.fallbacks == {
-        Reason.SCORER_FAILED: 1, Reason.SCORERS_ABSENT: 1, Reason.SCORER_LATE: 0, Reason.POLICY_FAILED: 0,
-        Reason.POLICY_LATE: 0, Reason.DEADLINE: 0,
-    }  # fmt: skip
+    counted = {reason: count for reason, count in world.loop.fallbacks.items() if count}
+    assert counted == {Reason.SCORER_FAILED: 1, Reason.SCORERS_ABSENT: 1}
 
 
 def test_a_late_scorer_is_fused_around_and_its_circuit_opens_and_closes_again():

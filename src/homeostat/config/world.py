@@ -72,6 +72,17 @@ class World(Node):
     retention: Duration | None = Field(default=None, description="the journal's days older than this are dropped")
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="how Kafka is reached")
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The world as JSON can hold it, passwords included: for another process of the same app.
+
+        >>> World.model_validate(World(skew="2d").plain).skew == duration_ns("2d")
+        True
+        """
+        found = self.model_dump(mode="json", exclude_none=True)
+        spans = ("outcome_wait", "batch_wait", "skew", "show_every", "retention")
+        return found | {name: f"{found[name] / 1e6:.6f}ms" for name in spans if name in found}
+
 
 def read_world(path: str | Path | None, environ: Mapping[str, str]) -> World:
     """The world that a file's `world` section and the environment declare.

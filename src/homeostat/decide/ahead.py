@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from homeostat.decide.loop import Decided, DecisionLoop
+from homeostat.decide.decided import Decided
+from homeostat.decide.loop import DecisionLoop
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import Scores
 from homeostat.records.events import EventBatch

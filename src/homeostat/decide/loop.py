@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeostat.decide.admission import Admission, Watermark, admit, overlaps
 from homeostat.decide.arrivals import Arrivals
 from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy, Stateful
+from homeostat.decide.decided import Decided, without
 from homeostat.decide.learning.schedule import Schedule
 from homeostat.decide.meters import Meters
 from homeostat.decide.panel import Panel
 from homeostat.decide.proposals import checked
-from homeostat.decide.splice import joined, pick
+from homeostat.decide.splice import joined, pick, pick_decisions
 from homeostat.ports import Clock, Entry, Journal, Unavailable
+from homeostat.ports.shared import Repeated
 from homeostat.records import codec
 from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Scores
@@ -64,23 +67,6 @@ class Limits:
     reject_late: bool = False
     learn_fusion: bool = True
     learn_policy: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What became of a batch.
-
-    fresh : the new decisions, None if there were none
-    row : (n,) for each event its row in `fresh`; -1 where it repeats an earlier event, -2 where it was refused
-    repeated : for each -1, the earlier decision as its batch and row; that batch is `fresh` where the event repeats
-        one of its own batch
-    refused : for each -2, why
-    """
-
-    fresh: DecisionBatch | None
-    row: Int
-    repeated: dict[int, tuple[DecisionBatch, int]] = field(default_factory=dict)
-    refused: dict[int, Reason] = field(default_factory=dict)
 
 
 class Stopped(RuntimeError):
@@ -135,8 +121,9 @@ class DecisionLoop:
             self._unwritten = decisions
         self.counts["repeated"] += len(earlier) + int(np.count_nonzero(rows.again))
         self.counts["refused"] += int(np.count_nonzero(rows.refused))
-        self.flush()
-        return _answered(rows, decisions, earlier)
+        decided = _answered(rows, decisions, earlier)
+        theirs = self.flush()
+        return decided if theirs is None else without(decided, theirs, self._earlier)
 
     def learn(self, outcomes: OutcomeBatch) -> None:
         """Take outcomes in. They count for every event decided from now on, or from their moment on if scheduled.
@@ -186,13 +173,25 @@ class DecisionLoop:
             sequence = entry.sequence
         return sequence
 
-    def flush(self) -> None:
-        """Write the decisions that a failing journal has left; raises Unavailable while it can't be written."""
+    def flush(self) -> NDArray[np.bool_] | None:
+        """Write the decisions that a failing journal has left; raises Unavailable while it can't be written.
+
+        Returns the rows among them that other processes decided first, as a mask; None where there are none.
+        """
         if self._stopped:
             raise Stopped("the loop broke off inside a batch: start it again from its snapshot and journal")
-        if self._unwritten is not None:
-            self._append(self._unwritten)
-            self._unwritten = None
+        theirs: NDArray[np.bool_] | None = None
+        while self._unwritten is not None and len(self._unwritten):
+            try:
+                self._append(self._unwritten)
+                break
+            except Repeated as error:
+                left = np.arange(len(self._unwritten)) if theirs is None else np.flatnonzero(~theirs)
+                theirs = np.zeros(len(left), bool) if theirs is None else theirs
+                theirs[left[error.rows]] = True
+                self._unwritten = pick_decisions(self._unwritten, ~np.isin(np.arange(len(left)), error.rows))
+        self._unwritten = None
+        return theirs
 
     def all_new(self, events: EventBatch, in_flight: Sequence[Int]) -> bool:
         """Whether a batch may be decided ahead: no row repeats an event, and no outcome waits among them."""

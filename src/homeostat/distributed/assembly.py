@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.memory_features import MemoryFeatures
 from homeostat.app import OnError, World, brain, build
 from homeostat.config import plans
@@ -21,6 +22,9 @@ from homeostat.embedded.assembly import Prepared, bundle_of, prepare, settle
 from homeostat.embedded.readiness import warm_up
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import FeatureStore, SharedJournal
+
+FOLDERS_MAX = 1000
+_TAKEN = "another process uses this folder"
 
 
 class WorldIncomplete(Exception):
@@ -39,6 +43,15 @@ class SharedParts:
     journal: SharedJournal
     clock: Clock
     name: str
+    folder: Path
+    lock: FileLock
+
+    def close(self) -> None:
+        """Let go of servers, and of the folder."""
+        for part in (self.store, self.journal):
+            if hasattr(part, "close"):
+                part.close()
+        self.lock.release()
 
     @property
     def app(self) -> App:
@@ -51,7 +64,29 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-def open_journal(prepared: Prepared, servers: Servers, clock: Clock, name: str) -> SharedJournal:
+def own_folder(root: Path) -> tuple[Path, FileLock]:
+    """The first folder below `root` that no other process has, and the lock on it: a restart finds what it left.
+
+    Raises Unavailable where the disk can't be written.
+    """
+    for number in range(FOLDERS_MAX):
+        folder = root / str(number)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{folder} can't be made: {error.strerror}; name another folder: world.spool") from error
+        lock = FileLock(folder / "lock")
+        try:
+            lock.acquire(_TAKEN)
+        except Unavailable as error:
+            if str(error) != _TAKEN:
+                raise
+            continue
+        return folder, lock
+    raise Unavailable(f"{FOLDERS_MAX} processes use {root} already")
+
+
+def open_journal(prepared: Prepared, servers: Servers, clock: Clock, folder: Path) -> SharedJournal:
     """The journal on PostgreSQL, with a spool on this machine's disk for when that is away."""
     from homeostat.adapters.postgres import PostgresJournal
     from homeostat.adapters.spool import SpooledJournal
@@ -99,8 +134,9 @@ def open_shared(
     models = bundle_of(prepared, bundle)
     warm_up(prepared.app, prepared.features, models, clock)
     settle()
-    store, name = open_store(prepared, servers), worker_name()
-    journal = open_journal(prepared, servers, clock, name)
+    store = open_store(prepared, servers)
+    folder, lock = own_folder(Path(servers.spool) / prepared.app.app)
+    journal = open_journal(prepared, servers, clock, folder)
     featurizer = SharedFeaturizer(
         prepared.features, store, tuple(prepared.app.events.entities), skew_ns=servers.skew,
         when_down=servers.features_down, lists=plans.membership(prepared.app),
@@ -109,7 +145,7 @@ def open_shared(
         wrap(journal), clock, bounded=True, on_error=on_error, featurizer=featurizer, judges_lateness=judges_lateness
     )
     loop = build(prepared.app, prepared.features, brain(prepared.app, prepared.features, models), world)
-    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, clock, name)
+    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, clock, worker_name(), folder, lock)
     try:
         rejoin(featurizer, store, journal, progress=progress)
     except Unavailable as error:

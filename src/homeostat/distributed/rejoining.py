@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from homeostat.adapters.files import replace_file
 from homeostat.decide.splice import outcome_rows, pick_outcomes, told
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.ports import Unavailable
@@ -18,6 +20,33 @@ _ALONE_S = 60.0
 _MARK_EVERY = 200  # Entries between two marks of how far it has come: what another would do again, should this one die.
 
 Progress = Callable[[str, float], None]
+
+
+class Behind:
+    """From where on the feature store lacks what this process decided without it; kept where a restart finds it.
+
+    folder : this process's own, on the machine's disk
+    """
+
+    def __init__(self, folder: Path, featurizer: SharedFeaturizer) -> None:
+        self._file, self._featurizer = folder / "features-behind-since", featurizer
+
+    @property
+    def since(self) -> int | None:
+        """The last journal entry before which nothing is missing; None if nothing is."""
+        try:
+            return int(self._file.read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def begin(self) -> None:
+        """From now on the store lacks events."""
+        if not self._file.exists():
+            replace_file(self._file, [str(self._featurizer.through or 0).encode("ascii")])
+
+    def end(self) -> None:
+        """It has them all."""
+        self._file.unlink(missing_ok=True)
 
 
 def rejoin(

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeostat.config.tree import App
 from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes, read_objects
@@ -19,7 +20,7 @@ from homeostat.embedded import problems
 from homeostat.embedded.answers import Vocabulary, answer, features_of
 from homeostat.ports import Clock, DeadLetters, Snapshots, Unavailable
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import DeadLetter
+from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.identity import text_of
 
 # Batches after which the audit trail is brought up to the journal, which has everything already: so few that none of
@@ -162,15 +163,21 @@ class Engine:
         batch, letters, positions = parse_outcomes(dated, parts.schema, stepped(now_ns, parts.schema.ahead_max_ns))
         receipts: list[Answer] = [{}] * len(objects)
         self._bury(letters, set(range(len(objects))) - set(positions), receipts)
-        known = parts.journal.seen(batch.id_code) if len(batch) else np.zeros(0, bool)
+        known = self._learned(batch) if len(batch) else np.zeros(0, bool)
         for k, position in enumerate(positions):
             if not known[k]:
                 receipts[position] = problems.of_unknown(objects[position], parts.schema.id)
             else:
                 receipts[position] = {"event_id": text_of(int(batch.id_code[k]), batch.texts), "accepted": True}
-        if known.any():
-            parts.loop.learn(pick_outcomes(batch, known))
         return receipts
+
+    def _learned(self, batch: OutcomeBatch) -> NDArray[np.bool_]:
+        """Take in the outcomes of decided events; (n,) which those are."""
+        known = self.parts.journal.seen(batch.id_code)
+        if known.any():
+            self.parts.loop.learn(pick_outcomes(batch, known))
+        mask: NDArray[np.bool_] = known
+        return mask
 
     def decision(self, event_id: str | int, features: bool = False, explain: bool = False) -> Answer | None:
         """The recorded decision of an event, None if there is none.

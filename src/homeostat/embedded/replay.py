@@ -21,7 +21,7 @@ from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrained
 from homeostat.config.tree import App
 from homeostat.decide.ahead import decide_ahead
-from homeostat.decide.loop import Decided
+from homeostat.decide.decided import Decided
 from homeostat.embedded.assembly import Prepared, bundle_of, prepare
 from homeostat.embedded.past import PastOutcomes, without_labels
 from homeostat.embedded.report import Gathered, throughput

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from homeostat.decide.loop import Decided
+from homeostat.decide.decided import Decided
 from homeostat.decide.splice import pick_decisions
 from homeostat.embedded.answers import Vocabulary, answer, answers
 from homeostat.ports import Clock, Unavailable

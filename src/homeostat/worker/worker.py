@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from homeostat.adapters.files import replace_file
 from homeostat.distributed.assembly import SharedParts
-from homeostat.distributed.rejoining import rejoin
+from homeostat.distributed.rejoining import Behind, rejoin
 from homeostat.embedded.engine import stepped
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Pulled, Stream
@@ -68,7 +66,7 @@ class Worker:
         self.outbox = Outbox(
             journal, stream, parts.prepared.words, parts.clock, self._journalled, self._published, trace
         )
-        self._behind_file = Path(servers.spool) / app.app / "features-behind-since"
+        self._behind = Behind(parts.folder, parts.featurizer)
         self._events = urlsplit(servers.events or "").path.rpartition("/")[2] + "/"
         self._generation = stream.generation
         self._stopping = False
@@ -185,18 +183,10 @@ class Worker:
         """Note from where on the feature store lacks events, where a restart will find it."""
         featurizer = self.parts.featurizer
         self._say(f"decides without the feature store: {featurizer.trouble}")
-        if not self._behind_file.exists():
-            self._behind_file.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(self._behind_file, [str(featurizer.through or 0).encode("ascii")])
-
-    def _behind_since(self) -> int | None:
-        try:
-            return int(self._behind_file.read_text("ascii"))
-        except (OSError, ValueError):
-            return None
+        self._behind.begin()
 
     def _resume(self) -> None:
-        if self._behind_since() is not None:
+        if self._behind.since is not None:
             self.parts.featurizer.behind = True
 
     def _rejoin_if_due(self) -> None:
@@ -206,12 +196,12 @@ class Worker:
         try:
             featurizer.store.through()  # Is it back at all? Asked first, since waiting for the outbox holds events up.
             self.outbox.settle()  # What was decided without the store must be in the journal, to be written from there.
-            entries = rejoin(featurizer, self.parts.store, self.parts.journal, self._behind_since())
+            entries = rejoin(featurizer, self.parts.store, self.parts.journal, self._behind.since)
         except Unavailable as error:
             featurizer.trouble = str(error)
             self._rejoin_at = clock.monotonic_ns() + REJOIN_EVERY_NS
             return
-        self._behind_file.unlink(missing_ok=True)
+        self._behind.end()
         self.tally.rejoined += 1
         self._say(f"the feature store is whole again, after {entries} entries of the journal")
 
@@ -250,6 +240,4 @@ class Worker:
     def close(self) -> None:
         """Let go of servers and threads."""
         self.parts.loop.close()
-        for part in (self.parts.store, self.parts.journal):
-            if hasattr(part, "close"):
-                part.close()
+        self.parts.close()

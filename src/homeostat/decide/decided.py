@@ -1,0 +1,50 @@
+"""What became of a batch of events, also where another process decided some of them first: then theirs counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.decide.splice import pick_decisions
+from homeostat.records.arrays import Int
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a batch.
+
+    fresh : the new decisions, None if there were none
+    row : (n,) for each event its row in `fresh`; -1 where it repeats an earlier event, -2 where it was refused
+    repeated : for each -1, the earlier decision as its batch and row; that batch is `fresh` where the event repeats
+        one of its own batch
+    refused : for each -2, why
+    """
+
+    fresh: DecisionBatch | None
+    row: Int
+    repeated: dict[int, tuple[DecisionBatch, int]] = field(default_factory=dict)
+    refused: dict[int, Reason] = field(default_factory=dict)
+
+
+def without(decided: Decided, theirs: NDArray[np.bool_], find: Callable[[int], tuple[DecisionBatch, int]]) -> Decided:
+    """The same, where rows `theirs` (m,) of the fresh decisions were decided by others: found under their ids."""
+    fresh = decided.fresh
+    assert fresh is not None
+    codes = fresh.events.id_code
+    kept = pick_decisions(fresh, ~theirs)
+    place = np.cumsum(~theirs) - 1
+    row, repeated = decided.row.copy(), dict(decided.repeated)
+    for k in np.flatnonzero(decided.row >= 0).tolist():
+        old = int(decided.row[k])
+        row[k] = -1 if theirs[old] else place[old]
+        if theirs[old]:
+            repeated[k] = find(int(codes[old]))
+    for k, (batch, old) in decided.repeated.items():
+        if batch is fresh:  # It repeats a row of its own batch.
+            repeated[k] = find(int(codes[old])) if theirs[old] else (kept, int(place[old]))
+    return replace(decided, fresh=kept if len(kept) else None, row=row, repeated=repeated)

@@ -1,0 +1,109 @@
+"""One app deciding in several processes that share its memory: what `homeostat serve --workers` runs in each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.config.world import World
+from homeostat.decide.splice import outcome_rows, pick_outcomes
+from homeostat.distributed.appended import AppendedJournal
+from homeostat.distributed.assembly import SharedParts, open_shared
+from homeostat.distributed.rejoining import Behind, rejoin
+from homeostat.embedded.engine import Answer, Engine, Parts
+from homeostat.ports import Unavailable
+from homeostat.ports.shared import SharedJournal
+from homeostat.records.events import OutcomeBatch
+
+REJOIN_EVERY_NS = 500_000_000
+
+
+class SharedEngine(Engine):
+    """An `Engine` whose windows and journal are shared. Nobody learns online: models are trained from the journal."""
+
+    def __init__(self, shared: SharedParts, appended: AppendedJournal) -> None:
+        super().__init__(Parts(
+            shared.app, shared.loop, shared.prepared.schema, shared.prepared.words, shared.journal, shared.clock
+        ))  # fmt: skip
+        self.shared = shared
+        self._appended = appended
+        self._behind = Behind(shared.folder, shared.featurizer)
+        if self._behind.since is not None:
+            shared.featurizer.behind = True
+        self._rejoin_at = 0
+
+    def answer(self, objects: Sequence[object]) -> list[Answer]:
+        """A decision or a problem for each object, in order; without the feature store, flagged ones."""
+        self._rejoin_if_due()
+        was_behind = self.shared.featurizer.behind
+        answers = super().answer(objects)
+        self._note(was_behind)
+        return answers
+
+    def receive(self, objects: Sequence[object]) -> list[Answer]:
+        """A receipt or a problem for each object that should be an outcome, in order."""
+        self._rejoin_if_due()
+        was_behind = self.shared.featurizer.behind
+        receipts = super().receive(objects)
+        self._note(was_behind)
+        return receipts
+
+    def _learned(self, batch: OutcomeBatch) -> NDArray[np.bool_]:
+        """Journal the outcomes of decided events, and let the windows know; (n,) which those are."""
+        shared = self.shared
+        found, time_ns, keys, texts = shared.journal.locate(batch.id_code)
+        rows = np.flatnonzero(found)
+        if len(rows):
+            located = replace(
+                pick_outcomes(batch, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**batch.texts, **texts}
+            )
+            self._appended.append(located)
+            events = outcome_rows(located, shared.featurizer.plan.fields)
+            shared.featurizer.features(replace(events, texts=located.texts))
+            self.parts.loop.counts["outcomes"] += len(rows)
+        return found
+
+    def _note(self, was_behind: bool) -> None:
+        featurizer = self.shared.featurizer
+        if featurizer.behind and not was_behind:
+            self._behind.begin()
+        if not featurizer.behind and self._appended.sequence > (featurizer.through or 0):
+            featurizer.through = self._appended.sequence
+
+    def _rejoin_if_due(self) -> None:
+        shared, now_ns = self.shared, self.shared.clock.monotonic_ns()
+        if shared.featurizer.behind and now_ns >= self._rejoin_at:
+            self._rejoin_at = now_ns + REJOIN_EVERY_NS
+            with suppress(Unavailable):
+                rejoin(shared.featurizer, shared.store, shared.journal, self._behind.since)
+                self._behind.end()
+
+    def save(self) -> None:
+        """Nothing is to be saved: what this process knows, the others know."""
+
+    def close(self) -> None:
+        """Let go of servers and threads."""
+        self.parts.loop.close()
+        self.shared.close()
+
+
+def open_shared_engine(app: str, world: dict[str, Any], bundle: str | None = None) -> SharedEngine:
+    """An engine on shared parts, from plain values, as a new process is told them.
+
+    world : as `World.plain` gives it
+    """
+    made: list[AppendedJournal] = []
+
+    def noted(journal: SharedJournal) -> SharedJournal:
+        made.append(AppendedJournal(journal))
+        return made[0]
+
+    models = None if bundle is None else Path(bundle)
+    shared = open_shared(app, World.model_validate(world), bundle=models, judges_lateness=True, wrap=noted)
+    return SharedEngine(shared, made[0])

@@ -1,0 +1,176 @@
+"""A shared journal in this process's memory: the twin of the one on a server, for tests, trials and simulations."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.adapters.sqlite_journal import EntryFacts, JournalError
+from homeostat.decide.splice import pick_outcomes
+from homeostat.ports import Entry, Unavailable
+from homeostat.ports.shared import Repeated
+from homeostat.records import codec
+from homeostat.records.arrays import Int
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import OutcomeBatch, Row
+from homeostat.records.identity import code_of, is_hashed, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    entry: int
+    row: int
+    time_ns: int
+    keys: tuple[int, ...]
+    place: str
+    texts: dict[int, str]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What several `MemoryJournal`s share.
+
+    away : while not empty, every call raises Unavailable and says this
+    """
+
+    away: str = ""
+    bodies: list[bytes] = field(default_factory=list)
+    decided: dict[int, _Decided] = field(default_factory=dict)
+    told: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class MemoryJournal:
+    """A SharedJournal over a ledger. May be used by several threads."""
+
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        self._ledger = Ledger() if ledger is None else ledger
+        self.appended = 0  # The last number that `append` returned here.
+
+    @property
+    def last(self) -> int:
+        """The last entry's sequence number, 0 when there is none."""
+        return len(self._asked().bodies)
+
+    def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
+        """Write, all or nothing; the same bytes from the same places again are no error.
+
+        Raises Repeated, Unavailable.
+        """
+        ledger = self._asked()
+        with ledger.lock:
+            given = [""] * len(body) if places is None else places
+            if isinstance(body, OutcomeBatch):
+                self.appended = _append_outcomes(ledger, body, given)
+            else:
+                self.appended = _append_decisions(ledger, body, given)
+            return self.appended
+
+    def told(self, places: Sequence[str]) -> NDArray[np.bool_]:
+        """(n,) whether an outcome from each place is in the journal."""
+        return np.array([place in self._asked().told for place in places], np.bool_)
+
+    def read(self, after: int = 0) -> Iterator[Entry]:
+        """Every entry with a sequence number above `after` that was there when this was called, in order."""
+        for sequence in range(after + 1, self.last + 1):
+            yield Entry(sequence, codec.decode(self._asked().bodies[sequence - 1]))
+
+    def facts(self, after: int = 0) -> Iterator[EntryFacts]:
+        """The facts of every entry above `after`, in order."""
+        for sequence in range(after + 1, self.last + 1):
+            data = self._asked().bodies[sequence - 1]
+            head, body = codec.head(data), codec.decode(data)
+            time_ns = body.events.time_ns if isinstance(body, DecisionBatch) else body.known_ns
+            first, last = (int(time_ns.min()), int(time_ns.max())) if len(time_ns) else (0, 0)
+            yield EntryFacts(sequence, head.kind, head.rows, first, last, head.digest)
+
+    recent = facts
+
+    def digest(self, sequence: int) -> str:
+        """The digest of an entry's content. Raises JournalError."""
+        bodies = self._asked().bodies
+        if not 0 < sequence <= len(bodies):
+            raise JournalError(f"entry {sequence} is missing")
+        return codec.verify(bodies[sequence - 1]).digest
+
+    def seen(self, id_code: Int) -> NDArray[np.bool_]:
+        """(n,) whether each event id has a decision."""
+        return np.array([code in self._asked().decided for code in id_code.tolist()], np.bool_)
+
+    def places(self, id_code: Int) -> list[str | None]:
+        """(n,) where each decided event was read, "" where that was not said; None where it was never decided."""
+        found = [self._asked().decided.get(code) for code in id_code.tolist()]
+        return [None if one is None else one.place for one in found]
+
+    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
+        """Whether each event was decided (n,), its time (n,), its keys (n, entities), and the texts of hashed keys."""
+        found = [self._asked().decided.get(code) for code in id_code.tolist()]
+        entities = max((len(one.keys) for one in found if one is not None), default=0)
+        mask, time_ns = np.zeros(len(found), np.bool_), np.zeros(len(found), np.int64)
+        keys = np.zeros((len(found), entities), np.int64)
+        texts: dict[int, str] = {}
+        for row, one in enumerate(found):
+            if one is not None:
+                mask[row], time_ns[row], keys[row] = True, one.time_ns, one.keys
+                texts.update(one.texts)
+        return mask, time_ns, keys, texts
+
+    def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
+        """The decision of an event id as its batch and row; None if never decided."""
+        one = self._asked().decided.get(id_code)
+        if one is None:
+            return None
+        batch = codec.decode(self._asked().bodies[one.entry - 1])
+        assert isinstance(batch, DecisionBatch)
+        return None if text is not None and text_of(id_code, batch.events.texts) != text else (batch, one.row)
+
+    def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
+        """The same for an id as people write it."""
+        return self.find(code_of(text), text)
+
+    def close(self) -> None:
+        """Nothing is held; the ledger stays."""
+
+    def _asked(self) -> Ledger:
+        if self._ledger.away:
+            raise Unavailable(self._ledger.away)
+        return self._ledger
+
+
+def _append_decisions(ledger: Ledger, body: DecisionBatch, places: Sequence[str]) -> int:
+    events, data = body.events, codec.encode(body)
+    rows = [row for row, kind in enumerate(events.kind.tolist()) if kind != Row.OUTCOME]
+    codes = events.id_code.tolist()
+    there = [row for row in rows if codes[row] in ledger.decided]
+    if there:
+        found = [ledger.decided[codes[row]] for row in there]
+        same = len(there) == len(rows) and len({one.entry for one in found}) == 1
+        first = {code: row for row, code in reversed([(row, codes[row]) for row in rows])}
+        same = same and all(ledger.decided[code].place == places[row] for code, row in first.items())
+        if same and codec.head(ledger.bodies[found[0].entry - 1]).digest == codec.head(data).digest:
+            return found[0].entry
+        raise Repeated(np.array(there, np.int64))
+    ledger.bodies.append(data)
+    entry = len(ledger.bodies)
+    for row in rows:
+        keys = tuple(events.keys[row].tolist())
+        texts = {key: events.texts[key] for key in keys if is_hashed(key) and key in events.texts}
+        ledger.decided.setdefault(codes[row], _Decided(entry, row, int(events.time_ns[row]), keys, places[row], texts))
+    return entry
+
+
+def _append_outcomes(ledger: Ledger, body: OutcomeBatch, places: Sequence[str]) -> int:
+    rows, new = [], set()
+    for row, place in enumerate(places):
+        if not place or (place not in ledger.told and place not in new):
+            rows.append(row)
+            new.add(place)
+    if len(body) and not rows:
+        return max(ledger.told[place] for place in places)
+    ledger.bodies.append(codec.encode(pick_outcomes(body, np.array(rows, np.int64))))
+    ledger.told.update({place: len(ledger.bodies) for place in new if place})
+    return len(ledger.bodies)

@@ -1,0 +1,349 @@
+"""The journal on PostgreSQL, which many workers write at once.
+
+An append is one transaction. Its event ids come first, by COPY: where one of them is there already the whole
+transaction is undone, and the caller is told which. Then come one row for each decision, for people and other programs,
+and the batch itself as bytes, from which everything can be replayed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import errors
+
+from homeostat.adapters import compression
+from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.postgres import schema, writing
+from homeostat.adapters.postgres.connections import Connection, Connections
+from homeostat.adapters.postgres.reading import codes_parameter, decoded, settled, texts_parameter
+from homeostat.adapters.postgres.retention import Retired, day_of, make_days, retire
+from homeostat.adapters.postgres.writing import Batch, Names
+from homeostat.adapters.sqlite_journal import EntryFacts, JournalError
+from homeostat.ports import Clock, Entry, Unavailable
+from homeostat.ports.shared import Repeated
+from homeostat.records import codec
+from homeostat.records.arrays import Int
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import OutcomeBatch
+from homeostat.records.identity import code_of, text_of
+
+_OF_IDS = " FROM unnest(%s) WITH ORDINALITY asked(code, ord) JOIN event_ids USING (code)"
+_READ_ENTRIES = 16  # Bodies of up to a megabyte each, read at a time.
+_READ_FACTS = 4096
+_TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
+_ROUNDS = 5  # Others may commit, or undo, the same ids between two looks.
+
+
+class PostgresJournal:
+    """A SharedJournal. It is a context manager, and may be used by several threads.
+
+    What `append` returned from is committed, as durably as the server's `synchronous_commit` says. Sequence numbers
+    may have gaps. `read`, `facts` and `last` wait for the appends that were under way when they were called, some
+    milliseconds, so that no lower number can appear later: whoever goes on after the last number misses nothing.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        app: str = "",
+        actions: Sequence[str] = (),
+        rules: Sequence[str] = (),
+        clock: Clock | None = None,
+        most: int = 4,
+        deadline_s: float = 10.0,
+        connect_s: float = 5.0,
+        retention_ns: int | None = None,
+        compress: int = compression.LZ4,
+        prepare: bool = True,
+    ) -> None:
+        """Connect, and make the tables where they are missing.
+
+        url : postgresql://user:password@host:port/database
+        app : whose journal it is; a database holds that of one app
+        actions, rules : their names, for the table that people read; numbers where there are none
+        most, deadline_s, connect_s, prepare : see `Connections`
+        retention_ns : `retire` drops days that ended longer ago than this; None keeps everything
+
+        Raises ValueError for an address that can't be read, JournalError where the tables are another app's or
+        another version's, Unavailable when the server fails.
+        """
+        self._connections = Connections(url, most=most, deadline_s=deadline_s, connect_s=connect_s, prepare=prepare)
+        self._clock = SystemClock() if clock is None else clock
+        self._names = Names(actions, rules)
+        self._retention_ns, self._compress = retention_ns, compress
+        self._days: set[int] = set()  # Whose parts are known to be there.
+        self._entities = 0
+        self.appended = 0  # The last number that `append` returned here.
+        try:
+            schema.migrate(self._connections, app)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def where(self) -> str:
+        """Host, port and database; no user, no password."""
+        return self._connections.where
+
+    @property
+    def last(self) -> int:
+        """The last committed entry's sequence number, 0 when there is none. Raises Unavailable."""
+        end = self._settled()
+        sql = "SELECT sequence FROM entries WHERE sequence <= %s ORDER BY sequence DESC LIMIT 1"
+        row = self._one(sql, end)
+        return 0 if row is None else int(row[0])
+
+    def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
+        """Write durably, all or nothing; returns the (last) entry's sequence number.
+
+        What was written already by an append whose answer got lost (the same bytes from the same places) is not written
+        again, and is no error. An id that comes twice in one batch counts where it comes first.
+        Raises Repeated where events were decided by others, Unavailable when the server fails.
+        """
+        if isinstance(body, OutcomeBatch):
+            number = self._append_outcomes(body, places)
+        else:
+            number = self._append_decisions(body, places)
+        self.appended = max(self.appended, number)
+        return number
+
+    def _append_decisions(self, body: DecisionBatch, places: Sequence[str] | None) -> int:
+        batch = Batch.of(body, places, self._compress)
+        self._entities = body.events.keys.shape[1]
+        for _ in range(_ROUNDS):
+            try:
+                return self._write(lambda connection, now_ns: writing.write_decisions(
+                    connection, batch, self._names, now_ns))  # fmt: skip
+            except errors.UniqueViolation:
+                found = self._written(batch)
+                if isinstance(found, int):
+                    return found
+                if len(found):
+                    raise Repeated(found) from None
+        raise Unavailable(f"{self.where}: others write and undo the same events over and over")
+
+    def told(self, places: Sequence[str]) -> NDArray[np.bool_]:
+        """(n,) whether an outcome from each place is in the journal."""
+        sql = (
+            "SELECT ord FROM unnest(%s) WITH ORDINALITY asked(place, ord) JOIN outcomes USING (place) WHERE place <> ''"
+        )
+        out = np.zeros(len(places), np.bool_)
+        for (ord_,) in self._all(sql, texts_parameter(places)):
+            out[ord_ - 1] = True
+        return out
+
+    def read(self, after: int = 0) -> Iterator[Entry]:
+        """Every entry with a sequence number above `after` that was committed when this was called, in order.
+
+        Raises JournalError at one that is damaged, Unavailable.
+        """
+        end = self._settled()
+        sql = """SELECT sequence, codec, body FROM entries
+            WHERE sequence > %s AND sequence <= %s ORDER BY sequence LIMIT %s"""
+        while rows := self._all(sql, after, end, _READ_ENTRIES):
+            for after, stored_as, stored in rows:
+                yield Entry(after, decoded(self.where, after, stored_as, stored))
+
+    def facts(self, after: int = 0) -> Iterator[EntryFacts]:
+        """The facts of every entry above `after`, as `read` gives them."""
+        end = self._settled()
+        sql = """SELECT sequence, kind, rows, first_ns, last_ns, digest FROM entries
+            WHERE sequence > %s AND sequence <= %s ORDER BY sequence LIMIT %s"""
+        while rows := self._all(sql, after, end, _READ_FACTS):
+            for sequence, kind, count, first_ns, last_ns, digest in rows:
+                yield EntryFacts(sequence, kind, count, first_ns, last_ns, bytes(digest).hex())
+            after = rows[-1][0]
+
+    recent = facts  # What an audit trail follows.
+
+    def digest(self, sequence: int) -> str:
+        """The digest of an entry's content as it is stored now, computed afresh. Raises JournalError."""
+        row = self._one("SELECT codec, body FROM entries WHERE sequence = %s", sequence)
+        if row is None:
+            raise JournalError(f"{self.where}: entry {sequence} is missing")
+        try:
+            return codec.verify(compression.unpack(row[0], row[1])).digest
+        except ValueError as error:
+            raise JournalError(f"{self.where}: entry {sequence}: {error}") from error
+
+    def seen(self, id_code: Int) -> NDArray[np.bool_]:
+        """(n,) whether each event id has a decision."""
+        sql = "SELECT ord" + _OF_IDS
+        out = np.zeros(len(id_code), np.bool_)
+        rows = self._all(sql, codes_parameter(id_code)) if len(id_code) else []
+        out[[ord_ - 1 for (ord_,) in rows]] = True
+        return out
+
+    def places(self, id_code: Int) -> list[str | None]:
+        """(n,) where each decided event was read, "" where that was not said; None where it was never decided."""
+        sql = "SELECT ord, place" + _OF_IDS
+        out: list[str | None] = [None] * len(id_code)
+        for ord_, place in self._all(sql, codes_parameter(id_code)) if len(id_code) else []:
+            out[ord_ - 1] = place
+        return out
+
+    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
+        """Whether each event was decided (n,), its time (n,), its keys (n, entities), and the texts of hashed keys."""
+        sql = "SELECT ord, time_ns, keys, key_texts" + _OF_IDS
+        rows = self._all(sql, codes_parameter(id_code)) if len(id_code) else []
+        mask, time_ns = np.zeros(len(id_code), np.bool_), np.zeros(len(id_code), np.int64)
+        if rows:
+            self._entities = len(rows[0][2])
+        keys = np.zeros((len(id_code), self._entities), np.int64)
+        texts: dict[int, str] = {}
+        if rows:
+            ords, moments, own, told = zip(*rows, strict=True)
+            at = np.array(ords) - 1
+            mask[at], time_ns[at], keys[at] = True, moments, own
+            for row, written in zip(own, told, strict=True):
+                if written is not None:
+                    told_of = zip(row, json.loads(written), strict=True)
+                    texts.update({key: text for key, text in told_of if text is not None})
+        return mask, time_ns, keys, texts
+
+    def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
+        """The decision of an event id as its batch and row; None if never decided.
+
+        text : the id's own text, where known; another event whose hash is the same is then not taken for it.
+        """
+        sql = """SELECT e.entry, e.row, n.codec, n.body FROM event_ids e LEFT JOIN entries n ON n.sequence = e.entry
+            AND n.recorded_at >= e.day::timestamptz AND n.recorded_at < (e.day + 1)::timestamptz WHERE e.code = %s"""
+        row = self._one(sql, id_code)
+        if row is None:
+            return None
+        sequence, at, stored_as, stored = row
+        if stored is None:
+            raise JournalError(f"{self.where}: entry {sequence} is missing")
+        batch = decoded(self.where, sequence, stored_as, stored)
+        if not isinstance(batch, DecisionBatch) or batch.events.id_code[at] != id_code:
+            raise JournalError(f"{self.where}: entry {sequence} does not hold the event that it is indexed for")
+        return None if text is not None and text_of(id_code, batch.events.texts) != text else (batch, at)
+
+    def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
+        """The same for an id as people write it."""
+        return self.find(code_of(text), text)
+
+    def decisions(
+        self, since_ns: int = _TIME_MIN, until_ns: int = _TIME_MAX, actions: Sequence[int] | None = None
+    ) -> Iterator[tuple[DecisionBatch, Int]]:
+        """Batches with the rows in them whose event time is in [since_ns, until_ns) and whose action is asked for."""
+        end, after = self._settled(), 0
+        sql = """SELECT sequence, codec, body FROM entries WHERE sequence > %s AND sequence <= %s AND kind = %s
+            AND last_ns >= %s AND first_ns < %s ORDER BY sequence LIMIT %s"""
+        while rows := self._all(sql, after, end, codec.DECISIONS, since_ns, until_ns, _READ_ENTRIES):
+            for after, stored_as, stored in rows:
+                batch = decoded(self.where, after, stored_as, stored)
+                assert isinstance(batch, DecisionBatch)
+                time_ns = batch.events.time_ns
+                asked = (time_ns >= since_ns) & (time_ns < until_ns)
+                if actions is not None:
+                    asked &= np.isin(batch.ruling.action, np.asarray(actions, np.int16))
+                if asked.any():
+                    yield batch, np.flatnonzero(asked)
+
+    def retire(self) -> Retired:
+        """Drop what is older than `retention_ns`; call it now and then. Raises Unavailable."""
+        if self._retention_ns is None:
+            return Retired(0, 0, 0)
+        before = day_of(self._clock.now_ns() - self._retention_ns)
+        self._days = {day for day in self._days if day >= before}
+        return retire(self._connections, before)
+
+    def standing(self) -> schema.Standing:
+        """What `homeostat doctor` asks. Raises Unavailable."""
+        return schema.standing(self._connections, self._clock.now_ns())
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._connections.close()
+
+    def __enter__(self) -> PostgresJournal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _append_outcomes(self, body: OutcomeBatch, places: Sequence[str] | None) -> int:
+        return self._write(
+            lambda connection, now_ns: writing.write_outcomes(connection, body, places, self._compress, now_ns)
+        )
+
+    def _write(self, write: Any) -> int:
+        """Run a transaction that ends in a commit, on a day that has its parts.
+
+        write : (connection, now_ns) -> Written; it leaves the commit to us
+        """
+        begun: writing.Written | None = None
+
+        def transaction(connection: Connection) -> int:
+            nonlocal begun
+            begun = None
+            written = write(connection, now_ns)
+            begun = written
+            connection.execute("COMMIT")
+            return int(written.last)
+
+        for again in (True, False):
+            now_ns = self._clock.now_ns()
+            self._make_days(day_of(now_ns))
+            try:
+                return self._connections.run(transaction)
+            except (
+                errors.CheckViolation
+            ) as error:  # A day's part is missing: it was dropped, or the clock was set back.
+                self._days.clear()
+                if not again:
+                    raise Unavailable(self._connections.said(error)) from None
+            except Unavailable:
+                if begun is not None and self._is_committed(begun.sequences):
+                    return int(begun.last)
+                raise
+        raise AssertionError("the second round returns or raises")
+
+    def _is_committed(self, sequences: Sequence[int]) -> bool:
+        """Whether a commit whose answer got lost took place, as far as can be told now."""
+        try:
+            row = self._one("SELECT count(*) FROM entries WHERE sequence = ANY(%s)", list(sequences))
+        except Unavailable:
+            return False  # Not known. Whoever tries again finds its own event ids.
+        return bool(sequences) and row == (len(sequences),)
+
+    def _make_days(self, today: int) -> None:
+        wanted = [day for day in (today, today + 1) if day not in self._days]
+        if wanted:
+            self._connections.run(lambda connection: make_days(connection, wanted))
+            self._days.update(wanted)
+
+    def _written(self, batch: Batch) -> int | Int:
+        """The last sequence number of a batch that is there already as it is; else its rows that others decided."""
+        sql = "SELECT ord, entry, place" + _OF_IDS
+        found = self._all(sql, codes_parameter(batch.codes))
+        sequences = sorted({entry for _, entry, _ in found})
+        if len(found) == len(batch.codes) and batch.holds_places({ord_ - 1: place for ord_, _, place in found}):
+            sql = "SELECT digest FROM entries WHERE sequence = ANY(%s) ORDER BY sequence"
+            stored = [bytes(digest) for (digest,) in self._all(sql, sequences)]
+            if stored == [piece.digest for piece in batch.pieces if piece.decided]:
+                return int(sequences[-1])
+        return batch.rows_with(batch.codes[[ord_ - 1 for ord_, _, _ in found]])
+
+    def _settled(self) -> int:
+        """The highest number such that no entry with a lower one is under way."""
+        until = time.monotonic() + self._connections.deadline_s
+        return self._connections.run(lambda connection: settled(connection, self.where, until))
+
+    def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        def ask(connection: Connection) -> list[tuple[Any, ...]]:
+            return connection.execute(sql, values, binary=True).fetchall()
+
+        return self._connections.run(ask)
+
+    def _one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        rows = self._all(sql, *values)
+        return rows[0] if rows else None

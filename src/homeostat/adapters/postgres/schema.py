@@ -1,0 +1,179 @@
+"""The tables: made and brought up to date by migrations, owned by one app, and what is wrong with them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from homeostat.adapters.postgres.connections import Connection, Connections
+from homeostat.adapters.sqlite_journal import JournalError
+from homeostat.ports import Unavailable
+
+HEAD = "0001"  # The newest step of `migrations/versions`; a test holds the two together.
+TABLES = ("about", "entries", "decisions", "event_ids", "outcomes", "api_keys")
+# Keys of advisory locks, which all programs on a database share: "hmst" and a number of ours.
+MIGRATION_LOCK = 0x686D7374_00000001
+APPEND_LOCK = 0x686D7374_00000002
+PARTITION_LOCK = 0x686D7374_00000003
+_SCRIPTS = Path(__file__).parent / "migrations"
+_MIGRATION_S = 600.0  # A migration may rewrite a table; nothing else runs meanwhile.
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What `homeostat doctor` asks of a database.
+
+    version : the migration it is at, None where it has none of our tables
+    current : whether that is the newest that this version knows
+    app : whose journal it is; None where there is none yet
+    server : PostgreSQL's version, such as "15.17"
+    read_only : a standby, or a session that may not write
+    missing : privileges that are needed and not there, each as the statement that grants it
+    skew_s : the server's clock minus ours, in seconds; as precise as a round trip
+    """
+
+    version: str | None
+    current: bool
+    app: str | None
+    server: str
+    read_only: bool
+    missing: tuple[str, ...]
+    skew_s: float
+
+
+def version_of(connection: Connection) -> str | None:
+    """The migration that a database is at; None where there is none."""
+    if connection.execute("SELECT to_regclass('homeostat_version')").fetchone() == (None,):
+        return None
+    row = connection.execute("SELECT version_num FROM homeostat_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def migrate(connections: Connections, app: str) -> None:
+    """Bring the tables up to date, and make them this app's, whoever else tries the same at the same time.
+
+    app : the tables' owner from now on; empty to leave that as it is
+    Raises JournalError where they are another app's, or a newer version's; Unavailable where the server or its
+    privileges fail.
+    """
+
+    def look(connection: Connection) -> tuple[str | None, str | None]:
+        version = version_of(connection)
+        return version, _owner(connection) if version is not None else None
+
+    version, owner = connections.run(look)
+    if version is not None:
+        _check_owner(connections, owner, app)
+    if version == HEAD and (owner or not app):
+        return  # Without importing Alembic, which takes a while and 30 MB.
+    _migrate(connections, app)
+
+
+def standing(connections: Connections, now_ns: int) -> Standing:
+    """How a database stands. Raises Unavailable when it can't be reached.
+
+    now_ns : our clock, nanoseconds since 1970 UTC
+    """
+    return connections.run(lambda connection: _standing(connection, now_ns))
+
+
+def steps() -> list[str]:
+    """The names of all migrations, the newest first."""
+    from alembic.script import ScriptDirectory
+
+    return [step.revision for step in ScriptDirectory(str(_SCRIPTS)).walk_revisions()]
+
+
+def _migrate(connections: Connections, app: str) -> None:
+    """All of it in one transaction: half a migration is none."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
+
+    def connect() -> Connection:
+        return connections.connect(time.monotonic() + _MIGRATION_S, autocommit=False)
+
+    engine = create_engine("postgresql+psycopg://", creator=connect)
+    try:
+        with engine.begin() as adopted:
+            connection: Any = adopted.connection.driver_connection
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+            version = version_of(connection)
+            if version is not None and version not in steps():
+                raise JournalError(
+                    f"{connections.where} was migrated to step {version} by a newer version of homeostat; this one "
+                    f"knows {HEAD}"
+                )
+            if version != HEAD:
+                _upgrade(adopted)
+            _check_owner(connections, _owner(connection), app)
+            if app:
+                connection.execute("INSERT INTO about VALUES ('app', %s) ON CONFLICT DO NOTHING", (app,))
+    except (DBAPIError, psycopg.Error) as error:
+        cause = getattr(error, "orig", None) or error
+        raise Unavailable(connections.said(cause)) from None
+    finally:
+        engine.dispose()
+
+
+def _upgrade(adopted: Any) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = adopted
+    command.upgrade(config, "head")
+
+
+def _owner(connection: Connection) -> str | None:
+    row = connection.execute("SELECT value FROM about WHERE name = 'app'").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _check_owner(connections: Connections, owner: str | None, app: str) -> None:
+    if app and owner and owner != app:
+        raise JournalError(
+            f"{connections.where} holds the journal of the app {owner}, not of {app}: give each app a database, or a "
+            "schema by ?options=-csearch_path%3DNAME behind its address"
+        )
+
+
+def _standing(connection: Connection, now_ns: int) -> Standing:
+    row = connection.execute(
+        "SELECT current_setting('server_version'),"
+        " pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,"
+        " extract(epoch FROM clock_timestamp())::float8, current_schema(), current_user, current_database(),"
+        " has_schema_privilege(current_schema(), 'CREATE')"
+    ).fetchone()
+    assert row is not None
+    server, read_only, at_s, schema, user, database, may_create = row
+    version = version_of(connection)
+    missing = []
+    if schema is None:
+        missing.append(f'CREATE SCHEMA AUTHORIZATION "{user}"  -- in {database}: no schema of the search_path exists')
+    elif not may_create:
+        missing.append(f'GRANT CREATE, USAGE ON SCHEMA "{schema}" TO "{user}"')
+    app = None
+    if version is not None:
+        for table in TABLES:
+            wanted = "SELECT, INSERT, UPDATE" if table == "api_keys" else "SELECT, INSERT"
+            held = connection.execute(
+                "SELECT bool_and(has_table_privilege(%s, trim(wish))) FROM unnest(string_to_array(%s, ',')) AS wish",
+                (table, wanted),
+            ).fetchone()
+            if held != (True,):
+                missing.append(f'GRANT {wanted} ON {table} TO "{user}"')
+        # Only a table's owner may add partitions to it and drop them.
+        owned = connection.execute(
+            "SELECT bool_and(pg_has_role(relowner, 'MEMBER')) FROM pg_class WHERE oid IN ('entries'::regclass, "
+            "'decisions'::regclass)"
+        ).fetchone()
+        if owned != (True,):
+            missing.append(f'ALTER TABLE entries OWNER TO "{user}"; ALTER TABLE decisions OWNER TO "{user}"')
+        if not any("about" in wish for wish in missing):
+            app = _owner(connection)
+    return Standing(version, version == HEAD, app, str(server), bool(read_only), tuple(missing), at_s - now_ns / 1e9)

@@ -1,0 +1,270 @@
+"""Batches as rows of the tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.adapters import compression
+from homeostat.adapters.postgres import copying
+from homeostat.adapters.postgres.connections import Connection
+from homeostat.adapters.postgres.copying import Column, numbers, rows, told
+from homeostat.adapters.postgres.retention import day_of
+from homeostat.adapters.postgres.schema import APPEND_LOCK
+from homeostat.adapters.sqlite_journal import PIECE_ROWS
+from homeostat.decide.splice import pick_outcomes
+from homeostat.records import codec
+from homeostat.records.arrays import Int
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import OutcomeBatch, Row
+from homeostat.records.identity import is_hashed, text_of
+from homeostat.records.reasons import Fallback
+
+_BITS = 255
+HASHED_FROM = 1 << 62  # As `is_hashed`.
+
+
+class Names:
+    """The words for what decisions hold as numbers."""
+
+    def __init__(self, actions: Sequence[str], rules: Sequence[str]) -> None:
+        self._action = Lookup(actions)
+        # As in `Ruling.rule`: -1 none, -2 the circuit breaker, -3 the declared fallback; they come first here.
+        self._rule = Lookup(["fallback", "breaker", "", *rules])
+        self._fallback = Lookup([Fallback.text(bits) for bits in range(_BITS + 1)])
+
+    def action(self, index: NDArray[Any]) -> Column:
+        """(n,) actions' names."""
+        return self._action.column(index)
+
+    def rule(self, index: NDArray[Any]) -> Column:
+        """(n,) rules' names."""
+        return self._rule.column(index.astype(np.int64) + 3)
+
+    def fallback(self, bits: NDArray[Any]) -> Column:
+        """(n,) the causes of fallbacks."""
+        return self._fallback.column(bits)
+
+
+class Lookup:
+    """Names by number, and the number itself where there is none."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = list(names)
+        self._column = copying.texts(self._names)
+
+    def column(self, index: NDArray[Any]) -> Column:
+        """(n,) names."""
+        most = int(index.max(initial=0))
+        if most >= len(self._names):
+            self._names += [f"#{number}" for number in range(len(self._names), most + 1)]
+            self._column = copying.texts(self._names)
+        return copying.named(index, self._column)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A row of `entries` but for its number.
+
+    decided : whether it holds any decision that counts
+    """
+
+    kind: int
+    rows: int
+    first_ns: int
+    last_ns: int
+    digest: bytes
+    stored_as: int
+    stored: bytes
+    decided: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a transaction is about to commit: its entries' numbers, and the last one to tell the caller."""
+
+    sequences: tuple[int, ...]
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A decision batch, ready to be written.
+
+    first : rows whose id comes first here, in the order of their ids, in which any two writers take their locks
+    codes : (len(first),) their ids
+    """
+
+    body: DecisionBatch
+    places: list[str] | None
+    pieces: tuple[Piece, ...]
+    first: Int
+    codes: Int
+
+    @classmethod
+    def of(cls, body: DecisionBatch, places: Sequence[str] | None, compress: int) -> Batch:
+        """Encode a batch; all that needs no connection is done here."""
+        codes, first = np.unique(body.events.id_code, return_index=True)
+        if (body.events.kind == Row.OUTCOME).any():
+            decided = np.flatnonzero(body.events.kind != Row.OUTCOME)
+            codes, at = np.unique(body.events.id_code[decided], return_index=True)
+            first = decided[at]
+        holding = set((first // PIECE_ROWS).tolist())
+        pieces = tuple(_piece(piece, compress, k in holding) for k, piece in enumerate(codec.parts(body, PIECE_ROWS)))
+        kept = None if places is None else list(places)
+        return cls(body, kept, pieces, first, codes)
+
+    def holds_places(self, stored: dict[int, str]) -> bool:
+        """Whether these places, by position in `codes`, are the batch's own."""
+        if self.places is None:
+            return not any(stored.values())
+        own = self.places
+        return all(told(own[row]).decode() == stored[k] for k, row in enumerate(self.first.tolist()))
+
+    def rows_with(self, codes: Int) -> Int:
+        """The rows of decisions with these ids."""
+        events = self.body.events
+        return np.flatnonzero(np.isin(events.id_code, codes) & (events.kind != Row.OUTCOME))
+
+
+def write_decisions(connection: Connection, batch: Batch, names: Names, now_ns: int) -> Written:
+    """Everything of a batch, in a transaction that is left open. Raises UniqueViolation where an id is there."""
+    sequences = _begin(connection, len(batch.pieces))
+    first = batch.first
+    if len(first):
+        events = batch.body.events
+        entry = numbers(np.asarray(sequences)[first // PIECE_ROWS], ">i8")
+        row = numbers(first % PIECE_ROWS, ">i4")
+        place = _places(batch)
+        time_ns = events.time_ns[first]
+        day = copying.days(np.full(len(first), day_of(now_ns)))
+        keys = copying.arrays(events.keys[first])
+        key_texts = _key_texts(events.keys[first], events.texts)
+        _copy(connection, "event_ids", [
+            numbers(batch.codes, ">i8"), entry, numbers(time_ns, ">i8"), row, day, keys, place, key_texts,
+        ])  # fmt: skip
+        _copy(connection, "decisions", [
+            entry, copying.times(time_ns), _moment(now_ns, len(first)),
+            numbers(batch.body.fused.risk[first], ">f8"), row, _ids(events.id_code[first], events.texts),
+            names.action(batch.body.ruling.action[first]), names.rule(batch.body.ruling.rule[first]),
+            names.fallback(batch.body.fallback[first]), _alike(batch.body.version, len(first)), place,
+        ])  # fmt: skip
+    _write_entries(connection, sequences, batch.pieces, now_ns)
+    return Written(tuple(sequences), sequences[-1])
+
+
+def write_outcomes(
+    connection: Connection, body: OutcomeBatch, places: Sequence[str] | None, compress: int, now_ns: int
+) -> Written:
+    """Those outcomes whose places are new, in a transaction that is left open; nothing where none is new."""
+    sequences = _begin(connection, -(-max(len(body), 1) // PIECE_ROWS))
+    kept = [""] * len(body) if places is None else [told(place).decode() for place in places]
+    ids = [told(text_of(code, body.texts)).decode() for code in body.id_code.tolist()]
+    # In the order of their places, so that no two writers wait for each other.
+    order = sorted(range(len(body)), key=kept.__getitem__)
+    cursor = connection.execute(
+        """INSERT INTO outcomes
+            SELECT %s, to_timestamp(known / 1e9), to_timestamp(%s / 1e9), label, nullif(amount, 'NaN'), id, place
+            FROM unnest(%s::bigint[], %s::float8[], %s::float8[], %s::text[], %s::text[])
+                AS given(known, label, amount, id, place)
+            ON CONFLICT (place) WHERE place <> '' DO NOTHING RETURNING place""",
+        (sequences[0], now_ns, body.known_ns[order].tolist(), body.label[order].tolist(), body.amount[order].tolist(),
+         [ids[k] for k in order], [kept[k] for k in order]),
+    )  # fmt: skip
+    if cursor.rowcount < len(body):
+        body = _new_ones(body, kept, {place for (place,) in cursor.fetchall()})
+        if len(body) == 0:
+            row = connection.execute("SELECT max(entry) FROM outcomes WHERE place = ANY(%s)", (kept,)).fetchone()
+            return Written((), 0 if row is None or row[0] is None else int(row[0]))
+    pieces = [_piece(piece, compress, True) for piece in codec.outcome_parts(body, PIECE_ROWS)]
+    _write_entries(connection, sequences[: len(pieces)], pieces, now_ns)
+    return Written(tuple(sequences[: len(pieces)]), sequences[len(pieces) - 1])
+
+
+def _new_ones(body: OutcomeBatch, places: list[str], new: set[str]) -> OutcomeBatch:
+    """The outcomes from these places, each once, and those without a place."""
+    rows = []
+    for row, place in enumerate(places):
+        if not place or place in new:
+            rows.append(row)
+            if place:
+                new.discard(place)
+    return pick_outcomes(body, np.array(rows, np.int64))
+
+
+def _begin(connection: Connection, count: int) -> list[int]:
+    """Begin a transaction and take entry numbers, in one round trip. See `reading.settled` for the lock."""
+    cursor = connection.execute(
+        f"BEGIN; SELECT pg_advisory_xact_lock_shared({APPEND_LOCK}); "  # noqa: S608
+        f"SELECT nextval('entry_numbers') FROM generate_series(1, {count})"
+    )
+    cursor.nextset()
+    cursor.nextset()
+    return [int(number) for (number,) in cursor.fetchall()]
+
+
+def _write_entries(connection: Connection, sequences: Sequence[int], pieces: Sequence[Piece], now_ns: int) -> None:
+    table = [(piece.first_ns, piece.last_ns, piece.kind, piece.stored_as, piece.rows) for piece in pieces]
+    first_ns, last_ns, kind, stored_as, count = (np.array(column, np.int64) for column in zip(*table, strict=True))
+    _copy(connection, "entries", [
+        numbers(np.array(sequences, np.int64), ">i8"), _moment(now_ns, len(pieces)), numbers(first_ns, ">i8"),
+        numbers(last_ns, ">i8"), numbers(kind, ">i2"), numbers(stored_as, ">i2"), numbers(count, ">i4"),
+        copying.blobs([piece.digest for piece in pieces]), copying.blobs([piece.stored for piece in pieces]),
+    ])  # fmt: skip
+
+
+def _piece(piece: DecisionBatch | OutcomeBatch, compress: int, decided: bool) -> Piece:
+    body = codec.encode(piece)
+    if isinstance(piece, DecisionBatch):
+        kind, time_ns = codec.DECISIONS, piece.events.time_ns
+    else:
+        kind, time_ns = codec.OUTCOMES, piece.known_ns
+    first_ns, last_ns = (int(time_ns.min()), int(time_ns.max())) if len(time_ns) else (0, 0)
+    return Piece(kind, len(piece), first_ns, last_ns, body[32:64], *compression.pack(body, compress), decided)
+
+
+def _copy(connection: Connection, table: str, columns: Sequence[Column]) -> None:
+    with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
+        copy.write(rows(columns))
+
+
+def _places(batch: Batch) -> Column:
+    if batch.places is None:
+        return _alike("", len(batch.first))
+    own = batch.places
+    return copying.texts([own[row] for row in batch.first.tolist()])
+
+
+def _ids(codes: Int, texts: dict[int, str]) -> Column:
+    if not texts:
+        return copying.blobs([b"%d" % code for code in codes.tolist()])
+    return copying.texts([text_of(code, texts) for code in codes.tolist()])
+
+
+def _key_texts(keys: Int, texts: dict[int, str]) -> Column:
+    """The texts of keys that are hashed, as a JSON array for each row; NULL where no key of a row is."""
+    n = len(keys)
+    hashed = keys >= HASHED_FROM
+    written: dict[int, str] = {}
+    values = [b""] * n
+    for row in np.flatnonzero(hashed.any(axis=1)).tolist():
+        for key in keys[row].tolist():
+            if key not in written:
+                written[key] = json.dumps(texts[key]) if is_hashed(key) and key in texts else "null"
+        values[row] = f"[{','.join([written[key] for key in keys[row].tolist()])}]".encode("ascii")
+    column = copying.blobs(values)
+    column.length[column.length == 0] = -1
+    return column
+
+
+def _alike(text: str, n: int) -> Column:
+    return copying.named(np.zeros(n, np.int64), copying.texts([text]))
+
+
+def _moment(now_ns: int, n: int) -> Column:
+    return copying.times(np.full(n, now_ns, np.int64))

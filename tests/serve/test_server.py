@@ -7,53 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-EVENT = {"event_id": "1", "entity_id": "7", "event_type": "action", "value": 1, "timestamp": "2026-01-30T12:00:00Z"}
-
-
-class Server:
-    def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-c", "from homeostat.cli import main; main()", "serve", *arguments, "--port", "0"]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        self.said = []
-        for line in self.process.stderr:
-            self.said.append(line)
-            if "http://" in line:
-                self.url = "http://" + line.rsplit("http://", 1)[1].strip()
-                return
-        raise AssertionError(f"the server did not start: {self.said}")
-
-    def ask(self, path: str, body: object = None, method: str | None = None, **headers: str):
-        """Status, headers and decoded JSON (or bytes); a body that is no bytes is sent as JSON."""
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {"content-type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
-        request = urllib.request.Request(self.url + path, data, sent, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                return response.status, response.headers, _read(response)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.headers, _read(error)
-
-    def decide(self, body: object):
-        return self.ask("/v1/decide", body)[2]
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        self.said.append(self.process.communicate(timeout=30)[1])
-        return self.process.returncode
-
-
-def _read(response):
-    raw = response.read()
-    return json.loads(raw) if "json" in response.headers.get("content-type", "") and raw else raw
+from http_servers import EVENT, Server
 
 
 @pytest.fixture(scope="module")

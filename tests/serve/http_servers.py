@@ -1,0 +1,121 @@
+"""Servers as processes, and clients that say exactly what they are told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+EVENT = {"event_id": "1", "entity_id": "7", "event_type": "action", "value": 1, "timestamp": "2026-01-30T12:00:00Z"}
+
+
+class Server:
+    """`homeostat serve` with these arguments, on a free port. What it says is read on, so that it never waits."""
+
+    trusted: ssl.SSLContext | None = None
+
+    def __init__(self, *arguments: str | Path, trusted: ssl.SSLContext | None = None, **environment: str) -> None:
+        command = [sys.executable, "-c", "from homeostat.cli import main; main()", "serve", *map(str, arguments)]
+        self._begin([*command, "--port", "0"], trusted, environment)
+
+    @classmethod
+    def of(cls, command: list[str], trusted: ssl.SSLContext | None = None, **environment: str) -> Server:
+        """Any command that says where it serves."""
+        server = cls.__new__(cls)
+        server._begin(command, trusted, environment)
+        return server
+
+    def _begin(self, command: list[str], trusted: ssl.SSLContext | None, environment: dict[str, str]) -> None:
+        self.trusted = trusted
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}
+        )
+        assert self.process.stdout is not None
+        self.said: list[str] = []
+        for line in self.process.stdout:
+            self.said.append(line)
+            if "://127.0.0.1" in line or "://0.0.0.0" in line:
+                self.url = (
+                    next(word for word in line.split() if "://" in word).rstrip(",").replace("0.0.0.0", "127.0.0.1")
+                )
+                self.port = int(self.url.rsplit(":", 1)[1])
+                self._reader = threading.Thread(target=self._read, daemon=True)
+                self._reader.start()
+                return
+        raise AssertionError(f"the server did not start: {self.said}")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            self.said += list(lines)
+
+    def ask(self, path: str, body: object = None, method: str | None = None, **headers: str):
+        """Status, headers and decoded JSON (or bytes); a body that is no bytes is sent as JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"content-type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
+        request = urllib.request.Request(self.url + path, data, sent, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=self.trusted) as response:
+                return response.status, response.headers, read(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers, read(error)
+
+    def decide(self, body: object, **headers: str):
+        return self.ask("/v1/decide", body, **headers)[2]
+
+    def raw(self, *pieces: bytes, timeout: float = 20.0) -> bytes:
+        """Everything that is answered, until the server ends the connection, to these bytes as they are."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
+            for piece in pieces:
+                connection.sendall(piece)
+            return until_end(connection)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; the exit code."""
+        self.process.send_signal(number)
+        return self.end()
+
+    def end(self) -> int:
+        """The exit code, once it has ended by itself."""
+        code = self.process.wait(timeout=30)
+        self._reader.join()
+        return code
+
+
+def read(response):
+    raw = response.read()
+    return json.loads(raw) if "json" in response.headers.get("content-type", "") and raw else raw
+
+
+def until_end(connection: socket.socket) -> bytes:
+    """What is received until the other end closes."""
+    received = b""
+    try:
+        while piece := connection.recv(65536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def parsed(answer: bytes) -> tuple[int, dict[str, str], object]:
+    """Status, headers and JSON of one answer; of several, the first."""
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    line, *fields = head.decode("latin-1").split("\r\n")
+    headers = dict(field.lower().split(": ", 1) for field in fields)
+    return int(line.split()[1]), headers, json.loads(rest[: int(headers["content-length"])])
+
+
+def post(body: bytes, *fields: str, path: str = "/v1/decide") -> bytes:
+    """A request that closes the connection."""
+    lines = [f"POST {path} HTTP/1.1", "host: test", "content-type: application/json", "connection: close", *fields]
+    return "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode("latin-1") + body

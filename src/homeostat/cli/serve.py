@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -70,8 +71,10 @@ def serve(
     config: Annotated[Path | None, Parameter(help="A file with a world section: the servers to share.")] = None,
     workers: Annotated[int, Parameter(help="Server processes; more than one share the servers of --config.")] = 1,
     metrics_port: Annotated[
-        int | None, Parameter(help="Show metrics there, to this machine, without a key; process n at port + n.")
+        int | None, Parameter(help="Show metrics there, without a key; process n at port + n.")
     ] = None,
+    metrics_host: Annotated[str, Parameter(help="The address that metrics are shown at.")] = "127.0.0.1",
+    log: Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")] = None,
     doors: Doors = Doors(),
     bounds: Bounds = Bounds(),
 ) -> None:
@@ -84,12 +87,16 @@ def serve(
     host
         The address to listen at; beyond this machine only with TLS and API keys, or a word that says otherwise.
     """
+    from homeostat.adapters.logs import configure
     from homeostat.config.world import read_world
     from homeostat.serve.settings import serve_with
     from homeostat.serve.sockets import is_loopback, url_of
 
+    configure(log, app=app)
     world = read_world(config, os.environ)
-    settings = _settings(doors, bounds, host, metrics_port, _place_of_keys(data, world))
+    settings = replace(
+        _settings(doors, bounds, host, metrics_port, _place_of_keys(data, world)), metrics_host=metrics_host, log=log
+    )
     task = _task(app, bundle, data, config, world, workers, settings)
     with closing(_bound(host, port)) as sock:
         where = url_of(sock, settings.secure)
@@ -150,7 +157,7 @@ def _settings(doors: Doors, bounds: Bounds, host: str, metrics_port: int | None,
         connections_max=bounds.connections, rate=bounds.rate,
     )  # fmt: skip
     files = {"tls_certificate": doors.tls_cert, "tls_key": doors.tls_key, "client_ca": doors.client_ca}
-    named = {name: None if path is None else str(path) for name, path in files.items()}
+    named: dict[str, Any] = {name: None if path is None else str(path) for name, path in files.items()}
     return Settings(**named, **place, keys_required=required, metrics_port=metrics_port, limits=limits)
 
 
@@ -218,4 +225,4 @@ def _tell(stage: str, error: Exception) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"homeostat: {text}", file=sys.stderr, flush=True)
+    logging.getLogger("homeostat").info(text)

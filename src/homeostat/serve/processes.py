@@ -23,6 +23,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.logs import configure
 from homeostat.serve.settings import Settings, serve_with
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ def child() -> int:
     told = json.loads(sys.stdin.buffer.readline())
     sock, ready = socket.socket(fileno=told["socket"]), told["ready"]
     task = Task(told["factory"], told["arguments"], Settings.of_json(told["settings"]))
+    logger = configure(task.settings.log, app=str(task.arguments.get("app", "")), worker=f"server-{os.getpid()}")
 
     def orphaned() -> None:
         sys.stdin.buffer.read()
@@ -241,7 +243,7 @@ def child() -> int:
     except Exception as error:
         from homeostat.serve.headers import masked
 
-        print(f"homeostat: {type(error).__name__}: {masked(str(error))}", file=sys.stderr, flush=True)
+        logger.error("%s: %s", type(error).__name__, masked(str(error)))
         return 1
 
 

@@ -95,7 +95,8 @@ def run(
     context = None if tls is None else tls.context
     config = uvicorn.Config(
         create_app(engine, access), loop="auto", http=within(most), ws="none", lifespan="on", interface="asgi3",
-        access_log=False, log_level="error", server_header=False, proxy_headers=False, backlog=_BACKLOG,
+        access_log=False, log_level="error", log_config=None,  # What it logs goes where all goes (adapters.logs).
+        server_header=False, proxy_headers=False, backlog=_BACKLOG,
         timeout_graceful_shutdown=DRAIN_S_MAX, timeout_keep_alive=math.ceil(most.idle_s_max),
         headers=[*SECURE, *(ENCRYPTED if tls is not None else ())],
         ssl_context_factory=None if context is None else lambda *_: context,

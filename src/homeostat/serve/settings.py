@@ -23,7 +23,8 @@ class Settings:
 
     keys_folder, keys_url : where API keys are kept; at most one of them, and neither where there are none
     keys_required : ask for a key even while there is none; None asks from the first one made, False never
-    metrics_port : where metrics are shown without a key, at this machine's own address; None for nowhere
+    metrics_port, metrics_host : where metrics are shown without a key; None for nowhere
+    log : text or json; HOMEOSTAT_LOG when absent
     """
 
     tls_certificate: str | None = None
@@ -33,6 +34,8 @@ class Settings:
     keys_url: str | None = field(default=None, repr=False)  # It may hold a password.
     keys_required: bool | None = None
     metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
+    log: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -93,7 +96,9 @@ def serve_with(
     with ExitStack() as opened:
         if settings.metrics_port is not None:
             try:
-                opened.enter_context(serve_metrics(engine_registry(engine), port=settings.metrics_port))
+                opened.enter_context(
+                    serve_metrics(engine_registry(engine), settings.metrics_host, settings.metrics_port)
+                )
             except OSError:
                 engine.close()
                 raise

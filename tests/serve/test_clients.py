@@ -1,0 +1,215 @@
+"""Clients that are malformed, oversized, slow or too many, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+from http_servers import EVENT, Server, parsed, post, until_end
+
+BODY = json.dumps(EVENT).encode()
+HEAD = b"POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Server]:
+    """A server with little patience."""
+    server = Server("access", "--request-timeout", "700ms", "--idle-timeout", "1s", "--connections", "8")
+    yield server
+    assert server.ask("/healthz")[2]["status"] == "ok"
+    assert server.stop() == 0
+    assert not any("Traceback" in line for line in server.said)
+
+
+@pytest.fixture(scope="module")
+def usual() -> Iterator[Server]:
+    """A server with the usual limits."""
+    server = Server("access")
+    yield server
+    assert server.ask("/healthz")[2]["status"] == "ok"
+    assert server.stop() == 0
+    assert not any("Traceback" in line for line in server.said)
+
+
+def test_a_good_request_is_answered_and_the_connection_ended_as_asked(usual: Server) -> None:
+    status, head, told = parsed(usual.raw(post(BODY)))
+    assert status == 200 and told["action"] == "allow" and head["connection"] == "close"
+    assert "server" not in head and head["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert "strict-transport-security" not in head
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS where there is none.
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",  # No host.
+        GET + b"host: y\r\n\r\n",
+        GET + b"bad header\r\n\r\n",
+        GET + b"x : y\r\n\r\n",
+        GET + b"x: a\x00b\r\n\r\n",
+        GET + b" folded: y\r\n\r\n",
+        b"GET /healthz\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+        # Two ways to say the length, or a strange one: what a proxy may read otherwise.
+        HEAD + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n0\r\n\r\n",
+        HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        HEAD + b"content-length: -2\r\n\r\n{}",
+        HEAD + b"content-length: +2\r\n\r\n{}",
+        HEAD + b"content-length: 2, 2\r\n\r\n{}",
+        HEAD + b"content-length: 99999999999999999999999\r\n\r\n{}",
+        HEAD + b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
+        HEAD + b"transfer-encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"transfer\r-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v1/decide HTTP/1.0\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        # Chunks that are none.
+        HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\n\r\n-1\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}XX0\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+    ],
+    ids=range(29),
+)
+def test_what_is_no_request_is_a_problem_and_ends_the_connection(usual: Server, request_: bytes) -> None:
+    smuggled = b"GET /v1/decisions/smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
+    answer = usual.raw(request_ + smuggled)
+    status, head, told = parsed(answer)
+    assert status == told["status"] == 400 and told["fix"] and answer.count(b"HTTP/1.1 ") == 1
+    assert head["content-type"] == "application/problem+json" and head["connection"] == "close"
+    assert head["x-content-type-options"] == "nosniff" and "content-security-policy" in head
+
+
+def test_a_chunked_body_is_read(usual: Server) -> None:
+    pieces = [b"%x\r\n%s\r\n" % (len(BODY[k : k + 9]), BODY[k : k + 9]) for k in range(0, len(BODY), 9)]
+    chunks = HEAD + b"transfer-encoding: Chunked\r\nconnection: close\r\n\r\n" + b"".join(pieces) + b"0\r\n\r\n"
+    assert parsed(usual.raw(chunks))[0] == 200
+    assert parsed(usual.raw(*(chunks[k : k + 7] for k in range(0, len(chunks), 7))))[0] == 200
+
+
+def test_what_follows_a_whole_request_on_a_connection_is_a_request_of_its_own(usual: Server) -> None:
+    answer = usual.raw(GET + b"\r\n" + GET + b"\r\n" + b"junk\r\n\r\n" + GET + b"\r\n")
+    assert answer.count(b"HTTP/1.1 200 OK") == 2 - answer.count(b"HTTP/1.1 400")
+    answer = usual.raw(post(BODY) + post(BODY))
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff\xfe{}", b'{"a": NaN}', b'"\\ud800"', BODY[:-1], BODY + b"}", b"\x00", b"[1,]"]
+)
+def test_a_body_that_is_no_json_is_a_problem(usual: Server, body: bytes) -> None:
+    status, _, told = parsed(usual.raw(post(body)))
+    assert status == told["status"] and status in (400, 422) and told["fix"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "\xff/\xfe"]
+)
+def test_another_content_type_is_a_problem_and_nothing_of_it_gets_into_headers(usual: Server, kind: str) -> None:
+    request = post(BODY).replace(b"application/json", kind.encode("latin-1"))
+    status, head, told = parsed(usual.raw(request))
+    assert status == told["status"] == 415 and kind not in str(head)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        GET + b"x: " + b"a" * 40_000 + b"\r\n\r\n",
+        GET + b"".join(b"x%d: y\r\n" % k for k in range(200)) + b"\r\n",
+        b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        GET + b"x: " + b"a" * 400_000,
+    ],
+    ids=["long", "many", "path", "endless"],
+)
+def test_large_headers_are_refused(usual: Server, request_: bytes) -> None:
+    status, _, told = parsed(usual.raw(*(request_[k : k + 8000] for k in range(0, len(request_), 8000))))
+    assert status == told["status"] == 431 and told["fix"]
+
+
+def test_a_large_body_is_refused_however_its_length_is_said(usual: Server) -> None:
+    assert parsed(usual.raw(post(b" " * (9 << 20))))[0] == 413
+    chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
+    chunks = HEAD + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    assert parsed(usual.raw(chunks, *[chunk] * 150, b"0\r\n\r\n"))[0] == 413
+
+
+def test_a_body_without_an_end_is_cut_off(usual: Server) -> None:
+    chunk = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+    with socket.create_connection(("127.0.0.1", usual.port), timeout=20) as connection:
+        connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        with pytest.raises(OSError):
+            connection.sendall(chunk * 100)
+
+
+def test_an_upgrade_is_answered_as_a_plain_request(usual: Server) -> None:
+    for kind in (b"websocket", b"h2c"):
+        answer = usual.raw(GET + b"connection: upgrade\r\nupgrade: " + kind + b"\r\n\r\n" + GET + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 200") and answer.count(b"HTTP/1.1 ") == 1
+        assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /healthz HT",
+        HEAD,
+        HEAD + b"content-length: 100\r\n\r\n{",
+        HEAD + b"transfer-encoding: chunked\r\n\r\n5\r\n{",
+    ],
+    ids=["line", "headers", "body", "chunk"],
+)
+def test_a_request_that_does_not_end_is_cut_off(strict: Server, sent: bytes) -> None:
+    status, head, told = parsed(strict.raw(sent))
+    assert status == told["status"] == 408 and told["fix"] and head["connection"] == "close"
+
+
+def test_a_trickle_is_cut_off_too(strict: Server) -> None:
+    with socket.create_connection(("127.0.0.1", strict.port), timeout=0.1) as connection:
+        received, whole = b"", HEAD + b"content-length: 100000\r\n\r\n"
+        for k in range(200):
+            try:
+                connection.sendall(whole[k : k + 1] or b" ")
+                received += connection.recv(65536)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+            break
+        assert parsed(received)[0] == 408
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n\r\n", GET + b"\r\n"], ids=["silent", "blank", "idle"])
+def test_a_connection_that_is_not_used_is_ended(strict: Server, sent: bytes) -> None:
+    answer = strict.raw(sent)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 200")
+
+
+def test_too_many_connections_are_refused_and_others_go_on(strict: Server) -> None:
+    held = []
+    try:
+        for _ in range(8):
+            connection = socket.create_connection(("127.0.0.1", strict.port), timeout=10)
+            connection.sendall(GET + b"\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            held.append(connection)
+        status, head, told = parsed(strict.raw())
+        assert status == told["status"] == 503 and head["retry-after"] == "1" and "connections" in told["detail"]
+        held[0].sendall(GET + b"connection: close\r\n\r\n")
+        assert b"HTTP/1.1 200 OK" in until_end(held[0])
+        held.pop(0).close()
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_a_client_that_goes_in_the_middle_costs_nothing(usual: Server) -> None:
+    for sent in (b"GET", HEAD, HEAD + b"content-length: 50\r\n\r\n{", post(BODY)):
+        with socket.create_connection(("127.0.0.1", usual.port), timeout=10) as connection:
+            connection.sendall(sent)

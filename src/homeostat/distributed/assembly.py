@@ -94,7 +94,7 @@ def open_journal(prepared: Prepared, servers: Servers, clock: Clock, folder: Pat
     if servers.journal is None:
         raise WorldIncomplete("the world names no journal: say world.journal, such as postgresql://user@host/database")
     inner = PostgresJournal(
-        servers.journal, app=prepared.app.app, actions=prepared.app.actions, rules=prepared.words.rules, clock=clock,
+        servers.journal, app=prepared.app.app, actions=prepared.app.actions, rules=[name for name, _ in prepared.words.rules], clock=clock,
         retention_ns=servers.retention,
     )  # fmt: skip
     return SpooledJournal(
@@ -121,12 +121,15 @@ def open_shared(
     progress: Progress | None = None,
     judges_lateness: bool = False,
     wrap: Callable[[SharedJournal], SharedJournal] = lambda journal: journal,
+    journal: SharedJournal | None = None,
+    store: FeatureStore | None = None,
 ) -> SharedParts:
     """A decision loop whose memory is shared, ready to decide.
 
     judges_lateness : whether the loop says which events are late, by the newest that this process has seen; if not,
         whoever reads the streams does, for each partition by itself
     wrap : what the loop journals through, if it is not the journal itself
+    journal, store : to be used instead of those that the servers are
     Raises AppFileError, BundleError, NotTrained, WorldIncomplete; Unavailable where a server can't be reached.
     """
     prepared = prepare(app)
@@ -134,9 +137,9 @@ def open_shared(
     models = bundle_of(prepared, bundle)
     warm_up(prepared.app, prepared.features, models, clock)
     settle()
-    store = open_store(prepared, servers)
+    store = store or open_store(prepared, servers)
     folder, lock = own_folder(Path(servers.spool) / prepared.app.app)
-    journal = open_journal(prepared, servers, clock, folder)
+    journal = journal or open_journal(prepared, servers, clock, folder)
     featurizer = SharedFeaturizer(
         prepared.features, store, tuple(prepared.app.events.entities), skew_ns=servers.skew,
         when_down=servers.features_down, lists=plans.membership(prepared.app),

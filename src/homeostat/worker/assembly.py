@@ -1,0 +1,77 @@
+"""Puts a worker together: the shared parts, the streams, and what shows how it fares."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from homeostat.adapters.streams import ensure_topics, open_stream
+from homeostat.config.tree import App
+from homeostat.config.world import World
+from homeostat.distributed.assembly import SharedParts, open_shared
+from homeostat.ports import Unavailable
+from homeostat.ports.shared import SharedJournal
+from homeostat.worker.in_flight import InFlightJournal
+from homeostat.worker.worker import Worker
+
+RETRY_S = 1.0
+Note = Callable[[str], None]
+
+
+def open_worker(
+    app: str | Path | App,
+    servers: World,
+    *,
+    bundle: Path | None = None,
+    note: Note = lambda text: None,
+    stopping: threading.Event | None = None,
+) -> Worker | None:
+    """A worker of an app on its servers, where it creates what it needs. Waits for servers that are away.
+
+    stopping : ends the waiting; None is returned then
+    Raises AppFileError, BundleError, NotTrained, WorldIncomplete; ValueError for addresses that can't work.
+    """
+    stop = threading.Event() if stopping is None else stopping
+    made: list[InFlightJournal] = []
+
+    def in_flight(journal: SharedJournal) -> SharedJournal:
+        made[:] = [InFlightJournal(journal)]
+        return made[0]  # type: ignore[return-value]  # The loop asks no more of it than a Journal does.
+
+    def on_error(stage: str, error: Exception) -> None:
+        note(f"{stage} failed: {type(error).__name__}: {error}")
+
+    parts: SharedParts | None = None
+    told = ""
+    while not stop.is_set():
+        try:
+            if parts is None:
+                parts = open_shared(app, servers, bundle=bundle, on_error=on_error, wrap=in_flight)
+            ensure_topics(servers, parts.app.app)
+        except Unavailable as error:
+            if str(error) != told:
+                told = str(error)
+                note(f"waits: {told}")
+            stop.wait(RETRY_S)
+            continue
+        stream = open_stream(servers, parts.app.app, client_id=parts.name)
+        return Worker(parts, made[0], stream, note)
+    if parts is not None:
+        parts.close()
+    return None
+
+
+class Running:
+    """A worker with its metrics endpoint; a context manager that closes both."""
+
+    def __init__(self, worker: Worker, close_metrics: Callable[[], None] = lambda: None) -> None:
+        self.worker, self._close_metrics = worker, close_metrics
+
+    def __enter__(self) -> Worker:
+        return self.worker
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._close_metrics()
+        self.worker.close()

@@ -34,7 +34,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def _had(make, config):
-    """What `make` returns, noted for the summary; where it can't be had, a skip, or in continuous integration a failure."""
+    """What `make` returns, noted for the summary; where there is none, a skip, or a failure in CI."""
     try:
         server = make()
     except CantBeHad as error:

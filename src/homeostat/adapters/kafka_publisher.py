@@ -1,0 +1,193 @@
+"""Publishes in transactions: decisions, dead letters and offsets, all or nothing, however often it has to try.
+
+The one thing that can't be seen from an error is whether a transaction whose commit broke off took place. Then a new
+producer of the same name ends the old one's transaction, and the group's committed offsets tell: with them goes a mark
+that no other transaction has.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import confluent_kafka as kafka
+
+from homeostat.adapters.circuit import Backoff
+from homeostat.adapters.kafka_settings import LOG, refused
+from homeostat.ports import Unavailable
+from homeostat.ports.streams import Fenced, Outgoing
+
+_STEP_S = 5.0  # How long one step waits for the brokers before it says so, and goes on waiting.
+_STALE_S_MAX = 5.0  # The group moves on within this time, or has moved on without us.
+_BACKOFF = Backoff(0.02, 2.0)
+_STALE = {
+    kafka.KafkaError.ILLEGAL_GENERATION, kafka.KafkaError.UNKNOWN_MEMBER_ID, kafka.KafkaError.FENCED_INSTANCE_ID,
+    kafka.KafkaError.REBALANCE_IN_PROGRESS,
+}  # fmt: skip
+
+
+class Publisher:
+    """See the module. One thread publishes.
+
+    settings : of the producer, librdkafka's
+    consumer : whose offsets move
+    letters : topic of dead letters; None to leave them out
+    stopped : set when waiting should end
+    """
+
+    def __init__(
+        self, settings: dict[str, Any], consumer: Any, decisions: str, letters: str | None, stopped: threading.Event
+    ) -> None:
+        """Asks no broker yet. Raises ValueError for settings that can't work."""
+        self._settings, self._consumer, self._stopped = settings, consumer, stopped
+        self._decisions, self._letters = decisions, letters
+        self._chance = random.Random().random  # noqa: S311  # Jitter is no secret.
+        self._producer: Any = None
+        self._begun = False
+        self._doubtful = False
+        self.thrown_out = False
+        self.trouble = ""
+        self._new_producer()
+
+    def publish(
+        self,
+        offsets: Sequence[tuple[str, int, int]],
+        decisions: Sequence[Outgoing],
+        letters: Sequence[Outgoing],
+        ours: Callable[[], bool],
+    ) -> None:
+        """All or nothing. Raises Fenced when `ours` says no or the group has gone on without us, Unavailable at a stop.
+
+        offsets : topic, partition, and where it is to continue from
+        """
+        self.thrown_out = False
+        mark = uuid.uuid4().hex
+        ends = [kafka.TopicPartition(topic, partition, offset, mark) for topic, partition, offset in offsets]
+        stale_since: float | None = None
+        attempt = 0
+        while True:
+            try:
+                self._ready()
+                if self._doubtful and self._took_place(ends):
+                    break
+                # First what the group is, then whether the partitions are ours: so the coordinator refuses whatever
+                # was ours only before.
+                group = self._consumer.consumer_group_metadata()
+                if not ours():
+                    raise Fenced("partitions went to another worker since their messages were pulled")
+                self._transact(ends, decisions, letters, group)
+                break
+            except kafka.KafkaException as error:
+                stale_since = self._failed(error.args[0], stale_since)
+            attempt += 1
+            if self._stopped.wait(_BACKOFF.pause_s(attempt, self._chance())):
+                raise Unavailable(f"Kafka: stopped while publishing: {self.trouble}")
+        self.trouble, self._doubtful = "", False
+
+    def close(self, wait_s: float) -> None:
+        """Abort what is open."""
+        if self._producer is not None:
+            with suppress(kafka.KafkaException):
+                self._producer.abort_transaction(wait_s)
+            self._drop()
+
+    def _transact(
+        self, ends: list[Any], decisions: Sequence[Outgoing], letters: Sequence[Outgoing], group: Any
+    ) -> None:
+        producer = self._producer
+        producer.begin_transaction()
+        self._produce(self._decisions, decisions)
+        if self._letters is not None:
+            self._produce(self._letters, letters)
+        if ends:
+            self._patiently(lambda: producer.send_offsets_to_transaction(ends, group, _STEP_S))
+        self._doubtful = True
+        self._patiently(lambda: producer.commit_transaction(_STEP_S))
+
+    def _produce(self, topic: str, messages: Sequence[Outgoing]) -> None:
+        produce = self._producer.produce
+        for message in messages:
+            trace = message.traceparent
+            headers = None if trace is None else [("traceparent", trace.encode("ascii", "replace"))]
+            while True:
+                try:
+                    produce(topic, message.value, message.key, headers=headers)
+                    break
+                except BufferError:
+                    self._producer.poll(0.05)
+
+    def _patiently(self, step: Callable[[], None]) -> None:
+        """Take a step again for as long as its error says that this helps. Raises Unavailable at a stop."""
+        attempt = 0
+        while True:
+            try:
+                step()
+                return
+            except kafka.KafkaException as error:
+                found = error.args[0]
+                if not found.retriable() or found.txn_requires_abort():
+                    raise
+                self.trouble = f"Kafka: {found.str()}"
+            attempt += 1
+            if self._stopped.wait(_BACKOFF.pause_s(attempt, self._chance())):
+                raise Unavailable(f"Kafka: stopped while publishing: {self.trouble}")
+
+    def _failed(self, error: Any, stale_since: float | None) -> float | None:
+        """Clear up after an attempt; returns since when the group refuses us. Raises Fenced when that is too long."""
+        LOG.info("a transaction is tried again: %s", error.str())
+        if self._producer is not None and error.txn_requires_abort():
+            try:
+                self._patiently(lambda: self._producer.abort_transaction(_STEP_S))
+                self._doubtful = False  # It was open until now, so it had not been committed.
+            except kafka.KafkaException:
+                self._drop()
+        elif self._producer is not None and (error.fatal() or not error.retriable()):
+            self._drop()
+        if error.code() not in _STALE:
+            self.trouble = f"Kafka: {error.str()}"
+            return None
+        now = time.monotonic()
+        if stale_since is not None and now - stale_since > _STALE_S_MAX:
+            self.thrown_out = True
+            raise Fenced("the group has gone on without this worker")
+        return stale_since or now
+
+    def _took_place(self, ends: list[Any]) -> bool:
+        """Whether the transaction in doubt was committed: asked after its producer was replaced, which ended it."""
+        asked = [kafka.TopicPartition(end.topic, end.partition) for end in ends]
+        if not asked:
+            return True  # Nothing tells; what carries no offsets is not sent twice.
+        found = self._consumer.committed(asked, _STEP_S)
+        for one in found:
+            if one.error is not None:
+                raise kafka.KafkaException(one.error)
+        self._doubtful = False
+        return any(one.metadata == ends[0].metadata for one in found)
+
+    def _ready(self) -> None:
+        """A producer that can begin a transaction."""
+        if self._producer is None:
+            self._new_producer()
+        if not self._begun:
+            self._patiently(lambda: self._producer.init_transactions(_STEP_S))
+            self._begun = True
+
+    def _new_producer(self) -> None:
+        self._begun = False
+        try:
+            self._producer = kafka.Producer({**self._settings, "error_cb": self._on_error}, logger=LOG)
+        except (kafka.KafkaException, TypeError, ValueError) as error:
+            raise refused(self._settings, error) from None
+
+    def _drop(self) -> None:
+        with suppress(kafka.KafkaException):
+            self._producer.purge()
+        self._producer, self._begun = None, False
+
+    def _on_error(self, error: Any) -> None:
+        LOG.debug("%s", error.str())

@@ -1,0 +1,38 @@
+"""Topics are created where they are missing."""
+
+from __future__ import annotations
+
+import confluent_kafka as kafka
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # The stubs forget it.
+
+from homeostat.adapters.kafka_settings import LOG, reach, refused
+from homeostat.adapters.stream_addresses import Addresses
+from homeostat.config.world import KafkaSettings
+from homeostat.ports import Unavailable
+
+ANSWER_S = 20.0
+
+
+def create_topics(addresses: Addresses, settings: KafkaSettings, partitions: int) -> list[str]:
+    """Create the app's topics that are missing; returns their names. Raises Unavailable, ValueError."""
+    reached = reach(addresses, settings)
+    named = (addresses.events, addresses.outcomes, addresses.decisions, addresses.dead_letters)
+    names = [address.name for address in named if address is not None]
+    try:
+        client = AdminClient(reached, logger=LOG)
+    except (kafka.KafkaException, TypeError, ValueError) as error:
+        raise refused(reached, error) from None
+    try:
+        there = client.list_topics(timeout=ANSWER_S).topics
+        missing = [name for name in names if name not in there]
+        wanted = [NewTopic(name, partitions, settings.replication) for name in missing]
+        created = client.create_topics(wanted, operation_timeout=ANSWER_S) if wanted else {}
+    except kafka.KafkaException as error:
+        raise Unavailable(f"Kafka at {addresses.events.hosts} doesn't answer: {error.args[0].str()}") from None
+    for name, future in created.items():
+        try:
+            future.result(ANSWER_S)
+        except kafka.KafkaException as error:
+            if error.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:  # Another worker was first.
+                raise Unavailable(f"the topic {name} can't be created: {error.args[0].str()}") from None
+    return missing

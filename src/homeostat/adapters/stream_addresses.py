@@ -1,0 +1,103 @@
+"""Addresses of streams: `kafka://host:port,host:port/topic` and `redis-stream://user:password@host:port/db/key`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from homeostat.config.world import STREAM_SCHEMES, World
+
+DEFAULT_PORTS = {"kafka": 9092, "redis-stream": 6379}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a stream is.
+
+    servers : (host, port) of each server that leads there
+    name : the topic, or the key
+    database : Redis's number of it
+    """
+
+    scheme: str
+    servers: tuple[tuple[str, int], ...]
+    name: str
+    database: int = 0
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def hosts(self) -> str:
+        """As clients of Kafka take it: host:port,host:port."""
+        return ",".join(f"{host}:{port}" for host, port in self.servers)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The streams of an app, all on the same servers; what is None is not used."""
+
+    events: Address
+    decisions: Address
+    outcomes: Address | None = None
+    dead_letters: Address | None = None
+
+
+def read_address(name: str, text: str) -> Address:
+    """An address in parts. Raises ValueError that names the setting, and never says the password.
+
+    >>> read_address("events", "kafka://a:9092,b/payments.events").hosts
+    'a:9092,b:9092'
+    """
+    scheme, there, rest = text.partition("://")
+    if not there or scheme not in STREAM_SCHEMES:
+        raise ValueError(f"world.{name}: an address begins with {' or '.join(f'{one}://' for one in STREAM_SCHEMES)}")
+    where, _, path = rest.partition("/")
+    user, _, hosts = where.rpartition("@")
+    servers = tuple(_server(name, scheme, part) for part in hosts.split(",") if part)
+    if not servers:
+        raise ValueError(f"world.{name}: the address names no host")
+    if scheme == "kafka":
+        if user:
+            raise ValueError(f"world.{name}: name and password of Kafka belong in world.kafka")
+        if not path or "/" in path:
+            raise ValueError(f"world.{name}: the address should end with /topic")
+        return Address(scheme, servers, path)
+    database, _, key = path.partition("/")
+    if not database.isdigit() or not key:
+        raise ValueError(f"world.{name}: the address should end with /db/key, such as /0/payments.events")
+    username, _, password = user.partition(":")
+    return Address(
+        scheme, servers[:1], unquote(key), int(database), unquote(username) or None, unquote(password) or None
+    )
+
+
+def read_addresses(world: World) -> Addresses:
+    """The streams that a world names. Raises ValueError where something is missing or doesn't fit."""
+    if world.events is None or world.decisions is None:
+        raise ValueError(
+            "a worker needs to know where events come from and decisions go: world.events, world.decisions"
+        )
+    events, decisions = read_address("events", world.events), read_address("decisions", world.decisions)
+    outcomes = None if world.outcomes is None else read_address("outcomes", world.outcomes)
+    letters = None if world.dead_letters is None else read_address("dead_letters", world.dead_letters)
+    for name, address in (("decisions", decisions), ("outcomes", outcomes), ("dead_letters", letters)):
+        if address is not None and _place(address) != _place(events):
+            raise ValueError(
+                f"world.{name} should be on the servers of world.events: what is published with it is one act"
+            )
+    names = [address.name for address in (events, decisions, outcomes, letters) if address is not None]
+    if len(set(names)) < len(names):
+        raise ValueError("world.events, outcomes, decisions and dead_letters should be different streams")
+    return Addresses(events, decisions, outcomes, letters)
+
+
+def _place(address: Address) -> tuple[object, ...]:
+    return address.scheme, frozenset(address.servers), address.database, address.username, address.password
+
+
+def _server(name: str, scheme: str, text: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text}")
+        return parts.hostname or "", parts.port or DEFAULT_PORTS[scheme]
+    except ValueError:
+        raise ValueError(f"world.{name}: a host is written as name:port") from None

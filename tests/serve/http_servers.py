@@ -50,6 +50,8 @@ class Server:
                 self._reader = threading.Thread(target=self._read, daemon=True)
                 self._reader.start()
                 return
+        self.process.stdout.close()
+        self.process.wait()
         raise AssertionError(f"the server did not start: {self.said}")
 
     def _read(self) -> None:

@@ -1,0 +1,149 @@
+"""Several server processes on one socket: what a client, a signal and a kill see of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from http_servers import EVENT, Server
+
+PARENT = """
+import json, sys
+from homeostat.serve.processes import Task, run_many
+from homeostat.serve.settings import Settings
+from homeostat.serve.sockets import bound, url_of
+
+told = json.loads(sys.argv[1])
+sock = bound("127.0.0.1", 0)
+where = url_of(sock)
+task = Task(told["factory"], told["arguments"], Settings(**told["settings"]))
+code = run_many(task, sock, told["count"], lambda: print("at", where, flush=True), lambda text: print(text, flush=True))
+heavy = [name for name in ("numba", "uvicorn", "fastapi", "homeostat.app") if name in sys.modules]
+print("ended, with", heavy, flush=True)
+sys.exit(code)
+"""
+
+
+def command(folder: Path, count: int = 2, factory: str = "process_engines:engine", **settings) -> list[str]:
+    told = {
+        "factory": factory,
+        "arguments": {"app": "access", "folder": str(folder)},
+        "settings": settings,
+        "count": count,
+    }
+    return [sys.executable, "-c", PARENT, json.dumps(told)]
+
+
+def begun(folder: Path, **more) -> Server:
+    return Server.of(command(folder, **more), PYTHONPATH=str(Path(__file__).parent))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = begun(tmp_path)
+    yield server
+    if server.process.poll() is None:
+        assert server.stop() == 0
+
+
+def children(server: Server) -> list[psutil.Process]:
+    return psutil.Process(server.process.pid).children()
+
+
+def test_two_processes_answer_on_one_socket_and_drain(server: Server, tmp_path: Path) -> None:
+    both = children(server)
+    assert {child.pid for child in both} == {int(note.name) for note in tmp_path.iterdir()} and len(both) == 2
+    held = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(64)]
+    for connection in held:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    for connection in held:
+        connection.close()
+    assert server.stop() == 0
+    assert not any(child.is_running() for child in both)
+    assert server.said[-1] == "ended, with []\n"
+
+
+def test_a_process_that_dies_is_started_again(server: Server, tmp_path: Path) -> None:
+    first, second = children(server)
+    first.kill()
+    assert _within_s(lambda: len(list(tmp_path.iterdir())) == 3, 60)
+    assert _within_s(lambda: second.pid in _pids(server) and len(_pids(server)) == 2, 20)
+    assert all(server.ask("/v1/decide", EVENT)[0] == 200 for _ in range(20))
+    assert server.stop() == 0
+    assert any("ended with -9; it is started again" in line for line in server.said)
+
+
+def test_a_second_signal_stops_at_once(server: Server) -> None:
+    both = children(server)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as busy:
+        busy.sendall(
+            b"POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n"
+        )  # Draining waits for the rest.
+        server.process.send_signal(signal.SIGTERM)
+        assert _within_s(lambda: not _listening(server.port), 20)
+        server.process.send_signal(signal.SIGTERM)
+        server.end()
+    assert not any(child.is_running() for child in both)
+
+
+def test_children_do_not_outlive_a_killed_parent(server: Server) -> None:
+    both = children(server)
+    assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert _within_s(lambda: not any(child.is_running() for child in both), 30)
+
+
+def test_an_engine_that_can_not_be_made_ends_the_whole_without_its_secrets(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="did not start") as told:
+        begun(tmp_path, factory="process_engines:broken")
+    assert "ValueError: no engine for access: hs_0123456789ab_..." in str(told.value)
+    assert "before it was ready" in str(told.value) and "c0ffee" not in str(told.value)
+
+
+def test_keys_hold_in_every_process_and_each_shows_its_own_metrics(tmp_path: Path) -> None:
+    from urllib.request import urlopen
+
+    from homeostat.adapters.api_keys import FileApiKeys
+    from homeostat.checks.servers.machine import free_port
+
+    secret, port = FileApiKeys(tmp_path / "data").create("till", ["decide"]), free_port()
+    server = begun(tmp_path, keys_folder=str(tmp_path / "data"), metrics_port=port)
+    for number in (0, 1):
+        with urlopen(f"http://127.0.0.1:{port + number}/metrics", timeout=20) as response:
+            assert b"homeostat_" in response.read()
+    for _ in range(10):
+        assert server.ask("/v1/decide", EVENT)[0] == 401
+        assert server.ask("/v1/decide", EVENT, authorization=f"Bearer {secret}")[0] == 200
+    shown = [" ".join(psutil.Process(pid).cmdline()) for pid in (server.process.pid, *_pids(server))]
+    assert not any(secret in line for line in shown) and os.getpid() not in _pids(server)
+    assert server.stop() == 0
+
+
+def _pids(server: Server) -> set[int]:
+    return {child.pid for child in children(server) if child.status() != psutil.STATUS_ZOMBIE}
+
+
+def _listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _within_s(holds: Callable[[], bool], seconds: float) -> bool:
+    """Whether something comes to hold."""
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True

@@ -93,8 +93,9 @@ def open_journal(prepared: Prepared, servers: Servers, clock: Clock, folder: Pat
 
     if servers.journal is None:
         raise WorldIncomplete("the world names no journal: say world.journal, such as postgresql://user@host/database")
+    rules = [name for name, _ in prepared.words.rules]
     inner = PostgresJournal(
-        servers.journal, app=prepared.app.app, actions=prepared.app.actions, rules=[name for name, _ in prepared.words.rules], clock=clock,
+        servers.journal, app=prepared.app.app, actions=prepared.app.actions, rules=rules, clock=clock,
         retention_ns=servers.retention,
     )  # fmt: skip
     return SpooledJournal(

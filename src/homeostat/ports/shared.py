@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.ports import Journal
-from homeostat.records.arrays import Float, Int
+from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
+from homeostat.records.identity import text_of
 
 
 class Repeated(Exception):
@@ -31,7 +32,11 @@ class SharedJournal(Journal, Protocol):
     """A journal that many processes write at once. One row for each event id, whoever comes first.
 
     Sequence numbers rise but may have gaps; `read(after)` gives what is committed, in their order.
+
+    appended : the last entry that this process has written, 0 before the first; it and what it wrote before are committed
     """
+
+    appended: int
 
     def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
         """Write durably, all or nothing; returns the (last) entry's sequence number.
@@ -62,21 +67,21 @@ class Asked:
     """New rows for the logs of entities of one kind, and how much of each log is known already.
 
     entity : name of the kind, such as customer
-    ids : (g,) entities as people write them, each once
-    known : (g,) rows of each log that the caller has read; 0 for none
-    data : (g,) whole rows, one after the other; empty to read only
+    ids : (g,) texts that tell the entities apart, each once
+    known : (g,) number up to which the caller has read each log; 0 for nothing
     newest_ns : (g,) the latest event time among them, from which the age of old rows is reckoned
-    width : bytes of a row
+    rows : (r, words) new rows, entity by entity
+    ends : (g,) where each entity's rows end
     retained_ns : rows this much older than the newest may be dropped
-    read : whether the caller wants to have what it has not read; if not, it only wants rows to be there
+    read : whether the caller wants to have what it has not read; if not, it only wants its rows to be there, once
     """
 
     entity: str
     ids: list[str]
-    known: list[int]
-    data: list[bytes]
-    newest_ns: list[int]
-    width: int
+    known: Int
+    newest_ns: Int
+    rows: Int
+    ends: Int
     retained_ns: int
     read: bool = True
 
@@ -85,32 +90,43 @@ class Asked:
 class Logs:
     """What the logs hold that the caller has not read.
 
-    start : (g,) number of each log's first row in `data`; above `known` where older rows were dropped meanwhile
-    data : (g,) whole rows up to the last one, those just given included; None where nobody else has written, so that
-        it would be just what was given
+    start : (g,) number of each log's first row that was not read. It is `known`, or above where older rows were dropped
+        meanwhile or the log is a new one: what the caller remembers is then worth nothing
+    unread : the rows from there on, those just given included, by entity (its place among the asked). None where nobody
+        else has written, so that they would be just those that were given
     """
 
-    start: list[int]
-    data: list[bytes | None]
+    start: Int
+    unread: dict[int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Current values of entities of one kind, for people and other programs.
+    """Current values of entities of one kind, for people and other programs: see `values_of`.
 
-    rows : (g,) of the log that the values rest on; older values never replace newer ones
-    values : (g, len(names)), NaN where there is none
-    freshness : (g,) the worst `Freshness` code among them
-    watermark_ns : (g,) the event time that they are as of
+    codes : (g,) the entities, see `records.identity`
+    texts : of codes that are hashes
+    rows : (g,) number of the log's rows that the values rest on; older values never replace newer ones
+    names, slots : what the values are called, and their columns in `values`
+    last : (g,) the row of `values`, `freshness` and `time_ns` that is an entity's last, -1 where there is nothing to show
     """
 
     entity: str
-    ids: list[str]
-    rows: list[int]
+    codes: Int
+    texts: dict[int, str]
+    rows: Int
     names: tuple[str, ...]
+    slots: Int
+    last: Int
     values: Float
-    freshness: list[int]
-    watermark_ns: list[int]
+    freshness: Bytes
+    time_ns: Int
+
+    def values_of(self, g: int) -> tuple[str, Float, int, int]:
+        """One entity's id as people write it, values, worst `Freshness` among them, and the event time they are of."""
+        row = int(self.last[g])
+        fresh = int(self.freshness[row, self.slots].max(initial=0))
+        return text_of(int(self.codes[g]), self.texts), self.values[row, self.slots], fresh, int(self.time_ns[row])
 
 
 class FeatureStore(Protocol):
@@ -118,14 +134,15 @@ class FeatureStore(Protocol):
 
     A row begins with three little-endian 64-bit integers: its event's time, its event's id code, and its kind. A row
     of kind 0 (an event) of whose time and id there is one already among the rows that its writer has not read is not
-    appended again: whoever knows nothing of a log can't write an event twice, and nor can whoever asks again.
+    appended again: whoever knows nothing of a log can't write an event twice. Nor is a row of another kind (an outcome)
+    that is there already, after its event, where the writer does not read, or the store itself asks its server again.
     """
 
     def exchange(self, asked: Sequence[Asked], through: int | None = None) -> list[Logs]:
         """Append rows and read what is new, each entity atomically, in one round trip.
 
         through : all journal entries up to this one have been exchanged
-        Raises Unavailable; whether rows were appended then is unknown, and asking the same again is safe.
+        Raises Unavailable; whether rows were appended then is unknown. Asking again writes no event twice.
         Raises LogsLost when a log is shorter than it was known to be: the store has lost its memory.
         """
         ...

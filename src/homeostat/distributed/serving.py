@@ -6,19 +6,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.config.world import World
+from homeostat.adapters.environment import world_of
 from homeostat.decide.splice import outcome_rows, pick_outcomes
-from homeostat.distributed.appended import AppendedJournal
 from homeostat.distributed.assembly import SharedParts, open_shared
 from homeostat.distributed.rejoining import Behind, rejoin
 from homeostat.embedded.engine import Answer, Engine, Parts
 from homeostat.ports import Unavailable
-from homeostat.ports.shared import SharedJournal
 from homeostat.records.events import OutcomeBatch
 
 REJOIN_EVERY_NS = 500_000_000
@@ -27,12 +24,11 @@ REJOIN_EVERY_NS = 500_000_000
 class SharedEngine(Engine):
     """An `Engine` whose windows and journal are shared. Nobody learns online: models are trained from the journal."""
 
-    def __init__(self, shared: SharedParts, appended: AppendedJournal) -> None:
+    def __init__(self, shared: SharedParts) -> None:
         super().__init__(Parts(
             shared.app, shared.loop, shared.prepared.schema, shared.prepared.words, shared.journal, shared.clock
         ))  # fmt: skip
         self.shared = shared
-        self._appended = appended
         self._behind = Behind(shared.folder, shared.featurizer)
         if self._behind.since is not None:
             shared.featurizer.behind = True
@@ -63,7 +59,7 @@ class SharedEngine(Engine):
             located = replace(
                 pick_outcomes(batch, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**batch.texts, **texts}
             )
-            self._appended.append(located)
+            shared.journal.append(located)
             events = outcome_rows(located, shared.featurizer.plan.fields)
             shared.featurizer.features(replace(events, texts=located.texts))
             self.parts.loop.counts["outcomes"] += len(rows)
@@ -73,8 +69,8 @@ class SharedEngine(Engine):
         featurizer = self.shared.featurizer
         if featurizer.behind and not was_behind:
             self._behind.begin()
-        if not featurizer.behind and self._appended.sequence > (featurizer.through or 0):
-            featurizer.through = self._appended.sequence
+        if not featurizer.behind and self.shared.journal.appended > (featurizer.through or 0):
+            featurizer.through = self.shared.journal.appended
 
     def _rejoin_if_due(self) -> None:
         shared, now_ns = self.shared, self.shared.clock.monotonic_ns()
@@ -93,17 +89,11 @@ class SharedEngine(Engine):
         self.shared.close()
 
 
-def open_shared_engine(app: str, world: dict[str, Any], bundle: str | None = None) -> SharedEngine:
-    """An engine on shared parts, from plain values, as a new process is told them.
+def open_engine(app: str, bundle: str | None = None, config: str | None = None) -> SharedEngine:
+    """An engine on the servers of the world, made from plain values, as a new process is told them.
 
-    world : as `World.plain` gives it
+    config : a file with a `world` section
+    Raises what `open_shared` raises.
     """
-    made: list[AppendedJournal] = []
-
-    def noted(journal: SharedJournal) -> SharedJournal:
-        made.append(AppendedJournal(journal))
-        return made[0]
-
     models = None if bundle is None else Path(bundle)
-    shared = open_shared(app, World.model_validate(world), bundle=models, judges_lateness=True, wrap=noted)
-    return SharedEngine(shared, made[0])
+    return SharedEngine(open_shared(app, world_of(config), bundle=models, judges_lateness=True))

@@ -1,0 +1,358 @@
+"""A shared journal whose server may be away: what can't be written there waits on this machine's disk, in order.
+
+While the server answers, an append goes straight to it. When it fails, the circuit opens: appends go to the spool, and
+a thread asks the server again from time to time. Once it is back the thread drains the spool, and what comes meanwhile
+queues behind, so that the order in which this process decided is kept. Draining again what the server has already is
+harmless. Events that another worker decided in the meantime are left out, and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.adapters import compression
+from homeostat.adapters.circuit import Backoff, Circuit, CircuitState, Policy
+from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.remembered import Remembered, merge_located
+from homeostat.adapters.segments import SegmentQueue, Waiting
+from homeostat.decide.splice import pick_decisions
+from homeostat.ports import Clock, Entry, Unavailable
+from homeostat.ports.shared import Repeated, SharedJournal
+from homeostat.records import codec
+from homeostat.records.arrays import Int
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import OutcomeBatch, Row
+from homeostat.records.identity import code_of, text_of
+
+POLICY = Policy(
+    deadline_s=5.0, failures=1, backoff=Backoff(0.2, 5.0),
+    falls_back="a spool on this machine's disk, bounded and in order, that is drained once the server is back",
+)  # fmt: skip
+_Answer = TypeVar("_Answer")
+_RECORD = struct.Struct("<BI")  # How the body is compressed, and its length; the places follow it, as JSON.
+_LOOK_S_MAX = 1.0
+_NOBODY = np.zeros(1, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFigures:
+    """What metrics show of a spool.
+
+    rows, nbytes, oldest_s : what waits: decisions and outcomes, bytes on the disk, seconds since the first was put in
+    drained, repeated : rows that the server has got from the spool, and those that another worker decided first
+    guessed : ids that were asked for while the server was away, and answered from what this process knows
+    state, reason : of the circuit, and what opened it
+    """
+
+    rows: int
+    nbytes: int
+    oldest_s: float
+    drained: int
+    repeated: int
+    guessed: int
+    state: CircuitState
+    reason: str
+
+
+class SpooledJournal:
+    """A SharedJournal over another. It is a context manager, and may be used by several threads.
+
+    `append` returns once an entry is durable: at the server, or on this machine's disk.
+    """
+
+    def __init__(
+        self,
+        inner: SharedJournal,
+        folder: Path,
+        *,
+        max_bytes: int = 4 << 30,
+        clock: Clock | None = None,
+        policy: Policy = POLICY,
+        remembered_rows: int = 32_768,
+        power_safe: bool = False,
+    ) -> None:
+        """Open the spool and begin to drain what a predecessor has left there.
+
+        inner : the journal on a server; it is closed with this one
+        folder : of the spools of this app's processes on this machine
+        max_bytes : the most that waits; then `append` raises Unavailable
+        remembered_rows : about so many of the last decisions are kept in memory, to know them while the server is away
+        power_safe : each record in the spool waits for the disk
+
+        Raises Unavailable where the folder can't be used.
+        """
+        self.inner: Any = inner
+        self._clock = SystemClock() if clock is None else clock
+        self._circuit = Circuit(self._clock, policy)
+        self._queue = SegmentQueue(folder, max_bytes, power_safe=power_safe)
+        self._remembered = Remembered(remembered_rows)
+        self._spooled = Remembered(0)
+        self._order = threading.Lock()  # Held from the choice between server and spool until that has the entry.
+        self._state = threading.Lock()  # Guards the queue and the indexes, never while waiting for a server.
+        self._wake = threading.Condition(self._state)
+        self._closing = False
+        self._drained = self._repeated = self._guessed = 0
+        self.appended = 0  # The last number of an entry of ours at the server.
+        for waiting in self._queue.waiting:
+            self._index(waiting, *_decoded(self._queue.read(waiting)))
+        self._thread = threading.Thread(target=self._drain, name="spool", daemon=True)
+        self._thread.start()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the server is away, so that answers come from what this process knows."""
+        return self._circuit.state is not CircuitState.CLOSED
+
+    @property
+    def figures(self) -> SpoolFigures:
+        """How things stand."""
+        with self._state:
+            queue = self._queue
+            oldest_s = (self._clock.now_ns() - queue.waiting[0].at_ns) / 1e9 if queue.waiting else 0.0
+            return SpoolFigures(
+                queue.rows, queue.nbytes if queue.waiting else 0, max(0.0, oldest_s), self._drained, self._repeated,
+                self._guessed, self._circuit.state, self._circuit.reason,
+            )  # fmt: skip
+
+    @property
+    def last(self) -> int:
+        """The server's last entry. Raises Unavailable."""
+        return self._must(lambda: int(self.inner.last))
+
+    def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
+        """Write durably, all or nothing; returns the number of the last entry of ours that the server is known to have.
+
+        Raises Repeated where events are known to be decided; Unavailable when the server is away and the spool is full
+        or can't be written either: nothing was written then.
+        """
+        with self._order:
+            if not self._queue.waiting and self._circuit.state is CircuitState.CLOSED:
+                try:
+                    number = self._circuit.call(lambda: int(self.inner.append(body, places)))
+                except Unavailable:
+                    pass
+                else:
+                    self._has(body, places, number)
+                    return number
+            self._spool(body, places)
+            return self.appended
+
+    def seen(self, id_code: Int) -> NDArray[np.bool_]:
+        """(n,) whether each event id has a decision, as far as is known."""
+        with self._state:
+            known = self._spooled.seen(id_code)
+        rest = np.flatnonzero(~known)
+        if len(rest):
+            asked = id_code[rest]
+            known[rest] = self._ask(len(rest), lambda: self.inner.seen(asked), lambda: self._remembered.seen(asked))
+        return known
+
+    def places(self, id_code: Int) -> list[str | None]:
+        """(n,) where each decided event was read, "" where that was not said; None where none is known."""
+        with self._state:
+            places = self._spooled.places(id_code)
+        rest = np.flatnonzero([place is None for place in places])
+        if len(rest):
+            asked = id_code[rest]
+            found = self._ask(len(rest), lambda: self.inner.places(asked), lambda: self._remembered.places(asked))
+            for row, place in zip(rest.tolist(), found, strict=True):
+                places[row] = place
+        return places
+
+    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
+        """Whether each event was decided (n,), its time (n,), its keys (n, entities), and the texts of hashed keys."""
+        with self._state:
+            own = self._spooled.locate(id_code)
+        rest = np.flatnonzero(~own[0])
+        if not len(rest) and len(id_code):
+            return own
+        asked = id_code[rest]
+        found = self._ask(len(rest), lambda: self.inner.locate(asked), lambda: self._remembered.locate(asked))
+        return merge_located(own, found, rest)
+
+    def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
+        """The decision of an event id as its batch and row; None if it is not known to be decided."""
+        with self._state:
+            found = self._spooled.find(id_code)
+        if found is None:
+            found = self._ask(1, lambda: self.inner.find(id_code), lambda: self._remembered.find(id_code))
+        if found is not None and text is not None and text_of(id_code, found[0].events.texts) != text:
+            return None
+        return found
+
+    def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
+        """The same for an id as people write it."""
+        return self.find(code_of(text), text)
+
+    def read(self, after: int = 0) -> Iterator[Entry]:
+        """What the server holds; not what still waits here. Raises Unavailable."""
+        entries: Iterator[Entry] = self._must(lambda: self.inner.read(after))
+        return entries
+
+    def recent(self, after: int = 0) -> Any:
+        """The facts of the server's entries above `after`, for an audit trail. Raises Unavailable."""
+        return self._must(lambda: self.inner.recent(after))
+
+    def settle(self, wait_s: float) -> bool:
+        """Wait until nothing waits any more; False where that takes longer, or the server is away."""
+        with self._wake:
+            self._wake.notify_all()
+            self._wake.wait_for(lambda: not self._queue.waiting or self.degraded, wait_s)
+            return not self._queue.waiting
+
+    def close(self, drain_s: float = 5.0) -> None:
+        """Drain what can be drained in a moment, and let go. What is left stays on the disk for the next start."""
+        if self._closing:
+            return
+        self.settle(drain_s)
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        self._thread.join()
+        self._queue.close()
+        close: Callable[[], None] | None = getattr(self.inner, "close", None)
+        if close is not None:
+            close()
+
+    def __enter__(self) -> SpooledJournal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _must(self, ask: Callable[[], _Answer]) -> _Answer:
+        """What the server answers. Raises Unavailable at once while it is known to be away."""
+        if self.degraded:
+            raise Unavailable(self._circuit.reason or "the journal's server is away")
+        return self._circuit.call(ask)
+
+    def _ask(self, count: int, ask: Callable[[], _Answer], guess: Callable[[], _Answer]) -> _Answer:
+        """What the server answers; what this process knows, where that is away.
+
+        Only the draining thread tries a server that has failed, since one that hangs would hold up decisions again.
+        """
+        try:
+            return self._must(ask)
+        except Unavailable:
+            with self._wake:
+                self._guessed += count
+                self._wake.notify_all()
+                return guess()
+
+    def _has(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None, number: int) -> None:
+        """The server has these."""
+        with self._state:
+            self.appended = max(self.appended, number)
+            if isinstance(body, DecisionBatch):
+                self._remembered.put(body, places)
+
+    def _spool(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None) -> None:
+        stored_as, data = compression.pack(codec.encode(body), compression.LZ4)
+        written = b"" if places is None else json.dumps(list(places)).encode("ascii")
+        with self._wake:
+            if self._closing:
+                raise Unavailable("the journal is closed")
+            if isinstance(body, DecisionBatch) and self._is_there(body, places):
+                return
+            record = _RECORD.pack(stored_as, len(data)) + data + written
+            self._index(self._queue.put(record, len(body), self._clock.now_ns()), body, places)
+            self._wake.notify_all()
+
+    def _is_there(self, body: DecisionBatch, places: Sequence[str] | None) -> bool:
+        """Whether this very batch waits already. Raises Repeated where others with its ids do."""
+        decided = body.events.kind != Row.OUTCOME
+        rows = np.flatnonzero(self._spooled.seen(body.events.id_code) & decided)
+        if not len(rows):
+            return False
+        held = self._spooled.batch_of(int(body.events.id_code[rows[0]]))
+        given = [""] * len(body) if places is None else list(places)
+        if held is not None and len(rows) == int(decided.sum()) and held[1] == given:
+            digests = {codec.head(codec.encode(one)).digest for one in (held[0], body)}
+            if len(digests) == 1:
+                return True
+        raise Repeated(rows)
+
+    def _index(self, waiting: Waiting, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None) -> None:
+        if isinstance(body, DecisionBatch):
+            self._spooled.put_lazily(body.events, waiting.number, lambda: self._load(waiting))
+
+    def _load(self, waiting: Waiting) -> tuple[DecisionBatch, list[str]]:
+        body, places = _decoded(self._queue.read(waiting))
+        assert isinstance(body, DecisionBatch)
+        return body, [""] * len(body) if places is None else places
+
+    # The draining thread.
+
+    def _drain(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(self._has_work, self._pause_s())
+                if self._closing:
+                    return
+                first = self._queue.waiting[0] if self._queue.waiting else None
+            if self._circuit.state is CircuitState.CLOSED and first is None:
+                continue
+            if not self._circuit.allows():
+                continue
+            try:
+                if first is None:
+                    self.inner.seen(_NOBODY)
+                else:
+                    self._drain_one(first)
+            except Exception as error:
+                # Also what is no Unavailable: a record must not be dropped because of an error of ours.
+                self._circuit.failed(str(error) or type(error).__name__)
+            else:
+                self._circuit.succeeded()
+            with self._wake:
+                self._wake.notify_all()
+
+    def _has_work(self) -> bool:
+        return self._closing or (bool(self._queue.waiting) and self._circuit.wait_s() == 0.0)
+
+    def _pause_s(self) -> float:
+        wait_s = self._circuit.wait_s()
+        return min(wait_s, _LOOK_S_MAX) if wait_s > 0 else _LOOK_S_MAX
+
+    def _drain_one(self, first: Waiting) -> None:
+        body, places = _decoded(self._queue.read(first))
+        rows, repeated, number = len(body), 0, 0
+        while len(body) or not rows:
+            try:
+                number = int(self.inner.append(body, places))
+                break
+            except Repeated as found:
+                assert isinstance(body, DecisionBatch)
+                keep = np.ones(len(body), np.bool_)
+                keep[found.rows] = False
+                repeated += len(found.rows)
+                places = None if places is None else [place for place, kept in zip(places, keep, strict=True) if kept]
+                body = pick_decisions(body, keep)
+        if len(body):
+            self._has(body, places, number)
+        with self._order, self._wake:
+            self._queue.take()
+            self._spooled.drop(first.number)
+            self._drained += rows - repeated
+            self._repeated += repeated
+            self._wake.notify_all()
+
+
+def _decoded(record: bytes) -> tuple[DecisionBatch | OutcomeBatch, list[str] | None]:
+    stored_as, length = _RECORD.unpack_from(record)
+    end = _RECORD.size + length
+    try:
+        body = codec.decode(compression.unpack(stored_as, record[_RECORD.size : end]))
+        return body, json.loads(record[end:]) if len(record) > end else None
+    except ValueError as error:
+        raise Unavailable(f"a record of the spool is damaged: {error}") from error

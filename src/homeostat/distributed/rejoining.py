@@ -17,6 +17,7 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch, OutcomeBatch
 
 _ALONE_S = 60.0
+_SETTLE_S = 10.0
 _MARK_EVERY = 200  # Entries between two marks of how far it has come: what another would do again, should this one die.
 
 Progress = Callable[[str, float], None]
@@ -61,7 +62,11 @@ def rejoin(
     since : the last entry before which nothing of this worker's is missing, where it decided without the store
     Raises Unavailable: the store or the journal is away, or another worker is at it.
     """
-    through, last = store.through(), journal.last
+    through = store.through()
+    settle = getattr(journal, "settle", None)
+    if settle is not None and not settle(_SETTLE_S):
+        raise Unavailable("decisions still wait on this machine's disk for the journal's server")
+    last = journal.last
     lost = through is None or through < (featurizer.through or 0)
     after = min(through or 0, last if since is None else since)
     entries = 0

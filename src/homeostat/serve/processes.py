@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.logs import configure
 from homeostat.serve.settings import Settings, serve_with
+from homeostat.serve.sharing import GONE, Counts
 
 if TYPE_CHECKING:
     from homeostat.embedded.engine import Engine
@@ -65,19 +67,22 @@ class _Child:
         self.begun_s = self.again_s = 0.0
         self.wait_s = _WAIT_S_MIN
 
-    def start(self, task: Task, sock: socket.socket, now_s: float) -> None:
-        """Start the process on the socket."""
+    def start(self, task: Task, sock: socket.socket, counts: int, count: int, now_s: float) -> None:
+        """Start the process on the socket.
+
+        counts : the file descriptor of the memory in which `count` processes count connections
+        """
         read, write = os.pipe()
         settings = task.settings
         if settings.metrics_port:  # Each process shows its own counts, at the next port.
             settings = replace(settings, metrics_port=settings.metrics_port + self.number)
         told = {
             "factory": task.factory, "arguments": task.arguments, "settings": settings.as_json(),
-            "socket": sock.fileno(), "ready": write,
+            "socket": sock.fileno(), "ready": write, "counts": counts, "count": count, "number": self.number,
         }  # fmt: skip
         self.process = subprocess.Popen(
             [sys.executable, "-m", "homeostat.serve.processes"],
-            stdin=subprocess.PIPE, pass_fds=(sock.fileno(), write), start_new_session=True,
+            stdin=subprocess.PIPE, pass_fds=(sock.fileno(), write, counts), start_new_session=True,
         )  # fmt: skip
         os.close(write)
         assert self.process.stdin is not None
@@ -111,6 +116,11 @@ class Processes:
         self._clock = SystemClock()
         self._signals = 0
         self._failed = False
+        self._memory = tempfile.TemporaryFile()  # noqa: SIM115
+        self._memory.truncate(Counts.size(count))
+        self._counts = Counts(self._memory.fileno(), count)
+        for number in range(count):
+            self._counts.put(GONE, number)
 
     def run(self, ready: Callable[[], None]) -> int:
         """Run until a signal says to stop; returns an exit code: 0 after a drain, 1 where a child could not start.
@@ -120,7 +130,7 @@ class Processes:
         told = False
         with self._signalled():
             for child in self._children:
-                child.start(self._task, self._sock, self._now_s())
+                self._start(child)
             while not self._signals and not self._failed:
                 self._listen()
                 self._revive(told)
@@ -129,6 +139,9 @@ class Processes:
                     ready()
             self._stop()
         return 1 if self._failed else 0
+
+    def _start(self, child: _Child) -> None:
+        child.start(self._task, self._sock, self._memory.fileno(), len(self._children), self._now_s())
 
     def _now_s(self) -> float:
         return self._clock.monotonic_ns() / 1e9
@@ -153,6 +166,7 @@ class Processes:
             if child.process is not None and child.process.poll() is not None:
                 code = child.process.returncode
                 child.forget()
+                self._counts.put(GONE, child.number)
                 if not told:
                     self._failed = True
                     self._say(f"server process {child.number} ended with {code} before it was ready")
@@ -163,7 +177,7 @@ class Processes:
                 self._say(f"server process {child.number} ended with {code}; it is started again in {child.wait_s:g} s")
                 child.wait_s = min(2 * child.wait_s, _WAIT_S_MAX)
             if child.process is None and now_s >= child.again_s:
-                child.start(self._task, self._sock, now_s)
+                self._start(child)
 
     def _stop(self) -> None:
         """Let all children drain, or, at a second signal, stop at once; wait for their ends."""
@@ -227,6 +241,7 @@ def child() -> int:
     told = json.loads(sys.stdin.buffer.readline())
     sock, ready = socket.socket(fileno=told["socket"]), told["ready"]
     task = Task(told["factory"], told["arguments"], Settings.of_json(told["settings"]))
+    counts = Counts(told["counts"], told["count"], told["number"])
     logger = configure(task.settings.log, app=str(task.arguments.get("app", "")), worker=f"server-{os.getpid()}")
 
     def orphaned() -> None:
@@ -234,12 +249,13 @@ def child() -> int:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def answered(_: Engine) -> None:
+        counts.put(0)
         os.write(ready, _READY)
         os.close(ready)
         threading.Thread(target=orphaned, daemon=True).start()
 
     try:
-        return 0 if serve_with(task.settings, task.make_engine, sock, answered) else 1
+        return 0 if serve_with(task.settings, task.make_engine, sock, answered, counts) else 1
     except Exception as error:
         from homeostat.serve.headers import masked
 

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from homeostat.embedded.problems import problem
 from homeostat.serve.limits import Limits
 from homeostat.serve.replies import PROBLEM, encode
+from homeostat.serve.sharing import Counts
 
 _LINGER_S = 2.0  # For the refusal to be read, before what else was sent makes the system drop it.
 _MALFORMED = (
@@ -34,6 +35,13 @@ class LimitedProtocol(HttpToolsProtocol):
     """One connection."""
 
     limits = Limits()
+    counts: Counts | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it, and let other processes know."""
+        super().connection_lost(exc)
+        if self.counts is not None:
+            self.counts.put(len(self.connections))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count it, and refuse it where there are too many."""
@@ -171,7 +179,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self.loop.call_later(_LINGER_S, self.transport.close)
 
 
-def within(limits: Limits) -> type[LimitedProtocol]:
-    """The protocol, with limits."""
-    members: dict[str, Any] = {"limits": limits, "__doc__": LimitedProtocol.__doc__}
+def within(limits: Limits, counts: Counts | None = None) -> type[LimitedProtocol]:
+    """The protocol, with limits.
+
+    counts : where connections are counted, if others want to know
+    """
+    members: dict[str, Any] = {"limits": limits, "counts": counts, "__doc__": LimitedProtocol.__doc__}
     return type("LimitedProtocol", (LimitedProtocol,), members)

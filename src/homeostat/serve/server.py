@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
@@ -23,6 +24,7 @@ from homeostat.serve.app import create_app
 from homeostat.serve.headers import ENCRYPTED, SECURE, mask_logs
 from homeostat.serve.limits import Limits, connections_possible
 from homeostat.serve.protocol import LimitedProtocol, within
+from homeostat.serve.sharing import Acceptor, Counts
 from homeostat.serve.tls import Tls
 
 DRAIN_S_MAX = 10
@@ -37,6 +39,23 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None], tls: Tls | None) -> None:
         super().__init__(config)
         self._ready, self._tls = ready, tls
+        self.shared: tuple[socket.socket, Counts] | None = None
+        self._acceptor: Acceptor | None = None
+
+    def _share(self, sock: socket.socket, counts: Counts) -> Acceptor:
+        """Takes this process's share of the connections."""
+
+        def protocol() -> asyncio.Protocol:
+            kind = cast(type[LimitedProtocol], self.config.http_protocol_class)
+            return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        return Acceptor(sock, counts, lambda: len(self.server_state.connections), protocol, self.config.ssl)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and drain."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Once a second, look at the connections; now and then, for a renewed certificate."""
@@ -53,6 +72,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.started and self.shared is not None:
+            self._acceptor = self._share(*self.shared)
+            self._acceptor.start()
         if self.started:
             self._ready()
 
@@ -82,6 +104,7 @@ def run(
     limits: Limits | None = None,
     tls: Tls | None = None,
     access: Access | None = None,
+    counts: Counts | None = None,
 ) -> bool:
     """Serve until a signal says to stop; the engine is closed then. Returns whether all went well.
 
@@ -89,12 +112,13 @@ def run(
     limits : the usual ones when absent
     tls : None for plain HTTP
     access : lets requests in; None lets all in
+    counts : of connections, among the processes that share the socket; None where this one has it alone
     """
     most = limits or Limits()
     most = replace(most, connections_max=connections_possible(most.connections_max))
     context = None if tls is None else tls.context
     config = uvicorn.Config(
-        create_app(engine, access), loop="auto", http=within(most), ws="none", lifespan="on", interface="asgi3",
+        create_app(engine, access), loop="auto", http=within(most, counts), ws="none", lifespan="on", interface="asgi3",
         access_log=False, log_level="error", log_config=None,  # What it logs goes where all goes (adapters.logs).
         server_header=False, proxy_headers=False, backlog=_BACKLOG,
         timeout_graceful_shutdown=DRAIN_S_MAX, timeout_keep_alive=math.ceil(most.idle_s_max),
@@ -106,5 +130,9 @@ def run(
     gc.collect()
     gc.freeze()  # What is loaded stays; looking through it again and again would hold requests up.
     gc.set_threshold(_YOUNG_OBJECTS, 20, 100)
-    server.run(sockets=[sock])
+    if counts is None:
+        server.run(sockets=[sock])
+    else:
+        server.shared = sock, counts
+        server.run(sockets=[])
     return server.started

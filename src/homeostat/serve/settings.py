@@ -14,6 +14,7 @@ from homeostat.serve.limits import Limits
 if TYPE_CHECKING:
     from homeostat.embedded.engine import Engine
     from homeostat.ports.keys import ApiKeys
+    from homeostat.serve.sharing import Counts
     from homeostat.serve.tls import Tls
 
 
@@ -77,9 +78,15 @@ class Settings:
 
 
 def serve_with(
-    settings: Settings, make_engine: Callable[[], Engine], sock: socket.socket, ready: Callable[[Engine], None]
+    settings: Settings,
+    make_engine: Callable[[], Engine],
+    sock: socket.socket,
+    ready: Callable[[Engine], None],
+    counts: Counts | None = None,
 ) -> bool:
     """Serve an engine, which is made and closed here, as the settings say. Returns whether all went well.
+
+    counts : of connections, among the processes that share the socket; None where this one has it alone
 
     Raises TlsError; Unavailable where the keys can't be read; OSError where the port for metrics is taken.
     """
@@ -102,4 +109,4 @@ def serve_with(
             except OSError:
                 engine.close()
                 raise
-        return run(engine, sock, lambda: ready(engine), settings.limits, tls, access)
+        return run(engine, sock, lambda: ready(engine), settings.limits, tls, access, counts)

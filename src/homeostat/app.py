@@ -47,6 +47,8 @@ class World:
     bounded : whether deadlines hold; replay waits for every part, so that two replays are the same
     featurizer : what remembers the entities' pasts, where several processes share them; then nobody learns online,
         since each would learn from its own share only
+    budget_rows : each budget of time is for so many rows, and a larger batch has in proportion more; None: one budget
+        for whatever comes together
     judges_lateness : whether the loop says which events are late; if not, whoever hands it the events does
     """
 
@@ -56,6 +58,7 @@ class World:
     on_error: OnError | None = None
     featurizer: Featurizer | None = None
     judges_lateness: bool = True
+    budget_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +178,7 @@ def panel_of(app: App, brain: Brain, world: World) -> Panel:
         Seat(scorer, spec.deadline, spec.isolated if spec.isolated is not None else spec.kind not in _OURS)
         for scorer, spec in zip(brain.scorers, app.scorers.values())
     ]
-    return Panel(seats, world.clock if world.bounded else None, world.on_error)
+    return Panel(seats, world.clock if world.bounded else None, world.on_error, world.budget_rows)
 
 
 def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> DecisionLoop:
@@ -199,6 +202,7 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
         decision_ns=app.deadline if world.bounded else None,
         policy_ns=app.policy.deadline if world.bounded else None,
         reject_late=app.events.late == "reject" and world.judges_lateness,
+        rows=world.budget_rows,
         learn_fusion=app.learning.fusion,
         learn_policy=app.learning.policy,
     )

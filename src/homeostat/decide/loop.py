@@ -60,13 +60,26 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Wall-clock budgets, in nanoseconds; None waits for ever. Replay has none."""
+    """Wall-clock budgets, in nanoseconds; None waits for ever. Replay has none.
+
+    rows : what a budget is for; a larger batch has in proportion more. None: one budget, however large the batch
+    """
 
     decision_ns: int | None = None
     policy_ns: int | None = None
+    rows: int | None = None
     reject_late: bool = False
     learn_fusion: bool = True
     learn_policy: bool = True
+
+
+def in_proportion(budget_ns: int | None, n: int, rows: int | None) -> int | None:
+    """The budget of a batch of n rows, where one budget is for so many rows.
+
+    >>> in_proportion(100, 64, 32), in_proportion(100, 5, 32), in_proportion(100, 64, None)
+    (200, 100, 100)
+    """
+    return budget_ns if budget_ns is None or rows is None or n <= rows else budget_ns * n // rows
 
 
 class Stopped(RuntimeError):
@@ -304,7 +317,7 @@ class DecisionLoop:
                 self._tell("policy", error)
             else:
                 # A late proposal is not used, but the policy remembers it; so it is asked again in recovery too.
-                limit_ns = self._limits.policy_ns
+                limit_ns = in_proportion(self._limits.policy_ns, len(events), self._limits.rows)
                 late = limit_ns is not None and self.clock.monotonic_ns() - begun_ns > limit_ns
                 bit = recorded & Fallback.POLICY_LATE if was is not None else Fallback.POLICY_LATE * late
                 if bit == 0:
@@ -330,7 +343,7 @@ class DecisionLoop:
         """(n,) the DEADLINE bit where scorers and policy have used up the decision's budget."""
         if was is not None:
             return was.fallback & np.uint8(Fallback.DEADLINE)
-        limit_ns = self._limits.decision_ns
+        limit_ns = in_proportion(self._limits.decision_ns, n, self._limits.rows)
         late = limit_ns is not None and self.clock.monotonic_ns() - begun_ns > limit_ns
         overdue = np.zeros(n, np.uint8)
         if late:

@@ -93,21 +93,28 @@ class Panel:
 
     clock : for the deadlines; without one (replay), every scorer is waited for
     on_error : told of each exception, with the scorer's name
+    rows : what a deadline is for; a larger batch has in proportion more time. None: no more, however large the batch
     """
 
     def __init__(
-        self, seats: Sequence[Seat], clock: Clock | None, on_error: Callable[[str, Exception], None] | None = None
+        self,
+        seats: Sequence[Seat],
+        clock: Clock | None,
+        on_error: Callable[[str, Exception], None] | None = None,
+        rows: int | None = None,
     ) -> None:
         self.seats = tuple(seats)
         self.names = tuple(seat.scorer.name for seat in seats)
         self._clock = clock
         self._now_ns: Callable[[], int] = _timeless if clock is None else clock.monotonic_ns
         self._on_error = on_error
+        self._rows, self._share = rows, 1.0
         self._isolated = clock is not None and any(seat.isolated for seat in seats)
 
     def score(self, features: Features) -> Scores:
         """Scores of a batch. A scorer that fails or is late is missing and flagged; so is what is no score."""
         n = len(features)
+        self._share = 1.0 if self._rows is None else max(1.0, n / self._rows)
         values, confidence = np.empty((n, len(self.seats))), np.empty((n, len(self.seats)))
         begun_ns = self._now_ns()
         pending = self._start(features, begun_ns) if self._isolated else {}
@@ -178,7 +185,11 @@ class Panel:
         except Exception as error:  # A scorer may be anyone's code: whatever it raises, the decision goes on.
             self._failed(seat, error)
             return None, Fallback.SCORER_FAILED
-        if started is None and seat.deadline_ns is not None and self._now_ns() - asked_ns > seat.deadline_ns:
+        if (
+            started is None
+            and seat.deadline_ns is not None
+            and self._now_ns() - asked_ns > seat.deadline_ns * self._share
+        ):
             seat.trouble(Reason.SCORER_LATE, self._now_ns())
             return None, Fallback.SCORER_LATE
         return answer, 0
@@ -187,7 +198,7 @@ class Panel:
         """What an isolated scorer says by its deadline, which began when it was set to work."""
         if seat.deadline_ns is None:
             return started.result()
-        left_ns = seat.deadline_ns - (self._now_ns() - begun_ns)
+        left_ns = seat.deadline_ns * self._share - (self._now_ns() - begun_ns)
         try:
             return started.result(max(0, left_ns) / 1e9)
         except TimeoutError:

@@ -19,11 +19,12 @@ from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.shared import SharedFeaturizer, log_version
 from homeostat.distributed.rejoining import Progress, rejoin
 from homeostat.embedded.assembly import Prepared, bundle_of, prepare, settle
-from homeostat.embedded.readiness import warm_up
+from homeostat.embedded.readiness import made_up, warm_up
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import FeatureStore, SharedJournal
 
 FOLDERS_MAX = 1000
+BUDGET_ROWS = 32  # Streams come in batches of a thousand; the app's budgets are for what is decided at once.
 _TAKEN = "another process uses this folder"
 
 
@@ -145,8 +146,15 @@ def open_shared(
         prepared.features, store, tuple(prepared.app.events.entities), skew_ns=servers.skew,
         when_down=servers.features_down, lists=plans.membership(prepared.app),
     )  # fmt: skip
+    _warm_up(prepared)
     world = World(
-        wrap(journal), clock, bounded=True, on_error=on_error, featurizer=featurizer, judges_lateness=judges_lateness
+        wrap(journal),
+        clock,
+        bounded=True,
+        on_error=on_error,
+        featurizer=featurizer,
+        judges_lateness=judges_lateness,
+        budget_rows=BUDGET_ROWS,
     )
     loop = build(prepared.app, prepared.features, brain(prepared.app, prepared.features, models), world)
     parts = SharedParts(prepared, servers, loop, featurizer, store, journal, clock, worker_name(), folder, lock)
@@ -155,3 +163,12 @@ def open_shared(
     except Unavailable as error:
         featurizer.behind, featurizer.trouble = True, str(error)
     return parts
+
+
+def _warm_up(prepared: Prepared) -> None:
+    """Load the kernels that read shared logs, before the first event waits for the compiler."""
+    featurizer = SharedFeaturizer(prepared.features, MemoryFeatures(), tuple(prepared.app.events.entities))
+    for rows in (1, 64):
+        featurizer.features(made_up(rows, prepared.features))
+        featurizer.forget()
+    featurizer.features(made_up(64, prepared.features))

@@ -19,12 +19,13 @@ def warm_up(app: App, features: FeaturePlan, bundle: Bundle | None, clock: Clock
     with SqliteJournal(":memory:", app=app.app) as journal:
         loop = build(app, features, brain(app, features, bundle), World(journal, clock, bounded=False))
         for rows in (1, 64):
-            loop.decide(_made_up(rows, features))
+            loop.decide(made_up(rows, features))
         loop.close()
     return (clock.monotonic_ns() - begun_ns) / 1e9
 
 
-def _made_up(rows: int, features: FeaturePlan) -> EventBatch:
+def made_up(rows: int, features: FeaturePlan) -> EventBatch:
+    """Events of one entity, a second apart."""
     return EventBatch(
         np.arange(rows) + 1_000 * rows, np.arange(rows) * 10**9, np.ones((rows, features.entities), np.int64),
         np.ones((rows, features.fields)), np.zeros(rows), np.zeros(rows, np.uint8),

@@ -1,41 +1,40 @@
 """The feature store on Redis 7, Valkey or a Redis Cluster.
 
-Keys, of which those of one entity share a hash slot:
+Keys, of which those of one entity share a hash slot (if its id is an integer; the logs of others are named by a hash):
 
     log:<version>:{features:<entity>:<id>}   the entity's log, see `redis_scripts`
     features:<entity>:<id>                   a hash with its current values, for people and other programs
     homeostat:{<version>}:through            which logs these are, and the journal entry up to which they are whole
+    homeostat:{<version>:<k>}:through        the same on a cluster, so that each node has some
 """
 
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha1
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
+import numpy as np
+
+from homeostat.adapters.redis_about import About, about
 from homeostat.adapters.redis_scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW
+from homeostat.adapters.redis_showing import Showing
+from homeostat.adapters.redis_wire import Call, NodeGone, RedisMissing, Wire, shown_url
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Asked, Logs, LogsLost, Shown
-from homeostat.records.features import Freshness
 
-CONNECT_S, ANSWER_S = 0.5, 2.0
+__all__ = ["RedisFeatures", "RedisMissing", "shown_url"]
+
 _CHUNK = 256  # Entities that one call of a script handles: Redis answers nobody else meanwhile, about 1 ms.
-_SHOWN_MAX = 2000  # Entities shown with one exchange.
-_TTL_MS_MIN = 86_400_000
-_FRESHNESS = [one.name.lower() for one in Freshness]
+_DAY_S = 86_400
 _SHA = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
     for script in (EXCHANGE, SHOW, MARK, BEGIN, RELEASE)
 }
-_AGAIN = 3  # Attempts at an exchange whose connection broke: asking again is safe.
-
-
-class RedisMissing(Exception):
-    """The package that speaks to Redis is not installed."""
+_MARKS = 256  # On a cluster: so many that each of dozens of nodes has one.
+_ATTEMPTS = 3
 
 
 class RedisFeatures:
@@ -44,248 +43,208 @@ class RedisFeatures:
     url : redis://, rediss://, redis+cluster:// or rediss+cluster://[user:password@]host:port[/db]
     version : of the logs; stores of different versions don't see each other's logs
     show_every_s : how often what an entity shows is renewed at the most
+    round_trips : how often the server, or the nodes of a cluster at the same time, were asked
+    Raises RedisMissing.
     """
 
     def __init__(self, url: str, version: str, *, show_every_s: float = 1.0) -> None:
         self.round_trips = 0
         self._version = version
-        self._show_every_s = show_every_s
-        self._cluster = "+cluster" in urlsplit(url).scheme
-        self._where = shown_url(url)
-        self._client: Any = _client(url, self._cluster)
-        self._pending: dict[str, tuple[Shown, int]] = {}
-        self._shown_at = time.monotonic()
-        self._ttl_ms = _TTL_MS_MIN
+        self._wire = Wire(url)
+        self._showing = Showing(version, _SHA[SHOW], show_every_s, 1 if self._wire.cluster else _CHUNK)
         self._epoch = ""  # Of the logs as this worker came to know them; another one means that they were lost.
-        self._marked = 0
+        self._marked: dict[str, int] = {}
+        self._mark_of: dict[str, str] = {}
 
     def exchange(self, asked: Sequence[Asked], through: int | None = None) -> list[Logs]:
         """See `FeatureStore`: one round trip, to each node of a cluster that has one of the entities."""
-        calls: list[tuple[str, tuple[Any, ...]]] = []
-        for one in asked:
-            calls += self._calls(one)
-        mark = self._mark(through)
-        replies = self._run([mark, *calls, *self._due()])
+        shown = self._showing.due(sum(len(one.ids) for one in asked))
+
+        def calls(again: bool) -> list[Call]:
+            exchanges = [call for one in asked for call in self._calls(one, again)]
+            nodes = {self._wire.node_of(call.key) for call in exchanges} if self._wire.cluster else {""}
+            marks = [self._mark(self._mark_at(node), through) for node in sorted(nodes)]
+            marked[:] = [call.key for call in marks]
+            return [*marks, *exchanges, *shown]
+
+        marked: list[str] = []
+        replies = self._run(calls)
         if through is not None and self._epoch:
-            self._marked = max(self._marked, through)
-        found: list[Logs] = []
-        at = 1
+            self._marked.update((key, max(self._marked.get(key, 0), through)) for key in marked)
+        return self._read(asked, replies[len(marked) :])
+
+    def _read(self, asked: Sequence[Asked], replies: list[Any]) -> list[Logs]:
+        chunk = 1 if self._wire.cluster else _CHUNK
+        found, at = [], 0
         for one in asked:
-            logs = Logs([], [])
-            for _ in range(self._count(len(one.ids))):
+            start, unread = one.known, {}
+            for first in range(0, len(one.ids), chunk):
                 reply = replies[at]
-                logs.start.extend(reply[0::2])
-                logs.data.extend(reply[1::2])
                 at += 1
-            found.append(logs)
+                if not reply:
+                    continue
+                if start is one.known:
+                    start = one.known.copy()
+                for g, number, data in zip(reply[0::3], reply[1::3], reply[2::3], strict=True):
+                    start[first + g] = number
+                    if data:
+                        unread[first + g] = data
+            found.append(Logs(start, unread))
         return found
 
-    def _mark(self, through: int | None) -> tuple[str, tuple[Any, ...]]:
-        """The call that finds out whether the store still knows what it knew, and notes how far it is whole."""
-        key = self._key("through")
-        new = "" if through is None else through
-        return key, ("EVALSHA", _SHA[MARK], 1, key, self._epoch, self._marked, new)
-
-    def _count(self, entities: int) -> int:
-        return entities if self._cluster else -(-entities // _CHUNK)
-
-    def _calls(self, asked: Asked) -> list[tuple[str, tuple[Any, ...]]]:
-        ttl_ms = max(asked.retained_ns // 1_000_000, _TTL_MS_MIN)
-        self._ttl_ms = max(self._ttl_ms, ttl_ms)
-        head = (asked.width, asked.retained_ns, ttl_ms, int(asked.read))
-        prefix, chunk = f"log:{self._version}:{{features:{asked.entity}:", 1 if self._cluster else _CHUNK
-        calls = []
-        for start in range(0, len(asked.ids), chunk):
-            at = slice(start, start + chunk)
-            keys = [f"{prefix}{one}}}" for one in asked.ids[at]]
-            values: list[Any] = [None] * (3 * len(keys))
-            values[0::3], values[1::3], values[2::3] = asked.known[at], asked.newest_ns[at], asked.data[at]
-            calls.append((keys[0], ("EVALSHA", _SHA[EXCHANGE], len(keys), *keys, *head, *values)))
-        return calls
+    def _calls(self, asked: Asked, again: bool) -> Iterator[Call]:
+        ttl_s = expiry_s(asked.retained_ns)
+        self._showing.ttl_s = max(self._showing.ttl_s, ttl_s)
+        words, width = asked.rows.shape[1], asked.rows.shape[1] * 8
+        mode = ("again" if again else "read") if asked.read else "write"
+        head = (str(width), str(asked.retained_ns), str(ttl_s), mode)
+        prefix, chunk = f"log:{self._version}:{{features:{asked.entity}:", 1 if self._wire.cluster else _CHUNK
+        count = len(asked.ids)
+        heads = np.empty((count, 3), np.int64)
+        heads[:, 0], heads[:, 1] = asked.known, asked.newest_ns
+        heads[0, 2] = asked.ends[0]
+        np.subtract(asked.ends[1:], asked.ends[:-1], out=heads[1:, 2])
+        heads[:, 2] *= width
+        told, rows = heads.tobytes(), asked.rows.tobytes()
+        assert len(rows) == len(asked.rows) * words * 8
+        ends = [0, *(asked.ends * width).tolist()]
+        for first in range(0, count, chunk):
+            stop = min(first + chunk, count)
+            keys = [f"{prefix}{one}}}" for one in asked.ids[first:stop]]
+            given = (told[24 * first : 24 * stop], rows[ends[first] : ends[stop]])
+            yield Call(keys[0], ("EVALSHA", _SHA[EXCHANGE], str(stop - first), *keys, *head, *given))
 
     def show(self, shown: Sequence[Shown]) -> None:
-        """See `FeatureStore`: the newest values of each entity wait until `show_every_s` has passed."""
-        for one in shown:
-            prefix = f"features:{one.entity}:"
-            self._pending.update((prefix + name, (one, g)) for g, name in enumerate(one.ids))
-
-    def _due(self, everything: bool = False) -> list[tuple[str, tuple[Any, ...]]]:
-        """Calls that show what has waited long enough."""
-        now = time.monotonic()
-        if not self._pending or not (everything or now - self._shown_at >= self._show_every_s):
-            return []
-        taken = list(self._pending.items())[: None if everything else _SHOWN_MAX]
-        if len(taken) == len(self._pending):
-            self._shown_at = now
-            self._pending = {}
-        else:
-            for key, _ in taken:
-                del self._pending[key]
-        alike: dict[tuple[str, ...], list[tuple[str, tuple[Shown, int]]]] = {}
-        for key, one in taken:
-            alike.setdefault(one[0].names, []).append((key, one))
-        chunk = 1 if self._cluster else _CHUNK
-        return [
-            self._shown(names, those[start : start + chunk])
-            for names, those in alike.items() for start in range(0, len(those), chunk)
-        ]  # fmt: skip
-
-    def _shown(self, names: tuple[str, ...], those: list[tuple[str, tuple[Shown, int]]]) -> tuple[str, tuple[Any, ...]]:
-        values: list[Any] = []
-        for _, (shown, g) in those:
-            watermark = str(_instant(shown.watermark_ns[g]))
-            numbers = [repr(value).removesuffix(".0") for value in shown.values[g].tolist()]
-            values += (shown.rows[g], watermark, _FRESHNESS[shown.freshness[g]], *numbers)
-        keys = [key for key, _ in those]
-        head = (self._ttl_ms, self._version, len(names), *names)
-        return keys[0], ("EVALSHA", _SHA[SHOW], len(keys), *keys, *head, *values)
+        """See `FeatureStore`: the newest values of each entity wait until `show_every_s` has passed, and for a place
+        among the next exchanges, of which showing takes a share."""
+        self._showing.add(shown)
 
     def flush(self) -> None:
         """See `FeatureStore`."""
-        calls = self._due(everything=True)
+        calls = self._showing.everything()
         if calls:
-            self._run(calls)
+            self._run(lambda again: calls)
+
+    def _mark_at(self, node: str) -> str:
+        """The mark that is looked at on a node."""
+        if not self._wire.cluster:
+            return self._key("through")
+        found = self._mark_of.get(node)
+        if found is None or self._wire.node_of(found) != node:
+            there = (key for key in map(self._cluster_mark, range(_MARKS)) if self._wire.node_of(key) == node)
+            found = self._mark_of[node] = next(there, self._cluster_mark(0))
+        return found
+
+    def _mark(self, key: str, through: int | None) -> Call:
+        """The call that finds out whether the store still knows what it knew, and notes how far it is whole."""
+        new = "" if through is None else str(through)
+        return Call(key, ("EVALSHA", _SHA[MARK], "1", key, self._epoch, str(self._marked.get(key, 0)), new))
 
     def through(self) -> int | None:
-        """See `FeatureStore`."""
-        key = self._key("through")
-        (found,) = self._run([(key, ("GET", key))])
-        return None if found is None else self._adopt(found)
+        """See `FeatureStore`. On a cluster, the least that the marks of its nodes say: one may have lost what others
+        have not."""
+        keys: list[str] = []
+
+        def calls(again: bool) -> list[Call]:
+            keys[:] = [self._mark_at(node) for node in self._nodes()]
+            return [Call(key, ("GET", key)) for key in keys]
+
+        marks = [None if reply is None else reply.decode("ascii").partition(":") for reply in self._run(calls)]
+        if any(mark is None for mark in marks) or len({mark[0] for mark in marks if mark is not None}) != 1:
+            return None
+        self._epoch = next(mark[0] for mark in marks if mark is not None)
+        self._marked = {key: int(mark[2]) for key, mark in zip(keys, marks, strict=True) if mark is not None}
+        return min(self._marked.values())
+
+    def _nodes(self) -> list[str]:
+        from redis.exceptions import RedisClusterException, RedisError
+
+        try:
+            return [name for name, _ in self._wire.nodes()]
+        except (RedisError, RedisClusterException) as error:
+            raise self._wire.unavailable(error) from error
 
     def begin(self, through: int) -> None:
         """See `FeatureStore`."""
         key, epochs = self._key("through"), self._key("epochs")
-        (found,) = self._run([(key, ("EVALSHA", _SHA[BEGIN], 2, key, epochs, through))])
-        self._adopt(found)
-
-    def _adopt(self, mark: bytes) -> int:
-        """From now on, the store must not know less than this mark says."""
-        self._epoch, _, entry = mark.decode("ascii").partition(":")
-        self._marked = int(entry)
-        return self._marked
+        (found,) = self._run(lambda again: [Call(key, ("EVALSHA", _SHA[BEGIN], "2", key, epochs, str(through)))])
+        if self._wire.cluster:
+            others = [self._cluster_mark(k) for k in range(_MARKS)]
+            self._run(lambda again: [Call(other, ("SET", other, found)) for other in others])
+        self._epoch = found.decode("ascii").partition(":")[0]
+        self._marked = {}
 
     @contextmanager
     def alone(self, seconds: float) -> Iterator[bool]:
         """See `FeatureStore`."""
         key, token = self._key("rebuilding"), secrets.token_hex(8)
-        (taken,) = self._run([(key, ("SET", key, token, "NX", "PX", int(seconds * 1000)))])
+        taking = ("SET", key, token, "NX", "PX", str(int(seconds * 1000)))
+        (taken,) = self._run(lambda again: [Call(key, taking)])
         try:
             yield taken is not None
         finally:
             if taken is not None:
                 with suppress(Unavailable):  # It lapses by itself.
-                    self._run([(key, ("EVALSHA", _SHA[RELEASE], 1, key, token))])
+                    self._run(lambda again: [Call(key, ("EVALSHA", _SHA[RELEASE], "1", key, token))])
+
+    def about(self) -> About:
+        """What the server is and what is wrong with it, for `homeostat doctor`. Raises Unavailable."""
+        from redis.exceptions import RedisClusterException, RedisError
+
+        try:
+            return about(self._wire)
+        except (RedisError, RedisClusterException) as error:
+            raise self._wire.unavailable(error) from error
 
     def close(self) -> None:
         """Show what still waits, and let go of the connections."""
         with suppress(Unavailable):
             self.flush()
-        self._client.close()
+        self._wire.close()
 
     def _key(self, name: str) -> str:
         return f"homeostat:{{{self._version}}}:{name}"
 
-    # Commands on their way.
+    def _cluster_mark(self, k: int) -> str:
+        return f"homeostat:{{{self._version}:{k}}}:through"
 
-    def _run(self, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
-        """Send commands, each with a key that says where to, and return what they answer, in order."""
-        from redis.exceptions import NoScriptError, RedisError
+    def _run(self, calls: Any) -> list[Any]:
+        """Send `calls(again)` and return what they answer, in order. Raises Unavailable and LogsLost."""
+        from redis import exceptions
 
-        for attempt in range(_AGAIN):
+        again = False
+        for attempt in range(_ATTEMPTS):
             try:
                 self.round_trips += 1
-                return self._cluster_run(calls) if self._cluster else self._node_run(self._client, calls)
-            except NoScriptError:
+                replies = self._wire.run(calls(again))
+                error = next((reply for reply in replies if isinstance(reply, Exception)), None)
+                if error is None:
+                    return replies
+                if any(str(reply).startswith("LOGLOST") for reply in replies if isinstance(reply, Exception)):
+                    raise LogsLost(f"the feature store at {self._wire.where} has lost rows of its logs")
+                if not isinstance(error, exceptions.NoScriptError):
+                    raise error
                 self._load()
-            except RedisError as error:
-                if str(error).startswith("LOGLOST"):
-                    raise LogsLost("the feature store has lost rows of its logs") from error
-                if attempt + 1 == _AGAIN or not _broken(error):
-                    raise Unavailable(f"the feature store at {self._where} fails: {_said(error)}") from error
-        raise Unavailable(f"the feature store at {self._where} forgets its scripts")
+            except exceptions.AuthenticationError as error:
+                raise self._wire.unavailable(error) from error
+            except (exceptions.ConnectionError, exceptions.ClusterDownError, NodeGone) as error:
+                if attempt + 1 == _ATTEMPTS or isinstance(error, exceptions.BusyLoadingError):
+                    raise self._wire.unavailable(error) from error
+                self._wire.refresh()
+            except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
+                raise self._wire.unavailable(error) from error
+            again = True
+        raise Unavailable(f"the feature store at {self._wire.where} forgets its scripts")
 
     def _load(self) -> None:
         """Let the server, or each of a cluster's, know the scripts: a new one knows none."""
-        from redis.exceptions import RedisError
-
-        try:
-            nodes = self._client.get_primaries() if self._cluster else [None]
-            for node in nodes:
-                client = self._client if node is None else self._client.get_redis_connection(node)
-                for script in _SHA:
-                    client.script_load(script)
-        except RedisError as error:
-            raise Unavailable(f"the feature store at {self._where} fails: {_said(error)}") from error
-
-    @staticmethod
-    def _node_run(client: Any, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
-        pipe = client.pipeline(transaction=False)
-        for _, command in calls:
-            pipe.execute_command(*command)
-        return list(pipe.execute())
-
-    def _cluster_run(self, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
-        by_node: dict[str, list[int]] = {}
-        nodes = {}
-        for number, (key, _) in enumerate(calls):
-            node = self._client.get_node_from_key(key)
-            nodes[node.name] = node
-            by_node.setdefault(node.name, []).append(number)
-        replies: list[Any] = [None] * len(calls)
-        try:
-            for name, numbers in by_node.items():
-                client = self._client.get_redis_connection(nodes[name])
-                for number, reply in zip(numbers, self._node_run(client, [calls[k] for k in numbers]), strict=True):
-                    replies[number] = reply
-        except Exception:
-            with suppress(Exception):  # Slots may have moved: the next attempt asks where to.
-                self._client.nodes_manager.initialize()
-            raise
-        return replies
+        for _, client in self._wire.nodes():
+            for script in _SHA:
+                client.script_load(script)
 
 
-def _client(url: str, cluster: bool) -> Any:
-    try:
-        import redis
-    except ImportError as error:
-        raise RedisMissing("features on Redis need a package: pip install 'homeostat[redis]'") from error
-    settings = {"socket_connect_timeout": CONNECT_S, "socket_timeout": ANSWER_S, "health_check_interval": 30}
-    if not cluster:
-        return redis.Redis.from_url(url, **settings)
-    from redis.cluster import RedisCluster
-
-    try:
-        return RedisCluster.from_url(url.replace("+cluster", "", 1), **settings)
-    except redis.RedisError as error:
-        raise Unavailable(f"the feature store at {shown_url(url)} can't be reached: {_said(error)}") from error
-
-
-def _broken(error: Exception) -> bool:
-    """Whether an error is one of the way there, or of a slot that has moved, rather than of the command."""
-    from redis import exceptions
-
-    return isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError | exceptions.MovedError
-                      | exceptions.AskError | exceptions.ClusterDownError | exceptions.TryAgainError)  # fmt: skip
-
-
-def _said(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-
-
-def shown_url(url: str) -> str:
-    """An address without the password in it.
-
-    >>> shown_url("redis://user:secret@127.0.0.1:6379/0")
-    'redis://user@127.0.0.1:6379/0'
-    """
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}@{host}" if parts.username else host))
-
-
-def _instant(time_ns: int) -> str:
-    seconds, rest = divmod(time_ns, 10**9)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else text + "Z"
+def expiry_s(retained_ns: int) -> int:
+    """Seconds of silence after which a log may go: what windows look at, and a day to a week for a stream that stands
+    still."""
+    retained_s = retained_ns // 10**9
+    return int(retained_s + max(_DAY_S, min(retained_s, 7 * _DAY_S)))

@@ -1,96 +1,134 @@
 """What Redis does by itself, entity by entity and atomically: Lua scripts, the same on Valkey and on a cluster.
 
-A log is one string: 8 bytes that number its first row, then rows of one width. Appending to it and reading its end cost
-the same however long it is; when a quarter of it has expired, the rest is written anew.
+A log is one string: 8 bytes that number its first row, 8 with the second at which its expiry was last set, then rows of
+one width. Appending to it and reading its end cost the same however long it is; when a quarter of it is older than what
+windows look at, the rest is written anew. A new log's first row is numbered by the microseconds since 1970, so that no
+number means rows of two logs of the same name, one of which has expired.
 """
 
 EXCHANGE = """
--- KEYS: logs. ARGV: width, retained_ns, ttl_ms, read, then known, newest_ns, data for each log.
-local width, retained, ttl, read = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4] == '1'
-local call = redis.call
-local reply, at = {}, 5
-for i = 1, #KEYS do
-  local key, known, newest, data = KEYS[i], tonumber(ARGV[at]), tonumber(ARGV[at + 1]), ARGV[at + 2]
-  at = at + 3
-  local bytes = call('STRLEN', key)
-  local base, rows = 0, 0
-  if bytes > 0 then
-    base = struct.unpack('<I8', call('GETRANGE', key, 0, 7))
-    rows = (bytes - 8) / width
+-- KEYS: logs. ARGV: width, retained_ns, ttl_s, mode (read, write or again), the heads (known, newest_ns and bytes of
+-- each log's new rows), all new rows. Returns place, start, unread of logs that are new or that others have written.
+local width, retained, ttl, mode = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local heads, rows = ARGV[5], ARGV[6]
+local call, unpack_, pack_, sub, find = redis.call, struct.unpack, struct.pack, string.sub, string.find
+local time = call('TIME')
+local second = tonumber(time[1])
+local reply, at = {}, 1
+
+local function aligned(text, what)
+  local found = find(text, what, 1, true)
+  while found and (found - 1) % width ~= 0 do
+    found = find(text, what, found + 1, true)
   end
-  if known > base + rows then
+  return found
+end
+
+-- The rows of data that are not in unread yet. An outcome counts as there only after its event, which it needs.
+local function missing(unread, data)
+  local fresh, added = {}, {}
+  for from = 1, #data, width do
+    local row = sub(data, from, from + width - 1)
+    local event = sub(row, 1, 16) .. '\\0\\0\\0\\0\\0\\0\\0\\0'
+    local there = nil
+    if string.byte(row, 17) == 0 then
+      there = aligned(unread, event)
+      added[event] = not there
+    elseif mode ~= 'read' and not added[event] then
+      there = aligned(unread, row)
+      local its = there and aligned(unread, event)
+      if its and its > there then
+        there = aligned(sub(unread, its), row)
+      end
+    end
+    if not there then
+      fresh[#fresh + 1] = row
+    end
+  end
+  return table.concat(fresh)
+end
+
+for i = 1, #KEYS do
+  local key = KEYS[i]
+  local known, newest, size = unpack_('<i8i8i8', heads, 24 * i - 23)
+  local data = sub(rows, at, at + size - 1)
+  at = at + size
+  local bytes = call('STRLEN', key)
+  local base, touched, count = 0, 0, 0
+  if bytes > 0 then
+    base, touched = unpack_('<i8i8', call('GETRANGE', key, 0, 15))
+    count = (bytes - 16) / width
+  end
+  if known > base + count then
     return redis.error_reply('LOGLOST ' .. key)
   end
-  local start = known > base and known or base
-  local unread = ''
-  if base + rows > start then
-    unread = call('GETRANGE', key, 8 + (start - base) * width, -1)
-    if #data > 0 then  -- Events that are there already are not appended again.
-      local fresh = {}
-      for from = 1, #data, width do
-        local there = false
-        if string.byte(data, from + 16) == 0 then
-          local head = string.sub(data, from, from + 23)
-          local found = string.find(unread, head, 1, true)
-          while found and (found - 1) % width ~= 0 do
-            found = string.find(unread, head, found + 1, true)
-          end
-          there = found ~= nil
-        end
-        if not there then
-          fresh[#fresh + 1] = string.sub(data, from, from + width - 1)
-        end
-      end
-      data = table.concat(fresh)
+  if bytes == 0 then
+    base = second * 1000000 + tonumber(time[2])
+  end
+  local start, unread = known, ''
+  if known < base then
+    start = base
+  end
+  if base + count > start then
+    unread = call('GETRANGE', key, 16 + (start - base) * width, -1)
+    if size > 0 then
+      data = missing(unread, data)
     end
   end
   if #data > 0 then
     if bytes == 0 then
-      call('SET', key, struct.pack('<I8', 0) .. data)
+      call('SET', key, pack_('<i8i8', base, second) .. data, 'EX', ttl)
     else
       call('APPEND', key, data)
-    end
-    local before = rows
-    rows = rows + #data / width
-    local quarter = math.floor(rows / 4)
-    if quarter >= 4 and math.floor(before / 8) ~= math.floor(rows / 8) then
-      local horizon, expired = newest - retained, 0
-      local oldest = call('GETRANGE', key, 8, 7 + quarter * width)
-      while expired < quarter and struct.unpack('<i8', oldest, expired * width + 1) < horizon do
-        expired = expired + 1
+      local before = count
+      count = count + #data / width
+      local quarter = math.floor(count / 4)
+      if quarter >= 4 and math.floor(before / 8) ~= math.floor(count / 8) then
+        local horizon, expired = newest - retained - 1024, 0  -- Numbers are exact to some hundred ns only.
+        local oldest = call('GETRANGE', key, 16, 15 + quarter * width)
+        while expired < quarter and unpack_('<i8', oldest, expired * width + 1) < horizon do
+          expired = expired + 1
+        end
+        if expired == quarter then
+          local rest = call('GETRANGE', key, 16 + quarter * width, -1)
+          call('SET', key, pack_('<i8i8', base + quarter, second) .. rest, 'EX', ttl)
+          touched = second
+        end
       end
-      if expired == quarter then
-        local rest = call('GETRANGE', key, 8 + quarter * width, -1)
-        call('SET', key, struct.pack('<I8', base + quarter) .. rest)
+      if second - touched > ttl / 16 or second < touched then
+        call('SETRANGE', key, 8, pack_('<i8', second))
+        call('EXPIRE', key, ttl)
       end
     end
-    call('PEXPIRE', key, ttl)
   end
-  reply[#reply + 1] = start
-  reply[#reply + 1] = (#unread > 0 and read) and (unread .. data) or false
+  if mode ~= 'write' and (start ~= known or #unread > 0) then
+    local n = #reply
+    reply[n + 1], reply[n + 2], reply[n + 3] = i - 1, start, #unread > 0 and unread .. data or ''
+  end
 end
 return reply
 """
 
 SHOW = """
--- KEYS: hashes. ARGV: ttl_ms, plan, number of values, their names, then rows, watermark, freshness, values for each.
+-- KEYS: hashes. ARGV: ttl_s, plan, number of values, their names, then rows, watermark, freshness, values for each.
 local ttl, plan, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local call = redis.call
 local at = 4 + count
 for i = 1, #KEYS do
   local key = KEYS[i]
-  local had = call('HMGET', key, 'plan', 'rows')
-  if had[1] ~= plan or tonumber(had[2]) <= tonumber(ARGV[at]) then
-    local fields = {'plan', plan, 'rows', ARGV[at], 'watermark', ARGV[at + 1], 'freshness', ARGV[at + 2]}
+  local had = call('HGET', key, 'log') or ''
+  local had_plan, had_rows = string.match(had, '^(.-):(%d+)$')
+  if had_plan ~= plan or tonumber(had_rows) <= tonumber(ARGV[at]) then
+    local fields = {'watermark', ARGV[at + 1], 'freshness', ARGV[at + 2], 'log', plan .. ':' .. ARGV[at]}
     for k = 1, count do
       fields[#fields + 1] = ARGV[3 + k]
       fields[#fields + 1] = ARGV[at + 2 + k]
     end
-    if had[1] and had[1] ~= plan then
+    if had_plan and had_plan ~= plan then
       call('DEL', key)
     end
     call('HSET', key, unpack(fields))
-    call('PEXPIRE', key, ttl)
+    call('EXPIRE', key, ttl)
   end
   at = at + 3 + count
 end

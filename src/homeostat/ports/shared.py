@@ -108,7 +108,7 @@ class Shown:
     texts : of codes that are hashes
     rows : (g,) number of the log's rows that the values rest on; older values never replace newer ones
     names, slots : what the values are called, and their columns in `values`
-    last : (g,) the row of `values`, `freshness` and `time_ns` that is an entity's last, -1 where there is nothing to show
+    last : (g,) the row of `values`, `freshness`, `time_ns` that is an entity's last, -1 where there is nothing to show
     """
 
     entity: str

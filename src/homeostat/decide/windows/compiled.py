@@ -18,7 +18,7 @@ ir: Any = importlib.import_module("llvmlite.ir")  # It has no types of its own.
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-FILES = ("accounts", "cursors", "emit", "layout", "links", "memory", "plan", "rows", "follow", "compiled")
+FILES = ("accounts", "cursors", "emit", "layout", "links", "memory", "plan", "rows", "follow", "arrange", "compiled")
 """What kernels are made of."""
 
 

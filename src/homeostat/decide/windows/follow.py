@@ -1,7 +1,8 @@
 """Entities whose pasts are logs that others write too: rows are taken in the log's order, whoever wrote them.
 
-What an entity's windows hold is a function of its log alone: lateness and retention are reckoned from the newest event
-of that log, so that every reader of it comes to the same features, wherever it began to read.
+What an entity's windows hold is a function of its log alone: retention is reckoned from the newest event of that log,
+so that every reader of it comes to the same features, wherever it began to read. An event that is in a log counts,
+unless it is older than anything that a window may yet look at: whoever wrote it has judged whether it came too late.
 
 A row of a log, in 64-bit words: time | tag | kind | label, if the windows use it | masks, if any | values.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from homeostat.decide.windows.compiled import kernel
 from homeostat.decide.windows.cursors import find_event, insert, move, set_label
-from homeostat.decide.windows.emit import emit, emit_absent, mark_stale
+from homeostat.decide.windows.emit import emit, mark_stale
 from homeostat.decide.windows.layout import (
     C_NEWEST,
     C_UNMATCHED,
@@ -21,7 +22,6 @@ from homeostat.decide.windows.layout import (
     E_GROUP,
     E_KNOWN,
     E_TIME,
-    G_LATENESS,
     M_COLUMNS,
     M_SLOT,
     NEVER,
@@ -40,31 +40,11 @@ from homeostat.decide.windows.layout import (
     Ints,
     Memory,
 )
-from homeostat.decide.windows.memory import NO_ROOM, newest_of, reserve, state_of
+from homeostat.decide.windows.memory import NO_ROOM, begin, newest_of, reserve, state_of
 from homeostat.decide.windows.rows import EVENT, OUTCOME, TOO_LATE
 
 L_TIME, L_TAG, L_KIND, L_MORE = range(4)
 """Words of a log's row that every row has."""
-
-
-@kernel
-def pin(p: Ints, m: Memory, e: int, keys: Ints, known: Ints) -> None:
-    """How many rows of each entity's log have been read; those entities stay in memory until they are followed."""
-    for g in range(len(keys)):
-        o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, keys[g], False)
-        known[g] = 0
-        if o >= 0:
-            m.state[o + E_GROUP] = g
-            known[g] = m.state[o + E_KNOWN]
-
-
-@kernel
-def unpin(p: Ints, m: Memory, e: int, keys: Ints) -> None:
-    """Lets go of entities that are not followed after all."""
-    for g in range(len(keys)):
-        o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, keys[g], False)
-        if o >= 0:
-            m.state[o + E_GROUP] = -1
 
 
 @kernel
@@ -111,11 +91,11 @@ def take_rows(
     for i in range(start, stop):
         kind = rows[i, L_KIND]
         now = rows[i, L_TIME]
-        if kind == EVENT and now < newest - p[G_LATENESS]:
-            kind = TOO_LATE
         if kind == EVENT:
             newest = max(newest, now)
         horizon = newest - p[e + P_RETAIN]
+        if now <= horizon:
+            kind = OUTCOME if kind == OUTCOME else TOO_LATE
         to_row(p, li, e, rows, i)
         z = si[o + E_BLOCK] - si[o + E_BASE] * w
         if kind == OUTCOME:
@@ -151,6 +131,7 @@ def follow(
     ends: Ints,
     rows: Ints,
     emits: Ints,
+    starts: Ints,
     known: Ints,
     scratch: Ints,
     made: Floats,
@@ -160,7 +141,9 @@ def follow(
 ) -> int:
     """Each entity keys[g] reads rows [ends[g - 1], ends[g]); row i's features go to row emits[i] of `out`, if not -1.
 
-    known : (g,) what `pin` tells of each from then on
+    starts : (g,) the number of each one's first row; where that is not the next one of those it has read, older rows
+        were dropped or the log is another one, and it forgets what it knew
+    known : (g,) how many rows each has read then
     scratch : (4, g or more); made : a row of features
     Returns 0, or NO_ROOM: nothing was read, and the call is to be repeated once there is more memory.
     """
@@ -171,6 +154,9 @@ def follow(
         o = state_of(p, si, m.hash_keys, m.hash_states, counters, e, keys[g], True)
         if o == NO_ROOM:
             return NO_ROOM
+        if si[o + E_KNOWN] != starts[g]:
+            begin(p, si, o, e, keys[g])
+            si[o + E_KNOWN] = starts[g]
         si[o + E_GROUP] = g
         members[g] = o
         sizes[g] = ends[g] - start
@@ -189,10 +175,3 @@ def follow(
         si[o + E_GROUP] = -1
         start = ends[g]
     return 0
-
-
-@kernel
-def leave_absent(p: Ints, e: int, rows: Ints, out: Floats, fresh: Bytes, column: int) -> None:
-    """The features of events that do not name entity e, or of whose entity nothing is known."""
-    for i in range(len(rows)):
-        emit_absent(p, e, rows[i], out, fresh, column)

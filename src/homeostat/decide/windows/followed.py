@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from homeostat.decide.windows import layout as at
+from homeostat.decide.windows.arrange import (
+    G_COLUMNS,
+    G_END,
+    G_KEY,
+    G_KNOWN,
+    G_LAST,
+    G_NEWEST,
+    G_OWN,
+    arrange,
+    leave_absent,
+    leave_unknown,
+    merge,
+    unpin,
+)
 from homeostat.decide.windows.engine import Windows
-from homeostat.decide.windows.follow import L_MORE, follow, leave_absent, pin, unpin
-from homeostat.decide.windows.plan import WindowPlan
-from homeostat.decide.windows.rows import VALUE_MAX
+from homeostat.decide.windows.follow import L_KIND, L_MORE, follow
+from homeostat.decide.windows.plan import RowKind, WindowPlan
 from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.records.events import EventBatch
+
+_LATE = int(RowKind.EVENT_NOT_INSERTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,45 +36,68 @@ class RowLayout:
     """What a row of an entity's log holds, beside time, tag and kind.
 
     label, masks : whether the windows use them
-    values : columns of the values that they use
+    values : how many values they use
     """
 
     label: bool
     masks: bool
-    values: tuple[int, ...]
+    values: int
 
     @property
     def words(self) -> int:
         """64-bit words of a row."""
-        return L_MORE + self.label + self.masks + len(self.values)
-
-    def pack(self, time_ns: Int, tag: Int, kind: Int, label: Float, masks: Bytes, values: Float) -> Int:
-        """(n, words) rows of n events; values that are none become NaN."""
-        rows = np.empty((len(time_ns), self.words), np.int64)
-        rows[:, 0], rows[:, 1], rows[:, 2] = time_ns, tag, kind
-        at_word = L_MORE
-        floats = rows.view(np.float64)
-        if self.label:
-            floats[:, at_word] = _sane(label)
-            at_word += 1
-        if self.masks:
-            bits: Int = np.zeros(len(time_ns), np.int64)
-            for bit in range(masks.shape[1]):
-                bits |= (masks[:, bit] != 0).astype(np.int64) << bit
-            rows[:, at_word] = bits
-            at_word += 1
-        for column in self.values:
-            floats[:, at_word] = _sane(values[:, column])
-            at_word += 1
-        return rows
+        return L_MORE + self.label + self.masks + self.values
 
 
-def _sane(values: Float) -> Float:
-    return np.where(np.abs(values) <= VALUE_MAX, values + 0.0, np.nan)
+@dataclass(slots=True)
+class Column:
+    """The rows of a batch that name entities of one kind, entity by entity.
+
+    groups : (G_COLUMNS, g) see `arrange`
+    rows : (r, words) as logs hold them
+    emits : (r,) which event each row is, -1 for an outcome
+    late : how many rows are late events, which are not for the log
+    """
+
+    entity: int
+    groups: Int
+    rows: Int
+    emits: Int
+    late: int
+
+    @property
+    def keys(self) -> Int:
+        """(g,) the entities."""
+        keys: Int = self.groups[G_KEY]
+        return keys
+
+    @property
+    def known(self) -> Int:
+        """(g,) rows of each entity's log that this process has read."""
+        known: Int = self.groups[G_KNOWN]
+        return known
+
+    @property
+    def newest_ns(self) -> Int:
+        """(g,) the latest event time of each, the least integer where there is none."""
+        newest: Int = self.groups[G_NEWEST]
+        return newest
+
+    @property
+    def last(self) -> Int:
+        """(g,) the last row of the batch that is an event of each, -1 where there is none."""
+        last: Int = self.groups[G_LAST]
+        return last
+
+    def for_log(self) -> tuple[Int, Int]:
+        """The rows that are for the logs, and where each entity's end among them."""
+        if not self.late:
+            return self.rows, self.groups[G_END]
+        return self.rows[self.rows[:, L_KIND] != _LATE], np.cumsum(self.groups[G_OWN])
 
 
 class FollowedWindows(Windows):
-    """Windows that read logs. `pin`, then read the logs, then `follow`, for each entity column of a batch."""
+    """Windows that read logs. `arrange`, then read the logs, then `follow` or `leave`, for each entity of a batch."""
 
     def __init__(self, plan: WindowPlan) -> None:
         super().__init__(replace(plan, own_time=True))
@@ -66,7 +106,7 @@ class FollowedWindows(Windows):
         self.layouts: list[RowLayout | None] = [
             None if p[e + at.P_EMIT_FROM] == p[e + at.P_EMIT_TO] else RowLayout(
                 bool(p[e + at.P_LABEL] >= 0), bool(p[e + at.P_MASKS] >= 0),
-                tuple(int(p[c]) for c in range(p[e + at.P_COPY_FROM], p[e + at.P_COPY_TO], 2)),
+                int(p[e + at.P_COPY_TO] - p[e + at.P_COPY_FROM]) // 2,
             )
             for e in self._at
         ]  # fmt: skip
@@ -80,33 +120,86 @@ class FollowedWindows(Windows):
         """How far behind an entity's newest event its log is looked at."""
         return int(self._program[self._at[entity] + at.P_RETAIN])
 
-    def pin(self, entity: int, keys: Int) -> Int:
-        """(g,) rows of each entity's log that have been read; these entities stay until `follow` or `unpin`."""
-        known = np.empty(len(keys), np.int64)
-        pin(self._program, self._memory, self._at[entity], keys, known)
-        return known
+    def arrange(self, entity: int, events: EventBatch, seen: Float, masks_from: int, pinned: bool) -> Column | None:
+        """The rows that name an entity of this kind; None where there is none.
 
-    def unpin(self, entity: int, keys: Int) -> None:
-        """Undo `pin`."""
-        unpin(self._program, self._memory, self._at[entity], keys)
+        seen : (n, values and masks), the masks from column `masks_from` on
+        pinned : whether they will be read from where they were left; they stay in memory until `follow` or `leave`
+        """
+        layout = self.layouts[entity]
+        assert layout is not None, "no window looks at this entity"
+        n = len(events)
+        rows = np.empty((n, layout.words), np.int64)
+        groups, emits = np.empty((G_COLUMNS, n), np.int64), np.empty(n, np.int64)
+        scratch = np.empty((1 << (2 * n).bit_length()) + n, np.int64)
+        count, total, late = arrange(
+            self._program, self._memory, self._at[entity], entity, layout.label, pinned, events.time_ns,
+            events.id_code, events.keys, events.kind, events.label, seen, masks_from, scratch[n:], scratch[:n],
+            groups, rows, rows.view(np.float64), emits,
+        )  # fmt: skip
+        if count == 0:
+            return None
+        return Column(entity, groups if count == n else groups[:, :count].copy(), rows[:total], emits[:total], late)
+
+    def leave(self, column: Column) -> None:
+        """Nothing is read of the entities of this column after all."""
+        unpin(self._program, self._memory, self._at[column.entity], column.groups, len(column.keys))
 
     def follow(
-        self, entity: int, keys: Int, ends: Int, rows: Int, emits: Int, known: Int,
-        features: Float, freshness: Bytes, before: int,
-    ) -> None:  # fmt: skip
-        """Let entities read their logs' next rows.
+        self, column: Column, start: Int, unread: Mapping[int, bytes], features: Float, freshness: Bytes, before: int
+    ) -> Int:
+        """Let the entities of a column read their logs' next rows; returns (g,) how many each has read then.
 
-        keys : (g,) entities, each once
-        ends : (g,) where each one's rows end in `rows`, (r, words)
-        emits : (r,) the row of `features` that a row's features go to, -1 for none
-        known : (g,) rows that each has then read of its log
+        start, unread : see `Logs`
         features, freshness : (n, before + F + after), of which the windows' columns are filled
         """
+        rows, emits, ends = column.rows, column.emits, column.groups[G_END]
+        known: Int = start + column.groups[G_OWN]
+        if unread:
+            width = rows.shape[1] * 8
+            sizes = np.zeros(len(known), np.int64)
+            for g, data in unread.items():
+                sizes[g] = len(data) // width
+            read = np.frombuffer(bytearray().join(unread.values()), np.int64).reshape(-1, rows.shape[1])
+            total = len(rows) + len(read)
+            merged, to = np.empty((total, rows.shape[1]), np.int64), np.empty(total, np.int64)
+            to_ends = np.empty(len(ends), np.int64)
+            merge(rows, emits, ends, read, np.cumsum(sizes), np.empty(len(rows), np.int64), merged, to, to_ends)
+            rows, emits, ends = merged, to, to_ends
+            known = np.where(sizes > 0, start + sizes, known)
+        self._follow(column.entity, column.keys, ends, rows, emits, start, known, features, freshness, before)
+        return known
+
+    def guess(self, column: Column, features: Float, freshness: Bytes, before: int) -> Int:
+        """Let the entities of a column whose logs were ever read take its rows as if they were next in them.
+
+        Nothing is known of the others. Returns the events that were guessed.
+        """
+        met = column.known > 0
+        known = np.repeat(met, np.diff(column.groups[G_END], prepend=0))
+        self.leave_unknown(column.entity, column.emits[~known], features, freshness, before)
+        if not met.any():
+            return column.emits[:0]
+        ends = np.cumsum(np.diff(column.groups[G_END], prepend=0)[met])
+        rows, emits, start = column.rows[known], column.emits[known], column.known[met]
+        self._follow(column.entity, column.keys[met], ends, rows, emits, start, start, features, freshness, before)
+        guessed: Int = emits[emits >= 0]
+        return guessed
+
+    def _follow(
+        self, entity: int, keys: Int, ends: Int, rows: Int, emits: Int, start: Int, known: Int,
+        features: Float, freshness: Bytes, before: int,
+    ) -> None:  # fmt: skip
         scratch = np.empty((4, len(keys)), np.int64)
-        arguments = (self._at[entity], keys, ends, rows, emits, known, scratch, self._made, features, freshness, before)
-        while follow(self._program, self._memory, *arguments) != 0:
+        given = (self._at[entity], keys, ends, rows, emits, start, known, scratch, self._made, features, freshness)
+        while follow(self._program, self._memory, *given, before) != 0:
             self._move(self._newest)
 
-    def leave_absent(self, entity: int, rows: Int, features: Float, freshness: Bytes, before: int) -> None:
-        """Fill rows (r,) of events that do not name the entity, or of whose past nothing is known."""
-        leave_absent(self._program, self._at[entity], rows, features, freshness, before)
+    def leave_absent(self, entity: int, events: EventBatch, features: Float, freshness: Bytes, before: int) -> None:
+        """Fill the rows of events that do not name the entity."""
+        p, e = self._program, self._at[entity]
+        leave_absent(p, e, entity, events.keys, events.kind, features, freshness, before)
+
+    def leave_unknown(self, entity: int, rows: Int, features: Float, freshness: Bytes, before: int) -> None:
+        """Fill rows (r,), -1 for none, of events of whose entity nothing is known."""
+        leave_unknown(self._program, self._at[entity], rows, features, freshness, before)

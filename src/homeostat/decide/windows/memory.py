@@ -66,6 +66,25 @@ def place_of(hash_keys: Ints, hash_states: Ints, e: int, key: int) -> int:
         place = (place + np.uint64(1)) & mask
 
 
+@kernel
+def begin(p: Ints, si: Ints, o: int, e: int, key: int) -> None:
+    """Makes the words at o the state of entity e's key, of whose past nothing is known."""
+    si[o : o + p[e + P_STATE_WORDS]] = 0
+    si[o + E_KEY] = key
+    si[o + E_ENTITY] = e
+    si[o + E_TIME] = NEVER
+    si[o + E_GROUP] = -1
+    for r in range(p[e + P_STREAM_FROM], p[e + P_STREAM_TO], R_COLUMNS):
+        if p[r + R_TOP] >= 0:
+            si[o + p[r + R_TOP]] = -1
+            si[o + p[r + R_POSITIVE]] = -1
+    for k in range(p[e + P_ACCOUNT_FROM], p[e + P_ACCOUNT_TO], A_COLUMNS):
+        if p[k + A_MIN] >= 0:
+            si[o + p[k + A_MIN]] = -1
+        if p[k + A_MAX] >= 0:
+            si[o + p[k + A_MAX]] = -1
+
+
 @inlined
 def state_of(
     p: Ints, si: Ints, hash_keys: Ints, hash_states: Ints, counters: Ints, e: int, key: int, create: bool
@@ -81,20 +100,7 @@ def state_of(
     if o + size > len(si) or 4 * (counters[C_ENTITIES] + 1) > 3 * len(hash_keys):
         counters[C_STATE_NEEDED] = size
         return NO_ROOM
-    si[o : o + size] = 0
-    si[o + E_KEY] = key
-    si[o + E_ENTITY] = e
-    si[o + E_TIME] = NEVER
-    si[o + E_GROUP] = -1
-    for r in range(p[e + P_STREAM_FROM], p[e + P_STREAM_TO], R_COLUMNS):
-        if p[r + R_TOP] >= 0:
-            si[o + p[r + R_TOP]] = -1
-            si[o + p[r + R_POSITIVE]] = -1
-    for k in range(p[e + P_ACCOUNT_FROM], p[e + P_ACCOUNT_TO], A_COLUMNS):
-        if p[k + A_MIN] >= 0:
-            si[o + p[k + A_MIN]] = -1
-        if p[k + A_MAX] >= 0:
-            si[o + p[k + A_MAX]] = -1
+    begin(p, si, o, e, key)
     hash_keys[place] = key
     hash_states[place] = o * PROGRAM_MAX + e
     counters[C_STATE_USED] = o + size

@@ -9,45 +9,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from homeostat.decide.windows.assemble import assemble
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.decide.windows.featurizer import writable
-from homeostat.decide.windows.followed import FollowedWindows, RowLayout
+from homeostat.decide.windows.followed import Column, FollowedWindows
 from homeostat.expressions import Membership, Programs
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Asked, FeatureStore, Logs, LogsLost, Shown
 from homeostat.records.arrays import Bytes, Float, Int, State
-from homeostat.records.events import EventBatch, Row
+from homeostat.records.events import EventBatch
 from homeostat.records.features import Features, Freshness
-from homeostat.records.identity import ABSENT, text_of
+from homeostat.records.identity import text_of
 from homeostat.records.reasons import Fallback
 
-_EVENT, _LATE, _OUTCOME = int(Row.EVENT), int(Row.LATE_EVENT), int(Row.OUTCOME)
 _STALE = int(Freshness.STALE)
+_NO_TEXTS: dict[int, str] = {}
 
-
-@dataclass(slots=True)
-class _Column:
-    """The rows of a batch that name entities of one kind, entity by entity.
-
-    events : (r,) which event each row is
-    keys, ids : (g,) the entities
-    ends : (g,) where each one's rows end
-    rows : (r, words)
-    """
-
-    entity: int
-    layout: RowLayout
-    events: Int
-    keys: Int
-    ids: list[str]
-    ends: Int
-    rows: Int
-    known: Int
+MARGIN_NS = 3_600_000_000_000
+"""How much longer than windows look back logs are kept: an event that is decided again within that time of its entity,
+after a crash, sees what it saw at first."""
 
 
 def log_version(plan: FeaturePlan) -> str:
@@ -90,7 +74,9 @@ class SharedFeaturizer:
         self._masks_from = plan.fields + len(plan.inputs) - plan.masks
         self._ends: Int = np.cumsum([len(s) for s in plan.sources], dtype=np.int64)
         self._sources: Int = np.array([column for s in plan.sources for column in s], dtype=np.int64)
-        self._names = [tuple(plan.names[plan.fields + slot] for slot in slots) for slots in self.windows.slots]
+        self._slots: list[Int] = [np.array(slots, np.int64) + plan.fields for slots in self.windows.slots]
+        self._names = [tuple(plan.names[slot] for slot in slots.tolist()) for slots in self._slots]
+        self._watched = [entity for entity, layout in enumerate(self.windows.layouts) if layout is not None]
 
     def features(self, events: EventBatch) -> Features:
         """The features of each row as of that row; events and outcomes are in the entities' logs then."""
@@ -99,20 +85,20 @@ class SharedFeaturizer:
         columns = self._columns(events)
         shape = (n, plan.fields + plan.windows.features + len(plan.derived))
         values, freshness = np.full(shape, np.nan), np.zeros(shape, np.uint8)
-        for entity, layout in enumerate(self.windows.layouts):
-            if layout is not None:
-                nameless = np.flatnonzero(events.keys[:, entity] == ABSENT)
-                self.windows.leave_absent(entity, nameless, values, freshness, plan.fields)
+        for entity in self._watched:
+            self.windows.leave_absent(entity, events, values, freshness, plan.fields)
         logs = self._exchange(columns)
         fallback = 0
         if logs is None:
             fallback = Fallback.FEATURES_STALE if self._when_down == "stale" else Fallback.FEATURES_ABSENT
             for column in columns:
-                self._guess(column, events, values, freshness)
-        else:
-            for column, log in zip(columns, logs, strict=True):
-                self._follow(column, log, events, values, freshness)
-            self._show(columns, events, values, freshness)
+                self._guess(column, values, freshness)
+        elif columns:
+            rows = [
+                self.windows.follow(column, log.start, log.unread, values, freshness, plan.fields)
+                for column, log in zip(columns, logs, strict=True)
+            ]
+            self.store.show(self._shown(columns, rows, events, values, freshness))
         assemble(events.numbers, self._ends, self._sources, values, freshness)
         if plan.derived:
             self._derived.run(values, events.keys, events.time_ns)
@@ -135,39 +121,10 @@ class SharedFeaturizer:
         self.forget()
         self.behind, self.trouble = False, ""
 
-    def _columns(self, events: EventBatch, pinned: bool = True) -> list[_Column]:
+    def _columns(self, events: EventBatch, pinned: bool = True) -> list[Column]:
         seen = self._seen(events)
-        masks = (seen[:, self._masks_from :] != 0.0).view(np.uint8)
-        made = []
-        for entity, layout in enumerate(self.windows.layouts):
-            if layout is not None:
-                column = self._column(entity, layout, events, seen, masks, pinned)
-                if column is not None:
-                    made.append(column)
-        return made
-
-    def _column(
-        self, entity: int, layout: RowLayout, events: EventBatch, seen: Float, masks: Bytes, pinned: bool
-    ) -> _Column | None:
-        keys = events.keys[:, entity]
-        named = keys != ABSENT
-        if not layout.label:
-            named &= events.kind != _OUTCOME  # An outcome changes nothing where no window asks about it.
-        rows = np.flatnonzero(named)
-        if len(rows) == 0:
-            return None
-        rows = rows[np.argsort(keys[rows], kind="stable")]
-        sorted_keys = keys[rows]
-        last = np.append(sorted_keys[1:] != sorted_keys[:-1], True)
-        ends = np.flatnonzero(last) + 1
-        distinct = sorted_keys[ends - 1]
-        packed = layout.pack(
-            events.time_ns[rows], events.id_code[rows], events.kind[rows].astype(np.int64), events.label[rows],
-            masks[rows], seen[rows],
-        )  # fmt: skip
-        ids = [text_of(key, events.texts) for key in distinct.tolist()]
-        known = self.windows.pin(entity, distinct) if pinned else np.zeros(len(distinct), np.int64)
-        return _Column(entity, layout, rows, distinct, ids, ends, packed, known)
+        made = (self.windows.arrange(entity, events, seen, self._masks_from, pinned) for entity in self._watched)
+        return [column for column in made if column is not None]
 
     def _seen(self, events: EventBatch) -> Float:
         if not self.plan.inputs:
@@ -177,24 +134,16 @@ class SharedFeaturizer:
         self._inputs.run(seen, events.keys, events.time_ns)
         return seen
 
-    def _asked(self, column: _Column, read: bool = True) -> Asked:
-        kind = column.rows[:, 2]
-        width = column.layout.words * 8
-        starts = np.append(0, column.ends[:-1])
-        newest = np.maximum.reduceat(np.where(kind == _EVENT, column.rows[:, 0], np.iinfo(np.int64).min), starts)
-        given, ends = column.rows, column.ends
-        if (kind == _LATE).any():  # Late events look, and leave no trace.
-            given = column.rows[kind != _LATE]
-            ends = np.cumsum(kind != _LATE)[column.ends - 1]
-        whole = given.tobytes()
-        bounds = [0, *(ends * width).tolist()]
-        data = [whole[bounds[g] : bounds[g + 1]] for g in range(len(ends))]
+    def _asked(self, column: Column, read: bool = True) -> Asked:
+        rows, ends = column.for_log()
+        # An outcome knows its entity's code, but not always its text: logs are named by what both know.
+        ids = [text_of(key, _NO_TEXTS) for key in column.keys.tolist()]
         return Asked(
-            self.entities[column.entity], column.ids, column.known.tolist(), data, newest.tolist(), width,
-            self.windows.retained_ns(column.entity), read,
+            self.entities[column.entity], ids, column.known, column.newest_ns, rows, ends,
+            self.windows.retained_ns(column.entity) + MARGIN_NS, read,
         )  # fmt: skip
 
-    def _exchange(self, columns: list[_Column]) -> list[Logs] | None:
+    def _exchange(self, columns: list[Column]) -> list[Logs] | None:
         """The logs, None while the store is away."""
         if not self.behind:
             try:
@@ -202,55 +151,27 @@ class SharedFeaturizer:
             except (Unavailable, LogsLost) as error:
                 self.behind, self.trouble = True, str(error)
         for column in columns:
-            self.windows.unpin(column.entity, column.keys)
+            self.windows.leave(column)
         return None
 
-    def _follow(self, column: _Column, log: Logs, events: EventBatch, values: Float, freshness: Bytes) -> None:
-        rows, ends = column.rows, column.ends
-        emits = np.where(rows[:, 2] == _OUTCOME, -1, column.events)
-        if any(data is not None for data in log.data):
-            rows, emits, ends, known = _merged(column, emits, log)
-        else:
-            own = np.add.reduceat((rows[:, 2] != _LATE).astype(np.int64), np.append(0, ends[:-1]))
-            known = np.array(log.start, np.int64) + own
-        self.windows.follow(
-            column.entity, column.keys, ends, np.ascontiguousarray(rows), emits, known, values, freshness,
-            self.plan.fields,
-        )  # fmt: skip
-        column.known = known
-
-    def _guess(self, column: _Column, events: EventBatch, values: Float, freshness: Bytes) -> None:
+    def _guess(self, column: Column, values: Float, freshness: Bytes) -> None:
         """What this worker remembers of the entities, its own events since included; nothing of those it never met."""
-        wanted = column.rows[:, 2] != _OUTCOME
-        met = np.repeat(column.known > 0, np.diff(column.ends, prepend=0)) & (self._when_down == "stale")
-        unknown = column.events[wanted & ~met]
-        self.windows.leave_absent(column.entity, unknown, values, freshness, self.plan.fields)
-        if not met.any():
+        if self._when_down != "stale":
+            self.windows.leave_unknown(column.entity, column.emits, values, freshness, self.plan.fields)
             return
-        emits = np.where(wanted, column.events, -1)[met]
-        groups = column.known > 0
-        ends = np.cumsum(np.diff(column.ends, prepend=0)[groups])
-        self.windows.follow(
-            column.entity, column.keys[groups], ends, np.ascontiguousarray(column.rows[met]), emits,
-            column.known[groups], values, freshness, self.plan.fields,
-        )  # fmt: skip
-        slots = np.array(self.windows.slots[column.entity]) + self.plan.fields
-        freshness[np.ix_(emits[emits >= 0], slots)] = _STALE
+        guessed = self.windows.guess(column, values, freshness, self.plan.fields)
+        freshness[np.ix_(guessed, self._slots[column.entity])] = _STALE
 
-    def _show(self, columns: list[_Column], events: EventBatch, values: Float, freshness: Bytes) -> None:
-        shown = []
-        for column in columns:
-            rows = column.events[column.ends - 1]
-            met = events.kind[rows] != _OUTCOME
-            slots = np.array(self.windows.slots[column.entity]) + self.plan.fields
-            now = values[np.ix_(rows[met], slots)]
-            worst = freshness[np.ix_(rows[met], slots)].max(axis=1, initial=0)
-            ids = column.ids if met.all() else [one for one, is_met in zip(column.ids, met.tolist()) if is_met]
-            shown.append(Shown(
-                self.entities[column.entity], ids, column.known[met].tolist(), self._names[column.entity], now,
-                worst.tolist(), events.time_ns[rows[met]].tolist(),
-            ))  # fmt: skip
-        self.store.show(shown)
+    def _shown(
+        self, columns: list[Column], rows: list[Int], events: EventBatch, values: Float, freshness: Bytes
+    ) -> list[Shown]:
+        return [
+            Shown(
+                self.entities[column.entity], column.keys, events.texts, read, self._names[column.entity],
+                self._slots[column.entity], column.last, values, freshness, events.time_ns,
+            )
+            for column, read in zip(columns, rows, strict=True)
+        ]  # fmt: skip
 
     def state(self) -> State:
         """Nothing: all that the past left behind is in the store."""
@@ -259,46 +180,3 @@ class SharedFeaturizer:
     def restore(self, state: State) -> None:
         """Begin anew; the store remembers."""
         self.forget()
-
-
-def _merged(column: _Column, emits: Int, log: Logs) -> tuple[Int, Int, Int, Int]:
-    """The rows of logs that others have written to as well, with where their features go, their ends, and how many
-    rows of each log are known then. An event is where it lies in the log, whoever wrote it; a late one, which is not in
-    the log, comes where it came."""
-    rows, goes, known, lengths = [], [], [], []
-    start = 0
-    for g, stop in enumerate(column.ends.tolist()):
-        own, own_emits = column.rows[start:stop], emits[start:stop]
-        start = stop
-        data = log.data[g]
-        if data is None:
-            rows.append(own)
-            goes.append(own_emits)
-            lengths.append(len(own))
-            known.append(log.start[g] + int(np.count_nonzero(own[:, 2] != _LATE)))
-            continue
-        read = np.frombuffer(data, np.int64).reshape(-1, column.layout.words)
-        known.append(log.start[g] + len(read))
-        merged, to = _placed(read, own, own_emits)
-        rows.append(merged)
-        goes.append(to)
-        lengths.append(len(merged))
-    return np.concatenate(rows), np.concatenate(goes), np.cumsum(lengths), np.array(known, np.int64)
-
-
-def _placed(read: Int, own: Int, own_emits: Int) -> tuple[Int, Int]:
-    """What was read, with this batch's late events among it, and where each row's features go."""
-    places = {(time, tag): row for row, (time, tag, kind) in enumerate(read[:, :3].tolist()) if kind == _EVENT}
-    to = np.full(len(read), -1)
-    after, late = 0, []
-    for row, (time, tag, kind) in enumerate(own[:, :3].tolist()):
-        if kind == _EVENT:
-            after = places[time, tag] + 1
-            to[after - 1] = own_emits[row]
-        elif kind == _LATE:
-            late.append((after or len(read), row))
-    if not late:
-        return read, to
-    at = [place for place, _ in late]
-    mine = [row for _, row in late]
-    return np.insert(read, at, own[mine], axis=0), np.insert(to, at, own_emits[mine])

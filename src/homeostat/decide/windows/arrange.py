@@ -1,0 +1,260 @@
+"""The rows of a batch put in order for the logs, and what was read put together with them; see `follow`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from homeostat.decide.windows.compiled import kernel
+from homeostat.decide.windows.emit import emit_absent
+from homeostat.decide.windows.follow import L_KIND, L_MORE, L_TAG, L_TIME
+from homeostat.decide.windows.layout import (
+    C_NEWEST,
+    E_GROUP,
+    E_KNOWN,
+    NEVER,
+    P_COPY_FROM,
+    P_COPY_TO,
+    P_LABEL,
+    P_MASKS,
+    P_RETAIN,
+    Bytes,
+    Floats,
+    Ints,
+    Memory,
+)
+from homeostat.decide.windows.links import mix
+from homeostat.decide.windows.memory import newest_of, state_of
+from homeostat.decide.windows.plan import ABSENT_KEY
+from homeostat.decide.windows.rows import EVENT, NOT_INSERTED, OUTCOME, VALUE_MAX
+
+I64_MIN = -(2**63)
+
+# What `arrange` says of each entity: columns of `groups`.
+G_KEY, G_KNOWN, G_NEWEST, G_END, G_OWN, G_LAST, G_COLUMNS = range(7)
+
+
+@kernel
+def pin(p: Ints, m: Memory, e: int, key: int, g: int, newest: int) -> int:
+    """How many rows of the entity's log have been read; it stays in memory until it is followed.
+
+    0 where it has been silent for so long, as of `newest`, that its log may have expired: it is read anew.
+    """
+    o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, False)
+    if o < 0 or newest_of(p, m.state, m.log, o, e, NEVER) <= newest - p[e + P_RETAIN]:
+        return 0
+    m.state[o + E_GROUP] = g
+    return m.state[o + E_KNOWN]  # type: ignore[no-any-return]
+
+
+@kernel
+def unpin(p: Ints, m: Memory, e: int, groups: Ints, count: int) -> None:
+    """Lets go of entities that are not followed after all."""
+    for g in range(count):
+        o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, groups[G_KEY, g], False)
+        if o >= 0:
+            m.state[o + E_GROUP] = -1
+
+
+@kernel
+def sane(x: float) -> float:
+    """A value as windows take it: none where it is not a number or too large, and 0 for -0."""
+    return x + 0.0 if abs(x) <= VALUE_MAX else math.nan
+
+
+@kernel
+def fill_row(
+    p: Ints, e: int, row: Ints, row_floats: Floats, i: int, time: Ints, tag: Ints, kind: Bytes, label: Floats,
+    seen: Floats, masks_from: int,
+) -> None:  # fmt: skip
+    """Event i as entity e's log holds it."""
+    row[L_TIME], row[L_TAG], row[L_KIND] = time[i], tag[i], kind[i]
+    at = L_MORE
+    if p[e + P_LABEL] >= 0:
+        row_floats[at] = sane(label[i])
+        at += 1
+    if p[e + P_MASKS] >= 0:
+        bits = 0
+        for c in range(masks_from, seen.shape[1]):
+            if seen[i, c] != 0.0:
+                bits |= 1 << (c - masks_from)
+        row[at] = bits
+        at += 1
+    for c in range(p[e + P_COPY_FROM], p[e + P_COPY_TO], 2):
+        row_floats[at] = sane(seen[i, p[c]])
+        at += 1
+
+
+@kernel
+def arrange(
+    p: Ints, m: Memory, e: int, column: int, outcomes: bool, pinned: bool, time: Ints, tag: Ints, keys: Ints,
+    kind: Bytes, label: Floats, seen: Floats, masks_from: int, table: Ints, of: Ints, groups: Ints, rows: Ints,
+    row_floats: Floats, emits: Ints,
+) -> tuple[int, int, int]:  # fmt: skip
+    """The rows that name an entity e, entity by entity, in their order.
+
+    outcomes : whether these entities' windows ask for outcomes; if not, outcome rows are left out
+    pinned : whether the entities are to be read from where they were left
+    table, of : scratch, (a power of 2, at least 2 n) and (n,)
+    groups : (G_COLUMNS, n) each entity's key, rows of its log that are known, newest event, end among `rows`, rows for
+        its log, and last row that is no outcome (-1 for none)
+    rows, row_floats : (n, words), the same memory; emits : (n,) the event that each row is, -1 for an outcome
+    Returns the number of entities, of rows, and of late events among them, which are not for the log.
+    """
+    table[:] = -1
+    mask = np.uint64(len(table) - 1)
+    count = 0
+    newest = m.counters[C_NEWEST]
+    for i in range(len(time)):
+        of[i] = -1
+        if kind[i] == EVENT:
+            newest = max(newest, time[i])
+        key = keys[i, column]
+        if key == ABSENT_KEY or (kind[i] == OUTCOME and not outcomes):
+            continue
+        place = mix(np.uint64(key)) & mask
+        while table[np.int64(place)] >= 0 and groups[G_KEY, table[np.int64(place)]] != key:
+            place = (place + np.uint64(1)) & mask
+        g = table[np.int64(place)]
+        if g < 0:
+            g = count
+            table[np.int64(place)] = g
+            groups[G_KEY, g] = key
+            groups[G_END, g] = groups[G_OWN, g] = 0
+            groups[G_NEWEST, g] = I64_MIN
+            groups[G_LAST, g] = -1
+            count += 1
+        of[i] = g
+        groups[G_END, g] += 1
+    total = 0
+    for g in range(count):
+        size = groups[G_END, g]
+        groups[G_END, g] = total
+        total += size
+        groups[G_KNOWN, g] = pin(p, m, e, groups[G_KEY, g], g, newest) if pinned else 0
+    late = 0
+    for i in range(len(time)):
+        g = of[i]
+        if g < 0:
+            continue
+        place = groups[G_END, g]
+        groups[G_END, g] += 1
+        fill_row(p, e, rows[place], row_floats[place], i, time, tag, kind, label, seen, masks_from)
+        emits[place] = -1 if kind[i] == OUTCOME else i
+        if kind[i] == EVENT:
+            groups[G_NEWEST, g] = max(groups[G_NEWEST, g], time[i])
+        if kind[i] == NOT_INSERTED:
+            late += 1
+        else:
+            groups[G_OWN, g] += 1
+        if kind[i] != OUTCOME:
+            groups[G_LAST, g] = i
+    return count, total, late
+
+
+@kernel
+def same_row(own: Ints, read: Ints) -> bool:
+    """Whether two rows are alike in every bit."""
+    for c in range(len(own)):  # noqa: SIM110 - kernels know no generators.
+        if own[c] != read[c]:
+            return False
+    return True
+
+
+@kernel
+def place_rows(own: Ints, read: Ints, places: Ints) -> None:
+    """Where each own row, (r, words), lies in the log that was read, (q, words); -1 where it does not.
+
+    What was appended are the last rows read. An event that was there already lies among those before.
+    """
+    end = len(read)
+    for i in range(len(own) - 1, -1, -1):
+        places[i] = -1
+        if own[i, L_KIND] == NOT_INSERTED:
+            continue
+        if end > 0 and same_row(own[i], read[end - 1]):
+            end -= 1
+            places[i] = end
+        elif own[i, L_KIND] == EVENT:
+            for j in range(len(read) - 1, -1, -1):
+                if read[j, L_KIND] == EVENT and read[j, L_TIME] == own[i, L_TIME] and read[j, L_TAG] == own[i, L_TAG]:
+                    places[i] = j
+                    break
+
+
+@kernel
+def place_late(own: Ints, places: Ints, end: int) -> None:
+    """Late events, which no log holds, come right after the own row before them; at first, before the one after."""
+    before = -1
+    for i in range(len(own)):
+        if own[i, L_KIND] != NOT_INSERTED:
+            before = places[i] if places[i] >= 0 else before
+            continue
+        at = before + 1 if before >= 0 else end
+        for j in range(i + 1, len(own)):
+            if before < 0 and own[j, L_KIND] != NOT_INSERTED and places[j] >= 0:
+                at = places[j]
+                break
+        places[i] = at
+
+
+@kernel
+def put(source: Ints, row: int, emit: int, rows: Ints, to: Ints, made: int) -> int:
+    """Lets a row be the next to follow; returns how many there are."""
+    for c in range(source.shape[1]):
+        rows[made, c] = source[row, c]
+    to[made] = emit
+    return made + 1
+
+
+@kernel
+def merge(
+    own: Ints, emits: Ints, ends: Ints, read: Ints, read_ends: Ints, places: Ints, rows: Ints, to: Ints, to_ends: Ints
+) -> None:
+    """The rows to follow where others have written too: what was read, with this batch's late events among it.
+
+    own, emits, ends : this batch's rows, where their features go, and where each entity's end
+    read, read_ends : (q, words) what was read, (g,) where each entity's end; none where nobody else has written
+    places : (r,) scratch
+    rows, to, to_ends : what comes of it, (r + q, words), (r + q,) and (g,)
+    """
+    start = read_start = made = 0
+    for g in range(len(ends)):
+        stop, read_stop = ends[g], read_ends[g]
+        if read_stop == read_start:
+            for i in range(start, stop):
+                made = put(own, i, emits[i], rows, to, made)
+        else:
+            mine, theirs = own[start:stop], read[read_start:read_stop]
+            place_rows(mine, theirs, places[start:stop])
+            place_late(mine, places[start:stop], len(theirs))
+            for j in range(len(theirs) + 1):
+                emitted = -1
+                for i in range(start, stop):
+                    if places[i] != j:
+                        continue
+                    if own[i, L_KIND] == NOT_INSERTED:
+                        made = put(own, i, emits[i], rows, to, made)
+                    elif own[i, L_KIND] == EVENT:
+                        emitted = emits[i]
+                if j < len(theirs):
+                    made = put(theirs, j, emitted, rows, to, made)
+        start, read_start = stop, read_stop
+        to_ends[g] = made
+
+
+@kernel
+def leave_absent(p: Ints, e: int, column: int, keys: Ints, kind: Bytes, out: Floats, fresh: Bytes, before: int) -> None:
+    """The features of events that name no entity e; an outcome has none."""
+    for i in range(len(keys)):
+        if keys[i, column] == ABSENT_KEY and kind[i] != OUTCOME:
+            emit_absent(p, e, i, out, fresh, before)
+
+
+@kernel
+def leave_unknown(p: Ints, e: int, rows: Ints, out: Floats, fresh: Bytes, before: int) -> None:
+    """The features of events of whose entity e nothing is known."""
+    for i in range(len(rows)):
+        if rows[i] >= 0:
+            emit_absent(p, e, rows[i], out, fresh, before)

@@ -204,17 +204,16 @@ class SpooledJournal:
         return self._must(lambda: self.inner.recent(after))
 
     def settle(self, wait_s: float) -> bool:
-        """Wait until nothing waits any more; False where that takes longer, or the server is away."""
+        """Wait until nothing waits any more; False where that takes longer."""
         with self._wake:
-            self._wake.notify_all()
-            self._wake.wait_for(lambda: not self._queue.waiting or self.degraded, wait_s)
-            return not self._queue.waiting
+            return self._wake.wait_for(lambda: not self._queue.waiting, wait_s)
 
     def close(self, drain_s: float = 5.0) -> None:
         """Drain what can be drained in a moment, and let go. What is left stays on the disk for the next start."""
         if self._closing:
             return
-        self.settle(drain_s)
+        if not self.degraded:
+            self.settle(drain_s)
         with self._wake:
             self._closing = True
             self._wake.notify_all()

@@ -149,3 +149,25 @@ def _within_s(holds: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def test_two_processes_share_windows_journal_and_keys(redis, postgres, tmp_path: Path) -> None:
+    """What one decided the other knows: an event id gets its first decision back, whoever is asked."""
+    from homeostat.adapters.api_keys import PostgresApiKeys
+
+    config = tmp_path / "world.yaml"
+    config.write_text(
+        f"world:\n  features: {redis.url}\n  journal: {postgres.url}\n  spool: {tmp_path / 'spool'}\n", "utf-8"
+    )
+    server = Server("access", "--config", config, "--workers", "2")
+    events = [{**EVENT, "event_id": f"shared-{k}", "timestamp": 1_769_774_400 + k} for k in range(10)]
+    first = [server.decide(event) for event in events for _ in range(4)]
+    assert [told.get("duplicate", False) for told in first] == [False, True, True, True] * 10
+    found = server.ask("/v1/decisions/shared-9")[2]
+    assert found["features"]["count_10s"]["value"] == 10
+    keys = PostgresApiKeys(postgres.url)
+    secret = keys.create("till", ["decide"])
+    keys.close()
+    assert _within_s(lambda: {server.ask("/v1/decide", events[0])[0] for _ in range(8)} == {401}, 20)
+    assert server.decide(events[0], authorization=f"Bearer {secret}")["duplicate"]
+    assert server.stop() == 0

@@ -67,13 +67,18 @@ class Settings:
         return Tls(Path(self.tls_certificate), Path(self.tls_key), client_ca)
 
     def keys(self) -> ApiKeys | None:
-        """The API keys; None where there is no place for any, or none are asked for."""
+        """The API keys; None where there is no place for any, or none are asked for.
+
+        Raises Unavailable.
+        """
         from homeostat.adapters.api_keys import FileApiKeys, PostgresApiKeys
 
         if self.keys_required is False:
             return None
         if self.keys_url is not None:
-            return PostgresApiKeys(self.keys_url)
+            keys = PostgresApiKeys(self.keys_url)
+            keys.prepare()  # A new database has no tables yet.
+            return keys
         return None if self.keys_folder is None else FileApiKeys(Path(self.keys_folder))
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,9 +16,10 @@ from cyclopts import Parameter
 from homeostat.cli.options import Bundle
 
 if TYPE_CHECKING:
-    from homeostat.worker.assembly import RunningWorker
+    from homeostat.worker.worker import Worker
 
 Config = Annotated[Path | None, Parameter(help="A YAML file with a `world` section: which servers to use.")]
+Log = Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")]
 
 
 def worker(
@@ -26,48 +28,82 @@ def worker(
     *,
     config: Config = None,
     bundle: Bundle = None,
-    metrics_port: Annotated[int | None, Parameter(help="Serve /metrics, /healthz and /readyz here; 0: any.")] = None,
+    metrics_port: Annotated[int | None, Parameter(help="Show /metrics, /healthz and /readyz here; 0: any.")] = None,
     metrics_host: str = "127.0.0.1",
-    log: Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")] = None,
+    log: Log = None,
 ) -> None:
     """Decide events of a stream, and publish the decisions, until a signal says to stop.
 
     The first signal drains: what was pulled is decided, journalled and published. The second stops at once; nothing is
-    lost then either.
+    lost then either, since what is not published is delivered again.
 
     Parameters
     ----------
     app
         A shipped app (payments, access) or an app file.
     metrics_host
-        The address to serve metrics at.
+        The address to show metrics at.
     """
+    from homeostat.adapters.environment import world_of
     from homeostat.adapters.logs import configure
-    from homeostat.config.world import read_world
+    from homeostat.adapters.tracing import open_tracing
+    from homeostat.distributed.assembly import worker_name
+    from homeostat.embedded.metrics_endpoint import serve_metrics
     from homeostat.worker.assembly import open_worker
+    from homeostat.worker.telemetry import Telemetry
 
-    servers = read_world(config, os.environ)
-    logger = configure(log, app=app)
-    stopping = threading.Event()
-    running: RunningWorker | None = None
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stopping.is_set():
-            os._exit(128 + number)  # What is journalled is not lost, and what is not published is delivered again.
-        stopping.set()
-        if running is not None:
-            running.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+    servers = world_of(config)
+    logger = configure(log, app=app, worker=worker_name())
+    tracing = open_tracing(instance=worker_name())
+    signals = _Signals()
     running = open_worker(
-        app, servers, bundle=bundle, note=logger.info, metrics=None if metrics_port is None else (metrics_host, metrics_port),
-        stopping=stopping,
+        app, servers, bundle=bundle, note=logger.info, stopping=signals.stopping, tracing=tracing
     )  # fmt: skip
     if running is None:
+        logger.info("stopped before its servers were there")
         sys.exit(0)
-    with running:
-        if stopping.is_set():
-            running.stop()
+    with ExitStack() as stack:
+        stack.enter_context(closing(running))
+        telemetry = stack.enter_context(closing(Telemetry(running, tracing)))
+        if metrics_port is not None:
+            endpoint = stack.enter_context(
+                serve_metrics(telemetry.registry, metrics_host, metrics_port, lambda: _unready(running))
+            )
+            logger.info("metrics at %s/metrics", endpoint.url)
+        signals.of(running)
+        logger.info("%s decides the events of %s", running.parts.name, _without_secrets(servers.events or ""))
         running.run()
     logger.info("drained, stopped")
+
+
+class _Signals:
+    """The first signal drains, the second stops at once."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self._worker: Worker | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def of(self, worker: Worker) -> None:
+        """From now on, signals are this worker's."""
+        self._worker = worker
+        if self.stopping.is_set():
+            worker.stop()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.stopping.is_set():
+            os._exit(128 + number)  # What is journalled is not lost, and what is not published is delivered again.
+        self.stopping.set()
+        if self._worker is not None:
+            self._worker.stop()
+
+
+def _unready(worker: Worker) -> str:
+    return "" if worker.ready else worker.trouble or "draining"
+
+
+def _without_secrets(address: str) -> str:
+    from homeostat.adapters.logs import redacted
+
+    return redacted(address)

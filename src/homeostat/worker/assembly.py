@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 from homeostat.adapters.streams import ensure_topics, open_stream
+from homeostat.adapters.tracing import Tracing
 from homeostat.config.tree import App
 from homeostat.config.world import World
 from homeostat.distributed.assembly import SharedParts, open_shared
@@ -27,10 +27,12 @@ def open_worker(
     bundle: Path | None = None,
     note: Note = lambda text: None,
     stopping: threading.Event | None = None,
+    tracing: Tracing | None = None,
 ) -> Worker | None:
     """A worker of an app on its servers, where it creates what it needs. Waits for servers that are away.
 
     stopping : ends the waiting; None is returned then
+    tracing : gives each decision the trace context that goes out with it
     Raises AppFileError, BundleError, NotTrained, WorldIncomplete; ValueError for addresses that can't work.
     """
     stop = threading.Event() if stopping is None else stopping
@@ -57,21 +59,7 @@ def open_worker(
             stop.wait(RETRY_S)
             continue
         stream = open_stream(servers, parts.app.app, client_id=parts.name)
-        return Worker(parts, made[0], stream, note)
+        return Worker(parts, made[0], stream, note, (tracing or Tracing()).traceparent)
     if parts is not None:
         parts.close()
     return None
-
-
-class Running:
-    """A worker with its metrics endpoint; a context manager that closes both."""
-
-    def __init__(self, worker: Worker, close_metrics: Callable[[], None] = lambda: None) -> None:
-        self.worker, self._close_metrics = worker, close_metrics
-
-    def __enter__(self) -> Worker:
-        return self.worker
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._close_metrics()
-        self.worker.close()

@@ -38,7 +38,9 @@ DEPTH = 3  # Batches that wait for each thread: enough to keep it busy, few enou
 class Work:
     """A batch of messages and what became of them.
 
-    row : (m,) for each event its row in `decided.fresh`, or -1, -2; see `Decided`
+    fresh, fresh_at : the decisions that are new, and which message each answers, once they are journalled
+    again : decisions that were journalled before and perhaps not published, each with the message that it answers
+    stretches : name, beginning and end of each stage, nanoseconds since 1970
     """
 
     batch: Batch
@@ -48,6 +50,7 @@ class Work:
     again: list[tuple[int, DecisionBatch, int]] = field(default_factory=list)
     fresh: DecisionBatch | None = None
     fresh_at: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+    stretches: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 def dead_letter(pulled: Pulled, row: int, letter: DeadLetter) -> Outgoing:
@@ -75,7 +78,7 @@ class Outbox:
         on_published: Callable[[Work, int], None],
         trace: Callable[[str, str | None], str | None] = lambda event_id, incoming: incoming,
     ) -> None:
-        self.trouble = ""
+        self.trouble, self.fenced = "", 0
         self._journal, self._stream, self._words, self._clock = journal, stream, words, clock
         self._on_journalled, self._on_published, self._trace = on_journalled, on_published, trace
         self._to_journal: queue.Queue[Work | None] = queue.Queue(DEPTH)
@@ -151,7 +154,9 @@ class Outbox:
         while True:
             work = self._to_journal.get()
             if work is not None:
+                began_ns = self._clock.now_ns()
                 self._journal_one(work)
+                work.stretches.append(("journal", began_ns, self._clock.now_ns()))
                 with self._changed:
                     self._journalled += 1
                     self._changed.notify_all()
@@ -245,6 +250,7 @@ class Outbox:
                 return
 
     def _publish(self, works: Sequence[Work]) -> None:
+        began_ns = self._clock.now_ns()
         outgoing = [self._outgoing(work) for work in works]
         while True:
             done = [pulled for work in works for pulled in (work.batch.pulled, work.outcomes) if len(pulled)]
@@ -256,10 +262,12 @@ class Outbox:
             try:
                 self._stream.publish(done, decisions, letters)
             except Fenced:
+                self.fenced += 1
                 self._keep_owned(works, outgoing)
                 continue
             break
         for work, messages in zip(works, outgoing, strict=True):
+            work.stretches.append(("publish", began_ns, self._clock.now_ns()))
             self._on_published(work, len(messages))
         with self._changed:
             self._done += len(works)

@@ -26,18 +26,15 @@ SETTLE_EVERY_NS = 100_000_000  # Between two looks whether waiting outcomes' eve
 
 @dataclass(slots=True)
 class Tally:
-    """What a worker has done, for its metrics.
-
-    behind_ns : when the oldest event of the last published batch was produced, subtracted from when it was published
-    """
+    """What a worker has done, for its metrics."""
 
     pulled: int = 0
+    outcomes: int = 0
     published: int = 0
     repeated: int = 0
     dead_letters: int = 0
     batches: int = 0
     rejoined: int = 0
-    behind_ns: int = 0
 
 
 class Worker:
@@ -55,11 +52,12 @@ class Worker:
         stream: Stream,
         note: Callable[[str], None] = lambda text: None,
         trace: Callable[[str, str | None], str | None] = lambda event_id, incoming: incoming,
-        on_published: Callable[[Work, int], None] = lambda work, ns: None,
     ) -> None:
         app, servers = parts.app, parts.servers
         self.parts, self.stream, self.tally = parts, stream, Tally()
-        self._journal, self._note, self._published_hook = journal, note, on_published
+        self._note = note
+        self.on_published: Callable[[Work, int, int], None] = lambda work, decisions, now_ns: None
+        self.lag: dict[str, int] = {}
         self._rows_max, self._wait_s = servers.batch_rows, servers.batch_wait / 1e9
         self._intake = Intake(parts.prepared.schema, app.events.lateness, app.events.late == "reject")
         self.outcomes = Outcomes(parts.prepared.schema, journal, servers.outcome_wait)
@@ -77,6 +75,11 @@ class Worker:
     def ready(self) -> bool:
         """Whether events are decided, and with their features."""
         return not self._stopping and not self.trouble
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping
 
     @property
     def trouble(self) -> str:
@@ -118,6 +121,7 @@ class Worker:
         self.tally.pulled += len(events)
         if len(outcomes):
             self.outcomes.add(outcomes, clock.now_ns(), now_ns)
+            self.tally.outcomes += len(outcomes)
         self._settle_outcomes(len(outcomes) > 0, now_ns)
         if self.outbox.has_room:
             batch = self._intake.take(self._rows_max, self._lag(), now_ns, PATIENCE_NS)
@@ -129,13 +133,14 @@ class Worker:
 
     def _lag(self) -> dict[str, int]:
         """Messages that wait in the lanes of events."""
-        return {lane: count for lane, count in self.stream.lag().items() if lane.startswith(self._events)}
+        self.lag = self.stream.lag()
+        return {lane: count for lane, count in self.lag.items() if lane.startswith(self._events)}
 
     def _decide(self, batch: Batch) -> None:
         """Decide the events of a batch; those that repeat others are looked up where they are."""
         featurizer = self.parts.featurizer
-        was_behind = featurizer.behind
-        decided = None
+        was_behind, clock = featurizer.behind, self.parts.clock
+        decided, began_ns = None, clock.now_ns()
         while len(batch.events):
             try:
                 decided = self.parts.loop.decide(batch.events)
@@ -150,7 +155,7 @@ class Worker:
         self.tally.batches += 1
         self.tally.dead_letters += len(batch.letters)
         self.tally.repeated += 0 if decided is None else len(decided.repeated)
-        self.outbox.put(Work(batch, decided))
+        self.outbox.put(Work(batch, decided, stretches=[("decide", began_ns, clock.now_ns())]))
 
     def _settle_outcomes(self, fresh: bool, now_ns: int) -> None:
         if not fresh and (now_ns < self._settle_at or not len(self.outcomes)):
@@ -214,11 +219,7 @@ class Worker:
 
     def _published(self, work: Work, decisions: int) -> None:
         self.tally.published += decisions
-        produced = [ns for ns in work.batch.pulled.produced_ns if ns]
-        now_ns = self.parts.clock.now_ns()
-        if produced:
-            self.tally.behind_ns = now_ns - min(produced)
-        self._published_hook(work, now_ns)
+        self.on_published(work, decisions, self.parts.clock.now_ns())
 
     def _tell(self) -> None:
         trouble = self.trouble

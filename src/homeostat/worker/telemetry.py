@@ -1,0 +1,100 @@
+"""What a worker shows: its loop's counts, its parts' figures, and traces of its decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from homeostat.adapters.tracing import Stretch, Traced, Tracing
+from homeostat.embedded.metrics import registry_of
+from homeostat.embedded.readings import Durations, Readings, Value
+from homeostat.records.reasons import Fallback
+from homeostat.worker.publishing import Work
+from homeostat.worker.worker import Worker
+
+
+class Telemetry:
+    """The metrics and traces of one worker, which it calls for each batch that is out.
+
+    registry : to be served at /metrics
+    """
+
+    def __init__(self, worker: Worker, tracing: Tracing) -> None:
+        self._worker, self._tracing = worker, tracing
+        app = worker.parts.app
+        self._publish = Durations(app.app, "homeostat_publish_seconds")
+        self._whole = Durations(app.app, "homeostat_end_to_end_seconds")
+        self._decisions = self._batches = 0
+        self.registry: CollectorRegistry = registry_of(
+            worker.parts.loop, app, Readings(app.app, self._read), self._publish, self._whole
+        )
+        worker.on_published = self.published
+
+    def published(self, work: Work, decisions: int, now_ns: int) -> None:
+        """Count a batch that is out; called by the thread that published it."""
+        self._batches += 1
+        self._decisions += decisions
+        produced = np.array([ns for ns in work.batch.pulled.produced_ns if ns > 0], np.int64)
+        if len(produced):
+            self._whole.observe_all((now_ns - produced) / 1e9)
+        if work.stretches:
+            _, began_ns, ended_ns = work.stretches[-1]
+            self._publish.observe((ended_ns - began_ns) / 1e9)
+        if self._tracing.enabled:
+            self._trace(work)
+
+    def close(self) -> None:
+        """Send what has not been sent."""
+        self._tracing.close()
+
+    def _trace(self, work: Work) -> None:
+        fresh = work.fresh
+        if fresh is None or not len(fresh) or not work.stretches:
+            return
+        pulled, actions = work.batch.pulled, self._worker.parts.app.actions
+        ids = [fresh.events.id_text(row) for row in range(len(fresh))]
+        incoming = [pulled.traceparent[at] for at in work.fresh_at.tolist()]
+        began_ns, ended_ns = work.stretches[0][1], work.stretches[-1][2]
+        spans = []
+        for row in self._tracing.recorded(ids, incoming):
+            told: dict[str, str | float | bool] = {
+                "action": actions[int(fresh.ruling.action[row])], "risk": float(fresh.fused.risk[row]),
+                "version": fresh.version,
+            }  # fmt: skip
+            if fresh.fallback[row]:
+                told["fallback"] = Fallback.text(int(fresh.fallback[row]))
+            spans.append(Traced(ids[row], incoming[row], began_ns, ended_ns, told))
+        self._tracing.decided(spans, [Stretch(*stretch) for stretch in work.stretches])
+
+    def _read(self) -> Mapping[str, Value]:
+        worker = self._worker
+        parts, tally = worker.parts, worker.tally
+        figures = getattr(parts.journal, "figures", None)
+        away = bool(getattr(parts.journal, "degraded", False))
+        behind = parts.featurizer.behind
+        found: dict[str, Value] = {
+            "homeostat_stream_lag_messages": worker.lag,
+            "homeostat_stream_lanes": len(worker.lag),
+            "homeostat_messages_pulled_total": {"events": tally.pulled, "outcomes": tally.outcomes},
+            "homeostat_messages_published_total": {"decisions": tally.published, "dead_letters": tally.dead_letters},
+            "homeostat_rebalances_total": worker.stream.generation,
+            "homeostat_fenced_total": worker.outbox.fenced,
+            "homeostat_batches_total": self._batches,
+            "homeostat_feature_logs_lost_total": tally.rejoined,
+            "homeostat_part_up": {
+                "stream": not worker.stream.trouble, "features": not behind,
+                "journal": not away and not worker.outbox.trouble,
+            },
+            "homeostat_circuit_open": {"journal": away, "features": behind},
+            "homeostat_ready": worker.ready,
+            "homeostat_draining": worker.draining,
+        }  # fmt: skip
+        if figures is not None:
+            found |= {
+                "homeostat_journal_spooled_rows": figures.rows, "homeostat_journal_spooled_bytes": figures.nbytes,
+                "homeostat_journal_spool_bytes_max": parts.servers.spool_max_mb << 20,
+                "homeostat_journal_spool_age_seconds": figures.oldest_s,
+            }  # fmt: skip
+        return found

@@ -26,11 +26,15 @@ def train(
     outcomes: Annotated[
         Path | None, Parameter(help="A file of event_id, label and time: when each became known.")
     ] = None,
+    processes: Annotated[
+        int | None, Parameter(help="Compute the features in so many processes; needs homeostat[scale].")
+    ] = None,
+    ray: Annotated[str | None, Parameter(help="Compute them on the Ray cluster at this address (host:port).")] = None,
     json: Json = False,
 ) -> None:
     """Train an app's models on recorded events, and write them as a bundle.
 
-    Needs homeostat[train].
+    Needs homeostat[train]. The bundle is the same wherever the features are computed.
 
     Parameters
     ----------
@@ -43,15 +47,18 @@ def train(
     from_
         Learn from events since then; older ones still fill the windows.
     """
+    from homeostat.distributed.training_set_run import elsewhere
     from homeostat.embedded.training_run import TrainingRequest, train_on_events
 
     until_ns, from_ns = instant(until), instant(from_)
     assert until_ns is not None
     if from_ns is not None and from_ns >= until_ns:
         raise CommandError(f"nothing lies between --from {from_} and --until {until}: give an earlier --from")
-    with shown("training") as progress:
+    if processes is not None and (processes < 1 or ray is not None):
+        raise CommandError("--processes is at least 1, and for this machine; a cluster at --ray has its own number")
+    with elsewhere(processes, ray) as place, shown("training") as progress:
         try:
-            report = train_on_events(app, TrainingRequest(events, out, until_ns, from_ns, outcomes), progress)
+            report = train_on_events(app, TrainingRequest(events, out, until_ns, from_ns, outcomes), progress, place)
         except ValueError as error:
             # Training says in a sentence what it lacks; ValueErrors with a type of their own are told already.
             raise error if type(error) is not ValueError else CommandError(str(error)) from error

@@ -76,14 +76,16 @@ def train(
     progress: Progress,
     seed: int | None = None,
     ppo: Mapping[str, int] | None = None,
+    rows: TrainingSet | None = None,
 ) -> Bundle:
     """A bundle of everything that the app trains. Raises what the trainers raise where the extra is missing.
 
     ppo : train a PPO policy too, with these settings; without them, only where the app's policy is one
+    rows : what to learn from, where the collector has not the features themselves
     """
     from homeostat.models.training.bundles import train_bundle
 
-    app, rows = prepared.app, collector.training_set()
+    app, rows = prepared.app, collector.training_set() if rows is None else rows
     chosen = app.seed if seed is None else seed
     policies: dict[str, Part] = {}
 

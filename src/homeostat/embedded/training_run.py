@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,13 +12,17 @@ from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.event_files import read_events, read_outcomes
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import World, build, untrained
+from homeostat.config.plans import membership
+from homeostat.decide.contracts import Featurizer
 from homeostat.decide.loop import DecisionLoop
+from homeostat.decide.windows.features import FeaturePlan
 from homeostat.embedded.answers import time_text
 from homeostat.embedded.assembly import Prepared, prepare
 from homeostat.embedded.past import PastOutcomes, without_labels
 from homeostat.embedded.training import Collector, train
+from homeostat.expressions import Membership
 from homeostat.models.bundle import BundleError, save_bundle
-from homeostat.models.training_set import Progress
+from homeostat.models.training_set import Progress, TrainingSet
 from homeostat.records.events import EventBatch
 
 _GATHERING = 0.3  # The share of the progress bar that reading the events takes.
@@ -40,9 +44,24 @@ class TrainingRequest:
     outcomes: Path | None = None
 
 
-def train_on_events(app: str | Path, request: TrainingRequest, progress: Progress) -> dict[str, Any]:
+class Elsewhere(Protocol):
+    """Computes the features in other processes, once all events have been read."""
+
+    def featurizer(self, plan: FeaturePlan, lists: Membership, from_ns: int | None) -> Featurizer:
+        """Takes the events in, and gives each a number for its only feature."""
+        ...
+
+    def completed(self, numbered: TrainingSet) -> TrainingSet:
+        """The rows with their features, by their numbers."""
+        ...
+
+
+def train_on_events(
+    app: str | Path, request: TrainingRequest, progress: Progress, elsewhere: Elsewhere | None = None
+) -> dict[str, Any]:
     """Train, write the bundle, and report what it learned from and how well it did on rows that it had not seen.
 
+    elsewhere : where the features are computed; in this process when None. The bundle is the same.
     Raises AppFileError, EventFileError, BundleError, TrainingUnavailable, BadSetting; ValueError where there is nothing
     to learn from.
     """
@@ -51,12 +70,15 @@ def train_on_events(app: str | Path, request: TrainingRequest, progress: Progres
         # Found before hours of training rather than after.
         raise BundleError(f"{request.out} exists and is not a bundle; give another path or remove it")
     collector = Collector(request.from_ns, request.until_ns, prepared.app.outcomes.delay)
-    events, buried = _gather(prepared, request, collector, progress)
+    events, buried = _gather(prepared, request, collector, progress, elsewhere)
+    rows = collector.training_set()
+    if elsewhere is not None:
+        rows = elsewhere.completed(rows)
 
     def rest(what: str, share: float) -> None:
         progress(what, _GATHERING + (1 - _GATHERING) * share)
 
-    bundle = train(prepared, collector, rest)
+    bundle = train(prepared, collector, rest, rows=rows)
     version = save_bundle(bundle, request.out)
     about = bundle.about
     return {
@@ -74,7 +96,13 @@ def train_on_events(app: str | Path, request: TrainingRequest, progress: Progres
     }
 
 
-def _gather(prepared: Prepared, request: TrainingRequest, collector: Collector, progress: Progress) -> tuple[int, int]:
+def _gather(
+    prepared: Prepared,
+    request: TrainingRequest,
+    collector: Collector,
+    progress: Progress,
+    elsewhere: Elsewhere | None,
+) -> tuple[int, int]:
     """Let the events up to the moment of training fill the windows, and keep the rows to learn from.
 
     Returns how many events were read, and how many could not be.
@@ -84,6 +112,9 @@ def _gather(prepared: Prepared, request: TrainingRequest, collector: Collector, 
     read = 0
     with SqliteJournal(":memory:", app=prepared.app.app) as journal:
         world = World(journal, clock, bounded=False)
+        if elsewhere is not None:
+            lists = membership(prepared.app)
+            world = replace(world, featurizer=elsewhere.featurizer(prepared.features, lists, request.from_ns))
         loop = build(prepared.app, prepared.features, untrained(prepared.app), world)
         for events, letters in read_events(request.events, prepared.schema, clock.now_ns()):
             buried += len(letters)

@@ -1,0 +1,110 @@
+"""Jobs on the processes of a Ray cluster: one that is started here for as long as it is needed, or one that runs.
+
+What travels is text and NumPy arrays, which Ray puts into shared memory without copying them once more; a process that
+dies is replaced, and its job done again.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from homeostat.ports import Unavailable
+
+RETRIES = 3
+LOCAL = "local"
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # Nothing is reported to anybody.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Graphics cards stay visible to whoever uses them beside us.
+}
+
+
+class RayCluster:
+    """Runs one function on many arguments; a context manager. One at a time in a process, as Ray has it.
+
+    work : an importable function of a text and of what was kept; a job is its text and what it asks for
+    address : `local` to start a cluster in this machine's memory, or that of a running one, as `ray start` prints it
+        (host:port), which must have the same version of homeostat installed
+    processes : of a local cluster; all that the machine has when None
+    memory_bytes : shared memory of a local cluster; Ray's choice when None. What does not fit goes to the disk.
+    Raises Unavailable where Ray is not installed, or the cluster does not answer.
+    """
+
+    def __init__(
+        self,
+        work: Callable[..., Any],
+        address: str = LOCAL,
+        processes: int | None = None,
+        memory_bytes: int | None = None,
+    ) -> None:
+        self._ray = _ray(address)
+        self._start(address, processes, memory_bytes)
+        self._work = self._ray.remote(max_retries=RETRIES)(work)
+        self.processes = processes or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def keep(self, piece: Any) -> Any:
+        """Put arrays into shared memory; returns a reference to them."""
+        return self._ray.put(piece)
+
+    def run(self, jobs: Sequence[tuple[str, tuple[Any, ...]]]) -> Iterator[tuple[int, Any]]:
+        """Each job's number and result, as they are done. Raises what a job raised; Unavailable where one was lost."""
+        ray = self._ray
+        pending = {self._work.remote(text, *pieces): number for number, (text, pieces) in enumerate(jobs)}
+        while pending:
+            done, _ = ray.wait(list(pending), num_returns=1)
+            number = pending.pop(done[0])
+            try:
+                result = ray.get(done[0])
+            except ray.exceptions.RayTaskError as error:
+                raise (error.cause if isinstance(error.cause, Exception) else error) from None
+            except ray.exceptions.RayError as error:
+                said = str(error).strip().splitlines()
+                raise Unavailable(f"Ray lost a job {RETRIES + 1} times: {said[0] if said else type(error)}") from None
+            yield number, result
+
+    def close(self) -> None:
+        """Let go of the cluster; a local one ends."""
+        self._ray.shutdown()
+
+    def __enter__(self) -> RayCluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self, address: str, processes: int | None, memory_bytes: int | None) -> None:
+        quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+        try:
+            if address == LOCAL:
+                self._ray.init(
+                    LOCAL, num_cpus=processes, include_dashboard=False, object_store_memory=memory_bytes,
+                    _node_ip_address="127.0.0.1", **quiet,
+                )  # fmt: skip
+            else:
+                self._ray.init(address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            with suppress(Exception):
+                self._ray.shutdown()
+            said = str(error).strip().splitlines()
+            raise Unavailable(f"no Ray cluster at {address}: {said[0] if said else type(error).__name__}") from None
+
+
+def _ray(address: str) -> Any:
+    """The library, told beforehand to report to nobody, and to let nobody in without a token."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if address == LOCAL and "RAY_AUTH_MODE" not in os.environ:
+        # Its ports are open to the network, whatever address it is told; a token of one run keeps others out.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    try:
+        import ray
+    except ImportError as error:
+        raise Unavailable("training on several processes needs Ray: pip install 'homeostat[scale]'") from error
+    return ray

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from selectors import EVENT_READ, DefaultSelector
+from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
@@ -136,6 +137,12 @@ class Connections:
         """Close every connection that isn't in use, and each other one as soon as it is given back."""
         self._closed = True
         self._drop_idle()
+
+    def __enter__(self) -> Connections:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
     def said(self, error: Exception) -> str:
         """An error of PostgreSQL as one sentence that says what to do, without the password."""

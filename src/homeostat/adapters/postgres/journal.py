@@ -131,9 +131,8 @@ class PostgresJournal:
 
     def told(self, places: Sequence[str]) -> NDArray[np.bool_]:
         """(n,) whether an outcome from each place is in the journal."""
-        sql = (
-            "SELECT ord FROM unnest(%s) WITH ORDINALITY asked(place, ord) JOIN outcomes USING (place) WHERE place <> ''"
-        )
+        sql = """SELECT ord FROM unnest(%s::text[]) WITH ORDINALITY asked(place, ord)
+            JOIN outcomes USING (place) WHERE place <> ''"""
         out = np.zeros(len(places), np.bool_)
         for (ord_,) in self._all(sql, texts_parameter(places)):
             out[ord_ - 1] = True

@@ -19,6 +19,10 @@ TABLES = ("about", "entries", "decisions", "event_ids", "outcomes", "api_keys")
 MIGRATION_LOCK = 0x686D7374_00000001
 APPEND_LOCK = 0x686D7374_00000002
 PARTITION_LOCK = 0x686D7374_00000003
+_VERSION_TABLE = "homeostat_version"
+_WANTED = {
+    "api_keys": "SELECT, INSERT, UPDATE", "event_ids": "SELECT, INSERT, DELETE", "outcomes": "SELECT, INSERT, DELETE",
+}  # fmt: skip
 _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_S = 600.0  # A migration may rewrite a table; nothing else runs meanwhile.
 
@@ -27,7 +31,7 @@ _MIGRATION_S = 600.0  # A migration may rewrite a table; nothing else runs meanw
 class Standing:
     """What `homeostat doctor` asks of a database.
 
-    version : the migration it is at, None where it has none of our tables
+    version : the migration it is at, None where it has none of our tables, or does not let us look
     current : whether that is the newest that this version knows
     app : whose journal it is; None where there is none yet
     server : PostgreSQL's version, such as "15.17"
@@ -129,6 +133,11 @@ def _upgrade(adopted: Any) -> None:
     command.upgrade(config, "head")
 
 
+def _one(connection: Connection, sql: str, *values: Any) -> Any:
+    row = connection.execute(sql, values).fetchone()
+    return None if row is None else row[0]
+
+
 def _owner(connection: Connection) -> str | None:
     row = connection.execute("SELECT value FROM about WHERE name = 'app'").fetchone()
     return None if row is None else str(row[0])
@@ -151,29 +160,24 @@ def _standing(connection: Connection, now_ns: int) -> Standing:
     ).fetchone()
     assert row is not None
     server, read_only, at_s, schema, user, database, may_create = row
-    version = version_of(connection)
     missing = []
     if schema is None:
         missing.append(f'CREATE SCHEMA AUTHORIZATION "{user}"  -- in {database}: no schema of the search_path exists')
     elif not may_create:
         missing.append(f'GRANT CREATE, USAGE ON SCHEMA "{schema}" TO "{user}"')
-    app = None
-    if version is not None:
-        for table in TABLES:
-            wanted = "SELECT, INSERT, UPDATE" if table == "api_keys" else "SELECT, INSERT"
-            held = connection.execute(
-                "SELECT bool_and(has_table_privilege(%s, trim(wish))) FROM unnest(string_to_array(%s, ',')) AS wish",
-                (table, wanted),
-            ).fetchone()
-            if held != (True,):
-                missing.append(f'GRANT {wanted} ON {table} TO "{user}"')
-        # Only a table's owner may add partitions to it and drop them.
-        owned = connection.execute(
-            "SELECT bool_and(pg_has_role(relowner, 'MEMBER')) FROM pg_class WHERE oid IN ('entries'::regclass, "
-            "'decisions'::regclass)"
-        ).fetchone()
-        if owned != (True,):
-            missing.append(f'ALTER TABLE entries OWNER TO "{user}"; ALTER TABLE decisions OWNER TO "{user}"')
-        if not any("about" in wish for wish in missing):
-            app = _owner(connection)
+    there = [
+        table for table in (_VERSION_TABLE, *TABLES) if _one(connection, "SELECT to_regclass(%s)", table) is not None
+    ]
+    for table in there:
+        wanted = _WANTED.get(table, "SELECT, INSERT")
+        sql = "SELECT bool_and(has_table_privilege(%s, trim(wish))) FROM unnest(string_to_array(%s, ',')) AS wish"
+        if not _one(connection, sql, table, wanted):
+            missing.append(f'GRANT {wanted} ON {table} TO "{user}"')
+    # Only a table's owner may add partitions to it and drop them, and delete what is too old.
+    sql = "SELECT bool_and(pg_has_role(relowner, 'MEMBER')) FROM pg_class WHERE oid = ANY(%s::regclass[])"
+    if "entries" in there and not _one(connection, sql, ["entries", "decisions"]):
+        missing.append(f'ALTER TABLE entries OWNER TO "{user}"; ALTER TABLE decisions OWNER TO "{user}"')
+    readable = {table: not any(f" ON {table} " in wish for wish in missing) for table in there}
+    version = version_of(connection) if readable.get(_VERSION_TABLE) else None
+    app = _owner(connection) if readable.get("about") else None
     return Standing(version, version == HEAD, app, str(server), bool(read_only), tuple(missing), at_s - now_ns / 1e9)

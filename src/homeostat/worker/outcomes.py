@@ -38,6 +38,7 @@ class _Message:
     until_ns: int
     outcome: OutcomeBatch | None = None
     settled: bool = False
+    letter: Outgoing | None = None
 
 
 @dataclass(slots=True)
@@ -59,7 +60,6 @@ class Outcomes:
         self._schema, self._journal, self._wait_ns = schema, journal, wait_ns
         self._lanes: dict[str, deque[_Message]] = {}
         self._waiting: list[_Message] = []
-        self._letters: list[Outgoing] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -88,11 +88,12 @@ class Outcomes:
         """
         if self._waiting:
             self._settle(featurizer, monotonic_ns)
-        done = Settled(letters=self._letters)
-        self._letters = []
+        done = Settled()
         for lane in self._lanes.values():
             while lane and lane[0].settled:
                 message = lane.popleft()
+                if message.letter is not None:
+                    done.letters.append(message.letter)
                 one = pick_messages(message.pulled, [message.row])
                 for name in ("values", "lane", "position", "traceparent", "produced_ns", "epoch"):
                     getattr(done.pulled, name).extend(getattr(one, name))
@@ -113,8 +114,10 @@ class Outcomes:
             self.count += len(rows)
         for k in rows.tolist():
             waiting[k].settled = True
-        for message in waiting[: max(0, len(waiting) - WAITING_MAX)] if len(waiting) > WAITING_MAX else waiting:
-            if not message.settled and (monotonic_ns >= message.until_ns or len(waiting) > WAITING_MAX):
+        too_many = len(waiting) - len(rows) - WAITING_MAX
+        for message in waiting:
+            if not message.settled and (monotonic_ns >= message.until_ns or too_many > 0):
+                too_many -= 1
                 self.unknown += 1
                 assert message.outcome is not None
                 event_id = text_of(int(message.outcome.id_code[0]), message.outcome.texts)
@@ -125,11 +128,11 @@ class Outcomes:
     def drop(self) -> None:
         """Let go of all that waits: it will be delivered again, to whom it then belongs."""
         self._lanes.clear()
-        self._waiting, self._letters = [], []
+        self._waiting = []
 
     def _refuse(self, message: _Message, letter: DeadLetter) -> None:
         message.settled = True
-        self._letters.append(dead_letter(message.pulled, message.row, letter))
+        message.letter = dead_letter(message.pulled, message.row, letter)
 
 
 def merged(batches: list[OutcomeBatch]) -> OutcomeBatch:

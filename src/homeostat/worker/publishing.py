@@ -116,6 +116,11 @@ class Outbox:
         with self._changed:
             self._changed.wait_for(lambda: self.has_room or self.failure is not None, seconds)
 
+    def wait_for_news(self, seconds: float) -> None:
+        """Return when something was journalled or published, or so many seconds have passed."""
+        with self._changed:
+            self._changed.wait(seconds)
+
     def settle(self, seconds: float = 60.0) -> None:
         """Return once all that was put is in the journal. Raises Unavailable when that takes too long."""
         with self._changed:

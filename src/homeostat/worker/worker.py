@@ -20,6 +20,7 @@ from homeostat.worker.publishing import Outbox, Work
 PATIENCE_NS = 20_000_000  # How long events wait for earlier ones of partitions that are behind.
 REJOIN_EVERY_NS = 500_000_000
 IDLE_S = 0.05
+WAIT_S = 0.2  # Between two attempts at a journal that can't be asked.
 DRAIN_S = 30.0
 SETTLE_EVERY_NS = 100_000_000  # Between two looks whether waiting outcomes' events were decided.
 
@@ -69,7 +70,7 @@ class Worker:
         self._generation = stream.generation
         self._stopping = False
         self._rejoin_at = self._settle_at = self._told_at = 0
-        self._told = ""
+        self._told = self._waits = ""
 
     @property
     def ready(self) -> bool:
@@ -85,7 +86,7 @@ class Worker:
     def trouble(self) -> str:
         """What is wrong at present, in a sentence; empty if nothing is."""
         featurizer = self.parts.featurizer
-        return self.stream.trouble or self.outbox.trouble or (featurizer.trouble if featurizer.behind else "")
+        return self._waits or self.stream.trouble or self.outbox.trouble or (featurizer.trouble if featurizer.behind else "")
 
     def stop(self) -> None:
         """Pull no more, and let `run` return once all that was pulled is published."""
@@ -146,10 +147,12 @@ class Worker:
                 decided = self.parts.loop.decide(batch.events)
                 break
             except Unavailable as error:  # Of the journal, asked which events were decided: it is not written to here.
-                self._say(f"waits: {error}")
+                self._waits = str(error)
+                self._tell()
                 if self._stopping:
                     return
-                self.outbox.wait_for_room(0.2)
+                self.outbox.wait_for_news(WAIT_S)
+        self._waits = ""
         if featurizer.behind and not was_behind:
             self._fell_behind()
         self.tally.batches += 1
@@ -232,9 +235,11 @@ class Worker:
 
     def _drain(self) -> None:
         """Publish what was decided; what was not will be delivered to others."""
-        if not self.outbox.drain(DRAIN_S):
-            self._say("servers are away: what was not published will be delivered again")
-        self.stream.close()
+        try:
+            if not self.outbox.drain(DRAIN_S):
+                self._say("servers are away: what was not published will be delivered again")
+        finally:
+            self.stream.close()
         with suppress(Unavailable):
             self.parts.store.flush()
 

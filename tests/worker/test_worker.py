@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from tests.worker.worlds import Servers, access_events, until
 
 import homeostat
 from homeostat.adapters.memory_journal import MemoryJournal
@@ -14,7 +15,6 @@ from homeostat.adapters.memory_stream import MemoryStream
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Outgoing
 from homeostat.records.decisions import DecisionBatch
-from tests.worker.worlds import Servers, access_events, until
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_while_the_journal_is_away_nothing_is_published_and_afterwards_all_is(se
 def test_a_worker_says_what_it_waits_for(servers):
     servers.ledger.away = "the journal is away"
     with pytest.raises(Unavailable, match="the journal is away"):
-        MemoryJournal(servers.ledger).last  # noqa: B018
+        MemoryJournal(servers.ledger).last
     worker = servers.worker()
     assert worker.parts.featurizer.behind
     worker.stop()

@@ -86,7 +86,8 @@ class Worker:
     def trouble(self) -> str:
         """What is wrong at present, in a sentence; empty if nothing is."""
         featurizer = self.parts.featurizer
-        return self._waits or self.stream.trouble or self.outbox.trouble or (featurizer.trouble if featurizer.behind else "")
+        without = featurizer.trouble if featurizer.behind else ""
+        return self._waits or self.stream.trouble or self.outbox.trouble or without
 
     def stop(self) -> None:
         """Pull no more, and let `run` return once all that was pulled is published."""

@@ -151,10 +151,13 @@ def _within_s(holds: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def test_two_processes_share_windows_journal_and_keys(redis, postgres, tmp_path: Path) -> None:
+def test_two_processes_share_windows_journal_and_keys(own_server, tmp_path: Path) -> None:
     """What one decided the other knows: an event id gets its first decision back, whoever is asked."""
     from homeostat.adapters.api_keys import PostgresApiKeys
+    from homeostat.checks.servers import postgres_server, redis_server
 
+    # Their own: a database belongs to one app, and keys that others made would be asked for.
+    redis, postgres = own_server(redis_server), own_server(postgres_server)
     config = tmp_path / "world.yaml"
     config.write_text(
         f"world:\n  features: {redis.url}\n  journal: {postgres.url}\n  spool: {tmp_path / 'spool'}\n", "utf-8"
@@ -162,6 +165,7 @@ def test_two_processes_share_windows_journal_and_keys(redis, postgres, tmp_path:
     server = Server("access", "--config", config, "--workers", "2")
     events = [{**EVENT, "event_id": f"shared-{k}", "timestamp": 1_769_774_400 + k} for k in range(10)]
     first = [server.decide(event) for event in events for _ in range(4)]
+    assert all(told["event_id"].startswith("shared-") for told in first)
     assert [told.get("duplicate", False) for told in first] == [False, True, True, True] * 10
     found = server.ask("/v1/decisions/shared-9")[2]
     assert found["features"]["count_10s"]["value"] == 10

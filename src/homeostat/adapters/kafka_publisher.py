@@ -23,7 +23,8 @@ from homeostat.ports import Unavailable
 from homeostat.ports.streams import Fenced, Outgoing
 
 _STEP_S = 5.0  # How long one step waits for the brokers before it says so, and goes on waiting.
-_STALE_S_MAX = 5.0  # The group moves on within this time, or has moved on without us.
+_STALE_S_MAX = 5.0  # The group's next generation is known within this time, or it has gone on without us.
+_UNKNOWN_S_MAX = 1.0  # A member that is unknown stays so.
 _BACKOFF = Backoff(0.02, 2.0)
 _STALE = {
     kafka.KafkaError.ILLEGAL_GENERATION, kafka.KafkaError.UNKNOWN_MEMBER_ID, kafka.KafkaError.FENCED_INSTANCE_ID,
@@ -48,7 +49,9 @@ class Publisher:
         self._decisions, self._letters = decisions, letters
         self._chance = random.Random().random  # noqa: S311  # Jitter is no secret.
         self._producer: Any = None
-        self._begun = False
+        self._begun = self._prepared = False
+        self._preparing_since = 0.0
+        self._starting = threading.Lock()
         self._doubtful = False
         self.thrown_out = False
         self.trouble = ""
@@ -88,6 +91,30 @@ class Publisher:
             if self._stopped.wait(_BACKOFF.pause_s(attempt, self._chance())):
                 raise Unavailable(f"Kafka: stopped while publishing: {self.trouble}")
         self.trouble, self._doubtful = "", False
+
+    def prepare(self, wait_s: float) -> bool:
+        """End what a worker of this name left open when it crashed, once: nobody could continue after it else.
+
+        Waits for it a moment at a time: returns whether it is done. Raises KafkaException where waiting won't help.
+        """
+        if self._prepared:
+            return True
+        with self._starting:
+            try:
+                if self._producer is None:
+                    self._new_producer()
+                if not self._begun:
+                    self._producer.init_transactions(max(wait_s, 0.1))
+            except kafka.KafkaException as error:
+                if not error.args[0].retriable():
+                    self._drop()
+                    raise
+                self._preparing_since = self._preparing_since or time.monotonic()
+                if time.monotonic() - self._preparing_since > _STEP_S:
+                    self.trouble = f"Kafka: {error.args[0].str()}"
+                return False
+            self._prepared, self._begun, self.trouble = True, True, ""
+        return True
 
     def close(self, wait_s: float) -> None:
         """Abort what is open."""
@@ -152,7 +179,8 @@ class Publisher:
             self.trouble = f"Kafka: {error.str()}"
             return None
         now = time.monotonic()
-        if stale_since is not None and now - stale_since > _STALE_S_MAX:
+        longest = _UNKNOWN_S_MAX if error.code() == kafka.KafkaError.UNKNOWN_MEMBER_ID else _STALE_S_MAX
+        if stale_since is not None and now - stale_since > longest:
             self.thrown_out = True
             raise Fenced("the group has gone on without this worker")
         return stale_since or now
@@ -171,11 +199,12 @@ class Publisher:
 
     def _ready(self) -> None:
         """A producer that can begin a transaction."""
-        if self._producer is None:
-            self._new_producer()
-        if not self._begun:
-            self._patiently(lambda: self._producer.init_transactions(_STEP_S))
-            self._begun = True
+        with self._starting:
+            if self._producer is None:
+                self._new_producer()
+            if not self._begun:
+                self._patiently(lambda: self._producer.init_transactions(_STEP_S))
+                self._prepared = self._begun = True
 
     def _new_producer(self) -> None:
         self._begun = False

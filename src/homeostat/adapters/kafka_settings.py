@@ -41,6 +41,8 @@ _CONSUMER = {
 _PRODUCER = {
     "enable.idempotence": True, "acks": "all", "linger.ms": 1, "compression.type": "lz4",
     "transaction.timeout.ms": int(TRANSACTION_S_MAX * 1000), "partitioner": "murmur2_random",
+    # A new transaction is refused until the last one's end is written everywhere, a few milliseconds.
+    "retry.backoff.ms": 5, "retry.backoff.max.ms": 200,
     # One batch has to fit in: it is bounded by what was pulled.
     "queue.buffering.max.messages": 1_000_000, "queue.buffering.max.kbytes": 1_048_576,
     "message.max.bytes": 8_388_608,

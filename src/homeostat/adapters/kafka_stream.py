@@ -179,6 +179,9 @@ class KafkaStream:
             self._gone(list(self._lanes))
             self._rejoin.clear()
             self._subscribe()
+        if not self._publisher.prepare(wait_s):
+            self._kept += self._consumer.consume(1, 0)  # So that errors of the connection are heard of.
+            return []
         if limit <= 0:
             return self._only_live(wait_s)
         kept, self._kept = self._kept[:limit], self._kept[limit:]

@@ -44,6 +44,7 @@ _SETTINGS = {
     "transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "4", "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1", "group.initial.rebalance.delay.ms": "0",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
     "auto.create.topics.enable": "false", "group.min.session.timeout.ms": "1000",
     # A broker that was killed comes back only once its controller has given up the one that it was.
     "controlled.shutdown.enable": "false", "broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500",

@@ -47,14 +47,13 @@ def worker(
     from homeostat.adapters.environment import world_of
     from homeostat.adapters.logs import configure
     from homeostat.adapters.tracing import open_tracing
-    from homeostat.distributed.assembly import worker_name
     from homeostat.embedded.metrics_endpoint import serve_metrics
     from homeostat.worker.assembly import open_worker
     from homeostat.worker.telemetry import Telemetry
 
     servers = world_of(config)
-    logger = configure(log, app=app, worker=worker_name())
-    tracing = open_tracing(instance=worker_name())
+    logger = configure(log, app=app, worker=f"worker-{os.getpid()}")
+    tracing = open_tracing(instance=f"worker-{os.getpid()}")
     signals = _Signals()
     running = open_worker(
         app, servers, bundle=bundle, note=logger.info, stopping=signals.stopping, tracing=tracing

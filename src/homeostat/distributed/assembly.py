@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from homeostat.adapters.clock import SystemClock
@@ -60,9 +60,9 @@ class SharedParts:
         return self.prepared.app
 
 
-def worker_name() -> str:
-    """What this process is called among its like: the machine's name and the process's number."""
-    return f"{socket.gethostname()}-{os.getpid()}"
+def name_of(folder: Path) -> str:
+    """What the process that has this folder is called among its like: the same after a restart, and no other's."""
+    return f"{socket.gethostname()}-{sha256(str(folder.absolute()).encode()).hexdigest()[:8]}"
 
 
 def own_folder(root: Path) -> tuple[Path, FileLock]:
@@ -157,7 +157,7 @@ def open_shared(
         budget_rows=BUDGET_ROWS,
     )
     loop = build(prepared.app, prepared.features, brain(prepared.app, prepared.features, models), world)
-    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, clock, worker_name(), folder, lock)
+    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, clock, name_of(folder), folder, lock)
     try:
         rejoin(featurizer, store, journal, progress=progress)
     except Unavailable as error:

@@ -10,7 +10,7 @@ from homeostat.adapters.streams import ensure_topics, open_stream
 from homeostat.adapters.tracing import Tracing
 from homeostat.config.tree import App
 from homeostat.config.world import World
-from homeostat.distributed.assembly import SharedParts, open_shared
+from homeostat.distributed.assembly import SharedParts, WorldIncomplete, open_shared
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import SharedJournal
 from homeostat.worker.in_flight import InFlightJournal
@@ -52,13 +52,15 @@ def open_worker(
             if parts is None:
                 parts = open_shared(app, servers, bundle=bundle, on_error=on_error, wrap=in_flight)
             ensure_topics(servers, parts.app.app)
+            stream = open_stream(servers, parts.app.app, client_id=parts.name)
         except Unavailable as error:
             if str(error) != told:
                 told = str(error)
                 note(f"waits: {told}")
             stop.wait(RETRY_S)
             continue
-        stream = open_stream(servers, parts.app.app, client_id=parts.name)
+        except ValueError as error:
+            raise WorldIncomplete(str(error)) from error
         return Worker(parts, made[0], stream, note, (tracing or Tracing()).traceparent)
     if parts is not None:
         parts.close()

@@ -38,7 +38,6 @@ FAMILIES: dict[str, Family] = {
     "homeostat_rebalances_total": Family("counter", "Times that lanes were given to this worker or taken from it."),
     "homeostat_fenced_total": Family("counter", "Batches left to another worker that had taken over."),
     "homeostat_batches_total": Family("counter", "Batches decided, journalled and published."),
-    "homeostat_pull_seconds": Family("histogram", "Time of one pull, waiting included."),
     "homeostat_publish_seconds": Family("histogram", "Time of publishing one batch and marking it as done."),
     "homeostat_end_to_end_seconds": Family("histogram", "From an event's being produced to its decision's."),
     # The journal.
@@ -46,14 +45,14 @@ FAMILIES: dict[str, Family] = {
     "homeostat_journal_spooled_bytes": Family("gauge", "Bytes that wait on disk for the journal's server."),
     "homeostat_journal_spool_bytes_max": Family("gauge", "Bytes that may wait; then events are refused."),
     "homeostat_journal_spool_age_seconds": Family("gauge", "How long the oldest spooled batch has waited."),
+    "homeostat_journal_seconds": Family("histogram", "Time of journalling one batch, in the spool where it must be."),
     # The feature store.
-    "homeostat_feature_exchange_seconds": Family("histogram", "Time of one round trip of the feature store."),
-    "homeostat_feature_rows_waiting": Family("gauge", "Window rows that the feature store has not got yet."),
-    "homeostat_feature_logs_lost_total": Family("counter", "Times that the feature store had lost its memory."),
-    # Every part: events, outcomes, decisions, features, journal.
+    "homeostat_feature_rejoins_total": Family(
+        "counter", "Times that the feature store was made whole again, after it was away or had lost rows."
+    ),
+    # Every part: stream, features, journal.
     "homeostat_part_up": Family("gauge", "1 where a part answers, 0 where it does not.", "part"),
     "homeostat_circuit_open": Family("gauge", "1 where a part is left alone for a while, after failures.", "part"),
-    "homeostat_part_retries_total": Family("counter", "Calls of a part that were tried again.", "part"),
     # The worker.
     "homeostat_ready": Family("gauge", "1 where the worker decides, 0 where it starts, drains or can't."),
     "homeostat_draining": Family("gauge", "1 once the worker was told to stop."),

@@ -25,10 +25,11 @@ class Telemetry:
         self._worker, self._tracing = worker, tracing
         app = worker.parts.app
         self._publish = Durations(app.app, "homeostat_publish_seconds")
+        self._journal = Durations(app.app, "homeostat_journal_seconds")
         self._whole = Durations(app.app, "homeostat_end_to_end_seconds")
         self._decisions = self._batches = 0
         self.registry: CollectorRegistry = registry_of(
-            worker.parts.loop, app, Readings(app.app, self._read), self._publish, self._whole
+            worker.parts.loop, app, Readings(app.app, self._read), self._publish, self._journal, self._whole
         )
         worker.on_published = self.published
 
@@ -39,9 +40,9 @@ class Telemetry:
         produced = np.array([ns for ns in work.batch.pulled.produced_ns if ns > 0], np.int64)
         if len(produced):
             self._whole.observe_all((now_ns - produced) / 1e9)
-        if work.stretches:
-            _, began_ns, ended_ns = work.stretches[-1]
-            self._publish.observe((ended_ns - began_ns) / 1e9)
+        for stage, began_ns, ended_ns in work.stretches:
+            if stage in ("journal", "publish"):
+                (self._journal if stage == "journal" else self._publish).observe((ended_ns - began_ns) / 1e9)
         if self._tracing.enabled:
             self._trace(work)
 
@@ -82,7 +83,7 @@ class Telemetry:
             "homeostat_rebalances_total": worker.stream.generation,
             "homeostat_fenced_total": worker.outbox.fenced,
             "homeostat_batches_total": self._batches,
-            "homeostat_feature_logs_lost_total": tally.rejoined,
+            "homeostat_feature_rejoins_total": tally.rejoined,
             "homeostat_part_up": {
                 "stream": not worker.stream.trouble, "features": not behind,
                 "journal": not away and not worker.outbox.trouble,

@@ -60,7 +60,7 @@ class Connections:
     """Up to `most` connections to one server, made when needed, given to any thread, one at a time each."""
 
     def __init__(
-        self, url: str, *, most: int = 4, deadline_s: float = 10.0, connect_s: float = 5.0, prepare: bool = True
+        self, url: str, *, most: int = 4, deadline_s: float = 5.0, connect_s: float = 3.0, prepare: bool = True
     ) -> None:
         """Connect to nothing yet.
 

@@ -19,7 +19,7 @@ from psycopg import errors
 
 from homeostat.adapters import compression
 from homeostat.adapters.clock import SystemClock
-from homeostat.adapters.postgres import schema, writing
+from homeostat.adapters.postgres import copying, schema, writing
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.adapters.postgres.reading import codes_parameter, decoded, settled, texts_parameter
 from homeostat.adapters.postgres.retention import Retired, day_of, make_days, retire
@@ -57,8 +57,8 @@ class PostgresJournal:
         rules: Sequence[str] = (),
         clock: Clock | None = None,
         most: int = 4,
-        deadline_s: float = 10.0,
-        connect_s: float = 5.0,
+        deadline_s: float = 5.0,
+        connect_s: float = 3.0,
         retention_ns: int | None = None,
         compress: int = compression.LZ4,
         prepare: bool = True,
@@ -81,6 +81,7 @@ class PostgresJournal:
         self._days: set[int] = set()  # Whose parts are known to be there.
         self._entities = 0
         self.appended = 0  # The last number that `append` returned here.
+        copying.rows([copying.texts([""])])  # Let the compiled loop be loaded before the first decision waits for it.
         try:
             schema.migrate(self._connections, app)
         except BaseException:

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], version_table="homeostat_version")
-context.run_migrations()
+if hasattr(context, "config"):  # Alembic runs this file as a script; whoever merely imports it gets nothing.
+    context.configure(connection=context.config.attributes["connection"], version_table="homeostat_version")
+    context.run_migrations()

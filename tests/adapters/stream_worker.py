@@ -1,7 +1,7 @@
 """A worker in a process of its own: `stream_worker.py WORLD APP NAME JOURNAL WHERE`.
 
 It journals each event once and publishes an answer for it. WHERE says at which point of its first batch it stops and
-waits to be killed: `journalled`, `committing`, or `nowhere`.
+waits to be killed: `journalled` or `committing`; `paused`, to go on after a line of input; or `nowhere`.
 """
 
 import sys
@@ -50,11 +50,15 @@ def main(world, app, name, journal, where):
                     file.write(value + b"\n")
         if where == "journalled":
             wait()
+        if where == "paused":
+            print("waits", flush=True)
+            sys.stdin.readline()
         while len(events):
             try:
                 stream.publish([events], [Outgoing(b"decided " + value, value) for value in events.values], [])
                 break
             except Fenced:
+                print("fenced", flush=True)
                 events = pick(events, [row for row, mine in enumerate(stream.owned(events)) if mine])
 
 

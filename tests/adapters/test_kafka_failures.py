@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 import threading
@@ -77,6 +78,26 @@ def test_what_a_killed_worker_had_not_published_is_published_once(where, name, b
     done, end = 0, within(45)
     while done < len(sent) and not end():
         done += answer_all(successor, within(0.2))
+    assert exactly_once(bench, sent)
+
+
+def test_a_worker_that_was_frozen_until_others_took_over_publishes_nothing(bench, tmp_path):
+    sent = messages(*(f"e{k}" for k in range(40)))
+    bench.produce(sent)
+    script = [sys.executable, str(Path(__file__).with_name("stream_worker.py"))]
+    script += [bench.world.model_dump_json(exclude_defaults=True), bench.app, "a", str(tmp_path / "journal"), "paused"]
+    with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
+        assert [worker.stdout.readline().strip() for _ in range(2)] == ["runs", "waits"]
+        worker.send_signal(signal.SIGSTOP)
+        successor = bench.open("b")
+        done, end = 0, within(30)
+        while done < len(sent) and not end():
+            done += answer_all(successor, within(0.2))
+        worker.send_signal(signal.SIGCONT)
+        print("", file=worker.stdin, flush=True)
+        assert worker.stdout.readline().strip() == "fenced"
+        answer_all(successor, within(0.5))
+        worker.kill()
     assert exactly_once(bench, sent)
 
 

@@ -85,8 +85,14 @@ class Publisher:
                     raise Fenced("partitions went to another worker since their messages were pulled")
                 self._transact(ends, decisions, letters, group)
                 break
+            except Fenced:
+                self.trouble = ""
+                raise
             except kafka.KafkaException as error:
                 stale_since = self._failed(error.args[0], stale_since)
+                if self.thrown_out:
+                    self.trouble = ""
+                    raise Fenced("the group has gone on without this worker") from None
             attempt += 1
             if self._stopped.wait(_BACKOFF.pause_s(attempt, self._chance())):
                 raise Unavailable(f"Kafka: stopped while publishing: {self.trouble}")
@@ -165,7 +171,7 @@ class Publisher:
                 raise Unavailable(f"Kafka: stopped while publishing: {self.trouble}")
 
     def _failed(self, error: Any, stale_since: float | None) -> float | None:
-        """Clear up after an attempt; returns since when the group refuses us. Raises Fenced when that is too long."""
+        """Clear up after an attempt; returns since when the group refuses us. `thrown_out` says that it is too long."""
         LOG.info("a transaction is tried again: %s", error.str())
         if self._producer is not None and error.txn_requires_abort():
             try:
@@ -182,7 +188,6 @@ class Publisher:
         longest = _UNKNOWN_S_MAX if error.code() == kafka.KafkaError.UNKNOWN_MEMBER_ID else _STALE_S_MAX
         if stale_since is not None and now - stale_since > longest:
             self.thrown_out = True
-            raise Fenced("the group has gone on without this worker")
         return stale_since or now
 
     def _took_place(self, ends: list[Any]) -> bool:

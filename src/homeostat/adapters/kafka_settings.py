@@ -87,6 +87,10 @@ def refused(settings: dict[str, Any], error: BaseException) -> ValueError:
     """What is wrong with settings that librdkafka doesn't take, without their secrets."""
     said = str(error.args[0].str() if isinstance(error, kafka.KafkaException) else error)
     for name, value in settings.items():
-        if re.search("password|secret|key|token|jaas|config", name) and isinstance(value, str) and value:
+        if (
+            re.search(r"password|secret|\.pem|token|jaas|oauthbearer\.config", name)
+            and isinstance(value, str)
+            and value
+        ):
             said = said.replace(value, "***")
     return ValueError(f"Kafka's settings can't work: {said}")

@@ -30,6 +30,7 @@ _ALIVE_EVERY_S = 0.5  # While nothing is pulled, rebalances are looked after so 
 _STATS_MS = 2000  # How soon it is seen that brokers are back.
 _CLOSE_S = 5.0
 _EOF = kafka.KafkaError._PARTITION_EOF
+_CAUSES = {kafka.KafkaError._AUTHENTICATION, kafka.KafkaError._SSL, kafka.KafkaError._RESOLVE}
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class KafkaStream:
         self._epochs: dict[str, int] = {}
         self._kept: list[Any] = []  # Messages that came while none were wanted.
         self._generation = 0
-        self._trouble = ""
+        self._trouble = self._down = ""
         self._stopped, self._rejoin = threading.Event(), threading.Event()
         self._alive_at = 0.0
         letters = None if addresses.dead_letters is None else addresses.dead_letters.name
@@ -88,7 +89,7 @@ class KafkaStream:
     @property
     def trouble(self) -> str:
         """See `Stream`."""
-        return self._trouble or self._publisher.trouble
+        return self._down or self._trouble or self._publisher.trouble
 
     def pull(self, limit: int, wait_s: float) -> tuple[Pulled, Pulled]:
         """See `Stream`. With a limit of 0 nothing is pulled, and the group is told that this worker lives."""
@@ -108,7 +109,7 @@ class KafkaStream:
             elif lane is not None:  # Otherwise it was taken from us since it was fetched.
                 _add(events if lane.events else outcomes, lane, message)
         if len(events) or len(outcomes):
-            self._trouble = ""
+            self._trouble = self._down = ""
         return events, outcomes
 
     def owned(self, pulled: Pulled) -> list[bool]:
@@ -220,6 +221,7 @@ class KafkaStream:
     # Callbacks: they run within `pull` and `close`.
 
     def _on_assign(self, consumer: Any, partitions: list[Any]) -> None:
+        self._trouble = ""
         if partitions:
             self._generation += 1
         for given in partitions:
@@ -239,14 +241,16 @@ class KafkaStream:
 
     def _on_error(self, error: Any) -> None:
         LOG.debug("%s", error.str())
-        if error.code() == kafka.KafkaError._ALL_BROKERS_DOWN or error.fatal():
-            self._trouble = f"Kafka at {self._hosts}: {error.str()}"
+        if error.code() in _CAUSES:
+            self._down = f"Kafka at {self._hosts}: {error.str()}"
+        elif not self._down and (error.code() == kafka.KafkaError._ALL_BROKERS_DOWN or error.fatal()):
+            self._down = f"Kafka at {self._hosts}: {error.str()}"
 
     def _on_stats(self, text: str) -> None:
-        if self._trouble:
+        if self._down:
             brokers = json.loads(text).get("brokers", {}).values()
             if any(broker.get("state") == "UP" for broker in brokers):
-                self._trouble = ""
+                self._down = ""
 
 
 def _add(pulled: Pulled, lane: _Lane, message: Any) -> None:

@@ -18,8 +18,9 @@ def create_topics(addresses: Addresses, settings: KafkaSettings, partitions: int
     reached = reach(addresses, settings)
     named = (addresses.events, addresses.outcomes, addresses.decisions, addresses.dead_letters)
     names = [address.name for address in named if address is not None]
+    said: list[str] = []
     try:
-        client = AdminClient(reached, logger=LOG)
+        client = AdminClient({**reached, "error_cb": lambda error: said.append(error.str())}, logger=LOG)
     except (kafka.KafkaException, TypeError, ValueError) as error:
         raise refused(reached, error) from None
     try:
@@ -28,7 +29,9 @@ def create_topics(addresses: Addresses, settings: KafkaSettings, partitions: int
         wanted = [NewTopic(name, partitions, settings.replication) for name in missing]
         created = client.create_topics(wanted, operation_timeout=ANSWER_S) if wanted else {}
     except kafka.KafkaException as error:
-        raise Unavailable(f"Kafka at {addresses.events.hosts} doesn't answer: {error.args[0].str()}") from None
+        client.poll(0.1)  # It tells the cause, such as a wrong password, to whom asks.
+        cause = next((one for one in said if "brokers are down" not in one), error.args[0].str())
+        raise Unavailable(f"Kafka at {addresses.events.hosts} doesn't answer: {cause}") from None
     for name, future in created.items():
         try:
             future.result(ANSWER_S)

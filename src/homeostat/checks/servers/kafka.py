@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from homeostat.checks.servers import machine
@@ -51,27 +52,32 @@ _SETTINGS = {
 }  # fmt: skip
 
 
-def kafka_broker() -> Server:
-    """A broker that isn't running yet; it creates no topics by itself. Raises CantBeHad."""
+def kafka_broker(settings: Mapping[str, str] | None = None) -> Server:
+    """A broker that isn't running yet; it creates no topics by itself.
+
+    settings : further ones of the broker, where "{port}" is its port, and "{controller}" its controller's. Not for
+        containers
+    Raises CantBeHad.
+    """
     java, mvn = _java(), machine.find("mvn")
     if java is None and machine.install("default-jre-headless"):
         java = _java()
     if java is not None and mvn is None and not _cache().is_dir() and machine.install("maven"):
         mvn = machine.find("mvn")
     if java is not None and (mvn is not None or _cache().is_dir()):
-        return Server(_from_artifacts(java))
-    if machine.docker():
+        return Server(_from_artifacts(java, settings or {}))
+    if machine.docker() and not settings:
         return Server(_container())
     raise machine.CantBeHad(f"no Kafka: it needs Java {JAVA_MIN} and mvn, or Docker, and neither can be installed")
 
 
-def _from_artifacts(java: str) -> Recipe:
+def _from_artifacts(java: str, further: Mapping[str, str]) -> Recipe:
     jars = fetched()
     controller = machine.free_port()
 
     def prepare(folder: Path, port: int) -> None:
         (folder / "log4j2.properties").write_text(_LOGGING)
-        (folder / "server.properties").write_text(_properties(str(folder / "data"), port, controller))
+        (folder / "server.properties").write_text(_properties(str(folder / "data"), port, controller, further))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = _run(java, jars, folder, "-Xmx128m", "-XX:TieredStopAtLevel=1")
         tool += ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", "server.properties"]
@@ -137,12 +143,14 @@ def _run(java: str, jars: Path, folder: Path, *options: str) -> list[str]:
     return [java, "-XX:+UseSerialGC", *options, logging, "-cp", f"{jars}/*"]
 
 
-def _properties(data: str, port: int, controller: int) -> str:
+def _properties(data: str, port: int, controller: int, further: Mapping[str, str]) -> str:
     settings = {
         **_SETTINGS, "log.dirs": data, "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
     }  # fmt: skip
+    for name, value in further.items():
+        settings[name] = value.replace("{port}", str(port)).replace("{controller}", str(controller))
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 

@@ -241,9 +241,8 @@ class KafkaStream:
 
     def _on_error(self, error: Any) -> None:
         LOG.debug("%s", error.str())
-        if error.code() in _CAUSES:
-            self._down = f"Kafka at {self._hosts}: {error.str()}"
-        elif not self._down and (error.code() == kafka.KafkaError._ALL_BROKERS_DOWN or error.fatal()):
+        down = error.fatal() or error.code() == kafka.KafkaError._ALL_BROKERS_DOWN
+        if error.code() in _CAUSES or (down and not self._down):
             self._down = f"Kafka at {self._hosts}: {error.str()}"
 
     def _on_stats(self, text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import confluent_kafka as kafka
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # The stubs forget it.
 
@@ -20,7 +22,8 @@ def create_topics(addresses: Addresses, settings: KafkaSettings, partitions: int
     names = [address.name for address in named if address is not None]
     said: list[str] = []
     try:
-        client = AdminClient({**reached, "error_cb": lambda error: said.append(error.str())}, logger=LOG)
+        asked: dict[str, Any] = {**reached, "error_cb": lambda error: said.append(error.str())}
+        client = AdminClient(asked, logger=LOG)
     except (kafka.KafkaException, TypeError, ValueError) as error:
         raise refused(reached, error) from None
     try:

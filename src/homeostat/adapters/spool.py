@@ -203,6 +203,11 @@ class SpooledJournal:
         """The facts of the server's entries above `after`, for an audit trail. Raises Unavailable."""
         return self._must(lambda: self.inner.recent(after))
 
+    def retire(self) -> Any:
+        """Drop what the server has kept for long enough; None where it knows of no retention. Raises Unavailable."""
+        drop: Callable[[], Any] | None = getattr(self.inner, "retire", None)
+        return None if drop is None else self._must(drop)
+
     def settle(self, wait_s: float) -> bool:
         """Wait until nothing waits any more; False where that takes longer."""
         with self._wake:
@@ -230,10 +235,13 @@ class SpooledJournal:
         self.close()
 
     def _must(self, ask: Callable[[], _Answer]) -> _Answer:
-        """What the server answers. Raises Unavailable at once while it is known to be away."""
+        """What the server answers. Raises Unavailable, at once while it is known to be away.
+
+        It is no reason to open the circuit, since a worker that hangs, or an old day that someone reads, may be why.
+        """
         if self.degraded:
             raise Unavailable(self._circuit.reason or "the journal's server is away")
-        return self._circuit.call(ask)
+        return ask()
 
     def _ask(self, count: int, ask: Callable[[], _Answer], guess: Callable[[], _Answer]) -> _Answer:
         """What the server answers; what this process knows, where that is away.
@@ -241,7 +249,7 @@ class SpooledJournal:
         Only the draining thread tries a server that has failed, since one that hangs would hold up decisions again.
         """
         try:
-            return self._must(ask)
+            return self._must(lambda: self._circuit.call(ask))
         except Unavailable:
             with self._wake:
                 self._guessed += count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,113 +23,151 @@ class _Log:
     rows: list[bytes]
 
 
+@dataclass(slots=True)
+class _Memory:
+    """What stores that lie beside each other share.
+
+    begun : the number of the last log's first row
+    mark : which logs these are, and the journal entry up to which they are whole
+    shown_rows : on how many rows rests what is shown
+    """
+
+    logs: dict[tuple[str, str], _Log] = field(default_factory=dict)
+    begun: int = 0
+    mark: tuple[int, int] | None = None
+    shown: dict[str, dict[str, float]] = field(default_factory=dict)
+    shown_rows: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    rebuilding: threading.Lock = field(default_factory=threading.Lock)
+
+
 class MemoryFeatures:
     """A `FeatureStore` whose logs are lists. Several workers, in threads, may share one.
 
-    shown : what each entity last showed, by `entity:id`: watermark_ns, freshness, and its features by their names
+    beside : the store of another worker, whose memory this one shares
     """
 
-    def __init__(self) -> None:
-        self.shown: dict[str, dict[str, float]] = {}
-        self._shown_rows: dict[str, int] = {}
-        self._begun = 0
-        self._logs: dict[tuple[str, str], _Log] = {}
-        self._through: int | None = None
-        self._lock = threading.Lock()
-        self._rebuilding = threading.Lock()
+    def __init__(self, beside: MemoryFeatures | None = None) -> None:
+        self._memory: _Memory = _Memory() if beside is None else beside._memory
+        self._epoch = 0
+
+    @property
+    def shown(self) -> dict[str, dict[str, float]]:
+        """What each entity last showed, by `entity:id`: watermark_ns, freshness, and its features by their names."""
+        return self._memory.shown
 
     def exchange(self, asked: Sequence[Asked], through: int | None = None) -> list[Logs]:
         """See `FeatureStore`."""
-        with self._lock:
-            logs = [self._exchanged(one) for one in asked]
-            if through is not None:
-                self._through = through
-            return logs
+        memory = self._memory
+        with memory.lock:
+            if self._epoch and (memory.mark is None or memory.mark[0] != self._epoch):
+                raise LogsLost("the logs were begun anew")
+            if through is not None and memory.mark is not None:
+                memory.mark = memory.mark[0], max(memory.mark[1], through)
+            return [self._exchanged(one) for one in asked]
 
     def _exchanged(self, asked: Asked) -> Logs:
-        starts, unread = asked.known.copy(), {}
+        memory = self._memory
+        start: np.ndarray[tuple[int], np.dtype[np.int64]] = asked.known.copy()
+        unread: dict[int, bytes] = {}
         width, rows = asked.rows.shape[1] * 8, asked.rows.tobytes()
-        before = 0
+        begins = [0, *(asked.ends * width).tolist()]
         for g, one in enumerate(asked.ids):
-            stop = int(asked.ends[g]) * width
-            given = [rows[at : at + width] for at in range(before, stop, width)]
-            before = stop
-            log = self._logs.get((asked.entity, one))
+            given = [rows[at : at + width] for at in range(begins[g], begins[g + 1], width)]
+            log = memory.logs.get((asked.entity, one))
             known = int(asked.known[g])
             if known > (0 if log is None else log.base + len(log.rows)):
                 raise LogsLost(f"the log of {asked.entity} {one} has lost rows")
             if log is None:
-                self._begun += _NUMBERS
-                log = _Log(self._begun, [])
-            start = starts[g] = max(known, log.base)
-            others = log.rows[start - log.base :]
-            fresh = list(_missing(given, others, asked.read)) if others else given
+                if not given:
+                    continue
+                memory.begun += _NUMBERS
+                log = memory.logs[asked.entity, one] = _Log(memory.begun, [])
+            start[g] = max(known, log.base)
+            others = log.rows[int(start[g]) - log.base :]
+            fresh = missing(given, others, asked.read) if others else given
             log.rows += fresh
-            if log.rows:
-                self._logs[asked.entity, one] = log
             if others and asked.read:
                 unread[g] = b"".join([*others, *fresh])
-            self._expire(log, int(asked.newest_ns[g]) - asked.retained_ns)
-        return Logs(starts, unread)
-
-    @staticmethod
-    def _expire(log: _Log, before_ns: int) -> None:
-        while log.rows and int.from_bytes(log.rows[0][:8], "little", signed=True) < before_ns:
-            log.rows.pop(0)
-            log.base += 1
+            _expire(log, int(asked.oldest_ns[g]) - asked.retained_ns)
+        return Logs(start, unread)
 
     def drop(self, entity: str, one: str) -> None:
         """Let a log expire."""
-        with self._lock:
-            self._logs.pop((entity, one), None)
+        with self._memory.lock:
+            self._memory.logs.pop((entity, one), None)
+
+    def lose(self) -> None:
+        """Lose everything, as a server without persistence does when it restarts."""
+        with self._memory.lock:
+            self._memory.logs.clear()
+            self._memory.mark = None
 
     def show(self, shown: Sequence[Shown]) -> None:
         """See `FeatureStore`."""
-        with self._lock:
+        memory = self._memory
+        with memory.lock:
             for one in shown:
                 for g in np.flatnonzero(one.last >= 0).tolist():
                     text, values, fresh, time_ns = one.values_of(g)
                     key, rows = f"{one.entity}:{text}", int(one.rows[g])
-                    if self._shown_rows.get(key, 0) <= rows:
-                        self._shown_rows[key] = rows
+                    if memory.shown_rows.get(key, 0) <= rows:
+                        memory.shown_rows[key] = rows
                         named = dict(zip(one.names, values.tolist(), strict=True))
-                        self.shown[key] = {"watermark_ns": time_ns, "freshness": fresh, **named}
+                        memory.shown[key] = {"watermark_ns": time_ns, "freshness": fresh, **named}
 
     def flush(self) -> None:
         """Nothing waits here."""
 
     def through(self) -> int | None:
         """See `FeatureStore`."""
-        return self._through
+        mark = self._memory.mark
+        if mark is None:
+            return None
+        self._epoch = mark[0]
+        return mark[1]
 
     def begin(self, through: int) -> None:
         """See `FeatureStore`."""
-        self._through = through
+        with self._memory.lock:
+            before = 0 if self._memory.mark is None else self._memory.mark[0]
+            self._memory.mark = max(before, self._epoch) + 1, through
+            self._epoch = self._memory.mark[0]
 
     @contextmanager
     def alone(self, seconds: float) -> Iterator[bool]:
         """See `FeatureStore`."""
-        taken = self._rebuilding.acquire(blocking=False)
+        taken = self._memory.rebuilding.acquire(blocking=False)
         try:
             yield taken
         finally:
             if taken:
-                self._rebuilding.release()
+                self._memory.rebuilding.release()
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
 
-def _missing(given: Sequence[bytes], there: Sequence[bytes], read: bool) -> Iterator[bytes]:
-    """The rows given that are not there yet; where nothing is read, outcomes that follow their events neither."""
+def _expire(log: _Log, before_ns: int) -> None:
+    while log.rows and int.from_bytes(log.rows[0][:8], "little", signed=True) < before_ns:
+        log.rows.pop(0)
+        log.base += 1
+
+
+def missing(given: Sequence[bytes], there: Sequence[bytes], read: bool) -> list[bytes]:
+    """The rows given that are not there yet. An outcome is looked for after its event, and where nothing is read."""
+    heads = [row[:_HEAD_BYTES] for row in there]
+    fresh: list[bytes] = []
+    added: set[bytes] = set()
     for row in given:
         event = row[:16] + bytes(8)
-        heads = [one[:_HEAD_BYTES] for one in there]
         if row[16] == 0:
             found = event in heads
+            if not found:
+                added.add(event)
         else:
             after = heads.index(event) if event in heads else 0
-            found = (
-                not read
-                and row in there[after:]
-                and event not in {one[:_HEAD_BYTES] for one in given}.difference(heads)
-            )
+            found = not read and event not in added and row in there[after:]
         if not found:
-            yield row
+            fresh.append(row)
+    return fresh

@@ -62,7 +62,10 @@ class RedisFeatures:
 
         def calls(again: bool) -> list[Call]:
             exchanges = [call for one in asked for call in self._calls(one, again)]
-            nodes = {self._wire.node_of(call.key) for call in exchanges} if self._wire.cluster else {""}
+            nodes = {""}
+            if self._wire.cluster:
+                nodes = {self._wire.node_of(call.key) for call in exchanges}
+                nodes |= set() if through is None else {name for name, _ in self._wire.nodes()}
             marks = [self._mark(self._mark_at(node), through) for node in sorted(nodes)]
             marked[:] = [call.key for call in marks]
             return [*marks, *exchanges, *shown]
@@ -101,7 +104,7 @@ class RedisFeatures:
         prefix, chunk = f"log:{self._version}:{{features:{asked.entity}:", 1 if self._wire.cluster else _CHUNK
         count = len(asked.ids)
         heads = np.empty((count, 3), np.int64)
-        heads[:, 0], heads[:, 1] = asked.known, asked.newest_ns
+        heads[:, 0], heads[:, 1] = asked.known, asked.oldest_ns
         heads[0, 2] = asked.ends[0]
         np.subtract(asked.ends[1:], asked.ends[:-1], out=heads[1:, 2])
         heads[:, 2] *= width

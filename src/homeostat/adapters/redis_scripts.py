@@ -7,7 +7,7 @@ number means rows of two logs of the same name, one of which has expired.
 """
 
 EXCHANGE = """
--- KEYS: logs. ARGV: width, retained_ns, ttl_s, mode (read, write or again), the heads (known, newest_ns and bytes of
+-- KEYS: logs. ARGV: width, retained_ns, ttl_s, mode (read, write or again), the heads (known, oldest_ns and bytes of
 -- each log's new rows), all new rows. Returns place, start, unread of logs that are new or that others have written.
 local width, retained, ttl, mode = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local heads, rows = ARGV[5], ARGV[6]
@@ -50,7 +50,7 @@ end
 
 for i = 1, #KEYS do
   local key = KEYS[i]
-  local known, newest, size = unpack_('<i8i8i8', heads, 24 * i - 23)
+  local known, since, size = unpack_('<i8i8i8', heads, 24 * i - 23)
   local data = sub(rows, at, at + size - 1)
   at = at + size
   local bytes = call('STRLEN', key)
@@ -62,7 +62,7 @@ for i = 1, #KEYS do
   if known > base + count then
     return redis.error_reply('LOGLOST ' .. key)
   end
-  if bytes == 0 then
+  if bytes == 0 and size > 0 then
     base = second * 1000000 + tonumber(time[2])
   end
   local start, unread = known, ''
@@ -84,7 +84,7 @@ for i = 1, #KEYS do
       count = count + #data / width
       local quarter = math.floor(count / 4)
       if quarter >= 4 and math.floor(before / 8) ~= math.floor(count / 8) then
-        local horizon, expired = newest - retained - 1024, 0  -- Numbers are exact to some hundred ns only.
+        local horizon, expired = since - retained - 1024, 0  -- Numbers are exact to some hundred ns only.
         local oldest = call('GETRANGE', key, 16, 15 + quarter * width)
         while expired < quarter and unpack_('<i8', oldest, expired * width + 1) < horizon do
           expired = expired + 1

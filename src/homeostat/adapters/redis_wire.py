@@ -62,7 +62,6 @@ class Wire:
 
         return RedisCluster.from_url(
             self._url.replace("+cluster", "", 1),
-            cluster_error_retry_attempts=0,
             retry=Retry(NoBackoff(), 0),
             **settings,
         )

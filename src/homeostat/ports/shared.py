@@ -69,17 +69,18 @@ class Asked:
     entity : name of the kind, such as customer
     ids : (g,) texts that tell the entities apart, each once
     known : (g,) number up to which the caller has read each log; 0 for nothing
-    newest_ns : (g,) the latest event time among them, from which the age of old rows is reckoned
+    oldest_ns : (g,) the earliest event time among them, from which the age of old rows is reckoned: whoever asks again
+        finds what there was
     rows : (r, words) new rows, entity by entity
     ends : (g,) where each entity's rows end
-    retained_ns : rows this much older than the newest may be dropped
+    retained_ns : rows this much older may be dropped
     read : whether the caller wants to have what it has not read; if not, it only wants its rows to be there, once
     """
 
     entity: str
     ids: list[str]
     known: Int
-    newest_ns: Int
+    oldest_ns: Int
     rows: Int
     ends: Int
     retained_ns: int

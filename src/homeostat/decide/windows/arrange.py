@@ -32,7 +32,7 @@ from homeostat.decide.windows.rows import EVENT, NOT_INSERTED, OUTCOME, VALUE_MA
 I64_MIN = -(2**63)
 
 # What `arrange` says of each entity: columns of `groups`.
-G_KEY, G_KNOWN, G_NEWEST, G_END, G_OWN, G_LAST, G_COLUMNS = range(7)
+G_KEY, G_KNOWN, G_OLDEST, G_END, G_OWN, G_LAST, G_COLUMNS = range(7)
 
 
 @kernel
@@ -97,8 +97,8 @@ def arrange(
     outcomes : whether these entities' windows ask for outcomes; if not, outcome rows are left out
     pinned : whether the entities are to be read from where they were left
     table, of : scratch, (a power of 2, at least 2 n) and (n,)
-    groups : (G_COLUMNS, n) each entity's key, rows of its log that are known, newest event, end among `rows`, rows for
-        its log, and last row that is no outcome (-1 for none)
+    groups : (G_COLUMNS, n) each entity's key, rows of its log that are known, earliest event, end among `rows`, rows
+        for its log, and last row that is no outcome (-1 for none)
     rows, row_floats : (n, words), the same memory; emits : (n,) the event that each row is, -1 for an outcome
     Returns the number of entities, of rows, and of late events among them, which are not for the log.
     """
@@ -122,7 +122,7 @@ def arrange(
             table[np.int64(place)] = g
             groups[G_KEY, g] = key
             groups[G_END, g] = groups[G_OWN, g] = 0
-            groups[G_NEWEST, g] = I64_MIN
+            groups[G_OLDEST, g] = I64_MIN
             groups[G_LAST, g] = -1
             count += 1
         of[i] = g
@@ -143,7 +143,8 @@ def arrange(
         fill_row(p, e, rows[place], row_floats[place], i, time, tag, kind, label, seen, masks_from)
         emits[place] = -1 if kind[i] == OUTCOME else i
         if kind[i] == EVENT:
-            groups[G_NEWEST, g] = max(groups[G_NEWEST, g], time[i])
+            oldest = groups[G_OLDEST, g]
+            groups[G_OLDEST, g] = time[i] if oldest == I64_MIN else min(oldest, time[i])
         if kind[i] == NOT_INSERTED:
             late += 1
         else:
@@ -185,17 +186,20 @@ def place_rows(own: Ints, read: Ints, places: Ints) -> None:
 
 @kernel
 def place_late(own: Ints, places: Ints, end: int) -> None:
-    """Late events, which no log holds, come right after the own row before them; at first, before the one after."""
+    """Late events, which no log holds, come right before the next own event; else after the own row before them."""
     before = -1
     for i in range(len(own)):
         if own[i, L_KIND] != NOT_INSERTED:
-            before = places[i] if places[i] >= 0 else before
+            before = max(before, places[i])
             continue
-        at = before + 1 if before >= 0 else end
+        at, outcome = -1, -1
         for j in range(i + 1, len(own)):
-            if before < 0 and own[j, L_KIND] != NOT_INSERTED and places[j] >= 0:
+            if own[j, L_KIND] == EVENT and at < 0:
                 at = places[j]
-                break
+            elif own[j, L_KIND] == OUTCOME and outcome < 0:
+                outcome = places[j]
+        if at < 0:
+            at = before + 1 if before >= 0 else outcome if outcome >= 0 else end
         places[i] = at
 
 

@@ -14,7 +14,7 @@ from homeostat.decide.windows.arrange import (
     G_KEY,
     G_KNOWN,
     G_LAST,
-    G_NEWEST,
+    G_OLDEST,
     G_OWN,
     arrange,
     leave_absent,
@@ -78,10 +78,10 @@ class Column:
         return known
 
     @property
-    def newest_ns(self) -> Int:
-        """(g,) the latest event time of each, the least integer where there is none."""
-        newest: Int = self.groups[G_NEWEST]
-        return newest
+    def oldest_ns(self) -> Int:
+        """(g,) the earliest event time of each, the least integer where there is none."""
+        oldest: Int = self.groups[G_OLDEST]
+        return oldest
 
     @property
     def last(self) -> Int:

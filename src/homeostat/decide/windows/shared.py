@@ -139,7 +139,7 @@ class SharedFeaturizer:
         # An outcome knows its entity's code, but not always its text: logs are named by what both know.
         ids = [text_of(key, _NO_TEXTS) for key in column.keys.tolist()]
         return Asked(
-            self.entities[column.entity], ids, column.known, column.newest_ns, rows, ends,
+            self.entities[column.entity], ids, column.known, column.oldest_ns, rows, ends,
             self.windows.retained_ns(column.entity) + MARGIN_NS, read,
         )  # fmt: skip
 

@@ -1,0 +1,281 @@
+"""The feature store on real servers: what it must do, and what happens when they fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import redis as client_of_redis
+from redis.cluster import RedisCluster as ClusterClient
+
+from homeostat.adapters.redis_features import RedisFeatures, expiry_s, shown_url
+from homeostat.adapters.redis_wire import RedisMissing, packed
+from homeostat.checks.feature_store import FEATURE_STORE_CHECKS, asked, event, read_all, shown
+from homeostat.checks.servers import redis_server
+from homeostat.ports import Unavailable
+from homeostat.ports.shared import LogsLost
+
+
+@pytest.fixture
+def versions(request):
+    return f"t{abs(hash(request.node.nodeid)) % 10**8}"
+
+
+@pytest.mark.parametrize("check", FEATURE_STORE_CHECKS, ids=lambda check: check.__name__)
+def test_the_store_on_redis_conforms(check, redis, versions):
+    check(lambda: RedisFeatures(redis.url, versions))
+
+
+@pytest.mark.parametrize("check", FEATURE_STORE_CHECKS, ids=lambda check: check.__name__)
+def test_the_store_on_a_cluster_conforms(check, redis_cluster, versions):
+    check(lambda: RedisFeatures(redis_cluster.url, versions))
+
+
+@contextmanager
+def opened(url, version="v", **how):
+    store = RedisFeatures(url, version, **how)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def clients(server):
+    with client_of_redis.Redis(port=server.port) as client:
+        yield client
+
+
+def many(count, tag=1, time=1):
+    return {str(k): [event(time, tag)] for k in range(count)}
+
+
+def test_a_batch_is_one_round_trip_and_showing_adds_none(redis, versions):
+    with opened(redis.url, versions, show_every_s=0.0) as store, clients(redis) as client:
+        store.exchange([asked(many(1))])  # Connects, and lets the server know the scripts.
+        before = store.round_trips, client.info("stats")["total_reads_processed"]
+        for tag in range(2, 12):
+            store.show([shown([str(k) for k in range(60)], [1] * 60, [1.0] * 60)])
+            store.exchange([asked(many(60, tag)), asked(many(60, tag), entity="terminal")], through=tag)
+        assert store.round_trips - before[0] == 10
+        reads = client.info("stats")["total_reads_processed"] - before[1]
+        assert reads <= 10 + 2  # Each batch fits into one packet here; the two are this client's own.
+        assert client.exists("features:customer:3")
+
+
+def test_what_is_shown_is_a_hash_of_current_values_with_watermark_and_freshness(redis, versions):
+    with opened(redis.url, versions) as store, clients(redis) as client:
+        names = ["101", "102"]
+        store.show([shown(names, [7, 7], [2.5, float("nan")])])
+        store.show([shown(["101"], [6], [1.0])])  # What waits is replaced: it was given later by the same worker.
+        store.flush()
+        with opened(redis.url, versions) as other:
+            other.show([shown(["102"], [5], [9.0])])
+            other.flush()
+        found = client.hgetall("features:customer:102")
+        assert found[b"amount"] == b"nan" and found[b"freshness"] == b"fresh"
+        assert found[b"watermark"] == b"2017-07-14T02:40:00Z"
+        assert client.ttl("features:customer:102") > 80_000
+        assert client.hget("features:customer:101", "amount") == b"1"
+
+
+def test_the_values_of_many_entities_wait_in_bounded_memory(redis, versions):
+    with opened(redis.url, versions, show_every_s=1e9) as store, clients(redis) as client:
+        for first in range(0, 4_000, 4):  # As of batches that are much larger than what waits of them.
+            one = shown([str(first + k) for k in range(4)], [1] * 4, [float(first)] * 4)
+            large = np.zeros((1_000, 1))
+            large[:4] = one.values
+            fresh = np.zeros((1_000, 1), np.uint8)
+            store.show([replace(one, values=large, freshness=fresh, time_ns=np.zeros(1_000, np.int64))])
+        store.flush()
+        assert client.hget("features:customer:3999", "amount") == b"3996"
+        assert client.hget("features:customer:0", "amount") == b"0"
+
+
+def test_an_entitys_log_and_hash_share_a_slot(redis_cluster, versions):
+    with ClusterClient(host="127.0.0.1", port=redis_cluster.port) as client:
+        for one in ("123", "-7", "99999999999"):
+            log, hashed = f"log:{versions}:{{features:customer:{one}}}", f"features:customer:{one}"
+            assert client.cluster_keyslot(log) == client.cluster_keyslot(hashed)
+        with opened(redis_cluster.url, versions) as store:
+            store.exchange([asked({"123": [event(1, 1)]})])
+            store.show([shown(["123"], [1], [1.0])])
+        assert client.exists(f"log:{versions}:{{features:customer:123}}") == 1
+        assert client.hget("features:customer:123", "amount") == b"1"
+
+
+def test_logs_expire_when_nobody_writes_them(redis, versions):
+    with opened(redis.url, versions) as store, clients(redis) as client:
+        store.exchange([asked(many(1), retained_ns=3_600 * 10**9)])
+        key = f"log:{versions}:{{features:customer:0}}"
+        assert 86_000 < client.ttl(key) <= expiry_s(3_600 * 10**9) == 3_600 + 86_400
+        client.expire(key, 5)
+        client.setrange(key, 8, bytes(8))  # As if its expiry had been set long ago.
+        store.exchange([asked(many(1, 2), retained_ns=3_600 * 10**9)])
+        assert client.ttl(key) > 80_000
+    assert expiry_s(30 * 86_400 * 10**9) == 37 * 86_400
+
+
+def test_a_log_that_expired_and_was_begun_again_is_told_from_the_one_that_was_known(redis, versions):
+    with opened(redis.url, versions) as store, clients(redis) as client:
+        (first,) = store.exchange([asked(many(1))])
+        client.delete(f"log:{versions}:{{features:customer:0}}")
+        store.exchange([asked({"0": [event(2, 2), event(3, 3)]})])
+        known = int(first.start[0]) + 1
+        (again,) = store.exchange([asked({"0": []}, {"0": known})])
+        assert int(again.start[0]) > known
+
+
+def test_a_restart_with_persistence_loses_nothing(own_server):
+    server = own_server(redis_server, persistence=True, options=("--appendfsync", "always"))
+    with opened(server.url) as store:
+        store.begin(3)
+        (found,) = store.exchange([asked(many(300))], through=4)
+        server.kill()
+        with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
+            store.exchange([asked(many(1, 2))])
+        server.start()
+        known = {str(k): int(found.start[k]) + 1 for k in range(300)}
+        (again,) = store.exchange([asked(many(300, 2), known)], through=5)
+        assert again.start.tolist() == list(known.values()) and not again.unread
+        assert store.through() == 5
+
+
+def test_a_restart_without_persistence_is_noticed_by_who_knew_and_by_who_did_not(own_server):
+    server = own_server(redis_server)
+    with opened(server.url) as store, opened(server.url) as other:
+        store.begin(3)
+        assert other.through() == 3
+        store.exchange([asked(many(5))])
+        server.restart()
+        for one in (store, other):
+            with pytest.raises(LogsLost):
+                one.exchange([asked(many(1, 9))])
+            assert one.through() is None
+
+
+def test_a_server_that_hangs_is_given_up_and_gone_on_with(own_server):
+    server = own_server(redis_server)
+    with opened(server.url) as store:
+        store.exchange([asked({"a": [event(1, 1)]})])
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(Unavailable, match=r"Timeout"):
+                store.exchange([asked({"a": [event(2, 2)]})])
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        store.exchange([asked({"a": [event(2, 2), event(3, 3)]})])  # It may have come through after all.
+        assert read_all(store, "a") == [event(1, 1), event(2, 2), event(3, 3)]
+
+
+def test_refusals_are_told_without_the_password(own_server):
+    server = own_server(redis_server, options=("--requirepass", "hunter2"))
+    host = f"127.0.0.1:{server.port}"
+    for url, why in (
+        (f"redis://:wrong-secret@{host}/0", "password"), (f"redis://{host}/0", "authenticated|NOAUTH"),
+        (f"redis://:hunter2@{host}/99", "DB index"), ("redis://:hunter2@127.0.0.1:1/0", "refused"),
+        (f"redis+cluster://:hunter2@{host}", "luster"),
+    ):  # fmt: skip
+        with opened(url) as store, pytest.raises(Unavailable, match=why) as told:
+            store.exchange([asked(many(1))])
+        assert (
+            "hunter2" not in str(told.value) and "wrong-secret" not in str(told.value) and host[:9] in str(told.value)
+        )
+        assert "hunter2" not in repr(store)
+
+
+def test_a_replica_and_a_full_memory_refuse_with_a_reason_and_doctor_says_how_to_mend_it(own_server):
+    server = own_server(redis_server, options=("--maxmemory", "3mb", "--maxmemory-policy", "noeviction"))
+    with opened(server.url) as store, clients(server) as client:
+        full = {str(k): [event(1, tag) for tag in range(2000)] for k in range(100)}
+        with pytest.raises(Unavailable, match="maxmemory"):
+            store.exchange([asked({one: full[one]}) for one in full])
+        assert any("full" in finding for finding in store.about().findings)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        assert any("noeviction" in finding for finding in store.about().findings)
+        client.config_set("maxmemory", "0")
+        client.replicaof("127.0.0.1", 1)
+        with pytest.raises(Unavailable, match="read only"):
+            store.exchange([asked(many(1, 5000))])
+        assert any("replica" in finding for finding in store.about().findings)
+
+
+def test_about_says_what_the_server_is(own_server, redis_cluster):
+    server = own_server(redis_server, persistence=True)
+    with opened(server.url) as store:
+        about = store.about()
+        assert about.kind in ("redis", "valkey") and about.version[0].isdigit() and about.findings == []
+        assert about.persistence == "append-only file" and about.nodes == 1 and abs(about.skew_s) < 1
+    with clients(server) as client:
+        client.acl_setuser(
+            "weak",
+            enabled=True,
+            passwords=["+pw"],
+            keys=["*"],
+            commands=["+get", "+info", "+acl|whoami", "+acl|dryrun"],
+        )
+    with opened(f"redis://weak:pw@{server.address}/0") as store:
+        assert any("evalsha" in finding for finding in store.about().findings)
+        with pytest.raises(Unavailable, match="permissions"):
+            store.exchange([asked(many(1))])
+    with opened(redis_cluster.url) as store:
+        about = store.about()
+        assert about.cluster == "ok" and about.nodes == 3 and about.findings == []
+
+
+def test_slots_may_move_while_they_are_used(redis_cluster, versions):
+    ports = [node.port for node in redis_cluster.nodes]
+    with ClusterClient(host="127.0.0.1", port=ports[0]) as cluster, opened(redis_cluster.url, versions) as store:
+        (found,) = store.exchange([asked(many(50))])
+        key = f"log:{versions}:{{features:customer:7}}"
+        slot = cluster.cluster_keyslot(key)
+        source = cluster.get_node_from_key(key).port
+        target = next(port for port in ports if port != source)
+        one, other = client_of_redis.Redis(port=source), client_of_redis.Redis(port=target)
+        ids = {port: client_of_redis.Redis(port=port).execute_command("CLUSTER MYID").decode() for port in ports}
+        other.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[source])
+        one.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[target])
+        known = {str(k): int(found.start[k]) + 1 for k in range(50)}
+        store.exchange([asked(many(50, 2), known)])
+        one.execute_command("MIGRATE", "127.0.0.1", target, key, 0, 2000)
+        known = {name: number + 1 for name, number in known.items()}
+        (asking,) = store.exchange([asked(many(50, 3), known)])
+        assert not asking.unread
+        for port in (target, source):
+            client_of_redis.Redis(port=port).execute_command("CLUSTER SETSLOT", slot, "NODE", ids[target])
+        known = {name: number + 1 for name, number in known.items()}
+        (moved,) = store.exchange([asked(many(50, 4), known)])
+        assert not moved.unread and read_all(store, "7") == [event(1, tag) for tag in (1, 2, 3, 4)]
+
+
+def test_a_node_of_a_cluster_that_lost_its_memory_is_noticed(redis_cluster, versions):
+    with opened(redis_cluster.url, versions) as store, opened(redis_cluster.url, versions) as other:
+        store.begin(3)
+        assert other.through() == 3
+        store.exchange([asked(many(50))])
+        with client_of_redis.Redis(port=redis_cluster.nodes[1].port) as node:
+            node.flushall()
+        with pytest.raises(LogsLost):
+            other.exchange([asked(many(50, 2))])
+        assert other.through() is None
+        other.begin(3)
+        assert other.through() == 3
+
+
+def test_without_the_package_the_error_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(RedisMissing, match=r"pip install 'homeostat\[redis\]'"):
+        RedisFeatures("redis://127.0.0.1:1/0", "v")
+
+
+def test_commands_are_packed_alike_with_and_without_hiredis():
+    from hiredis import pack_command
+
+    command = ("EVALSHA", "größer", b"\x00\r\n", "", "1")
+    assert packed(command) == pack_command(command)
+    assert shown_url("redis://u:p@h:1/0") == "redis://u@h:1/0"

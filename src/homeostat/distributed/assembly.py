@@ -17,7 +17,8 @@ from homeostat.config.tree import App
 from homeostat.config.world import World as Servers
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.shared import SharedFeaturizer, log_version
-from homeostat.distributed.rejoining import Progress, rejoin
+from homeostat.distributed.rejoining import Progress, adopt_behind, rejoin
+from homeostat.distributed.upkeep import Upkeep
 from homeostat.embedded.assembly import Prepared, bundle_of, prepare, settle
 from homeostat.embedded.readiness import made_up, warm_up
 from homeostat.ports import Clock, Unavailable
@@ -46,10 +47,11 @@ class SharedParts:
     name: str
     folder: Path
     lock: FileLock
+    upkeep: Upkeep | None = None
 
     def close(self) -> None:
         """Let go of servers, and of the folder."""
-        for part in (self.store, self.journal):
+        for part in (self.upkeep, self.store, self.journal):
             if hasattr(part, "close"):
                 part.close()
         self.lock.release()
@@ -87,8 +89,11 @@ def own_folder(root: Path) -> tuple[Path, FileLock]:
     raise Unavailable(f"{FOLDERS_MAX} processes use {root} already")
 
 
-def open_journal(prepared: Prepared, servers: Servers, clock: Clock, folder: Path) -> SharedJournal:
-    """The journal on PostgreSQL, with a spool on this machine's disk for when that is away."""
+def open_journal(prepared: Prepared, servers: Servers, clock: Clock) -> SharedJournal:
+    """The journal on PostgreSQL, with a spool on this machine's disk for when that is away.
+
+    What processes that have died left in their spools is taken over.
+    """
     from homeostat.adapters.postgres import PostgresJournal
     from homeostat.adapters.spool import SpooledJournal
 
@@ -140,8 +145,10 @@ def open_shared(
     warm_up(prepared.app, prepared.features, models, clock)
     settle()
     store = store or open_store(prepared, servers)
-    folder, lock = own_folder(Path(servers.spool) / prepared.app.app)
-    journal = journal or open_journal(prepared, servers, clock, folder)
+    root = Path(servers.spool) / prepared.app.app / "workers"
+    folder, lock = own_folder(root)
+    adopt_behind(root, folder)
+    journal = journal or open_journal(prepared, servers, clock)
     featurizer = SharedFeaturizer(
         prepared.features, store, tuple(prepared.app.events.entities), skew_ns=servers.skew,
         when_down=servers.features_down, lists=plans.membership(prepared.app),
@@ -158,6 +165,9 @@ def open_shared(
     )
     loop = build(prepared.app, prepared.features, brain(prepared.app, prepared.features, models), world)
     parts = SharedParts(prepared, servers, loop, featurizer, store, journal, clock, name_of(folder), folder, lock)
+    inner = getattr(journal, "inner", journal)
+    if servers.retention is not None and hasattr(inner, "retire"):
+        parts.upkeep = Upkeep(inner)
     try:
         rejoin(featurizer, store, journal, progress=progress)
     except Unavailable as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.files import replace_file
 from homeostat.decide.splice import outcome_rows, pick_outcomes, told
 from homeostat.decide.windows.shared import SharedFeaturizer
@@ -16,6 +17,7 @@ from homeostat.ports.shared import FeatureStore, SharedJournal
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch, OutcomeBatch
 
+_BEHIND = "features-behind-since"
 _ALONE_S = 60.0
 _SETTLE_S = 10.0
 _MARK_EVERY = 200  # Entries between two marks of how far it has come: what another would do again, should this one die.
@@ -30,7 +32,7 @@ class Behind:
     """
 
     def __init__(self, folder: Path, featurizer: SharedFeaturizer) -> None:
-        self._file, self._featurizer = folder / "features-behind-since", featurizer
+        self._file, self._featurizer = folder / _BEHIND, featurizer
 
     @property
     def since(self) -> int | None:
@@ -48,6 +50,25 @@ class Behind:
     def end(self) -> None:
         """It has them all."""
         self._file.unlink(missing_ok=True)
+
+
+def adopt_behind(root: Path, folder: Path) -> None:
+    """Take over what processes that have died left for the feature store to be told.
+
+    root : where each process on this machine has its folder; `folder` is this one's
+    """
+    for other in sorted(root.glob(f"*/{_BEHIND}")):
+        if other.parent == folder:
+            continue
+        lock = FileLock(other.parent / "lock")
+        try:
+            lock.acquire("its process is alive")
+        except Unavailable:
+            continue
+        since = [int(path.read_text("ascii")) for path in (other, folder / _BEHIND) if path.exists()]
+        replace_file(folder / _BEHIND, [str(min(since, default=0)).encode("ascii")])
+        other.unlink(missing_ok=True)
+        lock.release()
 
 
 def rejoin(

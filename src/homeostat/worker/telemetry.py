@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 from prometheus_client import CollectorRegistry
 
 from homeostat.adapters.tracing import Stretch, Traced, Tracing
+from homeostat.decide.intake.objects import outcomes_of_events
 from homeostat.embedded.metrics import registry_of
 from homeostat.embedded.readings import Durations, Readings, Value
+from homeostat.ports.streams import Outgoing, Pulled
+from homeostat.records.events import DeadLetter
 from homeostat.records.reasons import Fallback
 from homeostat.worker.publishing import Work
 from homeostat.worker.worker import Worker
@@ -35,8 +39,11 @@ class Telemetry:
 
     def published(self, work: Work, decisions: int, now_ns: int) -> None:
         """Count a batch that is out; called by the thread that published it."""
-        self._batches += 1
+        self._batches += len(work.batch) > 0
         self._decisions += decisions
+        loop = self._worker.parts.loop
+        loop.counts["outcomes"] += len(work.outcomes)  # A worker journals them itself, so that the loop sees none.
+        loop.meters.buried([letter for _, letter in work.batch.letters] + [_read_back(one) for one in work.letters])
         produced = np.array([ns for ns in work.batch.pulled.produced_ns if ns > 0], np.int64)
         if len(produced):
             self._whole.observe_all((now_ns - produced) / 1e9)
@@ -45,6 +52,7 @@ class Telemetry:
                 (self._journal if stage == "journal" else self._publish).observe((ended_ns - began_ns) / 1e9)
         if self._tracing.enabled:
             self._trace(work)
+            self._trace_outcomes(work.outcomes, now_ns)
 
     def close(self) -> None:
         """Send what has not been sent."""
@@ -68,6 +76,16 @@ class Telemetry:
                 told["fallback"] = Fallback.text(int(fresh.fallback[row]))
             spans.append(Traced(ids[row], incoming[row], began_ns, ended_ns, told))
         self._tracing.decided(spans, [Stretch(*stretch) for stretch in work.stretches])
+
+    def _trace_outcomes(self, outcomes: Pulled, now_ns: int) -> None:
+        """Outcomes under their events' decisions. Those that were no JSON have no event that they could be of."""
+        names = outcomes_of_events(self._worker.parts.prepared.schema).id
+        ids = [_event_id(value, names) for value in outcomes.values]
+        for row in self._tracing.recorded([name or "" for name in ids], outcomes.traceparent):
+            name = ids[row]
+            if name:
+                began_ns = outcomes.produced_ns[row] or now_ns
+                self._tracing.learned([Traced(name, outcomes.traceparent[row], began_ns, now_ns)])
 
     def _read(self) -> Mapping[str, Value]:
         worker = self._worker
@@ -99,3 +117,19 @@ class Telemetry:
                 "homeostat_journal_spool_age_seconds": figures.oldest_s,
             }  # fmt: skip
         return found
+
+
+def _read_back(letter: Outgoing) -> DeadLetter:
+    """An outcome's dead letter, which is encoded already when its message's turn comes."""
+    told = msgspec.json.decode(letter.value)
+    return DeadLetter(0, told["field"], told["value"], told["reason"])
+
+
+def _event_id(value: bytes, names: Sequence[str]) -> str | None:
+    """Which event an outcome's message is of; None where it does not say."""
+    try:
+        told = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    found = [told[name] for name in names if name in told] if isinstance(told, dict) else []
+    return str(found[0]) if found and isinstance(found[0], str | int) else None

@@ -1,0 +1,57 @@
+"""What a worker shows of itself while it works: counts that agree with what went in, and spans that belong together."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from tests.worker.worlds import Servers, access_events, until
+
+from homeostat.adapters.tracing import Tracing, open_tracing, traceparent_for
+from homeostat.worker.telemetry import Telemetry
+
+_spec = importlib.util.spec_from_file_location("otlp", Path(__file__).parents[1] / "adapters" / "test_tracing.py")
+otlp = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(otlp)
+
+
+def shown(telemetry: Telemetry, name: str, **labels: str) -> float | None:
+    return telemetry.registry.get_sample_value(name, {"app": "access", **labels})
+
+
+def test_counts_agree_with_what_went_in_and_came_out(tmp_path: Path) -> None:
+    servers = Servers(tmp_path)
+    with servers.running() as (worker,):
+        telemetry = Telemetry(worker, Tracing())
+        servers.send([*access_events(30), {"event_id": "bad"}])
+        until(lambda: len(servers.decisions) == 30 and len(servers.letters) == 1)
+        servers.send([{"event_id": "e1", "label": 1}, {"event_id": "e2"}], "outcomes")
+        until(lambda: shown(telemetry, "homeostat_outcomes_total", kind="received") == 2)
+        assert shown(telemetry, "homeostat_events_total", kind="events") == 30
+        assert shown(telemetry, "homeostat_bad_events_total", reason="missing") == 2
+        assert shown(telemetry, "homeostat_messages_published_total", channel="decisions") == 30
+        assert shown(telemetry, "homeostat_part_up", part="journal") == 1
+        batches = shown(telemetry, "homeostat_batches_total")
+        assert batches is not None and batches >= 1
+        assert shown(telemetry, "homeostat_journal_seconds_count") >= batches
+        telemetry.close()
+
+
+def test_an_events_decision_and_outcome_are_in_one_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = Servers(tmp_path)
+    with otlp.receiver() as found:
+        for name, value in found.environ(OTEL_TRACES_SAMPLER="always_on").items():
+            monkeypatch.setenv(name, value)
+        with servers.running() as (worker,):
+            telemetry = Telemetry(worker, open_tracing(instance="worker-1"))
+            servers.send(access_events(3))
+            until(lambda: len(servers.decisions) == 3)
+            servers.send([{"event_id": "e1", "label": 1}], "outcomes")
+            until(lambda: shown(telemetry, "homeostat_outcomes_total", kind="received") == 1)
+            telemetry.close()
+    own = traceparent_for("e1")
+    mine = [span for span in found.spans if span.trace_id.hex() == own[3:35]]
+    assert sorted(span.name for span in mine) == ["decision", "outcome"]
+    assert found.one("outcome").parent_span_id.hex() == own[36:52]
+    assert {span.name for span in found.spans} == {"batch", "decide", "journal", "publish", "decision", "outcome"}

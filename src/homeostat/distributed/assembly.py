@@ -52,8 +52,9 @@ class SharedParts:
     def close(self) -> None:
         """Let go of servers, and of the folder."""
         for part in (self.upkeep, self.store, self.journal):
-            if hasattr(part, "close"):
-                part.close()
+            close = getattr(part, "close", None)
+            if close is not None:
+                close()
         self.lock.release()
 
     @property
@@ -165,9 +166,9 @@ def open_shared(
     )
     loop = build(prepared.app, prepared.features, brain(prepared.app, prepared.features, models), world)
     parts = SharedParts(prepared, servers, loop, featurizer, store, journal, clock, name_of(folder), folder, lock)
-    inner = getattr(journal, "inner", journal)
-    if servers.retention is not None and hasattr(inner, "retire"):
-        parts.upkeep = Upkeep(inner)
+    retire = getattr(journal, "retire", None)
+    if servers.retention is not None and retire is not None:
+        parts.upkeep = Upkeep(retire)
     try:
         rejoin(featurizer, store, journal, progress=progress)
     except Unavailable as error:

@@ -92,8 +92,8 @@ class SharedEngine(Engine):
 def open_engine(app: str, bundle: str | None = None, config: str | None = None) -> SharedEngine:
     """An engine on the servers of the world, made from plain values, as a new process is told them.
 
-    config : a file with a `world` section
+    config : a file with a `world` section; what it says wins over the app file's own
     Raises what `open_shared` raises.
     """
     models = None if bundle is None else Path(bundle)
-    return SharedEngine(open_shared(app, world_of(config), bundle=models, judges_lateness=True))
+    return SharedEngine(open_shared(app, world_of(config, app), bundle=models, judges_lateness=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -68,7 +67,7 @@ def serve(
     data: Annotated[
         Path | None, Parameter(help="The folder of its journal, snapshot and API keys; a restart on it continues.")
     ] = None,
-    config: Annotated[Path | None, Parameter(help="A file with a world section: the servers to share.")] = None,
+    config: Annotated[Path | None, Parameter(help="A file with a world section, over the app file's own.")] = None,
     workers: Annotated[int, Parameter(help="Server processes; more than one share the servers of --config.")] = 1,
     metrics_port: Annotated[
         int | None, Parameter(help="Show metrics there, without a key; process n at port + n.")
@@ -87,13 +86,13 @@ def serve(
     host
         The address to listen at; beyond this machine only with TLS and API keys, or a word that says otherwise.
     """
+    from homeostat.adapters.environment import world_of
     from homeostat.adapters.logs import configure
-    from homeostat.config.world import read_world
     from homeostat.serve.settings import serve_with
     from homeostat.serve.sockets import is_loopback, url_of
 
     configure(log, app=app)
-    world = read_world(config, os.environ)
+    world = world_of(config, app)
     settings = replace(
         _settings(doors, bounds, host, metrics_port, _place_of_keys(data, world)), metrics_host=metrics_host, log=log
     )

@@ -18,7 +18,7 @@ from homeostat.cli.options import Bundle
 if TYPE_CHECKING:
     from homeostat.worker.worker import Worker
 
-Config = Annotated[Path | None, Parameter(help="A YAML file with a `world` section: which servers to use.")]
+Config = Annotated[Path | None, Parameter(help="A file with a world section, over the app file's own.")]
 Log = Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")]
 
 
@@ -51,7 +51,7 @@ def worker(
     from homeostat.worker.assembly import open_worker
     from homeostat.worker.telemetry import Telemetry
 
-    servers = world_of(config)
+    servers = world_of(config, app)
     logger = configure(log, app=app, worker=f"worker-{os.getpid()}")
     tracing = open_tracing(instance=f"worker-{os.getpid()}")
     signals = _Signals()

@@ -32,7 +32,7 @@ def load_app(path_or_name: str | Path, *, guards_from: str | Path | None = None)
     guards_from : a file whose `guards` take the place of the app's own: a whole app file, or `guards` alone
     Raises AppFileError, whatever the file holds.
     """
-    path = _found(path_or_name)
+    path = app_file(path_or_name)
     source = str(path_or_name) if path == Path(path_or_name) else str(path)
     root, faults = compose(_text(path, source), source)
     if guards_from is not None:
@@ -78,8 +78,8 @@ def _replace_guards(root: YamlNode, replacement: YamlNode) -> None:
     root.keys["guards"] = replacement.keys["guards"]
 
 
-def _found(path_or_name: str | Path) -> Path:
-    """The file to read; a bare name is a shipped app's before it is a file's."""
+def app_file(path_or_name: str | Path) -> Path:
+    """The file to read; a bare name is a shipped app's before it is a file's. Raises AppFileError."""
     path = Path(path_or_name)
     if isinstance(path_or_name, str) and _SHIPPED_NAME.fullmatch(path_or_name):
         if path_or_name in shipped_apps():

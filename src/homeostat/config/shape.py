@@ -173,6 +173,8 @@ def _not_a_name(bad: str, error: Any) -> tuple[str, str | None]:
 
 def _wrong_type(node: YamlNode, wanted: str) -> tuple[str, str | None]:
     value = node.value
+    if node.path[-1:] == ("password",):
+        return f"should be {wanted}: put it into quotes", None  # Without saying it.
     quoted = isinstance(value, bool | int | float) and wanted == "text"
     listed = isinstance(value, str | int | float) and wanted == "a list"
     meant = f'"{node.plain()}"' if quoted else f"[{node.plain()}]" if listed else None

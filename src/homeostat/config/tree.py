@@ -5,54 +5,15 @@ The descriptions here are the reference: the JSON Schema and `docs/app-file.md` 
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-_UNITS_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
-DURATION_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)\s*$"
-_SPAN_NS_MAX = 2**60  # 36 years: no sum of a few of them with a time leaves 64 bits.
-
-
-def duration_ns(text: object) -> int:
-    """A duration such as `7d`, `1.5h` or `250ms` in nanoseconds.
-
-    >>> duration_ns("1.5h")
-    5400000000000
-    """
-    pattern = r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h|d|w)\s*"
-    match = re.fullmatch(pattern, text) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError(f"{text!r} is not a duration: write a number and one of {', '.join(_UNITS_NS)}, as in 7d")
-    span_ns = round(float(match[1]) * _UNITS_NS[match[2]])
-    if span_ns > _SPAN_NS_MAX:
-        raise ValueError(f"{text!r} is too long: at most 36 years")
-    return span_ns
-
-
-def _number_as_text(value: object) -> object:
-    """Lets a plain number stand where an expression is asked for: `negative: 0`."""
-    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-Duration = Annotated[
-    int,
-    BeforeValidator(duration_ns, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]),
-]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-Expression = Annotated[
-    Annotated[str, Field(min_length=1, max_length=2000)],
-    BeforeValidator(_number_as_text, json_schema_input_type=Annotated[str | float, Field()]),
-]
-Share = Annotated[float, Field(ge=0, le=1)]
-Setting = float | int | str | bool | tuple[float, ...]
-
-
-class Node(BaseModel):
-    """A frozen mapping of the app file; unknown keys are faults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+from homeostat.config.scalars import DURATION_PATTERN as DURATION_PATTERN
+from homeostat.config.scalars import Duration as Duration
+from homeostat.config.scalars import Expression, Name, Node, Setting, Share
+from homeostat.config.scalars import duration_ns as duration_ns
+from homeostat.config.world import World
 
 
 class Column(Node):
@@ -300,3 +261,7 @@ class App(Node):
     outcomes: Outcomes = Field(default=Outcomes(), description="what later turns out, and when")
     learning: Learning = Field(default=Learning(), description="when the online learners learn")
     deadline: Duration | None = Field(default=None, description="budget of one decision")
+    world: World | None = Field(
+        default=None, description="the servers that it runs on; another file and the environment may say, too",
+        exclude=True, repr=False,  # Where an app runs is no part of what it is, and addresses hold passwords.
+    )  # fmt: skip

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from homeostat.config.faults import AppFileError, Fault, nearest
-from homeostat.config.tree import Duration, Node, duration_ns
+from homeostat.config.scalars import Duration, Node, duration_ns
 
 PREFIX = "HOMEOSTAT_WORLD__"
 STREAM_SCHEMES = ("kafka", "redis-stream")
@@ -84,19 +84,23 @@ class World(Node):
         return found | {name: f"{found[name] / 1e6:.6f}ms" for name in spans if name in found}
 
 
-def read_world(path: str | Path | None, environ: Mapping[str, str]) -> World:
-    """The world that a file's `world` section and the environment declare.
+def read_world(path: str | Path | None, environ: Mapping[str, str], app: str | Path | None = None) -> World:
+    """The world that files' `world` sections and the environment declare.
 
-    path : a YAML file with a `world` section (an app file may have one); None for the environment alone
+    path : a YAML file with a `world` section; None for none
     environ : `HOMEOSTAT_WORLD__JOURNAL=...` sets `journal`, `HOMEOSTAT_WORLD__KAFKA__PASSWORD=...` sets
-        `kafka.password`; these win over the file
+        `kafka.password`; these win over the files
+    app : the app's own file, which may have such a section: what `path` says wins over it, key by key
     Raises AppFileError that names the key and, of a wrong address, never its password.
 
     >>> read_world(None, {"HOMEOSTAT_WORLD__JOURNAL": "postgresql://user@127.0.0.1/db"}).journal
     'postgresql://user@127.0.0.1/db'
     """
-    source = "the environment" if path is None else str(path)
-    declared = {} if path is None else _section(Path(path))
+    files = [Path(file) for file in (app, path) if file is not None]
+    source = " and ".join(map(str, files)) or "the environment"
+    declared: dict[str, Any] = {}
+    for file in files:
+        declared = _over(declared, _section(file))
     for name, value in environ.items():
         if name.startswith(PREFIX):
             _put(declared, [step.lower() for step in name[len(PREFIX) :].split("__")], value)
@@ -124,10 +128,20 @@ def _section(path: Path) -> dict[str, Any]:
         line = 1 if mark is None else mark.line + 1
         message = f"this is not YAML: {getattr(error, 'problem', None) or error}"
         raise AppFileError([Fault(str(path), line, 1, "", message)]) from None
-    section = document.get("world", {}) if isinstance(document, dict) else None
+    section = document.get("world") or {} if isinstance(document, dict) else None
     if not isinstance(section, dict):
         raise AppFileError([Fault(str(path), 1, 1, "world", "`world` should be a mapping of names to addresses")])
     return section
+
+
+def _over(declared: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Both, the later one's values where both have one; mappings key by key."""
+    both = declared | later
+    for name, value in later.items():
+        earlier = declared.get(name)
+        if isinstance(value, dict) and isinstance(earlier, dict):
+            both[name] = _over(earlier, value)
+    return both
 
 
 def _put(declared: dict[str, Any], steps: list[str], value: str) -> None:

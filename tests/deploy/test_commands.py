@@ -1,0 +1,34 @@
+"""What is deployed calls homeostat by commands and options that there are."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from homeostat.cli import build
+
+
+def calls(deploy: Path) -> dict[str, list[str]]:
+    """Every command line, by where it stands."""
+    services = yaml.safe_load((deploy / "compose.yaml").read_text("utf-8"))["services"]
+    found = {f"compose {name}": services[name]["command"] for name in ("worker", "server")}
+    for name in ("worker", "server"):
+        first = next(yaml.safe_load_all((deploy / "kubernetes" / f"{name}.yaml").read_text("utf-8")))
+        found[f"kubernetes {name}"] = first["spec"]["template"]["spec"]["containers"][0]["args"]
+    guide = (deploy.parent / "docs" / "deploy.md").read_text("utf-8")
+    for line in guide.splitlines():
+        if " homeostat keys create" in line:
+            found["guide"] = shlex.split(line.partition(" homeostat ")[2])
+    return found
+
+
+@pytest.mark.parametrize(
+    "where", ["compose worker", "compose server", "kubernetes worker", "kubernetes server", "guide"]
+)
+def test_the_command_line_understands_it(deploy: Path, where: str) -> None:
+    command, bound, *_ = build().parse_args([str(word) for word in calls(deploy)[where]], exit_on_error=False,
+                                            print_error=False)  # fmt: skip
+    assert command.__module__.startswith("homeostat.cli") or where == "guide"
+    if where.endswith(("worker", "server")):
+        assert bound.arguments["metrics_port"] == 9100 and bound.arguments["metrics_host"] == "0.0.0.0"

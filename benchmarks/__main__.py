@@ -46,6 +46,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("windows"),
+    Benchmark("redis_windows", ("--rows", "150000")),
     Benchmark("replay", ("--rows", "150000", "--repeats", "1"), bundle=True),
     Benchmark("peers", ("--rows", "150000", "--events", "100", "--river", "1500"), bundle=True),
     Benchmark("latency", bundle=True),

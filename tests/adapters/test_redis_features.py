@@ -17,8 +17,13 @@ from homeostat.adapters.redis_features import RedisFeatures, expiry_s, shown_url
 from homeostat.adapters.redis_wire import RedisMissing, packed
 from homeostat.checks.feature_store import FEATURE_STORE_CHECKS, asked, event, read_all, shown
 from homeostat.checks.servers import redis_server
+from homeostat.decide.windows.features import FeatureSpec, WindowGroup, plan_features
+from homeostat.decide.windows.featurizer import WindowFeaturizer
+from homeostat.decide.windows.shared import SharedFeaturizer
+from homeostat.expressions import Type
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import LogsLost
+from homeostat.records.events import EventBatch
 
 
 @pytest.fixture
@@ -265,6 +270,53 @@ def test_a_node_of_a_cluster_that_lost_its_memory_is_noticed(redis_cluster, vers
         assert other.through() is None
         other.begin(3)
         assert other.through() == 3
+
+
+def plan_and_events(n=3_000):
+    """Two entities, out of order by a little, some outcomes."""
+    hour = 3_600 * 10**9
+    spec = FeatureSpec(
+        ("customer", "terminal"), (("amount", Type.NUMBER),),
+        (
+            WindowGroup("customer", (("1h", hour), ("5d", 120 * hour)),
+                        {"sum_{length}": "sum(amount)", "std_{length}": "std(amount)", "max_{length}": "max(amount)"}),
+            WindowGroup("terminal", (("5d", 120 * hour),), {"risk": "mean(fraud)"}, delay_ns=hour),
+        ),
+        {}, "fraud", hour, hour, True,
+    )  # fmt: skip
+    plan, faults = plan_features(spec)
+    assert plan is not None and not faults
+    rng = np.random.default_rng(7)
+    time = 1_600_000_000 * 10**9 + np.cumsum(rng.integers(0, hour // 3, n)) - rng.integers(0, hour, n)
+    keys = np.stack([rng.integers(0, 40, n), rng.integers(0, 60, n)], 1)
+    ids, kind, label = np.arange(n), np.zeros(n, np.uint8), np.full(n, np.nan)
+    for row in range(50, n, 5):  # Each is an outcome of one before it.
+        of = row - int(rng.integers(1, 50))
+        of -= of % 5 == 0
+        ids[row], time[row], keys[row], kind[row], label[row] = of, time[of], keys[of], 2, row % 2
+    return plan, EventBatch(ids, time, keys, rng.gamma(1, 60, (n, 1)).round(2), label, kind)
+
+
+@pytest.mark.parametrize("kind", ["redis", "redis_cluster"])
+def test_two_workers_on_real_servers_see_what_one_process_sees(kind, request):
+    plan, events = plan_and_events()
+    expected = WindowFeaturizer(plan).features(events)
+    url, rng = request.getfixturevalue(kind).url, np.random.default_rng(1)
+    with opened(url, "twin") as one, opened(url, "twin") as other:
+        workers = [SharedFeaturizer(plan, store, ("customer", "terminal")) for store in (one, other)]
+        start = 0
+        while start < len(events):
+            stop = min(len(events), start + int(rng.integers(1, 300)))
+            part, worker = events.slice(start, stop), workers[int(rng.integers(2))]
+            if rng.random() < 0.2:
+                worker.features(part)  # Decided by a worker that fell before anyone saw it.
+                for each in workers:
+                    each.forget()
+            found = worker.features(part)
+            asked_for = part.kind == 0
+            assert np.array_equal(found.values[asked_for], expected.values[start:stop][asked_for], equal_nan=True)
+            assert np.array_equal(found.freshness[asked_for], expected.freshness[start:stop][asked_for])
+            start = stop
 
 
 def test_without_the_package_the_error_names_it(monkeypatch):

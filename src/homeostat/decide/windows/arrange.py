@@ -31,6 +31,10 @@ from homeostat.decide.windows.rows import EVENT, NOT_INSERTED, OUTCOME, VALUE_MA
 
 I64_MIN = -(2**63)
 
+SILENT_NS = 43_200_000_000_000
+"""How much longer than windows look back an entity may be silent until its log is read anew: half of what logs live
+longer than that."""
+
 # What `arrange` says of each entity: columns of `groups`.
 G_KEY, G_KNOWN, G_OLDEST, G_END, G_OWN, G_LAST, G_COLUMNS = range(7)
 
@@ -42,7 +46,7 @@ def pin(p: Ints, m: Memory, e: int, key: int, g: int, newest: int) -> int:
     0 where it has been silent for so long, as of `newest`, that its log may have expired: it is read anew.
     """
     o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, False)
-    if o < 0 or newest_of(p, m.state, m.log, o, e, NEVER) <= newest - p[e + P_RETAIN]:
+    if o < 0 or newest_of(p, m.state, m.log, o, e, NEVER) <= newest - p[e + P_RETAIN] - SILENT_NS:
         return 0
     m.state[o + E_GROUP] = g
     return m.state[o + E_KNOWN]  # type: ignore[no-any-return]

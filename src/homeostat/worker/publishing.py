@@ -40,6 +40,7 @@ class Work:
 
     fresh, fresh_at : the decisions that are new, and which message each answers, once they are journalled
     again : decisions that were journalled before and perhaps not published, each with the message that it answers
+    messages : what is to be published, each with the message that it answers
     stretches : name, beginning and end of each stage, nanoseconds since 1970
     """
 
@@ -50,6 +51,7 @@ class Work:
     again: list[tuple[int, DecisionBatch, int]] = field(default_factory=list)
     fresh: DecisionBatch | None = None
     fresh_at: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+    messages: list[tuple[int, Outgoing]] = field(default_factory=list)
     stretches: list[tuple[str, int, int]] = field(default_factory=list)
 
 
@@ -161,6 +163,7 @@ class Outbox:
             if work is not None:
                 began_ns = self._clock.now_ns()
                 self._journal_one(work)
+                work.messages = self._outgoing(work)  # Here, so that the other thread does little but wait for servers.
                 work.stretches.append(("journal", began_ns, self._clock.now_ns()))
                 with self._changed:
                     self._journalled += 1
@@ -256,10 +259,9 @@ class Outbox:
 
     def _publish(self, works: Sequence[Work]) -> None:
         began_ns = self._clock.now_ns()
-        outgoing = [self._outgoing(work) for work in works]
         while True:
             done = [pulled for work in works for pulled in (work.batch.pulled, work.outcomes) if len(pulled)]
-            decisions = [one for messages in outgoing for _, one in messages]
+            decisions = [one for work in works for _, one in work.messages]
             letters = [letter for work in works for letter in work.letters]
             letters += [
                 dead_letter(work.batch.pulled, row, letter) for work in works for row, letter in work.batch.letters
@@ -268,12 +270,12 @@ class Outbox:
                 self._stream.publish(done, decisions, letters)
             except Fenced:
                 self.fenced += 1
-                self._keep_owned(works, outgoing)
+                self._keep_owned(works)
                 continue
             break
-        for work, messages in zip(works, outgoing, strict=True):
+        for work in works:
             work.stretches.append(("publish", began_ns, self._clock.now_ns()))
-            self._on_published(work, len(messages))
+            self._on_published(work, len(work.messages))
         with self._changed:
             self._done += len(works)
             self._changed.notify_all()
@@ -292,13 +294,14 @@ class Outbox:
         event_id = str(found["event_id"])
         return Outgoing(_encode(found), event_id.encode("utf-8", "replace"), self._trace(event_id, incoming))
 
-    def _keep_owned(self, works: Sequence[Work], outgoing: list[list[tuple[int, Outgoing]]]) -> None:
+    def _keep_owned(self, works: Sequence[Work]) -> None:
         """Leave out the messages that other workers deal with now."""
-        for k, work in enumerate(works):
+        for work in works:
             owned = self._stream.owned(work.batch.pulled)
             keep = [row for row, mine in enumerate(owned) if mine]
             place = {row: new for new, row in enumerate(keep)}
-            outgoing[k] = [(place[row], one) for row, one in outgoing[k] if row in place]
+            work.messages = [(place[row], one) for row, one in work.messages if row in place]
+            work.fresh_at = np.array([place.get(row, -1) for row in work.fresh_at.tolist()], np.int64)
             work.batch.letters = [(place[row], one) for row, one in work.batch.letters if row in place]
             work.batch.pulled = pick_messages(work.batch.pulled, keep)
             mine = [row for row, is_mine in enumerate(self._stream.owned(work.outcomes)) if is_mine]

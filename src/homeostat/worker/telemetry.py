@@ -64,7 +64,7 @@ class Telemetry:
             return
         pulled, actions = work.batch.pulled, self._worker.parts.app.actions
         ids = [fresh.events.id_text(row) for row in range(len(fresh))]
-        incoming = [pulled.traceparent[at] for at in work.fresh_at.tolist()]
+        incoming = [pulled.traceparent[at] if at >= 0 else None for at in work.fresh_at.tolist()]
         began_ns, ended_ns = work.stretches[0][1], work.stretches[-1][2]
         spans = []
         for row in self._tracing.recorded(ids, incoming):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from homeostat.worker.publishing import Outbox, Work
 PATIENCE_NS = 20_000_000  # How long events wait for earlier ones of partitions that are behind.
 REJOIN_EVERY_NS = 500_000_000
 IDLE_S = 0.05
+SWITCH_S = 0.0005  # Threads that mostly wait for servers and kernels must not wait 5 ms for the interpreter each time.
 WAIT_S = 0.2  # Between two attempts at a journal that can't be asked.
 DRAIN_S = 30.0
 SETTLE_EVERY_NS = 100_000_000  # Between two looks whether waiting outcomes' events were decided.
@@ -96,6 +98,7 @@ class Worker:
     def run(self) -> None:
         """Decide until stopped. Raises what broke the worker; a restart continues where it was."""
         self._resume()
+        sys.setswitchinterval(SWITCH_S)
         try:
             while not self._stopping:
                 self._step()

@@ -1,0 +1,221 @@
+"""What a load costs, computed from measured figures and what is assumed: see `benchmarks.scale`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+DAY_S = 86_400
+GB, TB = 1e9, 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What is not measured but assumed, each with its unit."""
+
+    busy: float = 0.5
+    peak_to_mean: float = 2.5
+    copies: int = 3
+    kafka_days: float = 1.0
+    kafka_broker_cores: int = 8
+    partition_mb_s: float = 10.0
+    redis_node_gb: float = 64.0
+    redis_fill: float = 0.6
+    wal_mb_s: float = 200.0
+    journal_days: float = 90.0
+    journal_tb: float = 10.0
+    worker_gb: float = 8.0
+    string_mb: float = 512.0
+
+    def said(self) -> list[tuple[str, str]]:
+        """Each assumption in words, and its value."""
+        return [
+            ("a core is kept busy", f"{self.busy:.0%}, so that latency stays low"),
+            ("the busiest second, against the mean of all", f"{self.peak_to_mean:g} times"),
+            ("copies of what Kafka keeps", f"{self.copies}, each as dear as the first"),
+            ("Kafka keeps", f"{self.kafka_days:g} day"),
+            ("a broker has", f"{self.kafka_broker_cores} cores"),
+            ("a partition carries", f"{self.partition_mb_s:g} MB/s"),
+            (
+                "a Redis node has",
+                f"{self.redis_node_gb:g} GB, filled to {self.redis_fill:.0%}, and one core for commands",
+            ),
+            (
+                "a PostgreSQL server writes at the most",
+                f"{self.wal_mb_s:g} MB/s of WAL, and holds {self.journal_tb:g} TB",
+            ),
+            ("the journal is kept", f"{self.journal_days:g} days"),
+            ("a worker may take", f"{self.worker_gb:g} GB"),
+            ("a Redis string holds at the most", f"{self.string_mb:g} MB (its own default)"),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much is to be decided.
+
+    rate : decisions a second in the busiest second
+    """
+
+    name: str
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One kind of entity; see the module."""
+
+    name: str
+    row_bytes: float
+    retained_days: float
+    events_a_day: float
+
+    @property
+    def retained(self) -> float:
+        """Events of one key that its windows may look at."""
+        return self.events_a_day * self.retained_days
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The costs of a load, from measured figures and assumptions."""
+
+    found: Mapping[str, Any]
+    assumed: Assumed = Assumed()
+
+    @property
+    def run(self) -> Mapping[str, float]:
+        """The run with one worker."""
+        return self.found["runs"]["1"]  # type: ignore[no-any-return]
+
+    @property
+    def entities(self) -> list[Entity]:
+        """The kinds of entities, the one that partitions events first."""
+        return [Entity(name, **told) for name, told in self.found["entities"].items()]
+
+    @property
+    def table_bytes(self) -> float:
+        """What PostgreSQL's tables keep of a decision."""
+        return float(sum(self.found["bytes"]["postgres_tables"].values()))
+
+    def loads(self) -> list[Load]:
+        """The published payments and a worker's full rate, and each a thousand times."""
+        published = 9_586 / DAY_S * self.assumed.peak_to_mean
+        return [
+            Load("published payments", published), Load("a thousand times these", 1000 * published),
+            Load("10,000/s", 10_000), Load("a thousand times that", 10_000_000),
+        ]  # fmt: skip
+
+    def mean(self, rate: float) -> float:
+        """Decisions a second on average."""
+        return rate / self.assumed.peak_to_mean
+
+    def cores(self, rate: float, part: str) -> int:
+        """Cores of a part of the pipeline."""
+        copies = self.assumed.copies if part == "kafka" else 1
+        return math.ceil(rate * self.run[f"{part}_cpu_us"] * 1e-6 * copies / self.assumed.busy)
+
+    def workers(self, rate: float) -> int:
+        """Worker processes, one core each."""
+        return self.cores(rate, "worker")
+
+    def partitions(self, rate: float) -> int:
+        """Of the topic of events: one a worker at least, two so that they can be shared evenly, 6 anyhow."""
+        volume = rate * self.found["bytes"]["event"] / 1e6 / self.assumed.partition_mb_s
+        return max(6, 2 * self.workers(rate), math.ceil(volume))
+
+    def kept(self, rate: float, days: float | None = None) -> float:
+        """Bytes of all logs in Redis; `days` in place of what the windows look back."""
+        row = self.found["bytes"]["redis_kept"] / sum(entity.row_bytes for entity in self.entities)
+        spans = ((entity.row_bytes * row, entity.retained_days if days is None else days) for entity in self.entities)
+        return sum(self.mean(rate) * DAY_S * span * size for size, span in spans)
+
+    def redis_nodes(self, rate: float, days: float | None = None) -> tuple[int, int]:
+        """Shards for the processor's sake, and for the memory's."""
+        room = self.assumed.redis_node_gb * GB * self.assumed.redis_fill
+        return self.cores(rate, "redis"), math.ceil(self.kept(rate, days) / room)
+
+    def read_rows(self, key: Entity, workers: int) -> float:
+        """Rows a decision that a worker reads because others wrote them, where events are keyed by `key`.
+
+        Events of another entity fall to all workers alike: between two that one worker meets, the others write one each
+        on average; never more than the windows hold.
+        """
+        return sum(self._foreign(entity, workers) for entity in self.entities if entity.name != key.name)
+
+    def _foreign(self, entity: Entity, workers: int) -> float:
+        return min(workers - 1, entity.retained)
+
+    def read_bytes(self, key: Entity, workers: int) -> float:
+        """The same in bytes."""
+        others = (entity for entity in self.entities if entity.name != key.name)
+        return sum(self._foreign(entity, workers) * entity.row_bytes for entity in others)
+
+    def worker_bytes(self, rate: float, workers: int) -> float:
+        """What each of so many workers remembers of the entities that it meets, beside itself.
+
+        A key of the first entity is met by one worker, one of another by as many as it has events, up to all of them;
+        and each of these remembers all of its events.
+        """
+        own = self.mean(rate) * DAY_S / workers
+        rows = sum(
+            own * entity.retained_days * (1.0 if place == 0 else min(workers, max(1.0, entity.retained)))
+            for place, entity in enumerate(self.entities)
+        )
+        return float(self.found["memory"]["worker"] + rows * self.found["memory"]["worker_row"])
+
+    def workers_for_memory(self, rate: float) -> int:
+        """The fewest workers that have room for what they remember."""
+        fits = [1]
+        while self.worker_bytes(rate, fits[-1]) > self.assumed.worker_gb * GB:
+            fits.append(math.ceil(fits[-1] * 1.01))
+        low, high = fits[-2:] if len(fits) > 1 else (0, 1)
+        return next(
+            count for count in range(low + 1, high + 1) if self.worker_bytes(rate, count) <= self.assumed.worker_gb * GB
+        )
+
+    def databases(self, rate: float) -> tuple[int, int, int]:
+        """PostgreSQL servers for the sake of WAL, of volume, and their cores together."""
+        wal = rate * self.found["bytes"]["postgres_wal"] / 1e6 / self.assumed.wal_mb_s
+        volume = self.journal(rate) / TB / self.assumed.journal_tb
+        return math.ceil(wal), math.ceil(volume), self.cores(rate, "postgres")
+
+    def journal(self, rate: float) -> float:
+        """Bytes that the journal has grown to when its oldest days are dropped."""
+        return self.mean(rate) * DAY_S * self.assumed.journal_days * self.table_bytes
+
+    def hot_rate(self, entity: Entity) -> float:
+        """Events a second of one key, on average, at which its log no longer fits a Redis string."""
+        return self.assumed.string_mb * 1e6 / (entity.row_bytes * entity.retained_days * DAY_S)
+
+
+def transactions(model: Model, rate: float) -> float:
+    """Kafka transactions a second: batches fill up where there is enough to do, else each waits for 10 ms."""
+    return min(rate, max(rate / model.found["batch_rows"], min(100.0 * model.workers(rate), rate)))
+
+
+def breaking(model: Model) -> list[tuple[str, float]]:
+    """What one unit of each part carries, decisions/s in the busiest second; the least first."""
+    run, told, assumed = model.run, model.found["bytes"], model.assumed
+    own = model.found["memory"]["worker"]
+    node = assumed.redis_node_gb * GB * assumed.redis_fill
+    one = [
+        ("Redis, memory of one node", node / model.kept(1.0)),
+        ("worker, memory", (assumed.worker_gb * GB - own) / (model.worker_bytes(1.0, 1) - own)),
+        ("PostgreSQL, volume of one server", assumed.journal_tb * TB / model.journal(1.0)),
+        ("PostgreSQL, WAL of one server", assumed.wal_mb_s * 1e6 / told["postgres_wal"]),
+        ("worker, one core", 1e6 * assumed.busy / run["worker_cpu_us"]),
+        ("Redis, the one core of a node", 1e6 * assumed.busy / run["redis_cpu_us"]),
+        (
+            f"Kafka, {assumed.kafka_broker_cores} cores of a broker, with copies",
+            1e6 * assumed.busy * assumed.kafka_broker_cores / (run["kafka_cpu_us"] * assumed.copies),
+        ),
+        ("Kafka, one partition", assumed.partition_mb_s * 1e6 / told["event"]),
+    ]
+    hot = [
+        (f"one {entity.name} (its log is one string)", model.hot_rate(entity) * assumed.peak_to_mean)
+        for entity in model.entities
+    ]
+    return sorted([*one, *hot], key=lambda row: row[1])

@@ -1,0 +1,93 @@
+"""The page on scale says what its figures give, and the model behaves as its words say."""
+
+from __future__ import annotations
+
+import doctest
+import json
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import scale, scale_model
+
+FOUND = json.loads(scale.FIGURES.read_text("utf-8"))
+MODEL = scale_model.Model(FOUND)
+
+
+def test_examples_hold():
+    assert doctest.testmod(scale).failed == 0
+
+
+def test_the_page_is_what_its_figures_give():
+    page = scale.PAGE.read_text("utf-8")
+    assert scale.filled(page, FOUND) == page, "run `python -m benchmarks.scale --write docs/scale.md`"
+
+
+def test_every_table_is_on_the_page_and_has_rows_of_one_width():
+    page = scale.PAGE.read_text("utf-8")
+    for name, rows in scale.TABLES.items():
+        assert f"<!-- table: {name} -->" in page
+        assert len({len(row) for row in rows(MODEL)}) == 1, name
+
+
+def test_other_figures_give_another_page():
+    page = scale.PAGE.read_text("utf-8")
+    dearer = {**FOUND, "runs": {"1": {**FOUND["runs"]["1"], "worker_cpu_us": 480.0}}}
+    assert scale.filled(page, dearer) != page
+    assert scale.filled(scale.filled(page, dearer), FOUND) == page
+
+
+def test_processors_and_bytes_grow_with_the_load():
+    for of in (MODEL.workers, MODEL.kept, MODEL.journal):
+        assert of(1e7) == pytest.approx(1000 * of(1e4), rel=0.5)
+    assert MODEL.cores(1e6, "kafka") == pytest.approx(
+        3 * scale_model.Model(FOUND, replace(MODEL.assumed, copies=1)).cores(1e6, "kafka"), rel=0.01
+    )
+
+
+def test_a_worker_reads_what_others_wrote_until_the_windows_hold_no_more():
+    customer, terminal = MODEL.entities
+    assert MODEL.read_bytes(customer, 1) == 0
+    assert MODEL.read_bytes(customer, 2) == terminal.row_bytes
+    assert MODEL.read_bytes(customer, 10**6) == terminal.retained * terminal.row_bytes
+    assert MODEL.read_bytes(terminal, 10**6) > MODEL.read_bytes(customer, 10**6)
+
+
+def test_the_fewest_workers_that_have_room_are_found():
+    for rate in (0.3, 300.0, 10_000.0):
+        count = MODEL.workers_for_memory(rate)
+        room = MODEL.assumed.worker_gb * scale_model.GB
+        assert MODEL.worker_bytes(rate, count) <= room
+        assert count == 1 or MODEL.worker_bytes(rate, count - 1) > room
+
+
+def test_shorter_windows_need_less_memory():
+    needed = [MODEL.kept(1e4, days) for days in (150.0, 30.0, 1.0)]
+    assert needed == sorted(needed, reverse=True)
+
+
+def test_what_breaks_first_stands_first():
+    rates = [rate for _, rate in scale_model.breaking(MODEL)]
+    assert rates == sorted(rates) and len(rates) >= 8
+
+
+def test_the_list_on_the_page_is_in_the_order_of_its_table():
+    order = [name for name, _ in scale_model.breaking(MODEL)]
+    listed = [
+        "one customer", "worker, memory", "Redis, memory", "PostgreSQL, volume", "worker, one core", "Kafka, 8 cores",
+        "Redis, the one core", "PostgreSQL, WAL",
+    ]  # fmt: skip
+    places = [next(place for place, name in enumerate(order) if name.startswith(start)) for start in listed]
+    assert places == sorted(places), f"the list under `What breaks first` should say: {order}"
+
+
+def test_figures_are_taken_from_the_pipeline_benchmark():
+    parts = ("worker", "Kafka", "Redis", "PostgreSQL")
+    printed = {f"processor time of {part}": 10.0 + place for place, part in enumerate(parts)}
+    printed["decisions of one worker"] = 12_345.678
+    bench = {"figures": [{"part": "pipeline", "name": name, "value": value} for name, value in printed.items()]}
+    run = scale.taken(FOUND, bench, "now")["runs"]["1"]
+    assert (run["rate"], run["worker_cpu_us"], run["postgres_cpu_us"]) == (12_345.7, 10.0, 13.0)
+    assert run["redis_in_bytes"] == FOUND["runs"]["1"]["redis_in_bytes"]
+    with pytest.raises(KeyError):
+        scale.taken(FOUND, {"figures": []}, "now")

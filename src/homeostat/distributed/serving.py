@@ -24,6 +24,8 @@ REJOIN_EVERY_NS = 500_000_000
 class SharedEngine(Engine):
     """An `Engine` whose windows and journal are shared. Nobody learns online: models are trained from the journal."""
 
+    waits_for_servers = True
+
     def __init__(self, shared: SharedParts) -> None:
         super().__init__(Parts(
             shared.app, shared.loop, shared.prepared.schema, shared.prepared.words, shared.journal, shared.clock

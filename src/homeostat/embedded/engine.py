@@ -80,6 +80,8 @@ class Engine:
     'allow'
     """
 
+    waits_for_servers = False  # Whether deciding means waiting for others, so that it is best done in a thread.
+
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.bad_events = 0

@@ -22,7 +22,7 @@ from homeostat.embedded.engine import Engine
 from homeostat.embedded.metrics import engine_registry
 from homeostat.ports import Unavailable
 from homeostat.serve.access import Access, documented
-from homeostat.serve.batching import Overloaded, Turns, Work
+from homeostat.serve.batching import INLINE_ROWS, Overloaded, Turns, Work
 from homeostat.serve.bodies import NotJson, decoded, items
 from homeostat.serve.openapi import document
 from homeostat.serve.replies import JSON, PROBLEM, TEXT, Message, Receive, Send, encode, refuse, reply
@@ -200,7 +200,7 @@ class Api:
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        self.turns = Turns(self._thread)
+        self.turns = Turns(self._thread, inline_rows=0 if self.engine.waits_for_servers else INLINE_ROWS)
         upkeep = [asyncio.create_task(self._save_now_and_then()), asyncio.create_task(self._audit_now_and_then())]
         if self._access is not None:
             upkeep.append(asyncio.create_task(self._access.watch()))

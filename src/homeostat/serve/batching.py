@@ -40,10 +40,17 @@ class Turns(Generic[T]):
 
     rows_max : of a batch; a larger request is a batch of its own
     waiting_max : events that may wait before new requests are refused
+    inline_rows : of a batch that the event loop decides by itself; 0 where the engine waits for servers
     """
 
-    def __init__(self, thread: ThreadPoolExecutor, rows_max: int = 1024, waiting_max: int = 100_000) -> None:
-        self._thread = thread
+    def __init__(
+        self,
+        thread: ThreadPoolExecutor,
+        rows_max: int = 1024,
+        waiting_max: int = 100_000,
+        inline_rows: int = INLINE_ROWS,
+    ) -> None:
+        self._thread, self._inline_rows = thread, inline_rows
         self._rows_max, self._waiting_max = rows_max, waiting_max
         self._queue: deque[_Waiting] = deque()
         self._rows = 0
@@ -87,7 +94,7 @@ class Turns(Generic[T]):
             self._idle.set()
             return
         batch, rows = self._take()
-        if batch[0].objects is not None and rows <= INLINE_ROWS:
+        if batch[0].objects is not None and rows <= self._inline_rows:
             try:
                 _answer(batch, _run(batch))
             except Exception as error:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice, repeat
+from itertools import islice
 
 import numpy as np
 
 from homeostat.adapters.redis_wire import Call
 from homeostat.ports.shared import Shown
+from homeostat.records.arrays import Int
 from homeostat.records.features import Freshness
 
 _SHARE = 8  # One entity is shown for every so many that are exchanged: showing one costs several times as much.
 _SHARE_MIN = 32
 _WAITING_MAX = 50_000  # More than that are shown at once, lest they fill the memory.
 _ROWS_MAX = 100_000  # What waits is copied out of its batches when they have so many.
+_BATCH_ROWS = 20  # As many as a batch of one takes memory for.
 _FRESHNESS = [one.name.lower() for one in Freshness]
 
-Place = tuple[Shown, int]
-Waiting = dict[tuple[str, int], Place]
+_PLACES = 1 << 20  # A place is a batch's number times this, and the entity's in the batch.
+
+Waiting = dict[tuple[str, ...], dict[int, int]]
+"""By kind of entity and the names of its values: the place of each entity's newest values, by its code."""
 
 
 class Showing:
@@ -39,6 +43,8 @@ class Showing:
         self._next: Waiting = {}  # Shown in the next round.
         self._now: Waiting = {}  # Shown in this one.
         self._begun = time.monotonic()
+        self._batches: dict[int, Shown] = {}
+        self._last = 0
         self._rows = 0
 
     def add(self, shown: Iterable[Shown]) -> None:
@@ -47,10 +53,18 @@ class Showing:
             if one.last.min(initial=0) < 0:  # Outcomes have nothing to show.
                 rows = np.flatnonzero(one.last >= 0)
                 one = replace(one, codes=one.codes[rows], rows=one.rows[rows], last=one.last[rows])
-            self._next.update(zip(zip(repeat(one.entity), one.codes.tolist()), zip(repeat(one), range(len(one.codes)))))
-            self._rows += len(one.values)
+            assert len(one.codes) < _PLACES, "a batch has too many entities"
+            first = self._keep(one)
+            waiting = self._next.setdefault((one.entity, *one.names), {})
+            waiting.update(zip(one.codes.tolist(), range(first, first + len(one.codes))))
+            self._rows += len(one.values) + _BATCH_ROWS
         if self._rows > _ROWS_MAX:
-            self._next, self._now, self._rows = _compact(self._next), _compact(self._now), 0
+            self._compact()
+
+    def _keep(self, one: Shown) -> int:
+        self._last += 1
+        self._batches[self._last] = one
+        return self._last * _PLACES
 
     def due(self, exchanged: int) -> list[Call]:
         """Calls that show a share of what has waited long enough.
@@ -62,32 +76,48 @@ class Showing:
                 return []
             self._begin()
         share = max(_SHARE_MIN, exchanged // _SHARE)
-        waiting = len(self._now) + len(self._next)
+        waiting = sum(map(len, self._now.values())) + sum(map(len, self._next.values()))
         return self._take(waiting if waiting > _WAITING_MAX else share)
 
     def everything(self) -> list[Call]:
         """Calls that show all that waits."""
-        calls = self._take(len(self._now))
+        calls = self._take(_PLACES * _PLACES)
         self._begin()
-        return calls + self._take(len(self._now))
+        return calls + self._take(_PLACES * _PLACES)
 
     def _begin(self) -> None:
         self._now, self._next, self._begun = self._next, {}, time.monotonic()
 
     def _take(self, count: int) -> list[Call]:
-        taken = []
-        for entity in list(islice(self._now, count)):
-            place = self._now.pop(entity)
-            taken.append(self._next.pop(entity, place))
-        alike: dict[tuple[str, ...], list[Place]] = {}
-        for one in taken:
-            alike.setdefault(one[0].names, []).append(one)
-        return [
-            self._call(names, those[start : start + self._chunk])
-            for names, those in alike.items() for start in range(0, len(those), self._chunk)
-        ]  # fmt: skip
+        calls = []
+        for kind in list(self._now):
+            places, newer = self._now[kind], self._next.get(kind, {})
+            codes = list(islice(places, count))
+            count -= len(codes)
+            taken = [newer.pop(code, place) for code, place in [(code, places.pop(code)) for code in codes]]
+            if not places:
+                del self._now[kind]
+            those = [(self._batches[place // _PLACES], place % _PLACES) for place in taken]
+            calls += [self._call(kind[1:], those[at : at + self._chunk]) for at in range(0, len(those), self._chunk)]
+        return calls
 
-    def _call(self, names: tuple[str, ...], those: Sequence[Place]) -> Call:
+    def _compact(self) -> None:
+        """Keep no more of each batch than what waits of it."""
+        old, self._batches, self._rows = self._batches, {}, 0
+        for waiting in (self._now, self._next):
+            for places in waiting.values():
+                codes, held = np.array(list(places), np.int64), np.array(list(places.values()), np.int64)
+                numbers, counts = np.unique(held // _PLACES, return_counts=True)
+                for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+                    batch = old[number]
+                    if len(batch.values) <= 2 * count:  # It stays as it is: a copy would take no less.
+                        self._batches[number] = batch
+                        continue
+                    mine = np.flatnonzero(held // _PLACES == number)
+                    first = self._keep(_part(batch, held[mine] % _PLACES))
+                    places.update(zip(codes[mine].tolist(), range(first, first + count)))
+
+    def _call(self, names: tuple[str, ...], those: Sequence[tuple[Shown, int]]) -> Call:
         keys: list[str] = []
         told: list[str] = []
         for shown, g in those:
@@ -99,26 +129,14 @@ class Showing:
         return Call(keys[0], ("EVALSHA", self._script, str(len(keys)), *keys, *head, *told))
 
 
-def _compact(waiting: Waiting) -> Waiting:
-    """The same with no more of each batch than what waits of it."""
-    by_batch: dict[int, list[tuple[tuple[str, int], Place]]] = {}
-    for key, place in waiting.items():
-        by_batch.setdefault(id(place[0]), []).append((key, place))
-    made: Waiting = {}
-    for places in by_batch.values():
-        shown = places[0][1][0]
-        if len(shown.values) <= 2 * len(places):
-            made.update(places)
-            continue
-        rows = np.array([g for _, (_, g) in places])
-        last = shown.last[rows]
-        small = replace(
-            shown, codes=shown.codes[rows], rows=shown.rows[rows], last=np.arange(len(rows)),
-            slots=np.arange(len(shown.slots)), values=shown.values[np.ix_(last, shown.slots)],
-            freshness=shown.freshness[np.ix_(last, shown.slots)], time_ns=shown.time_ns[last],
-        )  # fmt: skip
-        made.update((key, (small, k)) for k, (key, _) in enumerate(places))
-    return made
+def _part(shown: Shown, those: Int) -> Shown:
+    """Some entities of a batch, and no more of its values than theirs."""
+    last = shown.last[those]
+    return replace(
+        shown, codes=shown.codes[those], rows=shown.rows[those], last=np.arange(len(those)),
+        slots=np.arange(len(shown.slots)), values=shown.values[np.ix_(last, shown.slots)],
+        freshness=shown.freshness[np.ix_(last, shown.slots)], time_ns=shown.time_ns[last],
+    )  # fmt: skip
 
 
 def instant(time_ns: int) -> str:

@@ -23,7 +23,7 @@ from homeostat.ports.shared import Asked, FeatureStore, Logs, LogsLost, Shown
 from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features, Freshness
-from homeostat.records.identity import text_of
+from homeostat.records.identity import is_hashed, text_of
 from homeostat.records.reasons import Fallback
 
 _STALE = int(Freshness.STALE)
@@ -137,7 +137,8 @@ class SharedFeaturizer:
     def _asked(self, column: Column, read: bool = True) -> Asked:
         rows, ends = column.for_log()
         # An outcome knows its entity's code, but not always its text: logs are named by what both know.
-        ids = [text_of(key, _NO_TEXTS) for key in column.keys.tolist()]
+        keys = column.keys.tolist()
+        ids = [text_of(key, _NO_TEXTS) for key in keys] if is_hashed(max(keys)) else list(map(str, keys))
         return Asked(
             self.entities[column.entity], ids, column.known, column.oldest_ns, rows, ends,
             self.windows.retained_ns(column.entity) + MARGIN_NS, read,

@@ -14,6 +14,12 @@ _COMMANDS = ("EVALSHA", "SCRIPT|LOAD", "STRLEN", "GETRANGE", "APPEND", "SET", "G
              "HSET", "DEL", "INCR", "TIME")  # fmt: skip
 
 
+class Broken(str):
+    """A finding that keeps workers from working."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
 class About:
     """One server, or the nodes of a cluster.
@@ -26,7 +32,8 @@ class About:
     cluster : its state, empty where it is none
     nodes : masters
     skew_s : how far the server's clock is ahead of this machine's, the farthest of all nodes
-    findings : what is wrong and how to mend it, one sentence or two each; none if nothing is
+    findings : what is wrong and how to mend it, one sentence or two each, `Broken` where nothing works with it; none if
+        nothing is
     """
 
     kind: str = ""
@@ -66,17 +73,19 @@ def _look_at(client: Any, place: str, found: About) -> None:
     if abs(skew_s) > abs(found.skew_s):
         found.skew_s = skew_s
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < VERSION_MIN:
-        findings.append(f"Redis {version}{place} is older than 7.0, with which this was tested: update it.")
+        findings.append(Broken(f"Redis {version}{place} is older than 7.0, with which this was tested: update it."))
     if _persistence(info) != "append-only file":
         findings.append(
             f"The feature store{place} has no append-only file: what it knew is lost when it restarts, and has to be "
             "written again from the journal. Set appendonly yes."
         )
     elif info.get("aof_last_write_status", "ok") != "ok":
-        findings.append(f"Redis{place} can't write its append-only file: see to its disk.")
+        findings.append(Broken(f"Redis{place} can't write its append-only file: see to its disk."))
     _look_at_memory(info, place, findings)
     if info.get("role") != "master":
-        findings.append(f"The feature store{place} is a replica, which can't be written to: give its master's address.")
+        findings.append(
+            Broken(f"The feature store{place} is a replica, which can't be written to: give its master's address.")
+        )
     if abs(skew_s) > SKEW_S_MAX:
         findings.append(
             f"The clock{place} is {skew_s:+.1f} s off this machine's: let both follow the same time server."
@@ -117,10 +126,10 @@ def _look_at_cluster(client: Any, info: dict[str, Any], place: str, found: About
     if not found.cluster or state != "ok":
         found.cluster = state
     if state != "ok":
-        findings = (
-            f"The cluster is not whole as seen{place or ' from here'}: {told.get('cluster_slots_ok')} of 16384 slots."
+        slots = told.get("cluster_slots_ok")
+        found.findings.append(
+            Broken(f"The cluster is not whole as seen{place or ' from here'}: {slots} of 16384 slots have a master.")
         )
-        found.findings.append(findings)
 
 
 def _look_at_permissions(client: Any, place: str, findings: list[str]) -> None:
@@ -137,8 +146,8 @@ def _look_at_permissions(client: Any, place: str, findings: list[str]) -> None:
             if answer not in (b"OK", "OK"):
                 refused.append(command.replace("|", " ").lower())
         if refused:
-            findings.append(f"The user {name}{place} may not: {', '.join(refused)}. Allow these on log:*, features:* "
-                            "and homeostat:*.")  # fmt: skip
+            lacking = f"The user {name}{place} may not: {', '.join(refused)}."
+            findings.append(Broken(f"{lacking} Allow these on log:*, features:* and homeostat:*."))
     except (NoPermissionError, ResponseError):
         _try_script(client, place, findings)
 
@@ -164,5 +173,5 @@ def _try_script(client: Any, place: str, findings: list[str]) -> None:
         client.eval("return redis.call('TIME')", 0)
     except RedisError as error:
         findings.append(
-            f"Scripts may not be run{place} ({said(error)}): allow EVALSHA, SCRIPT LOAD and what they call."
+            Broken(f"Scripts may not be run{place} ({said(error)}): allow EVALSHA, SCRIPT LOAD and what they call.")
         )

@@ -240,7 +240,7 @@ class RedisStream:
                 self._client.xack(key, self._group, position)
                 continue
             held[position] = self._pulls
-            pulled.values.append(_value(fields))
+            pulled.values.append(message_of(fields))
             pulled.lane.append(key)
             pulled.position.append(position)
             trace = fields.get(b"traceparent")
@@ -311,7 +311,7 @@ def _streams(said: Any) -> list[tuple[bytes, _Entries]]:
     return [(name, entries) for name, entries in said or ()]
 
 
-def _value(fields: dict[bytes, bytes]) -> bytes:
+def message_of(fields: dict[bytes, bytes]) -> bytes:
     """An entry's message: its field `value`, or else its fields as an object. What reads as a number becomes one."""
     value = fields.get(b"value")
     if value is not None:

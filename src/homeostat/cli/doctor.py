@@ -8,17 +8,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from homeostat.cli.options import Bundle, Json
+from homeostat.distributed.health import Finding, Health, examine, is_broken
 
-Health = Literal["ok", "warning", "broken"]
 _BASE = (
     "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "prometheus-client", "pyarrow",
     "pydantic", "pyyaml", "rich", "uvicorn",
@@ -30,27 +31,18 @@ _BUILT_S = 1_767_225_600  # 2026-01-01: a clock before this is wrong.
 _LATEST_S = 4_102_444_800  # 2100-01-01: so is one after this.
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was looked at, what was seen, and how to mend it where it is not well."""
-
-    what: str
-    health: Health
-    seen: str
-    mend: str = ""
-
-
 def doctor(
     app: str | None = None,
     /,
     *,
     bundle: Bundle = None,
     data: Annotated[Path | None, Parameter(help="The --data folder of a server.")] = None,
+    config: Annotated[Path | None, Parameter(help="A file with a world section, over the app file's own.")] = None,
     json: Json = False,
 ) -> None:
-    """Check this machine, and an app if one is given, and say how to mend what is wrong.
+    """Check this machine, an app if one is given, and the servers of its world; say how to mend what is wrong.
 
-    Exits 1 if something is broken.
+    Servers that don't answer are given up after some seconds. Nothing is changed. Exits 1 if something is broken.
 
     Parameters
     ----------
@@ -64,8 +56,9 @@ def doctor(
         checks.append(lambda: _app(app, bundle))
     if data is not None:
         checks.append(lambda: _data(data))
+    checks.append(lambda: _world(app, config))
     findings = [finding for check in checks for finding in check()]
-    broken = any(finding.health == "broken" for finding in findings)
+    broken = is_broken(findings)
     if json:
         print(dumps({"ok": not broken, "findings": [asdict(finding) for finding in findings]}))
     else:
@@ -210,3 +203,26 @@ def _data(folder: Path) -> Iterator[Finding]:
                 yield Finding("audit", health, verified.why or whole, "" if verified.ok else mend)
     except (JournalError, Unavailable) as error:
         yield Finding("journal", "broken", str(error), "Restore the folder from a copy, or begin another --data.")
+
+
+def _world(app: str | None, config: Path | None) -> Iterator[Finding]:
+    """The servers that the app's file, another file and the environment name."""
+    from homeostat.adapters.environment import world_of
+    from homeostat.cli.failures import expected
+    from homeostat.embedded.assembly import prepare
+
+    prepared = None
+    with suppress(*expected()):  # What is wrong with the app's file is a finding of its own.
+        prepared = prepare(app or str(config)) if app is not None or config is not None else None
+    try:
+        world = world_of(config, app if prepared is not None else None)
+    except expected() as error:
+        yield Finding("world", "broken", str(error), "Mend what is listed: see docs/app-file.md, `world`.")
+        return
+    named = [name for name in ("events", "outcomes", "decisions", "dead_letters", "features", "journal")
+             if getattr(world, name) is not None]  # fmt: skip
+    if named:
+        yield Finding("world", "ok", f"names {', '.join(named)}")
+        yield from examine(world, prepared)
+    elif config is not None:
+        yield Finding("world", "warning", f"{config} names no servers", "Say which: see docs/app-file.md, `world`.")

@@ -85,6 +85,15 @@ def standing(connections: Connections, now_ns: int) -> Standing:
     return connections.run(lambda connection: _standing(connection, now_ns))
 
 
+def connections_left(connections: Connections) -> tuple[int, int]:
+    """How many more connections the server takes from ordinary users, and how many in all. Raises Unavailable."""
+    sql = """SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+        (SELECT sum(numbackends)::int FROM pg_stat_database)"""
+    row = connections.run(lambda connection: connection.execute(sql).fetchone())
+    assert row is not None
+    return int(row[0]) - int(row[1]), int(row[0])
+
+
 def steps() -> list[str]:
     """The names of all migrations, the newest first."""
     from alembic.script import ScriptDirectory

@@ -1,0 +1,45 @@
+"""Messages held against an app's schema: what could not be read, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from homeostat.decide.intake.lines import read_line
+from homeostat.decide.intake.objects import parse_outcomes
+from homeostat.embedded.assembly import Prepared
+from homeostat.records.events import DeadLetter
+
+
+def sampled(messages: Sequence[bytes], prepared: Prepared, outcomes: bool, now_ns: int) -> Counter[str]:
+    """How often which fault keeps a message from being read; none for messages that can be.
+
+    outcomes : whether they are outcomes, instead of events
+    now_ns : against which times in the future are held
+
+    No value is told, since a message may hold what a log must not.
+    """
+    why: Counter[str] = Counter()
+    for message in messages:
+        letter = _outcome(message, prepared, now_ns) if outcomes else _event(message, prepared, now_ns)
+        if letter is not None:
+            why[f"{letter.field}: {letter.reason}" if letter.field else letter.reason] += 1
+    return why
+
+
+def _event(message: bytes, prepared: Prepared, now_ns: int) -> DeadLetter | None:
+    if not message.strip():
+        return DeadLetter(1, "", "", "an empty message")
+    read = read_line(message, prepared.schema, now_ns, {}, 1)
+    return read if isinstance(read, DeadLetter) else None
+
+
+def _outcome(message: bytes, prepared: Prepared, now_ns: int) -> DeadLetter | None:
+    try:
+        told = msgspec.json.decode(message)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return DeadLetter(1, "", "", "malformed")
+    _, letters, _ = parse_outcomes([told], prepared.schema, now_ns)
+    return letters[0] if letters else None

@@ -1,0 +1,59 @@
+"""`homeostat doctor` about an app's servers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from homeostat.cli import main
+from homeostat.config.starter import starter
+
+
+def doctor(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[dict[str, str]]]:
+    """Exit code and findings."""
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor", *map(str, arguments), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) == {"ok", "findings"} and all(
+        set(f) == {"what", "health", "seen", "mend"} for f in told["findings"]
+    )
+    assert told["ok"] == (stop.value.code == 0)
+    return int(stop.value.code or 0), told["findings"]
+
+
+def by_name(findings: list[dict[str, str]]) -> dict[str, dict[str, str]]:
+    return {finding["what"]: finding for finding in findings}
+
+
+def test_servers_of_a_config_file_are_looked_at(capsys, redis, tmp_path: Path) -> None:
+    config = tmp_path / "world.yaml"
+    config.write_text(f"world: {{features: '{redis.url}'}}")
+    code, findings = doctor(capsys, "--config", config)
+    assert code == 0 and by_name(findings)["redis clock"]["health"] == "ok"
+
+
+def test_servers_of_an_app_file_are_looked_at_and_missing_ones_exit_with_1(capsys, tmp_path: Path) -> None:
+    app = tmp_path / "app.yaml"
+    app.write_text(starter() + "world: {features: 'redis://:hunter2@127.0.0.1:9/0'}\n")
+    code, findings = doctor(capsys, app)
+    found = by_name(findings)
+    assert code == 1 and found["app file"]["health"] == "ok"
+    assert found["features"]["health"] == "broken" and found["features"]["mend"] and "hunter2" not in str(findings)
+
+
+def test_the_environment_names_servers_too(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("HOMEOSTAT_WORLD__FEATURES", "redis://127.0.0.1:9/0")
+    code, findings = doctor(capsys)
+    assert code == 1 and by_name(findings)["features"]["health"] == "broken"
+
+
+def test_a_world_that_can_not_be_read_is_a_finding(capsys, tmp_path: Path) -> None:
+    config = tmp_path / "world.yaml"
+    config.write_text("world: {features: 'http://127.0.0.1'}")
+    code, findings = doctor(capsys, "--config", config)
+    assert code == 1 and "redis://" in by_name(findings)["world"]["seen"]
+    config.write_text("worlds: {}")
+    code, findings = doctor(capsys, "--config", config)
+    assert code == 0 and by_name(findings)["world"]["health"] == "warning"

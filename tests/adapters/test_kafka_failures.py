@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, Producer
 from kafka_bench import KafkaBench
 from stream_worker import pick
 
-from homeostat.adapters import kafka_publisher, kafka_topics
+from homeostat.adapters import kafka_publisher, kafka_stream, kafka_topics
 from homeostat.adapters.kafka_settings import consumer_settings, producer_settings
 from homeostat.adapters.stream_addresses import read_addresses
 from homeostat.adapters.streams import ensure_topics, open_stream
@@ -246,6 +246,8 @@ def test_a_worker_that_was_thrown_out_joins_again(bench, monkeypatch):
         stream.publish([events], [Outgoing(b"d")], [])
     assert stream.owned(events) == [False]
     stream._publisher._consumer = stream._consumer
+    assert not any(map(len, stream.pull(10, 0.1)))
+    monkeypatch.setattr(kafka_stream, "REJOIN_S", 0.0)
     again, _ = pulled_until(stream, 1)
     assert again.values == events.values and stream.generation > generation
     stream.publish([again], [Outgoing(b"d")], [])

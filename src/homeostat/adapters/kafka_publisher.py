@@ -22,7 +22,9 @@ from homeostat.adapters.kafka_settings import LOG, refused
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Fenced, Outgoing
 
-_STEP_S = 5.0  # How long one step waits for the brokers before it says so, and goes on waiting.
+_STEP_S = 1.0  # How long one step waits for the brokers before it looks whether to stop, and goes on waiting.
+_SLOW_S = 3.0  # From then on it says that it waits.
+_ASK_S = 5.0
 _STALE_S_MAX = 5.0  # The group's next generation is known within this time, or it has gone on without us.
 _UNKNOWN_S_MAX = 1.0  # A member that is unknown stays so.
 _BACKOFF = Backoff(0.02, 2.0)
@@ -116,7 +118,7 @@ class Publisher:
                     self._drop()
                     raise
                 self._preparing_since = self._preparing_since or time.monotonic()
-                if time.monotonic() - self._preparing_since > _STEP_S:
+                if time.monotonic() - self._preparing_since > _SLOW_S:
                     self.trouble = f"Kafka: {error.args[0].str()}"
                 return False
             self._prepared, self._begun, self.trouble = True, True, ""
@@ -156,7 +158,7 @@ class Publisher:
 
     def _patiently(self, step: Callable[[], None]) -> None:
         """Take a step again for as long as its error says that this helps. Raises Unavailable at a stop."""
-        attempt = 0
+        attempt, since = 0, time.monotonic()
         while True:
             try:
                 step()
@@ -165,7 +167,8 @@ class Publisher:
                 found = error.args[0]
                 if not found.retriable() or found.txn_requires_abort():
                     raise
-                self.trouble = f"Kafka: {found.str()}"
+                if time.monotonic() - since > _SLOW_S:
+                    self.trouble = f"Kafka: {found.str()}"
             attempt += 1
             if self._stopped.wait(_BACKOFF.pause_s(attempt, self._chance())):
                 raise Unavailable(f"Kafka: stopped while publishing: {self.trouble}")
@@ -195,7 +198,7 @@ class Publisher:
         asked = [kafka.TopicPartition(end.topic, end.partition) for end in ends]
         if not asked:
             return True  # Nothing tells; what carries no offsets is not sent twice.
-        found = self._consumer.committed(asked, _STEP_S)
+        found = self._consumer.committed(asked, _ASK_S)
         for one in found:
             if one.error is not None:
                 raise kafka.KafkaException(one.error)

@@ -20,6 +20,7 @@ BUSY_S_MAX = (
     600.0  # A worker that doesn't pull for so long is thrown out: ten times the longest that it should be busy.
 )
 LOG = logging.getLogger("homeostat.kafka")
+_EXPECTED = ("FAIL ", "TXNERR ", "GETPID ", "SESSTMOUT ", "MAXPOLL ")  # Facilities of librdkafka's log.
 
 _OWN = {
     "bootstrap.servers", "client.id", "group.id", "group.protocol", "enable.auto.commit", "enable.auto.offset.store",
@@ -53,6 +54,16 @@ _COMMON = {
 }  # fmt: skip
 _ONLY_CONSUMER = re.compile(r"^(fetch\.|queued\.|max\.partition|max\.poll|session\.|heartbeat\.|auto\.offset|check\.)")
 _ONLY_PRODUCER = re.compile(r"^(linger|batch\.|compression|queue\.buffering|transaction|partitioner|sticky|delivery)")
+
+
+def _demoted(record: logging.LogRecord) -> bool:
+    """What the adapter deals with, and `trouble` tells, is no warning each time."""
+    if record.levelno > logging.INFO and record.getMessage().startswith(_EXPECTED):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return LOG.isEnabledFor(record.levelno)
+
+
+LOG.addFilter(_demoted)
 
 
 def consumer_settings(addresses: Addresses, settings: KafkaSettings, group: str, client_id: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _SLICE_S = 0.1  # How long one wait for messages keeps `stop` waiting.
 _ALIVE_EVERY_S = 0.5  # While nothing is pulled, rebalances are looked after so often.
 _STATS_MS = 2000  # How soon it is seen that brokers are back.
 _CLOSE_S = 5.0
+REJOIN_S = 15.0  # A worker that finds itself thrown out, and isn't told so by then, joins anew.
 _EOF = kafka.KafkaError._PARTITION_EOF
 _CAUSES = {kafka.KafkaError._AUTHENTICATION, kafka.KafkaError._SSL, kafka.KafkaError._RESOLVE}
 
@@ -69,7 +70,10 @@ class KafkaStream:
         self._kept: list[Any] = []  # Messages that came while none were wanted.
         self._generation = 0
         self._trouble = self._down = ""
-        self._stopped, self._rejoin = threading.Event(), threading.Event()
+        self._stopped, self._lock = threading.Event(), threading.Lock()
+        self._forsaken: set[tuple[str, int]] = set()  # Ours still in name, but the group has gone on without us.
+        self._forsaken_at = 0.0
+        self._unconnected = 0
         self._alive_at = 0.0
         letters = None if addresses.dead_letters is None else addresses.dead_letters.name
         self._publisher = Publisher(
@@ -134,8 +138,7 @@ class KafkaStream:
             )
         except Fenced:
             if self._publisher.thrown_out:
-                self._epochs = {}  # The next pull joins anew, and continues from what was committed.
-                self._rejoin.set()
+                self._forsake()
             raise
         for name, own in mine.items():
             own.ends.finish(rows[name])
@@ -166,6 +169,20 @@ class KafkaStream:
         except (kafka.KafkaException, RuntimeError):  # Closed already, or no broker to take leave from.
             LOG.debug("left without taking leave")
 
+    def _forsake(self) -> None:
+        """The group has gone on without us: what it gives us next starts from what was committed.
+
+        It says so itself soon, in a callback; joining anew before would leave a ghost there that others wait for.
+        """
+        with self._lock:
+            self._forsaken = self._forsaken | set(self._lanes)
+            self._forsaken_at = time.monotonic()
+            self._lanes, self._epochs = {}, {}
+
+    def _topics_and_partitions(self) -> list[tuple[str, int]]:
+        with self._lock:
+            return [*self._lanes, *self._forsaken]
+
     # Pulling.
 
     def _subscribe(self) -> None:
@@ -174,11 +191,10 @@ class KafkaStream:
         )
 
     def _messages(self, limit: int, wait_s: float) -> list[Any]:
-        if self._rejoin.is_set():
+        if self._forsaken and time.monotonic() - self._forsaken_at > REJOIN_S:
             self._consumer.unsubscribe()
             self._consumer.poll(0)
-            self._gone(list(self._lanes))
-            self._rejoin.clear()
+            self._gone(self._topics_and_partitions())
             self._subscribe()
         if not self._publisher.prepare(wait_s):
             self._kept += self._consumer.consume(1, 0)  # So that errors of the connection are heard of.
@@ -224,19 +240,24 @@ class KafkaStream:
         self._trouble = ""
         if partitions:
             self._generation += 1
+        lanes = {}
         for given in partitions:
             name = f"{given.topic}/{given.partition}"
-            lane = _Lane(name, self._generation, given.topic == self._events)
-            self._lanes[given.topic, given.partition] = lane
-        self._epochs = {lane.name: lane.epoch for lane in self._lanes.values()}
+            lanes[given.topic, given.partition] = _Lane(name, self._generation, given.topic == self._events)
+        with self._lock:
+            self._forsaken -= set(lanes)
+            self._lanes = {**self._lanes, **lanes}
+            self._epochs = {lane.name: lane.epoch for lane in self._lanes.values()}
 
     def _on_revoke(self, consumer: Any, partitions: list[Any]) -> None:
         self._gone([(lost.topic, lost.partition) for lost in partitions])
 
     def _gone(self, partitions: list[tuple[str, int]]) -> None:
         gone = set(partitions)
-        self._lanes = {place: lane for place, lane in self._lanes.items() if place not in gone}
-        self._epochs = {lane.name: lane.epoch for lane in self._lanes.values()}
+        with self._lock:
+            self._forsaken -= gone
+            self._lanes = {place: lane for place, lane in self._lanes.items() if place not in gone}
+            self._epochs = {lane.name: lane.epoch for lane in self._lanes.values()}
         self._kept = [message for message in self._kept if (message.topic(), message.partition()) not in gone]
 
     def _on_error(self, error: Any) -> None:
@@ -246,10 +267,14 @@ class KafkaStream:
             self._down = f"Kafka at {self._hosts}: {error.str()}"
 
     def _on_stats(self, text: str) -> None:
-        if self._down:
-            brokers = json.loads(text).get("brokers", {}).values()
-            if any(broker.get("state") == "UP" for broker in brokers):
-                self._down = ""
+        """Every other second: whether there is a connection. One that is down twice is no mere hiccup."""
+        brokers = json.loads(text).get("brokers", {}).values()
+        if any(broker.get("state") == "UP" and broker.get("source") != "internal" for broker in brokers):
+            self._down, self._unconnected = "", 0
+            return
+        self._unconnected += 1
+        if self._unconnected > 1 and not self._down:
+            self._down = f"Kafka at {self._hosts}: no broker is connected"
 
 
 def _add(pulled: Pulled, lane: _Lane, message: Any) -> None:

@@ -8,16 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
+from homeostat.adapters.circuit import Backoff, Circuit, Policy
 from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.files import replace_file
 from homeostat.decide.splice import outcome_rows, pick_outcomes, told
 from homeostat.decide.windows.shared import SharedFeaturizer
-from homeostat.ports import Unavailable
+from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import FeatureStore, SharedJournal
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch, OutcomeBatch
 
 _BEHIND = "features-behind-since"
+POLICY = Policy(
+    deadline_s=2.0, backoff=Backoff(0.2, 2.0),
+    falls_back="decisions see what this process remembers of their entities, or nothing, and are flagged",
+)  # fmt: skip
 _ALONE_S = 60.0
 _SETTLE_S = 10.0
 _MARK_EVERY = 200  # Entries between two marks of how far it has come: what another would do again, should this one die.
@@ -50,6 +55,54 @@ class Behind:
     def end(self) -> None:
         """It has them all."""
         self._file.unlink(missing_ok=True)
+
+
+class Rejoiner:
+    """Lets a process go on without the feature store when it is away, and with it as soon as it is whole again.
+
+    circuit : how often that is tried: with pauses that grow and are jittered
+    """
+
+    def __init__(
+        self, featurizer: SharedFeaturizer, store: FeatureStore, journal: SharedJournal, folder: Path, clock: Clock
+    ) -> None:
+        self._featurizer, self._store, self._journal = featurizer, store, journal
+        self._behind = Behind(folder, featurizer)
+        self._noted = self._behind.since is not None
+        featurizer.behind = featurizer.behind or self._noted
+        self.circuit = Circuit(clock, POLICY)
+
+    def noted(self) -> bool:
+        """Note that the store lacks events from now on, if it does; whether that is news."""
+        if not self._featurizer.behind or self._noted:
+            return False
+        self._behind.begin()
+        self._noted = True
+        return True
+
+    def attempt(self, before: Callable[[], None] = lambda: None) -> int | None:
+        """Bring the store up to the journal, if it is behind and it is time to try; how many entries that took.
+
+        before : called once the store answers: what was decided without it must be in the journal then
+        """
+        featurizer = self._featurizer
+        if not featurizer.behind or not self.circuit.allows():
+            return None
+        try:
+            self._store.through()  # Asked first, since what comes `before` may hold events up.
+            before()
+            entries = rejoin(featurizer, self._store, self._journal, self._behind.since)
+        except Unavailable as error:
+            featurizer.trouble = str(error)
+            self.circuit.failed(str(error))
+            return None
+        except BaseException:
+            self.circuit.failed()
+            raise
+        self.circuit.succeeded()
+        self._behind.end()
+        self._noted = False
+        return entries
 
 
 def adopt_behind(root: Path, folder: Path) -> None:

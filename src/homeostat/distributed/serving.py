@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +12,9 @@ from numpy.typing import NDArray
 from homeostat.adapters.environment import world_of
 from homeostat.decide.splice import outcome_rows, pick_outcomes
 from homeostat.distributed.assembly import SharedParts, open_shared
-from homeostat.distributed.rejoining import Behind, rejoin
+from homeostat.distributed.rejoining import Rejoiner
 from homeostat.embedded.engine import Answer, Engine, Parts
-from homeostat.ports import Unavailable
 from homeostat.records.events import OutcomeBatch
-
-REJOIN_EVERY_NS = 500_000_000
 
 
 class SharedEngine(Engine):
@@ -31,25 +27,20 @@ class SharedEngine(Engine):
             shared.app, shared.loop, shared.prepared.schema, shared.prepared.words, shared.journal, shared.clock
         ))  # fmt: skip
         self.shared = shared
-        self._behind = Behind(shared.folder, shared.featurizer)
-        if self._behind.since is not None:
-            shared.featurizer.behind = True
-        self._rejoin_at = 0
+        self._rejoiner = Rejoiner(shared.featurizer, shared.store, shared.journal, shared.folder, shared.clock)
 
     def answer(self, objects: Sequence[object]) -> list[Answer]:
         """A decision or a problem for each object, in order; without the feature store, flagged ones."""
-        self._rejoin_if_due()
-        was_behind = self.shared.featurizer.behind
+        self._rejoiner.attempt()
         answers = super().answer(objects)
-        self._note(was_behind)
+        self._note()
         return answers
 
     def receive(self, objects: Sequence[object]) -> list[Answer]:
         """A receipt or a problem for each object that should be an outcome, in order."""
-        self._rejoin_if_due()
-        was_behind = self.shared.featurizer.behind
+        self._rejoiner.attempt()
         receipts = super().receive(objects)
-        self._note(was_behind)
+        self._note()
         return receipts
 
     def _learned(self, batch: OutcomeBatch) -> NDArray[np.bool_]:
@@ -67,20 +58,11 @@ class SharedEngine(Engine):
             self.parts.loop.counts["outcomes"] += len(rows)
         return found
 
-    def _note(self, was_behind: bool) -> None:
-        featurizer = self.shared.featurizer
-        if featurizer.behind and not was_behind:
-            self._behind.begin()
-        if not featurizer.behind and self.shared.journal.appended > (featurizer.through or 0):
-            featurizer.through = self.shared.journal.appended
-
-    def _rejoin_if_due(self) -> None:
-        shared, now_ns = self.shared, self.shared.clock.monotonic_ns()
-        if shared.featurizer.behind and now_ns >= self._rejoin_at:
-            self._rejoin_at = now_ns + REJOIN_EVERY_NS
-            with suppress(Unavailable):
-                rejoin(shared.featurizer, shared.store, shared.journal, self._behind.since)
-                self._behind.end()
+    def _note(self) -> None:
+        self._rejoiner.noted()
+        featurizer, appended = self.shared.featurizer, self.shared.journal.appended
+        if not featurizer.behind and appended > (featurizer.through or 0):
+            featurizer.through = appended
 
     def save(self) -> None:
         """Nothing is to be saved: what this process knows, the others know."""

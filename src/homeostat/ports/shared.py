@@ -33,7 +33,7 @@ class SharedJournal(Journal, Protocol):
 
     Sequence numbers rise but may have gaps; `read(after)` gives what is committed, in their order.
 
-    appended : the last entry that this process has written, 0 before the first; it and what it wrote before are committed
+    appended : the last entry that this process has written, 0 before the first; those before it are committed too
     """
 
     appended: int

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from homeostat.distributed.assembly import SharedParts
-from homeostat.distributed.rejoining import Behind, rejoin
+from homeostat.distributed.rejoining import Rejoiner
 from homeostat.embedded.engine import stepped
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Pulled, Stream
@@ -19,7 +19,6 @@ from homeostat.worker.outcomes import Outcomes
 from homeostat.worker.publishing import Outbox, Work
 
 PATIENCE_NS = 20_000_000  # How long events wait for earlier ones of partitions that are behind.
-REJOIN_EVERY_NS = 500_000_000
 IDLE_S = 0.05
 SWITCH_S = 0.0005  # Threads that mostly wait for servers and kernels must not wait 5 ms for the interpreter each time.
 WAIT_S = 0.2  # Between two attempts at a journal that can't be asked.
@@ -67,11 +66,11 @@ class Worker:
         self.outbox = Outbox(
             journal, stream, parts.prepared.words, parts.clock, self._journalled, self._published, trace
         )
-        self._behind = Behind(parts.folder, parts.featurizer)
+        self.rejoiner = Rejoiner(parts.featurizer, parts.store, parts.journal, parts.folder, parts.clock)
         self._events = urlsplit(servers.events or "").path.rpartition("/")[2] + "/"
         self._generation = stream.generation
         self._stopping = False
-        self._rejoin_at = self._settle_at = self._told_at = 0
+        self._settle_at = self._told_at = 0
         self._told = self._waits = ""
 
     @property
@@ -97,7 +96,6 @@ class Worker:
 
     def run(self) -> None:
         """Decide until stopped. Raises what broke the worker; a restart continues where it was."""
-        self._resume()
         sys.setswitchinterval(SWITCH_S)
         try:
             while not self._stopping:
@@ -108,7 +106,7 @@ class Worker:
     def _step(self) -> None:
         """Pull what is there, and decide it if the outbox has room; else it gathers, and makes a larger batch."""
         clock = self.parts.clock
-        self._rejoin_if_due()
+        self._rejoin()
         room, waiting = self.outbox.has_room, len(self._intake)
         events, outcomes = Pulled(), Pulled()
         if waiting < self._rows_max:
@@ -143,8 +141,7 @@ class Worker:
 
     def _decide(self, batch: Batch) -> None:
         """Decide the events of a batch; those that repeat others are looked up where they are."""
-        featurizer = self.parts.featurizer
-        was_behind, clock = featurizer.behind, self.parts.clock
+        clock = self.parts.clock
         decided, began_ns = None, clock.now_ns()
         while len(batch.events):
             try:
@@ -157,8 +154,8 @@ class Worker:
                     return
                 self.outbox.wait_for_news(WAIT_S)
         self._waits = ""
-        if featurizer.behind and not was_behind:
-            self._fell_behind()
+        if self.rejoiner.noted():
+            self._say(f"decides without the feature store: {self.parts.featurizer.trouble}")
         self.tally.batches += 1
         self.tally.dead_letters += len(batch.letters)
         self.tally.repeated += 0 if decided is None else len(decided.repeated)
@@ -191,31 +188,11 @@ class Worker:
         self._generation = self.stream.generation
         self.parts.featurizer.forget()
 
-    def _fell_behind(self) -> None:
-        """Note from where on the feature store lacks events, where a restart will find it."""
-        featurizer = self.parts.featurizer
-        self._say(f"decides without the feature store: {featurizer.trouble}")
-        self._behind.begin()
-
-    def _resume(self) -> None:
-        if self._behind.since is not None:
-            self.parts.featurizer.behind = True
-
-    def _rejoin_if_due(self) -> None:
-        featurizer, clock = self.parts.featurizer, self.parts.clock
-        if not featurizer.behind or clock.monotonic_ns() < self._rejoin_at:
-            return
-        try:
-            featurizer.store.through()  # Is it back at all? Asked first, since waiting for the outbox holds events up.
-            self.outbox.settle()  # What was decided without the store must be in the journal, to be written from there.
-            entries = rejoin(featurizer, self.parts.store, self.parts.journal, self._behind.since)
-        except Unavailable as error:
-            featurizer.trouble = str(error)
-            self._rejoin_at = clock.monotonic_ns() + REJOIN_EVERY_NS
-            return
-        self._behind.end()
-        self.tally.rejoined += 1
-        self._say(f"the feature store is whole again, after {entries} entries of the journal")
+    def _rejoin(self) -> None:
+        entries = self.rejoiner.attempt(self.outbox.settle)
+        if entries is not None:
+            self.tally.rejoined += 1
+            self._say(f"the feature store is whole again, after {entries} entries of the journal")
 
     # What the outbox's threads report.
 

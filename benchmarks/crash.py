@@ -1,0 +1,243 @@
+"""Kills and restarts workers and servers at random under load, and counts from outside what was lost, doubled or wrong.
+
+    python -m benchmarks.crash --rounds 50
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from benchmarks.fleet import Fleet, Load, Reader, Sender, payments, stopped_after, until
+from benchmarks.outside import Found, Windows, delivered, journalled, past_of, recomputed
+from homeostat.records.events import Row
+from homeostat.records.identity import code_of
+from homeostat.records.reasons import Fallback
+
+AWAY = Fallback.FEATURES_STALE | Fallback.FEATURES_ABSENT
+
+
+@dataclass(slots=True)
+class Report:
+    """What a trial has come to.
+
+    rounds : what was done to whom, and how often
+    slowest_s : the longest that any round's events took to be decided, from the fault on
+    probes, probes_wrong : final events that must see exactly what went before, and those that did not
+    unlogged : events that are not in the shared logs as they should be
+    """
+
+    found: Found
+    rounds: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    slowest_s: float = 0.0
+    copies: int = 0
+    bad: int = 0
+    outcomes: int = 0
+    probes: int = 0
+    probes_wrong: list[str] = field(default_factory=list)
+    unlogged: list[str] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing was lost, doubled or wrong."""
+        return self.found.well and not self.probes_wrong and not self.unlogged and not any(self.statuses)
+
+    def rows(self) -> list[tuple[str, object]]:
+        """For people."""
+        found = self.found
+        return [
+            ("rounds", sum(self.rounds.values())), *sorted(self.rounds.items()), ("seconds", round(self.seconds)),
+            ("slowest round, s", round(self.slowest_s, 1)), ("events", found.events), ("copies of events", self.copies),
+            ("bad messages", self.bad), ("outcomes", self.outcomes), *sorted(found.flagged.items()),
+            ("lost decisions", len(found.lost)), ("double decisions", len(found.double)),
+            ("rows wrong in the table", len(found.rows_wrong)), ("dead letters wrong", found.letters_wrong),
+            ("outcomes lost", found.outcomes_lost), ("events not in the logs as they should be", len(self.unlogged)),
+            ("decisions whose windows were recomputed", found.windows), ("windows wrong", len(found.windows_wrong)),
+            ("probes", self.probes), ("probes wrong", len(self.probes_wrong)), ("well", self.well),
+        ]  # fmt: skip
+
+
+def faults(fleet: Fleet, rng: np.random.Generator) -> dict[str, Callable[[], None]]:
+    """What is done in a round."""
+
+    def kill_worker() -> None:
+        worker = fleet.workers[int(rng.integers(len(fleet.workers)))]
+        worker.kill()
+        time.sleep(rng.random())
+        worker.start()
+
+    def restart(name: str, how: str) -> Callable[[], None]:
+        def act() -> None:
+            server = fleet.servers[name]
+            getattr(server, how)()
+            time.sleep(rng.random())
+            server.start()
+
+        return act
+
+    return {
+        "worker killed": kill_worker, "redis killed": restart("redis", "kill"),
+        "postgres killed": restart("postgres", "kill"), "postgres stopped": restart("postgres", "stop"),
+        "kafka killed": restart("kafka", "kill"),
+    }  # fmt: skip
+
+
+def trial(
+    rounds: int, folder: Path, *, workers: int = 2, rate: float = 500.0, customers: int = 1000, days: int = 60,
+    seed: int = 1, sample: int = 20_000, note: Callable[[str], None] = lambda text: None,
+) -> Report:  # fmt: skip
+    """So many rounds of one random fault each, under load, then the checks."""
+    rng = np.random.default_rng(seed)
+    with Fleet(folder) as fleet, stopped_after(fleet):
+        for _ in range(workers):
+            fleet.worker()
+        until("the workers are ready", lambda: all(worker.ready for worker in fleet.workers))
+        acts = faults(fleet, rng)
+        names = [
+            one for first in range(0, rounds, len(acts)) for one in rng.permutation(list(acts)).tolist()
+        ][:rounds]  # fmt: skip
+        report, began = Report(Found()), time.monotonic()
+        sender = Sender(fleet, seed)
+        with fleet.reader("decisions") as decisions, fleet.reader("dead_letters") as letters:
+            with Load(sender, payments(customers, days, late_share=0.01), rate) as load:
+                for number, name in enumerate(names):
+                    time.sleep(0.5 + rng.random())
+                    fault_at = time.monotonic()
+                    acts[name]()
+                    report.rounds[name] += 1
+                    sent = list(sender.sent.events)
+                    until(f"round {number}, {name}", lambda: all(one in decisions.ids for one in reversed(sent)))
+                    report.slowest_s = max(report.slowest_s, time.monotonic() - fault_at)
+                    note(f"{number + 1}/{rounds} {name}: well after {time.monotonic() - fault_at:.1f} s")
+                load.stop()
+            _settle(fleet, sender, decisions)
+            report.seconds = time.monotonic() - began
+            probes = _probe(fleet, sender, decisions, customers)
+            report.statuses = [worker.stop() for worker in fleet.workers]
+            _check(fleet, sender, decisions, letters, probes, report, sample, rng)
+        return report
+
+
+def _settle(fleet: Fleet, sender: Sender, decisions: Reader) -> None:
+    until("all is decided", lambda: len(decisions.ids) >= len(sender.sent.events))
+    until("all workers are well again", lambda: all(worker.ready for worker in fleet.workers))
+
+    def settled() -> bool:
+        with psycopg.connect(fleet.postgres.url) as connection:
+            (count,) = connection.execute("SELECT count(DISTINCT event_id) FROM outcomes").fetchone()
+        return count == len(sender.sent.outcomes)
+
+    until("all outcomes are journalled", settled)
+
+
+def _probe(fleet: Fleet, sender: Sender, decisions: Reader, customers: int) -> list[dict[str, Any]]:
+    """Two last events of each customer, each at another terminal: the second once all of the first are decided."""
+    last = max(int(event["time"]) for event in sender.sent.events.values())
+    made = []
+    for wave in range(2):
+        for k in range(customers):
+            probe = {
+                "event_id": f"probe-{wave}-{k}", "time": last + 3600 * (wave + 1), "customer": k,
+                "terminal": wave * customers + k, "amount": 10.0 + k,
+            }  # fmt: skip
+            sender.event(probe)
+            made.append(probe)
+        sender.flush()
+        until("the probes are decided", lambda: len(decisions.ids) >= len(sender.sent.events))
+    return made
+
+
+def _check(
+    fleet: Fleet, sender: Sender, decisions: Reader, letters: Reader, probes: list[dict[str, Any]], report: Report,
+    sample: int, rng: np.random.Generator,
+) -> None:  # fmt: skip
+    sent = sender.sent
+    with fleet.reader("decisions") as again:  # Another consumer, from the beginning.
+        until("the topic is read", lambda: len(again.ids) >= len(sent.events), 60.0)
+        time.sleep(1.0)
+        report.found = delivered(fleet, sent, again.values, letters.values)
+    report.copies, report.bad, report.outcomes = sent.copies, sent.bad, len(sent.outcomes)
+    journal, names = journalled(fleet.postgres.url)
+    windows = Windows(fleet, sent)
+    report.unlogged = windows.unlogged(journal)
+    checked = [event_id for event_id, one in journal.items() if not one.late and not one.fallback & AWAY]
+    if len(checked) > sample:
+        checked = [checked[k] for k in rng.choice(len(checked), sample, replace=False)]
+    for event_id in checked:
+        said = windows.wrong(journal[event_id], names)
+        if said:
+            report.found.windows_wrong.append(f"{event_id}: {'; '.join(said[:3])}")
+    report.found.windows = len(checked)
+    report.probes = len(probes)
+    report.probes_wrong = _wrong_probes(windows, sender, journal, names, probes)
+
+
+def _wrong_probes(
+    windows: Windows, sender: Sender, journal: dict[str, Any], names: tuple[str, ...], probes: list[dict[str, Any]]
+) -> list[str]:
+    """The probes that did not see exactly what was sent before them, whatever order it came in."""
+    sent = sender.sent
+    labels = {code_of(event["event_id"]): sent.outcomes.get(one) for one, event in sent.events.items()}
+    own: dict[tuple[int, int], list[tuple[int, int, int, float]]] = {}
+    for event_id, one in journal.items():
+        if not one.late:
+            for entity, key in enumerate(one.keys):
+                rows = own.setdefault((entity, key), [])
+                rows.append((one.time_ns, one.code, int(Row.EVENT), 0.0))
+                label = labels[one.code]
+                if label is not None:
+                    rows.append((one.time_ns, one.code, int(Row.OUTCOME), float(label)))
+    column, wrong = {name: k for k, name in enumerate(names)}, []
+    for event_id in (str(probe["event_id"]) for probe in probes):
+        one = journal[event_id]
+        for feature in windows.features:
+            earlier = [row for row in own[feature.entity, one.keys[feature.entity]] if row[0] < one.time_ns]
+            past = past_of(earlier, windows.amounts)
+            expected = recomputed(feature, past, one.time_ns, windows.amounts[one.code], 2**61)
+            value = float(one.features[column[feature.name]])
+            if not (value == expected or abs(value - expected) <= 1e-9 * max(1.0, abs(expected))) and not (
+                np.isnan(value) and np.isnan(expected)
+            ):
+                wrong.append(f"{event_id}: {feature.name} {value!r}, not {expected!r}")
+                break
+    return wrong
+
+
+def main() -> int:
+    """Run, and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.crash", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=500.0, help="events a second")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="homeostat-crash-") as folder:
+        report = trial(
+            options.rounds, Path(folder), workers=options.workers, rate=options.rate, seed=options.seed,
+            note=lambda text: print(text, file=sys.stderr, flush=True),
+        )  # fmt: skip
+    for name, value in report.rows():
+        print(f"{name:<45} {value:,}" if isinstance(value, (int, float)) else f"{name:<45} {value}")
+    found = report.found
+    for one in itertools.islice(
+        itertools.chain(found.lost, found.double, found.rows_wrong, found.windows_wrong, report.probes_wrong), 20
+    ):
+        print("  ", one, file=sys.stderr)
+    return 0 if report.well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

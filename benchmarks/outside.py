@@ -1,0 +1,302 @@
+"""Checks a run of workers from outside: reads topics, tables and the shared logs, and recomputes the windows naively.
+
+Nothing here uses the kernels that decide. A window is recomputed from the app file's own words and the list of an
+entity's events, each time from the beginning.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import psycopg
+import redis
+
+from benchmarks.fleet import Fleet, Sent
+from homeostat.adapters.postgres import PostgresJournal
+from homeostat.config.load import load_app
+from homeostat.config.tree import App, duration_ns
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import Row
+from homeostat.records.identity import code_of
+
+_SECOND = 10**9
+_TOLERANCE = 1e-9
+ROUTINE = 0  # Kind of a log's row that is an event.
+
+
+@dataclass(slots=True)
+class Found:
+    """What the checker has found.
+
+    lost, double : event ids without a decision in the topic, and with more than one
+    rows_wrong : event ids whose row in the table is missing, is not the only one, or says something else than the topic
+    windows, windows_wrong : decisions whose windows were recomputed, and which of them were wrong
+    """
+
+    events: int = 0
+    lost: list[str] = field(default_factory=list)
+    double: list[str] = field(default_factory=list)
+    rows_wrong: list[str] = field(default_factory=list)
+    letters_wrong: int = 0
+    outcomes_lost: int = 0
+    windows: int = 0
+    windows_wrong: list[str] = field(default_factory=list)
+    flagged: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is wrong."""
+        bad = (self.lost, self.double, self.rows_wrong, self.windows_wrong)
+        return not any(bad) and self.letters_wrong == self.outcomes_lost == 0
+
+
+def delivered(fleet: Fleet, sent: Sent, topic: Iterable[Mapping[str, Any]], letters: list[dict[str, Any]]) -> Found:
+    """Whether each event id is in the decisions topic exactly once, and in the table, and both agree."""
+    found = Found(len(sent.events))
+    said: dict[str, Mapping[str, Any]] = {}
+    counts: Counter[str] = Counter()
+    for decision in topic:
+        said[decision["event_id"]] = decision
+        counts[decision["event_id"]] += 1
+        for cause in (decision["fallback"] or "").split("+"):
+            found.flagged[cause] += bool(cause)
+    found.lost = [one for one in sent.events if one not in counts]
+    found.double = [one for one, count in counts.items() if count > 1 or one not in sent.events]
+    with psycopg.connect(fleet.postgres.url) as connection:
+        rows = connection.execute("SELECT event_id, action, risk, fallback FROM decisions").fetchall()
+        told = {one for (one,) in connection.execute("SELECT event_id FROM outcomes").fetchall()}
+    table = Counter(row[0] for row in rows)
+    wrong = {one for one, count in table.items() if count != 1 or one not in said} | (said.keys() - table.keys())
+    for event_id, action, risk, fallback in rows:
+        decision = said.get(event_id)
+        if decision is not None and (action, risk, fallback) != (
+            decision["action"], decision["risk"], decision["fallback"] or ""
+        ):  # fmt: skip
+            wrong.add(event_id)
+    found.rows_wrong = sorted(wrong)
+    unknown = {letter["value"] for letter in letters if letter["reason"] == "unknown_event"}
+    found.outcomes_lost = sum(one not in told and one not in unknown for one in sent.outcomes)
+    places = Counter((letter["lane"], letter["position"]) for letter in letters if letter["lane"].startswith("events"))
+    found.letters_wrong = abs(len(places) - sent.bad) + sum(count - 1 for count in places.values())
+    return found
+
+
+# Windows, recomputed.
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One window feature in the app file's words."""
+
+    name: str
+    entity: int
+    length_ns: int
+    delay_ns: int
+    past: bool
+    where: str
+    compute: str
+
+
+def window_features(app: App) -> list[Feature]:
+    """The window features that an app declares."""
+    entities = list(app.events.entities)
+    return [
+        Feature(
+            name.replace("{length}", text), entities.index(group.entity), int(duration_ns(text)), group.delay or 0,
+            group.past, group.where or "", compute,
+        )
+        for group in app.features.windows for text in group.lengths for name, compute in group.compute.items()
+    ]  # fmt: skip
+
+
+@dataclass(slots=True)
+class Past:
+    """An entity's events in the order of its log.
+
+    at : (n,) place in the log; time_ns, amount : (n,)
+    label_at, label : (n,) where in the log the event's label came, far off where it never did, and what it was
+    """
+
+    at: np.ndarray
+    time_ns: np.ndarray
+    amount: np.ndarray
+    label_at: np.ndarray
+    label: np.ndarray
+    place: dict[int, int]
+
+
+def past_of(rows: Iterable[tuple[int, int, int, float]], amounts: Mapping[int, float]) -> Past:
+    """An entity's past from its log's rows: time, id code, kind, label."""
+    at, time_ns, amount, label_at, label = [], [], [], [], []
+    place: dict[int, int] = {}
+    for k, (moment, code, kind, told) in enumerate(rows):
+        if kind == ROUTINE:
+            assert code not in place, "an event is in a log twice"
+            place[code] = len(at)
+            at.append(k), time_ns.append(moment), amount.append(amounts[code])
+            label_at.append(2**62), label.append(math.nan)
+        elif code in place:  # What is told of an event that is not there counts for nothing.
+            if label_at[place[code]] == 2**62:
+                label_at[place[code]] = k
+            label[place[code]] = told
+    return Past(np.array(at), np.array(time_ns), np.array(amount), np.array(label_at), np.array(label), place)
+
+
+def recomputed(feature: Feature, past: Past, time_ns: int, amount: float, before: int) -> float:
+    """A feature of an event, from what lies in its entity's log before a place."""
+    stop = time_ns - feature.delay_ns
+    held = (past.at < before) & (past.time_ns > stop - feature.length_ns) & (past.time_ns <= stop)
+    times, amounts = past.time_ns[held], past.amount[held]
+    labels = np.where(past.label_at[held] < before, past.label[held], np.nan)
+    for condition in filter(None, feature.where.split(" and ")):
+        kept = {
+            "fraud == 1": labels == 1, "fraud == 0": labels == 0, "amount <= 220": amounts <= 220,
+        }[condition]  # fmt: skip
+        times, amounts, labels = times[kept], amounts[kept], labels[kept]
+    if feature.delay_ns == 0 and not feature.past and not feature.where:
+        amounts = np.append(amounts, amount)
+    kind, argument = re.fullmatch(r"(\w+)(?:\((.*)\))?", feature.compute).groups()
+    if kind == "since_last":
+        return (time_ns - int(times.max())) / 1e9 if len(times) else math.nan
+    if kind == "since_first":
+        return (time_ns - int(times.min())) / 1e9 if len(times) else math.nan
+    x = {None: amounts, "amount": amounts, "amount ** 2": amounts**2, "fraud": np.nan_to_num(labels)}[argument]
+    if kind == "count":
+        return float(len(x))
+    if kind == "sum":
+        return math.fsum(x)
+    if kind == "max":
+        return float(x.max()) if len(x) else math.nan
+    assert kind == "mean"
+    return math.fsum(x) / len(x) if len(x) else 0.0 if argument == "fraud" else math.nan
+
+
+def equal(found: float, expected: float) -> bool:
+    """Whether two values of a feature are the same but for rounding."""
+    if math.isnan(found) or math.isnan(expected):
+        return math.isnan(found) and math.isnan(expected)
+    return abs(found - expected) <= _TOLERANCE * max(1.0, abs(expected))
+
+
+def logs_of(fleet: Fleet, words: int = 0) -> dict[tuple[str, int], list[tuple[int, int, int, float]]]:
+    """Every entity's log in Redis: rows of time, id code, kind and label, by kind of entity and key."""
+    found: dict[tuple[str, int], list[tuple[int, int, int, float]]] = {}
+    with redis.Redis.from_url(fleet.redis.url) as client:
+        keys = list(client.scan_iter("log:*", count=5000))
+        for first in range(0, len(keys), 1000):
+            some = keys[first : first + 1000]
+            for key, data in zip(some, client.mget(some), strict=True):
+                if data is None:
+                    continue
+                _, entity, one = key.decode().rpartition("{")[2].rstrip("}").split(":")
+                width = 8 * ROW_WORDS[entity]
+                rows = [struct.unpack_from("<qqqd", data, at) for at in range(16, len(data), width)]
+                assert (len(data) - 16) % width == 0
+                found[entity, int(one)] = rows
+    return found
+
+
+ROW_WORDS = {"customer": 6, "terminal": 5}  # Set anew by `widths`.
+
+
+def widths(app: App) -> None:
+    """How wide the rows of each entity's log are: what the store's version says, asked of the plan."""
+    from homeostat.decide.windows.followed import FollowedWindows
+    from homeostat.embedded.assembly import prepare
+
+    windows = FollowedWindows(prepare(app).features.windows)
+    for entity, layout in zip(app.events.entities, windows.layouts, strict=True):
+        if layout is not None:
+            assert layout.label, "the checker reads the label of each row"
+            ROW_WORDS[entity] = layout.words
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One journalled decision."""
+
+    code: int
+    time_ns: int
+    keys: tuple[int, ...]
+    features: np.ndarray
+    freshness: np.ndarray
+    risk: float
+    action: int
+    proposed: int
+    rule: int
+    fallback: int
+    late: bool
+    scores: np.ndarray
+
+
+def journalled(url: str) -> tuple[dict[str, Recorded], tuple[str, ...]]:
+    """Every decision in PostgreSQL's journal by event id, and the features' names."""
+    found: dict[str, Recorded] = {}
+    names: tuple[str, ...] = ()
+    with PostgresJournal(url) as journal:
+        for entry in journal.read():
+            if isinstance(entry.body, DecisionBatch):
+                names = entry.body.features.names
+                for event_id, one in recorded(entry.body):
+                    assert event_id not in found, "journalled twice"
+                    found[event_id] = one
+    return found, names
+
+
+def recorded(body: DecisionBatch) -> Iterable[tuple[str, Recorded]]:
+    """The decisions of a batch, one by one."""
+    events = body.events
+    for row in range(len(body)):
+        yield events.id_text(row), Recorded(
+            int(events.id_code[row]), int(events.time_ns[row]), tuple(events.keys[row].tolist()),
+            body.features.values[row].copy(), body.features.freshness[row].copy(), float(body.fused.risk[row]),
+            int(body.ruling.action[row]), int(body.proposal.action[row]), int(body.ruling.rule[row]),
+            int(body.fallback[row]), int(events.kind[row]) == Row.LATE_EVENT, body.scores.values[row].copy(),
+        )  # fmt: skip
+
+
+class Windows:
+    """The windows of a run, recomputed from the shared logs and from what was sent."""
+
+    def __init__(self, fleet: Fleet, sent: Sent) -> None:
+        self.app = load_app(fleet.app)
+        widths(self.app)
+        self.features = window_features(self.app)
+        self.entities = list(self.app.events.entities)
+        self.events = {code_of(event["event_id"]): event for event in sent.events.values()}
+        self.amounts = {code: float(event["amount"]) for code, event in self.events.items()}
+        self.pasts = {place: past_of(rows, self.amounts) for place, rows in logs_of(fleet).items()}
+
+    def wrong(self, one: Recorded, names: tuple[str, ...]) -> list[str]:
+        """The window features of a decision that are not what its entities' logs say."""
+        column = {name: k for k, name in enumerate(names)}
+        found = []
+        for feature in self.features:
+            past = self.pasts.get((self.entities[feature.entity], one.keys[feature.entity]))
+            if past is None or one.code not in past.place:
+                found.append(f"{feature.name}: the event is not in its log")
+                continue
+            own = past.place[one.code]
+            expected = recomputed(feature, past, one.time_ns, self.amounts[one.code], int(past.at[own]))
+            value = float(one.features[column[feature.name]])
+            if not equal(value, expected):
+                found.append(f"{feature.name}: {value!r}, not {expected!r}")
+        return found
+
+    def unlogged(self, journal: Mapping[str, Recorded]) -> list[str]:
+        """Event ids whose entities' logs lack them, or have them though they were late."""
+        found = []
+        for event_id, one in journal.items():
+            for entity, key in zip(self.entities, one.keys, strict=True):
+                past = self.pasts.get((entity, key))
+                if (past is not None and one.code in past.place) == one.late:
+                    found.append(event_id)
+                    break
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -42,6 +43,7 @@ class Ledger:
     decided: dict[int, _Decided] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    identity: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class MemoryJournal:
@@ -50,6 +52,11 @@ class MemoryJournal:
     def __init__(self, ledger: Ledger | None = None) -> None:
         self._ledger = Ledger() if ledger is None else ledger
         self.appended = 0  # The last number that `append` returned here.
+
+    @property
+    def identity(self) -> str:
+        """See `SharedJournal`."""
+        return self._asked().identity
 
     @property
     def last(self) -> int:

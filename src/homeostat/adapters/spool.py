@@ -125,6 +125,11 @@ class SpooledJournal:
             )  # fmt: skip
 
     @property
+    def identity(self) -> str:
+        """The server's. Raises Unavailable."""
+        return self._must(lambda: str(self.inner.identity))
+
+    @property
     def last(self) -> int:
         """The server's last entry. Raises Unavailable."""
         return self._must(lambda: int(self.inner.last))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from homeostat.distributed.rejoining import Progress, adopt_behind, rejoin
 from homeostat.distributed.upkeep import Upkeep
 from homeostat.embedded.assembly import Prepared, bundle_of, prepare, settle
 from homeostat.embedded.readiness import made_up, warm_up
+from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import FeatureStore, SharedJournal
 
@@ -110,13 +111,13 @@ def open_journal(prepared: Prepared, servers: Servers, clock: Clock) -> SharedJo
     )
 
 
-def open_store(prepared: Prepared, servers: Servers) -> FeatureStore:
+def open_store(prepared: Prepared, servers: Servers, journal: SharedJournal) -> FeatureStore:
     """The feature store on Redis; one in this process's memory where none is named."""
     if servers.features is None:
         return MemoryFeatures()
     from homeostat.adapters.redis_features import RedisFeatures
 
-    version = log_version(prepared.features)
+    version = log_version(prepared.features, journal.identity)
     return RedisFeatures(servers.features, version, show_every_s=servers.show_every / 1e9)
 
 
@@ -145,27 +146,39 @@ def open_shared(
     models = bundle_of(prepared, bundle)
     warm_up(prepared.app, prepared.features, models, clock)
     settle()
-    store = store or open_store(prepared, servers)
     root = Path(servers.spool) / prepared.app.app / "workers"
     folder, lock = own_folder(root)
     adopt_behind(root, folder)
-    journal = journal or open_journal(prepared, servers, clock)
+    opened: SharedJournal | None = None
+    try:
+        opened = journal or open_journal(prepared, servers, clock)
+        return _assembled(
+            prepared, servers, models, opened, store or open_store(prepared, servers, opened), folder, lock,
+            World(wrap(opened), clock, bounded=True, on_error=on_error, judges_lateness=judges_lateness,
+                  budget_rows=BUDGET_ROWS),
+            progress,
+        )  # fmt: skip
+    except BaseException:  # Whoever tries again must find the folder free.
+        close = getattr(opened, "close", None)
+        if close is not None and journal is None:
+            close()
+        lock.release()
+        raise
+
+
+def _assembled(
+    prepared: Prepared, servers: Servers, models: Bundle | None, journal: SharedJournal, store: FeatureStore,
+    folder: Path, lock: FileLock, world: World, progress: Progress | None,
+) -> SharedParts:  # fmt: skip
     featurizer = SharedFeaturizer(
         prepared.features, store, tuple(prepared.app.events.entities), skew_ns=servers.skew,
         when_down=servers.features_down, lists=plans.membership(prepared.app),
     )  # fmt: skip
     _warm_up(prepared)
-    world = World(
-        wrap(journal),
-        clock,
-        bounded=True,
-        on_error=on_error,
-        featurizer=featurizer,
-        judges_lateness=judges_lateness,
-        budget_rows=BUDGET_ROWS,
-    )
-    loop = build(prepared.app, prepared.features, brain(prepared.app, prepared.features, models), world)
-    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, clock, name_of(folder), folder, lock)
+    ready = brain(prepared.app, prepared.features, models)
+    loop = build(prepared.app, prepared.features, ready, replace(world, featurizer=featurizer))
+    name = name_of(folder)
+    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, world.clock, name, folder, lock)
     retire = getattr(journal, "retire", None)
     if servers.retention is not None and retire is not None:
         parts.upkeep = Upkeep(retire)

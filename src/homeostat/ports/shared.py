@@ -38,6 +38,11 @@ class SharedJournal(Journal, Protocol):
 
     appended: int
 
+    @property
+    def identity(self) -> str:
+        """What no other journal is called: the entities' logs that follow from this one are told apart by it."""
+        ...
+
     def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
         """Write durably, all or nothing; returns the (last) entry's sequence number.
 

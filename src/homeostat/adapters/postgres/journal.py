@@ -80,6 +80,7 @@ class PostgresJournal:
         self._retention_ns, self._compress = retention_ns, compress
         self._days: set[int] = set()  # Whose parts are known to be there.
         self._entities = 0
+        self._identity = ""
         self.appended = 0  # The last number that `append` returned here.
         copying.rows([copying.texts([""])])  # Let the compiled loop be loaded before the first decision waits for it.
         try:
@@ -87,6 +88,14 @@ class PostgresJournal:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def identity(self) -> str:
+        """See `SharedJournal`. Raises Unavailable."""
+        if not self._identity:
+            row = self._one("SELECT value FROM about WHERE name = 'id'")
+            self._identity = "" if row is None else str(row[0])
+        return self._identity
 
     @property
     def where(self) -> str:

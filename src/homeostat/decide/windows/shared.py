@@ -34,10 +34,13 @@ MARGIN_NS = 3_600_000_000_000
 after a crash, sees what it saw at first."""
 
 
-def log_version(plan: FeaturePlan) -> str:
-    """Eight characters that differ where logs would mean something else: apps and versions never mix theirs."""
+def log_version(plan: FeaturePlan, journal: str = "") -> str:
+    """Eight characters that differ where logs would mean something else, so that apps and versions never mix theirs.
+
+    journal : the identity of the journal that the logs follow from: with an empty one, entities begin anew
+    """
     told = repr((plan.names[: plan.fields], plan.entities, [program.text for program in plan.inputs]))
-    return hashlib.sha256(told.encode() + plan.windows.fingerprint()).hexdigest()[:8]
+    return hashlib.sha256(told.encode() + plan.windows.fingerprint() + journal.encode()).hexdigest()[:8]
 
 
 class SharedFeaturizer:

@@ -13,6 +13,7 @@ depends_on = None
 # upgraded. Bodies are compressed by the writer, so the server must not try once more (EXTERNAL).
 _STATEMENTS = """
 CREATE TABLE about (name text PRIMARY KEY, value text NOT NULL);
+INSERT INTO about VALUES ('id', gen_random_uuid()::text);
 
 CREATE SEQUENCE entry_numbers AS bigint;
 CREATE TABLE entries (

@@ -306,6 +306,11 @@ def test_a_missing_extra_is_said_in_one_sentence(monkeypatch):
         pass
 
 
+def test_a_cluster_that_is_not_there_is_said_at_once():
+    with pytest.raises(Unavailable, match=r"no Ray cluster at 127\.0\.0\.1:9"), elsewhere(None, "127.0.0.1:9"):
+        pass
+
+
 @pytest.mark.parametrize("outcomes", [False, True])
 def test_a_bundle_trained_in_shares_has_the_digest_of_one_trained_here(cluster, tmp_path, outcomes):
     pytest.importorskip("sklearn")

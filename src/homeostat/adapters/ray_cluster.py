@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 from homeostat.ports import Unavailable
 
 RETRIES = 3
 LOCAL = "local"
+_ANSWER_S = 5.0
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Nothing is reported to anybody.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Graphics cards stay visible to whoever uses them beside us.
@@ -80,6 +83,7 @@ class RayCluster:
 
     def _start(self, address: str, processes: int | None, memory_bytes: int | None) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+        running = self._ray.is_initialized()  # Another's, which is to be left alone.
         try:
             if address == LOCAL:
                 self._ray.init(
@@ -87,12 +91,21 @@ class RayCluster:
                     _node_ip_address="127.0.0.1", **quiet,
                 )  # fmt: skip
             else:
+                _answers(address)
                 self._ray.init(address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            with suppress(Exception):
-                self._ray.shutdown()
+            if not running:
+                with suppress(Exception):
+                    self._ray.shutdown()
             said = str(error).strip().splitlines()
             raise Unavailable(f"no Ray cluster at {address}: {said[0] if said else type(error).__name__}") from None
+
+
+def _answers(address: str) -> None:
+    """Raises OSError where nothing listens: Ray itself would try for ever."""
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if place.hostname is not None and place.port is not None:
+        socket.create_connection((place.hostname, place.port), _ANSWER_S).close()
 
 
 def _ray(address: str) -> Any:

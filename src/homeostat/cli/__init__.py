@@ -19,6 +19,7 @@ COMMANDS = {
     "replay": ("homeostat.cli.replay:replay", "Decide on recorded events"),
     "simulate": ("homeostat.cli.simulate:simulate", "Write the events and outcomes of a simulated world"),
     "train": ("homeostat.cli.train:train", "Train an app's models on recorded events"),
+    "up": ("homeostat.cli.up:up", "Start what an app's file names: workers and an HTTP server"),
     "worker": ("homeostat.cli.worker:worker", "Decide the events of a stream, on servers that many share"),
     "serve": ("homeostat.cli.serve:serve", "Decide over HTTP"),
     "keys": ("homeostat.cli.keys:keys", "Create, list and revoke API keys"),

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Bundle
 from homeostat.cli.progress import shown
+from homeostat.cli.watched import watched
 
 if TYPE_CHECKING:
     from homeostat.config.world import World
@@ -92,6 +93,7 @@ def serve(
     from homeostat.serve.sockets import is_loopback, url_of
 
     configure(log, app=app)
+    told = watched()
     world = world_of(config, app)
     settings = replace(
         _settings(doors, bounds, host, metrics_port, _place_of_keys(data, world)), metrics_host=metrics_host, log=log
@@ -103,12 +105,17 @@ def serve(
         if task is not None:
             from homeostat.serve.processes import run_many
 
-            code = run_many(task, sock, workers, lambda: _say(f"{app} decides at {where}, {workers} processes"), _say)
+            def answers() -> None:
+                _say(f"{app} decides at {where}, {workers} processes")
+                told(where)
+
+            code = run_many(task, sock, workers, answers, _say)
             _say("stopped")
             sys.exit(code)
 
         def ready(engine: Engine) -> None:
             _say(f"{engine.app.app} decides at {where}")
+            told(where)
 
         if not serve_with(settings, lambda: _open(app, bundle, data), sock, ready):
             raise CommandError("the server did not start; the lines above say why")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from homeostat.cli.options import Bundle
+from homeostat.cli.watched import watched
 
 if TYPE_CHECKING:
     from homeostat.worker.worker import Worker
@@ -51,6 +52,7 @@ def worker(
     from homeostat.worker.assembly import open_worker
     from homeostat.worker.telemetry import Telemetry
 
+    told = watched()
     servers = world_of(config, app)
     logger = configure(log, app=app, worker=f"worker-{os.getpid()}")
     tracing = open_tracing(instance=f"worker-{os.getpid()}")
@@ -71,6 +73,7 @@ def worker(
             logger.info("metrics at %s/metrics", endpoint.url)
         signals.of(running)
         logger.info("%s decides the events of %s", running.parts.name, _without_secrets(servers.events or ""))
+        told("")
         running.run()
     logger.info("drained, stopped")
 

@@ -10,31 +10,23 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import selectors
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.logs import configure
 from homeostat.serve.settings import Settings, serve_with
 from homeostat.serve.sharing import GONE, Counts
+from homeostat.serve.supervision import READY, Child, Supervisor
 
 if TYPE_CHECKING:
     from homeostat.embedded.engine import Engine
-
-_POLL_S = 0.1
-_WAIT_S_MIN, _WAIT_S_MAX = 0.5, 30.0  # Before a child that died is started again; doubled each time.
-_STEADY_S = 60.0  # A child that ran for so long has not died at its start.
-_READY = b"r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,171 +48,54 @@ class Task:
         return made
 
 
-class _Child:
-    """One process: its place among the others, and how it fares."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.process: subprocess.Popen[bytes] | None = None
-        self.said: int | None = None  # Where it says that it is ready.
-        self.ready = False
-        self.begun_s = self.again_s = 0.0
-        self.wait_s = _WAIT_S_MIN
-
-    def start(self, task: Task, sock: socket.socket, counts: int, count: int, now_s: float) -> None:
-        """Start the process on the socket.
-
-        counts : the file descriptor of the memory in which `count` processes count connections
-        """
-        read, write = os.pipe()
-        settings = task.settings
-        if settings.metrics_port:  # Each process shows its own counts, at the next port.
-            settings = replace(settings, metrics_port=settings.metrics_port + self.number)
-        told = {
-            "factory": task.factory, "arguments": task.arguments, "settings": settings.as_json(),
-            "socket": sock.fileno(), "ready": write, "counts": counts, "count": count, "number": self.number,
-        }  # fmt: skip
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "homeostat.serve.processes"],
-            stdin=subprocess.PIPE, pass_fds=(sock.fileno(), write, counts), start_new_session=True,
-        )  # fmt: skip
-        os.close(write)
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(told).encode() + b"\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # It died at once, which the next look at it will tell.
-        self.said, self.ready, self.begun_s = read, False, now_s
-
-    def signal(self, number: int) -> None:
-        """Pass a signal on."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(number)
-
-    def forget(self) -> None:
-        """Let go of a process that has ended."""
-        if self.process is not None and self.process.stdin is not None:
-            self.process.stdin.close()
-        if self.said is not None:
-            os.close(self.said)
-        self.process = self.said = None
-
-
 class Processes:
-    """`count` children, started, watched and stopped together."""
+    """`count` children on one socket."""
 
     def __init__(self, task: Task, sock: socket.socket, count: int, say: Callable[[str], None]) -> None:
-        self._task, self._sock, self._say = task, sock, say
-        self._children = [_Child(number) for number in range(count)]
-        self._clock = SystemClock()
-        self._signals = 0
-        self._failed = False
+        self._task, self._sock, self._count = task, sock, count
         self._memory = tempfile.TemporaryFile()  # noqa: SIM115
         self._memory.truncate(Counts.size(count))
         self._counts = Counts(self._memory.fileno(), count)
         for number in range(count):
             self._counts.put(GONE, number)
+        self._supervisor = Supervisor([self._child(number) for number in range(count)], say)
 
     def run(self, ready: Callable[[], None]) -> int:
         """Run until a signal says to stop; returns an exit code: 0 after a drain, 1 where a child could not start.
 
         ready : called once, when every child answers
         """
-        told = False
-        with self._signalled():
-            for child in self._children:
-                self._start(child)
-            while not self._signals and not self._failed:
-                self._listen()
-                self._revive(told)
-                if not told and all(child.ready for child in self._children):
-                    told = True
-                    ready()
-            self._stop()
-        return 1 if self._failed else 0
+        return self._supervisor.run(ready, self._sock.close)  # Nobody is to connect who can't be answered any more.
 
-    def _start(self, child: _Child) -> None:
-        child.start(self._task, self._sock, self._memory.fileno(), len(self._children), self._now_s())
+    def _child(self, number: int) -> Child:
+        return Child(
+            f"server process {number}", lambda ready: self._spawn(number, ready), lambda: self._counts.put(GONE, number)
+        )
 
-    def _now_s(self) -> float:
-        return self._clock.monotonic_ns() / 1e9
+    def _spawn(self, number: int, ready: int) -> subprocess.Popen[bytes]:
+        """Start a process on the socket.
 
-    def _listen(self) -> None:
-        """Wait a moment for a child to say that it is ready, or to end."""
-        with selectors.DefaultSelector() as selector:
-            for child in self._children:
-                if child.said is not None and not child.ready:
-                    selector.register(child.said, selectors.EVENT_READ, child)
-            for key, _ in selector.select(_POLL_S):
-                child = key.data
-                if os.read(key.fd, 1) == _READY:
-                    child.ready = True
-                elif child.process is not None:
-                    child.process.wait()  # It ended without a word.
-
-    def _revive(self, told: bool) -> None:
-        """Start again what died; a child that can't even start at first ends the whole."""
-        now_s = self._now_s()
-        for child in self._children:
-            if child.process is not None and child.process.poll() is not None:
-                code = child.process.returncode
-                child.forget()
-                self._counts.put(GONE, child.number)
-                if not told:
-                    self._failed = True
-                    self._say(f"server process {child.number} ended with {code} before it was ready")
-                    return
-                if now_s - child.begun_s > _STEADY_S:
-                    child.wait_s = _WAIT_S_MIN
-                child.again_s = now_s + child.wait_s
-                self._say(f"server process {child.number} ended with {code}; it is started again in {child.wait_s:g} s")
-                child.wait_s = min(2 * child.wait_s, _WAIT_S_MAX)
-            if child.process is None and now_s >= child.again_s:
-                self._start(child)
-
-    def _stop(self) -> None:
-        """Let all children drain, or, at a second signal, stop at once; wait for their ends."""
-        self._sock.close()  # Nobody is to connect who can't be answered any more.
-        passed = 0
-        while True:
-            wanted = max(1, self._signals)
-            for _ in range(wanted - passed):
-                for child in self._children:
-                    child.signal(signal.SIGTERM)
-            passed = wanted
-            running = [child.process for child in self._children if child.process is not None]
-            if all(process.poll() is not None for process in running):
-                break
-            for process in running:
-                if process.poll() is None:
-                    try:
-                        process.wait(_POLL_S)
-                    except subprocess.TimeoutExpired:
-                        break
-        for child in self._children:
-            if child.process is not None and self._signals < 2:
-                at_start = not child.ready and child.process.returncode == -signal.SIGTERM
-                self._failed = self._failed or (child.process.returncode != 0 and not at_start)
-            child.forget()
-
-    @contextmanager
-    def _signalled(self) -> Iterator[None]:
-        def count(number: int, frame: FrameType | None) -> None:
-            self._signals += 1
-            if self._signals > 2:  # Children that do not even stop at once are ended.
-                for child in self._children:
-                    child.signal(signal.SIGKILL)
-
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        earlier = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+        ready : the file descriptor on which it says that it answers
+        """
+        settings = self._task.settings
+        if settings.metrics_port:  # Each process shows its own counts, at the next port.
+            settings = replace(settings, metrics_port=settings.metrics_port + number)
+        sock, counts = self._sock.fileno(), self._memory.fileno()
+        told = {
+            "factory": self._task.factory, "arguments": self._task.arguments, "settings": settings.as_json(),
+            "socket": sock, "ready": ready, "counts": counts, "count": self._count, "number": number,
+        }  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, "-m", "homeostat.serve.processes"],
+            stdin=subprocess.PIPE, pass_fds=(sock, ready, counts), start_new_session=True,
+        )  # fmt: skip
+        assert process.stdin is not None
         try:
-            yield
-        finally:
-            for number, handler in earlier.items():
-                signal.signal(number, handler)
+            process.stdin.write(json.dumps(told).encode() + b"\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass  # It died at once, which the next look at it will tell.
+        return process
 
 
 def run_many(
@@ -250,7 +125,7 @@ def child() -> int:
 
     def answered(_: Engine) -> None:
         counts.put(0)
-        os.write(ready, _READY)
+        os.write(ready, READY)
         os.close(ready)
         threading.Thread(target=orphaned, daemon=True).start()
 

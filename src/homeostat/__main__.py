@@ -1,0 +1,5 @@
+"""`python -m homeostat`: the command line."""
+
+from homeostat.cli import main
+
+main()

@@ -1,0 +1,152 @@
+"""`homeostat up`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from homeostat.cli.failures import CommandError
+from homeostat.cli.options import Bundle
+from homeostat.cli.watched import VARIABLE
+
+if TYPE_CHECKING:
+    from homeostat.config.world import World
+    from homeostat.serve.supervision import Child, Spawn
+
+DATA = Path("homeostat-data")
+_WRITING = threading.Lock()  # Of lines, which come from several children.
+
+
+def up(
+    app: str,
+    /,
+    *,
+    config: Annotated[Path | None, Parameter(help="A file with a world section, over the app file's own.")] = None,
+    bundle: Bundle = None,
+    workers: Annotated[int, Parameter(help="Stream workers, where the world names events.")] = 1,
+    servers: Annotated[int, Parameter(help="Processes of the HTTP server; 0 for none.")] = 1,
+    port: Annotated[int, Parameter(help="Of the HTTP server; 0 takes a free one.")] = 8080,
+    metrics_port: Annotated[
+        int | None, Parameter(help="Metrics of the first worker; of each further process at the next port.")
+    ] = None,
+    data: Annotated[Path | None, Parameter(help="Where there is no world: the server's folder.")] = None,
+    log: Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")] = None,
+) -> None:
+    """Start what an app's file names, keep it running, and stop it at a signal: the first drains, the second stops.
+
+    With a world: workers on its events, and an HTTP server, as processes that are started again when they die; their
+    lines come with their names. Without one: an HTTP server that keeps everything in a folder.
+
+    Parameters
+    ----------
+    app
+        A shipped app (payments, access) or an app file.
+    """
+    from homeostat.adapters.environment import world_of
+    from homeostat.adapters.logs import configure
+    from homeostat.config.load import load_app
+
+    world = world_of(config, app)
+    if world.events is None and world.features is None and world.journal is None:
+        _alone(app, bundle, port, metrics_port, data or DATA, log)
+        return
+    configure(log, app=app)
+    tree = load_app(app)  # What is wrong with it is told once, not by each child.
+    if workers < 0 or servers < 0:
+        raise CommandError("--workers and --servers are 0 or more")
+    common = [*_option("--config", config), *_option("--bundle", bundle), *_option("--log", log)]
+    children = _children(app, world, common, (workers, servers), (port, metrics_port))
+    if not children:
+        raise CommandError("there is nothing to start: --workers and --servers are 0, or the world names too little")
+    sys.exit(_run(tree.app, world, children, metrics_port))
+
+
+def _alone(
+    app: str, bundle: Path | None, port: int, metrics_port: int | None, data: Path, log: Literal["text", "json"] | None
+) -> None:
+    from homeostat.cli.serve import serve
+
+    serve(app, bundle=bundle, port=port, data=data, metrics_port=metrics_port, log=log)
+
+
+def _children(
+    app: str, world: World, common: list[str], counts: tuple[int, int], ports: tuple[int, int | None]
+) -> list[Child]:
+    from homeostat.serve.supervision import Child
+
+    (workers, servers), (port, metrics) = counts, ports
+    workers = workers if world.events is not None else 0
+    if workers > world.partitions:
+        _say(f"{workers} workers share {world.partitions} partitions (world.partitions): some may have nothing to do")
+    children = []
+    for number in range(workers):
+        own = _option("--metrics-port", None if metrics is None else metrics and metrics + number)
+        name = f"worker {number + 1}"
+        children.append(Child(name, _spawn(name, ["worker", app, *common, *own])))
+    if servers and (world.features is None or world.journal is None):
+        _say("no HTTP server: it shares what workers know by world.features and world.journal, and one is missing")
+    elif servers:
+        own = _option("--metrics-port", None if metrics is None else metrics and metrics + workers)
+        command = ["serve", app, *common, *own, "--port", str(port), "--workers", str(servers)]
+        children.append(Child("server", _spawn("server", command)))
+    return children
+
+
+def _option(name: str, value: object) -> list[str]:
+    return [] if value is None else [name, str(value)]
+
+
+def _spawn(name: str, command: list[str]) -> Spawn:
+    """Starts `homeostat` with these arguments. Passwords go by files and the environment, never by arguments."""
+
+    def spawn(ready: int) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(  # noqa: S603 - our own command.
+            [sys.executable, "-m", "homeostat", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, pass_fds=(ready,), env={**os.environ, VARIABLE: str(ready)},
+            start_new_session=True,
+        )  # fmt: skip
+        threading.Thread(target=_pass_on, args=(name, process), daemon=True).start()
+        return process
+
+    return spawn
+
+
+def _pass_on(name: str, process: subprocess.Popen[bytes]) -> None:
+    """A child's lines, each with its name; JSON stays JSON, which names its process itself."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        before = b"" if line.startswith(b"{") else f"{name:<9}| ".encode()
+        with _WRITING:
+            sys.stderr.buffer.write(before + line)
+            sys.stderr.buffer.flush()
+
+
+def _run(app: str, world: World, children: list[Child], metrics: int | None) -> int:
+    from homeostat.adapters.logs import redacted
+    from homeostat.serve.supervision import Supervisor
+
+    def ready() -> None:
+        _say(f"{app} is up; Ctrl-C drains, a second one stops at once")
+        for number, child in enumerate(children):
+            does = child.said or f"decides the events of {redacted(world.events or '')}"
+            shown = f", metrics at http://127.0.0.1:{metrics + number}/metrics" if metrics else ""
+            _say(f"  {child.name:<9} {does}{shown}")
+
+    def draining() -> None:
+        _say("draining")
+
+    code = Supervisor(children, _say).run(ready, draining)
+    _say("stopped" if code == 0 else "stopped: a process failed, as its lines say")
+    return code
+
+
+def _say(text: str) -> None:
+    with _WRITING:
+        logging.getLogger("homeostat").info(text)

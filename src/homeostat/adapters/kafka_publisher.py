@@ -26,6 +26,7 @@ _STEP_S = 1.0  # How long one step waits for the brokers before it looks whether
 _SLOW_S = 3.0  # From then on it says that it waits.
 _ASK_S = 5.0
 _STALE_S_MAX = 5.0  # The group's next generation is known within this time, or it has gone on without us.
+_STUCK_S = 10.0  # By then the brokers have ended the transaction themselves.
 _UNKNOWN_S_MAX = 1.0  # A member that is unknown stays so.
 _BACKOFF = Backoff(0.02, 2.0)
 _STALE = {
@@ -157,7 +158,11 @@ class Publisher:
                     self._producer.poll(0.05)
 
     def _patiently(self, step: Callable[[], None]) -> None:
-        """Take a step again for as long as its error says that this helps. Raises Unavailable at a stop."""
+        """Take a step again while its error says that this helps; then a new producer will have to begin anew.
+
+        One whose coordinator was away may go on saying for ever that the connection is broken.
+        Raises KafkaException, Unavailable at a stop.
+        """
         attempt, since = 0, time.monotonic()
         while True:
             try:
@@ -169,6 +174,9 @@ class Publisher:
                     raise
                 if time.monotonic() - since > _SLOW_S:
                     self.trouble = f"Kafka: {found.str()}"
+                if time.monotonic() - since > _STUCK_S:
+                    self._drop()
+                    raise
             attempt += 1
             if self._stopped.wait(_BACKOFF.pause_s(attempt, self._chance())):
                 raise Unavailable(f"Kafka: stopped while publishing: {self.trouble}")
@@ -222,8 +230,9 @@ class Publisher:
             raise refused(self._settings, error) from None
 
     def _drop(self) -> None:
-        with suppress(kafka.KafkaException):
-            self._producer.purge()
+        if self._producer is not None:
+            with suppress(kafka.KafkaException):
+                self._producer.purge()
         self._producer, self._begun = None, False
 
     def _on_error(self, error: Any) -> None:

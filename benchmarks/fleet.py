@@ -138,7 +138,9 @@ class WorkerProcess:
         world = {f"HOMEOSTAT_WORLD__{name.upper()}": str(value) for name, value in self._fleet.world.plain.items()
                  if not isinstance(value, dict)}  # fmt: skip
         own = {"OMP_NUM_THREADS": "1", "HOMEOSTAT_LOG": "text"}
-        code = "import sys; from homeostat.cli import main; sys.exit(main())"
+        # Where one hangs, it says where: see `stopped_after`.
+        code = "import faulthandler, signal, sys; faulthandler.register(signal.SIGUSR1); "
+        code += "from homeostat.cli import main; sys.exit(main())"
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code, "worker", self._fleet.app, "--metrics-port", str(self.port)],
@@ -150,6 +152,13 @@ class WorkerProcess:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def dump(self) -> None:
+        """Let it log where its threads are."""
+        if self.running:
+            assert self._process is not None
+            self._process.send_signal(signal.SIGUSR1)
+            time.sleep(0.3)
 
     def stop(self, seconds: float = 60.0) -> int:
         """Let it drain and end; its status."""
@@ -368,7 +377,8 @@ def stopped_after(fleet: Fleet) -> Iterator[None]:
         yield
     except BaseException as error:
         for worker in fleet.workers:
+            worker.dump()
             said = [line for line in worker.log.read_text().splitlines() if "homeostat.kafka: " not in line]
-            print(f"--- {worker.log.name}, {worker.asked('readyz')}", *said[-25:], sep="\n", file=sys.stderr)
+            print(f"--- {worker.log.name}, {worker.asked('readyz')}", *said[-80:], sep="\n", file=sys.stderr)
         print(f"--- {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         raise

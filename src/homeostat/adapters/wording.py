@@ -5,7 +5,6 @@ It is told facts and nothing else, and what it says is shown as a quotation: not
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import urllib.error
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from homeostat.adapters.addresses import is_loopback
 from homeostat.ports import Unavailable
 
 FACTS_MAX = 8_000  # Characters of facts that are sent; an explanation takes about two thousand.
@@ -66,7 +66,7 @@ class HttpWording:
         parts = urlsplit(settings.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{settings.url!r} is no address: give one such as http://127.0.0.1:11434")
-        if not settings.anywhere and not _is_loopback(parts.hostname):
+        if not settings.anywhere and not is_loopback(parts.hostname):
             raise ValueError(f"{parts.hostname} is another machine and would see the facts: say --words-anywhere too")
         if not settings.model:
             raise ValueError("which model is to word it? Give --words-model, or HOMEOSTAT_WORDING_MODEL")
@@ -128,12 +128,3 @@ def printable(text: str) -> str:
     """
     kept = "".join(c for c in text[:WORDS_MAX].replace("\r", "\n") if c == "\n" or c.isprintable())
     return kept.strip()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -87,10 +87,11 @@ def serve(
     host
         The address to listen at; beyond this machine only with TLS and API keys, or a word that says otherwise.
     """
+    from homeostat.adapters.addresses import is_loopback
     from homeostat.adapters.environment import world_of
     from homeostat.adapters.logs import configure
     from homeostat.serve.settings import serve_with
-    from homeostat.serve.sockets import is_loopback, url_of
+    from homeostat.serve.sockets import url_of
 
     configure(log, app=app)
     told = watched()
@@ -138,9 +139,9 @@ def _place_of_keys(data: Path | None, world: World) -> dict[str, str]:
 
 def _settings(doors: Doors, bounds: Bounds, host: str, metrics_port: int | None, place: dict[str, str]) -> Settings:
     """What was said, checked. Raises CommandError."""
+    from homeostat.adapters.addresses import is_loopback
     from homeostat.serve.limits import Limits
     from homeostat.serve.settings import Settings
-    from homeostat.serve.sockets import is_loopback
 
     if (doors.tls_cert is None) != (doors.tls_key is None):
         raise CommandError("TLS takes both --tls-cert and --tls-key")

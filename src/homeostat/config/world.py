@@ -64,6 +64,10 @@ class World(Node):
     features_down: Literal["stale", "absent"] = Field(
         default="stale", description="what windows a decision sees while the feature store is away"
     )
+    memory_mb: int = Field(
+        default=4096, ge=64, description="about the most that a process remembers of the feature store's logs; then "
+        "it forgets them, and reads them again as they are needed"
+    )  # fmt: skip
     show_every: Duration = Field(
         default=duration_ns("1s"), description="how often an entity's shown values are renewed"
     )

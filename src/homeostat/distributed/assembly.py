@@ -172,7 +172,7 @@ def _assembled(
 ) -> SharedParts:  # fmt: skip
     featurizer = SharedFeaturizer(
         prepared.features, store, tuple(prepared.app.events.entities), skew_ns=servers.skew,
-        when_down=servers.features_down, lists=plans.membership(prepared.app),
+        when_down=servers.features_down, memory_bytes=servers.memory_mb << 20, lists=plans.membership(prepared.app),
     )  # fmt: skip
     _warm_up(prepared)
     ready = brain(prepared.app, prepared.features, models)

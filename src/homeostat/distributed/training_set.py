@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 import homeostat
-from homeostat.decide.windows.assemble import assemble
+from homeostat.decide.windows.around import Around
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.distributed.training_set_parts import (
     WATERMARK,
@@ -27,7 +27,7 @@ from homeostat.distributed.training_set_parts import (
     share_of,
     wanted,
 )
-from homeostat.expressions import Membership, Programs
+from homeostat.expressions import Membership
 from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.events import EventBatch, Row
 from homeostat.records.features import Features
@@ -108,10 +108,7 @@ class PartitionedFeaturizer:
         self._executor, self._from_ns = executor, from_ns
         self._cuts = cuts(plan.windows)
         self._shares = [[_Share() for _ in range(partitions)] for _ in self._cuts]
-        base = plan.fields + plan.windows.features
-        self._inputs = Programs(plan.inputs, range(plan.fields, plan.fields + len(plan.inputs)), lists)
-        self._derived = Programs(plan.derived, range(base, base + len(plan.derived)), lists)
-        self._masks_from = plan.fields + len(plan.inputs) - plan.masks
+        self._around = Around(plan, lists)
         self._newest = _NEVER
         self._asked = 0
         self._kept: list[tuple[Float, Int, Int]] = []
@@ -133,7 +130,7 @@ class PartitionedFeaturizer:
         number = np.where(asked, self._asked + np.cumsum(asked) - 1, -1)
         self._asked += int(np.count_nonzero(asked))
         self._kept.append((events.numbers[asked], events.keys[asked], events.time_ns[asked]))
-        seen = self._seen(events)
+        seen = self._around.seen(events.numbers, np.array(events.keys, order="C"), np.array(events.time_ns))
         for cut, shares in zip(self._cuts, self._shares, strict=True):
             self._scatter(cut, shares, events, seen, newest, kind, number)
         row = np.where(asked, number.astype(np.float64), np.nan)[:, None]
@@ -156,12 +153,8 @@ class PartitionedFeaturizer:
             place[rows] = np.arange(len(rows))
             numbers, keys, time_ns = numbers[rows], keys[rows], time_ns[rows]
         values, freshness = self._gathered(len(numbers), place)
-        sources = self.plan.sources
-        ends = np.cumsum([len(s) for s in sources], dtype=np.int64)
-        flat = np.array([column for s in sources for column in s], dtype=np.int64)
-        assemble(np.ascontiguousarray(numbers), ends, flat, values, freshness)
-        if self.plan.derived:
-            self._derived.run(values, np.ascontiguousarray(keys), np.ascontiguousarray(time_ns))
+        numbers, keys, time_ns = (np.ascontiguousarray(column) for column in (numbers, keys, time_ns))
+        self._around.complete(numbers, keys, time_ns, values, freshness)
         return Features(self.plan.names, values, freshness)
 
     def state(self) -> State:
@@ -179,16 +172,6 @@ class PartitionedFeaturizer:
         self._newest = int(newest[-1])
         late = is_event & (events.time_ns < newest - self.plan.windows.lateness_ns)
         return newest, np.where(late, np.uint8(Row.LATE_EVENT), events.kind)
-
-    def _seen(self, events: EventBatch) -> Float:
-        """(n, fields + inputs) what the windows see of the events."""
-        if not self.plan.inputs:
-            return events.numbers
-        seen: Float = np.empty((len(events), self.plan.windows.values))
-        seen[:, : self.plan.fields] = events.numbers
-        keys, time_ns = np.array(events.keys, order="C"), np.array(events.time_ns)
-        self._inputs.run(seen, keys, time_ns)
-        return seen
 
     def _scatter(
         self,
@@ -211,7 +194,7 @@ class PartitionedFeaturizer:
         share = share_of(key[index], self.partitions).astype(np.uint16)
         order = np.argsort(share, kind="stable")
         index, told = index[order], told[order]
-        masks = [self._masks_from + mask for mask in cut.masks]
+        masks = [self._around.masks_from + mask for mask in cut.masks]
         piece = (
             np.where(told, newest[index], events.time_ns[index]), key[index], seen[index[:, None], list(cut.values)],
             (seen[index[:, None], masks] != 0.0).view(np.uint8),

@@ -365,3 +365,13 @@ def test_logs_of_other_fields_or_windows_have_another_version():
     assert log_version(plan) == log_version(planned())
     assert log_version(replaced_lateness(plan, 0)) != log_version(plan)
     assert log_version(replace(plan, names=("price", *plan.names[1:]))) != log_version(plan)
+
+
+@given(plans(), streams())
+def test_a_worker_that_may_remember_little_forgets_and_reads_again(plan, events):
+    small = SharedFeaturizer(plan, MemoryFeatures(), ENTITIES, memory_bytes=1)
+    large = SharedFeaturizer(plan, MemoryFeatures(), ENTITIES)
+    for start in range(0, len(events), 7):
+        one, other = (worker.features(events.slice(start, start + 7)) for worker in (small, large))
+        np.testing.assert_array_equal(one.values, other.values)
+        np.testing.assert_array_equal(one.freshness, other.freshness)

@@ -6,11 +6,11 @@ import hashlib
 
 import numpy as np
 
-from homeostat.decide.windows.assemble import assemble
+from homeostat.decide.windows.around import Around
 from homeostat.decide.windows.engine import Windows
 from homeostat.decide.windows.features import FeaturePlan
-from homeostat.expressions import Membership, Programs
-from homeostat.records.arrays import Bytes, Float, Int, State
+from homeostat.expressions import Membership
+from homeostat.records.arrays import Bytes, State
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 
@@ -25,12 +25,7 @@ class WindowFeaturizer:
     def __init__(self, plan: FeaturePlan, lists: Membership | None = None) -> None:
         self.plan = plan
         self.windows = Windows(plan.windows)
-        base = plan.fields + plan.windows.features
-        self._inputs = Programs(plan.inputs, range(plan.fields, plan.fields + len(plan.inputs)), lists)
-        self._derived = Programs(plan.derived, range(base, base + len(plan.derived)), lists)
-        self._masks_from = plan.fields + len(plan.inputs) - plan.masks
-        self._ends: Int = np.cumsum([len(s) for s in plan.sources], dtype=np.int64)
-        self._sources: Int = np.array([column for s in plan.sources for column in s], dtype=np.int64)
+        self._around = Around(plan, lists)
 
     def features(self, events: EventBatch) -> Features:
         """The features of each row as of that row, after every row before it.
@@ -43,25 +38,14 @@ class WindowFeaturizer:
         if numbers.shape != (n, plan.fields) or keys.shape != (n, plan.entities):
             found = f"{numbers.shape[1:]} fields and {keys.shape[1:]} entities"
             raise ValueError(f"events have {found}, the plan has {plan.fields} and {plan.entities}")
-        seen = self._seen(events, numbers, keys)
-        masks = seen[:, self._masks_from :] != 0.0
+        seen = self._around.seen(numbers, keys, events.time_ns)
+        masks = seen[:, self._around.masks_from :] != 0.0
         values, freshness = self.windows.advance(
             events.time_ns, keys, seen, masks, events.label, events.id_code, events.kind,
             before=plan.fields, after=len(plan.derived),
         )  # fmt: skip
-        assemble(numbers, self._ends, self._sources, values, freshness)
-        if plan.derived:
-            self._derived.run(values, keys, events.time_ns)
+        self._around.complete(numbers, keys, events.time_ns, values, freshness)
         return Features(plan.names, values, freshness)
-
-    def _seen(self, events: EventBatch, numbers: Float, keys: Int) -> Float:
-        """(n, fields + inputs) what the windows see of the events."""
-        if not self.plan.inputs:
-            return numbers
-        seen: Float = np.empty((len(numbers), self.plan.windows.values))
-        seen[:, : self.plan.fields] = numbers
-        self._inputs.run(seen, keys, events.time_ns)
-        return seen
 
     def _fingerprint(self) -> Bytes:
         """32 bytes that differ where the logged columns mean something else, though the windows are the same."""

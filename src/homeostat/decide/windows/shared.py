@@ -13,11 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from homeostat.decide.windows.assemble import assemble
+from homeostat.decide.windows.around import Around
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.decide.windows.featurizer import writable
 from homeostat.decide.windows.followed import Column, FollowedWindows
-from homeostat.expressions import Membership, Programs
+from homeostat.expressions import Membership
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Asked, FeatureStore, Logs, LogsLost, Shown
 from homeostat.records.arrays import Bytes, Float, Int, State
@@ -29,6 +29,7 @@ from homeostat.records.reasons import Fallback
 _STALE = int(Freshness.STALE)
 _NO_TEXTS: dict[int, str] = {}
 
+MEMORY_BYTES = 4 << 30
 MARGIN_NS = 3_600_000_000_000
 """How much longer than windows look back logs are kept: an event that is decided again within that time of its entity,
 after a crash, sees what it saw at first."""
@@ -50,6 +51,7 @@ class SharedFeaturizer:
     skew_ns : how much further than the app's lateness the shared entities' events may be out of order
     when_down : what a decision sees while the store is away: `stale` (what this worker remembers and sees itself,
         where it knows the entity) or `absent`
+    memory_bytes : about the most that is remembered of logs; then all is forgotten, and read again as it is needed
     behind : whether the store was away and lacks events; until `rejoin`, features are those of `when_down`
     through : the last journal entry of which this worker knows that it and all before it are in the store
     """
@@ -62,21 +64,17 @@ class SharedFeaturizer:
         *,
         skew_ns: int = 0,
         when_down: str = "stale",
+        memory_bytes: int = MEMORY_BYTES,
         lists: Membership | None = None,
     ) -> None:
         self.plan, self.store, self.entities = plan, store, tuple(entities)
         self.behind = False
         self.trouble = ""
         self.through: int | None = None
-        self._when_down = when_down
+        self._when_down, self._memory_bytes = when_down, memory_bytes
         self._windows_plan = replace(plan.windows, lateness_ns=plan.windows.lateness_ns + skew_ns)
         self.windows = FollowedWindows(self._windows_plan)
-        base = plan.fields + plan.windows.features
-        self._inputs = Programs(plan.inputs, range(plan.fields, plan.fields + len(plan.inputs)), lists)
-        self._derived = Programs(plan.derived, range(base, base + len(plan.derived)), lists)
-        self._masks_from = plan.fields + len(plan.inputs) - plan.masks
-        self._ends: Int = np.cumsum([len(s) for s in plan.sources], dtype=np.int64)
-        self._sources: Int = np.array([column for s in plan.sources for column in s], dtype=np.int64)
+        self._around = Around(plan, lists)
         self._slots: list[Int] = [np.array(slots, np.int64) + plan.fields for slots in self.windows.slots]
         self._names = [tuple(plan.names[slot] for slot in slots.tolist()) for slots in self._slots]
         self._watched = [entity for entity, layout in enumerate(self.windows.layouts) if layout is not None]
@@ -102,9 +100,9 @@ class SharedFeaturizer:
                 for column, log in zip(columns, logs, strict=True)
             ]
             self.store.show(self._shown(columns, rows, events, values, freshness))
-        assemble(events.numbers, self._ends, self._sources, values, freshness)
-        if plan.derived:
-            self._derived.run(values, events.keys, events.time_ns)
+            if self.windows.nbytes > self._memory_bytes:
+                self.forget()
+        self._around.complete(events.numbers, events.keys, events.time_ns, values, freshness)
         return Features(plan.names, values, freshness, fallback)
 
     def write(self, events: EventBatch) -> None:
@@ -125,17 +123,9 @@ class SharedFeaturizer:
         self.behind, self.trouble = False, ""
 
     def _columns(self, events: EventBatch, pinned: bool = True) -> list[Column]:
-        seen = self._seen(events)
-        made = (self.windows.arrange(entity, events, seen, self._masks_from, pinned) for entity in self._watched)
+        seen = self._around.seen(events.numbers, events.keys, events.time_ns)
+        made = (self.windows.arrange(entity, events, seen, self._around.masks_from, pinned) for entity in self._watched)
         return [column for column in made if column is not None]
-
-    def _seen(self, events: EventBatch) -> Float:
-        if not self.plan.inputs:
-            return events.numbers
-        seen: Float = np.empty((len(events), self.plan.windows.values))
-        seen[:, : self.plan.fields] = events.numbers
-        self._inputs.run(seen, events.keys, events.time_ns)
-        return seen
 
     def _asked(self, column: Column, read: bool = True) -> Asked:
         rows, ends = column.for_log()

@@ -25,7 +25,7 @@ COMMANDS = {
     "keys": ("homeostat.cli.keys:keys", "Create, list and revoke API keys"),
     "explain": ("homeostat.cli.explain:explain", "Say why a decision was made"),
     "guards": ("homeostat.cli.guards:guards", "Try a change of rules on recorded events"),
-    "audit": ("homeostat.cli.audit:audit", "Verify the audit chain"),
+    "audit": ("homeostat.cli.audit:audit", "Verify the audit chain, and write that of a shared journal"),
 }
 
 

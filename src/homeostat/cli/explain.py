@@ -12,7 +12,7 @@ from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Bundle, Json
 
 if TYPE_CHECKING:
-    from homeostat.adapters.sqlite_journal import SqliteJournal
+    from homeostat.ports import Journal
 
 
 def explain(
@@ -21,6 +21,7 @@ def explain(
     *,
     data: Annotated[Path | None, Parameter(help="The --data folder of a server.")] = None,
     out: Annotated[Path | None, Parameter(help="The --out folder of a replay.")] = None,
+    config: Annotated[Path | None, Parameter(help="A file with a world section: its journal in PostgreSQL.")] = None,
     app: Annotated[str | None, Parameter(help="The app; the one that the journal names when absent.")] = None,
     bundle: Bundle = None,
     words: Annotated[bool, Parameter(negative="", help="Let a language model word it, too.")] = False,
@@ -41,10 +42,10 @@ def explain(
         The event's id.
     """
     folder = data or out
-    if folder is None or (data is not None and out is not None):
-        raise CommandError("where is the decision recorded? Give either --data of a server or --out of a replay")
+    if sum(place is not None for place in (data, out, config)) != 1:
+        raise CommandError("where is the decision recorded? Give --data of a server, --out of a replay, or --config")
     model = _model(words_url, words_model, words_anywhere) if words else None
-    told = told_of(decision, folder, app, bundle)
+    told = _told_shared(decision, config, app, bundle) if folder is None else told_of(decision, folder, app, bundle)
     said = model.word(_facts(told, words_ids)) if model is not None else None
     if json:
         print(dumps(told if said is None else {**told, "words": said}))
@@ -68,21 +69,35 @@ def told_of(decision: str, folder: Path, app: str | None, bundle: Path | None) -
         found = journal.find_text(decision)
         if found is None:
             raise CommandError(f"no event {decision!r} was decided in {folder}: check the id")
-        return _told(journal, found, folder, app, bundle)
+        trained = folder / "bundle"
+        return _told(journal, found, bundle or (trained if trained.is_dir() else None), app or journal.app)
 
 
-def _told(journal: SqliteJournal, found: Any, folder: Path, app: str | None, bundle: Path | None) -> dict[str, Any]:
+def _told_shared(decision: str, config: Path | None, app: str | None, bundle: Path | None) -> dict[str, Any]:
+    """The same of a journal that several processes share."""
+    from homeostat.adapters.environment import world_of
+    from homeostat.adapters.postgres import PostgresJournal
+
+    address = world_of(config, app).journal
+    if address is None:
+        raise CommandError("which journal? Say world.journal in the file of --config")
+    with PostgresJournal(address) as journal:
+        found = journal.find_text(decision)
+        if found is None:
+            raise CommandError(f"no event {decision!r} was decided in {journal.where}: check the id")
+        return _told(journal, found, bundle, app or journal.standing().app or "")
+
+
+def _told(journal: Journal, found: Any, bundle: Path | None, app: str) -> dict[str, Any]:
     from homeostat.adapters.clock import SystemClock
     from homeostat.app import World, brain, build
     from homeostat.embedded.answers import answer, features_of
     from homeostat.embedded.assembly import bundle_of, prepare
     from homeostat.embedded.explaining import explained
 
-    prepared = prepare(app or journal.app)
-    trained = folder / "bundle"
-    chosen = bundle or (trained if trained.is_dir() else None)
+    prepared = prepare(app)
     features = prepared.features
-    ready = brain(prepared.app, features, bundle_of(prepared, chosen))
+    ready = brain(prepared.app, features, bundle_of(prepared, bundle))
     decisions, row = found
     if decisions.features.names != features.names:
         raise CommandError(f"the decision's features are not those of {prepared.app.app}: give the --app that decided")

@@ -1,0 +1,151 @@
+"""The journal's tables under an audit trail: everything that somebody does to them by SQL is found."""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import count
+
+import psycopg
+import pytest
+
+from homeostat.adapters.audit import AuditLog
+from homeostat.adapters.postgres import PostgresJournal
+from homeostat.adapters.postgres.auditing import verify_tables
+from homeostat.adapters.postgres.connections import Connections
+from homeostat.checks.batches import decisions, outcomes
+from homeostat.cli import main
+
+NUMBERS = count(1)
+DAY_NS = 86_400 * 10**9
+
+
+@pytest.fixture(scope="module")
+def admin(postgres):
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def audited(admin, postgres, tmp_path_factory):
+    """A journal with numbers and texts as ids, an id that comes twice, more outcomes than a piece; and its trail."""
+    name, path = f"audited_{os.getpid()}", tmp_path_factory.mktemp("audited") / "audit.jsonl"
+    admin.execute(f"CREATE DATABASE {name}")
+    address = postgres.url.rsplit("/", 1)[0] + f"/{name}"
+    with PostgresJournal(address, app="access", actions=("allow", "challenge", "block")) as journal:
+        with AuditLog(path, journal, checkpoint_every=1000) as log:
+            log.started("test", 0)
+            journal.append(decisions([1, 2, "three", 1, "2"], seed=1), [f"events/0@{k}" for k in range(5)])
+            log.follow(journal, time.time_ns())
+            journal.append(decisions(list(range(10, 2100)), seed=2))
+            journal.append(outcomes([1, "three", 11]), [f"outcomes/0@{k}" for k in range(3)])
+            journal.append(outcomes(list(range(10, 2070))))
+            journal.append(outcomes([12]))
+            log.follow(journal, time.time_ns())
+    yield name, path
+    admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(admin, audited, postgres):
+    """A copy of it."""
+    name = f"{audited[0]}_{next(NUMBERS)}"
+    admin.execute(f"CREATE DATABASE {name} TEMPLATE {audited[0]}")
+    yield postgres.url.rsplit("/", 1)[0] + f"/{name}"
+    admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def trail(audited):
+    return audited[1]
+
+
+def found(trail, database, **more):
+    with Connections(database, most=1) as connections:
+        return verify_tables(trail, connections, time.time_ns(), **more)
+
+
+def test_untouched_tables_are_whole_also_when_more_came_since(trail, database):
+    result = found(trail, database)
+    assert result.ok, result.why
+    with PostgresJournal(database, app="access", actions=("allow", "challenge", "block")) as journal:
+        journal.append(decisions([90001], seed=3))
+        journal.append(outcomes([90001]))
+    result = found(trail, database)
+    assert result.ok and result.anchored, result.why
+
+
+TAMPERINGS = {
+    "a body": "UPDATE entries SET body = set_byte(body, 200, get_byte(body, 200) # 255) WHERE sequence = 1",
+    "a whole entry": "DELETE FROM entries WHERE sequence = 1",
+    "the last entry": "DELETE FROM entries WHERE sequence = (SELECT max(sequence) FROM entries)",
+    "all entries": "TRUNCATE entries",
+    "an entry twice": "INSERT INTO entries SELECT sequence + 1000000, recorded_at, first_ns, last_ns, kind, codec,"
+    " rows, digest, body FROM entries WHERE sequence = 1; UPDATE entries SET sequence = 0 WHERE sequence > 1000000",
+    "entries in another order": "UPDATE entries SET sequence = -sequence WHERE sequence IN (1, 2);"
+    " UPDATE entries SET sequence = 3 + sequence WHERE sequence < 0",
+    "a risk": "UPDATE decisions SET risk = risk + 1e-9 WHERE event_id = '2' AND row = 1",
+    "an action": "UPDATE decisions SET action = CASE action WHEN 'allow' THEN 'block' ELSE 'allow' END"
+    " WHERE event_id = 'three'",
+    "a rule": "UPDATE decisions SET rule = rule || 'x' WHERE event_id = '1000'",
+    "a fallback": "UPDATE decisions SET fallback = fallback || 'x' WHERE event_id = '1000'",
+    "a time": "UPDATE decisions SET time = time + interval '1 second' WHERE event_id = '1000'",
+    "an event's name": "UPDATE decisions SET event_id = 'other' WHERE event_id = '1000'",
+    "a row of decisions": "DELETE FROM decisions WHERE event_id = '1000'",
+    "all decisions": "TRUNCATE decisions",
+    "a decision more": "INSERT INTO decisions SELECT entry, time, recorded_at, risk, row + 5000, 'forged', action,"
+    " rule, fallback, version, place FROM decisions WHERE event_id = '1000'",
+    "a decision of no entry": "INSERT INTO decisions SELECT 0, time, recorded_at, risk, row, 'forged', action, rule,"
+    " fallback, version, place FROM decisions WHERE event_id = '1000'",
+    "an event in all its tables": "DELETE FROM decisions WHERE event_id = '1000';"
+    " DELETE FROM event_ids WHERE code = 1000",
+    "an id": "DELETE FROM event_ids WHERE code = 1000",
+    "an id's time": "UPDATE event_ids SET time_ns = time_ns + 1 WHERE code = 1000",
+    "an outcome": "UPDATE outcomes SET label = 1 - label WHERE event_id = 'three'",
+    "an outcome deleted": "DELETE FROM outcomes WHERE event_id = '2060'",
+    "the last outcome": "DELETE FROM outcomes WHERE entry = (SELECT max(entry) FROM outcomes)",
+    "all outcomes": "TRUNCATE outcomes",
+    "an outcome more": "INSERT INTO outcomes SELECT entry, known_at, recorded_at, label, amount, 'forged', ''"
+    " FROM outcomes WHERE event_id = 'three'",
+    "an outcome's time": "UPDATE outcomes SET known_at = known_at - interval '1 hour' WHERE event_id = 'three'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_what_was_done_to_the_tables_is_found(trail, database, tampering):
+    with psycopg.connect(database) as connection:
+        done = [connection.execute(statement).statusmessage for statement in TAMPERINGS[tampering].split("; ")]
+    assert not any(message.endswith(" 0") for message in done), done
+    result = found(trail, database)
+    assert not result.ok and result.why
+
+
+def test_what_retention_dropped_may_be_gone_and_nothing_else(trail, database):
+    with psycopg.connect(database) as connection:
+        for table in ("entries", "decisions", "event_ids", "outcomes"):
+            connection.execute(f"TRUNCATE {table}")
+    assert not found(trail, database, retention_ns=DAY_NS).ok
+    assert found(trail, database, retention_ns=0).ok
+
+
+def test_the_commands_follow_a_journal_and_verify_it(database, tmp_path, capsys):
+    config, path = tmp_path / "world.yaml", tmp_path / "kept" / "audit.jsonl"
+    config.write_text(f"world: {{journal: '{database}'}}")
+    with PostgresJournal(database, app="access", actions=("allow", "challenge", "block")) as journal:
+        for ids in ([70001, 70002], [70003]):
+            journal.append(decisions(ids, seed=len(ids)))
+            assert run("audit", "follow", "--config", config, "--out", path, "--once") == 0
+    assert run("audit", "verify", path, "--config", config) == 0
+    assert "whole, " in capsys.readouterr().out
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE decisions SET risk = 0 WHERE event_id = '70003'")
+    assert run("audit", "verify", path, "--config", config) == 1
+    assert "event 70003" in capsys.readouterr().err
+
+
+def run(*arguments):
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return stop.code or 0
+    return 0

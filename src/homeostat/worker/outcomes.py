@@ -38,6 +38,7 @@ class _Message:
     until_ns: int
     outcome: OutcomeBatch | None = None
     settled: bool = False
+    tried: bool = False
     letter: Outgoing | None = None
 
 
@@ -81,13 +82,15 @@ class Outcomes:
             self._lanes.setdefault(pulled.lane[message.row], deque()).append(message)
         self._waiting += [message for message in made if not message.settled]
 
-    def settle(self, featurizer: SharedFeaturizer, monotonic_ns: int) -> Settled:
+    def settle(self, featurizer: SharedFeaturizer, monotonic_ns: int, all_of_them: bool = True) -> Settled:
         """Journal the outcomes of decided events, and let the windows know; returns what is done with.
 
+        all_of_them : look for the events of those that have been waiting, too, not of the new ones alone
         Raises Unavailable, having settled nothing, when the journal can't be written.
         """
-        if self._waiting:
-            self._settle(featurizer, monotonic_ns)
+        fresh = [message for message in self._waiting if all_of_them or not message.tried]
+        if fresh:
+            self._settle(fresh, featurizer, monotonic_ns)
         done = Settled()
         for lane in self._lanes.values():
             while lane and lane[0].settled:
@@ -99,8 +102,7 @@ class Outcomes:
                     getattr(done.pulled, name).extend(getattr(one, name))
         return done
 
-    def _settle(self, featurizer: SharedFeaturizer, monotonic_ns: int) -> None:
-        waiting = self._waiting
+    def _settle(self, waiting: list[_Message], featurizer: SharedFeaturizer, monotonic_ns: int) -> None:
         outcomes = merged([message.outcome for message in waiting if message.outcome is not None])
         found, time_ns, keys, texts = self._journal.locate(outcomes.id_code)
         rows = np.flatnonzero(found)
@@ -108,14 +110,16 @@ class Outcomes:
             located = replace(
                 pick_outcomes(outcomes, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**outcomes.texts, **texts}
             )
+            # The windows first: what is in the journal is in the logs, so that these are whole up to any of its entries.
+            featurizer.features(replace(outcome_rows(located, featurizer.plan.fields), texts=located.texts))
             inner: SharedJournal = self._journal.inner
             inner.append(located, [waiting[k].pulled.place(waiting[k].row) for k in rows.tolist()])
-            featurizer.features(replace(outcome_rows(located, featurizer.plan.fields), texts=located.texts))
             self.count += len(rows)
         for k in rows.tolist():
             waiting[k].settled = True
-        too_many = len(waiting) - len(rows) - WAITING_MAX
+        too_many = len(self._waiting) - len(rows) - WAITING_MAX
         for message in waiting:
+            message.tried = True
             if not message.settled and (monotonic_ns >= message.until_ns or too_many > 0):
                 too_many -= 1
                 self.unknown += 1
@@ -123,7 +127,7 @@ class Outcomes:
                 event_id = text_of(int(message.outcome.id_code[0]), message.outcome.texts)
                 reason = Reason.UNKNOWN_EVENT.value
                 self._refuse(message, DeadLetter(message.row, self._schema.id[0], event_id, reason))
-        self._waiting = [message for message in waiting if not message.settled]
+        self._waiting = [message for message in self._waiting if not message.settled]
 
     def drop(self) -> None:
         """Let go of all that waits: it will be delivered again, to whom it then belongs."""

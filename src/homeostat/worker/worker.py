@@ -23,6 +23,7 @@ IDLE_S = 0.05
 SWITCH_S = 0.0005  # Threads that mostly wait for servers and kernels must not wait 5 ms for the interpreter each time.
 WAIT_S = 0.2  # Between two attempts at a journal that can't be asked.
 DRAIN_S = 30.0
+SETTLE_EACH_NS = 50_000
 SETTLE_EVERY_NS = 100_000_000  # Between two looks whether waiting outcomes' events were decided.
 
 
@@ -162,11 +163,13 @@ class Worker:
         self.outbox.put(Work(batch, decided, stretches=[("decide", began_ns, clock.now_ns())]))
 
     def _settle_outcomes(self, fresh: bool, now_ns: int) -> None:
-        if not fresh and (now_ns < self._settle_at or not len(self.outcomes)):
+        due = now_ns >= self._settle_at and len(self.outcomes) > 0
+        if not fresh and not due:
             return
-        self._settle_at = now_ns + SETTLE_EVERY_NS
+        if due:  # The more wait, the seldomer all of them are looked at.
+            self._settle_at = now_ns + max(SETTLE_EVERY_NS, len(self.outcomes) * SETTLE_EACH_NS)
         try:
-            settled = self.outcomes.settle(self.parts.featurizer, now_ns)
+            settled = self.outcomes.settle(self.parts.featurizer, now_ns, due)
         except Unavailable as error:
             self._say(f"outcomes wait: {error}")
             return

@@ -102,11 +102,6 @@ class Intake:
         self._running, self._since_ns = running, monotonic_ns
         return taken
 
-    def drop(self) -> None:
-        """Let go of all that is held: it will be delivered again, to whom it then belongs."""
-        self._held, self._running = None, np.zeros(0, np.int64)
-        self._newest.clear()
-
     def _judged(self, batch: Batch) -> tuple[Batch, Int]:
         """The batch with its late events marked or refused, and (n,) its lane's newest time as each message came."""
         lanes = batch.pulled.lane

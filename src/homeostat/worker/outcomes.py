@@ -110,7 +110,7 @@ class Outcomes:
             located = replace(
                 pick_outcomes(outcomes, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**outcomes.texts, **texts}
             )
-            # The windows first: what is in the journal is in the logs, so that these are whole up to any of its entries.
+            # The windows first: so the logs are whole up to any entry of the journal.
             featurizer.features(replace(outcome_rows(located, featurizer.plan.fields), texts=located.texts))
             inner: SharedJournal = self._journal.inner
             inner.append(located, [waiting[k].pulled.place(waiting[k].row) for k in rows.tolist()])
@@ -128,11 +128,6 @@ class Outcomes:
                 reason = Reason.UNKNOWN_EVENT.value
                 self._refuse(message, DeadLetter(message.row, self._schema.id[0], event_id, reason))
         self._waiting = [message for message in self._waiting if not message.settled]
-
-    def drop(self) -> None:
-        """Let go of all that waits: it will be delivered again, to whom it then belongs."""
-        self._lanes.clear()
-        self._waiting = []
 
     def _refuse(self, message: _Message, letter: DeadLetter) -> None:
         message.settled = True

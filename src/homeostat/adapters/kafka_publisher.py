@@ -141,9 +141,9 @@ class Publisher:
         if self._letters is not None:
             self._produce(self._letters, letters)
         if ends:
-            self._patiently(lambda: producer.send_offsets_to_transaction(ends, group, _STEP_S))
+            self._patiently(lambda: self._bounded(lambda: producer.send_offsets_to_transaction(ends, group, _STEP_S)))
         self._doubtful = True
-        self._patiently(lambda: producer.commit_transaction(_STEP_S))
+        self._patiently(lambda: self._bounded(lambda: producer.commit_transaction(_STEP_S)))
 
     def _produce(self, topic: str, messages: Sequence[Outgoing]) -> None:
         produce = self._producer.produce
@@ -156,6 +156,28 @@ class Publisher:
                     break
                 except BufferError:
                     self._producer.poll(0.05)
+
+    def _bounded(self, step: Callable[[], None]) -> None:
+        """Take a step that has a timeout, which librdkafka forgets where a coordinator goes away at a bad moment.
+
+        Then the producer is left where it is: the next one of its name ends its transaction. Raises KafkaException.
+        """
+        raised: list[BaseException] = []
+
+        def call() -> None:
+            try:
+                step()
+            except BaseException as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=call, name="kafka step", daemon=True)
+        thread.start()
+        thread.join(_STUCK_S)
+        if thread.is_alive():
+            self._producer, self._begun = None, False
+            raise kafka.KafkaException(kafka.KafkaError(kafka.KafkaError._TIMED_OUT, "the coordinator went away"))
+        if raised:
+            raise raised[0]
 
     def _patiently(self, step: Callable[[], None]) -> None:
         """Take a step again while its error says that this helps; then a new producer will have to begin anew.

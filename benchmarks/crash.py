@@ -1,6 +1,6 @@
 """Kills and restarts workers and servers at random under load, and counts from outside what was lost, doubled or wrong.
 
-    python -m benchmarks.crash --rounds 50
+python -m benchmarks.crash --rounds 50
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _settle(fleet: Fleet, sender: Sender, decisions: Reader) -> None:
     until("all workers are well again", lambda: all(worker.ready for worker in fleet.workers))
 
     def settled() -> bool:
-        with psycopg.connect(fleet.postgres.url) as connection:
+        with psycopg.connect(fleet.journal_url) as connection:
             (count,) = connection.execute("SELECT count(DISTINCT event_id) FROM outcomes").fetchone()
         return count == len(sender.sent.outcomes)
 
@@ -170,7 +170,7 @@ def _check(
         time.sleep(1.0)
         report.found = delivered(fleet, sent, again.values, letters.values)
     report.copies, report.bad, report.outcomes = sent.copies, sent.bad, len(sent.outcomes)
-    journal, names = journalled(fleet.postgres.url)
+    journal, names = journalled(fleet.journal_url)
     windows = Windows(fleet, sent)
     report.unlogged = windows.unlogged(journal)
     checked = [event_id for event_id, one in journal.items() if not one.late and not one.fallback & AWAY]

@@ -19,6 +19,7 @@ from typing import Any
 
 import confluent_kafka as kafka
 import numpy as np
+import psycopg
 
 from homeostat.adapters.streams import ensure_topics
 from homeostat.checks.servers import Server, kafka_broker, postgres_server, redis_server
@@ -64,6 +65,7 @@ class Fleet:
         self.workers: list[WorkerProcess] = []
         self._settings = settings
         self._stack = ExitStack()
+        self._run = 0
 
     @property
     def servers(self) -> dict[str, Server]:
@@ -82,6 +84,30 @@ class Fleet:
         ensure_topics(self.world, self.app)
         return self
 
+    def begin(self) -> None:
+        """Go on with topics, a database and logs of its own, as if the servers were new; the workers are gone."""
+        for worker in self.workers:
+            worker.kill()
+        self.workers = []
+        self._run += 1
+        with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE run{self._run}")
+        ensure_topics(self.world, self.app)
+
+    @property
+    def redis_url(self) -> str:
+        """Where the feature store is."""
+        return f"{self.redis.url.rpartition('/')[0]}/{self._run}"
+
+    @property
+    def journal_url(self) -> str:
+        """Where the journal is."""
+        return self.postgres.url if not self._run else f"{self.postgres.url.rpartition('/')[0]}/run{self._run}"
+
+    def topic(self, name: str) -> str:
+        """What a topic is called."""
+        return f"run{self._run}.{name}"
+
     def __exit__(self, *error: object) -> None:
         for worker in self.workers:
             worker.kill()
@@ -90,8 +116,9 @@ class Fleet:
     @property
     def world(self) -> World:
         """The servers as workers are told of them."""
-        streams = {name: f"{self.kafka.url}/{name.replace('_', '-')}" for name in TOPICS}
-        fixed = {"features": self.redis.url, "journal": self.postgres.url, "spool": str(self.folder / "spool")}
+        streams = {name: f"{self.kafka.url}/{self.topic(name)}" for name in TOPICS}
+        fixed = {"features": self.redis_url, "journal": self.journal_url, "spool": f"{self.folder}/spool{self._run}"}
+        fixed["group"] = f"run{self._run}"
         return World(**{**streams, **fixed, "partitions": self.partitions, **self._settings})
 
     def worker(self, before: Callable[[], None] | None = None) -> WorkerProcess:
@@ -108,7 +135,7 @@ class Fleet:
 
     def reader(self, topic: str) -> Reader:
         """Everything in a topic, as consumers of committed messages see it."""
-        return Reader(self, topic.replace("_", "-"))
+        return Reader(self, self.topic(topic))
 
 
 class WorkerProcess:
@@ -120,7 +147,7 @@ class WorkerProcess:
     def __init__(self, fleet: Fleet, number: int, before: Callable[[], None] | None = None) -> None:
         self._fleet, self._before = fleet, before
         self.port = free_port()
-        self.log = fleet.folder / f"worker-{number}.log"
+        self.log = fleet.folder / f"{fleet.topic('worker')}-{number}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -152,6 +179,11 @@ class WorkerProcess:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def stop_soon(self) -> None:
+        """Tell it to drain and end."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
 
     def dump(self) -> None:
         """Let it log where its threads are."""
@@ -240,7 +272,7 @@ class Sender:
 
     def __init__(self, fleet: Fleet, seed: int = 0, keyed: bool = True) -> None:
         self.sent = Sent()
-        self.keyed = keyed
+        self.keyed, self._fleet = keyed, fleet
         self.rng = np.random.default_rng(seed)
         self._producer = kafka.Producer({
             "bootstrap.servers": fleet.kafka.address, "linger.ms": 5, "enable.idempotence": True,
@@ -252,7 +284,7 @@ class Sender:
         """One message, once the buffer has room."""
         while True:
             try:
-                self._producer.produce(topic, value, None if key is None else str(key).encode())
+                self._producer.produce(self._fleet.topic(topic), value, None if key is None else str(key).encode())
                 break
             except BufferError:
                 self._producer.poll(0.05)

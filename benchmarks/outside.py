@@ -69,7 +69,7 @@ def delivered(fleet: Fleet, sent: Sent, topic: Iterable[Mapping[str, Any]], lett
             found.flagged[cause] += bool(cause)
     found.lost = [one for one in sent.events if one not in counts]
     found.double = [one for one, count in counts.items() if count > 1 or one not in sent.events]
-    with psycopg.connect(fleet.postgres.url) as connection:
+    with psycopg.connect(fleet.journal_url) as connection:
         rows = connection.execute("SELECT event_id, action, risk, fallback FROM decisions").fetchall()
         told = {one for (one,) in connection.execute("SELECT event_id FROM outcomes").fetchall()}
     table = Counter(row[0] for row in rows)
@@ -83,7 +83,9 @@ def delivered(fleet: Fleet, sent: Sent, topic: Iterable[Mapping[str, Any]], lett
     found.rows_wrong = sorted(wrong)
     unknown = {letter["value"] for letter in letters if letter["reason"] == "unknown_event"}
     found.outcomes_lost = sum(one not in told and one not in unknown for one in sent.outcomes)
-    places = Counter((letter["lane"], letter["position"]) for letter in letters if letter["lane"].startswith("events"))
+    places = Counter(
+        (letter["lane"], letter["position"]) for letter in letters if letter["lane"].startswith(fleet.topic("events"))
+    )
     found.letters_wrong = abs(len(places) - sent.bad) + sum(count - 1 for count in places.values())
     return found
 
@@ -185,10 +187,10 @@ def equal(found: float, expected: float) -> bool:
     return abs(found - expected) <= _TOLERANCE * max(1.0, abs(expected))
 
 
-def logs_of(fleet: Fleet, words: int = 0) -> dict[tuple[str, int], list[tuple[int, int, int, float]]]:
+def logs_of(fleet: Fleet) -> dict[tuple[str, int], list[tuple[int, int, int, float]]]:
     """Every entity's log in Redis: rows of time, id code, kind and label, by kind of entity and key."""
     found: dict[tuple[str, int], list[tuple[int, int, int, float]]] = {}
-    with redis.Redis.from_url(fleet.redis.url) as client:
+    with redis.Redis.from_url(fleet.redis_url) as client:
         keys = list(client.scan_iter("log:*", count=5000))
         for first in range(0, len(keys), 1000):
             some = keys[first : first + 1000]
@@ -272,7 +274,8 @@ class Windows:
         self.entities = list(self.app.events.entities)
         self.events = {code_of(event["event_id"]): event for event in sent.events.values()}
         self.amounts = {code: float(event["amount"]) for code, event in self.events.items()}
-        self.pasts = {place: past_of(rows, self.amounts) for place, rows in logs_of(fleet).items()}
+        self.rows = logs_of(fleet)
+        self.pasts = {place: past_of(rows, self.amounts) for place, rows in self.rows.items()}
 
     def wrong(self, one: Recorded, names: tuple[str, ...]) -> list[str]:
         """The window features of a decision that are not what its entities' logs say."""

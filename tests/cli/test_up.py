@@ -111,7 +111,7 @@ world:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_workers_and_a_server_of_an_app_file_are_kept_running_and_drained(world: Path, kafka) -> None:
+def test_workers_and_a_server_of_an_app_file_are_kept_running_and_drained(world: Path, kafka, capsys) -> None:
     from homeostat.config.world import read_world
 
     servers = read_world(world, {})
@@ -120,6 +120,9 @@ def test_workers_and_a_server_of_an_app_file_are_kept_running_and_drained(world:
         assert "worker 1" in up.wait_for("decides the events of")
         event = {**EVENT, "event_id": "http"}
         assert decide(url, example(world, event))["event_id"] == "http"
+        with pytest.raises(SystemExit):
+            main(["explain", "http", "--config", str(world), "--app", str(world)])
+        assert capsys.readouterr().out.startswith("http: ")
         worker = next(child for child in up.children() if "worker" in child.cmdline())
         worker.kill()
         up.wait_for("worker 1 ended with -9; it is started again in 0.5 s")

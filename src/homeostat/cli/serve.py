@@ -107,7 +107,7 @@ def serve(
             from homeostat.serve.processes import run_many
 
             def answers() -> None:
-                _say(f"{app} decides at {where}, {workers} processes")
+                _say(f"{app} decides at {where}, {workers} process{'es' * (workers > 1)}")
                 told(where)
 
             code = run_many(task, sock, workers, answers, _say)

@@ -142,6 +142,9 @@ def _run(app: str, world: World, children: list[Child], metrics: int | None) -> 
     def draining() -> None:
         _say("draining")
 
+    _say(
+        f"starting {', '.join(child.name for child in children)}; the first start compiles kernels, for a minute or so"
+    )
     code = Supervisor(children, _say).run(ready, draining)
     _say("stopped" if code == 0 else "stopped: a process failed, as its lines say")
     return code

@@ -1,4 +1,4 @@
-"""Workers as processes of their own, on real servers, under a producer's load: what the trials of failure have in common."""
+"""Workers as processes of their own, on real servers, under a producer's load: what trials of failure rest on."""
 
 from __future__ import annotations
 

@@ -148,7 +148,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[*CASES, "redis, empty", "disk full"])
     options = parser.parse_args()
     print(
-        f"{'away':<20}{'sent':>8}{'during':>8}{'flagged':>9}{'spooled':>9}{'well, s':>9}{'lost':>6}{'double':>8}{'wrong':>7}"
+        f"{'away':<20}{'sent':>8}{'during':>8}{'flagged':>9}{'spooled':>9}{'well, s':>9}{'lost':>6}{'double':>8}"
+        f"{'wrong':>7}  said"
     )
     well = True
 

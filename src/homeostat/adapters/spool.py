@@ -41,6 +41,7 @@ POLICY = Policy(
 _Answer = TypeVar("_Answer")
 _RECORD = struct.Struct("<BI")  # How the body is compressed, and its length; the places follow it, as JSON.
 _LOOK_S_MAX = 1.0
+_CATCH_UP_S = 0.25  # How long an append waits for the spool to drain, once the server is back.
 _NOBODY = np.zeros(1, np.int64)
 
 
@@ -140,6 +141,8 @@ class SpooledJournal:
         Raises Repeated where events are known to be decided; Unavailable when the server is away and the spool is full
         or can't be written either: nothing was written then.
         """
+        if self._queue.waiting and self._circuit.state is CircuitState.CLOSED:
+            self.settle(_CATCH_UP_S)  # Else what is put in, in small records, may for ever outrun what is taken out.
         with self._order:
             if not self._queue.waiting and self._circuit.state is CircuitState.CLOSED:
                 try:

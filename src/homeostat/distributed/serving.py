@@ -64,6 +64,12 @@ class SharedEngine(Engine):
         if not featurizer.behind and appended > (featurizer.through or 0):
             featurizer.through = appended
 
+    def settle(self) -> None:
+        """Go on with a feature store that is back, and let everybody see its newest values. Raises Unavailable."""
+        self._rejoiner.attempt()
+        if not self.shared.featurizer.behind:
+            self.shared.store.flush()
+
     def save(self) -> None:
         """Nothing is to be saved: what this process knows, the others know."""
 

@@ -215,6 +215,9 @@ class Engine:
             self._unaudited = 0
             self.parts.audit.follow(self.parts.journal)
 
+    def settle(self) -> None:
+        """Do what can wait for a quiet moment: here, nothing can."""
+
     def save(self) -> None:
         """Write a snapshot, so that the next start has less to replay."""
         parts = self.parts

@@ -201,7 +201,9 @@ class Api:
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         self.turns = Turns(self._thread, inline_rows=0 if self.engine.waits_for_servers else INLINE_ROWS)
-        upkeep = [asyncio.create_task(self._save_now_and_then()), asyncio.create_task(self._audit_now_and_then())]
+        alone = (self._save_now_and_then, self._audit_now_and_then)
+        shared = (self._settle_now_and_then,)
+        upkeep = [asyncio.create_task(task()) for task in (shared if self.engine.waits_for_servers else alone)]
         if self._access is not None:
             upkeep.append(asyncio.create_task(self._access.watch()))
         yield
@@ -224,6 +226,13 @@ class Api:
                 with suppress(Unavailable, Stopped):  # The journal still holds everything; the next round tries again.
                     await self.turns.call(self.engine.save)
                     saved = last
+
+    async def _settle_now_and_then(self) -> None:
+        """What can wait for a quiet moment is done within a second of it."""
+        while True:
+            await asyncio.sleep(_AUDIT_EVERY_S)
+            with suppress(Unavailable):  # The next round tries again.
+                await self.turns.call(self.engine.settle)
 
     async def _audit_now_and_then(self) -> None:
         """The audit trail is at most a second, or `AUDIT_EVERY` batches, behind the journal."""

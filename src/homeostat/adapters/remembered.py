@@ -27,6 +27,7 @@ class Remembered:
         self._rows_max = rows_max
         self._index = IdIndex()
         self._batches: dict[int, tuple[Int, Callable[[], Held]]] = {}
+        self._located: dict[int, tuple[Int, Int, dict[int, str]]] = {}  # Times, keys, and the keys' texts.
         self._loaded: dict[int, Held] = {}
         self._number = self._rows = 0
 
@@ -44,7 +45,10 @@ class Remembered:
 
     def put_lazily(self, events: EventBatch, number: int, load: Callable[[], Held]) -> None:
         """Keep the ids of a batch, which `load` gives when it is asked for; numbers rise."""
-        codes = events.id_code[events.kind != Row.OUTCOME]
+        rows = events.kind != Row.OUTCOME
+        codes, keys = events.id_code[rows], events.keys[rows]
+        texts = {key: events.texts[key] for key in np.unique(keys).tolist() if is_hashed(key) and key in events.texts}
+        self._located[number] = events.time_ns[rows], keys, texts  # Outcomes ask: too often to load a batch for each.
         self._index.put_all(codes, number)
         self._batches[number] = (codes, load)
         self._rows += len(codes)
@@ -52,6 +56,7 @@ class Remembered:
     def drop(self, number: int) -> None:
         """Forget a batch, the oldest one."""
         codes, _ = self._batches.pop(number)
+        del self._located[number]
         self._loaded.pop(number, None)
         self._rows -= len(codes)
         if len(self._index) > 2 * self._rows + _STALE_MAX:
@@ -96,15 +101,15 @@ class Remembered:
         """Whether each event is known (n,), its time (n,), its keys (n, entities), and the texts of hashed keys."""
         mask, time_ns = np.zeros(len(id_code), np.bool_), np.zeros(len(id_code), np.int64)
         keys, texts = np.zeros((len(id_code), 0), np.int64), dict[int, str]()
+        numbers = self._index.entries(id_code)
         for k in np.flatnonzero(self.seen(id_code)).tolist():
-            held = self.batch_of(int(id_code[k]))
-            assert held is not None
-            events = held[0].events
-            row = _row(events, int(id_code[k]))
-            if keys.shape[1] != events.keys.shape[1]:
-                keys = np.zeros((len(id_code), events.keys.shape[1]), np.int64)
-            mask[k], time_ns[k], keys[k] = True, events.time_ns[row], events.keys[row]
-            texts.update({key: events.texts[key] for key in keys[k].tolist() if is_hashed(key) and key in events.texts})
+            number = int(numbers[k])
+            moments, own, told = self._located[number]
+            row = int(np.flatnonzero(self._batches[number][0] == id_code[k])[0])
+            if keys.shape[1] != own.shape[1]:
+                keys = np.zeros((len(id_code), own.shape[1]), np.int64)
+            mask[k], time_ns[k], keys[k] = True, moments[row], own[row]
+            texts.update({key: told[key] for key in own[row].tolist() if key in told})
         return mask, time_ns, keys, texts
 
 

@@ -17,7 +17,7 @@ import redis
 
 from benchmarks.figures import Figure, as_text, machine, packed
 from benchmarks.windows import DAY_NS, HOUR_NS, transactions
-from homeostat.adapters.redis_features import RedisFeatures
+from homeostat.adapters.redis.features import RedisFeatures
 from homeostat.checks.servers import redis_server
 from homeostat.decide.windows.features import FeaturePlan, FeatureSpec, WindowGroup, plan_features
 from homeostat.decide.windows.featurizer import WindowFeaturizer

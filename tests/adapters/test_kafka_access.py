@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from homeostat.adapters import kafka_topics
 from homeostat.adapters.streams import ensure_topics, open_stream
 from homeostat.checks.servers import kafka_broker
 from homeostat.checks.streams import pulled_until
@@ -66,7 +65,7 @@ def test_streams_go_over_tls_and_sasl(own_server, tmp_path, monkeypatch):
     events, _ = pulled_until(stream, 1)
     stream.publish([events], [Outgoing(b"d")], [])
     stream.close()
-    monkeypatch.setattr(kafka_topics, "ANSWER_S", 2.0)
+    monkeypatch.setattr(topics, "ANSWER_S", 2.0)
     wrong = World(**urls, kafka={**reach, "password": "hunter2hunter2"})
     with pytest.raises(Unavailable, match="Authentication failed") as raised:
         ensure_topics(wrong, "app")

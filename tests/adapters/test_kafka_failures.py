@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, Producer
 from kafka_bench import KafkaBench
 from stream_worker import pick
 
-from homeostat.adapters import kafka_publisher, kafka_stream, kafka_topics
-from homeostat.adapters.kafka_settings import consumer_settings, producer_settings
+from homeostat.adapters.kafka import kafka_stream, kafka_topics
+from homeostat.adapters.kafka.settings import consumer_settings, producer_settings
 from homeostat.adapters.stream_addresses import read_addresses
 from homeostat.adapters.streams import ensure_topics, open_stream
 from homeostat.checks.servers import kafka_broker
@@ -235,7 +235,7 @@ def test_messages_of_aborted_transactions_are_not_pulled(bench):
 
 
 def test_a_worker_that_was_thrown_out_joins_again(bench, monkeypatch):
-    monkeypatch.setattr(kafka_publisher, "_UNKNOWN_S_MAX", 0.3)
+    monkeypatch.setattr(publisher, "_UNKNOWN_S_MAX", 0.3)
     group = gone_member(bench)
     stream = bench.open("a")
     bench.produce(messages("e1"), partition=0)

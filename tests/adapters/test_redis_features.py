@@ -13,8 +13,8 @@ import pytest
 import redis as client_of_redis
 from redis.cluster import RedisCluster as ClusterClient
 
-from homeostat.adapters.redis_features import RedisFeatures, expiry_s, shown_url
-from homeostat.adapters.redis_wire import RedisMissing, packed
+from homeostat.adapters.redis.features import RedisFeatures, expiry_s, shown_url
+from homeostat.adapters.redis.wire import RedisMissing, packed
 from homeostat.checks.feature_store import FEATURE_STORE_CHECKS, asked, event, read_all, shown
 from homeostat.checks.servers import redis_server
 from homeostat.decide.windows.features import FeatureSpec, WindowGroup, plan_features

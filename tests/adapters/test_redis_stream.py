@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 from stream_worker import pick
 
-from homeostat.adapters.redis_stream import RedisStream
+from homeostat.adapters.redis.stream import RedisStream
 from homeostat.adapters.stream_addresses import read_addresses
 from homeostat.adapters.streams import ensure_topics, open_stream
 from homeostat.checks.servers import redis_server

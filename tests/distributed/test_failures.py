@@ -5,8 +5,7 @@ from collections import Counter
 import confluent_kafka as kafka
 import pytest
 
-from homeostat.adapters import kafka_publisher
-from homeostat.adapters.kafka_publisher import Publisher
+from homeostat.adapters.kafka.publisher import Publisher
 
 pytestmark = pytest.mark.usefixtures("real_servers")
 
@@ -58,7 +57,7 @@ def test_a_full_disk_stops_decisions_with_a_reason_and_loses_none(tmp_path):
 def test_a_producer_whose_step_never_returns_is_left_behind(monkeypatch):
     import threading
 
-    monkeypatch.setattr(kafka_publisher, "_STUCK_S", 0.05)
+    monkeypatch.setattr(publishing, "_STUCK_S", 0.05)
     publisher = Publisher({"bootstrap.servers": "127.0.0.1:1"}, None, "decisions", None, threading.Event())
     never, calls = threading.Event(), Counter()
 

@@ -21,10 +21,10 @@ def open_stream(world: World, app: str, *, client_id: str) -> Stream:
     group = world.group or app
     if addresses.events.scheme == "kafka":
         with _extra("confluent_kafka", "kafka"):
-            from homeostat.adapters.kafka_stream import KafkaStream
+            from homeostat.adapters.kafka.stream import KafkaStream
         return KafkaStream(addresses, world.kafka, group, client_id)
     with _extra("redis", "redis"):
-        from homeostat.adapters.redis_stream import RedisStream
+        from homeostat.adapters.redis.stream import RedisStream
     return RedisStream(addresses, group, client_id)
 
 
@@ -36,10 +36,10 @@ def ensure_topics(world: World, app: str) -> list[str]:
     addresses = read_addresses(world)
     if addresses.events.scheme == "kafka":
         with _extra("confluent_kafka", "kafka"):
-            from homeostat.adapters.kafka_topics import create_topics
+            from homeostat.adapters.kafka.topics import create_topics
         return create_topics(addresses, world.kafka, world.partitions)
     with _extra("redis", "redis"):
-        from homeostat.adapters.redis_stream import create_groups
+        from homeostat.adapters.redis.stream import create_groups
     return create_groups(addresses, world.group or app)
 
 

@@ -115,7 +115,7 @@ def open_store(prepared: Prepared, servers: Servers, journal: SharedJournal) -> 
     """The feature store on Redis; one in this process's memory where none is named."""
     if servers.features is None:
         return MemoryFeatures()
-    from homeostat.adapters.redis_features import RedisFeatures
+    from homeostat.adapters.redis.features import RedisFeatures
 
     version = log_version(prepared.features, journal.identity)
     return RedisFeatures(servers.features, version, show_every_s=servers.show_every / 1e9)

@@ -134,7 +134,7 @@ def _streams(subject: Subject) -> Iterator[Finding]:
 
 
 def _kafka(subject: Subject, addresses: Addresses, group: str) -> Iterator[Finding]:
-    from homeostat.adapters.kafka_about import about
+    from homeostat.adapters.kafka.about import about
 
     try:
         found = about(addresses, subject.world.kafka, group)
@@ -227,7 +227,7 @@ def sampled_findings(subject: Subject, addresses: Addresses, sample: dict[str, l
 
 
 def _redis_streams(subject: Subject, addresses: Addresses, group: str) -> Iterator[Finding]:
-    from homeostat.adapters.redis_stream_about import VERSION_MIN, about
+    from homeostat.adapters.redis.stream_about import VERSION_MIN, about
 
     found = about(addresses, group)
     kept = "append-only file" if found.kept else "no append-only file"
@@ -255,8 +255,8 @@ def _redis_streams(subject: Subject, addresses: Addresses, group: str) -> Iterat
 
 
 def _features(subject: Subject) -> Iterator[Finding]:
-    from homeostat.adapters.redis_about import Broken, about
-    from homeostat.adapters.redis_wire import RedisMissing, Wire, said
+    from homeostat.adapters.redis.about import Broken, about
+    from homeostat.adapters.redis.wire import RedisMissing, Wire, said
 
     assert subject.world.features is not None
     try:

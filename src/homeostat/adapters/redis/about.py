@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from homeostat.adapters.redis_wire import Wire, said
+from homeostat.adapters.redis.wire import Wire, said
 
 VERSION_MIN = (7, 0)
 SKEW_S_MAX = 1.0

@@ -18,8 +18,8 @@ from typing import Any
 
 import confluent_kafka as kafka
 
-from homeostat.adapters.kafka_publisher import Publisher
-from homeostat.adapters.kafka_settings import LOG, consumer_settings, producer_settings, refused
+from homeostat.adapters.kafka.publisher import Publisher
+from homeostat.adapters.kafka.settings import LOG, consumer_settings, producer_settings, refused
 from homeostat.adapters.lane_ends import LaneEnds
 from homeostat.adapters.stream_addresses import Addresses
 from homeostat.config.world import KafkaSettings

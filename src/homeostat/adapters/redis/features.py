@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.adapters.redis_about import About, about
-from homeostat.adapters.redis_scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW
-from homeostat.adapters.redis_showing import Showing
-from homeostat.adapters.redis_wire import Call, NodeGone, RedisMissing, Wire, shown_url
+from homeostat.adapters.redis.about import About, about
+from homeostat.adapters.redis.scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW
+from homeostat.adapters.redis.showing import Showing
+from homeostat.adapters.redis.wire import Call, NodeGone, RedisMissing, Wire, shown_url
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Asked, Logs, LogsLost, Shown
 

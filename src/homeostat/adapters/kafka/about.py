@@ -10,7 +10,7 @@ from typing import Any
 import confluent_kafka as kafka
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # type: ignore[attr-defined]  # Stubs forget.
 
-from homeostat.adapters.kafka_settings import LOG, consumer_settings, producer_settings, reach, refused
+from homeostat.adapters.kafka.settings import LOG, consumer_settings, producer_settings, reach, refused
 from homeostat.adapters.stream_addresses import Addresses
 from homeostat.config.world import KafkaSettings
 from homeostat.ports import Unavailable

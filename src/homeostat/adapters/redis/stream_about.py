@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from homeostat.adapters.redis_stream import connect, message_of
+from homeostat.adapters.redis.stream import connect, message_of
 from homeostat.adapters.stream_addresses import Addresses
 from homeostat.ports import Unavailable
 

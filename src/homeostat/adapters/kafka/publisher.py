@@ -18,7 +18,7 @@ from typing import Any
 import confluent_kafka as kafka
 
 from homeostat.adapters.circuit import Backoff
-from homeostat.adapters.kafka_settings import LOG, refused
+from homeostat.adapters.kafka.settings import LOG, refused
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Fenced, Outgoing
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from homeostat.adapters.redis_wire import Call
+from homeostat.adapters.redis.wire import Call
 from homeostat.ports.shared import Shown
 from homeostat.records.arrays import Int
 from homeostat.records.features import Freshness

@@ -1,0 +1,1 @@
+"""Kafka: a consumer group in, transactions out."""

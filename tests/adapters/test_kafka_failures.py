@@ -11,7 +11,8 @@ from confluent_kafka import Consumer, Producer
 from kafka_bench import KafkaBench
 from stream_worker import pick
 
-from homeostat.adapters.kafka import kafka_stream, kafka_topics
+from homeostat.adapters.kafka import publisher, topics
+from homeostat.adapters.kafka import stream as stream_module
 from homeostat.adapters.kafka.settings import consumer_settings, producer_settings
 from homeostat.adapters.stream_addresses import read_addresses
 from homeostat.adapters.streams import ensure_topics, open_stream
@@ -164,7 +165,7 @@ def test_a_broker_that_is_killed_while_a_worker_publishes_costs_nothing(own_serv
 
 
 def test_waiting_for_a_broker_ends_with_a_stop(kafka, monkeypatch):
-    monkeypatch.setattr(kafka_topics, "ANSWER_S", 1.0)
+    monkeypatch.setattr(topics, "ANSWER_S", 1.0)
     world = World(events="kafka://127.0.0.1:1/a", decisions="kafka://127.0.0.1:1/b")
     stream = open_stream(world, "app", client_id="a")
     end = within(20)
@@ -247,7 +248,7 @@ def test_a_worker_that_was_thrown_out_joins_again(bench, monkeypatch):
     assert stream.owned(events) == [False]
     stream._publisher._consumer = stream._consumer
     assert not any(map(len, stream.pull(10, 0.1)))
-    monkeypatch.setattr(kafka_stream, "REJOIN_S", 0.0)
+    monkeypatch.setattr(stream_module, "REJOIN_S", 0.0)
     again, _ = pulled_until(stream, 1)
     assert again.values == events.values and stream.generation > generation
     stream.publish([again], [Outgoing(b"d")], [])

@@ -5,6 +5,7 @@ from collections import Counter
 import confluent_kafka as kafka
 import pytest
 
+from homeostat.adapters.kafka import publisher as publishing
 from homeostat.adapters.kafka.publisher import Publisher
 
 pytestmark = pytest.mark.usefixtures("real_servers")

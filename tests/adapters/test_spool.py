@@ -65,6 +65,21 @@ def test_what_waits_is_drained_in_order_and_what_comes_meanwhile_queues_behind(t
     assert MemoryJournal(ledger).places(codes(39)) == ["t/0@39"]
 
 
+def test_outcomes_that_waited_drain_without_a_failure(tmp_path):
+    ledger = Ledger()
+    with spooled(ledger, tmp_path) as journal:
+        journal.append(decisions([1, 2], 1), ["a", "b"])
+        ledger.away = "away"
+        for k in range(3):
+            journal.append(outcomes([1, 2], k), [f"{k}a", f"{k}b"])
+            journal.append(decisions([10 + k], k), [f"{k}c"])
+        ledger.away = ""
+        assert journal.settle(30)
+        assert journal.figures.drained == 9
+        assert journal.figures.state is CircuitState.CLOSED
+        assert journal.figures.reason == ""
+
+
 def test_while_the_server_is_away_answers_come_from_what_this_process_knows(tmp_path):
     ledger = Ledger()
     MemoryJournal(ledger).append(decisions([100], 9), ["elsewhere"])

@@ -54,7 +54,9 @@ class Remembered:
         self._rows += len(codes)
 
     def drop(self, number: int) -> None:
-        """Forget a batch, the oldest one."""
+        """Forget a batch, the oldest one; nothing happens where none has that number, as outcomes have not."""
+        if number not in self._batches:
+            return
         codes, _ = self._batches.pop(number)
         del self._located[number]
         self._loaded.pop(number, None)

@@ -24,7 +24,7 @@ POLICY = Policy(
     falls_back="decisions see what this process remembers of their entities, or nothing, and are flagged",
 )  # fmt: skip
 _ALONE_S = 60.0
-_SETTLE_S = 10.0
+_SETTLE_S = 1.0  # Nothing is decided meanwhile; the next attempt goes on.
 _MARK_EVERY = 200  # Entries between two marks of how far it has come: what another would do again, should this one die.
 
 Progress = Callable[[str, float], None]

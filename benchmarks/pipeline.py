@@ -35,6 +35,7 @@ from benchmarks.transactions import COLUMNS, events_of, transactions
 PART = "pipeline"
 PARTITIONS = 6
 SHARE = 0.12  # Of a core, for each worker of the third part.
+WARM_S = 12.0  # Of the open loop, before the measured stretch: what gathered while the worker began is worked off.
 WARM_SHARE = 0.25  # Of a backlog, before the measured stretch: the broker compiles itself meanwhile.
 
 
@@ -237,14 +238,14 @@ def end_to_end(world: World, messages: Sequence[tuple[bytes, bytes]], rate: floa
     """Seconds from the moment each event was due until its decision was consumed, sorted; (n,)."""
     config = world.config("paced")
     make_topics(config)
-    count = min(len(messages), int(rate * seconds))
+    count = min(len(messages), int(rate * (WARM_S + seconds)))
     with workers(1, config):
         injector = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.stream_injector"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         task = {
             "brokers": world.brokers, "events": "paced.events", "decisions": "paced.decisions", "rate": rate,
-            "warm": int(rate * 5), "messages": [[key.decode(), value.decode()] for key, value in messages[:count]],
+            "warm": min(int(rate * WARM_S), count // 2), "messages": [[key.decode(), value.decode()] for key, value in messages[:count]],
         }  # fmt: skip
         answer, _ = injector.communicate(json.dumps(task).encode())
     return np.sort(np.array(json.loads(answer)))

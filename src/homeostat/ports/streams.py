@@ -29,6 +29,15 @@ class Pulled:
     def __len__(self) -> int:
         return len(self.values)
 
+    def extend(self, more: Pulled) -> None:
+        """Put the messages of another pull behind these."""
+        self.values += more.values
+        self.lane += more.lane
+        self.position += more.position
+        self.traceparent += more.traceparent
+        self.produced_ns += more.produced_ns
+        self.epoch += more.epoch
+
     def place(self, row: int) -> str:
         """Where a message lies, unique for as long as its stream lives: lane@position."""
         return f"{self.lane[row]}@{self.position[row]}"

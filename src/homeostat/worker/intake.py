@@ -183,11 +183,9 @@ def _picked(batch: Batch, order: Int) -> Batch:
 
 def _together(first: Batch, second: Batch) -> Batch:
     n = len(first.pulled)
-    a, b = first.pulled, second.pulled
-    pulled = Pulled(
-        a.values + b.values, a.lane + b.lane, a.position + b.position, a.traceparent + b.traceparent,
-        a.produced_ns + b.produced_ns, a.epoch + b.epoch,
-    )  # fmt: skip
+    pulled = Pulled()
+    pulled.extend(first.pulled)
+    pulled.extend(second.pulled)
     x, y = first.events, second.events
     events = EventBatch(
         np.concatenate([x.id_code, y.id_code]), np.concatenate([x.time_ns, y.time_ns]),

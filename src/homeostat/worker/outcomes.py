@@ -97,9 +97,7 @@ class Outcomes:
                 message = lane.popleft()
                 if message.letter is not None:
                     done.letters.append(message.letter)
-                one = pick_messages(message.pulled, [message.row])
-                for name in ("values", "lane", "position", "traceparent", "produced_ns", "epoch"):
-                    getattr(done.pulled, name).extend(getattr(one, name))
+                done.pulled.extend(pick_messages(message.pulled, [message.row]))
         return done
 
     def _settle(self, waiting: list[_Message], featurizer: SharedFeaturizer, monotonic_ns: int) -> None:

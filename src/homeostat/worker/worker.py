@@ -108,13 +108,7 @@ class Worker:
         """Pull what is there, and decide it if the outbox has room; else it gathers, and makes a larger batch."""
         clock = self.parts.clock
         self._rejoin()
-        room, waiting = self.outbox.has_room, len(self._intake)
-        events, outcomes = Pulled(), Pulled()
-        if waiting < self._rows_max:
-            wait_s = IDLE_S if waiting == 0 else self._wait_s if room else 0.002
-            events, outcomes = self.stream.pull(self._rows_max, wait_s)
-        elif not room:
-            self.outbox.wait_for_room(IDLE_S)
+        events, outcomes = self._gathered()
         if self.outbox.failure is not None:
             raise self.outbox.failure
         if self.stream.generation != self._generation:
@@ -135,10 +129,28 @@ class Worker:
                 self._idle()
         self._tell()
 
+    def _gathered(self) -> tuple[Pulled, Pulled]:
+        """What comes within `batch_wait` of the first message; each batch costs a transaction, however small it is."""
+        clock, waiting = self.parts.clock, len(self._intake)
+        wanted = self._rows_max - waiting
+        if wanted <= 0:
+            if not self.outbox.has_room:
+                self.outbox.wait_for_room(IDLE_S)
+            return Pulled(), Pulled()
+        events, outcomes = self.stream.pull(wanted, self._wait_s if waiting else IDLE_S)
+        left_s, until_ns = self._wait_s, clock.monotonic_ns() + int(self._wait_s * 1e9)
+        while 0 < len(events) + len(outcomes) < wanted and left_s > 0:
+            more, more_outcomes = self.stream.pull(wanted - len(events) - len(outcomes), left_s)
+            events.extend(more)
+            outcomes.extend(more_outcomes)
+            left_s = (until_ns - clock.monotonic_ns()) / 1e9
+        return events, outcomes
+
     def _lag(self) -> dict[str, int]:
-        """Messages that wait in the lanes of events."""
+        """Messages that wait in lanes of events that are far behind: those that nearly keep up are not waited for."""
         self.lag = self.stream.lag()
-        return {lane: count for lane, count in self.lag.items() if lane.startswith(self._events)}
+        far = self._rows_max
+        return {lane: count for lane, count in self.lag.items() if count > far and lane.startswith(self._events)}
 
     def _decide(self, batch: Batch) -> None:
         """Decide the events of a batch; those that repeat others are looked up where they are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Config = Annotated[Path | None, Parameter(help="A file with a world section, over the app file's own.")]
 Log = Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")]
+
+YOUNG_OBJECTS = 50_000  # Between collections of the youngest objects: a batch makes thousands, few of them in cycles.
 
 
 def worker(
@@ -74,6 +77,7 @@ def worker(
         signals.of(running)
         logger.info("%s decides the events of %s", running.parts.name, _without_secrets(servers.events or ""))
         told("")
+        _collect_seldom()
         running.run()
     logger.info("drained, stopped")
 
@@ -99,6 +103,13 @@ class _Signals:
         self.stopping.set()
         if self._worker is not None:
             self._worker.stop()
+
+
+def _collect_seldom() -> None:
+    """What is loaded stays; looking through it again and again would hold batches up, up to 0.1 s each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 100)
 
 
 def _unready(worker: Worker) -> str:

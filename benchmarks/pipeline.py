@@ -245,7 +245,8 @@ def end_to_end(world: World, messages: Sequence[tuple[bytes, bytes]], rate: floa
         )
         task = {
             "brokers": world.brokers, "events": "paced.events", "decisions": "paced.decisions", "rate": rate,
-            "warm": min(int(rate * WARM_S), count // 2), "messages": [[key.decode(), value.decode()] for key, value in messages[:count]],
+            "warm": min(int(rate * WARM_S), count // 2),
+            "messages": [[key.decode(), value.decode()] for key, value in messages[:count]],
         }  # fmt: skip
         answer, _ = injector.communicate(json.dumps(task).encode())
     return np.sort(np.array(json.loads(answer)))

@@ -207,7 +207,10 @@ def _difference(
     if not differ.any():
         return ""
     fresher = (other.freshness[differ] == Freshness.STALE).all() and (one.freshness[differ] == Freshness.FRESH).all()
-    return "far behind, and fresh all the same: shared logs are kept longer" if fresher else "unexplained: freshness"
+    if fresher:
+        return "far behind, and fresh all the same: shared logs are kept longer"
+    staler = (other.freshness[differ] == Freshness.FRESH).all() and (one.freshness[differ] == Freshness.STALE).all()
+    return "its partition was further behind than the skew: flagged as stale" if staler else "unexplained: freshness"
 
 
 def _why_features(one: Recorded, other: Recorded, windows: Windows, names: tuple[str, ...], single: Single) -> str:

@@ -48,10 +48,12 @@ class Intake:
 
     lateness_ns : an event is late when its own lane has come further than this beyond it
     reject_late : whether late ones become dead letters
+    ahead_ns : events this far ahead of a lane that lags need not wait for it
     """
 
-    def __init__(self, schema: EventSchema, lateness_ns: int, reject_late: bool) -> None:
+    def __init__(self, schema: EventSchema, lateness_ns: int, reject_late: bool, ahead_ns: int = 0) -> None:
         self._schema, self._lateness_ns, self._reject_late = schema, lateness_ns, reject_late
+        self._ahead_ns = ahead_ns
         self._newest: dict[str, int] = {}  # By lane, the newest event time.
         self._held: Batch | None = None
         self._running = np.zeros(0, np.int64)  # (n,) its lane's newest time as each held message came.
@@ -88,7 +90,7 @@ class Intake:
         behind = [self._newest.get(lane, _NEVER) for lane, count in lag.items() if count > 0]
         impatient = monotonic_ns - self._since_ns >= patience_ns or len(order) >= HELD_BATCHES * rows_max
         if behind and not impatient:
-            ready = int(np.searchsorted(self._running[order], min(behind), "right"))
+            ready = int(np.searchsorted(self._running[order], min(behind) + self._ahead_ns, "right"))
         if ready == 0:
             return None
         ready = min(ready, rows_max)

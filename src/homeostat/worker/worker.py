@@ -20,6 +20,7 @@ from homeostat.worker.publishing import Outbox, Work
 
 PATIENCE_NS = 20_000_000  # How long events wait for earlier ones of partitions that are behind.
 IDLE_S = 0.05
+AHEAD_SHARE = 8  # Of the skew that shared logs are kept for, partitions may be ahead of one that lags.
 SWITCH_S = 0.0005  # Threads that mostly wait for servers and kernels must not wait 5 ms for the interpreter each time.
 WAIT_S = 0.2  # Between two attempts at a journal that can't be asked.
 DRAIN_S = 30.0
@@ -62,7 +63,9 @@ class Worker:
         self.on_published: Callable[[Work, int, int], None] = lambda work, decisions, now_ns: None
         self.lag: dict[str, int] = {}
         self._rows_max, self._wait_s = servers.batch_rows, servers.batch_wait / 1e9
-        self._intake = Intake(parts.prepared.schema, app.events.lateness, app.events.late == "reject")
+        self._intake = Intake(
+            parts.prepared.schema, app.events.lateness, app.events.late == "reject", servers.skew // AHEAD_SHARE
+        )
         self.outcomes = Outcomes(parts.prepared.schema, journal, servers.outcome_wait)
         self.outbox = Outbox(
             journal, stream, parts.prepared.words, parts.clock, self._journalled, self._published, trace
@@ -147,10 +150,9 @@ class Worker:
         return events, outcomes
 
     def _lag(self) -> dict[str, int]:
-        """Messages that wait in lanes of events that are far behind: those that nearly keep up are not waited for."""
+        """Messages that wait in the lanes of events."""
         self.lag = self.stream.lag()
-        far = self._rows_max
-        return {lane: count for lane, count in self.lag.items() if count > far and lane.startswith(self._events)}
+        return {lane: count for lane, count in self.lag.items() if count > 0 and lane.startswith(self._events)}
 
     def _decide(self, batch: Batch) -> None:
         """Decide the events of a batch; those that repeat others are looked up where they are."""

@@ -11,6 +11,8 @@ import sys
 import time
 from itertools import count
 
+from benchmarks.load_injector import is_whole
+
 
 class Busy(asyncio.Protocol):
     """A connection that sends its next request as soon as the last one is answered."""
@@ -32,12 +34,7 @@ class Busy(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        head = self.buffer.find(b"\r\n\r\n")
-        if head < 0:
-            return
-        at = self.buffer.lower().find(b"content-length:", 0, head)
-        length = int(self.buffer[at + 15 : self.buffer.find(b"\r\n", at)])
-        if len(self.buffer) < head + 4 + length:
+        if not is_whole(self.buffer):
             return
         if self.buffer.startswith(b"HTTP/1.1 200"):
             self.answered.append(time.perf_counter())

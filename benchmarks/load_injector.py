@@ -15,6 +15,15 @@ import time
 from collections import deque
 
 
+def is_whole(reply: bytes) -> bool:
+    """Whether all of a reply has come, as long as its content-length says."""
+    head = reply.find(b"\r\n\r\n")
+    if head < 0:
+        return False
+    at = reply.lower().find(b"content-length:", 0, head)
+    return len(reply) >= head + 4 + int(reply[at + 15 : reply.find(b"\r\n", at)])
+
+
 class Connection(asyncio.Protocol):
     """A keep-alive connection with at most one request under way; the next ones due wait for it."""
 
@@ -38,12 +47,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        head = self.buffer.find(b"\r\n\r\n")
-        if head < 0:
-            return
-        at = self.buffer.lower().find(b"content-length:", 0, head)
-        length = int(self.buffer[at + 15 : self.buffer.find(b"\r\n", at)])
-        if len(self.buffer) < head + 4 + length:
+        if not is_whole(self.buffer):
             return
         assert self.current is not None
         kind, due, _ = self.current

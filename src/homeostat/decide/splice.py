@@ -18,8 +18,11 @@ from homeostat.records.identity import ABSENT
 
 def pick(events: EventBatch, rows: NDArray[np.bool_]) -> EventBatch:
     """The rows of a batch where the mask `rows` (n,) holds; the batch itself where it holds everywhere."""
-    if np.count_nonzero(rows) == len(rows):
-        return events
+    return events if np.count_nonzero(rows) == len(rows) else take(events, rows)
+
+
+def take(events: EventBatch, rows: NDArray[np.bool_] | Int) -> EventBatch:
+    """The rows where a mask (n,) holds, or those that it numbers, in its order."""
     return EventBatch(
         events.id_code[rows], events.time_ns[rows], events.keys[rows], events.numbers[rows], events.label[rows],
         events.kind[rows], events.texts,
@@ -75,7 +78,9 @@ def outcome_rows(outcomes: OutcomeBatch, fields: int) -> EventBatch:
     assert outcomes.time_ns is not None and outcomes.keys is not None, "an outcome was not located"
     kind = np.full(m, Row.OUTCOME, np.uint8)
     numbers = np.full((m, fields), np.nan)
-    return EventBatch(outcomes.id_code, outcomes.time_ns, outcomes.keys, numbers, outcomes.label, kind)
+    return EventBatch(
+        outcomes.id_code, outcomes.time_ns, outcomes.keys, numbers, outcomes.label, kind, outcomes.texts
+    )  # fmt: skip
 
 
 def splice(events: EventBatch, outcomes: EventBatch, position: Int) -> EventBatch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,4 +181,4 @@ def _rows(body: DecisionBatch | OutcomeBatch, fields: int) -> EventBatch | None:
     known = told(body)
     if not known.any():
         return None
-    return replace(outcome_rows(pick_outcomes(body, np.flatnonzero(known)), fields), texts=body.texts)
+    return outcome_rows(pick_outcomes(body, np.flatnonzero(known)), fields)

@@ -52,8 +52,7 @@ class SharedEngine(Engine):
             located = replace(
                 pick_outcomes(batch, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**batch.texts, **texts}
             )
-            events = outcome_rows(located, shared.featurizer.plan.fields)
-            shared.featurizer.features(replace(events, texts=located.texts))
+            shared.featurizer.features(outcome_rows(located, shared.featurizer.plan.fields))
             shared.journal.append(located)
             self.parts.loop.counts["outcomes"] += len(rows)
         return found

@@ -62,7 +62,7 @@ def stepped(now_ns: int, ahead_max_ns: int) -> int:
     return now_ns - now_ns % step_ns if step_ns else now_ns
 
 
-def _dated(outcome: object, names: tuple[str, ...], now_ns: int) -> object:
+def dated(outcome: object, names: tuple[str, ...], now_ns: int) -> object:
     """An outcome that says when it became known: now, where it does not."""
     if not isinstance(outcome, Mapping) or any(outcome.get(name) not in (None, "") for name in names):
         return outcome
@@ -161,8 +161,8 @@ class Engine:
         parts = self.parts
         now_ns = parts.clock.now_ns()
         names = outcomes_of_events(parts.schema).time
-        dated = [_dated(item, names, now_ns) for item in objects]
-        batch, letters, positions = parse_outcomes(dated, parts.schema, stepped(now_ns, parts.schema.ahead_max_ns))
+        told = [dated(item, names, now_ns) for item in objects]
+        batch, letters, positions = parse_outcomes(told, parts.schema, stepped(now_ns, parts.schema.ahead_max_ns))
         receipts: list[Answer] = [{}] * len(objects)
         self._bury(letters, set(range(len(objects))) - set(positions), receipts)
         known = self._learned(batch) if len(batch) else np.zeros(0, bool)

@@ -15,6 +15,7 @@ import numpy as np
 from homeostat.decide.intake.lines import read_line, read_lines
 from homeostat.decide.intake.objects import Event, batch_of
 from homeostat.decide.intake.schema import EventSchema
+from homeostat.decide.splice import take
 from homeostat.ports.streams import Pulled
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, EventBatch, Row
@@ -128,7 +129,7 @@ class Intake:
             for at, time_ns in zip(batch.at[late], batch.events.time_ns[late], strict=True)
         ]
         kept = ~late
-        return Batch(batch.pulled, _rows(batch.events, kept), batch.at[kept], [*batch.letters, *refused]), running
+        return Batch(batch.pulled, take(batch.events, kept), batch.at[kept], [*batch.letters, *refused]), running
 
 
 def read(pulled: Pulled, schema: EventSchema, wall_ns: int) -> Batch:
@@ -155,13 +156,6 @@ def read(pulled: Pulled, schema: EventSchema, wall_ns: int) -> Batch:
     return Batch(pulled, events, at, [(letter.line, letter) for letter in found])
 
 
-def _rows(events: EventBatch, rows: Int | np.ndarray[tuple[int], np.dtype[np.bool_]]) -> EventBatch:
-    return EventBatch(
-        events.id_code[rows], events.time_ns[rows], events.keys[rows], events.numbers[rows], events.label[rows],
-        events.kind[rows], events.texts,
-    )  # fmt: skip
-
-
 def pick_messages(pulled: Pulled, rows: Sequence[int]) -> Pulled:
     """Some of the messages, in the order asked for."""
     return Pulled(
@@ -180,7 +174,7 @@ def _picked(batch: Batch, order: Int) -> Batch:
     place = np.full(n, -1)
     place[order] = np.arange(len(order))
     letters = [(int(place[k]), letter) for k, letter in batch.letters if place[k] >= 0]
-    return Batch(pick_messages(batch.pulled, order.tolist()), _rows(batch.events, events[at]), at, letters)
+    return Batch(pick_messages(batch.pulled, order.tolist()), take(batch.events, events[at]), at, letters)
 
 
 def _together(first: Batch, second: Batch) -> Batch:

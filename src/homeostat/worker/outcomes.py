@@ -12,6 +12,7 @@ from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.splice import outcome_rows, pick_outcomes
 from homeostat.decide.windows.shared import SharedFeaturizer
+from homeostat.embedded.engine import dated
 from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Outgoing, Pulled
 from homeostat.records.events import DeadLetter, OutcomeBatch
@@ -71,7 +72,7 @@ class Outcomes:
         wall_ns : when an outcome that does not say so became known
         """
         names = outcomes_of_events(self._schema).time
-        objects = [_dated(value, names[0], names, wall_ns) for value in pulled.values]
+        objects = [dated(_decoded(value), names, wall_ns) for value in pulled.values]
         batch, letters, positions = parse_outcomes(objects, self._schema, wall_ns, range(len(objects)))
         made = [_Message(pulled, row, monotonic_ns + self._wait_ns) for row in range(len(pulled))]
         for k, row in enumerate(positions):
@@ -109,7 +110,7 @@ class Outcomes:
                 pick_outcomes(outcomes, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**outcomes.texts, **texts}
             )
             # The windows first: so the logs are whole up to any entry of the journal.
-            featurizer.features(replace(outcome_rows(located, featurizer.plan.fields), texts=located.texts))
+            featurizer.features(outcome_rows(located, featurizer.plan.fields))
             inner: SharedJournal = self._journal.inner
             inner.append(located, [waiting[k].pulled.place(waiting[k].row) for k in rows.tolist()])
             self.count += len(rows)
@@ -146,12 +147,9 @@ def _own(batch: OutcomeBatch, row: int) -> dict[int, str]:
     return {code: batch.texts[code]} if code in batch.texts else {}
 
 
-def _dated(value: bytes, name: str, names: tuple[str, ...], wall_ns: int) -> object:
-    """An outcome that says when it became known: now, where it does not."""
+def _decoded(value: bytes) -> object:
+    """What a message holds; itself where that is no JSON, for whoever reads it to refuse."""
     try:
-        outcome = _decode(value)
+        return _decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return value
-    if not isinstance(outcome, dict) or any(outcome.get(one) not in (None, "") for one in names):
-        return outcome
-    return {**outcome, name: str(np.datetime64(wall_ns, "ns"))}

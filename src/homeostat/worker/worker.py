@@ -42,7 +42,7 @@ class Tally:
 
 
 class Worker:
-    """One worker. `run` until `stop`; a context manager.
+    """One worker: `run` until `stop`, then `close`.
 
     journal : what the parts' loop journals through
     note : told, in a sentence, what people should know
@@ -59,7 +59,7 @@ class Worker:
     ) -> None:
         app, servers = parts.app, parts.servers
         self.parts, self.stream, self.tally = parts, stream, Tally()
-        self._note = note
+        self._say = note
         self.on_published: Callable[[Work, int, int], None] = lambda work, decisions, now_ns: None
         self.lag: dict[str, int] = {}
         self._rows_max, self._wait_s = servers.batch_rows, servers.batch_wait / 1e9
@@ -74,7 +74,7 @@ class Worker:
         self._events = urlsplit(servers.events or "").path.rpartition("/")[2] + "/"
         self._generation = stream.generation
         self._stopping = False
-        self._settle_at = self._told_at = 0
+        self._settle_at = 0
         self._told = self._waits = ""
 
     @property
@@ -227,9 +227,6 @@ class Worker:
         if trouble != self._told:
             self._told = trouble
             self._say(trouble or "all parts are well again")
-
-    def _say(self, text: str) -> None:
-        self._note(text)
 
     def _drain(self) -> None:
         """Publish what was decided; what was not will be delivered to others."""

@@ -65,8 +65,10 @@ class Report:
             ("lost decisions", len(found.lost)), ("double decisions", len(found.double)),
             ("rows wrong in the table", len(found.rows_wrong)), ("dead letters wrong", found.letters_wrong),
             ("outcomes lost", found.outcomes_lost), ("events not in the logs as they should be", len(self.unlogged)),
-            ("decisions whose windows were recomputed", found.windows), ("windows wrong", len(found.windows_wrong)),
-            ("probes", self.probes), ("probes wrong", len(self.probes_wrong)), ("well", self.well),
+            ("decisions whose windows were recomputed", found.windows),
+            ("decisions whose logs were trimmed since", found.windows_trimmed),
+            ("windows wrong", len(found.windows_wrong)), ("probes", self.probes),
+            ("probes wrong", len(self.probes_wrong)), ("well", self.well),
         ]  # fmt: skip
 
 
@@ -171,9 +173,11 @@ def _check(
         report.found = delivered(fleet, sent, again.values, letters.values)
     report.copies, report.bad, report.outcomes = sent.copies, sent.bad, len(sent.outcomes)
     journal, names = journalled(fleet.journal_url)
-    windows = Windows(fleet, sent)
-    report.unlogged = windows.unlogged(journal)
-    checked = [event_id for event_id, one in journal.items() if not one.late and not one.fallback & AWAY]
+    windows = Windows(fleet, sent, journal)
+    report.unlogged = windows.unlogged()
+    seeing = [event_id for event_id, one in journal.items() if not one.late and not one.fallback & AWAY]
+    checked = [event_id for event_id in seeing if not windows.trimmed(journal[event_id])]
+    report.found.windows_trimmed = len(seeing) - len(checked)
     if len(checked) > sample:
         checked = [checked[k] for k in rng.choice(len(checked), sample, replace=False)]
     for event_id in checked:

@@ -164,7 +164,7 @@ def coming_and_going(fleet: Fleet, phase: int) -> None:
 def compare(name: str, fleet: Fleet, sender: Sender, single: Single) -> Compared:
     """Every decision beside that of the single process."""
     found, names = journalled(fleet.journal_url)
-    windows = Windows(fleet, sender.sent)
+    windows = Windows(fleet, sender.sent, found)
     judged = _late_by_lane(fleet, found)
     risks = _risks(single.engine, found, names)
     result = Compared(name, len(found))

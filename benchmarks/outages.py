@@ -105,13 +105,13 @@ def _check(found: Outage, fleet: Fleet, sender: Sender, said: list, letters: lis
     found.lost, found.double = len(outside.lost), len(outside.double)
     found.rows_wrong = len(outside.rows_wrong) + outside.letters_wrong
     journal, names = journalled(fleet.journal_url)
-    windows = Windows(fleet, sender.sent)
-    found.unlogged = len(windows.unlogged(journal))
+    windows = Windows(fleet, sender.sent, journal)
+    found.unlogged = len(windows.unlogged())
     flagged = {one["event_id"] for one in said if any(flag in (one["fallback"] or "") for flag in FLAGS)}
     if recomputed:
         for event_id in list(journal)[-3000:]:  # After the outage: they see all that was decided during it.
             one = journal[event_id]
-            if event_id not in flagged and not one.late:
+            if event_id not in flagged and not one.late and not windows.trimmed(one):
                 found.wrong += windows.wrong(one, names)[:1]
 
 

@@ -38,6 +38,7 @@ class Found:
     lost, double : event ids without a decision in the topic, and with more than one
     rows_wrong : event ids whose row in the table is missing, is not the only one, or says something else than the topic
     windows, windows_wrong : decisions whose windows were recomputed, and which of them were wrong
+    windows_trimmed : decisions whose windows reach back to what the logs have dropped since, and can't be recomputed
     """
 
     events: int = 0
@@ -48,6 +49,7 @@ class Found:
     outcomes_lost: int = 0
     windows: int = 0
     windows_wrong: list[str] = field(default_factory=list)
+    windows_trimmed: int = 0
     flagged: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -265,9 +267,12 @@ def recorded(body: DecisionBatch) -> Iterable[tuple[str, Recorded]]:
 
 
 class Windows:
-    """The windows of a run, recomputed from the shared logs and from what was sent."""
+    """The windows of a run, recomputed from the shared logs and from what was sent.
 
-    def __init__(self, fleet: Fleet, sent: Sent) -> None:
+    reach_ns : how far back the windows of each kind of entity look; logs may drop what is older than that
+    """
+
+    def __init__(self, fleet: Fleet, sent: Sent, journal: Mapping[str, Recorded]) -> None:
         self.app = load_app(fleet.app)
         widths(self.app)
         self.features = window_features(self.app)
@@ -276,16 +281,35 @@ class Windows:
         self.amounts = {code: float(event["amount"]) for code, event in self.events.items()}
         self.rows = logs_of(fleet)
         self.pasts = {place: past_of(rows, self.amounts) for place, rows in self.rows.items()}
+        self.reach_ns = [
+            max(
+                (feature.length_ns + feature.delay_ns for feature in self.features if feature.entity == entity),
+                default=0,
+            )
+            for entity in range(len(self.entities))
+        ]
+        self._journal, self._skew_ns = journal, fleet.world.skew
+        self._dropped_ns: dict[tuple[int, int], int] = {}  # By entity: the newest event that its log lacks.
+        for one in journal.values():
+            for entity, key in enumerate(one.keys):
+                past = self.pasts.get((self.entities[entity], key))
+                if not one.late and (past is None or one.code not in past.place):
+                    dropped = self._dropped_ns.get((entity, key), -(2**62))
+                    self._dropped_ns[entity, key] = max(dropped, one.time_ns)
+
+    def trimmed(self, one: Recorded) -> bool:
+        """Whether a window of the decision reaches back to an event that its log has dropped since."""
+        return any(
+            one.time_ns - self._dropped_ns.get((entity, key), -(2**62)) <= self.reach_ns[entity]
+            for entity, key in enumerate(one.keys)
+        )
 
     def wrong(self, one: Recorded, names: tuple[str, ...]) -> list[str]:
-        """The window features of a decision that are not what its entities' logs say."""
+        """The window features of a decision that are not what its entities' logs say; not for what was trimmed."""
         column = {name: k for k, name in enumerate(names)}
         found = []
         for feature in self.features:
-            past = self.pasts.get((self.entities[feature.entity], one.keys[feature.entity]))
-            if past is None or one.code not in past.place:
-                found.append(f"{feature.name}: the event is not in its log")
-                continue
+            past = self.pasts[self.entities[feature.entity], one.keys[feature.entity]]
             own = past.place[one.code]
             expected = recomputed(feature, past, one.time_ns, self.amounts[one.code], int(past.at[own]))
             value = float(one.features[column[feature.name]])
@@ -293,13 +317,21 @@ class Windows:
                 found.append(f"{feature.name}: {value!r}, not {expected!r}")
         return found
 
-    def unlogged(self, journal: Mapping[str, Recorded]) -> list[str]:
-        """Event ids whose entities' logs lack them, or have them though they were late."""
+    def unlogged(self) -> list[str]:
+        """Event ids that are not in their entities' logs as they should be.
+
+        An event that no window can look at any more may have been dropped; a late one must not be there.
+        """
         found = []
-        for event_id, one in journal.items():
-            for entity, key in zip(self.entities, one.keys, strict=True):
-                past = self.pasts.get((entity, key))
-                if (past is not None and one.code in past.place) == one.late:
+        for event_id, one in self._journal.items():
+            for entity, key in enumerate(one.keys):
+                past = self.pasts.get((self.entities[entity], key))
+                there = past is not None and one.code in past.place
+                wrong = there == one.late
+                if wrong and not one.late and past is not None:
+                    oldest, newest = int(past.time_ns.min()), int(past.time_ns.max())
+                    wrong = one.time_ns >= min(newest - self.reach_ns[entity] - self._skew_ns, oldest + self._skew_ns)
+                if wrong:
                     found.append(event_id)
                     break
         return found

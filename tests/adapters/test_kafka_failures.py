@@ -11,8 +11,7 @@ from confluent_kafka import Consumer, Producer
 from kafka_bench import KafkaBench
 from stream_worker import pick
 
-from homeostat.adapters.kafka import publisher, topics
-from homeostat.adapters.kafka import stream as stream_module
+from homeostat.adapters.kafka import member, publisher, topics
 from homeostat.adapters.kafka.settings import consumer_settings, producer_settings
 from homeostat.adapters.stream_addresses import read_addresses
 from homeostat.adapters.streams import ensure_topics, open_stream
@@ -241,14 +240,15 @@ def test_a_worker_that_was_thrown_out_joins_again(bench, monkeypatch):
     stream = bench.open("a")
     bench.produce(messages("e1"), partition=0)
     events, _ = pulled_until(stream, 1)
-    stream._publisher._consumer = Expelled(stream._consumer, group)
+    real = stream._events.consumer
+    stream._events.consumer = Expelled(real, group)
     generation = stream.generation
     with pytest.raises(Fenced):
         stream.publish([events], [Outgoing(b"d")], [])
     assert stream.owned(events) == [False]
-    stream._publisher._consumer = stream._consumer
+    stream._events.consumer = real
     assert not any(map(len, stream.pull(10, 0.1)))
-    monkeypatch.setattr(stream_module, "REJOIN_S", 0.0)
+    monkeypatch.setattr(member, "REJOIN_S", 0.0)
     again, _ = pulled_until(stream, 1)
     assert again.values == events.values and stream.generation > generation
     stream.publish([again], [Outgoing(b"d")], [])

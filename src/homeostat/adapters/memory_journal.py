@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
-from homeostat.records.identity import code_of, is_hashed, text_of
+from homeostat.records.identity import code_of, is_called, is_hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +129,15 @@ class MemoryJournal:
 
     def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
         """The decision of an event id as its batch and row; None if never decided."""
-        one = self._asked().decided.get(id_code)
-        if one is None:
-            return None
-        batch = codec.decode(self._asked().bodies[one.entry - 1])
-        assert isinstance(batch, DecisionBatch)
-        return None if text is not None and text_of(id_code, batch.events.texts) != text else (batch, one.row)
+        (found,) = self.find_all(np.array([id_code], np.int64))
+        return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
+
+    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+        """The same for each of (n,) event ids."""
+        ledger = self._asked()
+        found = [ledger.decided.get(code) for code in id_code.tolist()]
+        bodies = {one.entry: codec.decode(ledger.bodies[one.entry - 1]) for one in found if one is not None}
+        return [None if one is None else (cast(DecisionBatch, bodies[one.entry]), one.row) for one in found]
 
     def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
         """The same for an id as people write it."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from homeostat.adapters.id_index import IdIndex
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import EventBatch, Row
+from homeostat.records.events import EventBatch, Row, row_of
 from homeostat.records.identity import is_hashed
 
 Held = tuple[DecisionBatch, Sequence[str]]
@@ -90,6 +90,10 @@ class Remembered:
         held = self.batch_of(id_code)
         return None if held is None else (held[0], _row(held[0].events, id_code))
 
+    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+        """The same for each of (n,) event ids."""
+        return [self.find(code) for code in id_code.tolist()]
+
     def places(self, id_code: Int) -> list[str | None]:
         """(n,) where each known event was read; None for others."""
         out: list[str | None] = [None] * len(id_code)
@@ -128,4 +132,6 @@ def merge_located(one: Located, rest: Located, rows: Int) -> Located:
 
 
 def _row(events: EventBatch, id_code: int) -> int:
-    return int(np.flatnonzero((events.id_code == id_code) & (events.kind != Row.OUTCOME))[0])
+    row = row_of(events, id_code)
+    assert row is not None, "the index names the batch"
+    return row

@@ -32,7 +32,7 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
-from homeostat.records.identity import code_of, text_of
+from homeostat.records.identity import code_of, is_called
 
 POLICY = Policy(
     deadline_s=5.0, failures=1, backoff=Backoff(0.2, 5.0),
@@ -190,13 +190,20 @@ class SpooledJournal:
 
     def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
         """The decision of an event id as its batch and row; None if it is not known to be decided."""
+        (found,) = self.find_all(np.array([id_code], np.int64))
+        return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
+
+    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+        """The same for each of (n,) event ids."""
         with self._state:
-            found = self._spooled.find(id_code)
-        if found is None:
-            found = self._ask(1, lambda: self.inner.find(id_code), lambda: self._remembered.find(id_code))
-        if found is not None and text is not None and text_of(id_code, found[0].events.texts) != text:
-            return None
-        return found
+            out = self._spooled.find_all(id_code)
+        rest = [k for k, one in enumerate(out) if one is None]
+        if rest:
+            asked = id_code[rest]
+            found = self._ask(len(rest), lambda: self.inner.find_all(asked), lambda: self._remembered.find_all(asked))
+            for k, one in zip(rest, found, strict=True):
+                out[k] = one
+        return out
 
     def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
         """The same for an id as people write it."""

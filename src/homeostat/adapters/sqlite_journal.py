@@ -30,8 +30,8 @@ from homeostat.ports import Entry, Unavailable
 from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch, Row
-from homeostat.records.identity import code_of, text_of
+from homeostat.records.events import OutcomeBatch, Row, row_of
+from homeostat.records.identity import code_of, is_called
 
 PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
 FORMAT = 2
@@ -241,20 +241,26 @@ class SqliteJournal:
 
         text : the id's own text, where known; another event whose hash is the same is then not taken for it.
         """
-        sequence = int(self._ids.entries(np.array([id_code], np.int64))[0])
-        if sequence == 0:
-            return None
-        row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
-        if row is None:
-            raise JournalError(f"{self.path}: entry {sequence} is missing")
-        batch = self._decoded(*row)
-        if not isinstance(batch, DecisionBatch):
-            raise JournalError(f"{self.path}: entry {sequence} holds no decisions")
-        rows = np.flatnonzero((batch.events.id_code == id_code) & (batch.events.kind != Row.OUTCOME))
-        if len(rows) == 0:
-            raise JournalError(f"{self.path}: entry {sequence} does not hold the event that it is indexed for")
-        at = int(rows[0])
-        return None if text is not None and text_of(id_code, batch.events.texts) != text else (batch, at)
+        (found,) = self.find_all(np.array([id_code], np.int64))
+        return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
+
+    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+        """The same for each of (n,) event ids."""
+        out: list[tuple[DecisionBatch, int] | None] = [None] * len(id_code)
+        entries = self._ids.entries(id_code)
+        for sequence in np.unique(entries[entries != 0]).tolist():
+            stored = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
+            if stored is None:
+                raise JournalError(f"{self.path}: entry {sequence} is missing")
+            batch = self._decoded(*stored)
+            if not isinstance(batch, DecisionBatch):
+                raise JournalError(f"{self.path}: entry {sequence} holds no decisions")
+            for k in np.flatnonzero(entries == sequence).tolist():
+                row = row_of(batch.events, int(id_code[k]))
+                if row is None:
+                    raise JournalError(f"{self.path}: entry {sequence} does not hold the event that it is indexed for")
+                out[k] = batch, row
+        return out
 
     def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
         """The same for an id as people write it."""

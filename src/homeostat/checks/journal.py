@@ -71,7 +71,7 @@ def what_was_appended_is_read_in_order(open_journal: OpensJournal) -> None:
 
 
 def every_decision_is_found_by_its_id(open_journal: OpensJournal) -> None:
-    """`find` and `seen` know each decided id, and no other, now and after opening again."""
+    """`find`, `find_all` and `seen` know each decided id, and no other, now and after opening again."""
     journal = open_journal()
     first, second = decisions([1, "a", -5], 1), decisions(["b", 2], 2)
     journal.append(first)
@@ -88,6 +88,11 @@ def every_decision_is_found_by_its_id(open_journal: OpensJournal) -> None:
                 assert found[0].events.id_text(found[1]) == batch.events.id_text(row)
                 assert found[0].fused.risk[found[1]] == batch.fused.risk[row]
         assert journal.find(77) is None
+        together = journal.find_all(asked)
+        assert together[5:] == [None] * 3
+        for code, found in zip(asked.tolist(), together[:5], strict=False):
+            assert found is not None and found[0].events.id_code[found[1]] == code
+        assert journal.find_all(asked[:0]) == []
         journal.close()
         journal = open_journal()
     journal.close()

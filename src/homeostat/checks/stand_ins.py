@@ -73,6 +73,9 @@ class MemoryJournal:
         assert isinstance(body, DecisionBatch)
         return body, row
 
+    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+        return [self.find(code) for code in id_code.tolist()]
+
 
 class CountingFeaturizer:
     """An event's fields, how often its first entity was seen, and how many of that entity's events turned out positive.

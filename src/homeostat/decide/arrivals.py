@@ -122,8 +122,9 @@ class Arrivals:
         fill = told(outcomes) & ~found
         if outcomes.time_ns is not None and outcomes.keys is not None and fill.any():
             time_ns[fill], keys[fill], found = outcomes.time_ns[fill], outcomes.keys[fill], found | fill
-        for k in np.flatnonzero(~found).tolist():
-            earlier = self._journal.find(int(outcomes.id_code[k]))
+        rest = np.flatnonzero(~found)
+        decided = self._journal.find_all(outcomes.id_code[rest]) if len(rest) else []
+        for k, earlier in zip(rest.tolist(), decided, strict=True):
             if earlier is not None:
                 batch, row = earlier
                 if keys.shape[1] != batch.events.keys.shape[1]:

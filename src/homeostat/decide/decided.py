@@ -31,11 +31,14 @@ class Decided:
     refused: dict[int, Reason] = field(default_factory=dict)
 
 
-def without(decided: Decided, theirs: NDArray[np.bool_], find: Callable[[int], tuple[DecisionBatch, int]]) -> Decided:
+def without(
+    decided: Decided, theirs: NDArray[np.bool_], find: Callable[[Int], list[tuple[DecisionBatch, int]]]
+) -> Decided:
     """The same, where rows `theirs` (m,) of the fresh decisions were decided by others: found under their ids."""
     fresh = decided.fresh
     assert fresh is not None
-    codes = fresh.events.id_code
+    lost = np.flatnonzero(theirs)
+    found = dict(zip(lost.tolist(), find(fresh.events.id_code[lost]), strict=True))
     kept = pick_decisions(fresh, ~theirs)
     place = np.cumsum(~theirs) - 1
     row, repeated = decided.row.copy(), dict(decided.repeated)
@@ -43,8 +46,8 @@ def without(decided: Decided, theirs: NDArray[np.bool_], find: Callable[[int], t
         old = int(decided.row[k])
         row[k] = -1 if theirs[old] else place[old]
         if theirs[old]:
-            repeated[k] = find(int(codes[old]))
+            repeated[k] = found[old]
     for k, (batch, old) in decided.repeated.items():
         if batch is fresh:  # It repeats a row of its own batch.
-            repeated[k] = find(int(codes[old])) if theirs[old] else (kept, int(place[old]))
+            repeated[k] = found[old] if theirs[old] else (kept, int(place[old]))
     return replace(decided, fresh=kept if len(kept) else None, row=row, repeated=repeated)

@@ -126,7 +126,8 @@ class DecisionLoop:
         rows = admit(events, seen, self.stages.watermark, self._limits.reject_late)
         earlier = {}
         if np.count_nonzero(seen):
-            earlier = {k: self._earlier(int(events.id_code[k])) for k in np.flatnonzero(seen).tolist()}
+            known = np.flatnonzero(seen)
+            earlier = dict(zip(known.tolist(), self._earlier(events.id_code[known]), strict=True))
         fresh = pick(events, rows.new)
         decisions = None
         if len(fresh):
@@ -394,9 +395,9 @@ class DecisionLoop:
         self._arrivals.deliver(len(events))
         return features
 
-    def _earlier(self, id_code: int) -> tuple[DecisionBatch, int]:
-        found = self._journal.find(id_code)
-        assert found is not None, f"the journal has seen event {id_code} but can't find it"
+    def _earlier(self, id_code: Int) -> list[tuple[DecisionBatch, int]]:
+        found = [one for one in self._journal.find_all(id_code) if one is not None]
+        assert len(found) == len(id_code), "the journal has seen events but can't find them"
         return found
 
     def _append(self, body: DecisionBatch | OutcomeBatch) -> None:

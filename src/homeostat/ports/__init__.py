@@ -53,6 +53,10 @@ class Journal(Protocol):
         """The decision of an event id as its batch and row; None if never decided."""
         ...
 
+    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+        """The same for each of (n,) event ids; those that were decided together are read together."""
+        ...
+
 
 class DeadLetters(Protocol):
     """Where unreadable events go."""

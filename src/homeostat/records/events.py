@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+import numpy as np
+
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.identity import text_of
 
@@ -52,6 +54,12 @@ class EventBatch:
             self.id_code[rows], self.time_ns[rows], self.keys[rows], self.numbers[rows], self.label[rows],
             self.kind[rows], self.texts,
         )  # fmt: skip
+
+
+def row_of(events: EventBatch, id_code: int) -> int | None:
+    """The row of an event id among those that are decided; None where it is not there."""
+    rows = np.flatnonzero((events.id_code == id_code) & (events.kind != Row.OUTCOME))
+    return int(rows[0]) if len(rows) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,11 @@ def text_of(code: int, texts: Mapping[int, str]) -> str:
     return texts.get(code, f"#{code:x}") if is_hashed(code) else str(code)
 
 
+def is_called(text: str | None, code: int, texts: Mapping[int, str]) -> bool:
+    """Whether a code stands for this very text, which another text of the same hash is not; yes where none is given."""
+    return text is None or text_of(code, texts) == text
+
+
 def category_code(text: str) -> float:
     """A category's code as a number that float64 holds exactly (52 bits)."""
     return float(_hashed(text) & ((1 << 52) - 1))

@@ -16,7 +16,7 @@ from homeostat.ports import Entry
 from homeostat.ports.shared import SharedJournal
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch
+from homeostat.records.events import OutcomeBatch, row_of
 
 
 class InFlightJournal:
@@ -48,11 +48,20 @@ class InFlightJournal:
 
     def find(self, id_code: int) -> tuple[DecisionBatch, int] | None:
         """The decision of an event id as its batch and row; None if never decided."""
-        for batch in self._batches():
-            rows = np.flatnonzero(batch.events.id_code == id_code)
-            if len(rows):
-                return batch, int(rows[0])
-        return self.inner.find(id_code)
+        return self.find_all(np.array([id_code], np.int64))[0]
+
+    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+        """The same for each of (n,) event ids."""
+        out: list[tuple[DecisionBatch, int] | None] = [None] * len(id_code)
+        for batch in self._batches():  # First what is on its way: it may land before the journal is asked.
+            for k in np.flatnonzero(np.isin(id_code, batch.events.id_code)).tolist():
+                row = row_of(batch.events, int(id_code[k]))
+                out[k] = out[k] if row is None else (batch, row)
+        rest = [k for k, one in enumerate(out) if one is None]
+        if rest:
+            for k, one in zip(rest, self.inner.find_all(id_code[rest]), strict=True):
+                out[k] = one
+        return out
 
     def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
         """Whether each event was decided (n,), its time (n,), its keys (n, entities), and the texts of hashed keys."""

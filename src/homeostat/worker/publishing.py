@@ -12,6 +12,8 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -28,6 +30,7 @@ from homeostat.records.events import DeadLetter
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.intake import Batch, pick_messages
 
+T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _VALUE_MAX = 2000  # Bytes of a bad message that go along with its dead letter.
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -193,7 +196,7 @@ class Outbox:
         while written is not None and len(written):
             try:
                 places = [batch.pulled.place(k) for k in at.tolist()]
-                self._on_journalled(self._persist(written, places))
+                self._on_journalled(self._patiently(partial(self._journal.inner.append, written, places)))
                 break
             except Repeated as error:  # Another worker was faster: its decisions are the ones that count.
                 theirs = np.zeros(len(at), bool)
@@ -203,12 +206,27 @@ class Outbox:
         work.fresh, work.fresh_at = written, at
         self._journal.landed(fresh)
 
-    def _persist(self, body: DecisionBatch, places: list[str]) -> int:
-        """Append, as soon as it can be; Unavailable once it may be given up."""
+    def _repeated(self, work: Work, decided: Decided) -> None:
+        """Events that were decided earlier: those of this very message were perhaps never published."""
+        rows = [k for k in decided.repeated if decided.row[k] == -1]
+        if rows:
+            self._look_up(work, work.batch.events.id_code[rows], work.batch.at[rows])
+
+    def _look_up(self, work: Work, id_code: Int, at: Int) -> None:
+        """Let decisions that were journalled from these very messages go out again."""
+        places = self._patiently(lambda: self._journal.inner.places(id_code))
+        pulled = work.batch.pulled
+        rows = [k for k, (place, message) in enumerate(zip(places, at.tolist())) if place == pulled.place(message)]
+        if rows:
+            found = self._patiently(lambda: self._journal.find_all(id_code[rows]))
+            work.again += [(int(at[k]), *one) for k, one in zip(rows, found, strict=True) if one is not None]
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """What the journal answers, as soon as it does; Unavailable once it may be given up."""
         attempt = 0
         while True:
             try:
-                sequence = self._journal.inner.append(body, places)
+                answered = call()
             except Unavailable as error:
                 self.trouble = str(error)
                 if self._stopping.wait(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]):
@@ -216,33 +234,7 @@ class Outbox:
                 attempt += 1
             else:
                 self.trouble = ""
-                return sequence
-
-    def _repeated(self, work: Work, decided: Decided) -> None:
-        """Events that were decided earlier: those of this very message were perhaps never published."""
-        rows = [k for k in decided.repeated if decided.row[k] == -1]
-        if not rows:
-            return
-        self._look_up(work, work.batch.events.id_code[rows], work.batch.at[rows])
-
-    def _look_up(self, work: Work, id_code: Int, at: Int) -> None:
-        places = self._places(id_code)
-        for code, message, place in zip(id_code.tolist(), at.tolist(), places, strict=True):
-            if place == work.batch.pulled.place(message):
-                found = self._journal.find(code)
-                if found is not None:
-                    work.again.append((message, *found))
-
-    def _places(self, id_code: Int) -> Sequence[str | None]:
-        attempt = 0
-        while True:
-            try:
-                return self._journal.inner.places(id_code)
-            except Unavailable as error:
-                self.trouble = str(error)
-                if self._stopping.wait(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]):
-                    raise
-                attempt += 1
+                return answered
 
     # Out.
 

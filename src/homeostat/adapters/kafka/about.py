@@ -10,7 +10,7 @@ from typing import Any
 import confluent_kafka as kafka
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # type: ignore[attr-defined]  # Stubs forget.
 
-from homeostat.adapters.kafka.settings import LOG, consumer_settings, producer_settings, reach, refused
+from homeostat.adapters.kafka.settings import LOG, consumer_settings, outcomes_group, producer_settings, reach, refused
 from homeostat.adapters.stream_addresses import Addresses
 from homeostat.config.world import KafkaSettings
 from homeostat.ports import Unavailable
@@ -82,7 +82,9 @@ def about(addresses: Addresses, settings: KafkaSettings, group: str) -> KafkaAbo
     read = [one.name for one in (addresses.events, addresses.outcomes) if one and one.name in found.partitions]
     ends = _ends(client, {name: found.partitions[name] for name in read})
     if group:
-        _look_at_group(client, group, ends, found)
+        found.workers = _look_at_group(client, group, addresses.events.name, ends, found)
+        if addresses.outcomes is not None:
+            _look_at_group(client, outcomes_group(group), addresses.outcomes.name, ends, found)
     for name in read:
         mine = {partition: span for (topic, partition), span in ends.items() if topic == name}
         found.sample[name] = _sample(addresses, settings, group, name, mine, found)
@@ -155,23 +157,29 @@ def _ends(client: Any, topics: dict[str, int]) -> dict[tuple[str, int], tuple[in
     return {place: (spans[0][place], spans[1][place]) for place in spans[0]}
 
 
-def _look_at_group(client: Any, group: str, ends: dict[tuple[str, int], tuple[int, int]], found: KafkaAbout) -> None:
+def _look_at_group(
+    client: Any, group: str, read: str, ends: dict[tuple[str, int], tuple[int, int]], found: KafkaAbout
+) -> int:
+    """How far behind the group that reads a topic is; returns how many members it has."""
+    members = 0
     try:
         [described] = client.describe_consumer_groups([group], request_timeout=ANSWER_S).values()
-        found.workers = len(described.result(ANSWER_S).members)
+        members = len(described.result(ANSWER_S).members)
         asked = [kafka.ConsumerGroupTopicPartitions(group)]
         [told] = client.list_consumer_group_offsets(asked, request_timeout=ANSWER_S).values()
         done = {(at.topic, at.partition): at.offset for at in told.result(ANSWER_S).topic_partitions}
     except kafka.KafkaException as error:
         if error.args[0].code() == kafka.KafkaError.GROUP_AUTHORIZATION_FAILED:
             found.refused.append(f"read as the group {group}")
-            return
+            return members
         done = {}
     except TimeoutError:
-        return
+        return members
     for (topic, partition), (first, end) in ends.items():
-        at = done.get((topic, partition), -1)
-        found.lag[f"{topic}/{partition}"] = max(0, end - (at if at >= 0 else first))
+        if topic == read:
+            at = done.get((topic, partition), -1)
+            found.lag[f"{topic}/{partition}"] = max(0, end - (at if at >= 0 else first))
+    return members
 
 
 def _sample(

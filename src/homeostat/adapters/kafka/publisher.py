@@ -13,6 +13,8 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import confluent_kafka as kafka
@@ -35,20 +37,30 @@ _STALE = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Offsets:
+    """Where partitions are to continue from.
+
+    consumer : the member of the group whose offsets these are
+    ends : topic, partition, offset
+    """
+
+    consumer: Any
+    ends: Sequence[tuple[str, int, int]]
+
+
 class Publisher:
     """See the module. One thread publishes.
 
     settings : of the producer, librdkafka's
-    consumer : whose offsets move
     letters : topic of dead letters; None to leave them out
     stopped : set when waiting should end
+    thrown_out : the consumer whose group has gone on without it, where `publish` has found that
     """
 
-    def __init__(
-        self, settings: dict[str, Any], consumer: Any, decisions: str, letters: str | None, stopped: threading.Event
-    ) -> None:
+    def __init__(self, settings: dict[str, Any], decisions: str, letters: str | None, stopped: threading.Event) -> None:
         """Asks no broker yet. Raises ValueError for settings that can't work."""
-        self._settings, self._consumer, self._stopped = settings, consumer, stopped
+        self._settings, self._stopped = settings, stopped
         self._decisions, self._letters = decisions, letters
         self._chance = random.Random().random  # noqa: S311  # Jitter is no secret.
         self._producer: Any = None
@@ -56,44 +68,45 @@ class Publisher:
         self._preparing_since = 0.0
         self._starting = threading.Lock()
         self._doubtful = False
-        self.thrown_out = False
+        self.thrown_out: Any = None
+        self._sending: Any = None
         self.trouble = ""
         self._new_producer()
 
     def publish(
         self,
-        offsets: Sequence[tuple[str, int, int]],
+        offsets: Sequence[Offsets],
         decisions: Sequence[Outgoing],
         letters: Sequence[Outgoing],
         ours: Callable[[], bool],
     ) -> None:
-        """All or nothing. Raises Fenced when `ours` says no or the group has gone on without us, Unavailable at a stop.
+        """All or nothing. Raises Fenced when `ours` says no or a group has gone on without us, Unavailable at a stop.
 
-        offsets : topic, partition, and where it is to continue from
+        offsets : of each group
         """
-        self.thrown_out = False
+        self.thrown_out = None
         mark = uuid.uuid4().hex
-        ends = [kafka.TopicPartition(topic, partition, offset, mark) for topic, partition, offset in offsets]
+        parts = [(of.consumer, [kafka.TopicPartition(*end, mark) for end in of.ends]) for of in offsets]
         stale_since: float | None = None
         attempt = 0
         while True:
             try:
                 self._ready()
-                if self._doubtful and self._took_place(ends):
+                if self._doubtful and self._took_place(parts):
                     break
-                # First what the group is, then whether the partitions are ours: so the coordinator refuses whatever
+                # First what the groups are, then whether the partitions are ours: so the coordinator refuses whatever
                 # was ours only before.
-                group = self._consumer.consumer_group_metadata()
+                groups = [consumer.consumer_group_metadata() for consumer, _ in parts]
                 if not ours():
                     raise Fenced("partitions went to another worker since their messages were pulled")
-                self._transact(ends, decisions, letters, group)
+                self._transact(parts, groups, decisions, letters)
                 break
             except Fenced:
                 self.trouble = ""
                 raise
             except kafka.KafkaException as error:
                 stale_since = self._failed(error.args[0], stale_since)
-                if self.thrown_out:
+                if self.thrown_out is not None:
                     self.trouble = ""
                     raise Fenced("the group has gone on without this worker") from None
             attempt += 1
@@ -133,15 +146,18 @@ class Publisher:
             self._drop()
 
     def _transact(
-        self, ends: list[Any], decisions: Sequence[Outgoing], letters: Sequence[Outgoing], group: Any
-    ) -> None:
+        self, parts: list[tuple[Any, list[Any]]], groups: list[Any], decisions: Sequence[Outgoing],
+        letters: Sequence[Outgoing],
+    ) -> None:  # fmt: skip
         producer = self._producer
         producer.begin_transaction()
         self._produce(self._decisions, decisions)
         if self._letters is not None:
             self._produce(self._letters, letters)
-        if ends:
-            self._patiently(lambda: self._bounded(lambda: producer.send_offsets_to_transaction(ends, group, _STEP_S)))
+        for (consumer, ends), group in zip(parts, groups, strict=True):
+            self._sending = consumer
+            send = partial(producer.send_offsets_to_transaction, ends, group, _STEP_S)
+            self._patiently(partial(self._bounded, send))
         self._doubtful = True
         self._patiently(lambda: self._bounded(lambda: producer.commit_transaction(_STEP_S)))
 
@@ -220,15 +236,15 @@ class Publisher:
         now = time.monotonic()
         longest = _UNKNOWN_S_MAX if error.code() == kafka.KafkaError.UNKNOWN_MEMBER_ID else _STALE_S_MAX
         if stale_since is not None and now - stale_since > longest:
-            self.thrown_out = True
+            self.thrown_out = self._sending
         return stale_since or now
 
-    def _took_place(self, ends: list[Any]) -> bool:
+    def _took_place(self, parts: list[tuple[Any, list[Any]]]) -> bool:
         """Whether the transaction in doubt was committed: asked after its producer was replaced, which ended it."""
-        asked = [kafka.TopicPartition(end.topic, end.partition) for end in ends]
-        if not asked:
+        if not parts:
             return True  # Nothing tells; what carries no offsets is not sent twice.
-        found = self._consumer.committed(asked, _ASK_S)
+        consumer, ends = parts[0]
+        found = consumer.committed([kafka.TopicPartition(end.topic, end.partition) for end in ends], _ASK_S)
         for one in found:
             if one.error is not None:
                 raise kafka.KafkaException(one.error)

@@ -19,6 +19,7 @@ SESSION_S = 10.0  # After so long without a sign of life a worker's partitions g
 BUSY_S_MAX = (
     600.0  # A worker that doesn't pull for so long is thrown out: ten times the longest that it should be busy.
 )
+OUTCOMES_WAIT_MS = 50
 LOG = logging.getLogger("homeostat.kafka")
 _EXPECTED = ("FAIL ", "TXNERR ", "GETPID ", "SESSTMOUT ", "MAXPOLL ")  # Facilities of librdkafka's log.
 
@@ -72,6 +73,17 @@ def consumer_settings(addresses: Addresses, settings: KafkaSettings, group: str,
     """Of a worker's consumer. Raises ValueError."""
     own = {"group.id": group, "client.id": client_id}
     return {**_COMMON, **_CONSUMER, **reach(addresses, settings, _ONLY_PRODUCER), **own}
+
+
+def outcomes_group(group: str) -> str:
+    """The group that shares the partitions of outcomes."""
+    return f"{group}.outcomes"
+
+
+def outcomes_settings(addresses: Addresses, settings: KafkaSettings, group: str, client_id: str) -> dict[str, Any]:
+    """Of the consumer of outcomes, which nobody waits for. Raises ValueError."""
+    own = consumer_settings(addresses, settings, outcomes_group(group), client_id)
+    return {**own, "fetch.wait.max.ms": max(own["fetch.wait.max.ms"], OUTCOMES_WAIT_MS)}
 
 
 def producer_settings(addresses: Addresses, settings: KafkaSettings, group: str, client_id: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from types import TracebackType
 from typing import Any
 
@@ -31,7 +33,7 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
-from homeostat.records.identity import code_of, text_of
+from homeostat.records.identity import code_of, is_called
 
 _OF_IDS = " FROM unnest(%s) WITH ORDINALITY asked(code, ord) JOIN event_ids USING (code)"
 _READ_ENTRIES = 16  # Bodies of up to a megabyte each, read at a time.
@@ -222,18 +224,32 @@ class PostgresJournal:
 
         text : the id's own text, where known; another event whose hash is the same is then not taken for it.
         """
-        sql = """SELECT e.entry, e.row, n.codec, n.body FROM event_ids e LEFT JOIN entries n ON n.sequence = e.entry
-            AND n.recorded_at >= e.day::timestamptz AND n.recorded_at < (e.day + 1)::timestamptz WHERE e.code = %s"""
-        row = self._one(sql, id_code)
-        if row is None:
-            return None
-        sequence, at, stored_as, stored = row
-        if stored is None:
-            raise JournalError(f"{self.where}: entry {sequence} is missing")
-        batch = decoded(self.where, sequence, stored_as, stored)
-        if not isinstance(batch, DecisionBatch) or batch.events.id_code[at] != id_code:
-            raise JournalError(f"{self.where}: entry {sequence} does not hold the event that it is indexed for")
-        return None if text is not None and text_of(id_code, batch.events.texts) != text else (batch, at)
+        (found,) = self.find_all(np.array([id_code], np.int64))
+        return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
+
+    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+        """The same for each of (n,) event ids."""
+        out: list[tuple[DecisionBatch, int] | None] = [None] * len(id_code)
+        sql = "SELECT entry, ord, row, day" + _OF_IDS + " ORDER BY entry"
+        found = self._all(sql, codes_parameter(id_code)) if len(id_code) else []
+        by_entry = {entry: list(rows) for entry, rows in groupby(found, itemgetter(0))}
+        entries = list(by_entry)
+        for first in range(0, len(entries), _READ_ENTRIES):
+            sequences = entries[first : first + _READ_ENTRIES]
+            days = [day for entry in sequences for *_, day in by_entry[entry]]
+            sql = """SELECT sequence, codec, body FROM entries WHERE sequence = ANY(%s)
+                AND recorded_at >= %s::date::timestamptz AND recorded_at < (%s::date + 1)::timestamptz"""
+            bodies = {stored[0]: stored for stored in self._all(sql, sequences, min(days), max(days))}
+            for sequence in sequences:
+                if sequence not in bodies:
+                    raise JournalError(f"{self.where}: entry {sequence} is missing")
+                batch = decoded(self.where, *bodies[sequence])
+                for _, ord_, row, _ in by_entry[sequence]:
+                    if not isinstance(batch, DecisionBatch) or batch.events.id_code[row] != id_code[ord_ - 1]:
+                        wrong = "does not hold the event that it is indexed for"
+                        raise JournalError(f"{self.where}: entry {sequence} {wrong}")
+                    out[ord_ - 1] = batch, row
+        return out
 
     def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
         """The same for an id as people write it."""

@@ -55,7 +55,7 @@ BENCHMARKS = (
     Benchmark("scorers", ("--rows", "10000")),
     Benchmark("intake", ("--rows", "200000")),
     Benchmark("journal", ("--rows", "65536")),
-    Benchmark("pipeline", ("--events", "60000", "--ordinary", "100", "--seconds", "8")),
+    Benchmark("pipeline", ("--events", "200000", "--ordinary", "200", "--seconds", "15")),
     Benchmark("http_processes", ("--seconds", "6")),
     Benchmark("training_set", ("--rows", "150000", "--repeats", "1")),
     Benchmark("quality", ("--days", "7", "--folds", "2018-07-25"), data=True),

@@ -310,7 +310,7 @@ def measure(count: int, ordinary: int, seconds: float) -> tuple[list[Figure], li
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=150_000, help="in the backlog")
+    parser.add_argument("--events", type=int, default=200_000, help="in the backlog")
     parser.add_argument("--ordinary", type=int, default=300, help="for the ordinary stack")
     parser.add_argument("--seconds", type=float, default=20.0, help="of the open loop, and of workers with little time")
     parser.add_argument("--json", action="store_true")

@@ -18,6 +18,7 @@ from homeostat.adapters.circuit import Backoff, Policy
 from homeostat.adapters.postgres import PostgresJournal, copying, schema
 from homeostat.adapters.postgres.connections import Connections
 from homeostat.adapters.postgres.retention import DAY_NS
+from homeostat.adapters.postgres.writing import HASHED_FROM, SMALL_ROWS
 from homeostat.adapters.spool import SpooledJournal
 from homeostat.adapters.sqlite_journal import JournalError
 from homeostat.checks.batches import decisions, outcomes, same
@@ -26,6 +27,7 @@ from homeostat.checks.servers import postgres_server
 from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Repeated
+from homeostat.records.reasons import Fallback
 
 ACTIONS, RULES = ("allow", "challenge", "block"), ("blocked_list", "velocity")
 NUMBERS = count(1)
@@ -294,22 +296,66 @@ def test_a_dropped_connection_is_made_again(database):
         assert journal.append(decisions([2], 2)) == journal.last
 
 
+def losing_answers(monkeypatch, to):
+    """The connection breaks once after a statement that begins so was carried out."""
+    lost = []
+    execute = psycopg.Connection.execute
+
+    def losing(connection, query, *given, **named):
+        answer = execute(connection, query, *given, **named)
+        if query.startswith(to) and not lost:
+            lost.append(1)
+            connection.pgconn.finish()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        return answer
+
+    monkeypatch.setattr(psycopg.Connection, "execute", losing)
+    return lost
+
+
+def test_a_small_batch_whose_answer_is_lost_is_found_when_it_is_written_again(database, monkeypatch):
+    with open_journal(database) as journal:
+        first = journal.append(decisions([9], 9))
+        lost = losing_answers(monkeypatch, "WITH locked")
+        with pytest.raises(Unavailable):
+            journal.append(decisions([1, 2], 1), ["p1", "p2"])
+        number = journal.append(decisions([1, 2], 1), ["p1", "p2"])
+        assert lost and [entry.sequence for entry in journal.read()] == [first, number]
+        with pytest.raises(Repeated):
+            journal.append(decisions([1, 2], 1), ["p1", "elsewhere"])
+
+
+@pytest.mark.parametrize("rows", [1, 3, SMALL_ROWS, SMALL_ROWS + 1])
+def test_small_and_large_batches_leave_the_same_rows(database, rows):
+    ids = [*range(rows - 1), "text\0 of a größe"]
+    with open_journal(database) as journal:
+        number = journal.append(decisions(ids, 5), [f"lane@{k}" for k in range(rows)])
+        body = next(iter(journal.read())).body
+        assert body.events.id_code.tolist() == codes(*ids).tolist() and journal.last == number
+    found = ask(
+        database,
+        "SELECT d.event_id, d.row, d.place, i.row, i.place, i.keys, i.time_ns, d.risk, d.action, d.rule, d.fallback, "
+        "extract(epoch FROM d.time) * 1000000 - i.time_ns / 1000, d.recorded_at = e.recorded_at, "
+        "i.day = d.recorded_at::date, i.key_texts FROM decisions d JOIN event_ids i ON i.entry = d.entry AND "
+        "i.row = d.row JOIN entries e ON e.sequence = d.entry ORDER BY d.row",
+    )
+    assert len(found) == rows
+    for k, one in enumerate(found):
+        assert one[0] == (str(ids[k]) if k < rows - 1 else "text\\u0000 of a größe")
+        assert one[1] == one[3] == k and one[2] == one[4] == f"lane@{k}"
+        assert one[5] == body.events.keys[k].tolist() and one[6] == body.events.time_ns[k]
+        assert one[7] == body.fused.risk[k] and one[11] == 0 and one[12] and one[13]
+        assert (one[14] is None) == (not (body.events.keys[k] >= HASHED_FROM).any())
+        rules = ["fallback", "breaker", "", *RULES, *(f"#{number}" for number in range(5, 300))]
+        assert one[8] == ACTIONS[body.ruling.action[k]] and one[9] == rules[body.ruling.rule[k] + 3]
+        assert one[10] == Fallback.text(int(body.fallback[k]))
+
+
 def test_a_commit_whose_answer_is_lost_is_found_to_have_taken_place(database, monkeypatch):
     with open_journal(database) as journal:
-        lost = []
-        execute = psycopg.Connection.execute
-
-        def losing(connection, query, *given, **named):
-            answer = execute(connection, query, *given, **named)
-            if query == "COMMIT" and not lost:
-                lost.append(1)
-                connection.pgconn.finish()
-                raise psycopg.OperationalError("server closed the connection unexpectedly")
-            return answer
-
         first = journal.append(decisions([9], 9))
-        monkeypatch.setattr(psycopg.Connection, "execute", losing)
-        number = journal.append(decisions([1, 2], 1), ["p1", "p2"])
+        lost = losing_answers(monkeypatch, "COMMIT")
+        number = journal.append(decisions(list(range(10, 11 + SMALL_ROWS)), 1))
         assert lost and [entry.sequence for entry in journal.read()] == [first, number]
 
 

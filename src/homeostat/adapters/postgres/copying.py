@@ -20,7 +20,7 @@ from homeostat.records.arrays import Bytes, Int
 from homeostat.stats.compiled import compiled
 
 _SIGNATURE = np.frombuffer(b"PGCOPY\n\xff\r\n\0" + bytes(8), np.uint8)
-_EPOCH_US = 946_684_800_000_000  # PostgreSQL counts microseconds, or days, since 2000.
+EPOCH_US = 946_684_800_000_000  # PostgreSQL counts microseconds, or days, since 2000.
 _EPOCH_DAYS = 10_957
 _INT8_OID = 20
 _UNTOLD = re.compile("[\x00\ud800-\udfff]")  # What the type text can't hold.
@@ -56,7 +56,7 @@ def numbers_or_null(values: NDArray[np.float64]) -> Column:
 
 def times(time_ns: Int) -> Column:
     """(n,) timestamptz of nanoseconds since 1970 UTC; microseconds are kept."""
-    return numbers(time_ns // 1000 - _EPOCH_US, ">i8")
+    return numbers(time_ns // 1000 - EPOCH_US, ">i8")
 
 
 def days(day: Int) -> Column:

@@ -23,7 +23,8 @@ from homeostat.adapters import compression
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.postgres import copying, schema, writing
 from homeostat.adapters.postgres.connections import Connection, Connections
-from homeostat.adapters.postgres.reading import codes_parameter, decoded, settled, texts_parameter
+from homeostat.adapters.postgres.parameters import codes_parameter, texts_parameter
+from homeostat.adapters.postgres.reading import decoded, settled
 from homeostat.adapters.postgres.retention import Retired, day_of, make_days, retire
 from homeostat.adapters.postgres.writing import Batch, Names
 from homeostat.adapters.sqlite_journal import EntryFacts, JournalError
@@ -129,10 +130,10 @@ class PostgresJournal:
     def _append_decisions(self, body: DecisionBatch, places: Sequence[str] | None) -> int:
         batch = Batch.of(body, places, self._compress)
         self._entities = body.events.keys.shape[1]
+        write = writing.write_at_once if batch.is_small else writing.write_decisions
         for _ in range(_ROUNDS):
             try:
-                return self._write(lambda connection, now_ns: writing.write_decisions(
-                    connection, batch, self._names, now_ns))  # fmt: skip
+                return self._write(lambda connection, now_ns: write(connection, batch, self._names, now_ns))
             except errors.UniqueViolation:
                 found = self._written(batch)
                 if isinstance(found, int):
@@ -303,7 +304,7 @@ class PostgresJournal:
     def _write(self, write: Any) -> int:
         """Run a transaction that ends in a commit, on a day that has its parts.
 
-        write : (connection, now_ns) -> Written; it leaves the commit to us
+        write : (connection, now_ns) -> Written; it may leave the commit to us
         """
         begun: writing.Written | None = None
 
@@ -311,8 +312,9 @@ class PostgresJournal:
             nonlocal begun
             begun = None
             written = write(connection, now_ns)
-            begun = written
-            connection.execute("COMMIT")
+            if not written.committed:
+                begun = written
+                connection.execute("COMMIT")
             return int(written.last)
 
         for again in (True, False):

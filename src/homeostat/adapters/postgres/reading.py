@@ -1,23 +1,15 @@
-"""What is asked of the tables: parameters as arrays, bodies decoded, and how far the journal has settled."""
+"""What is asked of the tables: bodies decoded, and how far the journal has settled."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
-
-import psycopg
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
 
 from homeostat.adapters import compression
 from homeostat.adapters.postgres.connections import Connection
-from homeostat.adapters.postgres.copying import arrays, told
 from homeostat.adapters.postgres.schema import APPEND_LOCK
 from homeostat.adapters.sqlite_journal import JournalError
 from homeostat.ports import Unavailable
 from homeostat.records import codec
-from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 
@@ -25,31 +17,6 @@ _LOOK_AGAIN_S = 0.002
 _UNDER_WAY = f"""SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid = {APPEND_LOCK >> 32} AND objid = {APPEND_LOCK & 0xFFFFFFFF} AND objsubid = 1"""  # noqa: S608
-
-
-class BigintArray(bytes):
-    """A bigint[] as the server takes it, so that a thousand numbers cost as much as one."""
-
-
-class _BigintArrayDumper(Dumper):
-    oid = psycopg.postgres.types["int8"].array_oid
-    format = Format.BINARY
-
-    def dump(self, obj: Any) -> bytes:
-        return bytes(obj)
-
-
-psycopg.adapters.register_dumper(BigintArray, _BigintArrayDumper)
-
-
-def codes_parameter(codes: Int) -> BigintArray:
-    """(n,) integers as a parameter."""
-    return BigintArray(arrays(codes.reshape(1, -1)).data.tobytes())
-
-
-def texts_parameter(values: Sequence[str]) -> list[str]:
-    """Texts as a parameter, as they are stored."""
-    return [told(value).decode() for value in values]
 
 
 def decoded(where: str, sequence: int, stored_as: int, stored: bytes) -> DecisionBatch | OutcomeBatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,15 @@ from homeostat.adapters import compression
 from homeostat.adapters.postgres import copying
 from homeostat.adapters.postgres.connections import Connection
 from homeostat.adapters.postgres.copying import Column, numbers, rows, told
+from homeostat.adapters.postgres.parameters import (
+    FloatArray,
+    IntegerArray,
+    Moment,
+    TextArray,
+    TimeArray,
+    array_parameter,
+    codes_parameter,
+)
 from homeostat.adapters.postgres.retention import day_of
 from homeostat.adapters.postgres.schema import APPEND_LOCK
 from homeostat.adapters.sqlite_journal import PIECE_ROWS
@@ -26,6 +36,7 @@ from homeostat.records.identity import is_hashed, text_of
 from homeostat.records.reasons import Fallback
 
 _BITS = 255
+SMALL_ROWS = 1024  # Beyond, parameters get large; with COPY, nothing has to be held on both sides as a whole.
 HASHED_FROM = 1 << 62  # As `is_hashed`.
 
 
@@ -90,6 +101,7 @@ class Written:
 
     sequences: tuple[int, ...]
     last: int
+    committed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,11 @@ class Batch:
         pieces = tuple(_piece(piece, compress, k in holding) for k, piece in enumerate(codec.parts(body, PIECE_ROWS)))
         kept = None if places is None else list(places)
         return cls(body, kept, pieces, first, codes)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether one statement writes it."""
+        return len(self.pieces) == 1 and 0 < len(self.first) <= SMALL_ROWS
 
     def holds_places(self, stored: dict[int, str]) -> bool:
         """Whether these places, by position in `codes`, are the batch's own."""
@@ -156,6 +173,59 @@ def write_decisions(connection: Connection, batch: Batch, names: Names, now_ns: 
         ])  # fmt: skip
     _write_entries(connection, sequences, batch.pieces, now_ns)
     return Written(tuple(sequences), sequences[-1])
+
+
+def write_at_once(connection: Connection, batch: Batch, names: Names, now_ns: int) -> Written:
+    """The same of a batch that is one entry in one statement, which commits.
+
+    For one row that takes half the time of a COPY to each table and a commit, for 1000 rows 0.85 of it. Numbers are
+    taken under the lock here, too, since each step needs the one before; see `reading.settled`.
+    """
+    first, events, body, (piece,) = batch.first, batch.body.events, batch.body, batch.pieces
+    keys, now = events.keys[first], Moment.of(now_ns)
+    row = array_parameter(numbers(first, ">i4"), IntegerArray)
+    place = array_parameter(_places(batch), TextArray)
+    ruling = body.ruling
+    kept = (
+        now, piece.first_ns, piece.last_ns, piece.kind, piece.stored_as, piece.rows, piece.digest, piece.stored,
+    )  # fmt: skip
+    named = (
+        day_of(now_ns), codes_parameter(batch.codes), codes_parameter(events.time_ns[first]), row, place,
+        array_parameter(_key_texts(keys, events.texts), TextArray), *map(codes_parameter, keys.T),
+    )  # fmt: skip
+    shown = (
+        now, told(body.version).decode(), array_parameter(copying.times(events.time_ns[first]), TimeArray),
+        array_parameter(numbers(body.fused.risk[first], ">f8"), FloatArray), row,
+        array_parameter(_ids(events.id_code[first], events.texts), TextArray),
+        array_parameter(names.action(ruling.action[first]), TextArray),
+        array_parameter(names.rule(ruling.rule[first]), TextArray),
+        array_parameter(names.fallback(body.fallback[first]), TextArray), place,
+    )  # fmt: skip
+    cursor = connection.execute(_at_once(keys.shape[1]), (*kept, *named, *shown))
+    number = int(cursor.fetchall()[0][0])
+    return Written((number,), number, committed=True)
+
+
+@cache
+def _at_once(entities: int) -> str:
+    names = [f"key_{k}" for k in range(entities)]
+    unnested = "".join(", %s" for _ in names)
+    keys = f"ARRAY[{', '.join(names)}]::bigint[]"
+    return f"""WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({APPEND_LOCK})),
+        numbered AS MATERIALIZED (SELECT nextval('entry_numbers') AS entry FROM locked),
+        kept AS (INSERT INTO entries
+            (sequence, recorded_at, first_ns, last_ns, kind, codec, rows, digest, body)
+            SELECT entry, %s, %s, %s, %s, %s, %s, %s, %s FROM numbered),
+        named AS (INSERT INTO event_ids (code, entry, time_ns, row, day, keys, place, key_texts)
+            SELECT code, entry, time_ns, row, date '1970-01-01' + %s, {keys}, place, key_texts
+            FROM numbered, unnest(%s, %s, %s, %s, %s{unnested})
+                AS given(code, time_ns, row, place, key_texts{"".join(", " + name for name in names)})),
+        told AS (INSERT INTO decisions
+            (entry, time, recorded_at, risk, row, event_id, action, rule, fallback, version, place)
+            SELECT entry, time, %s, risk, row, event_id, action, rule, fallback, %s, place
+            FROM numbered, unnest(%s, %s, %s, %s, %s, %s, %s, %s)
+                AS given(time, risk, row, event_id, action, rule, fallback, place))
+        SELECT entry FROM numbered"""  # noqa: S608
 
 
 def write_outcomes(

@@ -16,8 +16,9 @@ import numpy as np
 from homeostat.adapters import compression
 from homeostat.adapters.audit import AuditLog
 from homeostat.adapters.audit_verification import verify_beside
+from homeostat.adapters.entries import PIECE_ROWS
 from homeostat.adapters.snapshots import FileSnapshots
-from homeostat.adapters.sqlite_journal import PIECE_ROWS, SqliteJournal
+from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.checks.batches import decisions
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.records import codec

@@ -15,12 +15,12 @@ from homeostat.adapters import compression
 from homeostat.adapters.audit import AuditLog
 from homeostat.adapters.audit_verification import verify_journal
 from homeostat.adapters.circuit import Backoff, Policy
+from homeostat.adapters.entries import JournalError
 from homeostat.adapters.postgres import PostgresJournal, copying, schema
 from homeostat.adapters.postgres.connections import Connections
 from homeostat.adapters.postgres.retention import DAY_NS
 from homeostat.adapters.postgres.writing import HASHED_FROM, SMALL_ROWS
 from homeostat.adapters.spool import SpooledJournal
-from homeostat.adapters.sqlite_journal import JournalError
 from homeostat.checks.batches import decisions, outcomes, same
 from homeostat.checks.journal import JOURNAL_CHECKS, codes
 from homeostat.checks.servers import postgres_server

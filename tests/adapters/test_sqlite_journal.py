@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeostat.adapters import compression
+from homeostat.adapters.entries import JournalError
 from homeostat.adapters.id_index import IdIndex
-from homeostat.adapters.sqlite_journal import JournalError, SqliteJournal
+from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.checks.batches import decisions, outcomes, same
 from homeostat.checks.journal import JOURNAL_CHECKS
 from homeostat.ports import Unavailable

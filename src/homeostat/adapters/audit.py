@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from homeostat.adapters.entries import PIECE_ROWS, EntryFacts
 from homeostat.adapters.files import replace_file
-from homeostat.adapters.sqlite_journal import PIECE_ROWS, EntryFacts
 from homeostat.ports import Unavailable
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from homeostat.adapters.audit import DECISIONS, NO_HASH, OUTCOMES, checkpoint_path, parsed
-from homeostat.adapters.sqlite_journal import EntryFacts, JournalError
+from homeostat.adapters.entries import EntryFacts, JournalError
 from homeostat.records import codec
 
 

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.adapters.sqlite_journal import EntryFacts, JournalError
+from homeostat.adapters.entries import EntryFacts, JournalError
 from homeostat.decide.splice import pick_outcomes
 from homeostat.ports import Entry, Unavailable
 from homeostat.ports.shared import Repeated
@@ -142,6 +142,13 @@ class MemoryJournal:
     def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
         """The same for an id as people write it."""
         return self.find(code_of(text), text)
+
+    def settle(self, wait_s: float) -> bool:
+        """Nothing waits."""
+        return True
+
+    def retire(self) -> None:
+        """Everything is kept."""
 
     def close(self) -> None:
         """Nothing is held; the ledger stays."""

@@ -219,9 +219,8 @@ class SpooledJournal:
         return self._must(lambda: self.inner.recent(after))
 
     def retire(self) -> Any:
-        """Drop what the server has kept for long enough; None where it knows of no retention. Raises Unavailable."""
-        drop: Callable[[], Any] | None = getattr(self.inner, "retire", None)
-        return None if drop is None else self._must(drop)
+        """Drop what the server has kept for long enough. Raises Unavailable."""
+        return self._must(self.inner.retire)
 
     def settle(self, wait_s: float) -> bool:
         """Wait until nothing waits any more; False where that takes longer."""
@@ -239,9 +238,7 @@ class SpooledJournal:
             self._wake.notify_all()
         self._thread.join()
         self._queue.close()
-        close: Callable[[], None] | None = getattr(self.inner, "close", None)
-        if close is not None:
-            close()
+        self.inner.close()
 
     def __enter__(self) -> SpooledJournal:
         return self

@@ -15,7 +15,6 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 
 from homeostat.adapters import compression
 from homeostat.adapters.checkpointer import Checkpointer
+from homeostat.adapters.entries import PIECE_ROWS, EntryFacts, JournalError, decoded, digest_of
 from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.id_index import IdIndex
 from homeostat.ports import Entry, Unavailable
@@ -33,7 +33,6 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row, row_of
 from homeostat.records.identity import code_of, is_called
 
-PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
 FORMAT = 2
 _PAGE_BYTES = 8192
 _BULK_PAGE_BYTES = 65536  # A quarter of the time of smaller pages for large batches; a single row would fill a page.
@@ -58,27 +57,6 @@ CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT 
 _INSERT = "INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?)"
 _TRIGGER = """CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table}
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;"""
-
-
-class JournalError(Exception):
-    """The file is not a journal, is another app's or another version's, or its bytes are damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class EntryFacts:
-    """What the journal knows of an entry without reading its body.
-
-    kind : `codec.DECISIONS` or `codec.OUTCOMES`
-    first_ns, last_ns : the earliest and latest time in it; 0 when it is empty
-    digest : SHA-256 of the content, as hexadecimal
-    """
-
-    sequence: int
-    kind: int
-    rows: int
-    first_ns: int
-    last_ns: int
-    digest: str
 
 
 class SqliteJournal:
@@ -206,7 +184,7 @@ class SqliteJournal:
             if row[0] != after + 1:
                 raise JournalError(f"{self.path}: entry {after + 1} is missing")
             after = row[0]
-            yield Entry(after, self._decoded(*row))
+            yield Entry(after, decoded(str(self.path), *row))
 
     def facts(self, after: int = 0) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, in order."""
@@ -227,10 +205,7 @@ class SqliteJournal:
         row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
         if row is None:
             raise JournalError(f"{self.path}: entry {sequence} is missing")
-        try:
-            return codec.verify(compression.unpack(row[1], row[2])).digest
-        except ValueError as error:
-            raise JournalError(f"{self.path}: entry {sequence}: {error}") from error
+        return digest_of(str(self.path), *row)
 
     def seen(self, id_codes: Int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """(n,) whether each event id has been decided."""
@@ -252,7 +227,7 @@ class SqliteJournal:
             stored = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
             if stored is None:
                 raise JournalError(f"{self.path}: entry {sequence} is missing")
-            batch = self._decoded(*stored)
+            batch = decoded(str(self.path), *stored)
             if not isinstance(batch, DecisionBatch):
                 raise JournalError(f"{self.path}: entry {sequence} holds no decisions")
             for k in np.flatnonzero(entries == sequence).tolist():
@@ -273,7 +248,7 @@ class SqliteJournal:
         sql = """SELECT sequence FROM entries WHERE kind = ? AND last_ns >= ? AND first_ns < ? ORDER BY sequence"""
         for (sequence,) in self._all(sql, codec.DECISIONS, since_ns, until_ns):
             row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
-            batch = None if row is None else self._decoded(*row)
+            batch = None if row is None else decoded(str(self.path), *row)
             if not isinstance(batch, DecisionBatch):
                 raise JournalError(f"{self.path}: entry {sequence} is missing")
             time_ns = batch.events.time_ns
@@ -388,12 +363,6 @@ class SqliteJournal:
 
     def _one(self, sql: str, *values: int) -> tuple[Any, ...] | None:
         return next(self._all(sql + " LIMIT 1", *values), None)
-
-    def _decoded(self, sequence: int, stored_as: int, stored: bytes) -> DecisionBatch | OutcomeBatch:
-        try:
-            return codec.decode(compression.unpack(stored_as, stored))
-        except ValueError as error:
-            raise JournalError(f"{self.path}: entry {sequence}: {error}") from error
 
 
 def _sync(path: Path) -> None:

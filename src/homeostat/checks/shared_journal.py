@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
@@ -23,14 +22,7 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 from homeostat.records.identity import ABSENT, code_of
 
-
-class OpenSharedJournal(SharedJournal, Protocol):
-    """A shared journal that can be closed."""
-
-    def close(self) -> None: ...
-
-
-OpensShared = Callable[[], OpenSharedJournal]
+OpensShared = Callable[[], SharedJournal]
 
 
 def what_one_appended_the_others_see(open_journal: OpensShared) -> None:

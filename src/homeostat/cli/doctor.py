@@ -175,8 +175,9 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
 
 def _data(folder: Path) -> Iterator[Finding]:
     from homeostat.adapters.audit_verification import verify_journal
+    from homeostat.adapters.entries import JournalError
     from homeostat.adapters.snapshots import FileSnapshots
-    from homeostat.adapters.sqlite_journal import JournalError, SqliteJournal
+    from homeostat.adapters.sqlite_journal import SqliteJournal
     from homeostat.ports import Unavailable
 
     path = folder / "journal.db"

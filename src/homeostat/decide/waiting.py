@@ -118,7 +118,8 @@ def merged(batches: Sequence[OutcomeBatch]) -> OutcomeBatch:
     return replace(
         batches[0], id_code=np.concatenate([b.id_code for b in batches]),
         label=np.concatenate([b.label for b in batches]), known_ns=np.concatenate([b.known_ns for b in batches]),
-        amount=np.concatenate([b.amount for b in batches]), time_ns=time_ns, keys=keys, texts={},
+        amount=np.concatenate([b.amount for b in batches]), time_ns=time_ns, keys=keys,
+        texts={code: text for b in batches for code, text in b.texts.items()},
     )  # fmt: skip
 
 

@@ -52,10 +52,10 @@ class SharedParts:
 
     def close(self) -> None:
         """Let go of servers, and of the folder."""
-        for part in (self.upkeep, self.store, self.journal):
-            close = getattr(part, "close", None)
-            if close is not None:
-                close()
+        if self.upkeep is not None:
+            self.upkeep.close()
+        self.store.close()
+        self.journal.close()
         self.lock.release()
 
     @property
@@ -159,9 +159,8 @@ def open_shared(
             progress,
         )  # fmt: skip
     except BaseException:  # Whoever tries again must find the folder free.
-        close = getattr(opened, "close", None)
-        if close is not None and journal is None:
-            close()
+        if opened is not None and journal is None:
+            opened.close()
         lock.release()
         raise
 
@@ -179,9 +178,8 @@ def _assembled(
     loop = build(prepared.app, prepared.features, ready, replace(world, featurizer=featurizer))
     name = name_of(folder)
     parts = SharedParts(prepared, servers, loop, featurizer, store, journal, world.clock, name, folder, lock)
-    retire = getattr(journal, "retire", None)
-    if servers.retention is not None and retire is not None:
-        parts.upkeep = Upkeep(retire)
+    if servers.retention is not None:
+        parts.upkeep = Upkeep(journal.retire)
     try:
         rejoin(featurizer, store, journal, progress=progress)
     except Unavailable as error:

@@ -136,8 +136,7 @@ def rejoin(
     Raises Unavailable: the store or the journal is away, or another worker is at it.
     """
     through = store.through()
-    settle = getattr(journal, "settle", None)
-    if settle is not None and not settle(_SETTLE_S):
+    if not journal.settle(_SETTLE_S):
         raise Unavailable("decisions still wait on this machine's disk for the journal's server")
     last = journal.last
     lost = through is None or through < (featurizer.through or 0)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.adapters.environment import world_of
-from homeostat.decide.splice import outcome_rows, pick_outcomes
 from homeostat.distributed.assembly import SharedParts, open_shared
+from homeostat.distributed.outcomes import settle
 from homeostat.distributed.rejoining import Rejoiner
 from homeostat.embedded.engine import Answer, Engine, Parts
 from homeostat.records.events import OutcomeBatch
@@ -46,15 +45,8 @@ class SharedEngine(Engine):
     def _learned(self, batch: OutcomeBatch) -> NDArray[np.bool_]:
         """Journal the outcomes of decided events, and let the windows know; (n,) which those are."""
         shared = self.shared
-        found, time_ns, keys, texts = shared.journal.locate(batch.id_code)
-        rows = np.flatnonzero(found)
-        if len(rows):
-            located = replace(
-                pick_outcomes(batch, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**batch.texts, **texts}
-            )
-            shared.featurizer.features(outcome_rows(located, shared.featurizer.plan.fields))
-            shared.journal.append(located)
-            self.parts.loop.counts["outcomes"] += len(rows)
+        found = settle(batch, shared.featurizer, shared.journal.locate, lambda some, _: shared.journal.append(some))
+        self.parts.loop.counts["outcomes"] += int(found.sum())
         return found
 
     def _note(self) -> None:

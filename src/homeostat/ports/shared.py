@@ -66,6 +66,18 @@ class SharedJournal(Journal, Protocol):
         """The last committed entry's sequence number, 0 when there is none."""
         ...
 
+    def settle(self, wait_s: float) -> bool:
+        """Wait until nothing that was appended waits any more for the server; False where that takes longer."""
+        ...
+
+    def retire(self) -> object:
+        """Drop what was kept for long enough; returns what that was. Raises Unavailable."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the server."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -172,6 +184,10 @@ class FeatureStore(Protocol):
 
     def alone(self, seconds: float) -> AbstractContextManager[bool]:
         """Whether this is the only one to rebuild the logs for the next so many seconds. Raises Unavailable."""
+        ...
+
+    def close(self) -> None:
+        """Show what still waits to be shown, and let go of the server."""
         ...
 
 

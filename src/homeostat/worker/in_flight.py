@@ -68,12 +68,17 @@ class InFlightJournal:
         found, time_ns, keys, texts = self.inner.locate(id_code)
         for batch in self._batches():
             events = batch.events
-            for k in np.flatnonzero(~found & np.isin(id_code, events.id_code)).tolist():
-                row = int(np.flatnonzero(events.id_code == id_code[k])[0])
-                if keys.shape[1] != events.keys.shape[1]:
-                    keys = np.zeros((len(id_code), events.keys.shape[1]), np.int64)
-                found[k], time_ns[k], keys[k] = True, events.time_ns[row], events.keys[row]
-                texts |= {code: events.texts[code] for code in events.keys[row].tolist() if code in events.texts}
+            at = np.flatnonzero(~found & np.isin(id_code, events.id_code))
+            if not len(at):
+                continue
+            codes, first = np.unique(events.id_code, return_index=True)
+            rows = first[np.searchsorted(codes, id_code[at])]
+            if keys.shape[1] != events.keys.shape[1]:
+                keys = np.zeros((len(id_code), events.keys.shape[1]), np.int64)
+            found[at], time_ns[at], keys[at] = True, events.time_ns[rows], events.keys[rows]
+            if events.texts:
+                own = np.unique(events.keys[rows]).tolist()
+                texts |= {code: events.texts[code] for code in own if code in events.texts}
         return found, time_ns, keys, texts
 
     def read(self, after: int = 0) -> Iterator[Entry]:

@@ -58,6 +58,7 @@ class Intake:
         self._newest: dict[str, int] = {}  # By lane, the newest event time.
         self._held: Batch | None = None
         self._running = np.zeros(0, np.int64)  # (n,) its lane's newest time as each held message came.
+        self._order: Int | None = None  # In which the held messages are to be decided, once it was asked for.
         self._since_ns = 0
 
     def __len__(self) -> int:
@@ -72,6 +73,7 @@ class Intake:
             return
         batch = read(pulled, self._schema, wall_ns)
         batch, running = self._judged(batch)
+        self._order = None
         if self._held is None:
             self._held, self._running, self._since_ns = batch, running, monotonic_ns
         else:
@@ -86,7 +88,9 @@ class Intake:
         """
         if self._held is None:
             return None
-        order = np.argsort(self._running, kind="stable")
+        if self._order is None:
+            self._order = np.argsort(self._running, kind="stable")
+        order = self._order
         ready = len(order)
         behind = [self._newest.get(lane, _NEVER) for lane, count in lag.items() if count > 0]
         impatient = monotonic_ns - self._since_ns >= patience_ns or len(order) >= HELD_BATCHES * rows_max
@@ -102,7 +106,7 @@ class Intake:
         else:
             running = self._running[:0]
         taken = _picked(held, order[:ready]) if len(order) > 1 else held
-        self._running, self._since_ns = running, monotonic_ns
+        self._running, self._since_ns, self._order = running, monotonic_ns, None
         return taken
 
     def _judged(self, batch: Batch) -> tuple[Batch, Int]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import groupby
 
 import msgspec
 import numpy as np
 
 from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes
 from homeostat.decide.intake.schema import EventSchema
-from homeostat.decide.splice import outcome_rows, pick_outcomes
+from homeostat.decide.splice import pick_outcomes
+from homeostat.decide.waiting import merged
 from homeostat.decide.windows.shared import SharedFeaturizer
+from homeostat.distributed.outcomes import settle
 from homeostat.embedded.engine import dated
 from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Outgoing, Pulled
+from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.identity import text_of
 from homeostat.records.reasons import Reason
@@ -32,12 +36,14 @@ class _Message:
 
     pulled, row : where it is among those that came with it
     until_ns : how long it waits for its event, on the monotonic clock
+    outcomes, at : what could be read of those that came with it, and which of them it is
     """
 
     pulled: Pulled
     row: int
     until_ns: int
-    outcome: OutcomeBatch | None = None
+    outcomes: OutcomeBatch | None = None
+    at: int = -1
     settled: bool = False
     tried: bool = False
     letter: Outgoing | None = None
@@ -76,7 +82,7 @@ class Outcomes:
         batch, letters, positions = parse_outcomes(objects, self._schema, wall_ns, range(len(objects)))
         made = [_Message(pulled, row, monotonic_ns + self._wait_ns) for row in range(len(pulled))]
         for k, row in enumerate(positions):
-            made[row].outcome = replace(pick_outcomes(batch, np.array([k])), texts=_own(batch, k))
+            made[row].outcomes, made[row].at = batch, k
         for letter in letters:
             self._refuse(made[letter.line], letter)
         for message in made:
@@ -102,28 +108,23 @@ class Outcomes:
         return done
 
     def _settle(self, waiting: list[_Message], featurizer: SharedFeaturizer, monotonic_ns: int) -> None:
-        outcomes = merged([message.outcome for message in waiting if message.outcome is not None])
-        found, time_ns, keys, texts = self._journal.locate(outcomes.id_code)
-        rows = np.flatnonzero(found)
-        if len(rows):
-            located = replace(
-                pick_outcomes(outcomes, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**outcomes.texts, **texts}
-            )
-            # The windows first: so the logs are whole up to any entry of the journal.
-            featurizer.features(outcome_rows(located, featurizer.plan.fields))
-            inner: SharedJournal = self._journal.inner
+        inner: SharedJournal = self._journal.inner
+
+        def append(located: OutcomeBatch, rows: Int) -> None:
             inner.append(located, [waiting[k].pulled.place(waiting[k].row) for k in rows.tolist()])
-            self.count += len(rows)
-        for k in rows.tolist():
+
+        found = settle(_together(waiting), featurizer, self._journal.locate, append)
+        self.count += int(found.sum())
+        for k in np.flatnonzero(found).tolist():
             waiting[k].settled = True
-        too_many = len(self._waiting) - len(rows) - WAITING_MAX
+        too_many = len(self._waiting) - int(found.sum()) - WAITING_MAX
         for message in waiting:
             message.tried = True
             if not message.settled and (monotonic_ns >= message.until_ns or too_many > 0):
                 too_many -= 1
                 self.unknown += 1
-                assert message.outcome is not None
-                event_id = text_of(int(message.outcome.id_code[0]), message.outcome.texts)
+                assert message.outcomes is not None
+                event_id = text_of(int(message.outcomes.id_code[message.at]), message.outcomes.texts)
                 reason = Reason.UNKNOWN_EVENT.value
                 self._refuse(message, DeadLetter(message.row, self._schema.id[0], event_id, reason))
         self._waiting = [message for message in self._waiting if not message.settled]
@@ -133,18 +134,14 @@ class Outcomes:
         message.letter = dead_letter(message.pulled, message.row, letter)
 
 
-def merged(batches: list[OutcomeBatch]) -> OutcomeBatch:
-    """Outcomes one after the other, with the texts of all."""
-    texts = {code: text for batch in batches for code, text in batch.texts.items()}
-    return OutcomeBatch(
-        np.concatenate([b.id_code for b in batches]), np.concatenate([b.label for b in batches]),
-        np.concatenate([b.known_ns for b in batches]), np.concatenate([b.amount for b in batches]), texts,
-    )  # fmt: skip
-
-
-def _own(batch: OutcomeBatch, row: int) -> dict[int, str]:
-    code = int(batch.id_code[row])
-    return {code: batch.texts[code]} if code in batch.texts else {}
+def _together(messages: list[_Message]) -> OutcomeBatch:
+    """The messages' outcomes, in their order."""
+    parts = []
+    for _, some in groupby(messages, lambda message: id(message.outcomes)):
+        these = list(some)
+        assert these[0].outcomes is not None
+        parts.append(pick_outcomes(these[0].outcomes, np.array([message.at for message in these], np.int64)))
+    return merged(parts)
 
 
 def _decoded(value: bytes) -> object:

@@ -21,13 +21,13 @@ from psycopg import errors
 
 from homeostat.adapters import compression
 from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.entries import EntryFacts, JournalError, decoded, digest_of
 from homeostat.adapters.postgres import copying, schema, writing
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.adapters.postgres.parameters import codes_parameter, texts_parameter
-from homeostat.adapters.postgres.reading import decoded, settled
+from homeostat.adapters.postgres.reading import settled
 from homeostat.adapters.postgres.retention import Retired, day_of, make_days, retire
 from homeostat.adapters.postgres.writing import Batch, Names
-from homeostat.adapters.sqlite_journal import EntryFacts, JournalError
 from homeostat.ports import Clock, Entry, Unavailable
 from homeostat.ports.shared import Repeated
 from homeostat.records import codec
@@ -180,10 +180,7 @@ class PostgresJournal:
         row = self._one("SELECT codec, body FROM entries WHERE sequence = %s", sequence)
         if row is None:
             raise JournalError(f"{self.where}: entry {sequence} is missing")
-        try:
-            return codec.verify(compression.unpack(row[0], row[1])).digest
-        except ValueError as error:
-            raise JournalError(f"{self.where}: entry {sequence}: {error}") from error
+        return digest_of(self.where, sequence, *row)
 
     def seen(self, id_code: Int) -> NDArray[np.bool_]:
         """(n,) whether each event id has a decision."""
@@ -273,6 +270,10 @@ class PostgresJournal:
                     asked &= np.isin(batch.ruling.action, np.asarray(actions, np.int16))
                 if asked.any():
                     yield batch, np.flatnonzero(asked)
+
+    def settle(self, wait_s: float) -> bool:
+        """Nothing waits: what was appended is committed."""
+        return True
 
     def retire(self) -> Retired:
         """Drop what is older than `retention_ns`; call it now and then. Raises Unavailable."""

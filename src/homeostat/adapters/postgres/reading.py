@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import time
 
-from homeostat.adapters import compression
 from homeostat.adapters.postgres.connections import Connection
 from homeostat.adapters.postgres.schema import APPEND_LOCK
-from homeostat.adapters.sqlite_journal import JournalError
 from homeostat.ports import Unavailable
-from homeostat.records import codec
-from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch
 
 _LOOK_AGAIN_S = 0.002
 _UNDER_WAY = f"""SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid = {APPEND_LOCK >> 32} AND objid = {APPEND_LOCK & 0xFFFFFFFF} AND objsubid = 1"""  # noqa: S608
-
-
-def decoded(where: str, sequence: int, stored_as: int, stored: bytes) -> DecisionBatch | OutcomeBatch:
-    """The batch of an entry. Raises JournalError where its bytes are damaged."""
-    try:
-        return codec.decode(compression.unpack(stored_as, stored))
-    except ValueError as error:
-        raise JournalError(f"{where}: entry {sequence}: {error}") from error
 
 
 def settled(connection: Connection, where: str, until: float) -> int:

@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 
+from homeostat.adapters.entries import JournalError
 from homeostat.adapters.postgres.connections import Connection, Connections
-from homeostat.adapters.sqlite_journal import JournalError
 from homeostat.ports import Unavailable
 
 HEAD = "0001"  # The newest step of `migrations/versions`; a test holds the two together.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.adapters import compression
+from homeostat.adapters.entries import PIECE_ROWS
 from homeostat.adapters.postgres import copying
 from homeostat.adapters.postgres.connections import Connection
 from homeostat.adapters.postgres.copying import Column, numbers, rows, told
@@ -26,7 +27,6 @@ from homeostat.adapters.postgres.parameters import (
 )
 from homeostat.adapters.postgres.retention import day_of
 from homeostat.adapters.postgres.schema import APPEND_LOCK
-from homeostat.adapters.sqlite_journal import PIECE_ROWS
 from homeostat.decide.splice import pick_outcomes
 from homeostat.records import codec
 from homeostat.records.arrays import Int

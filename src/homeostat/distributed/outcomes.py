@@ -1,0 +1,37 @@
+"""Outcomes of decided events on their way into the entities' logs and the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.decide.splice import outcome_rows, pick_outcomes
+from homeostat.decide.windows.shared import SharedFeaturizer
+from homeostat.records.arrays import Int
+from homeostat.records.events import OutcomeBatch
+
+Locate = Callable[[Int], tuple[NDArray[np.bool_], Int, Int, dict[int, str]]]
+
+
+def settle(
+    outcomes: OutcomeBatch, featurizer: SharedFeaturizer, locate: Locate, append: Callable[[OutcomeBatch, Int], object]
+) -> NDArray[np.bool_]:
+    """Let the windows know of outcomes whose events were decided, and journal them; (n,) which those are.
+
+    locate : see `SharedJournal`
+    append : journals outcomes, of which it is told which rows they are
+    Raises Unavailable.
+    """
+    found, time_ns, keys, texts = locate(outcomes.id_code)
+    rows = np.flatnonzero(found)
+    if len(rows):
+        located = replace(
+            pick_outcomes(outcomes, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**outcomes.texts, **texts}
+        )
+        # The windows first: so the logs are whole up to any entry of the journal.
+        featurizer.features(outcome_rows(located, featurizer.plan.fields))
+        append(located, rows)
+    return found

@@ -237,7 +237,10 @@ def main() -> int:
         print(f"{name:<45} {value:,}" if isinstance(value, (int, float)) else f"{name:<45} {value}")
     found = report.found
     for one in itertools.islice(
-        itertools.chain(found.lost, found.double, found.rows_wrong, found.windows_wrong, report.probes_wrong), 20
+        itertools.chain(
+            found.lost, found.double, found.rows_wrong, found.windows_wrong, report.unlogged, report.probes_wrong
+        ),
+        20,
     ):
         print("  ", one, file=sys.stderr)
     return 0 if report.well else 1

@@ -142,8 +142,7 @@ def past_of(rows: Iterable[tuple[int, int, int, float]], amounts: Mapping[int, f
     place: dict[int, int] = {}
     for k, (moment, code, kind, told) in enumerate(rows):
         if kind == ROUTINE:
-            assert code not in place, "an event is in a log twice"
-            place[code] = len(at)
+            place.setdefault(code, len(at))
             at.append(k), time_ns.append(moment), amount.append(amounts[code])
             label_at.append(2**62), label.append(math.nan)
         elif code in place:  # What is told of an event that is not there counts for nothing.
@@ -322,7 +321,8 @@ class Windows:
 
         An event that no window can look at any more may have been dropped; a late one must not be there.
         """
-        found = []
+        events = (Counter(code for _, code, kind, _ in rows if kind == ROUTINE) for rows in self.rows.values())
+        found = [f"{code} twice" for counts in events for code, count in counts.items() if count > 1]
         for event_id, one in self._journal.items():
             for entity, key in enumerate(one.keys):
                 past = self.pasts.get((self.entities[entity], key))

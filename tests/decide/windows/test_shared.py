@@ -182,8 +182,14 @@ def test_features_equal_those_of_one_process_whoever_decides_and_whatever_is_for
         elif event == "twice":  # Decided by one that fell before anyone saw it.
             worker.features(part)
             worker = workers[data.draw(st.integers(0, len(workers) - 1))]
-            for one in workers:
-                one.forget()
+            if data.draw(st.booleans()):
+                for one in workers:
+                    one.forget()
+            middle = data.draw(st.integers(at, stop))
+            if at < middle < stop:  # Its first batch meets, in the logs, rows of the next one.
+                found.append(worker.features(rows.slice(at, middle)))
+                exact.append(rows.kind[at:middle] != Row.LATE_EVENT)
+                at, part = middle, rows.slice(middle, stop)
         elif event == "forget":
             worker.forget()
         elif event == "drop":

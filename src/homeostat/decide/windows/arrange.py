@@ -7,10 +7,13 @@ import math
 import numpy as np
 
 from homeostat.decide.windows.compiled import kernel
+from homeostat.decide.windows.cursors import find_event
 from homeostat.decide.windows.emit import emit_absent
 from homeostat.decide.windows.follow import L_KIND, L_MORE, L_TAG, L_TIME
 from homeostat.decide.windows.layout import (
     C_NEWEST,
+    E_BASE,
+    E_BLOCK,
     E_GROUP,
     E_KNOWN,
     NEVER,
@@ -19,6 +22,7 @@ from homeostat.decide.windows.layout import (
     P_LABEL,
     P_MASKS,
     P_RETAIN,
+    P_ROW_WORDS,
     Bytes,
     Floats,
     Ints,
@@ -50,6 +54,21 @@ def pin(p: Ints, m: Memory, e: int, key: int, g: int, newest: int) -> int:
         return 0
     m.state[o + E_GROUP] = g
     return m.state[o + E_KNOWN]  # type: ignore[no-any-return]
+
+
+@kernel
+def remembers(p: Ints, m: Memory, e: int, key: int, time: int, tag: int) -> bool:
+    """Whether the part of the entity's log that has been read may hold this event: another process wrote it, and fell.
+
+    The event's features are those of its place there, so the log is read anew.
+    """
+    o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, False)
+    if o < 0 or newest_of(p, m.state, m.log, o, e, NEVER) < time:
+        return False
+    w = p[e + P_ROW_WORDS]
+    z = m.state[o + E_BLOCK] - m.state[o + E_BASE] * w
+    found = find_event(p, m.state, m.state_floats, m.log, m.log_floats, o, z, w, e, time, tag)
+    return found >= 0
 
 
 @kernel
@@ -149,6 +168,8 @@ def arrange(
         if kind[i] == EVENT:
             oldest = groups[G_OLDEST, g]
             groups[G_OLDEST, g] = time[i] if oldest == I64_MIN else min(oldest, time[i])
+            if groups[G_KNOWN, g] > 0 and remembers(p, m, e, groups[G_KEY, g], time[i], tag[i]):
+                groups[G_KNOWN, g] = 0
         if kind[i] == NOT_INSERTED:
             late += 1
         else:

@@ -36,7 +36,7 @@ from homeostat.records.identity import is_hashed, text_of
 from homeostat.records.reasons import Fallback
 
 _BITS = 255
-SMALL_ROWS = 1024  # Beyond, parameters get large; with COPY, nothing has to be held on both sides as a whole.
+SMALL_ROWS = 256  # Beyond, one statement gains little over COPY, and both sides would hold all of it at once.
 HASHED_FROM = 1 << 62  # As `is_hashed`.
 
 
@@ -133,7 +133,7 @@ class Batch:
 
     @property
     def is_small(self) -> bool:
-        """Whether one statement writes it."""
+        """Whether one statement writes it sooner than COPY does."""
         return len(self.pieces) == 1 and 0 < len(self.first) <= SMALL_ROWS
 
     def holds_places(self, stored: dict[int, str]) -> bool:
@@ -176,7 +176,7 @@ def write_decisions(connection: Connection, batch: Batch, names: Names, now_ns: 
 
 
 def write_at_once(connection: Connection, batch: Batch, names: Names, now_ns: int) -> Written:
-    """The same of a batch that is one entry in one statement, which commits.
+    """The same of a small batch in one statement, which commits.
 
     For one row that takes half the time of a COPY to each table and a commit, for 1000 rows 0.85 of it. Numbers are
     taken under the lock here, too, since each step needs the one before; see `reading.settled`.

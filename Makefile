@@ -9,7 +9,7 @@ demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
 	@$(BIN)/homeostat demo
 
 test: .venv/.all check  ## Lint, types, import rules, and every test.
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.all  ## What needs no running code: style, types, import rules.
 	$(BIN)/ruff check src tests benchmarks deploy

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 from kafka_bench import KafkaBench
 from stream_worker import pick
 
@@ -318,3 +318,18 @@ def test_an_address_that_cannot_work_is_refused_and_named(given, said):
     with pytest.raises(ValueError, match=said) as raised:
         open_stream(World(**given), "app", client_id="a")
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_producer_whose_step_never_returns_is_left_behind(monkeypatch):
+    monkeypatch.setattr(publisher, "_STUCK_S", 0.05)
+    ours = publisher.Publisher({"bootstrap.servers": "127.0.0.1:1"}, "decisions", None, threading.Event())
+    never, calls = threading.Event(), Counter()
+
+    def step():
+        calls["step"] += 1
+        never.wait(60)
+
+    with pytest.raises(KafkaException, match="went away"):
+        ours._bounded(step)
+    never.set()
+    assert calls["step"] == 1 and ours._producer is None

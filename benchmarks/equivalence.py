@@ -18,6 +18,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -277,7 +278,8 @@ def real_payments(count: int) -> Iterator[tuple[dict[str, Any], int]]:
     table = pq.read_table(path).slice(0, count).to_pydict()
     for k, moment in enumerate(table["TX_DATETIME"]):
         yield {
-            "event_id": int(table["TRANSACTION_ID"][k]), "time": str(moment), "customer": int(table["CUSTOMER_ID"][k]),
+            "event_id": int(table["TRANSACTION_ID"][k]), "time": int(moment.replace(tzinfo=UTC).timestamp()),
+            "customer": int(table["CUSTOMER_ID"][k]),
             "terminal": int(table["TERMINAL_ID"][k]), "amount": float(table["TX_AMOUNT"][k]),
         }, int(table["TX_FRAUD"][k])  # fmt: skip
 

@@ -121,6 +121,14 @@ def test_a_mistake_is_found_in_its_line_with_what_was_meant(
     assert line <= found[0].line <= line + 3 or "missing" in words
 
 
+@pytest.mark.parametrize("name", ["watermark", "freshness", "log"])
+def test_a_window_feature_may_not_be_called_as_what_is_shown_beside_it(name: str) -> None:
+    group = f"    - {{entity: customer, lengths: [1d], compute: {{{name}: count}}}}\n"
+    (fault,) = faults_of(PAYMENTS.replace("  derived:\n", group + "  derived:\n"))
+    assert fault.path == f"features.windows[2].compute.{name}" and "beside an entity's shown features" in fault.message
+    assert name in parse_app(PAYMENTS.replace("    night: hour", f"    {name}: hour")).features.derived  # Never shown.
+
+
 def test_a_place_is_exact_to_the_column() -> None:
     text = PAYMENTS.replace("when: amount > 220", "when: amount > 220 and amont < 3")
     (fault,) = faults_of(text)

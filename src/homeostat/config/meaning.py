@@ -19,6 +19,7 @@ from homeostat.expressions import ExpressionError, Scope, Type, compile_expressi
 
 SCORER_KINDS = ("isolation_forest", "boosted_trees", "network", "rules")
 RESERVED = ("time", "risk")
+SHOWN = ("watermark", "freshness", "log")  # Fields beside the window features in an entity's shown hash.
 
 
 def scorer_kinds() -> tuple[str, ...]:
@@ -207,6 +208,9 @@ class _Checker:
         for place, feature in self.feature_names():
             if feature.startswith("score_") or feature in RESERVED:
                 self.at_key(place, f"{feature!r} can't be used: the name is reserved")
+            elif feature in SHOWN and place[1] == "windows":
+                shown = "a field of this name stands beside an entity's shown features in the feature store"
+                self.at_key(place, f"{feature!r} can't be used: {shown}")
 
     def feature_names(self) -> Iterator[tuple[tuple[Step, ...], str]]:
         for name in self.app.features.derived:

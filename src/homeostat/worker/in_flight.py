@@ -63,24 +63,6 @@ class InFlightJournal:
                 out[k] = one
         return out
 
-    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
-        """Whether each event was decided (n,), its time (n,), its keys (n, entities), and the texts of hashed keys."""
-        found, time_ns, keys, texts = self.inner.locate(id_code)
-        for batch in self._batches():
-            events = batch.events
-            at = np.flatnonzero(~found & np.isin(id_code, events.id_code))
-            if not len(at):
-                continue
-            codes, first = np.unique(events.id_code, return_index=True)
-            rows = first[np.searchsorted(codes, id_code[at])]
-            if keys.shape[1] != events.keys.shape[1]:
-                keys = np.zeros((len(id_code), events.keys.shape[1]), np.int64)
-            found[at], time_ns[at], keys[at] = True, events.time_ns[rows], events.keys[rows]
-            if events.texts:
-                own = np.unique(events.keys[rows]).tolist()
-                texts |= {code: events.texts[code] for code in own if code in events.texts}
-        return found, time_ns, keys, texts
-
     def read(self, after: int = 0) -> Iterator[Entry]:
         """Every entry above `after` that is in the journal."""
         return self.inner.read(after)

@@ -40,7 +40,7 @@ SILENT_NS = 43_200_000_000_000
 longer than that."""
 
 # What `arrange` says of each entity: columns of `groups`.
-G_KEY, G_KNOWN, G_OLDEST, G_END, G_OWN, G_LAST, G_COLUMNS = range(7)
+G_KEY, G_KNOWN, G_OLDEST, G_END, G_OWN, G_LAST, G_ANEW, G_COLUMNS = range(8)
 
 
 @kernel
@@ -121,7 +121,7 @@ def arrange(
     pinned : whether the entities are to be read from where they were left
     table, of : scratch, (a power of 2, at least 2 n) and (n,)
     groups : (G_COLUMNS, n) each entity's key, rows of its log that are known, earliest event, end among `rows`, rows
-        for its log, and last row that is no outcome (-1 for none)
+        for its log, last row that is no outcome (-1 for none), and whether the log is to be read from its beginning
     rows, row_floats : (n, words), the same memory; emits : (n,) the event that each row is, -1 for an outcome
     Returns the number of entities, of rows, and of late events among them, which are not for the log.
     """
@@ -144,7 +144,7 @@ def arrange(
             g = count
             table[np.int64(place)] = g
             groups[G_KEY, g] = key
-            groups[G_END, g] = groups[G_OWN, g] = 0
+            groups[G_END, g] = groups[G_OWN, g] = groups[G_ANEW, g] = 0
             groups[G_OLDEST, g] = I64_MIN
             groups[G_LAST, g] = -1
             count += 1
@@ -169,7 +169,7 @@ def arrange(
             oldest = groups[G_OLDEST, g]
             groups[G_OLDEST, g] = time[i] if oldest == I64_MIN else min(oldest, time[i])
             if groups[G_KNOWN, g] > 0 and remembers(p, m, e, groups[G_KEY, g], time[i], tag[i]):
-                groups[G_KNOWN, g] = 0
+                groups[G_ANEW, g] = 1
         if kind[i] == NOT_INSERTED:
             late += 1
         else:

@@ -41,6 +41,7 @@ from homeostat.decide.windows.layout import (
     P_SPAN_TO,
     P_STREAM_FROM,
     P_STREAM_TO,
+    P_TAG,
     R_ACCOUNT_FROM,
     R_ACCOUNT_TO,
     R_COLUMNS,
@@ -246,7 +247,7 @@ def insert(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, w: int, 
 def find_event(
     p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, e: int, time: int, tag: int
 ) -> int:
-    """The logged event of this time and tag, or -1; any event of this time where rows hold no tags."""
+    """The logged event of this time and tag, or -1."""
     start = si[o + E_BASE]
     end = si[o + E_END]
     stop = end
@@ -257,7 +258,7 @@ def find_event(
         else:
             stop = middle
     while start < end and li[z + start * w] == time:
-        if p[e + P_LABEL] < 0 or li[z + start * w + p[e + P_LABEL] + 1] == tag:
+        if li[z + start * w + p[e + P_TAG]] == tag:
             return start  # type: ignore[no-any-return]
         start += 1
     return -1

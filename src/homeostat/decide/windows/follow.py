@@ -35,6 +35,7 @@ from homeostat.decide.windows.layout import (
     P_REACH,
     P_RETAIN,
     P_ROW_WORDS,
+    P_TAG,
     Bytes,
     Floats,
     Ints,
@@ -55,8 +56,8 @@ def to_row(p: Ints, li: Ints, e: int, rows: Ints, i: int) -> None:
     word = p[e + P_LABEL]
     if word >= 0:
         li[word] = rows[i, source]
-        li[word + 1] = rows[i, L_TAG]
         source += 1
+    li[p[e + P_TAG]] = rows[i, L_TAG]
     word = p[e + P_MASKS]
     if word >= 0:
         li[word] = rows[i, source]

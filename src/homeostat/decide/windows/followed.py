@@ -9,6 +9,7 @@ import numpy as np
 
 from homeostat.decide.windows import layout as at
 from homeostat.decide.windows.arrange import (
+    G_ANEW,
     G_COLUMNS,
     G_END,
     G_KEY,
@@ -76,6 +77,11 @@ class Column:
         """(g,) rows of each entity's log that this process has read."""
         known: Int = self.groups[G_KNOWN]
         return known
+
+    @property
+    def asked_from(self) -> Int:
+        """(g,) row from which each entity's log is to be read: from 0 where `remembers` says so."""
+        return np.where(self.groups[G_ANEW] != 0, 0, self.groups[G_KNOWN])
 
     @property
     def oldest_ns(self) -> Int:

@@ -3,7 +3,7 @@
 Memory is two arrays of 64-bit words, each seen as integers and as floats: one holds the state of each entity, one
 holds their logs. An entity's log is one block of rows, so that what a window adds and removes lies together:
 
-    time | values the entity's windows need | label, tag | masks | links of ordered streams
+    time | values the entity's windows need | label | tag | masks | links of ordered streams
 
 Events are numbered from 0 in each log; the number stays when older rows are dropped (only late events shift it).
 
@@ -47,12 +47,13 @@ G_LATENESS, G_ENTITIES_FROM, G_ENTITIES_TO, G_OWN_TIME, G_WORDS = range(5)
     P_COPY_TO,
     P_REACH,  # max(delay + length)
     P_RETAIN,  # P_REACH + lateness: what is older than this behind the newest event is never looked at.
-    P_LABEL,  # The label's word in a row; the tag's is the next; -1 when no window depends on labels.
+    P_LABEL,  # The label's word in a row; -1 when no window depends on labels.
+    P_TAG,  # The tag's; -1 where neither labels nor other writers ask for it.
     P_MASKS,  # The masks' word in a row; -1 when no window is masked.
     P_LINKS,  # The first word of a row that holds a link.
     P_DISTINCTS,  # Number of streams whose distinct values are counted.
     P_COLUMNS,
-) = range(21)
+) = range(22)
 
 H_DELAY, H_POSITION, H_STREAM_FROM, H_STREAM_TO, H_COLUMNS = range(5)
 

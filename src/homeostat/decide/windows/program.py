@@ -84,10 +84,13 @@ class _EntityTables:
         used = sorted({s[3] for s in self.streams if s[3] >= 0})
         self.copies = [(value, 1 + k) for k, value in enumerate(used)]
         self.row_words = 1 + len(used)
-        self.label = self.masks = -1
+        self.label = self.tag = self.masks = -1
         if any(_uses_label(s, self._stream_needs(s)) for s in self.streams):
             self.label = self.row_words
-            self.row_words += 2
+            self.row_words += 1
+        if self.label >= 0 or self.plan.own_time:
+            self.tag = self.row_words
+            self.row_words += 1
         if any(s[1] >= 0 for s in self.streams):
             self.masks = self.row_words
             self.row_words += 1
@@ -224,6 +227,7 @@ class _EntityTables:
             reach,
             reach + self.plan.lateness_ns,
             self.label,
+            self.tag,
             self.masks,
             self.first_link,
             sum(1 for n in needs if n & at.NEED_DISTINCT),

@@ -43,6 +43,7 @@ from homeostat.decide.windows.layout import (
     P_SPAN_FROM,
     P_SPAN_TO,
     P_STATE_WORDS,
+    P_TAG,
     S_COLUMNS,
     S_TAIL,
     Batch,
@@ -160,7 +161,7 @@ def enqueue(p: Ints, b: Batch, e: int, i: int, qi: Ints, qf: Floats, a: int) -> 
     if word >= 0:
         x = b.label[i]
         qf[a + word] = x + 0.0 if abs(x) <= VALUE_MAX else math.nan
-        qi[a + word + 1] = b.tag[i]
+        qi[a + p[e + P_TAG]] = b.tag[i]
     word = p[e + P_MASKS]
     if word >= 0:
         bits = 0

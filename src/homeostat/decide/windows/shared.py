@@ -133,7 +133,7 @@ class SharedFeaturizer:
         keys = column.keys.tolist()
         ids = [text_of(key, _NO_TEXTS) for key in keys] if is_hashed(max(keys)) else list(map(str, keys))
         return Asked(
-            self.entities[column.entity], ids, column.known, column.oldest_ns, rows, ends,
+            self.entities[column.entity], ids, column.asked_from, column.oldest_ns, rows, ends,
             self.windows.retained_ns(column.entity) + MARGIN_NS, read,
         )  # fmt: skip
 

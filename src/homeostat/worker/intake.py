@@ -12,14 +12,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from homeostat.decide.intake.lines import read_line, read_lines
-from homeostat.decide.intake.objects import Event, batch_of
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.splice import take
 from homeostat.ports.streams import Pulled
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, EventBatch, Row
 from homeostat.records.reasons import Reason
+from homeostat.worker.encodings import JSON, Encoding
 
 _NEVER = -(2**62)
 HELD_BATCHES = 8  # As many batches are held at the most for the sake of order.
@@ -50,11 +49,14 @@ class Intake:
     lateness_ns : an event is late when its own lane has come further than this beyond it
     reject_late : whether late ones become dead letters
     ahead_ns : events this far ahead of a lane that lags need not wait for it
+    encoding : how messages are written
     """
 
-    def __init__(self, schema: EventSchema, lateness_ns: int, reject_late: bool, ahead_ns: int = 0) -> None:
+    def __init__(
+        self, schema: EventSchema, lateness_ns: int, reject_late: bool, ahead_ns: int = 0, encoding: Encoding = JSON
+    ) -> None:
         self._schema, self._lateness_ns, self._reject_late = schema, lateness_ns, reject_late
-        self._ahead_ns = ahead_ns
+        self._ahead_ns, self._encoding = ahead_ns, encoding
         self._newest: dict[str, int] = {}  # By lane, the newest event time.
         self._held: Batch | None = None
         self._running = np.zeros(0, np.int64)  # (n,) its lane's newest time as each held message came.
@@ -71,7 +73,7 @@ class Intake:
         """
         if len(pulled) == 0:
             return
-        batch = read(pulled, self._schema, wall_ns)
+        batch = read(pulled, self._schema, wall_ns, self._encoding)
         batch, running = self._judged(batch)
         self._order = None
         if self._held is None:
@@ -136,27 +138,14 @@ class Intake:
         return Batch(batch.pulled, take(batch.events, kept), batch.at[kept], [*batch.letters, *refused]), running
 
 
-def read(pulled: Pulled, schema: EventSchema, wall_ns: int) -> Batch:
+def read(pulled: Pulled, schema: EventSchema, wall_ns: int, encoding: Encoding = JSON) -> Batch:
     """Messages as events, and a dead letter for each that is none."""
-    values = pulled.values
-    odd = [k for k, value in enumerate(values) if b"\n" in value or not value.strip()]
-    texts: dict[int, str] = {}
-    if not odd:
-        events, found = read_lines(values, schema, wall_ns, range(len(values)))
-    else:  # One by one: a reader of lines would take a message of several lines for several.
-        events_read: list[Event] = []
-        found = []
-        for k, value in enumerate(values):
-            one = read_line(value, schema, wall_ns, texts, k)
-            if isinstance(one, Event):
-                events_read.append(one)
-            else:
-                found.append(one or DeadLetter(k, "", "", Reason.MALFORMED.value))
-        events = batch_of(events_read, schema, texts)
+    n = len(pulled)
+    events, found = encoding.events(pulled.values, schema, wall_ns)
     if not found:
-        return Batch(pulled, events, np.arange(len(values)))
+        return Batch(pulled, events, np.arange(n))
     bad = {letter.line for letter in found}
-    at = np.array([k for k in range(len(values)) if k not in bad], np.int64)
+    at = np.array([k for k in range(n) if k not in bad], np.int64)
     return Batch(pulled, events, at, [(letter.line, letter) for letter in found])
 
 

@@ -6,7 +6,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import groupby
 
-import msgspec
 import numpy as np
 
 from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes
@@ -22,12 +21,12 @@ from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.identity import text_of
 from homeostat.records.reasons import Reason
+from homeostat.worker.encodings import JSON, Encoding
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.intake import pick_messages
 from homeostat.worker.publishing import dead_letter
 
 WAITING_MAX = 100_000
-_decode = msgspec.json.Decoder().decode
 
 
 @dataclass(slots=True)
@@ -61,11 +60,13 @@ class Outcomes:
     """See the module. What waits is not marked as done, nor what came after it in its lane: a crash loses nothing.
 
     wait_ns : how long an outcome waits for its event
+    encoding : how messages are written
     """
 
-    def __init__(self, schema: EventSchema, journal: InFlightJournal, wait_ns: int) -> None:
+    def __init__(self, schema: EventSchema, journal: InFlightJournal, wait_ns: int, encoding: Encoding = JSON) -> None:
         self.count = self.unknown = 0
         self._schema, self._journal, self._wait_ns = schema, journal, wait_ns
+        self._encoding = encoding
         self._lanes: dict[str, deque[_Message]] = {}
         self._waiting: list[_Message] = []
 
@@ -78,7 +79,7 @@ class Outcomes:
         wall_ns : when an outcome that does not say so became known
         """
         names = outcomes_of_events(self._schema).time
-        objects = [dated(_decoded(value), names, wall_ns) for value in pulled.values]
+        objects = [dated(self._encoding.outcome(value), names, wall_ns) for value in pulled.values]
         batch, letters, positions = parse_outcomes(objects, self._schema, wall_ns, range(len(objects)))
         made = [_Message(pulled, row, monotonic_ns + self._wait_ns) for row in range(len(pulled))]
         for k, row in enumerate(positions):
@@ -113,7 +114,7 @@ class Outcomes:
         def append(located: OutcomeBatch, rows: Int) -> None:
             inner.append(located, [waiting[k].pulled.place(waiting[k].row) for k in rows.tolist()])
 
-        found = settle(_together(waiting), featurizer, self._journal.locate, append)
+        found = settle(_together(waiting), featurizer, inner.locate, append)
         self.count += int(found.sum())
         for k in np.flatnonzero(found).tolist():
             waiting[k].settled = True
@@ -131,7 +132,7 @@ class Outcomes:
 
     def _refuse(self, message: _Message, letter: DeadLetter) -> None:
         message.settled = True
-        message.letter = dead_letter(message.pulled, message.row, letter)
+        message.letter = dead_letter(message.pulled, message.row, letter, self._encoding)
 
 
 def _together(messages: list[_Message]) -> OutcomeBatch:
@@ -142,11 +143,3 @@ def _together(messages: list[_Message]) -> OutcomeBatch:
         assert these[0].outcomes is not None
         parts.append(pick_outcomes(these[0].outcomes, np.array([message.at for message in these], np.int64)))
     return merged(parts)
-
-
-def _decoded(value: bytes) -> object:
-    """What a message holds; itself where that is no JSON, for whoever reads it to refuse."""
-    try:
-        return _decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return value

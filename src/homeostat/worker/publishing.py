@@ -7,7 +7,6 @@ event that is pulled again, found in the journal, and published from there.
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-import msgspec
 import numpy as np
 
 from homeostat.decide.decided import Decided
@@ -27,11 +25,11 @@ from homeostat.ports.streams import Fenced, Outgoing, Pulled, Stream
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter
+from homeostat.worker.encodings import JSON, Encoding
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.intake import Batch, pick_messages
 
 T = TypeVar("T")
-_encode = msgspec.json.Encoder().encode
 _VALUE_MAX = 2000  # Bytes of a bad message that go along with its dead letter.
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 DEPTH = 3  # Batches that wait for each thread: enough to keep it busy, few enough to lose little time to.
@@ -58,13 +56,13 @@ class Work:
     stretches: list[tuple[str, int, int]] = field(default_factory=list)
 
 
-def dead_letter(pulled: Pulled, row: int, letter: DeadLetter) -> Outgoing:
-    """A bad message with what is wrong with it, as JSON."""
+def dead_letter(pulled: Pulled, row: int, letter: DeadLetter, encoding: Encoding) -> Outgoing:
+    """A bad message with what is wrong with it."""
     value = {
         "lane": pulled.lane[row], "position": pulled.position[row], "field": letter.field, "value": letter.value,
         "reason": str(letter.reason), "message": pulled.values[row][:_VALUE_MAX].decode("utf-8", "replace"),
     }  # fmt: skip
-    return Outgoing(json.dumps(value).encode("ascii"), None, pulled.traceparent[row])
+    return Outgoing(encoding.dead_letter(value), None, pulled.traceparent[row])
 
 
 class Outbox:
@@ -82,10 +80,12 @@ class Outbox:
         on_journalled: Callable[[int], None],
         on_published: Callable[[Work, int], None],
         trace: Callable[[str, str | None], str | None] = lambda event_id, incoming: incoming,
+        encoding: Encoding = JSON,
     ) -> None:
         self.trouble, self.fenced = "", 0
         self._journal, self._stream, self._words, self._clock = journal, stream, words, clock
         self._on_journalled, self._on_published, self._trace = on_journalled, on_published, trace
+        self._encoding = encoding
         self._to_journal: queue.Queue[Work | None] = queue.Queue(DEPTH)
         self._to_publish: queue.Queue[Work | None] = queue.Queue(DEPTH)
         self._stopping = threading.Event()
@@ -256,7 +256,9 @@ class Outbox:
             decisions = [one for work in works for _, one in work.messages]
             letters = [letter for work in works for letter in work.letters]
             letters += [
-                dead_letter(work.batch.pulled, row, letter) for work in works for row, letter in work.batch.letters
+                dead_letter(work.batch.pulled, row, letter, self._encoding)
+                for work in works
+                for row, letter in work.batch.letters
             ]
             try:
                 self._stream.publish(done, decisions, letters)
@@ -284,7 +286,9 @@ class Outbox:
 
     def _message(self, found: dict[str, object], incoming: str | None) -> Outgoing:
         event_id = str(found["event_id"])
-        return Outgoing(_encode(found), event_id.encode("utf-8", "replace"), self._trace(event_id, incoming))
+        return Outgoing(
+            self._encoding.decision(found), event_id.encode("utf-8", "replace"), self._trace(event_id, incoming)
+        )
 
     def _keep_owned(self, works: Sequence[Work]) -> None:
         """Leave out the messages that other workers deal with now."""

@@ -13,6 +13,7 @@ from homeostat.distributed.rejoining import Rejoiner
 from homeostat.embedded.engine import stepped
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Pulled, Stream
+from homeostat.worker.encodings import ENCODINGS
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.intake import Batch, Intake, read
 from homeostat.worker.outcomes import Outcomes
@@ -63,12 +64,12 @@ class Worker:
         self.on_published: Callable[[Work, int, int], None] = lambda work, decisions, now_ns: None
         self.lag: dict[str, int] = {}
         self._rows_max, self._wait_s = servers.batch_rows, servers.batch_wait / 1e9
-        self._intake = Intake(
-            parts.prepared.schema, app.events.lateness, app.events.late == "reject", servers.skew // AHEAD_SHARE
-        )
-        self.outcomes = Outcomes(parts.prepared.schema, journal, servers.outcome_wait)
+        schema, encoding = parts.prepared.schema, ENCODINGS[servers.encoding]
+        ahead_ns = servers.skew // AHEAD_SHARE
+        self._intake = Intake(schema, app.events.lateness, app.events.late == "reject", ahead_ns, encoding)
+        self.outcomes = Outcomes(schema, journal, servers.outcome_wait, encoding)
         self.outbox = Outbox(
-            journal, stream, parts.prepared.words, parts.clock, self._journalled, self._published, trace
+            journal, stream, parts.prepared.words, parts.clock, self._journalled, self._published, trace, encoding
         )
         self.rejoiner = Rejoiner(parts.featurizer, parts.store, parts.journal, parts.folder, parts.clock)
         self._events = urlsplit(servers.events or "").path.rpartition("/")[2] + "/"

@@ -48,9 +48,12 @@ class World(Node):
     dead_letters: str | None = Field(default=None, description="where unreadable events and outcomes go")
     features: str | None = Field(default=None, description="redis://host:port/db, rediss://, or redis+cluster://")
     journal: str | None = Field(default=None, description="postgresql://user:password@host:port/database")
-    group: str | None = Field(default=None, description="name that workers share events under; the app's when absent")
+    group: str | None = Field(
+        default=None, description="name that workers share events under, the app's when absent; on Kafka they share "
+        "outcomes under it and `.outcomes`, on Redis under the same"
+    )  # fmt: skip
     partitions: int = Field(default=6, ge=1, le=10_000, description="of the topics that are created: the most workers")
-    encoding: Literal["json"] = Field(default="json", description="how events and outcomes are written")
+    encoding: Literal["json"] = Field(default="json", description="how messages are written")
     batch_rows: int = Field(default=1000, ge=1, le=65_536, description="events decided together at the most")
     outcome_wait: Duration = Field(
         default=duration_ns("1m"), description="how long an outcome waits for its event to be decided; then it is a "

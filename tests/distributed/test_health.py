@@ -90,6 +90,20 @@ def test_more_workers_than_partitions_are_said(kafka, app):
         assert "2 in the group" in workers(world, app) and "1 have no partition" in workers(world, app)
 
 
+def test_the_group_of_outcomes_is_named_where_it_has_other_members(kafka, app):
+    world = topics(kafka, partitions=1)
+    ensure_topics(world, "access")
+    group = world.group or "access"
+    settings = {"bootstrap.servers": kafka.address, "group.id": f"{group}.outcomes"}
+    with closing(confluent_kafka.Consumer(settings)) as consumer:
+        consumer.subscribe([world.outcomes.rpartition("/")[2]])
+        for _ in range(200):
+            consumer.poll(0.05)
+            if consumer.assignment():
+                break
+        assert workers(world, app) == f"0 in the group {group}, 1 in the group {group}.outcomes"
+
+
 def workers(world, app):
     return one(examine(world, app), "workers").seen
 

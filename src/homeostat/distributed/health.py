@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.encryption import plain_connections
 from homeostat.adapters.logs import redacted
 from homeostat.config.world import World
 from homeostat.distributed.samples import sampled
@@ -26,7 +27,7 @@ Health = Literal["ok", "warning", "broken"]
 DEADLINE_S = 15.0  # For all together; each server is given up after about 4 s without an answer.
 SKEW_S_MAX = 1.0
 CONNECTIONS = 4  # That one process makes to PostgreSQL at the most.
-POSTGRES_MIN = 12
+POSTGRES_MIN = 14
 LAG_MAX = 100_000
 _CONNECT_S = 3.0
 
@@ -85,6 +86,9 @@ def examine(world: World, prepared: Prepared | None = None, name: str = "") -> l
     findings: list[Finding] = []
     for (what, _), told in zip(checks, found):
         findings += told or [Finding(what, "broken", f"no answer within {DEADLINE_S:g} s", hangs)]
+    for plain in plain_connections(world):
+        health: Health = "broken" if plain.secret_sent else "warning"
+        findings.append(Finding(f"{plain.what} encryption", health, plain.seen, plain.mend))
     return [replace(one, seen=redacted(one.seen), mend=redacted(one.mend)) for one in findings]
 
 
@@ -160,22 +164,24 @@ def _kafka(subject: Subject, addresses: Addresses, group: str) -> Iterator[Findi
     else:
         yield Finding("kafka transactions", "ok", "can be begun")
     partitions = found.partitions.get(addresses.events.name, 0)
-    yield from _readers(group, found.workers, partitions, found.lag)
+    differ = found.outcome_workers is not None and found.outcome_workers != found.workers
+    also = f", {found.outcome_workers} in the group {group}.outcomes" if differ else ""
+    yield from _readers(group, found.workers, partitions, found.lag, also)
     yield from _ahead(found.newest_ns)
     yield from sampled_findings(subject, addresses, found.sample)
 
 
-def _readers(group: str, workers: int, partitions: int, lag: dict[str, int]) -> Iterator[Finding]:
-    """Who reads, and how far behind they are."""
+def _readers(group: str, workers: int, partitions: int, lag: dict[str, int], also: str = "") -> Iterator[Finding]:
+    """Who reads, and how far behind they are; `also` says of another group what differs."""
     if not group:
         yield Finding("workers", "warning", "the group's name is not known", "Name the app, or say world.group.")
         return
     seen = f"{workers} in the group {group}"
     if partitions and workers > partitions:
         mend = f"Give the topic of events more partitions, or start {workers - partitions} fewer workers."
-        yield Finding("workers", "warning", f"{seen}, of which {workers - partitions} have no partition", mend)
+        yield Finding("workers", "warning", f"{seen}, of which {workers - partitions} have no partition{also}", mend)
     else:
-        yield Finding("workers", "ok", seen)
+        yield Finding("workers", "ok", seen + also)
     if not lag:
         return
     total = sum(lag.values())

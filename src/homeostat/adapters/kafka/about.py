@@ -32,7 +32,8 @@ class KafkaAbout:
     missing : topics that don't
     refused : what this client may not do, each in words
     transactions : why none can be begun; empty where they can
-    workers : members of the group
+    workers : members of the group that reads events
+    outcome_workers : members of the one that reads outcomes; None where there are none to read
     lag : messages by partition of what is read that are not done with
     uncommitted : partitions from which the group has never finished a message
     sample : by topic, the last messages
@@ -46,6 +47,7 @@ class KafkaAbout:
     refused: list[str] = field(default_factory=list)
     transactions: str = ""
     workers: int = 0
+    outcome_workers: int | None = None
     lag: dict[str, int] = field(default_factory=dict)
     sample: dict[str, list[bytes]] = field(default_factory=dict)
     newest_ns: int = 0
@@ -84,7 +86,8 @@ def about(addresses: Addresses, settings: KafkaSettings, group: str) -> KafkaAbo
     if group:
         found.workers = _look_at_group(client, group, addresses.events.name, ends, found)
         if addresses.outcomes is not None:
-            _look_at_group(client, outcomes_group(group), addresses.outcomes.name, ends, found)
+            name = addresses.outcomes.name
+            found.outcome_workers = _look_at_group(client, outcomes_group(group), name, ends, found)
     for name in read:
         mine = {partition: span for (topic, partition), span in ends.items() if topic == name}
         found.sample[name] = _sample(addresses, settings, group, name, mine, found)

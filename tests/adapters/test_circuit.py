@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.adapters.circuit import Backoff, Circuit, CircuitState, Policy, retried
+from homeostat.adapters.circuit import Backoff, Circuit, CircuitState, Pauses, Policy
 from homeostat.ports import Unavailable
 
 
@@ -92,28 +92,15 @@ def test_only_one_of_many_threads_tries_a_half_open_circuit():
     assert sum(allowed) == 1
 
 
-def test_retries_stop_at_success_at_the_deadline_and_when_told():
-    clock = HandClock()
-    outcomes = [Unavailable("a"), Unavailable("b"), 7]
+def test_pauses_grow_while_it_fails_and_begin_anew_once_it_went_well():
+    pauses = Pauses(Backoff(1.0, 4.0), lambda: 0.0)
+    assert [pauses.next_s() for _ in range(4)] == [0.5, 1.0, 2.0, 2.0]
+    pauses.over()
+    assert pauses.next_s() == 0.5
+    drawn = {Pauses(Backoff(1.0, 4.0)).next_s() for _ in range(20)}
+    assert len(drawn) > 10 and all(0.5 <= pause < 1.0 for pause in drawn)
 
-    def ask():
-        outcome = outcomes.pop(0)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
 
-    policy = Policy(1.0, backoff=Backoff(0.1, 0.2))
-    assert retried(ask, clock, policy, clock.pass_s) == 7
-    count = []
-
-    def never():
-        count.append(1)
-        raise Unavailable("away")
-
-    with pytest.raises(Unavailable, match="away"):
-        retried(never, clock, policy, clock.pass_s, lambda: 0.5)
-    assert 5 <= len(count) <= 8
-    count.clear()
-    with pytest.raises(Unavailable):
-        retried(never, clock, policy, lambda pause: True)
-    assert len(count) == 1
+def test_a_policy_that_never_gives_up_has_no_circuit():
+    with pytest.raises(ValueError, match="how many failures"):
+        Circuit(HandClock(), Policy(1.0, failures=None))

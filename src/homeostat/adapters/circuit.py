@@ -54,26 +54,51 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an adapter does when its server fails.
+    """What an adapter does when its server fails. Each has its own, called POLICY; docs/operations.md lists them.
 
-    deadline_s : the longest that one operation may take, retries included
-    failures : so many in a row open the circuit
+    deadline_s : the longest that one attempt waits for the server
+    failures : so many in a row, and the server is left alone: a circuit opens, or the caller is told. None where nobody
+        else could do the work, so that it is tried until it is done or the process stops
     backoff : pauses between attempts
     falls_back : what a decision, or its journal, falls back to then, in words
     """
 
     deadline_s: float
-    failures: int = 1
+    failures: int | None = 1
     backoff: Backoff = Backoff()
     falls_back: str = "nothing: the caller is told"
+
+
+class Pauses:
+    """How long to wait before each further attempt at one thing. For one thread, or under its owner's lock."""
+
+    def __init__(self, backoff: Backoff, chance: Chance | None = None) -> None:
+        """No failure yet. `chance` draws from [0, 1); a test may give its own."""
+        self._backoff = backoff
+        self._chance = random.Random().random if chance is None else chance  # noqa: S311  # Jitter is no secret.
+        self._failures = 0
+
+    def next_s(self) -> float:
+        """It has failed once more: the pause in seconds until it is worth trying again."""
+        self._failures += 1
+        return self._backoff.pause_s(self._failures, self._chance())
+
+    def over(self) -> None:
+        """It went well: the next pause is a first one again."""
+        self._failures = 0
 
 
 class Circuit:
     """Whether to ask one server now. May be used by several threads."""
 
     def __init__(self, clock: Clock, policy: Policy, chance: Chance | None = None) -> None:
-        """Closed at first. `chance` draws from [0, 1); a test may give its own."""
-        self._clock, self._policy = clock, policy
+        """Closed at first. `chance` draws from [0, 1); a test may give its own.
+
+        Raises ValueError for a policy that never leaves its server alone.
+        """
+        if policy.failures is None:
+            raise ValueError("a circuit needs to know how many failures open it")
+        self._clock, self._policy, self._failures_max = clock, policy, policy.failures
         self._chance = random.Random().random if chance is None else chance  # noqa: S311  # Jitter is no secret.
         self._lock = threading.Lock()
         self._failures = 0
@@ -126,7 +151,7 @@ class Circuit:
         with self._lock:
             self._failures += 1
             self.reason = reason
-            if self._trying or self._again_ns is not None or self._failures >= self._policy.failures:
+            if self._trying or self._again_ns is not None or self._failures >= self._failures_max:
                 if self._again_ns is None:
                     self._opened += 1
                 pause = self._policy.backoff.pause_s(self._failures, self._chance())
@@ -150,29 +175,3 @@ class Circuit:
             raise
         self.succeeded()
         return answer
-
-
-def retried(
-    ask: Callable[[], _Answer],
-    clock: Clock,
-    policy: Policy,
-    wait: Callable[[float], object],
-    chance: Chance | None = None,
-) -> _Answer:
-    """What `ask` answers, asked again after a pause while it raises Unavailable and the deadline is not over.
-
-    wait : waits so many seconds; a `threading.Event().wait`, whose setting ends the pause and the retries: where it
-        returns true no further attempt is made
-    Raises the last Unavailable.
-    """
-    draw = random.Random().random if chance is None else chance  # noqa: S311  # Jitter is no secret.
-    until_ns = clock.monotonic_ns() + int(policy.deadline_s * _NS)
-    failures = 0
-    while True:
-        try:
-            return ask()
-        except Unavailable:
-            failures += 1
-            pause = policy.backoff.pause_s(failures, draw())
-            if clock.monotonic_ns() + int(pause * _NS) >= until_ns or wait(pause):
-                raise

@@ -1,13 +1,17 @@
-"""Addresses of streams: `kafka://host:port,host:port/topic` and `redis-stream://user:password@host:port/db/key`."""
+"""Addresses of streams: `kafka://host:port,host:port/topic` and `redis-stream://user:password@host:port/db/key`.
+
+`rediss-stream://` is the latter over TLS; behind `?` it may name the files for that, as `rediss://` does.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from homeostat.config.world import STREAM_SCHEMES, World
 
-DEFAULT_PORTS = {"kafka": 9092, "redis-stream": 6379}
+DEFAULT_PORTS = {"kafka": 9092, "redis-stream": 6379, "rediss-stream": 6379}
+TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # By the names that redis:// addresses have for them.
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,7 @@ class Address:
     servers : (host, port) of each server that leads there
     name : the topic, or the key
     database : Redis's number of it
+    tls_files : the files for TLS that the address names, each with its name of `TLS_FILES`
     """
 
     scheme: str
@@ -25,6 +30,12 @@ class Address:
     database: int = 0
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    tls_files: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def tls(self) -> bool:
+        """Whether the address asks for TLS; Kafka's does not say, since that is a setting of its own."""
+        return self.scheme == "rediss-stream"
 
     @property
     def hosts(self) -> str:
@@ -62,12 +73,18 @@ def read_address(name: str, text: str) -> Address:
         if not path or "/" in path:
             raise ValueError(f"world.{name}: the address should end with /topic")
         return Address(scheme, servers, path)
+    files: tuple[tuple[str, str], ...] = ()
+    if scheme == "rediss-stream":
+        path, _, query = path.partition("?")
+        files = tuple(parse_qsl(query, keep_blank_values=True))
+        if any(file not in TLS_FILES for file, _ in files):
+            raise ValueError(f"world.{name}: behind `?` there may be {', '.join(TLS_FILES)}, and nothing else")
     database, _, key = path.partition("/")
     if not database.isdigit() or not key:
         raise ValueError(f"world.{name}: the address should end with /db/key, such as /0/payments.events")
     username, _, password = user.partition(":")
     return Address(
-        scheme, servers[:1], unquote(key), int(database), unquote(username) or None, unquote(password) or None
+        scheme, servers[:1], unquote(key), int(database), unquote(username) or None, unquote(password) or None, files
     )
 
 

@@ -14,7 +14,7 @@ from homeostat.config.faults import AppFileError, Fault, nearest
 from homeostat.config.scalars import Duration, Node, duration_ns
 
 PREFIX = "HOMEOSTAT_WORLD__"
-STREAM_SCHEMES = ("kafka", "redis-stream")
+STREAM_SCHEMES = ("kafka", "redis-stream", "rediss-stream")
 _SCHEMES = {
     "events": STREAM_SCHEMES, "outcomes": STREAM_SCHEMES, "decisions": STREAM_SCHEMES, "dead_letters": STREAM_SCHEMES,
     "features": ("redis", "rediss", "redis+cluster", "rediss+cluster"), "journal": ("postgresql", "postgres"),
@@ -41,7 +41,8 @@ class World(Node):
     """The servers of one app. What is absent is not used."""
 
     events: str | None = Field(
-        default=None, description="kafka://host:port,host:port/topic or redis-stream://host/db/key"
+        default=None,
+        description="kafka://host:port,host:port/topic, redis-stream://host/db/key, or rediss-stream:// (TLS)",
     )
     outcomes: str | None = Field(default=None, description="where outcomes come from")
     decisions: str | None = Field(default=None, description="where decisions go")

@@ -97,14 +97,14 @@ def open_journal(prepared: Prepared, servers: Servers, clock: Clock) -> SharedJo
     What processes that have died left in their spools is taken over.
     """
     from homeostat.adapters.postgres import PostgresJournal
-    from homeostat.adapters.spool import SpooledJournal
+    from homeostat.adapters.spool import POLICY, SpooledJournal
 
     if servers.journal is None:
         raise WorldIncomplete("the world names no journal: say world.journal, such as postgresql://user@host/database")
     rules = [name for name, _ in prepared.words.rules]
     inner = PostgresJournal(
         servers.journal, app=prepared.app.app, actions=prepared.app.actions, rules=rules, clock=clock,
-        retention_ns=servers.retention,
+        retention_ns=servers.retention, deadline_s=POLICY.deadline_s,
     )  # fmt: skip
     return SpooledJournal(
         inner, Path(servers.spool) / prepared.app.app, max_bytes=servers.spool_max_mb << 20, clock=clock

@@ -19,11 +19,11 @@ from homeostat.records.events import EventBatch, OutcomeBatch
 
 _BEHIND = "features-behind-since"
 POLICY = Policy(
-    deadline_s=2.0, backoff=Backoff(0.2, 2.0),
-    falls_back="decisions see what this process remembers of their entities, or nothing, and are flagged",
+    # The deadline is for what waits in the spool: nothing is decided meanwhile, and the next attempt goes on.
+    deadline_s=1.0, failures=1, backoff=Backoff(0.2, 2.0),
+    falls_back="decisions go on without the feature store, flagged, until all that it lacks is in it",
 )  # fmt: skip
 _ALONE_S = 60.0
-_SETTLE_S = 1.0  # Nothing is decided meanwhile; the next attempt goes on.
 _MARK_EVERY = 200  # Entries between two marks of how far it has come: what another would do again, should this one die.
 
 Progress = Callable[[str, float], None]
@@ -136,7 +136,7 @@ def rejoin(
     Raises Unavailable: the store or the journal is away, or another worker is at it.
     """
     through = store.through()
-    if not journal.settle(_SETTLE_S):
+    if not journal.settle(POLICY.deadline_s):
         raise Unavailable("decisions still wait on this machine's disk for the journal's server")
     last = journal.last
     lost = through is None or through < (featurizer.through or 0)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from homeostat.adapters.circuit import Backoff, Pauses
 from homeostat.adapters.streams import ensure_topics, open_stream
 from homeostat.adapters.tracing import Tracing
 from homeostat.config.tree import App
@@ -16,7 +17,7 @@ from homeostat.ports.shared import SharedJournal
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.worker import Worker
 
-RETRY_S = 1.0
+_BACKOFF = Backoff(1.0, 5.0)  # Between two attempts at servers that are away when a worker starts.
 Note = Callable[[str], None]
 
 
@@ -46,7 +47,7 @@ def open_worker(
         note(f"{stage} failed: {type(error).__name__}: {error}")
 
     parts: SharedParts | None = None
-    told = ""
+    told, pauses = "", Pauses(_BACKOFF)
     while not stop.is_set():
         try:
             if parts is None:
@@ -57,7 +58,7 @@ def open_worker(
             if str(error) != told:
                 told = str(error)
                 note(f"waits: {told}")
-            stop.wait(RETRY_S)
+            stop.wait(pauses.next_s())
             continue
         except ValueError as error:
             raise WorldIncomplete(str(error)) from error

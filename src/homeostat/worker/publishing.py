@@ -10,12 +10,14 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
+from homeostat.adapters.circuit import Backoff, Pauses
 from homeostat.decide.decided import Decided
 from homeostat.decide.splice import pick_decisions
 from homeostat.embedded.answers import Vocabulary, answer, answers
@@ -31,7 +33,8 @@ from homeostat.worker.intake import Batch, pick_messages
 
 T = TypeVar("T")
 _VALUE_MAX = 2000  # Bytes of a bad message that go along with its dead letter.
-_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_BACKOFF = Backoff(0.05, 2.0)  # Between two attempts at a journal whose spool is full, or that can't be asked.
+THREAD_S = 5.0  # How long at the end each thread is waited for that a server holds up.
 DEPTH = 3  # Batches that wait for each thread: enough to keep it busy, few enough to lose little time to.
 
 
@@ -143,12 +146,25 @@ class Outbox:
         if not drained:
             self._stopping.set()
             self._stream.stop()
-        self._to_journal.put(None)
+        self._end_of_works(deadline_ns + int(THREAD_S * 1e9))
         for thread in self._threads:
-            thread.join(max(5.0, (deadline_ns - self._clock.monotonic_ns()) / 1e9))
+            thread.join(max(THREAD_S, (deadline_ns - self._clock.monotonic_ns()) / 1e9))
         if self.failure is not None and not (isinstance(self.failure, Unavailable) and not drained):
             raise self.failure
         return drained
+
+    def _end_of_works(self, until_ns: int) -> None:
+        """Tell the threads that nothing follows; one that has failed, or that a server holds up, may never make room.
+
+        The thread that journals tells the other one, unless it has failed.
+        """
+        for works, thread in zip((self._to_journal, self._to_publish), self._threads, strict=True):
+            if works is self._to_publish and self.failure is None:
+                return
+            while thread.is_alive() and self._clock.monotonic_ns() < until_ns:
+                with suppress(queue.Full):
+                    works.put(None, timeout=0.2)
+                    break
 
     def _guarded(self, call: Callable[[], None]) -> None:
         try:
@@ -223,15 +239,14 @@ class Outbox:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """What the journal answers, as soon as it does; Unavailable once it may be given up."""
-        attempt = 0
+        pauses = Pauses(_BACKOFF)
         while True:
             try:
                 answered = call()
             except Unavailable as error:
                 self.trouble = str(error)
-                if self._stopping.wait(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]):
+                if self._stopping.wait(pauses.next_s()):
                     raise
-                attempt += 1
             else:
                 self.trouble = ""
                 return answered

@@ -7,7 +7,6 @@ that no other transaction has.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import uuid
@@ -19,8 +18,8 @@ from typing import Any
 
 import confluent_kafka as kafka
 
-from homeostat.adapters.circuit import Backoff
-from homeostat.adapters.kafka.settings import LOG, refused
+from homeostat.adapters.circuit import Pauses
+from homeostat.adapters.kafka.settings import LOG, POLICY, refused
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Fenced, Outgoing
 
@@ -28,9 +27,8 @@ _STEP_S = 1.0  # How long one step waits for the brokers before it looks whether
 _SLOW_S = 3.0  # From then on it says that it waits.
 _ASK_S = 5.0
 _STALE_S_MAX = 5.0  # The group's next generation is known within this time, or it has gone on without us.
-_STUCK_S = 10.0  # By then the brokers have ended the transaction themselves.
+_STUCK_S = POLICY.deadline_s  # By then the brokers have ended the transaction themselves.
 _UNKNOWN_S_MAX = 1.0  # A member that is unknown stays so.
-_BACKOFF = Backoff(0.02, 2.0)
 _STALE = {
     kafka.KafkaError.ILLEGAL_GENERATION, kafka.KafkaError.UNKNOWN_MEMBER_ID, kafka.KafkaError.FENCED_INSTANCE_ID,
     kafka.KafkaError.REBALANCE_IN_PROGRESS,
@@ -62,7 +60,6 @@ class Publisher:
         """Asks no broker yet. Raises ValueError for settings that can't work."""
         self._settings, self._stopped = settings, stopped
         self._decisions, self._letters = decisions, letters
-        self._chance = random.Random().random  # noqa: S311  # Jitter is no secret.
         self._producer: Any = None
         self._begun = self._prepared = False
         self._preparing_since = 0.0
@@ -88,7 +85,7 @@ class Publisher:
         mark = uuid.uuid4().hex
         parts = [(of.consumer, [kafka.TopicPartition(*end, mark) for end in of.ends]) for of in offsets]
         stale_since: float | None = None
-        attempt = 0
+        pauses = Pauses(POLICY.backoff)
         while True:
             try:
                 self._ready()
@@ -109,8 +106,7 @@ class Publisher:
                 if self.thrown_out is not None:
                     self.trouble = ""
                     raise Fenced("the group has gone on without this worker") from None
-            attempt += 1
-            if self._stopped.wait(_BACKOFF.pause_s(attempt, self._chance())):
+            if self._stopped.wait(pauses.next_s()):
                 raise Unavailable(f"Kafka: stopped while publishing: {self.trouble}")
         self.trouble, self._doubtful = "", False
 
@@ -201,7 +197,7 @@ class Publisher:
         One whose coordinator was away may go on saying for ever that the connection is broken.
         Raises KafkaException, Unavailable at a stop.
         """
-        attempt, since = 0, time.monotonic()
+        pauses, since = Pauses(POLICY.backoff), time.monotonic()
         while True:
             try:
                 step()
@@ -215,8 +211,7 @@ class Publisher:
                 if time.monotonic() - since > _STUCK_S:
                     self._drop()
                     raise
-            attempt += 1
-            if self._stopped.wait(_BACKOFF.pause_s(attempt, self._chance())):
+            if self._stopped.wait(pauses.next_s()):
                 raise Unavailable(f"Kafka: stopped while publishing: {self.trouble}")
 
     def _failed(self, error: Any, stale_since: float | None) -> float | None:

@@ -11,10 +11,16 @@ from typing import Any
 
 import confluent_kafka as kafka
 
+from homeostat.adapters.circuit import Backoff, Policy
 from homeostat.adapters.stream_addresses import Addresses
 from homeostat.config.world import KafkaSettings
 
-TRANSACTION_S_MAX = 10.0  # How long what a crashed worker left open holds up those who read committed messages.
+POLICY = Policy(
+    deadline_s=10.0, failures=None, backoff=Backoff(0.02, 2.0),
+    falls_back="nothing is pulled; what was decided is journalled and waits to be published, and no event is lost",
+)  # fmt: skip
+# How long what a crashed worker left open holds up those who read committed messages.
+TRANSACTION_S_MAX = POLICY.deadline_s
 SESSION_S = 10.0  # After so long without a sign of life a worker's partitions go to others.
 BUSY_S_MAX = (
     600.0  # A worker that doesn't pull for so long is thrown out: ten times the longest that it should be busy.
@@ -52,7 +58,9 @@ _PRODUCER = {
     "message.max.bytes": 8_388_608,
 }  # fmt: skip
 _COMMON = {
-    "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 2000, "socket.keepalive.enable": True,
+    # librdkafka jitters these itself.
+    "reconnect.backoff.ms": int(POLICY.backoff.first_s * 1000),
+    "reconnect.backoff.max.ms": int(POLICY.backoff.longest_s * 1000), "socket.keepalive.enable": True,
     "topic.metadata.refresh.interval.ms": 30_000, "allow.auto.create.topics": False, "log.connection.close": False,
 }  # fmt: skip
 _ONLY_CONSUMER = re.compile(r"^(fetch\.|queued\.|max\.partition|max\.poll|session\.|heartbeat\.|auto\.offset|check\.)")

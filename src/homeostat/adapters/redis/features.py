@@ -11,6 +11,7 @@ Keys, of which those of one entity share a hash slot (if its id is an integer; t
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha1
@@ -18,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from homeostat.adapters.circuit import Pauses
 from homeostat.adapters.redis.about import About, about
 from homeostat.adapters.redis.scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW
 from homeostat.adapters.redis.showing import Showing
-from homeostat.adapters.redis.wire import Call, NodeGone, RedisMissing, Wire, shown_url
+from homeostat.adapters.redis.wire import POLICY, Call, NodeGone, RedisMissing, Wire, shown_url
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Asked, Logs, LogsLost, Shown
 
@@ -34,7 +36,7 @@ _SHA = {
     for script in (EXCHANGE, SHOW, MARK, BEGIN, RELEASE)
 }
 _MARKS = 256  # On a cluster: so many that each of dozens of nodes has one.
-_ATTEMPTS = 3
+_ATTEMPTS = POLICY.failures or 1
 
 
 class RedisFeatures:
@@ -215,7 +217,7 @@ class RedisFeatures:
         """Send `calls(again)` and return what they answer, in order. Raises Unavailable and LogsLost."""
         from redis import exceptions
 
-        again = False
+        again, pauses = False, Pauses(POLICY.backoff)
         for attempt in range(_ATTEMPTS):
             try:
                 self.round_trips += 1
@@ -233,6 +235,7 @@ class RedisFeatures:
             except (exceptions.ConnectionError, exceptions.ClusterDownError, NodeGone) as error:
                 if attempt + 1 == _ATTEMPTS or isinstance(error, exceptions.BusyLoadingError):
                     raise self._wire.unavailable(error) from error
+                time.sleep(pauses.next_s())  # Others have lost their connections at the same moment.
                 self._wire.refresh()
             except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
                 raise self._wire.unavailable(error) from error

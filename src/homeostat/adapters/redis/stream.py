@@ -9,7 +9,6 @@ shows no sign of life for `idle_s` is claimed by another.
 from __future__ import annotations
 
 import json
-import random
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -20,7 +19,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from homeostat.adapters.circuit import Backoff
+from homeostat.adapters.circuit import Backoff, Pauses, Policy
 from homeostat.adapters.redis_stream_scripts import OWNED, PUBLISH, SET_IDLE
 from homeostat.adapters.stream_addresses import Address, Addresses
 from homeostat.ports import Unavailable
@@ -31,7 +30,11 @@ KEPT_MAX = 1_000_000  # About so many decisions, and dead letters, stay in their
 _SLICE_MS = 200  # How long one wait for entries keeps `stop` waiting.
 _ASK_S = 1.0  # How often lag and abandoned entries are asked for at the most.
 _LET_GO_MS = 10**9
-_BACKOFF = Backoff(0.05, 2.0)
+_CONNECT_S = 2.0
+POLICY = Policy(
+    deadline_s=5.0, failures=None, backoff=Backoff(0.05, 2.0),
+    falls_back="nothing is pulled; what was decided is journalled and waits to be published, and no event is lost",
+)  # fmt: skip
 _Entries = list[tuple[bytes, dict[bytes, bytes] | None]]
 
 
@@ -64,7 +67,8 @@ class RedisStream:
         self._publish = self._client.register_script(PUBLISH)
         self._owned = self._client.register_script(OWNED)
         self._set_idle = self._client.register_script(SET_IDLE)
-        self._chance = random.Random().random  # noqa: S311  # Jitter is no secret.
+        self._pauses = Pauses(POLICY.backoff)  # Of pulling.
+        self._pull_at = 0.0  # On time.monotonic's scale: not before.
         self._stopped = threading.Event()
         self._held: dict[str, dict[str, int]] = {key: {} for key in self._inputs}  # Epochs of what is not published.
         self._own = dict.fromkeys(self._inputs, "0")  # Up to where own pending entries were read again; "" when all.
@@ -93,16 +97,20 @@ class RedisStream:
         """See `Stream`. With a limit of 0 nothing is pulled, and what is pending is kept from others."""
         found = {key: Pulled() for key in self._inputs}
         self._pulls += 1
-        if not self._stopped.is_set():
+        left_s = self._pull_at - time.monotonic()
+        if left_s > 0:
+            self._stopped.wait(min(wait_s, left_s))  # No longer, since the caller has other things to do.
+        elif not self._stopped.is_set():
             try:
                 self._join()
                 self._show_life()
                 if limit > 0 and not self._old(limit, found):
                     self._new(limit, wait_s, found)
                 self._troubles["pull"] = ""
+                self._pauses.over()
             except redis.RedisError as error:
                 self._failed("pull", error)
-                self._stopped.wait(min(max(wait_s, 0.05), 1.0))
+                self._pull_at = time.monotonic() + self._pauses.next_s()
         if limit <= 0:
             self._stopped.wait(wait_s)
         return found[self._inputs[0]], found[self._inputs[1]] if len(self._inputs) > 1 else Pulled()
@@ -254,7 +262,7 @@ class RedisStream:
 
     def _patiently(self, keys: list[str], arguments: list[Any]) -> bool:
         """Run the script until it answers. One that ran unseen finds its entries gone, and says that they are."""
-        attempt = 0
+        pauses = Pauses(POLICY.backoff)
         while True:
             try:
                 done = bool(self._publish(keys=keys, args=arguments))
@@ -262,8 +270,7 @@ class RedisStream:
                 return done
             except redis.RedisError as error:
                 self._failed("publish", error)
-            attempt += 1
-            if self._stopped.wait(_BACKOFF.pause_s(attempt, self._chance())):
+            if self._stopped.wait(pauses.next_s()):
                 raise Unavailable(f"stopped while publishing: {self.trouble}")
 
     def _failed(self, which: str, error: redis.RedisError) -> None:
@@ -296,11 +303,12 @@ def create_group(client: Any, key: str, group: str) -> bool:
 
 
 def connect(address: Address) -> Any:
-    """A client of the server that an address names."""
+    """A client of the server that an address names. Over TLS the server's certificate is checked, its name too."""
     host, port = address.servers[0]
+    tls: dict[str, Any] = {"ssl": True, **dict(address.tls_files)} if address.tls else {}
     return redis.Redis(
-        host, port, address.database, address.password, username=address.username, socket_connect_timeout=2.0,
-        socket_timeout=5.0, health_check_interval=10, retry=Retry(NoBackoff(), 0),
+        host, port, address.database, address.password, username=address.username, socket_connect_timeout=_CONNECT_S,
+        socket_timeout=POLICY.deadline_s, health_check_interval=10, retry=Retry(NoBackoff(), 0), **tls,
     )  # fmt: skip
 
 

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from homeostat.adapters.circuit import Backoff, Policy
 from homeostat.ports import Unavailable
 
-CONNECT_S, ANSWER_S = 0.5, 2.0
+CONNECT_S = 0.5
+POLICY = Policy(
+    deadline_s=2.0, failures=3, backoff=Backoff(0.005, 0.05),
+    falls_back="decisions see what this process remembers of their entities, or nothing, and are flagged",
+)  # fmt: skip
 _REDIRECTS_MAX = 8
 
 
@@ -55,7 +60,7 @@ class Wire:
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
-        settings: dict[str, Any] = {"socket_connect_timeout": CONNECT_S, "socket_timeout": ANSWER_S}
+        settings: dict[str, Any] = {"socket_connect_timeout": CONNECT_S, "socket_timeout": POLICY.deadline_s}
         if not self.cluster:
             return redis.Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), **settings)
         from redis.cluster import RedisCluster

@@ -13,6 +13,7 @@ from homeostat.config.load import load_app
 from homeostat.config.world import read_world
 
 VERSIONS = ("1.31", "1.33")
+OWN_MB = 600  # Of a process that remembers nothing: code, models, and a batch on its way.
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,14 @@ def test_pods_have_probes_and_limits_and_time_to_drain(pods: dict[str, dict[str,
         assert template["spec"]["terminationGracePeriodSeconds"] >= 30
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in template["spec"]["volumes"]} | {"data"}
+
+
+def test_what_is_remembered_of_the_feature_store_fits_the_limit(folder: Path, pods: dict[str, dict[str, Any]]) -> None:
+    remembered = read_world(folder / "world.yaml", {}).memory_mb
+    for template in pods.values():
+        (container,) = template["spec"]["containers"]
+        limit = container["resources"]["limits"]["memory"]
+        assert limit.endswith("Gi") and remembered + OWN_MB <= int(limit.removesuffix("Gi")) * 1024
 
 
 def test_secrets_are_named_and_not_told(objects: list[dict[str, Any]], pods: dict[str, dict[str, Any]]) -> None:

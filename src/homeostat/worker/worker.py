@@ -99,14 +99,19 @@ class Worker:
         """Pull no more, and let `run` return once all that was pulled is published."""
         self._stopping = True
 
-    def run(self) -> None:
-        """Decide until stopped. Raises what broke the worker; a restart continues where it was."""
+    def run(self) -> bool:
+        """Decide until stopped; returns whether all that was decided is published.
+
+        Raises what broke the worker; a restart continues where it was.
+        """
+        drained = False
         sys.setswitchinterval(SWITCH_S)
         try:
             while not self._stopping:
                 self._step()
         finally:
-            self._drain()
+            drained = self._drain()
+        return drained
 
     def _step(self) -> None:
         """Pull what is there, and decide it if the outbox has room; else it gathers, and makes a larger batch."""
@@ -229,15 +234,17 @@ class Worker:
             self._told = trouble
             self._say(trouble or "all parts are well again")
 
-    def _drain(self) -> None:
-        """Publish what was decided; what was not will be delivered to others."""
+    def _drain(self) -> bool:
+        """Publish what was decided, and say whether that was possible; what was not will be delivered to others."""
         try:
-            if not self.outbox.drain(DRAIN_S):
+            drained = self.outbox.drain(DRAIN_S)
+            if not drained:
                 self._say("servers are away: what was not published will be delivered again")
         finally:
             self.stream.close()
         with suppress(Unavailable):
             self.parts.store.flush()
+        return drained
 
     def close(self) -> None:
         """Let go of servers and threads."""

@@ -1,7 +1,7 @@
 """Which connections to the servers of a world leave this machine without being encrypted, as far as addresses tell.
 
-No server is asked. One that encrypts although it need not counts as plain, too: whoever is in between could answer in its
-place, and say that it can't.
+No server is asked. One that encrypts although it need not counts as plain, too: whoever is in between could answer in
+its place, and say that it can't.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from homeostat.cli.doors import refuse_metrics_to_others, warn_of_plain_connections
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Bundle
 from homeostat.cli.progress import shown
@@ -40,7 +41,11 @@ class Doors:
         bool | None, Parameter(help="Ask for API keys; else from the first one made, beyond this machine always.")
     ] = None
     plain_http: Annotated[
-        bool, Parameter(negative="", help="Other machines come in without TLS: where what is in front encrypts.")
+        bool,
+        Parameter(
+            negative="",
+            help="Other machines come in without TLS, where what is in front encrypts; metrics may be shown to them.",
+        ),
     ] = False
     expose: Annotated[
         bool, Parameter(negative="", help="Other machines come in without TLS, and without a key while there is none.")
@@ -96,6 +101,8 @@ def serve(
     configure(log, app=app)
     told = watched()
     world = world_of(config, app)
+    if metrics_port is not None:
+        refuse_metrics_to_others(metrics_host, doors.plain_http or doors.expose)
     settings = replace(
         _settings(doors, bounds, host, metrics_port, _place_of_keys(data, world)), metrics_host=metrics_host, log=log
     )
@@ -103,6 +110,8 @@ def serve(
     with closing(_bound(host, port)) as sock:
         where = url_of(sock, settings.secure)
         _announce(settings, data, task is None, is_loopback(host))
+        if task is not None:
+            warn_of_plain_connections(world, streams=False)
         if task is not None:
             from homeostat.serve.processes import run_many
 

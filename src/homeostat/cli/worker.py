@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from homeostat.cli.doors import refuse_metrics_to_others, warn_of_plain_connections
 from homeostat.cli.options import Bundle
 from homeostat.cli.watched import watched
 
@@ -34,19 +35,22 @@ def worker(
     bundle: Bundle = None,
     metrics_port: Annotated[int | None, Parameter(help="Show /metrics, /healthz and /readyz here; 0: any.")] = None,
     metrics_host: str = "127.0.0.1",
+    plain_http: Annotated[
+        bool, Parameter(negative="", help="Other machines see the metrics, without TLS and without a key.")
+    ] = False,
     log: Log = None,
 ) -> None:
     """Decide events of a stream, and publish the decisions, until a signal says to stop.
 
-    The first signal drains: what was pulled is decided, journalled and published. The second stops at once; nothing is
-    lost then either, since what is not published is delivered again.
+    The first signal drains: what was decided is journalled and published. The second stops at once; nothing is lost
+    then either, since what is not published is delivered again.
 
     Parameters
     ----------
     app
         A shipped app (payments, access) or an app file.
     metrics_host
-        The address to show metrics at.
+        The address to show metrics at; beyond this machine only with --plain-http.
     """
     from homeostat.adapters.environment import world_of
     from homeostat.adapters.logs import configure
@@ -55,10 +59,13 @@ def worker(
     from homeostat.worker.assembly import open_worker
     from homeostat.worker.telemetry import Telemetry
 
+    if metrics_port is not None:
+        refuse_metrics_to_others(metrics_host, plain_http)
     told = watched()
     servers = world_of(config, app)
     logger = configure(log, app=app, worker=f"worker-{os.getpid()}")
     tracing = open_tracing(instance=f"worker-{os.getpid()}")
+    warn_of_plain_connections(servers)
     signals = _Signals()
     running = open_worker(
         app, servers, bundle=bundle, note=logger.info, stopping=signals.stopping, tracing=tracing
@@ -78,8 +85,11 @@ def worker(
         logger.info("%s decides the events of %s", running.parts.name, _without_secrets(servers.events or ""))
         told("")
         _collect_seldom()
-        running.run()
-    logger.info("drained, stopped")
+        drained = running.run()
+    if drained:
+        logger.info("drained, stopped")
+    else:
+        logger.warning("stopped before all was published: the rest is delivered again, here or to another worker")
 
 
 class _Signals:

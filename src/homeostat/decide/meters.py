@@ -5,6 +5,7 @@ A batch of one costs about three microseconds with its stages, a row of a large 
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from homeostat.records.events import DeadLetter
 from homeostat.records.reasons import Fallback, Reason
 from homeostat.stats.compiled import compiled
 
-STAGES = ("windows", "scorers", "fusion", "policy", "guards", "journal", "learning")
+STAGES = ("intake", "windows", "scorers", "fusion", "policy", "guards", "journal", "learning")
 STAGE_BOUNDS_NS = tuple(int(k * 10**e) for e in range(3, 10) for k in (1, 2.5, 5))  # 1 us to 5 s.
 TOOK_BOUNDS_US = (
     50.0, 100.0, 200.0, 300.0, 500.0, 750.0, 1e3, 2e3, 3e3, 5e3, 7.5e3, 1e4, 2e4, 3e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 5e6
@@ -30,6 +31,7 @@ SHARE_BOUNDS = (
 )  # fmt: skip
 DECIDED_BY = ("fallback", "breaker", "chance", "policy", "rule")
 
+_FEATURES = (Fallback.FEATURES_STALE, Fallback.FEATURES_ABSENT)
 _BITS = 256
 _BY = 4 + 64  # The fallback, the breaker, chance, the policy, and each of at most 64 rules.
 _SHARES = len(SHARE_BOUNDS) + 1  # The last cell counts what is missing.
@@ -104,11 +106,18 @@ class StageTimes:
     counts: list[int] = field(default_factory=lambda: [0] * (len(STAGE_BOUNDS_NS) + 1))
     total_ns: int = 0
 
+    def add(self, took_ns: int) -> None:
+        """Count one."""
+        self.counts[bisect_left(STAGE_BOUNDS_NS, took_ns)] += 1
+        self.total_ns += took_ns
+
 
 class Meters:
-    """Counts of one loop. Fed by the loop's thread; `tally` may be called by any.
+    """Counts of one loop. Fed by the loop's thread; `tally`, `spent_aside` and `failed` may be called by any.
 
     actions : how many the app has
+    aside : times of stages that other threads see to; where the loop has one of that name, these stand for it
+    failures : by stage, part and reason, what the stages don't count themselves
     """
 
     def __init__(self, actions: int) -> None:
@@ -117,18 +126,34 @@ class Meters:
         self._tables = self._empty((), ())
         self._earlier: list[_Tables] = []
         self._bad: dict[str, int] = {}
+        self.aside: dict[str, StageTimes] = {}
+        self.failures: dict[tuple[str, str, Reason], int] = {}
+        self._lock = threading.Lock()
 
     def spent(self, stage: str, took_ns: int) -> None:
         """A stage took so long for a batch."""
-        times = self.stages[stage]
-        times.counts[bisect_left(STAGE_BOUNDS_NS, took_ns)] += 1
-        times.total_ns += took_ns
+        self.stages[stage].add(took_ns)
+
+    def spent_aside(self, stage: str, took_ns: int) -> None:
+        """A stage took so long for a batch, in whatever thread."""
+        with self._lock:
+            times = self.aside.get(stage) or StageTimes()
+            times.add(took_ns)
+            self.aside[stage] = times
+
+    def failed(self, stage: str, part: str, reason: Reason) -> None:
+        """A part failed, in whatever thread."""
+        with self._lock:
+            self.failures[stage, part, reason] = self.failures.get((stage, part, reason), 0) + 1
 
     def decided(self, decisions: DecisionBatch) -> None:
         """Count a batch of new decisions."""
         tables, scores, features = self._tables, decisions.scores, decisions.features
         if scores.names is not tables.scorers or features.names is not tables.features:
             tables = self._fit(scores.names, features.names)
+        for bit in _FEATURES if features.fallback else ():
+            if features.fallback & bit:
+                self.failed("windows", "features", Fallback.NAMES[bit])
         proposal, ruling = decisions.proposal, decisions.ruling
         _count(
             tables.counts, tables.sums, scores.values, features.freshness, decisions.fused.risk, ruling.action,

@@ -60,11 +60,17 @@ def pin(p: Ints, m: Memory, e: int, key: int, g: int, newest: int) -> int:
 def remembers(p: Ints, m: Memory, e: int, key: int, time: int, tag: int) -> bool:
     """Whether the part of the entity's log that has been read may hold this event: another process wrote it, and fell.
 
-    The event's features are those of its place there, so the log is read anew.
+    The event's features are those of its place there, so the log is read anew. What is so old that it was dropped here
+    may be there, too.
     """
     o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, False)
-    if o < 0 or newest_of(p, m.state, m.log, o, e, NEVER) < time:
+    if o < 0:
         return False
+    newest = newest_of(p, m.state, m.log, o, e, NEVER)
+    if time > newest:
+        return False
+    if time <= newest - p[e + P_RETAIN]:
+        return True
     w = p[e + P_ROW_WORDS]
     z = m.state[o + E_BLOCK] - m.state[o + E_BASE] * w
     found = find_event(p, m.state, m.state_floats, m.log, m.log_floats, o, z, w, e, time, tag)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import redis
 from benchmarks.transactions import events_of, published_features, transactions
 
 from benchmarks import peer_pandas, peer_stack, peers
+from homeostat.checks.servers import redis_server
 from homeostat.sim.payments import PaymentsSpec, generate
 
 SPEC = PaymentsSpec(customers=20, terminals=60, days=50, radius=30.0, terminals_a_day=1, cards_a_day=1)
@@ -39,13 +41,11 @@ def test_other_work_is_noticed(ours):
         peers.differs(ours, slice(None), wrong, ("amount",))
 
 
-def test_the_ordinary_stack_serves_the_same_features(table, ours, tmp_path):
-    pytest.importorskip("redis")
-    if peer_stack.redis_server() is None:
-        pytest.skip("there is no redis-server on the PATH")
+def test_the_ordinary_stack_serves_the_same_features(table, ours, own_server):
+    server = own_server(redis_server)
     events = events_of(table)
     rows = np.arange(len(events) - 60, len(events))
-    with peer_stack.running_redis(tmp_path) as client:
+    with redis.Redis.from_url(server.url) as client:
         peer_stack.fill(client, peer_stack.payments_of(events, peers.past_of(events, rows)))
         served = [peer_stack.windows(client, payment) for payment in peer_stack.payments_of(events, rows)]
     assert peers.differs(ours, rows, np.array(served), peer_stack.NAMES) < 1e-9

@@ -1,4 +1,4 @@
-"""A language model that words facts: Ollama, or anything that speaks OpenAI's chat protocol. Off unless configured.
+"""A language model that words facts: Ollama, or what speaks the chat-completions protocol. Off unless configured.
 
 It is told facts and nothing else, and what it says is shown as a quotation: nothing here or elsewhere acts on it.
 """
@@ -31,7 +31,7 @@ _INSTRUCTION = (
 class WordingSettings:
     """Where a model answers.
 
-    url : `http://127.0.0.1:11434` (Ollama), or the base of an OpenAI-compatible address, which ends in /v1
+    url : `http://127.0.0.1:11434` (Ollama), or the base of one that speaks the chat-completions protocol, which ends in /v1
     key : sent as a bearer token where there is one
     anywhere : also send the facts to another machine
     """
@@ -71,8 +71,8 @@ class HttpWording:
         if not settings.model:
             raise ValueError("which model is to word it? Give --words-model, or HOMEOSTAT_WORDING_MODEL")
         self._settings = settings
-        self._openai = parts.path.rstrip("/").endswith("/v1")
-        path = "/chat/completions" if self._openai else "/api/chat"
+        self._completions = parts.path.rstrip("/").endswith("/v1")
+        path = "/chat/completions" if self._completions else "/api/chat"
         self._url = settings.url.rstrip("/") + path
         # Neither proxies nor redirects: facts go to the address that was given and to no other.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
@@ -104,7 +104,7 @@ class HttpWording:
             if len(raw) > REPLY_BYTES_MAX:
                 raise ValueError("it is too long")
             answer = json.loads(raw)
-            message = answer["choices"][0]["message"] if self._openai else answer["message"]
+            message = answer["choices"][0]["message"] if self._completions else answer["message"]
             content = message["content"]
             if not isinstance(content, str):
                 raise TypeError("its content is no text")

@@ -91,8 +91,11 @@ class Remembered:
         return None if held is None else (held[0], _row(held[0].events, id_code))
 
     def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
-        """The same for each of (n,) event ids."""
-        return [self.find(code) for code in id_code.tolist()]
+        """The same for each of (n,) event ids; a batch is loaded once."""
+        out: list[tuple[DecisionBatch, int] | None] = [None] * len(id_code)
+        for k in np.argsort(self._index.entries(id_code), kind="stable").tolist():
+            out[k] = self.find(int(id_code[k]))
+        return out
 
     def places(self, id_code: Int) -> list[str | None]:
         """(n,) where each known event was read; None for others."""

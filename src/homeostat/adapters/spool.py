@@ -39,6 +39,7 @@ POLICY = Policy(
     falls_back="a spool on this machine's disk, bounded and in order, that is drained once the server is back",
 )  # fmt: skip
 _Answer = TypeVar("_Answer")
+_One = TypeVar("_One")
 _RECORD = struct.Struct("<BI")  # How the body is compressed, and its length; the places follow it, as JSON.
 _LOOK_S_MAX = 1.0
 _CATCH_UP_S = 0.25  # How long an append waits for the spool to drain, once the server is back.
@@ -166,13 +167,13 @@ class SpooledJournal:
         return known
 
     def places(self, id_code: Int) -> list[str | None]:
-        """(n,) where each decided event was read, "" where that was not said; None where none is known."""
+        """See `SharedJournal`. Raises Unavailable where that of any can't be known now."""
         with self._state:
             places = self._spooled.places(id_code)
         rest = np.flatnonzero([place is None for place in places])
         if len(rest):
             asked = id_code[rest]
-            found = self._ask(len(rest), lambda: self.inner.places(asked), lambda: self._remembered.places(asked))
+            found = self._known(lambda: self.inner.places(asked), lambda: self._remembered.places(asked))
             for row, place in zip(rest.tolist(), found, strict=True):
                 places[row] = place
         return places
@@ -189,18 +190,21 @@ class SpooledJournal:
         return merge_located(own, found, rest)
 
     def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
-        """The decision of an event id as its batch and row; None if it is not known to be decided."""
+        """The decision of an event id as its batch and row; None if never decided.
+
+        Raises Unavailable where that can't be known now.
+        """
         (found,) = self.find_all(np.array([id_code], np.int64))
         return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
 
     def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
-        """The same for each of (n,) event ids."""
+        """The same for each of (n,) event ids; Unavailable is raised where that of any can't be known now."""
         with self._state:
             out = self._spooled.find_all(id_code)
         rest = [k for k, one in enumerate(out) if one is None]
         if rest:
             asked = id_code[rest]
-            found = self._ask(len(rest), lambda: self.inner.find_all(asked), lambda: self._remembered.find_all(asked))
+            found = self._known(lambda: self.inner.find_all(asked), lambda: self._remembered.find_all(asked))
             for k, one in zip(rest, found, strict=True):
                 out[k] = one
         return out
@@ -267,6 +271,18 @@ class SpooledJournal:
                 self._guessed += count
                 self._wake.notify_all()
                 return guess()
+
+    def _known(self, ask: Callable[[], list[_One | None]], own: Callable[[], list[_One | None]]) -> list[_One | None]:
+        """What the server answers; while that is away, what this process knows, if it knows all that is asked for."""
+        try:
+            return self._must(lambda: self._circuit.call(ask))
+        except Unavailable:
+            with self._wake:
+                self._wake.notify_all()
+                known = own()
+            if any(one is None for one in known):
+                raise
+            return known
 
     def _has(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None, number: int) -> None:
         """The server has these."""

@@ -396,8 +396,10 @@ class DecisionLoop:
         return features
 
     def _earlier(self, id_code: Int) -> list[tuple[DecisionBatch, int]]:
+        """The decisions of events that the journal has seen. Raises Unavailable where it can't find them after all."""
         found = [one for one in self._journal.find_all(id_code) if one is not None]
-        assert len(found) == len(id_code), "the journal has seen events but can't find them"
+        if len(found) < len(id_code):
+            raise Unavailable("the journal has seen events that it can't find now")
         return found
 
     def _append(self, body: DecisionBatch | OutcomeBatch) -> None:

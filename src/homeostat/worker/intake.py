@@ -58,6 +58,7 @@ class Intake:
         self._schema, self._lateness_ns, self._reject_late = schema, lateness_ns, reject_late
         self._ahead_ns, self._encoding = ahead_ns, encoding
         self._newest: dict[str, int] = {}  # By lane, the newest event time.
+        self._epoch: dict[str, int] = {}  # Of the lane's assignment, which that time is of.
         self._held: Batch | None = None
         self._running = np.zeros(0, np.int64)  # (n,) its lane's newest time as each held message came.
         self._order: Int | None = None  # In which the held messages are to be decided, once it was asked for.
@@ -117,10 +118,13 @@ class Intake:
         times = np.full(len(lanes), _NEVER)
         times[batch.at] = batch.events.time_ns
         running = np.empty(len(lanes), np.int64)
-        names = set(lanes)
-        for lane in names:
-            mine = slice(None) if len(names) == 1 else np.array([one == lane for one in lanes])
-            newest = np.maximum.accumulate(np.maximum(times[mine], self._newest.get(lane, _NEVER)))
+        held = list(zip(lanes, batch.pulled.epoch, strict=True))
+        names = sorted(set(held), key=lambda one: one[1])
+        for lane, epoch in names:
+            mine = slice(None) if len(names) == 1 else np.array([one == (lane, epoch) for one in held])
+            if self._epoch.get(lane) != epoch:  # It was lost meanwhile: what comes again is no later than it was.
+                self._epoch[lane], self._newest[lane] = epoch, _NEVER
+            newest = np.maximum.accumulate(np.maximum(times[mine], self._newest[lane]))
             running[mine] = newest
             self._newest[lane] = int(newest[-1])
         late = batch.events.time_ns < running[batch.at] - self._lateness_ns

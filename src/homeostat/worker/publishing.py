@@ -234,7 +234,8 @@ class Outbox:
         pulled = work.batch.pulled
         rows = [k for k, (place, message) in enumerate(zip(places, at.tolist())) if place == pulled.place(message)]
         if rows:
-            found = self._patiently(lambda: self._journal.find_all(id_code[rows]))
+            # Not what is in flight: that may be a decision of ours which another worker's came before.
+            found = self._patiently(lambda: self._journal.inner.find_all(id_code[rows]))
             work.again += [(int(at[k]), *one) for k, one in zip(rows, found, strict=True) if one is not None]
 
     def _patiently(self, call: Callable[[], T]) -> T:

@@ -373,6 +373,7 @@ def test_logs_of_other_fields_or_windows_have_another_version():
     assert log_version(replace(plan, names=("price", *plan.names[1:]))) != log_version(plan)
 
 
+@settings(deadline=None)
 @given(plans(), streams())
 def test_a_worker_that_may_remember_little_forgets_and_reads_again(plan, events):
     small = SharedFeaturizer(plan, MemoryFeatures(), ENTITIES, memory_bytes=1)

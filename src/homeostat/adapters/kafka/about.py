@@ -35,7 +35,6 @@ class KafkaAbout:
     workers : members of the group that reads events
     outcome_workers : members of the one that reads outcomes; None where there are none to read
     lag : messages by partition of what is read that are not done with
-    uncommitted : partitions from which the group has never finished a message
     sample : by topic, the last messages
     newest_ns : the latest time that a producer has put on a message of the sample, nanoseconds since 1970; 0 for none
     """

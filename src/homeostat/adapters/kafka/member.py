@@ -38,7 +38,7 @@ class Lane:
 
 
 class Member:
-    """See the module. `pull` is called by one thread; `owned`, `lanes` and `forsake` by another, too.
+    """See the module. `pull` is called by one thread; `epochs`, `lanes` and `forsake` by another, too.
 
     topic, hosts : what is read, and where
     settings : of the consumer, librdkafka's
@@ -77,7 +77,7 @@ class Member:
         return list(self._lanes.values())
 
     def pull(self, pulled: Pulled, limit: int, wait_s: float) -> None:
-        """Put up to `limit` messages behind those that were pulled, once there are any or `wait_s` has passed.
+        """Put up to about `limit` messages behind those that were pulled, once there are any or `wait_s` has passed.
 
         Raises KafkaException.
         """
@@ -124,7 +124,7 @@ class Member:
         with self._lock:
             self._forsaken = self._forsaken | set(self._lanes)
             self._forsaken_at = time.monotonic()
-            self._lanes, self.epochs = {}, {}
+            self.epochs, self._lanes = {}, {}
 
     def close(self) -> None:
         """Leave the group."""
@@ -160,6 +160,7 @@ class Member:
             if lane is not None:
                 lane.next = max(lane.next, message.offset())
                 lane.end_seen = message.offset()
+            self._trouble = ""
         else:
             self._trouble = f"Kafka at {self._hosts}: {error.str()}"
 
@@ -181,8 +182,9 @@ class Member:
     def _gone(self, partitions: set[int]) -> None:
         with self._lock:
             self._forsaken -= partitions
-            self._lanes = {partition: lane for partition, lane in self._lanes.items() if partition not in partitions}
-            self.epochs = {lane.name: lane.epoch for lane in self._lanes.values()}
+            left = {partition: lane for partition, lane in self._lanes.items() if partition not in partitions}
+            self.epochs = {lane.name: lane.epoch for lane in left.values()}  # First: who publishes asks for these last.
+            self._lanes = left
         self._kept = [message for message in self._kept if message.partition() not in partitions]
 
     def _on_error(self, error: Any) -> None:

@@ -84,9 +84,10 @@ class Publisher:
         self.thrown_out = None
         mark = uuid.uuid4().hex
         parts = [(of.consumer, [kafka.TopicPartition(*end, mark) for end in of.ends]) for of in offsets]
-        stale_since: float | None = None
+        stale: tuple[Any, float] | None = None
         pauses = Pauses(POLICY.backoff)
         while True:
+            self._sending = None
             try:
                 self._ready()
                 if self._doubtful and self._took_place(parts):
@@ -102,7 +103,7 @@ class Publisher:
                 self.trouble = ""
                 raise
             except kafka.KafkaException as error:
-                stale_since = self._failed(error.args[0], stale_since)
+                stale = self._failed(error.args[0], stale)
                 if self.thrown_out is not None:
                     self.trouble = ""
                     raise Fenced("the group has gone on without this worker") from None
@@ -214,8 +215,11 @@ class Publisher:
             if self._stopped.wait(pauses.next_s()):
                 raise Unavailable(f"Kafka: stopped while publishing: {self.trouble}")
 
-    def _failed(self, error: Any, stale_since: float | None) -> float | None:
-        """Clear up after an attempt; returns since when the group refuses us. `thrown_out` says that it is too long."""
+    def _failed(self, error: Any, stale: tuple[Any, float] | None) -> tuple[Any, float] | None:
+        """Clear up after an attempt; returns whose group refuses us, and since when.
+
+        `thrown_out` says that it is too long.
+        """
         LOG.info("a transaction is tried again: %s", error.str())
         if self._producer is not None and error.txn_requires_abort():
             try:
@@ -230,21 +234,24 @@ class Publisher:
             return None
         now = time.monotonic()
         longest = _UNKNOWN_S_MAX if error.code() == kafka.KafkaError.UNKNOWN_MEMBER_ID else _STALE_S_MAX
-        if stale_since is not None and now - stale_since > longest:
+        if stale is None or stale[0] is not self._sending:
+            return self._sending, now
+        if now - stale[1] > longest:
             self.thrown_out = self._sending
-        return stale_since or now
+        return stale
 
     def _took_place(self, parts: list[tuple[Any, list[Any]]]) -> bool:
         """Whether the transaction in doubt was committed: asked after its producer was replaced, which ended it."""
         if not parts:
             return True  # Nothing tells; what carries no offsets is not sent twice.
-        consumer, ends = parts[0]
-        found = consumer.committed([kafka.TopicPartition(end.topic, end.partition) for end in ends], _ASK_S)
+        found = []
+        for consumer, ends in parts:
+            found += consumer.committed([kafka.TopicPartition(end.topic, end.partition) for end in ends], _ASK_S)
         for one in found:
             if one.error is not None:
                 raise kafka.KafkaException(one.error)
         self._doubtful = False
-        return any(one.metadata == ends[0].metadata for one in found)
+        return any(one.metadata == parts[0][1][0].metadata for one in found)  # Others may have moved some on since.
 
     def _ready(self) -> None:
         """A producer that can begin a transaction."""

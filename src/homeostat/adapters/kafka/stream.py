@@ -107,6 +107,8 @@ class KafkaStream:
         if not rows and not decisions and not dead_letters:
             return
         mine = {member: [lane for lane in member.lanes if lane.name in rows] for member in self._members}
+        if sum(map(len, mine.values())) < len(rows):
+            raise Fenced("partitions went to another worker since their messages were pulled")
         offsets = [
             Offsets(member.consumer, [(*_partition(one.name), one.ends.after(rows[one.name])) for one in lanes])
             for member, lanes in mine.items() if lanes

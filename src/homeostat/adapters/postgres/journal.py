@@ -1,8 +1,8 @@
 """The journal on PostgreSQL, which many workers write at once.
 
-An append is one transaction. Its event ids come first, by COPY: where one of them is there already the whole
-transaction is undone, and the caller is told which. Then come one row for each decision, for people and other programs,
-and the batch itself as bytes, from which everything can be replayed.
+An append is one transaction: of three COPYs, or for a small batch one statement. Its event ids come first: where one of
+them is there already the whole transaction is undone, and the caller is told which. Then come one row for each
+decision, for people and other programs, and the batch itself as bytes, from which everything can be replayed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.entries import EntryFacts, JournalError, decoded, digest_of
 from homeostat.adapters.postgres import copying, schema, writing
 from homeostat.adapters.postgres.connections import Connection, Connections
-from homeostat.adapters.postgres.parameters import codes_parameter, texts_parameter
+from homeostat.adapters.postgres.parameters import (
+    FloatArray,
+    TextArray,
+    array_parameter,
+    codes_parameter,
+    texts_parameter,
+)
 from homeostat.adapters.postgres.reading import settled
 from homeostat.adapters.postgres.retention import Retired, day_of, make_days, retire
 from homeostat.adapters.postgres.writing import Batch, Names
@@ -85,7 +91,10 @@ class PostgresJournal:
         self._entities = 0
         self._identity = ""
         self.appended = 0  # The last number that `append` returned here.
-        copying.rows([copying.texts([""])])  # Let the compiled loop be loaded before the first decision waits for it.
+        # Let the compiled loops be loaded before the first decision waits for them.
+        copying.rows([copying.texts([""])])
+        array_parameter(copying.texts([""]), TextArray)
+        array_parameter(copying.numbers(np.zeros(1), ">f8"), FloatArray)
         try:
             schema.migrate(self._connections, app)
         except BaseException:
@@ -305,7 +314,8 @@ class PostgresJournal:
     def _write(self, write: Any) -> int:
         """Run a transaction that ends in a commit, on a day that has its parts.
 
-        write : (connection, now_ns) -> Written; it may leave the commit to us
+        write : (connection, now_ns) -> Written; it may leave the commit to us. Where the answer of one that doesn't is
+            lost, it is found by whoever writes the same again
         """
         begun: writing.Written | None = None
 

@@ -97,7 +97,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a transaction is about to commit: its entries' numbers, and the last one to tell the caller."""
+    """What a transaction has written: its entries' numbers, and the last one to tell the caller.
+
+    committed : whether it is committed; if not, the caller is to do that
+    """
 
     sequences: tuple[int, ...]
     last: int

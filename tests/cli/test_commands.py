@@ -133,6 +133,7 @@ def test_schema_prints_a_json_schema(capsys) -> None:
         (("train", "access", "x", "--until", "2026-01-01", "--from", "2026-01-02", "--out", "b"), "--from"),
         (("guards", "test", "{tmp}/none.yaml", "x.csv"), "none.yaml"),
         (("serve", "access", "--bundle", "{tmp}/none"), "none"),
+        (("worker", "access", "--metrics-port", "0", "--metrics-host", "0.0.0.0"), "say --plain-http"),
     ],
 )
 def test_what_can_not_be_done_is_said_in_words(capsys, tmp_path: Path, arguments, hint: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from homeostat.cli import build
+from homeostat.cli.doors import refuse_metrics_to_others
 
 
 def calls(deploy: Path) -> dict[str, list[str]]:
@@ -32,3 +33,4 @@ def test_the_command_line_understands_it(deploy: Path, where: str) -> None:
     assert command.__module__.startswith("homeostat.cli") or where == "guide"
     if where.endswith(("worker", "server")):
         assert bound.arguments["metrics_port"] == 9100 and bound.arguments["metrics_host"] == "0.0.0.0"
+        refuse_metrics_to_others("0.0.0.0", "--plain-http" in calls(deploy)[where])

@@ -122,6 +122,16 @@ def test_servers_that_are_not_there_are_findings_without_passwords(app, tmp_path
     assert [finding.what for finding in broken(findings)] == ["events"] and "hunter2" not in repr(findings)
 
 
+def test_connections_in_plain_text_are_findings_and_passwords_sent_over_them_break(app):
+    at = "server.invalid:9"
+    own = {"sasl_mechanism": "PLAIN", "username": "me", "password": "hunter2"}
+    world = World(events=f"kafka://{at}/e", decisions=f"kafka://{at}/d", kafka=own, features=f"redis://{at}/0")
+    findings = examine(world, app)
+    kafka, redis = one(findings, "kafka encryption"), one(findings, "redis encryption")
+    assert kafka.health == "broken" and "PLAIN" in kafka.seen and "world.kafka.tls" in kafka.mend
+    assert redis.health == "warning" and "rediss://" in redis.mend and "hunter2" not in repr(findings)
+
+
 def test_settings_that_can_not_work_are_findings(kafka, app):
     own = {"sasl_mechanism": "PLAIN", "username": "me", "password": "hunter2"}
     for settings in ({"settings": {"no.such.setting": "hunter2"}}, own):

@@ -27,7 +27,7 @@ from homeostat.embedded.readings import FAMILIES, Durations, Readings
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features, Freshness
-from homeostat.records.reasons import Fallback
+from homeostat.records.reasons import Fallback, Reason
 
 _spec = importlib.util.spec_from_file_location("loop_world", Path(__file__).parents[1] / "decide" / "loop_world.py")
 loop_world = importlib.util.module_from_spec(_spec)
@@ -138,6 +138,31 @@ def test_the_loop_counts_its_stages_failures_and_decisions() -> None:
     assert of("homeostat_decision_seconds_count") == 30
 
 
+def test_what_other_threads_see_to_stands_for_the_loops_stage_and_failures_add_up() -> None:
+    world = loop_world.World()
+    world.loop.decide(loop_world.stream(30))
+    meters = world.loop.meters
+    world.loop.fallbacks[Reason.JOURNAL_FAILED] = 2
+    for _ in range(3):
+        meters.spent_aside("journal", 2_000_000_000)
+        meters.failed("journal", "journal", Reason.JOURNAL_FAILED)
+    registry = CollectorRegistry()
+    registry.register(loop_collector(world.loop, load_access()))
+    of = lambda name, **labels: registry.get_sample_value(name, {"app": "access", **labels})  # noqa: E731
+    assert of("homeostat_stage_seconds_count", stage="journal") == 3
+    assert of("homeostat_stage_seconds_sum", stage="journal") == 6
+    assert of("homeostat_errors_total", stage="journal", part="journal", reason="journal_failed") == 5
+
+
+def test_batches_without_the_feature_store_are_counted_by_what_they_had_instead() -> None:
+    meters = Meters(ACTIONS)
+    for bits in (0, Fallback.FEATURES_STALE, Fallback.FEATURES_STALE, Fallback.FEATURES_ABSENT):
+        each = batch(5, 1)
+        meters.decided(replace(each, features=replace(each.features, fallback=bits)))
+    key = "windows", "features"
+    assert meters.failures == {(*key, Reason.FEATURES_STALE): 2, (*key, Reason.FEATURES_ABSENT): 1}
+
+
 def load_access():
     from homeostat.config.load import load_app
 
@@ -160,6 +185,8 @@ def test_bad_events_are_counted_by_reason_and_features_by_entity() -> None:
             "homeostat_bad_events_total", {"app": "access", "reason": reason}
         )
         assert (bad("malformed"), bad("bad_time"), bad("missing")) == (1, 1, 0)
+        read = registry.get_sample_value("homeostat_stage_seconds_count", {"app": "access", "stage": "intake"})
+        assert read == 1  # A value for the batch, of whatever it consists.
         groups = set(feature_groups(engine.app).values())
         fresh = {
             sample.labels["entity"]: sample.value

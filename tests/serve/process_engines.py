@@ -44,6 +44,41 @@ def troubled(app: str, folder: str):
     return made
 
 
+def shared(app: str, folder: str):
+    """An engine on a journal with a small spool and a feature store, each away while a file of its name is there."""
+    from homeostat.adapters.memory_features import MemoryFeatures
+    from homeostat.adapters.memory_journal import MemoryJournal
+    from homeostat.adapters.spool import SpooledJournal
+    from homeostat.config.world import World
+    from homeostat.distributed.assembly import open_shared
+    from homeostat.distributed.serving import SharedEngine
+    from homeostat.ports import Unavailable
+
+    root = Path(folder)
+
+    def check(name):
+        if (root / name).exists():
+            raise Unavailable(f"the server of {name} is away")
+
+    class Journal(MemoryJournal):
+        def _asked(self):
+            check("journal")
+            return super()._asked()
+
+    class Features(MemoryFeatures):
+        def exchange(self, asked, through=None):
+            check("features")
+            return super().exchange(asked, through)
+
+        def through(self):
+            check("features")
+            return super().through()
+
+    journal = SpooledJournal(Journal(), root / "spooled", max_bytes=16_384)
+    world = World(spool=str(root / "spool"))
+    return SharedEngine(open_shared(app, world, judges_lateness=True, journal=journal, store=Features()))
+
+
 if __name__ == "__main__":
     import sys
 

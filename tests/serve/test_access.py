@@ -199,6 +199,7 @@ def test_all_clients_together_have_a_rate() -> None:
     [
         (["--host", "0.0.0.0"], "--tls-cert"),
         (["--host", "0.0.0.0", "--plain-http"], "where are the API keys"),
+        (["--metrics-port", "0", "--metrics-host", "0.0.0.0"], "say --plain-http"),
         (["--keys"], "where are the API keys"),
         (["--tls-cert", "x.pem"], "both --tls-cert and --tls-key"),
         (["--client-ca", "x.pem"], "over TLS only"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from pathlib import Path
 
 import pytest
 from tests.worker.worlds import Servers, access_events, until
 
 from homeostat.adapters.tracing import Tracing, open_tracing, traceparent_for
+from homeostat.ports import Unavailable
 from homeostat.worker.telemetry import Telemetry
 
 _spec = importlib.util.spec_from_file_location("otlp", Path(__file__).parents[1] / "adapters" / "test_tracing.py")
@@ -36,6 +38,73 @@ def test_counts_agree_with_what_went_in_and_came_out(tmp_path: Path) -> None:
         assert batches is not None and batches >= 1
         assert shown(telemetry, "homeostat_journal_seconds_count") >= batches
         telemetry.close()
+
+
+def test_each_part_that_fails_is_counted_under_its_stage_and_reason(tmp_path: Path) -> None:
+    servers = Servers(tmp_path)
+    with servers.running() as (worker,):
+        telemetry = Telemetry(worker, Tracing())
+
+        def failures(stage: str, part: str, reason: str) -> float:
+            return shown(telemetry, "homeostat_errors_total", stage=stage, part=part, reason=reason) or 0
+
+        def journal() -> float:
+            return failures("journal", "journal", "journal_failed")
+
+        servers.send(access_events(10))
+        until(lambda: len(servers.decisions) == 10)
+        assert journal() == 0
+        servers.ledger.away = "PostgreSQL is away"
+        servers.send(access_events(5, start=10))
+        until(lambda: journal() > 1)  # It can't even say which events were decided.
+        servers.ledger.away = ""
+        until(lambda: len(servers.decisions) == 15)
+
+        def full(body, places=None):
+            raise Unavailable("the spool is full")
+
+        worker.parts.journal.append, before = full, journal()
+        servers.send(access_events(5, start=15))
+        until(lambda: journal() > before)
+        assert shown(telemetry, "homeostat_part_up", part="journal") == 0
+        del worker.parts.journal.append
+        servers.features.away = "Redis is away"
+        until(lambda: len(servers.decisions) == 20)
+        servers.send(access_events(5, start=20))
+        until(lambda: len(servers.decisions) == 25)
+        assert failures("windows", "features", "features_stale") >= 1
+        servers.features.away = ""
+        assert failures("stream", "stream", "stream_failed") == 0
+        worker.stream.trouble = "Kafka is away"
+        until(lambda: failures("stream", "stream", "stream_failed") > 1)
+        assert shown(telemetry, "homeostat_part_up", part="stream") == 0
+        telemetry.close()
+
+
+def test_the_stages_before_and_after_deciding_are_timed(tmp_path: Path) -> None:
+    servers = Servers(tmp_path)
+    worker = servers.worker()
+    telemetry, append = Telemetry(worker, Tracing()), worker.parts.journal.append
+
+    def slow(body, places=None):
+        threading.Event().wait(0.03)
+        return append(body, places)
+
+    worker.parts.journal.append = slow
+    deciding = threading.Thread(target=worker.run)
+    deciding.start()
+    servers.send(access_events(30))
+    until(lambda: len(servers.decisions) == 30)
+    worker.stop()
+    deciding.join(60)
+    stages = {
+        name: shown(telemetry, "homeostat_stage_seconds_count", stage=name)
+        for name in ("intake", "windows", "journal", "publish")
+    }
+    assert min(stages.values()) >= 1
+    assert stages["journal"] == 2 * stages["windows"]  # A look-up and an append, whichever thread does it.
+    assert shown(telemetry, "homeostat_stage_seconds_sum", stage="journal") >= 0.03 * stages["windows"]
+    worker.close()
 
 
 def test_an_events_decision_and_outcome_are_in_one_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 
 import numpy as np
@@ -13,8 +14,10 @@ import homeostat
 from homeostat.adapters.memory_journal import MemoryJournal
 from homeostat.adapters.memory_stream import MemoryStream
 from homeostat.ports import Unavailable
-from homeostat.ports.streams import Outgoing
+from homeostat.ports.streams import Outgoing, Pulled
 from homeostat.records.decisions import DecisionBatch
+from homeostat.worker.intake import read
+from homeostat.worker.publishing import DEPTH, Work
 
 
 @pytest.fixture
@@ -255,5 +258,47 @@ def test_a_worker_says_what_it_waits_for(servers):
     worker = servers.worker()
     assert worker.parts.featurizer.behind
     worker.stop()
-    worker.run()
+    assert worker.run()
+    worker.close()
+
+
+def test_a_worker_that_can_not_drain_ends_in_time_and_says_so(servers, monkeypatch):
+    monkeypatch.setattr("homeostat.worker.worker.DRAIN_S", 0.1)
+    events = access_events(600)
+    worker = servers.worker()
+    drained = []
+    thread = threading.Thread(target=lambda: drained.append(worker.run()))
+    thread.start()
+    servers.send(events[:50])
+    until(lambda: len(servers.broker.decisions) == 50)
+    servers.ledger.away = "the journal is away"
+    servers.send(events[50:])
+    until(lambda: not worker.outbox.has_room or worker.trouble)
+    worker.stop()
+    thread.join(30)
+    worker.close()
+    assert drained == [False] and "delivered again" in servers.notes[-1]
+    servers.ledger.away = ""
+    with servers.running():
+        until(lambda: len(servers.broker.decisions) == 600)
+    assert_once(servers, events)
+
+
+def test_a_full_queue_whose_thread_has_failed_holds_nothing_up(servers):
+    """The thread that journals ends while as much waits for it as may: nobody takes the end of it all."""
+    worker = servers.worker()
+    ended = threading.Event()
+
+    def fail(work):
+        ended.wait(30)
+        raise Unavailable("the journal is away")
+
+    worker.outbox._journal_one = fail
+    nothing = read(Pulled(), worker.parts.prepared.schema, 0)
+    for _ in range(1 + DEPTH):
+        worker.outbox.put(Work(nothing))
+    ended.set()
+    assert not worker.outbox.drain(0.1)
+    assert not any(thread.is_alive() for thread in worker.outbox._threads)
+    worker.stop()
     worker.close()

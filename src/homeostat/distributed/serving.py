@@ -4,16 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.adapters.environment import world_of
+from homeostat.decide.loop import Stopped
+from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.distributed.assembly import SharedParts, open_shared
 from homeostat.distributed.outcomes import settle
 from homeostat.distributed.rejoining import Rejoiner
 from homeostat.embedded.engine import Answer, Engine, Parts
+from homeostat.ports import Unavailable
 from homeostat.records.events import OutcomeBatch
+from homeostat.records.reasons import Reason
+
+if TYPE_CHECKING:
+    from homeostat.embedded.readings import Value
+
+
+def without_features(featurizer: SharedFeaturizer) -> str:
+    """Why decisions are made without the feature store, in a sentence; empty where they are made with it."""
+    if not featurizer.behind:
+        return ""
+    return featurizer.trouble or "the feature store is being brought up to the journal"
+
+
+def readings_of(shared: SharedParts, rejoined: int, refused: str, **others: bool) -> dict[str, Value]:
+    """Current figures of the feature store and the journal, which workers and servers show alike.
+
+    rejoined : times that the feature store was made whole again
+    refused : what the journal says that takes nothing more at present; empty where it takes what comes
+    others : whether each further part answers
+    """
+    behind = shared.featurizer.behind
+    away = bool(getattr(shared.journal, "degraded", False))
+    found: dict[str, Value] = {
+        "homeostat_feature_rejoins_total": rejoined,
+        "homeostat_part_up": {**others, "features": not behind, "journal": not away and not refused},
+        "homeostat_circuit_open": {"features": behind, "journal": away},
+    }
+    figures = getattr(shared.journal, "figures", None)
+    if figures is not None:
+        found |= {
+            "homeostat_journal_spooled_rows": figures.rows, "homeostat_journal_spooled_bytes": figures.nbytes,
+            "homeostat_journal_spool_bytes_max": shared.servers.spool_max_mb << 20,
+            "homeostat_journal_spool_age_seconds": figures.oldest_s,
+        }  # fmt: skip
+    return found
 
 
 class SharedEngine(Engine):
@@ -27,27 +66,52 @@ class SharedEngine(Engine):
         ))  # fmt: skip
         self.shared = shared
         self._rejoiner = Rejoiner(shared.featurizer, shared.store, shared.journal, shared.folder, shared.clock)
+        self._rejoined = 0
+        self._refused = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is decided at present, or without the feature store; empty where all is well."""
+        return self._refused or without_features(self.shared.featurizer)
+
+    def readings(self) -> dict[str, Value]:
+        """Current figures of the feature store and the journal."""
+        return readings_of(self.shared, self._rejoined, self._refused)
 
     def answer(self, objects: Sequence[object]) -> list[Answer]:
         """A decision or a problem for each object, in order; without the feature store, flagged ones."""
-        self._rejoiner.attempt()
-        answers = super().answer(objects)
+        self._rejoin()
+        try:
+            answers = super().answer(objects)
+        except Unavailable as error:
+            self._refused = str(error)
+            raise
         self._note()
         return answers
 
     def receive(self, objects: Sequence[object]) -> list[Answer]:
         """A receipt or a problem for each object that should be an outcome, in order."""
-        self._rejoiner.attempt()
+        self._rejoin()
         receipts = super().receive(objects)
         self._note()
         return receipts
 
     def _learned(self, batch: OutcomeBatch) -> NDArray[np.bool_]:
         """Journal the outcomes of decided events, and let the windows know; (n,) which those are."""
-        shared = self.shared
-        found = settle(batch, shared.featurizer, shared.journal.locate, lambda some, _: shared.journal.append(some))
-        self.parts.loop.counts["outcomes"] += int(found.sum())
+        shared, loop = self.shared, self.parts.loop
+        append = shared.journal.append
+        try:
+            found = settle(
+                batch, shared.featurizer, shared.journal.locate, lambda some, _: loop.timed("journal", append, some)
+            )
+        except Unavailable:
+            loop.meters.failed("journal", "journal", Reason.JOURNAL_FAILED)
+            raise
+        loop.counts["outcomes"] += int(found.sum())
         return found
+
+    def _rejoin(self) -> None:
+        self._rejoined += self._rejoiner.attempt() is not None
 
     def _note(self) -> None:
         self._rejoiner.noted()
@@ -56,8 +120,18 @@ class SharedEngine(Engine):
             featurizer.through = appended
 
     def settle(self) -> None:
-        """Go on with a feature store that is back, and let everybody see its newest values. Raises Unavailable."""
-        self._rejoiner.attempt()
+        """Go on with a journal and a feature store that are back, and let everybody see the newest values.
+
+        What a failing journal has left is tried again here, since nobody may ask a server that says it is not ready.
+        Raises Unavailable; Stopped.
+        """
+        try:
+            self.parts.loop.flush()
+        except (Unavailable, Stopped) as error:
+            self._refused = str(error)
+            raise
+        self._refused = ""
+        self._rejoin()
         if not self.shared.featurizer.behind:
             self.shared.store.flush()
 

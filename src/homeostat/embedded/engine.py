@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from homeostat.ports import Clock, DeadLetters, Snapshots, Unavailable
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.identity import text_of
+
+if TYPE_CHECKING:
+    from homeostat.embedded.readings import Value
 
 # Batches after which the audit trail is brought up to the journal, which has everything already: so few that none of
 # the decisions that wait for it waits for long, and enough to share one write to the file.
@@ -93,6 +96,15 @@ class Engine:
         """The app file as a typed tree."""
         return self.parts.app
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong at present with the servers it decides on, in a sentence; empty where nothing is."""
+        return ""
+
+    def readings(self) -> Mapping[str, Value]:
+        """Current figures of those servers by name of a declared metric; called by any thread."""
+        return {}
+
     @overload
     def decide(self, events: Event) -> Answer: ...
 
@@ -116,7 +128,7 @@ class Engine:
         """A decision or a problem for each object, in order."""
         parts = self.parts
         now_ns = stepped(parts.clock.now_ns(), parts.schema.ahead_max_ns)
-        batch, letters, positions = read_objects(objects, parts.schema, now_ns)
+        batch, letters, positions = parts.loop.timed("intake", read_objects, objects, parts.schema, now_ns)
         answers: list[Answer] = [{}] * len(objects)
         self._bury(letters, set(range(len(objects))) - set(positions), answers)
         if len(batch) == 0:

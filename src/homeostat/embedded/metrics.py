@@ -25,6 +25,7 @@ from homeostat.decide.meters import (
     Tally,
 )
 from homeostat.embedded.engine import Engine
+from homeostat.embedded.readings import Readings
 from homeostat.records.features import Freshness
 from homeostat.records.reasons import Reason
 
@@ -131,7 +132,8 @@ class LoopCollector(Collector):
             "homeostat_stage_seconds", "Time of one stage for one batch.", labels=("app", "stage")
         )
         bounds = [bound / 1e9 for bound in STAGE_BOUNDS_NS]
-        for stage, times in list(self._loop.meters.stages.items()):
+        meters = self._loop.meters
+        for stage, times in {**meters.stages, **meters.aside}.items():
             spent = Distribution(np.array(times.counts), float(times.total_ns))
             _add(stages, (self._app, stage), bounds, spent, 1e-9)
         yield stages
@@ -147,8 +149,12 @@ class LoopCollector(Collector):
         for seat in loop.stages.panel.seats:
             for reason in (Reason.SCORER_FAILED, Reason.SCORER_LATE):
                 found["scorers", seat.scorer.name, reason] = seat.counts.get(reason, 0)
+        for key, count in dict(loop.meters.failures).items():
+            found[key] = found.get(key, 0) + count
         yield self._counter(
-            "homeostat_errors", "Failures by stage, part and reason: batches; of the policy, decisions.",
+            "homeostat_errors",
+            "Failures by stage, part and reason: batches; of the policy, decisions; of the journal and the stream, "
+            "attempts.",
             ("stage", "part", "reason"), list(found.items()),
         )  # fmt: skip
 
@@ -193,8 +199,8 @@ def registry_of(loop: DecisionLoop, app: App, *more: Collector) -> CollectorRegi
 
 
 def engine_registry(engine: Engine, *more: Collector) -> CollectorRegistry:
-    """The registry of an engine's metrics."""
-    return registry_of(engine.parts.loop, engine.app, *more)
+    """The registry of an engine's metrics, with what it shows of its servers."""
+    return registry_of(engine.parts.loop, engine.app, Readings(engine.app.app, engine.readings), *more)
 
 
 def _add(

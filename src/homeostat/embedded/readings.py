@@ -1,4 +1,4 @@
-"""What a worker on streams and servers shows beside its loop: declared names, which alerts and panels rely on.
+"""What a process on streams and servers shows beside its loop: declared names, which alerts and panels rely on.
 
 A part registers no metric class of its own: it says its current figures when asked (`Readings`), and times what it does
 (`Durations`).

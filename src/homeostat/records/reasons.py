@@ -35,6 +35,7 @@ class Reason(StrEnum):
     LEARNING_FAILED = "learning_failed"
     FEATURES_STALE = "features_stale"
     FEATURES_ABSENT = "features_absent"
+    STREAM_FAILED = "stream_failed"
 
 
 class Fallback:

@@ -231,7 +231,7 @@ class Api:
         """What can wait for a quiet moment is done within a second of it."""
         while True:
             await asyncio.sleep(_AUDIT_EVERY_S)
-            with suppress(Unavailable):  # The next round tries again.
+            with suppress(Unavailable, Stopped):  # The next round tries again.
                 await self.turns.call(self.engine.settle)
 
     async def _audit_now_and_then(self) -> None:

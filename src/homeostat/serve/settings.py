@@ -107,10 +107,9 @@ def serve_with(
     engine = make_engine()
     with ExitStack() as opened:
         if settings.metrics_port is not None:
+            where = settings.metrics_host, settings.metrics_port
             try:
-                opened.enter_context(
-                    serve_metrics(engine_registry(engine), settings.metrics_host, settings.metrics_port)
-                )
+                opened.enter_context(serve_metrics(engine_registry(engine), *where, lambda: engine.trouble))
             except OSError:
                 engine.close()
                 raise

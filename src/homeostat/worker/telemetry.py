@@ -2,25 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from homeostat.adapters.tracing import Stretch, Traced, Tracing
 from homeostat.decide.intake.objects import outcomes_of_events
+from homeostat.decide.meters import Meters
+from homeostat.distributed.serving import readings_of
 from homeostat.embedded.metrics import registry_of
 from homeostat.embedded.readings import Durations, Readings, Value
+from homeostat.ports import Clock, Unavailable
+from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Outgoing, Pulled
-from homeostat.records.events import DeadLetter
-from homeostat.records.reasons import Fallback
+from homeostat.records.arrays import Int
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import DeadLetter, OutcomeBatch
+from homeostat.records.reasons import Fallback, Reason
 from homeostat.worker.publishing import Work
 from homeostat.worker.worker import Worker
 
+T = TypeVar("T")
+
+
+class WatchedJournal:
+    """A SharedJournal whose appends and look-ups of events are timed as the stage `journal`, and its failures counted.
+
+    To a worker's loop that stage is but the note that a batch is on its way: other threads append.
+    """
+
+    def __init__(self, inner: SharedJournal, meters: Meters, clock: Clock) -> None:
+        self._inner, self._meters, self._clock = inner, meters, clock
+
+    def __getattr__(self, name: str) -> Any:
+        """All that is neither timed nor counted."""
+        return getattr(self._inner, name)
+
+    def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
+        """See `SharedJournal`; so for the others."""
+        return self._timed(lambda: self._inner.append(body, places))
+
+    def seen(self, id_code: Int) -> NDArray[np.bool_]:
+        return self._timed(lambda: self._inner.seen(id_code))
+
+    def places(self, id_code: Int) -> list[str | None]:
+        return self._counted(lambda: self._inner.places(id_code))
+
+    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+        return self._counted(lambda: self._inner.find_all(id_code))
+
+    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
+        return self._counted(lambda: self._inner.locate(id_code))
+
+    def _timed(self, ask: Callable[[], T]) -> T:
+        began_ns = self._clock.monotonic_ns()
+        try:
+            return self._counted(ask)
+        finally:
+            self._meters.spent_aside("journal", self._clock.monotonic_ns() - began_ns)
+
+    def _counted(self, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except Unavailable:
+            self._meters.failed("journal", "journal", Reason.JOURNAL_FAILED)
+            raise
+
 
 class Telemetry:
-    """The metrics and traces of one worker, which it calls for each batch that is out.
+    """The metrics and traces of one worker, which it calls for each batch that is out. One for each worker.
 
     registry : to be served at /metrics
     """
@@ -32,6 +86,8 @@ class Telemetry:
         self._journal = Durations(app.app, "homeostat_journal_seconds")
         self._whole = Durations(app.app, "homeostat_end_to_end_seconds")
         self._decisions = self._batches = 0
+        watched = WatchedJournal(worker.journal.inner, worker.parts.loop.meters, worker.parts.clock)
+        worker.journal.inner = cast(SharedJournal, watched)
         self.registry: CollectorRegistry = registry_of(
             worker.parts.loop, app, Readings(app.app, self._read), self._publish, self._journal, self._whole
         )
@@ -48,6 +104,8 @@ class Telemetry:
         if len(produced):
             self._whole.observe_all((now_ns - produced) / 1e9)
         for stage, began_ns, ended_ns in work.stretches:
+            if stage == "publish":
+                loop.meters.spent_aside(stage, ended_ns - began_ns)
             if stage in ("journal", "publish"):
                 (self._journal if stage == "journal" else self._publish).observe((ended_ns - began_ns) / 1e9)
         if self._tracing.enabled:
@@ -89,11 +147,8 @@ class Telemetry:
 
     def _read(self) -> Mapping[str, Value]:
         worker = self._worker
-        parts, tally = worker.parts, worker.tally
-        figures = getattr(parts.journal, "figures", None)
-        away = bool(getattr(parts.journal, "degraded", False))
-        behind = parts.featurizer.behind
-        found: dict[str, Value] = {
+        tally = worker.tally
+        return {
             "homeostat_stream_lag_messages": worker.lag,
             "homeostat_stream_lanes": len(worker.lag),
             "homeostat_messages_pulled_total": {"events": tally.pulled, "outcomes": tally.outcomes},
@@ -101,22 +156,10 @@ class Telemetry:
             "homeostat_rebalances_total": worker.stream.generation,
             "homeostat_fenced_total": worker.outbox.fenced,
             "homeostat_batches_total": self._batches,
-            "homeostat_feature_rejoins_total": tally.rejoined,
-            "homeostat_part_up": {
-                "stream": not worker.stream.trouble, "features": not behind,
-                "journal": not away and not worker.outbox.trouble,
-            },
-            "homeostat_circuit_open": {"journal": away, "features": behind},
             "homeostat_ready": worker.ready,
             "homeostat_draining": worker.draining,
-        }  # fmt: skip
-        if figures is not None:
-            found |= {
-                "homeostat_journal_spooled_rows": figures.rows, "homeostat_journal_spooled_bytes": figures.nbytes,
-                "homeostat_journal_spool_bytes_max": parts.servers.spool_max_mb << 20,
-                "homeostat_journal_spool_age_seconds": figures.oldest_s,
-            }  # fmt: skip
-        return found
+            **readings_of(worker.parts, tally.rejoined, worker.outbox.trouble, stream=not worker.stream.trouble),
+        }
 
 
 def _read_back(letter: Outgoing) -> DeadLetter:

@@ -100,7 +100,7 @@ class Worker:
         self._stopping = True
 
     def run(self) -> bool:
-        """Decide until stopped; returns whether all that was decided is published.
+        """Decide until stopped; returns whether no server kept it from publishing all.
 
         Raises what broke the worker; a restart continues where it was.
         """
@@ -237,7 +237,7 @@ class Worker:
     def _drain(self) -> bool:
         """Publish what was decided, and say whether that was possible; what was not will be delivered to others."""
         try:
-            drained = self.outbox.drain(DRAIN_S)
+            drained = self.outbox.drain(DRAIN_S) and not self._waits
             if not drained:
                 self._say("servers are away: what was not published will be delivered again")
         finally:

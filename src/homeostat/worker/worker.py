@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 from homeostat.distributed.assembly import SharedParts
 from homeostat.distributed.rejoining import Rejoiner
+from homeostat.distributed.serving import without_features
 from homeostat.embedded.engine import stepped
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Pulled, Stream
+from homeostat.records.reasons import Reason
 from homeostat.worker.encodings import ENCODINGS
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.intake import Batch, Intake, read
@@ -59,7 +61,7 @@ class Worker:
         trace: Callable[[str, str | None], str | None] = lambda event_id, incoming: incoming,
     ) -> None:
         app, servers = parts.app, parts.servers
-        self.parts, self.stream, self.tally = parts, stream, Tally()
+        self.parts, self.journal, self.stream, self.tally = parts, journal, stream, Tally()
         self._say = note
         self.on_published: Callable[[Work, int, int], None] = lambda work, decisions, now_ns: None
         self.lag: dict[str, int] = {}
@@ -91,9 +93,7 @@ class Worker:
     @property
     def trouble(self) -> str:
         """What is wrong at present, in a sentence; empty if nothing is."""
-        featurizer = self.parts.featurizer
-        without = featurizer.trouble if featurizer.behind else ""
-        return self._waits or self.stream.trouble or self.outbox.trouble or without
+        return self._waits or self.stream.trouble or self.outbox.trouble or without_features(self.parts.featurizer)
 
     def stop(self) -> None:
         """Pull no more, and let `run` return once all that was pulled is published."""
@@ -120,12 +120,15 @@ class Worker:
         events, outcomes = self._gathered()
         if self.outbox.failure is not None:
             raise self.outbox.failure
+        if self.stream.trouble:
+            self.parts.loop.meters.failed("stream", "stream", Reason.STREAM_FAILED)
         if self.stream.generation != self._generation:
             self._take_over()
         now_ns = clock.monotonic_ns()
         wall_ns = stepped(clock.now_ns(), self.parts.prepared.schema.ahead_max_ns)
-        self._intake.add(events, wall_ns, now_ns)
-        self.tally.pulled += len(events)
+        if len(events):
+            self.parts.loop.timed("intake", self._intake.add, events, wall_ns, now_ns)
+            self.tally.pulled += len(events)
         if len(outcomes):
             self.outcomes.add(outcomes, clock.now_ns(), now_ns)
             self.tally.outcomes += len(outcomes)

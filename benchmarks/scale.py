@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import number, unpacked
-from benchmarks.scale_model import DAY_S, Model, breaking, transactions
+from benchmarks.scale_model import DAY_S, NEVER_S, Model, breaking, transactions
 
 HERE = Path(__file__).parent
 FIGURES = HERE / "figures" / "pipeline.json"
@@ -54,6 +54,11 @@ def measured(model: Model) -> Iterator[Sequence[str]]:
     yield (f"PostgreSQL's tables: {tables}", f"{number(model.table_bytes)} bytes", *blank)
     yield ("a worker's memory", size_text(memory["worker"]), *blank)
     yield ("in a worker, an event of an entity that it remembers", f"{number(memory['worker_row'])} bytes", *blank)
+    anew = model.anew
+    told = f"{number(anew.worker_us_kb)}, {number(anew.redis_us_kb)} us"
+    yield ("reading a log anew, each kB: worker, Redis", told, *blank)
+    told = f"{number(anew.batch_ms)}, {number(anew.remembered_ms)} ms"
+    yield ("features of 1,000 events: logs read anew, remembered", told, *blank)
     for entity in model.entities:
         text = f"{entity.name}: a row of its log, and how long it is kept"
         yield (text, f"{number(entity.row_bytes)} bytes, {number(entity.retained_days)} days", *blank)
@@ -71,10 +76,8 @@ def needs(model: Model) -> Iterator[Sequence[str]]:
     yield row("decisions/s, busiest second", number)
     yield row("decisions/s, mean", lambda rate: number(model.mean(rate)))
     yield row("workers, one core each", lambda rate: number(model.workers(rate)))
-    yield row(
-        f"workers of {model.assumed.worker_gb:g} GB, for what they remember",
-        lambda rate: number(model.workers_for_memory(rate)),
-    )
+    yield row("each forgets what it read, and reads it anew, every", lambda rate: _span(model, rate))
+    yield row("workers that would never forget", lambda rate: number(model.workers_for_memory(rate)))
     yield row("Kafka: partitions of events", lambda rate: number(model.partitions(rate)))
     yield row("Kafka: cores, with copies", lambda rate: number(model.cores(rate, "kafka")))
     per_second = model.found["bytes"]["event"] + model.found["bytes"]["decision"]
@@ -88,8 +91,12 @@ def needs(model: Model) -> Iterator[Sequence[str]]:
     yield row("Redis: windows' memory", lambda rate: size_text(model.kept(rate)))
     yield row("Redis: shards for its memory", lambda rate: number(model.redis_nodes(rate)[1]))
     yield row(
-        "Redis to workers",
+        "Redis to workers: what others wrote",
         lambda rate: f"{size_text(rate * model.read_bytes(key, model.workers(rate)))}/s",
+    )
+    yield row(
+        "Redis to workers: read anew",
+        lambda rate: f"{size_text(rate * model.anew_bytes(rate, model.workers(rate)))}/s",
     )
     yield row("PostgreSQL: cores", lambda rate: number(model.databases(rate)[2]))
     yield row("PostgreSQL: WAL", lambda rate: f"{size_text(rate * model.found['bytes']['postgres_wal'])}/s")
@@ -139,6 +146,13 @@ TABLES = {
     "measured": measured, "assumed": assumptions, "needs": needs, "breaks": first_to_break, "shared": shared_reads,
     "checked": reads_checked, "retention": by_retention,
 }  # fmt: skip
+
+
+def _span(model: Model, rate: float) -> str:
+    seconds = model.forgets_s(rate, model.workers(rate))
+    if seconds == NEVER_S:
+        return "never"
+    return f"{number(seconds / DAY_S)} days" if seconds >= DAY_S else f"{number(seconds / 60)} minutes"
 
 
 def size_text(size: float) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 DAY_S = 86_400
 GB, TB = 1e9, 1e12
+NEVER_S = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Assumed:
     wal_mb_s: float = 200.0
     journal_days: float = 90.0
     journal_tb: float = 10.0
-    worker_gb: float = 8.0
+    memory_mb: float = 4096.0
     string_mb: float = 512.0
 
     def said(self) -> list[tuple[str, str]]:
@@ -47,9 +48,23 @@ class Assumed:
                 f"{self.wal_mb_s:g} MB/s of WAL, and holds {self.journal_tb:g} TB",
             ),
             ("the journal is kept", f"{self.journal_days:g} days"),
-            ("a worker may take", f"{self.worker_gb:g} GB"),
+            ("a worker remembers of the logs", f"{self.memory_mb:,.0f} MB (`world.memory_mb`), and then forgets all"),
             ("a Redis string holds at the most", f"{self.string_mb:g} MB (its own default)"),
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """What it costs to read a log anew, beside what a decision costs anyway: see `benchmarks.scale_reread`.
+
+    worker_us_kb, redis_us_kb : processor time for each kB of the log
+    batch_ms, remembered_ms : until a batch of 1,000 has its features where all logs are read, and where none is
+    """
+
+    worker_us_kb: float = 5.2
+    redis_us_kb: float = 4.1
+    batch_ms: float = 198.0
+    remembered_ms: float = 23.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,7 @@ class Model:
 
     found: Mapping[str, Any]
     assumed: Assumed = Assumed()
+    anew: Anew = Anew()
 
     @property
     def run(self) -> Mapping[str, float]:
@@ -118,8 +134,13 @@ class Model:
         return math.ceil(rate * self.run[f"{part}_cpu_us"] * 1e-6 * copies / self.assumed.busy)
 
     def workers(self, rate: float) -> int:
-        """Worker processes, one core each."""
-        return self.cores(rate, "worker")
+        """Worker processes, one core each, with what they read anew because they forgot."""
+
+        def enough(count: int) -> bool:
+            us = self.run["worker_cpu_us"] + self.anew_bytes(rate, count) / 1e3 * self.anew.worker_us_kb
+            return rate * us * 1e-6 / self.assumed.busy <= count
+
+        return _fewest(enough, self.cores(rate, "worker"))
 
     def partitions(self, rate: float) -> int:
         """Of the topic of events: one a worker at least, two so that they can be shared evenly, 6 anyhow."""
@@ -135,7 +156,8 @@ class Model:
     def redis_nodes(self, rate: float, days: float | None = None) -> tuple[int, int]:
         """Shards for the processor's sake, and for the memory's."""
         room = self.assumed.redis_node_gb * GB * self.assumed.redis_fill
-        return self.cores(rate, "redis"), math.ceil(self.kept(rate, days) / room)
+        us = self.run["redis_cpu_us"] + self.anew_bytes(rate, self.workers(rate)) / 1e3 * self.anew.redis_us_kb
+        return math.ceil(rate * us * 1e-6 / self.assumed.busy), math.ceil(self.kept(rate, days) / room)
 
     def read_rows(self, key: Entity, workers: int) -> float:
         """Rows a decision that a worker reads because others wrote them, where events are keyed by `key`.
@@ -153,28 +175,52 @@ class Model:
         others = (entity for entity in self.entities if entity.name != key.name)
         return sum(self._foreign(entity, workers) * entity.row_bytes for entity in others)
 
-    def worker_bytes(self, rate: float, workers: int) -> float:
-        """What each of so many workers remembers of the entities that it meets, beside itself.
+    def _met(self, rate: float, workers: int, seconds: float) -> list[float]:
+        """Rows that one of so many workers remembers, by entity, so long after it forgot everything.
 
-        A key of the first entity is met by one worker, one of another by as many as it has events, up to all of them;
-        and each of these remembers all of its events.
+        Whenever it meets a key for the first time, it reads all of its log. A key of the first entity is met by one
+        worker, one of another by all, each time by another one; what is older than the windows' reach is gone.
         """
-        own = self.mean(rate) * DAY_S / workers
-        rows = sum(
-            own * entity.retained_days * (1.0 if place == 0 else min(workers, max(1.0, entity.retained)))
-            for place, entity in enumerate(self.entities)
-        )
-        return float(self.found["memory"]["worker"] + rows * self.found["memory"]["worker_row"])
+        met = []
+        for place, entity in enumerate(self.entities):
+            keys, often = self.mean(rate) * DAY_S / entity.events_a_day, entity.events_a_day / DAY_S
+            keys, often = (keys / workers, often) if place == 0 else (keys, often / workers)
+            span = min(seconds, entity.retained_days * DAY_S)
+            met.append(keys * -math.expm1(-often * span) * entity.retained)
+        return met
+
+    def remembered(self, rate: float, workers: int, seconds: float = NEVER_S) -> float:
+        """The same in bytes of its memory; without `seconds`, of a worker that never forgets."""
+        return float(sum(self._met(rate, workers, seconds)) * self.found["memory"]["worker_row"])
+
+    def forgets_s(self, rate: float, workers: int) -> float:
+        """Seconds after which each of so many workers has filled `memory_mb` and forgets; NEVER_S where it has room."""
+        room = self.assumed.memory_mb * 2**20
+        if self.remembered(rate, workers) <= room:
+            return NEVER_S
+        low, high = 0.0, max(entity.retained_days for entity in self.entities) * DAY_S
+        for _ in range(80):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.remembered(rate, workers, middle) < room else (low, middle)
+        return high
+
+    def anew_bytes(self, rate: float, workers: int) -> float:
+        """Bytes a decision that workers read of logs because they forgot them."""
+        seconds = self.forgets_s(rate, workers)
+        if seconds == NEVER_S:
+            return 0.0
+        sizes = (entity.row_bytes for entity in self.entities)
+        read = sum(rows * size for rows, size in zip(self._met(rate, workers, seconds), sizes, strict=True))
+        return read / (self.mean(rate) / workers * seconds)
+
+    @property
+    def whole_logs(self) -> float:
+        """The most that this can be: all logs of an event's entities, for every decision."""
+        return sum(entity.retained * entity.row_bytes for entity in self.entities)
 
     def workers_for_memory(self, rate: float) -> int:
-        """The fewest workers that have room for what they remember."""
-        fits = [1]
-        while self.worker_bytes(rate, fits[-1]) > self.assumed.worker_gb * GB:
-            fits.append(math.ceil(fits[-1] * 1.01))
-        low, high = fits[-2:] if len(fits) > 1 else (0, 1)
-        return next(
-            count for count in range(low + 1, high + 1) if self.worker_bytes(rate, count) <= self.assumed.worker_gb * GB
-        )
+        """The fewest workers that have room for what they remember, and so never forget."""
+        return _fewest(lambda count: self.forgets_s(rate, count) == NEVER_S)
 
     def databases(self, rate: float) -> tuple[int, int, int]:
         """PostgreSQL servers for the sake of WAL, of volume, and their cores together."""
@@ -191,6 +237,17 @@ class Model:
         return self.assumed.string_mb * 1e6 / (entity.row_bytes * entity.retained_days * DAY_S)
 
 
+def _fewest(enough: Callable[[int], bool], least: int = 1) -> int:
+    """The smallest count from `least` on that is enough, where every larger one is."""
+    low, high = least - 1, least
+    while not enough(high):
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
 def transactions(model: Model, rate: float) -> float:
     """Kafka transactions a second: batches fill up where there is enough to do, else each waits for 10 ms."""
     return min(rate, max(rate / model.found["batch_rows"], min(100.0 * model.workers(rate), rate)))
@@ -199,11 +256,19 @@ def transactions(model: Model, rate: float) -> float:
 def breaking(model: Model) -> list[tuple[str, float]]:
     """What one unit of each part carries, decisions/s in the busiest second; the least first."""
     run, told, assumed = model.run, model.found["bytes"], model.assumed
-    own = model.found["memory"]["worker"]
+    anew_kb = model.whole_logs / 1e3
     node = assumed.redis_node_gb * GB * assumed.redis_fill
     one = [
         ("Redis, memory of one node", node / model.kept(1.0)),
-        ("worker, memory", (assumed.worker_gb * GB - own) / (model.worker_bytes(1.0, 1) - own)),
+        ("worker, memory: it begins to forget", assumed.memory_mb * 2**20 / model.remembered(1.0, 1)),
+        (
+            "worker, one core, where every log is read anew",
+            1e6 * assumed.busy / (run["worker_cpu_us"] + anew_kb * model.anew.worker_us_kb),
+        ),
+        (
+            "Redis, the one core of a node, where every log is read anew",
+            1e6 * assumed.busy / (run["redis_cpu_us"] + anew_kb * model.anew.redis_us_kb),
+        ),
         ("PostgreSQL, volume of one server", assumed.journal_tb * TB / model.journal(1.0)),
         ("PostgreSQL, WAL of one server", assumed.wal_mb_s * 1e6 / told["postgres_wal"]),
         ("worker, one core", 1e6 * assumed.busy / run["worker_cpu_us"]),

@@ -53,12 +53,40 @@ def test_a_worker_reads_what_others_wrote_until_the_windows_hold_no_more():
     assert MODEL.read_bytes(terminal, 10**6) > MODEL.read_bytes(customer, 10**6)
 
 
-def test_the_fewest_workers_that_have_room_are_found():
+def test_the_fewest_workers_that_never_forget_are_found():
     for rate in (0.3, 300.0, 10_000.0):
         count = MODEL.workers_for_memory(rate)
-        room = MODEL.assumed.worker_gb * scale_model.GB
-        assert MODEL.worker_bytes(rate, count) <= room
-        assert count == 1 or MODEL.worker_bytes(rate, count - 1) > room
+        room = MODEL.assumed.memory_mb * 2**20
+        assert MODEL.remembered(rate, count) <= room and MODEL.anew_bytes(rate, count) == 0
+        assert count == 1 or MODEL.remembered(rate, count - 1) > room
+
+
+def test_a_worker_that_forgets_reads_anew_what_fills_its_memory():
+    rate, workers = 300.0, 10
+    seconds = MODEL.forgets_s(rate, workers)
+    room = MODEL.assumed.memory_mb * 2**20
+    assert MODEL.remembered(rate, workers, seconds) == pytest.approx(room)
+    read = MODEL.anew_bytes(rate, workers) * MODEL.mean(rate) / workers * seconds
+    sizes = [entity.row_bytes for entity in MODEL.entities]
+    rows = room / FOUND["memory"]["worker_row"]
+    assert min(sizes) * rows <= read <= max(sizes) * rows
+
+
+def test_no_decision_reads_more_than_the_whole_logs_of_its_entities():
+    much = [MODEL.anew_bytes(rate, 1) for rate in (0.3, 3.0, 30.0, 300.0, 30_000.0)]
+    assert much == sorted(much) and much[0] == 0
+    assert much[-1] == pytest.approx(MODEL.whole_logs, rel=0.01) and max(much) <= MODEL.whole_logs
+
+
+def test_workers_are_enough_for_what_they_read_anew():
+    for rate in (300.0, 1e4, 1e7):
+        us = [
+            FOUND["runs"]["1"]["worker_cpu_us"] + MODEL.anew_bytes(rate, count) / 1e3 * MODEL.anew.worker_us_kb
+            for count in (MODEL.workers(rate), MODEL.workers(rate) - 1)
+            if count
+        ]
+        needed = [rate * each * 1e-6 / MODEL.assumed.busy for each in us]
+        assert needed[0] <= MODEL.workers(rate) and all(each > MODEL.workers(rate) - 1 for each in needed[1:])
 
 
 def test_shorter_windows_need_less_memory():
@@ -74,10 +102,12 @@ def test_what_breaks_first_stands_first():
 def test_the_list_on_the_page_is_in_the_order_of_its_table():
     order = [name for name, _ in scale_model.breaking(MODEL)]
     listed = [
-        "one customer", "worker, memory", "Redis, memory", "PostgreSQL, volume", "worker, one core", "Kafka, 8 cores",
-        "Redis, the one core", "PostgreSQL, WAL",
+        "one customer", "worker, memory", "Redis, memory", "worker, one core, where", "PostgreSQL, volume",
+        "worker, one core", "Kafka, 8 cores", "Redis, the one core", "PostgreSQL, WAL",
     ]  # fmt: skip
-    places = [next(place for place, name in enumerate(order) if name.startswith(start)) for start in listed]
+    bare = [name for name in order if "read anew" not in name]  # The one that is listed stands first of its kind.
+    at = [next(name for name in (order if "where" in start else bare) if name.startswith(start)) for start in listed]
+    places = [order.index(name) for name in at]
     assert places == sorted(places), f"the list under `What breaks first` should say: {order}"
 
 

@@ -31,7 +31,7 @@ _INSTRUCTION = (
 class WordingSettings:
     """Where a model answers.
 
-    url : `http://127.0.0.1:11434` (Ollama), or the base of one that speaks the chat-completions protocol, which ends in /v1
+    url : `http://127.0.0.1:11434` (Ollama), or the base of one that speaks chat completions, which ends in /v1
     key : sent as a bearer token where there is one
     anywhere : also send the facts to another machine
     """

@@ -115,7 +115,7 @@ OVERVIEW = (
     Panel("Alerts that fire", (('ALERTS{alertname=~"Homeostat.*", alertstate="firing"}', ""),), "short", "table", 12,
           6),
 )  # fmt: skip
-STAGES = ("windows", "scorers", "fusion", "policy", "guards", "journal", "learning")
+STAGES = ("intake", "windows", "scorers", "fusion", "policy", "guards", "journal", "learning")
 DECIDE = (
     Panel("Time by stage, of all time spent", ((rate("homeostat_stage_seconds_sum", "stage"), "{{stage}}"),),
           "percentunit", width=12, stacked=True, text="1 is one processor kept busy."),

@@ -119,9 +119,10 @@ class Intake:
         times[batch.at] = batch.events.time_ns
         running = np.empty(len(lanes), np.int64)
         held = list(zip(lanes, batch.pulled.epoch, strict=True))
-        names = sorted(set(held), key=lambda one: one[1])
-        for lane, epoch in names:
-            mine = slice(None) if len(names) == 1 else np.array([one == (lane, epoch) for one in held])
+        number = {one: k for k, one in enumerate(sorted(set(held), key=lambda one: one[1]))}
+        of = np.fromiter(map(number.__getitem__, held), np.int64, len(held))
+        for (lane, epoch), k in number.items():
+            mine = of == k
             if self._epoch.get(lane) != epoch:  # It was lost meanwhile: what comes again is no later than it was.
                 self._epoch[lane], self._newest[lane] = epoch, _NEVER
             newest = np.maximum.accumulate(np.maximum(times[mine], self._newest[lane]))

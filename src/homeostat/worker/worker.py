@@ -25,6 +25,7 @@ PATIENCE_NS = 20_000_000  # How long events wait for earlier ones of partitions 
 IDLE_S = 0.05
 AHEAD_SHARE = 8  # Of the skew that shared logs are kept for, partitions may be ahead of one that lags.
 SWITCH_S = 0.0005  # Threads that mostly wait for servers and kernels must not wait 5 ms for the interpreter each time.
+QUIET_NS = 300_000_000  # Without an event for so long, a worker has time for what is shown.
 WAIT_S = 0.2  # Between two attempts at a journal that can't be asked.
 DRAIN_S = 30.0
 SETTLE_EACH_NS = 50_000
@@ -77,7 +78,7 @@ class Worker:
         self._events = urlsplit(servers.events or "").path.rpartition("/")[2] + "/"
         self._generation = stream.generation
         self._stopping = False
-        self._settle_at = 0
+        self._settle_at = self._quiet_ns = 0
         self._told = self._waits = ""
 
     @property
@@ -136,9 +137,10 @@ class Worker:
         if self.outbox.has_room:
             batch = self._intake.take(self._rows_max, self._lag(), now_ns, PATIENCE_NS)
             if batch is not None:
+                self._quiet_ns = now_ns
                 self._decide(batch)
-            elif len(events) == 0:
-                self._idle()
+            else:
+                self._idle(len(events) == 0 and len(self._intake) == 0, now_ns)
         self._tell()
 
     def _gathered(self) -> tuple[Pulled, Pulled]:
@@ -201,9 +203,11 @@ class Worker:
             self.outbox.put(Work(nothing, None, settled.pulled, settled.letters))
             self.tally.dead_letters += len(settled.letters)
 
-    def _idle(self) -> None:
-        """Nothing came: let people see the newest values."""
-        if not self.parts.featurizer.behind:
+    def _idle(self, nothing: bool, now_ns: int) -> None:
+        """Nothing has come for a while: let people see the newest values of all entities, which takes its time."""
+        if not nothing:
+            self._quiet_ns = now_ns
+        elif now_ns - self._quiet_ns >= QUIET_NS and not self.parts.featurizer.behind:
             with suppress(Unavailable):
                 self.parts.store.flush()
 

@@ -25,6 +25,7 @@ PATIENCE_NS = 20_000_000  # How long events wait for earlier ones of partitions 
 IDLE_S = 0.05
 AHEAD_SHARE = 8  # Of the skew that shared logs are kept for, partitions may be ahead of one that lags.
 SWITCH_S = 0.0005  # Threads that mostly wait for servers and kernels must not wait 5 ms for the interpreter each time.
+LAG_EVERY_NS = 5_000_000  # Asking each lane takes a while, and the answer changes with fetches only.
 QUIET_NS = 300_000_000  # Without an event for so long, a worker has time for what is shown.
 WAIT_S = 0.2  # Between two attempts at a journal that can't be asked.
 DRAIN_S = 30.0
@@ -78,7 +79,7 @@ class Worker:
         self._events = urlsplit(servers.events or "").path.rpartition("/")[2] + "/"
         self._generation = stream.generation
         self._stopping = False
-        self._settle_at = self._quiet_ns = 0
+        self._settle_at = self._quiet_ns = self._lag_ns = 0
         self._told = self._waits = ""
 
     @property
@@ -135,7 +136,7 @@ class Worker:
             self.tally.outcomes += len(outcomes)
         self._settle_outcomes(len(outcomes) > 0, now_ns)
         if self.outbox.has_room:
-            batch = self._intake.take(self._rows_max, self._lag(), now_ns, PATIENCE_NS)
+            batch = self._intake.take(self._rows_max, self._lag(now_ns), now_ns, PATIENCE_NS)
             if batch is not None:
                 self._quiet_ns = now_ns
                 self._decide(batch)
@@ -160,9 +161,10 @@ class Worker:
             left_s = (until_ns - clock.monotonic_ns()) / 1e9
         return events, outcomes
 
-    def _lag(self) -> dict[str, int]:
+    def _lag(self, now_ns: int) -> dict[str, int]:
         """Messages that wait in the lanes of events."""
-        self.lag = self.stream.lag()
+        if now_ns - self._lag_ns >= LAG_EVERY_NS:
+            self.lag, self._lag_ns = self.stream.lag(), now_ns
         return {lane: count for lane, count in self.lag.items() if count > 0 and lane.startswith(self._events)}
 
     def _decide(self, batch: Batch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -89,7 +90,8 @@ def _from_artifacts(java: str, further: Mapping[str, str]) -> Recipe:
         return [*_run(java, jars, folder, "-Xmx512m"), "kafka.Kafka", "server.properties"]
 
     what = f"Kafka {VERSION} (Maven artifacts, Java {_major(java)})"
-    return Recipe("kafka", what, READY, command, _url, prepare)
+    # A broker whose clients are there takes half a minute to leave a cluster that is only itself.
+    return Recipe("kafka", what, READY, command, _url, prepare, end=signal.SIGKILL)
 
 
 def _container() -> Recipe:

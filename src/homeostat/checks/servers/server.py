@@ -36,6 +36,7 @@ class Recipe:
     begin : makes the running server ready, after each start
     user : whom it runs as; None for whoever runs this
     stop : the signal for a graceful stop
+    end : the signal for the last stop of all: what it would still write down is removed anyway
     image : Docker's image and options, where it is a container; `command` then follows them
     """
 
@@ -48,6 +49,7 @@ class Recipe:
     begin: Callable[[int], None] = lambda port: None
     user: str | None = None
     stop: signal.Signals = signal.SIGTERM
+    end: signal.Signals = signal.SIGINT
     environment: dict[str, str] = field(default_factory=dict)
     image: Callable[[int], list[str]] | None = None
 
@@ -132,7 +134,7 @@ class Server:
 
     def close(self) -> None:
         """End it and remove its folder."""
-        self._end(signal.SIGINT if self._recipe.image is None else signal.SIGKILL)
+        self._end(self._recipe.end if self._recipe.image is None else signal.SIGKILL)
         if self._recipe.image is not None and self._folder is not None:
             subprocess.run(["docker", "volume", "rm", "--force", self._folder.name], capture_output=True, check=False)
             machine.guard("-", "volume", self._folder.name)

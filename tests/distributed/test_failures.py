@@ -11,7 +11,7 @@ def test_while_servers_are_away_the_declared_happens_and_nothing_is_lost(tmp_pat
 
     (found,) = trial(5.0, tmp_path, 200.0, (name,))
     assert found.well, found
-    assert found.during > 100 and found.flagged > 100
+    assert found.during > 500 and found.flagged > 500  # Of 1,000 that came meanwhile: nothing waits for a server.
     assert (found.spooled_max > 0) == (name == "redis and postgres")
 
 

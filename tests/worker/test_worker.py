@@ -262,6 +262,19 @@ def test_a_worker_says_what_it_waits_for(servers):
     worker.close()
 
 
+def test_copies_in_one_batch_hold_nothing_up_while_the_journal_is_away(tmp_path):
+    servers = Servers(tmp_path, spools=True)
+    events = access_events(200)
+    with servers.running():
+        servers.send(events[:50])
+        until(lambda: len(servers.broker.decisions) == 50)
+        servers.ledger.away = "the journal is away"
+        servers.send([event for event in events[40:] for _ in range(2)])
+        until(lambda: len(servers.broker.decisions) == 200)
+        servers.ledger.away = ""
+    assert_once(servers, events)
+
+
 def test_a_worker_that_can_not_drain_ends_in_time_and_says_so(servers, monkeypatch):
     monkeypatch.setattr("homeostat.worker.worker.DRAIN_S", 0.1)
     events = access_events(600)

@@ -11,6 +11,7 @@ from pathlib import Path
 from homeostat.adapters.memory_features import MemoryFeatures
 from homeostat.adapters.memory_journal import Ledger, MemoryJournal
 from homeostat.adapters.memory_stream import MemoryBroker, MemoryStream
+from homeostat.adapters.spool import SpooledJournal
 from homeostat.config.world import World
 from homeostat.distributed.assembly import open_shared
 from homeostat.ports import Unavailable
@@ -40,13 +41,19 @@ class FragileFeatures(MemoryFeatures):
 class Servers:
     """What the workers of a test share."""
 
-    def __init__(self, folder: Path, partitions: int = 1, app="access", **settings):
+    def __init__(self, folder: Path, partitions: int = 1, app="access", spools=False, **settings):
         self.broker = MemoryBroker(partitions)
         self.ledger = Ledger()
         self.features = FragileFeatures()
         self.app = app
         self.world = World(events="kafka://memory/events", spool=str(folder / "spool"), batch_rows=50, **settings)
         self.notes: list[str] = []
+        self._spool = folder / "spooled" if spools else None
+
+    def journal(self):
+        """A worker's own: that of the server, behind a spool where it has one."""
+        journal = MemoryJournal(self.ledger)
+        return journal if self._spool is None else SpooledJournal(journal, self._spool)
 
     def worker(self, stream=None) -> Worker:
         made = []
@@ -55,9 +62,7 @@ class Servers:
             made.append(InFlightJournal(journal))
             return made[0]
 
-        parts = open_shared(
-            self.app, self.world, wrap=in_flight, journal=MemoryJournal(self.ledger), store=self.features
-        )
+        parts = open_shared(self.app, self.world, wrap=in_flight, journal=self.journal(), store=self.features)
         return Worker(parts, made[0], stream or MemoryStream(self.broker), self.notes.append)
 
     @contextmanager

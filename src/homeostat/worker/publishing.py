@@ -223,8 +223,12 @@ class Outbox:
         self._journal.landed(fresh)
 
     def _repeated(self, work: Work, decided: Decided) -> None:
-        """Events that were decided earlier: those of this very message were perhaps never published."""
-        rows = [k for k in decided.repeated if decided.row[k] == -1]
+        """Events that were decided earlier: those of this very message were perhaps never published.
+
+        What repeats an event of its own batch, which is not journalled yet, is another message's.
+        """
+        own, repeated = decided.fresh, decided.repeated
+        rows = [k for k, (batch, _) in repeated.items() if decided.row[k] == -1 and batch is not own]
         if rows:
             self._look_up(work, work.batch.events.id_code[rows], work.batch.at[rows])
 

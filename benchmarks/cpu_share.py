@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PERIOD_US = 50_000
@@ -44,7 +44,8 @@ def _group(pid: int, cores: float) -> Path:
                 continue
             for thread in os.listdir(f"/proc/{pid}/task"):
                 name = "tasks" if (group / "tasks").exists() else "cgroup.procs"
-                (group / name).write_text(thread if name == "tasks" else str(pid))
+                with suppress(ProcessLookupError):  # A thread that has ended meanwhile.
+                    (group / name).write_text(thread if name == "tasks" else str(pid))
         except OSError:
             continue
         return group

@@ -507,6 +507,21 @@ def test_past_the_decisions_deadline_the_declared_action_is_taken(slow):
     assert world.loop.fallbacks[Reason.DEADLINE] == 1
 
 
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_was_waited_for_a_store_in_vain_is_not_the_scorers_and_the_policys_time(fails, monkeypatch):
+    world = World(decision_ns=1000)
+    inner = world.stages.featurizer.features
+
+    def slow(events):
+        world.clock.advance(5000)
+        return replace(inner(events), fallback=int(Fallback.FEATURES_STALE) if fails else 0)
+
+    monkeypatch.setattr(world.stages.featurizer, "features", slow)
+    made = world.loop.decide(event(1, 1000)).fresh
+    assert made.fallback[0] == (Fallback.FEATURES_STALE if fails else Fallback.DEADLINE)
+    assert (made.ruling.rule[0] == -3) == (not fails) and made.took_us >= 5
+
+
 # Recovery.
 
 

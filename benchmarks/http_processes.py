@@ -23,7 +23,7 @@ from benchmarks.replay import say
 
 PART = "http_processes"
 SHARE = 0.15  # Of a core, for each process.
-CONNECTIONS = 128  # As many as keep the batches of two processes large.
+CONNECTIONS = 256  # As many as keep the batches of two processes large: what waits is decided together.
 
 
 def rate_of(world: World, processes: int, seconds: float) -> float:

@@ -40,8 +40,8 @@ def test_other_figures_give_another_page():
 def test_processors_and_bytes_grow_with_the_load():
     for of in (MODEL.workers, MODEL.kept, MODEL.journal):
         assert of(1e7) == pytest.approx(1000 * of(1e4), rel=0.5)
-    assert MODEL.cores(1e6, "kafka") == pytest.approx(
-        3 * scale_model.Model(FOUND, replace(MODEL.assumed, copies=1)).cores(1e6, "kafka"), rel=0.01
+    assert MODEL.cores(1e8, "kafka") == pytest.approx(
+        3 * scale_model.Model(FOUND, replace(MODEL.assumed, copies=1)).cores(1e8, "kafka"), rel=0.01
     )
 
 

@@ -145,9 +145,7 @@ def rejoin(
     if lost or after < last:
         with store.alone(_ALONE_S) as mine:
             if not mine:
-                raise Unavailable(
-                    "another worker is bringing the feature store up to the journal: this one waits"
-                )
+                raise Unavailable("another worker is bringing the feature store up to the journal: this one waits")
             if lost:
                 store.begin(min(through or 0, last))
             entries = _write_since(after, last, featurizer, store, journal, lost, progress)

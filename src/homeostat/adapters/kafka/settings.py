@@ -78,7 +78,7 @@ LOG.addFilter(_demoted)
 
 
 def consumer_settings(addresses: Addresses, settings: KafkaSettings, group: str, client_id: str) -> dict[str, Any]:
-    """Of a worker's consumer. Raises ValueError."""
+    """Of a worker's consumer of events. Raises ValueError."""
     own = {"group.id": group, "client.id": client_id}
     return {**_COMMON, **_CONSUMER, **reach(addresses, settings, _ONLY_PRODUCER), **own}
 
@@ -91,7 +91,7 @@ def outcomes_group(group: str) -> str:
 def outcomes_settings(addresses: Addresses, settings: KafkaSettings, group: str, client_id: str) -> dict[str, Any]:
     """Of the consumer of outcomes, which nobody waits for. Raises ValueError."""
     own = consumer_settings(addresses, settings, outcomes_group(group), client_id)
-    return {**own, "fetch.wait.max.ms": max(own["fetch.wait.max.ms"], OUTCOMES_WAIT_MS)}
+    return {**own, "fetch.wait.max.ms": settings.settings.get("fetch.wait.max.ms", OUTCOMES_WAIT_MS)}
 
 
 def producer_settings(addresses: Addresses, settings: KafkaSettings, group: str, client_id: str) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def compare(name: str, fleet: Fleet, sender: Sender, single: Single) -> Compared
     windows = Windows(fleet, sender.sent, found)
     judged = _late_by_lane(fleet, found)
     risks = _risks(single.engine, found, names)
-    result = Compared(name, len(found))
+    result = Compared(name, len(found), unexplained=[f"in a log {one}" for one in windows.twice()])
     assert found.keys() == single.journal.keys()
     for event_id, one in found.items():
         other = single.journal[event_id]

@@ -308,7 +308,10 @@ class Windows:
         column = {name: k for k, name in enumerate(names)}
         found = []
         for feature in self.features:
-            past = self.pasts[self.entities[feature.entity], one.keys[feature.entity]]
+            past = self.pasts.get((self.entities[feature.entity], one.keys[feature.entity]))
+            if past is None or one.code not in past.place:
+                found.append(f"{feature.name}: the event is not in its log")
+                continue
             own = past.place[one.code]
             expected = recomputed(feature, past, one.time_ns, self.amounts[one.code], int(past.at[own]))
             value = float(one.features[column[feature.name]])
@@ -316,13 +319,17 @@ class Windows:
                 found.append(f"{feature.name}: {value!r}, not {expected!r}")
         return found
 
+    def twice(self) -> list[str]:
+        """Id codes of events that are in a log more than once."""
+        events = (Counter(code for _, code, kind, _ in rows if kind == ROUTINE) for rows in self.rows.values())
+        return [f"{code} twice" for counts in events for code, count in counts.items() if count > 1]
+
     def unlogged(self) -> list[str]:
         """Event ids that are not in their entities' logs as they should be.
 
         An event that no window can look at any more may have been dropped; a late one must not be there.
         """
-        events = (Counter(code for _, code, kind, _ in rows if kind == ROUTINE) for rows in self.rows.values())
-        found = [f"{code} twice" for counts in events for code, count in counts.items() if count > 1]
+        found = self.twice()
         for event_id, one in self._journal.items():
             for entity, key in enumerate(one.keys):
                 past = self.pasts.get((self.entities[entity], key))

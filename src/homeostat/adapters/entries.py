@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+
+import numpy as np
 
 from homeostat.adapters import compression
 from homeostat.records import codec
+from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
+from homeostat.records.identity import code_of, is_called
 
 PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
 
@@ -47,3 +52,23 @@ def digest_of(where: str, sequence: int, stored_as: int, stored: bytes) -> str:
         return codec.verify(compression.unpack(stored_as, stored)).digest
     except ValueError as error:
         raise JournalError(f"{where}: entry {sequence}: {error}") from error
+
+
+class ById(ABC):
+    """A journal that finds one decision as it finds many."""
+
+    @abstractmethod
+    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+        """See `Journal`."""
+
+    def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
+        """The decision of an event id as its batch and row; None if never decided. Raises what `find_all` raises.
+
+        text : the id's own text, where known; another event whose hash is the same is then not taken for it.
+        """
+        (found,) = self.find_all(np.array([id_code], np.int64))
+        return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
+
+    def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
+        """The same for an id as people write it."""
+        return self.find(code_of(text), text)

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.adapters.entries import EntryFacts, JournalError
+from homeostat.adapters.entries import ById, EntryFacts, JournalError
 from homeostat.decide.splice import pick_outcomes
 from homeostat.ports import Entry, Unavailable
 from homeostat.ports.shared import Repeated
@@ -19,7 +19,7 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
-from homeostat.records.identity import code_of, is_called, is_hashed
+from homeostat.records.identity import is_hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Ledger:
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
-class MemoryJournal:
+class MemoryJournal(ById):
     """A SharedJournal over a ledger. May be used by several threads."""
 
     def __init__(self, ledger: Ledger | None = None) -> None:
@@ -127,21 +127,13 @@ class MemoryJournal:
                 texts.update(one.texts)
         return mask, time_ns, keys, texts
 
-    def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
-        """The decision of an event id as its batch and row; None if never decided."""
-        (found,) = self.find_all(np.array([id_code], np.int64))
-        return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
-
     def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
-        """The same for each of (n,) event ids."""
+        """See `Journal`."""
         ledger = self._asked()
         found = [ledger.decided.get(code) for code in id_code.tolist()]
-        bodies = {one.entry: codec.decode(ledger.bodies[one.entry - 1]) for one in found if one is not None}
+        entries = {one.entry for one in found if one is not None}
+        bodies = {entry: codec.decode(ledger.bodies[entry - 1]) for entry in entries}
         return [None if one is None else (cast(DecisionBatch, bodies[one.entry]), one.row) for one in found]
-
-    def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
-        """The same for an id as people write it."""
-        return self.find(code_of(text), text)
 
     def settle(self, wait_s: float) -> bool:
         """Nothing waits."""

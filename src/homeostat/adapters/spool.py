@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from homeostat.adapters import compression
 from homeostat.adapters.circuit import Backoff, Circuit, CircuitState, Policy
 from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.entries import ById
 from homeostat.adapters.remembered import Remembered, merge_located
 from homeostat.adapters.segments import SegmentQueue, Waiting
 from homeostat.decide.splice import pick_decisions
@@ -32,7 +33,6 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
-from homeostat.records.identity import code_of, is_called
 
 POLICY = Policy(
     deadline_s=5.0, failures=1, backoff=Backoff(0.2, 5.0),
@@ -66,7 +66,7 @@ class SpoolFigures:
     reason: str
 
 
-class SpooledJournal:
+class SpooledJournal(ById):
     """A SharedJournal over another. It is a context manager, and may be used by several threads.
 
     `append` returns once an entry is durable: at the server, or on this machine's disk.
@@ -189,16 +189,8 @@ class SpooledJournal:
         found = self._ask(len(rest), lambda: self.inner.locate(asked), lambda: self._remembered.locate(asked))
         return merge_located(own, found, rest)
 
-    def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
-        """The decision of an event id as its batch and row; None if never decided.
-
-        Raises Unavailable where that can't be known now.
-        """
-        (found,) = self.find_all(np.array([id_code], np.int64))
-        return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
-
     def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
-        """The same for each of (n,) event ids; Unavailable is raised where that of any can't be known now."""
+        """See `Journal`. Raises Unavailable where that of any can't be known now."""
         with self._state:
             out = self._spooled.find_all(id_code)
         rest = [k for k, one in enumerate(out) if one is None]
@@ -208,10 +200,6 @@ class SpooledJournal:
             for k, one in zip(rest, found, strict=True):
                 out[k] = one
         return out
-
-    def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
-        """The same for an id as people write it."""
-        return self.find(code_of(text), text)
 
     def read(self, after: int = 0) -> Iterator[Entry]:
         """What the server holds; not what still waits here. Raises Unavailable."""
@@ -260,29 +248,36 @@ class SpooledJournal:
         return ask()
 
     def _ask(self, count: int, ask: Callable[[], _Answer], guess: Callable[[], _Answer]) -> _Answer:
-        """What the server answers; what this process knows, where that is away.
+        """What the server answers; what this process knows, where that is away."""
+
+        def guessed(error: Unavailable) -> _Answer:
+            self._guessed += count
+            return guess()
+
+        return self._or(ask, guessed)
+
+    def _known(self, ask: Callable[[], list[_One | None]], own: Callable[[], list[_One | None]]) -> list[_One | None]:
+        """What the server answers; while that is away, what this process knows, if it knows all that is asked for."""
+
+        def all_or_nothing(error: Unavailable) -> list[_One | None]:
+            known = own()
+            if any(one is None for one in known):
+                raise error
+            return known
+
+        return self._or(ask, all_or_nothing)
+
+    def _or(self, ask: Callable[[], _Answer], away: Callable[[Unavailable], _Answer]) -> _Answer:
+        """What the server answers; else what `away` makes of its absence, under the lock of what is known here.
 
         Only the draining thread tries a server that has failed, since one that hangs would hold up decisions again.
         """
         try:
             return self._must(lambda: self._circuit.call(ask))
-        except Unavailable:
-            with self._wake:
-                self._guessed += count
-                self._wake.notify_all()
-                return guess()
-
-    def _known(self, ask: Callable[[], list[_One | None]], own: Callable[[], list[_One | None]]) -> list[_One | None]:
-        """What the server answers; while that is away, what this process knows, if it knows all that is asked for."""
-        try:
-            return self._must(lambda: self._circuit.call(ask))
-        except Unavailable:
+        except Unavailable as error:
             with self._wake:
                 self._wake.notify_all()
-                known = own()
-            if any(one is None for one in known):
-                raise
-            return known
+                return away(error)
 
     def _has(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None, number: int) -> None:
         """The server has these."""

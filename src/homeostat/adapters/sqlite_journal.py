@@ -23,7 +23,7 @@ import numpy as np
 
 from homeostat.adapters import compression
 from homeostat.adapters.checkpointer import Checkpointer
-from homeostat.adapters.entries import PIECE_ROWS, EntryFacts, JournalError, decoded, digest_of
+from homeostat.adapters.entries import PIECE_ROWS, ById, EntryFacts, JournalError, decoded, digest_of
 from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.id_index import IdIndex
 from homeostat.ports import Entry, Unavailable
@@ -31,7 +31,6 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row, row_of
-from homeostat.records.identity import code_of, is_called
 
 FORMAT = 2
 _PAGE_BYTES = 8192
@@ -59,7 +58,7 @@ _TRIGGER = """CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table}
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;"""
 
 
-class SqliteJournal:
+class SqliteJournal(ById):
     """An append-only journal. It is a context manager, and not for use by several threads at once."""
 
     def __init__(
@@ -211,16 +210,8 @@ class SqliteJournal:
         """(n,) whether each event id has been decided."""
         return self._ids.entries(id_codes) > 0
 
-    def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
-        """The decision of an event id as its batch and row; None if never decided.
-
-        text : the id's own text, where known; another event whose hash is the same is then not taken for it.
-        """
-        (found,) = self.find_all(np.array([id_code], np.int64))
-        return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
-
     def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
-        """The same for each of (n,) event ids."""
+        """See `Journal`."""
         out: list[tuple[DecisionBatch, int] | None] = [None] * len(id_code)
         entries = self._ids.entries(id_code)
         for sequence in np.unique(entries[entries != 0]).tolist():
@@ -236,10 +227,6 @@ class SqliteJournal:
                     raise JournalError(f"{self.path}: entry {sequence} does not hold the event that it is indexed for")
                 out[k] = batch, row
         return out
-
-    def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
-        """The same for an id as people write it."""
-        return self.find(code_of(text), text)
 
     def decisions(
         self, since_ns: int = _TIME_MIN, until_ns: int = _TIME_MAX, actions: Sequence[int] | None = None

@@ -114,7 +114,6 @@ class DecisionLoop:
         self._arrivals = Arrivals(stages.joiner, journal, stages.watermark.lateness_ns)
         self._unwritten: DecisionBatch | None = None  # Made, but not shown to anyone yet: the journal failed.
         self._stopped = False
-        self._waited_ns = 0  # In vain, for the features of the batch that is being decided.
 
     def decide(self, events: EventBatch) -> Decided:
         """Decide `n` events; each id once.
@@ -220,7 +219,6 @@ class DecisionLoop:
     def land(self, events: EventBatch, running: Int, features: Features, scores: Scores, begun_ns: int) -> Decided:
         """Decide a batch of new events that has been scored ahead."""
         self.flush()
-        self._waited_ns = 0
         self._unwritten = self._whole(self._scored, events, running, features, scores, begun_ns)
         decisions = self._unwritten
         self.flush()
@@ -229,18 +227,18 @@ class DecisionLoop:
     # The stages, in order.
 
     def _run(self, events: EventBatch, recorded: DecisionBatch | None = None) -> DecisionBatch:
-        begun_ns, self._waited_ns = self.clock.monotonic_ns(), 0
+        begun_ns = self.clock.monotonic_ns()
         running = self.stages.watermark.advance(events.time_ns)
         events = self.stages.watermark.mark_late(events, running)
         features = self._featurize(events, running)
-        if features.fallback:  # The store was waited for in vain: that says nothing against what scorers make of it.
-            self._waited_ns = self.clock.monotonic_ns() - begun_ns
+        # A store that was waited for in vain says nothing against what scorers and policy make of its absence.
+        waited_ns = self.clock.monotonic_ns() - begun_ns if features.fallback else 0
         if recorded is None:
             scores = self.timed("scorers", self.stages.panel.score, features)
         else:  # Scorers remember nothing, so what they said once need not be asked again.
             was = recorded.scores
             scores = Scores(was.names, was.values.copy(), was.confidence.copy(), was.fallback)
-        return self._scored(events, running, features, scores, begun_ns, recorded)
+        return self._scored(events, running, features, scores, begun_ns, recorded, waited_ns)
 
     def _scored(
         self,
@@ -250,11 +248,15 @@ class DecisionLoop:
         scores: Scores,
         begun_ns: int,
         recorded: DecisionBatch | None = None,
+        waited_ns: int = 0,
     ) -> DecisionBatch:
-        """The stages after the scorers."""
+        """The stages after the scorers.
+
+        waited_ns : of the time since `begun_ns`, what the decision's budget is not charged with
+        """
         chance = self.stages.chance(events.id_code)
         parts = [
-            self._conclude(events, features, scores, begun_ns, chance, slice(start, stop), moment, recorded)
+            self._conclude(events, features, scores, begun_ns + waited_ns, chance, slice(start, stop), moment, recorded)
             for start, stop, moment in self.stages.schedule.cuts(running)
         ]
         took_us = (self.clock.monotonic_ns() - begun_ns) / 1e3
@@ -349,7 +351,7 @@ class DecisionLoop:
         if was is not None:
             return was.fallback & np.uint8(Fallback.DEADLINE)
         limit_ns = in_proportion(self._limits.decision_ns, n, self._limits.rows)
-        late = limit_ns is not None and self.clock.monotonic_ns() - begun_ns - self._waited_ns > limit_ns
+        late = limit_ns is not None and self.clock.monotonic_ns() - begun_ns > limit_ns
         overdue = np.zeros(n, np.uint8)
         if late:
             overdue[:] = Fallback.DEADLINE

@@ -60,6 +60,7 @@ class Rejoiner:
     """Lets a process go on without the feature store when it is away, and with it as soon as it is whole again.
 
     circuit : how often that is tried: with pauses that grow and are jittered
+    rejoined : how often the store was made whole again
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Rejoiner:
         self._noted = self._behind.since is not None
         featurizer.behind = featurizer.behind or self._noted
         self.circuit = Circuit(clock, POLICY)
+        self.rejoined = 0
 
     def noted(self) -> bool:
         """Note that the store lacks events from now on, if it does; whether that is news."""
@@ -99,6 +101,7 @@ class Rejoiner:
             self.circuit.failed()
             raise
         self.circuit.succeeded()
+        self.rejoined += 1
         self._behind.end()
         self._noted = False
         return entries

@@ -66,7 +66,6 @@ class SharedEngine(Engine):
         ))  # fmt: skip
         self.shared = shared
         self._rejoiner = Rejoiner(shared.featurizer, shared.store, shared.journal, shared.folder, shared.clock)
-        self._rejoined = 0
         self._refused = ""
 
     @property
@@ -76,11 +75,11 @@ class SharedEngine(Engine):
 
     def readings(self) -> dict[str, Value]:
         """Current figures of the feature store and the journal."""
-        return readings_of(self.shared, self._rejoined, self._refused)
+        return readings_of(self.shared, self._rejoiner.rejoined, self._refused)
 
     def answer(self, objects: Sequence[object]) -> list[Answer]:
         """A decision or a problem for each object, in order; without the feature store, flagged ones."""
-        self._rejoin()
+        self._rejoiner.attempt()
         try:
             answers = super().answer(objects)
         except Unavailable as error:
@@ -91,7 +90,7 @@ class SharedEngine(Engine):
 
     def receive(self, objects: Sequence[object]) -> list[Answer]:
         """A receipt or a problem for each object that should be an outcome, in order."""
-        self._rejoin()
+        self._rejoiner.attempt()
         receipts = super().receive(objects)
         self._note()
         return receipts
@@ -110,14 +109,9 @@ class SharedEngine(Engine):
         loop.counts["outcomes"] += int(found.sum())
         return found
 
-    def _rejoin(self) -> None:
-        self._rejoined += self._rejoiner.attempt() is not None
-
     def _note(self) -> None:
         self._rejoiner.noted()
-        featurizer, appended = self.shared.featurizer, self.shared.journal.appended
-        if not featurizer.behind and appended > (featurizer.through or 0):
-            featurizer.through = appended
+        self.shared.featurizer.journalled(self.shared.journal.appended)
 
     def settle(self) -> None:
         """Go on with a journal and a feature store that are back, and let everybody see the newest values.
@@ -131,7 +125,7 @@ class SharedEngine(Engine):
             self._refused = str(error)
             raise
         self._refused = ""
-        self._rejoin()
+        self._rejoiner.attempt()
         if not self.shared.featurizer.behind:
             self.shared.store.flush()
 

@@ -2,79 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from homeostat.adapters.tracing import Stretch, Traced, Tracing
 from homeostat.decide.intake.objects import outcomes_of_events
-from homeostat.decide.meters import Meters
 from homeostat.distributed.serving import readings_of
 from homeostat.embedded.metrics import registry_of
 from homeostat.embedded.readings import Durations, Readings, Value
-from homeostat.ports import Clock, Unavailable
-from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Outgoing, Pulled
-from homeostat.records.arrays import Int
-from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import DeadLetter, OutcomeBatch
-from homeostat.records.reasons import Fallback, Reason
+from homeostat.records.events import DeadLetter
+from homeostat.records.reasons import Fallback
 from homeostat.worker.publishing import Work
 from homeostat.worker.worker import Worker
 
-T = TypeVar("T")
-
-
-class WatchedJournal:
-    """A SharedJournal whose appends and look-ups of events are timed as the stage `journal`, and its failures counted.
-
-    To a worker's loop that stage is but the note that a batch is on its way: other threads append.
-    """
-
-    def __init__(self, inner: SharedJournal, meters: Meters, clock: Clock) -> None:
-        self._inner, self._meters, self._clock = inner, meters, clock
-
-    def __getattr__(self, name: str) -> Any:
-        """All that is neither timed nor counted."""
-        return getattr(self._inner, name)
-
-    def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
-        """See `SharedJournal`; so for the others."""
-        return self._timed(lambda: self._inner.append(body, places))
-
-    def seen(self, id_code: Int) -> NDArray[np.bool_]:
-        return self._timed(lambda: self._inner.seen(id_code))
-
-    def places(self, id_code: Int) -> list[str | None]:
-        return self._counted(lambda: self._inner.places(id_code))
-
-    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
-        return self._counted(lambda: self._inner.find_all(id_code))
-
-    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
-        return self._counted(lambda: self._inner.locate(id_code))
-
-    def _timed(self, ask: Callable[[], T]) -> T:
-        began_ns = self._clock.monotonic_ns()
-        try:
-            return self._counted(ask)
-        finally:
-            self._meters.spent_aside("journal", self._clock.monotonic_ns() - began_ns)
-
-    def _counted(self, ask: Callable[[], T]) -> T:
-        try:
-            return ask()
-        except Unavailable:
-            self._meters.failed("journal", "journal", Reason.JOURNAL_FAILED)
-            raise
-
 
 class Telemetry:
-    """The metrics and traces of one worker, which it calls for each batch that is out. One for each worker.
+    """The metrics and traces of one worker, which it calls for each batch that is out.
 
     registry : to be served at /metrics
     """
@@ -86,8 +33,6 @@ class Telemetry:
         self._journal = Durations(app.app, "homeostat_journal_seconds")
         self._whole = Durations(app.app, "homeostat_end_to_end_seconds")
         self._decisions = self._batches = 0
-        watched = WatchedJournal(worker.journal.inner, worker.parts.loop.meters, worker.parts.clock)
-        worker.journal.inner = cast(SharedJournal, watched)
         self.registry: CollectorRegistry = registry_of(
             worker.parts.loop, app, Readings(app.app, self._read), self._publish, self._journal, self._whole
         )
@@ -147,7 +92,7 @@ class Telemetry:
 
     def _read(self) -> Mapping[str, Value]:
         worker = self._worker
-        tally = worker.tally
+        tally, refused = worker.tally, worker.outbox.trouble
         return {
             "homeostat_stream_lag_messages": worker.lag,
             "homeostat_stream_lanes": len(worker.lag),
@@ -158,7 +103,7 @@ class Telemetry:
             "homeostat_batches_total": self._batches,
             "homeostat_ready": worker.ready,
             "homeostat_draining": worker.draining,
-            **readings_of(worker.parts, tally.rejoined, worker.outbox.trouble, stream=not worker.stream.trouble),
+            **readings_of(worker.parts, worker.rejoiner.rejoined, refused, stream=not worker.stream.trouble),
         }
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 from homeostat.distributed.assembly import SharedParts
@@ -13,6 +14,7 @@ from homeostat.distributed.rejoining import Rejoiner
 from homeostat.distributed.serving import without_features
 from homeostat.embedded.engine import stepped
 from homeostat.ports import Unavailable
+from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Pulled, Stream
 from homeostat.records.reasons import Reason
 from homeostat.worker.encodings import ENCODINGS
@@ -20,6 +22,7 @@ from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.intake import Batch, Intake, read
 from homeostat.worker.outcomes import Outcomes
 from homeostat.worker.publishing import Outbox, Work
+from homeostat.worker.watched_journal import WatchedJournal
 
 PATIENCE_NS = 20_000_000  # How long events wait for earlier ones of partitions that are behind.
 IDLE_S = 0.05
@@ -43,13 +46,12 @@ class Tally:
     repeated: int = 0
     dead_letters: int = 0
     batches: int = 0
-    rejoined: int = 0
 
 
 class Worker:
     """One worker: `run` until `stop`, then `close`.
 
-    journal : what the parts' loop journals through
+    journal : what the parts' loop journals through; its appends and look-ups are timed and counted from now on
     note : told, in a sentence, what people should know
     trace : event id and incoming trace context -> what goes out with the decision
     """
@@ -63,7 +65,8 @@ class Worker:
         trace: Callable[[str, str | None], str | None] = lambda event_id, incoming: incoming,
     ) -> None:
         app, servers = parts.app, parts.servers
-        self.parts, self.journal, self.stream, self.tally = parts, journal, stream, Tally()
+        self.parts, self.stream, self.tally = parts, stream, Tally()
+        journal.inner = cast(SharedJournal, WatchedJournal(journal.inner, parts.loop.meters, parts.clock))
         self._say = note
         self.on_published: Callable[[Work, int, int], None] = lambda work, decisions, now_ns: None
         self.lag: dict[str, int] = {}
@@ -73,7 +76,14 @@ class Worker:
         self._intake = Intake(schema, app.events.lateness, app.events.late == "reject", ahead_ns, encoding)
         self.outcomes = Outcomes(schema, journal, servers.outcome_wait, encoding)
         self.outbox = Outbox(
-            journal, stream, parts.prepared.words, parts.clock, self._journalled, self._published, trace, encoding
+            journal,
+            stream,
+            parts.prepared.words,
+            parts.clock,
+            parts.featurizer.journalled,
+            self._published,
+            trace,
+            encoding,
         )
         self.rejoiner = Rejoiner(parts.featurizer, parts.store, parts.journal, parts.folder, parts.clock)
         self._events = urlsplit(servers.events or "").path.rpartition("/")[2] + "/"
@@ -223,15 +233,9 @@ class Worker:
     def _rejoin(self) -> None:
         entries = self.rejoiner.attempt(self.outbox.settle)
         if entries is not None:
-            self.tally.rejoined += 1
             self._say(f"the feature store is whole again, after {entries} entries of the journal")
 
     # What the outbox's threads report.
-
-    def _journalled(self, sequence: int) -> None:
-        featurizer = self.parts.featurizer
-        if not featurizer.behind and sequence > (featurizer.through or 0):
-            featurizer.through = sequence
 
     def _published(self, work: Work, decisions: int) -> None:
         self.tally.published += decisions

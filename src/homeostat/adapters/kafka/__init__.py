@@ -1,1 +1,1 @@
-"""Kafka: a consumer group in, transactions out."""
+"""Kafka: consumer groups in, transactions out."""

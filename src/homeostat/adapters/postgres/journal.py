@@ -21,7 +21,7 @@ from psycopg import errors
 
 from homeostat.adapters import compression
 from homeostat.adapters.clock import SystemClock
-from homeostat.adapters.entries import EntryFacts, JournalError, decoded, digest_of
+from homeostat.adapters.entries import ById, EntryFacts, JournalError, decoded, digest_of
 from homeostat.adapters.postgres import copying, schema, writing
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.adapters.postgres.parameters import (
@@ -40,7 +40,6 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
-from homeostat.records.identity import code_of, is_called
 
 _OF_IDS = " FROM unnest(%s) WITH ORDINALITY asked(code, ord) JOIN event_ids USING (code)"
 _READ_ENTRIES = 16  # Bodies of up to a megabyte each, read at a time.
@@ -49,7 +48,7 @@ _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
 _ROUNDS = 5  # Others may commit, or undo, the same ids between two looks.
 
 
-class PostgresJournal:
+class PostgresJournal(ById):
     """A SharedJournal. It is a context manager, and may be used by several threads.
 
     What `append` returned from is committed, as durably as the server's `synchronous_commit` says. Sequence numbers
@@ -226,16 +225,8 @@ class PostgresJournal:
                     texts.update({key: text for key, text in told_of if text is not None})
         return mask, time_ns, keys, texts
 
-    def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
-        """The decision of an event id as its batch and row; None if never decided.
-
-        text : the id's own text, where known; another event whose hash is the same is then not taken for it.
-        """
-        (found,) = self.find_all(np.array([id_code], np.int64))
-        return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
-
     def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
-        """The same for each of (n,) event ids."""
+        """See `Journal`."""
         out: list[tuple[DecisionBatch, int] | None] = [None] * len(id_code)
         sql = "SELECT entry, ord, row, day" + _OF_IDS + " ORDER BY entry"
         found = self._all(sql, codes_parameter(id_code)) if len(id_code) else []
@@ -257,10 +248,6 @@ class PostgresJournal:
                         raise JournalError(f"{self.where}: entry {sequence} {wrong}")
                     out[ord_ - 1] = batch, row
         return out
-
-    def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
-        """The same for an id as people write it."""
-        return self.find(code_of(text), text)
 
     def decisions(
         self, since_ns: int = _TIME_MIN, until_ns: int = _TIME_MAX, actions: Sequence[int] | None = None

@@ -152,27 +152,46 @@ class Batch:
         return np.flatnonzero(np.isin(events.id_code, codes) & (events.kind != Row.OUTCOME))
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What `event_ids` and `decisions` say of each row of a batch whose id comes first, as columns."""
+
+    place: Column
+    key_texts: Column
+    time: Column
+    risk: Column
+    event_id: Column
+    action: Column
+    rule: Column
+    fallback: Column
+
+    @classmethod
+    def of(cls, batch: Batch, names: Names) -> _Columns:
+        first, body, events = batch.first, batch.body, batch.body.events
+        return cls(
+            _places(batch), _key_texts(events.keys[first], events.texts), copying.times(events.time_ns[first]),
+            numbers(body.fused.risk[first], ">f8"), _ids(events.id_code[first], events.texts),
+            names.action(body.ruling.action[first]), names.rule(body.ruling.rule[first]),
+            names.fallback(body.fallback[first]),
+        )  # fmt: skip
+
+
 def write_decisions(connection: Connection, batch: Batch, names: Names, now_ns: int) -> Written:
     """Everything of a batch, in a transaction that is left open. Raises UniqueViolation where an id is there."""
     sequences = _begin(connection, len(batch.pieces))
     first = batch.first
     if len(first):
-        events = batch.body.events
+        events, told_of = batch.body.events, _Columns.of(batch, names)
         entry = numbers(np.asarray(sequences)[first // PIECE_ROWS], ">i8")
         row = numbers(first % PIECE_ROWS, ">i4")
-        place = _places(batch)
-        time_ns = events.time_ns[first]
         day = copying.days(np.full(len(first), day_of(now_ns)))
-        keys = copying.arrays(events.keys[first])
-        key_texts = _key_texts(events.keys[first], events.texts)
         _copy(connection, "event_ids", [
-            numbers(batch.codes, ">i8"), entry, numbers(time_ns, ">i8"), row, day, keys, place, key_texts,
+            numbers(batch.codes, ">i8"), entry, numbers(events.time_ns[first], ">i8"), row, day,
+            copying.arrays(events.keys[first]), told_of.place, told_of.key_texts,
         ])  # fmt: skip
         _copy(connection, "decisions", [
-            entry, copying.times(time_ns), _moment(now_ns, len(first)),
-            numbers(batch.body.fused.risk[first], ">f8"), row, _ids(events.id_code[first], events.texts),
-            names.action(batch.body.ruling.action[first]), names.rule(batch.body.ruling.rule[first]),
-            names.fallback(batch.body.fallback[first]), _alike(batch.body.version, len(first)), place,
+            entry, told_of.time, _moment(now_ns, len(first)), told_of.risk, row, told_of.event_id, told_of.action,
+            told_of.rule, told_of.fallback, _alike(batch.body.version, len(first)), told_of.place,
         ])  # fmt: skip
     _write_entries(connection, sequences, batch.pieces, now_ns)
     return Written(tuple(sequences), sequences[-1])
@@ -184,25 +203,22 @@ def write_at_once(connection: Connection, batch: Batch, names: Names, now_ns: in
     For one row that takes half the time of a COPY to each table and a commit, for 1000 rows 0.85 of it. Numbers are
     taken under the lock here, too, since each step needs the one before; see `reading.settled`.
     """
-    first, events, body, (piece,) = batch.first, batch.body.events, batch.body, batch.pieces
-    keys, now = events.keys[first], Moment.of(now_ns)
+    first, events, (piece,) = batch.first, batch.body.events, batch.pieces
+    told_of, keys, now = _Columns.of(batch, names), events.keys[first], Moment.of(now_ns)
     row = array_parameter(numbers(first, ">i4"), IntegerArray)
-    place = array_parameter(_places(batch), TextArray)
-    ruling = body.ruling
+    place = array_parameter(told_of.place, TextArray)
     kept = (
         now, piece.first_ns, piece.last_ns, piece.kind, piece.stored_as, piece.rows, piece.digest, piece.stored,
     )  # fmt: skip
     named = (
         day_of(now_ns), codes_parameter(batch.codes), codes_parameter(events.time_ns[first]), row, place,
-        array_parameter(_key_texts(keys, events.texts), TextArray), *map(codes_parameter, keys.T),
+        array_parameter(told_of.key_texts, TextArray), *map(codes_parameter, keys.T),
     )  # fmt: skip
     shown = (
-        now, told(body.version).decode(), array_parameter(copying.times(events.time_ns[first]), TimeArray),
-        array_parameter(numbers(body.fused.risk[first], ">f8"), FloatArray), row,
-        array_parameter(_ids(events.id_code[first], events.texts), TextArray),
-        array_parameter(names.action(ruling.action[first]), TextArray),
-        array_parameter(names.rule(ruling.rule[first]), TextArray),
-        array_parameter(names.fallback(body.fallback[first]), TextArray), place,
+        now, told(batch.body.version).decode(), array_parameter(told_of.time, TimeArray),
+        array_parameter(told_of.risk, FloatArray), row, array_parameter(told_of.event_id, TextArray),
+        array_parameter(told_of.action, TextArray), array_parameter(told_of.rule, TextArray),
+        array_parameter(told_of.fallback, TextArray), place,
     )  # fmt: skip
     cursor = connection.execute(_at_once(keys.shape[1]), (*kept, *named, *shown))
     number = int(cursor.fetchall()[0][0])

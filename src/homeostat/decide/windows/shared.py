@@ -113,6 +113,11 @@ class SharedFeaturizer:
         columns = self._columns(writable(events), pinned=False)
         self.store.exchange([self._asked(column, read=False) for column in columns])
 
+    def journalled(self, sequence: int) -> None:
+        """The journal has an entry of this process and all before it; so has the store, unless it is away."""
+        if not self.behind and sequence > (self.through or 0):
+            self.through = sequence
+
     def forget(self) -> None:
         """Know nothing of any log: what comes next may have been written by another worker already."""
         self.windows = FollowedWindows(self._windows_plan)

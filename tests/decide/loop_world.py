@@ -154,3 +154,40 @@ def same_state(one, other):
     assert set(one) == set(other)
     for name, array in one.items():
         assert array.tobytes() == np.asarray(other[name]).tobytes(), name
+
+
+def run(world, events, size, hand=None):
+    """Decide a stream in batches of a size; `hand(world, start, stop)` is called before each."""
+    made = []
+    for start in range(0, len(events), size):
+        stop = min(start + size, len(events))
+        if hand is not None:
+            hand(world, start, stop)
+        decided = world.loop.decide(events.slice(start, stop))
+        if decided.fresh is not None:
+            made.append(decided.fresh)
+    return record(made)
+
+
+class Wrapped:
+    """A policy whose answer passes through a function."""
+
+    def __init__(self, spoil):
+        self.inner = World().stages.policy
+        self.spoil = spoil
+
+    def propose(self, fused, events, features, chance):
+        return self.spoil(self.inner.propose(fused, events, features, chance))
+
+    def learn(self, experience):
+        self.inner.learn(experience)
+
+    def state(self):
+        return self.inner.state()
+
+    def restore(self, state):
+        self.inner.restore(state)
+
+
+def positives(world, key, time_ns, user=1):
+    return world.loop.decide(event(key, time_ns, user=user)).fresh.features.values[0, 3]

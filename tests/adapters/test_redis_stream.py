@@ -17,6 +17,7 @@ from homeostat.adapters.streams import ensure_topics, open_stream
 from homeostat.checks.servers import redis_server
 from homeostat.checks.streams import STREAM_CHECKS, messages, pulled_until
 from homeostat.config.world import World
+from homeostat.decide.intake.border import TextMessage
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Fenced, Outgoing
 
@@ -103,9 +104,17 @@ def test_a_living_worker_keeps_what_it_has(bench):
 
 def test_an_entry_may_be_the_event_itself(bench):
     stream = bench.open("a")
-    bench.client.xadd(bench.keys["events"], {"id": "e1", "amount": "12.5", "card": "007", "ok": "true"})
+    sent = {"id": "e1", "amount": "12.5", "card": "007", "ok": "true", "value": "12"}
+    bench.client.xadd(bench.keys["events"], sent)
     events, _ = pulled_until(stream, 1)
-    assert json.loads(events.values[0]) == {"id": "e1", "amount": 12.5, "card": "007", "ok": True}
+    assert json.loads(events.values[0]) == sent and type(events.values[0]) is TextMessage
+
+
+def test_an_entry_whose_value_is_a_message_keeps_its_key(bench):
+    stream = bench.open("a")
+    bench.client.xadd(bench.keys["events"], {"value": "{}", "key": "k1"})
+    events, _ = pulled_until(stream, 1)
+    assert (events.values, events.key) == ([b"{}"], [b"k1"])
 
 
 def test_an_entry_that_was_trimmed_while_pending_is_let_go(bench):

@@ -1,4 +1,4 @@
-"""Dead letters as JSON Lines: `line, field, value, reason`."""
+"""Dead letters as JSON Lines: `line, field, value, reason`, and `detail` where there is more to say."""
 
 from __future__ import annotations
 
@@ -53,10 +53,11 @@ def as_line(letter: DeadLetter) -> str:
     >>> as_line(DeadLetter(3, "amount", "\ud800", "wrong_type"))
     '{"line": 3, "field": "amount", "value": "\\ud800", "reason": "wrong_type"}\n'
     """
-    return json.dumps({
+    told = {
         "line": int(letter.line), "field": _short(letter.field), "value": _short(letter.value),
         "reason": str(letter.reason),
-    }) + "\n"  # fmt: skip
+    }  # fmt: skip
+    return json.dumps(told | {"detail": _short(letter.detail)} if letter.detail else told) + "\n"
 
 
 def _short(text: object) -> str:

@@ -178,5 +178,6 @@ class MemoryStream:
             pulled.traceparent.append(message.traceparent)
             pulled.produced_ns.append(at_ns)
             pulled.epoch.append(lane.epoch)
+            pulled.key.append(message.key)
         lane.next += len(taken)
         return len(taken)

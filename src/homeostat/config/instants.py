@@ -19,7 +19,7 @@ def instant_ns(text: str) -> int:
     found = time_of_text(text.strip())
     if found is None:
         raise ValueError(
-            f"{text!r} is not an ISO 8601 time of the years 1700 to 2261, such as 2026-01-30 or 2026-01-30T12:00:00Z"
+            f"{text!r} is not an ISO 8601 time of the years 1900 to 2261, such as 2026-01-30 or 2026-01-30T12:00:00Z"
         )
     return found
 

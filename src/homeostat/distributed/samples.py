@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import msgspec
-
-from homeostat.decide.intake.lines import read_line
-from homeostat.decide.intake.objects import parse_outcomes
+from homeostat.decide.intake.border import value_of
+from homeostat.decide.intake.objects import parse_outcomes, read_objects
 from homeostat.embedded.assembly import Prepared
 from homeostat.records.events import DeadLetter
 
@@ -32,14 +30,10 @@ def sampled(messages: Sequence[bytes], prepared: Prepared, outcomes: bool, now_n
 def _event(message: bytes, prepared: Prepared, now_ns: int) -> DeadLetter | None:
     if not message.strip():
         return DeadLetter(1, "", "", "an empty message")
-    read = read_line(message, prepared.schema, now_ns, {}, 1)
-    return read if isinstance(read, DeadLetter) else None
+    _, letters, _ = read_objects([value_of(message)], prepared.schema, now_ns)
+    return letters[0] if letters else None
 
 
 def _outcome(message: bytes, prepared: Prepared, now_ns: int) -> DeadLetter | None:
-    try:
-        told = msgspec.json.decode(message)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return DeadLetter(1, "", "", "malformed")
-    _, letters, _ = parse_outcomes([told], prepared.schema, now_ns)
+    _, letters, _ = parse_outcomes([value_of(message)], prepared.schema, now_ns)
     return letters[0] if letters else None

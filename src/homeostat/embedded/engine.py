@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.config.tree import App
+from homeostat.decide.intake.border import Texts
 from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes, read_objects
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop
@@ -69,7 +70,8 @@ def dated(outcome: object, names: tuple[str, ...], now_ns: int) -> object:
     """An outcome that says when it became known: now, where it does not."""
     if not isinstance(outcome, Mapping) or any(outcome.get(name) not in (None, "") for name in names):
         return outcome
-    return {**outcome, names[0]: str(np.datetime64(now_ns, "ns"))}
+    known = {names[0]: str(np.datetime64(now_ns, "ns"))}
+    return Texts({**outcome, **known}) if isinstance(outcome, Texts) else {**outcome, **known}
 
 
 class Engine:

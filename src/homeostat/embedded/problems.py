@@ -29,8 +29,9 @@ def of_letter(letter: DeadLetter) -> dict[str, Any]:
     """The problem of an event that could not be read."""
     reason = Reason(letter.reason)
     where = f"{letter.field}: " if letter.field else ""
+    more = f": {letter.detail}" if letter.detail else ""
     return problem(
-        422, "Unusable event", f"{where}{reason.value.replace('_', ' ')}", _FIX.get(reason, ""),
+        422, "Unusable event", f"{where}{reason.value.replace('_', ' ')}{more}", _FIX.get(reason, ""),
         errors=[{"field": letter.field, "value": letter.value, "reason": reason.value}],
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ class Pulled:
     traceparent : W3C trace context that came along, None where none did
     produced_ns : when each was produced, nanoseconds since 1970 UTC; 0 where the stream doesn't say
     epoch : (per row) of the lane's assignment: rows of an earlier one are no longer this worker's to publish
+    key : under which each was sent, None where there was none
     """
 
     values: list[bytes] = field(default_factory=list)
@@ -25,6 +26,7 @@ class Pulled:
     traceparent: list[str | None] = field(default_factory=list)
     produced_ns: list[int] = field(default_factory=list)
     epoch: list[int] = field(default_factory=list)
+    key: list[bytes | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -37,6 +39,7 @@ class Pulled:
         self.traceparent += more.traceparent
         self.produced_ns += more.produced_ns
         self.epoch += more.epoch
+        self.key += more.key
 
     def place(self, row: int) -> str:
         """Where a message lies, unique for as long as its stream lives: lane@position."""

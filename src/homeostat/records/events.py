@@ -90,9 +90,13 @@ class OutcomeBatch:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event or outcome that could not be read: where, which field, which value and which rule it broke."""
+    """An event or outcome that could not be read: where, which field, which value and which rule it broke.
+
+    detail : what else is known, as a sentence without its end; empty where the reason says it all
+    """
 
     line: int
     field: str
     value: str
     reason: str
+    detail: str = ""

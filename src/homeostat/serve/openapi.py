@@ -211,7 +211,7 @@ def _time(latest_ns: int) -> Json:
 
 
 def _dates_before(day: int) -> str:
-    """A pattern for dates from 1701 up to and excluding a day, given in days since 1970.
+    """A pattern for dates from 1901 up to and excluding a day, given in days since 1970.
 
     >>> import re
     >>> pattern = _dates_before(20_485)  # 2026-02-01
@@ -220,7 +220,7 @@ def _dates_before(day: int) -> str:
     """
     limit = str(np.datetime64(day, "D"))
     year, month, of_month = int(limit[:4]), int(limit[5:7]), int(limit[8:10])
-    options = [f"({_numbers(1701, year - 1)})-({_days_of_months(range(1, 13))})"]
+    options = [f"({_numbers(1901, year - 1)})-({_days_of_months(range(1, 13))})"]
     if month > 1:
         options.append(f"{year}-({_days_of_months(range(1, month))})")
     if of_month > 1:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from homeostat.decide.intake.lines import read_line, read_lines
-from homeostat.decide.intake.objects import Event, batch_of
+from homeostat.decide.intake.border import SPACE, TextMessage, value_of
+from homeostat.decide.intake.lines import read_lines, read_texts
+from homeostat.decide.intake.objects import read_objects
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.records.events import DeadLetter, EventBatch
-from homeostat.records.reasons import Reason
-
-_decode = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class Encoding:
 
     events : messages, the schema, and the time against which times in the future are held -> the events, and a dead
         letter for each message that is none, its `line` the message's number
-    outcome : a message -> the object that it holds; itself where it can't be read, for whoever checks it to refuse
+    outcome : a message -> the object that it holds; an `Unread` where it can't be read, which is refused in its turn
     decision : an answer as `embedded.answers` makes it -> a message
     dead_letter : what is wrong with a message -> a message
     """
@@ -35,30 +33,19 @@ class Encoding:
 
 
 def _events(values: Sequence[bytes], schema: EventSchema, wall_ns: int) -> tuple[EventBatch, list[DeadLetter]]:
-    if not any(b"\n" in value or not value.strip() for value in values):
-        return read_lines(values, schema, wall_ns, range(len(values)))
-    events: list[Event] = []  # One by one: a reader of lines would take a message of several lines for several.
-    letters: list[DeadLetter] = []
-    texts: dict[int, str] = {}
-    for k, value in enumerate(values):
-        one = read_line(value, schema, wall_ns, texts, k)
-        if isinstance(one, Event):
-            events.append(one)
-        else:
-            letters.append(one or DeadLetter(k, "", "", Reason.MALFORMED.value))
-    return batch_of(events, schema, texts), letters
-
-
-def _outcome(value: bytes) -> object:
-    try:
-        return _decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return value
+    numbers = range(len(values))
+    texts = [value for value in values if type(value) is TextMessage]
+    if values and len(texts) == len(values):
+        return read_texts(texts, schema, wall_ns, numbers)
+    if not texts and all(value.strip(SPACE) for value in values):
+        return read_lines(values, schema, wall_ns, numbers)
+    batch, letters, _ = read_objects([value_of(value) for value in values], schema, wall_ns, numbers)
+    return batch, letters
 
 
 def _dead_letter(told: Mapping[str, object]) -> bytes:
     return json.dumps(told).encode("ascii")  # Escapes what a bad message may hold: half a pair of surrogates, too.
 
 
-JSON = Encoding(_events, _outcome, msgspec.json.Encoder().encode, _dead_letter)
+JSON = Encoding(_events, value_of, msgspec.json.Encoder().encode, _dead_letter)
 ENCODINGS = {"json": JSON}

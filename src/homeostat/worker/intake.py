@@ -159,6 +159,7 @@ def pick_messages(pulled: Pulled, rows: Sequence[int]) -> Pulled:
     return Pulled(
         [pulled.values[k] for k in rows], [pulled.lane[k] for k in rows], [pulled.position[k] for k in rows],
         [pulled.traceparent[k] for k in rows], [pulled.produced_ns[k] for k in rows], [pulled.epoch[k] for k in rows],
+        [pulled.key[k] for k in rows],
     )  # fmt: skip
 
 

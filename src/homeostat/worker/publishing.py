@@ -60,12 +60,17 @@ class Work:
 
 
 def dead_letter(pulled: Pulled, row: int, letter: DeadLetter, encoding: Encoding) -> Outgoing:
-    """A bad message with what is wrong with it."""
+    """A bad message with what is wrong with it, under the key that it had: a tombstone is nothing but its key."""
+    key = pulled.key[row]
     value = {
         "lane": pulled.lane[row], "position": pulled.position[row], "field": letter.field, "value": letter.value,
         "reason": str(letter.reason), "message": pulled.values[row][:_VALUE_MAX].decode("utf-8", "replace"),
     }  # fmt: skip
-    return Outgoing(encoding.dead_letter(value), None, pulled.traceparent[row])
+    if letter.detail:
+        value["detail"] = letter.detail
+    if key is not None:
+        value["key"] = key[:_VALUE_MAX].decode("utf-8", "replace")
+    return Outgoing(encoding.dead_letter(value), key, pulled.traceparent[row])
 
 
 class Outbox:

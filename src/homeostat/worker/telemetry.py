@@ -9,6 +9,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from homeostat.adapters.tracing import Stretch, Traced, Tracing
+from homeostat.decide.intake.border import value_of
 from homeostat.decide.intake.objects import outcomes_of_events
 from homeostat.distributed.serving import readings_of
 from homeostat.embedded.metrics import registry_of
@@ -110,14 +111,11 @@ class Telemetry:
 def _read_back(letter: Outgoing) -> DeadLetter:
     """An outcome's dead letter, which is encoded already when its message's turn comes."""
     told = msgspec.json.decode(letter.value)
-    return DeadLetter(0, told["field"], told["value"], told["reason"])
+    return DeadLetter(0, told["field"], told["value"], told["reason"], told.get("detail", ""))
 
 
 def _event_id(value: bytes, names: Sequence[str]) -> str | None:
     """Which event an outcome's message is of; None where it does not say."""
-    try:
-        told = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    told = value_of(value)
     found = [told[name] for name in names if name in told] if isinstance(told, dict) else []
     return str(found[0]) if found and isinstance(found[0], str | int) else None

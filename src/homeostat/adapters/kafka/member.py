@@ -212,6 +212,7 @@ def _add(pulled: Pulled, lane: Lane, message: Any) -> None:
     pulled.lane.append(lane.name)
     pulled.position.append(str(offset))
     pulled.epoch.append(lane.epoch)
+    pulled.key.append(message.key())
     kind, produced_ms = message.timestamp()
     pulled.produced_ns.append(produced_ms * 1_000_000 if kind else 0)
     headers = message.headers()

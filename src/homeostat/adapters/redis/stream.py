@@ -22,6 +22,7 @@ from redis.retry import Retry
 from homeostat.adapters.circuit import Backoff, Pauses, Policy
 from homeostat.adapters.redis_stream_scripts import OWNED, PUBLISH, SET_IDLE
 from homeostat.adapters.stream_addresses import Address, Addresses
+from homeostat.decide.intake.border import TextMessage
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Fenced, Outgoing, Pulled
 
@@ -35,6 +36,7 @@ POLICY = Policy(
     deadline_s=5.0, failures=None, backoff=Backoff(0.05, 2.0),
     falls_back="nothing is pulled; what was decided is journalled and waits to be published, and no event is lost",
 )  # fmt: skip
+_BESIDE = frozenset((b"value", b"key", b"traceparent"))  # Of an entry whose `value` is the message.
 _Entries = list[tuple[bytes, dict[bytes, bytes] | None]]
 
 
@@ -248,13 +250,15 @@ class RedisStream:
                 self._client.xack(key, self._group, position)
                 continue
             held[position] = self._pulls
-            pulled.values.append(message_of(fields))
+            message = message_of(fields)
+            pulled.values.append(message)
             pulled.lane.append(key)
             pulled.position.append(position)
             trace = fields.get(b"traceparent")
             pulled.traceparent.append(None if trace is None else trace.decode("ascii", "replace"))
             pulled.produced_ns.append(_order(position)[0] * 1_000_000)
             pulled.epoch.append(self._pulls)
+            pulled.key.append(fields.get(b"key") if type(message) is bytes else None)
             count += 1
         return count
 
@@ -320,24 +324,21 @@ def _streams(said: Any) -> list[tuple[bytes, _Entries]]:
 
 
 def message_of(fields: dict[bytes, bytes]) -> bytes:
-    """An entry's message: its field `value`, or else its fields as an object. What reads as a number becomes one."""
+    r"""An entry's message: its field `value` where that is all of it, or else its fields as an object of texts.
+
+    >>> message_of({b"value": b"{}", b"key": b"1"}), message_of({b"value": b"10", b"id": b"\xff"})
+    (b'{}', b'{"value": "10", "id": "\\udcff"}')
+    """
     value = fields.get(b"value")
-    if value is not None:
+    if value is not None and _BESIDE.issuperset(fields):
         return value
-    made = {}
-    for name, given in fields.items():
-        text = given.decode("utf-8", "replace")
-        if name != b"traceparent":
-            made[name.decode("utf-8", "replace")] = _scalar(text)
-    return json.dumps(made).encode()
+    # A byte that is no UTF-8 becomes half a surrogate pair, so that it is refused and not mistaken for another.
+    texts = {_text(name): _text(given) for name, given in fields.items() if name != b"traceparent"}
+    return TextMessage(json.dumps(texts).encode())
 
 
-def _scalar(text: str) -> object:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return text
-    return found if isinstance(found, (int, float)) else text
+def _text(given: bytes) -> str:
+    return given.decode("utf-8", "surrogateescape")
 
 
 def _order(position: str) -> tuple[int, int]:

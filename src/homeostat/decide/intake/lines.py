@@ -7,8 +7,6 @@ object the last value counts.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
@@ -17,26 +15,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from homeostat.decide.intake import values
-from homeostat.decide.intake.objects import Event, batch_of, outcomes_of, outcomes_of_events, read_event
+from homeostat.decide.intake import border, objects, values
+from homeostat.decide.intake.border import SPACE, Broken, TextMessage, Texts, Unread, elements_of, value_of
+from homeostat.decide.intake.objects import Event, batch_of, outcomes_of, outcomes_of_events, read_event, read_objects
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
-from homeostat.records.reasons import Reason
 
-DEPTH_MAX = 64  # Levels of nesting; no event has any need of them.
 FEW = 32  # Up to here one by one is faster than as columns.
-_SPACE = b" \t\r\n"
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-_BROKEN = (msgspec.MsgspecError, ValueError, RecursionError)  # UnicodeDecodeError is a ValueError.
-_decode = msgspec.json.Decoder().decode
-_decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
-
-class _Anything(msgspec.Struct):
-    """Fits every JSON object and keeps nothing of it."""
-
-
-_check_syntax = msgspec.json.Decoder(_Anything).decode
 
 
 def parse_events(raw: bytes, schema: EventSchema, now_ns: int) -> tuple[EventBatch, list[DeadLetter], list[int]]:
@@ -45,18 +30,17 @@ def parse_events(raw: bytes, schema: EventSchema, now_ns: int) -> tuple[EventBat
     Returns the valid events in order, a dead letter for each of the others (its line is the position in the array,
     from 1), and the positions of the valid ones from 0.
     """
-    elements = _elements(raw)
-    if elements is None:
-        return batch_of([], schema, {}), [_malformed(raw, 1)], []
-    if len(elements) == 1:
-        texts: dict[int, str] = {}
-        event = read_line(elements[0], schema, now_ns, texts, 1)
-        if isinstance(event, Event):
-            return batch_of([event], schema, texts), [], [0]
-        return batch_of([], schema, texts), [] if event is None else [event], []
-    batch, letters = read_lines(elements, schema, now_ns)
-    bad = {letter.line for letter in letters}
-    return batch, letters, [position for position in range(len(elements)) if position + 1 not in bad]
+    elements = [raw]
+    if raw.lstrip(SPACE).startswith(b"["):
+        try:
+            elements = elements_of(raw)
+        except Broken as error:
+            return batch_of([], schema, {}), [objects.not_an_event(Unread(raw, str(error)), 1)], []
+    if len(elements) > FEW:
+        batch, letters = read_lines(elements, schema, now_ns)
+        bad = {letter.line for letter in letters}
+        return batch, letters, [position for position in range(len(elements)) if position + 1 not in bad]
+    return read_objects([value_of(element) for element in elements], schema, now_ns)
 
 
 def parse_outcome_body(
@@ -65,17 +49,6 @@ def parse_outcome_body(
     """A JSON body, one outcome or an array of them, of events of this schema; else as `parse_events`."""
     batch, letters, positions = parse_events(raw, outcomes_of_events(schema), now_ns)
     return outcomes_of(batch), letters, positions
-
-
-def _elements(raw: bytes) -> Sequence[bytes] | None:
-    """The elements of a body, each still JSON; None where it is not JSON as a whole."""
-    body = raw.lstrip(_SPACE)
-    if not body.startswith(b"["):
-        return [raw] if body else None
-    try:
-        return [bytes(element) for element in _decode_elements(raw)]
-    except _BROKEN:
-        return None
 
 
 def read_lines(
@@ -105,47 +78,33 @@ def read_line(
     line: bytes, schema: EventSchema, now_ns: int, texts: dict[int, str], number: int
 ) -> Event | DeadLetter | None:
     """One line: an event, or what is wrong with it; None if it is blank."""
-    if _too_deep(line):
-        return _malformed(line, number)
-    try:
-        return read_event(_decode(line), schema, now_ns, texts, number)
-    except _BROKEN:
-        return _read_broken(line, schema, now_ns, texts, number) if line.strip(_SPACE) else None
+    value = value_of(line)
+    if type(value) is Unread and not line.strip(SPACE):
+        return None
+    return read_event(value, schema, now_ns, texts, number)
 
 
-def _read_broken(
-    line: bytes, schema: EventSchema, now_ns: int, texts: dict[int, str], number: int
-) -> Event | DeadLetter:
-    """A line that the strict decoder refuses. The lenient one may show which field is to blame (a NaN, 1e999)."""
-    try:
-        event = read_event(json.loads(line, parse_int=_integer), schema, now_ns, texts, number)
-        if isinstance(event, Event):
-            _check_syntax(line)  # Huge numbers in fields that mean nothing do no harm; anything else does.
-            line.decode()
-        return event
-    except _BROKEN:
-        return _malformed(line, number)
+def read_texts(
+    messages: Sequence[TextMessage], schema: EventSchema, now_ns: int, numbers: Sequence[int]
+) -> tuple[EventBatch, list[DeadLetter]]:
+    """Messages that are objects of texts: each is read by its declared type."""
+    found = [value_of(message) for message in messages]
+    if len(found) <= FEW or any(type(one) is not Texts for one in found):
+        batch, letters, _ = read_objects(found, schema, now_ns, numbers)
+        return batch, letters
+    import pyarrow as pa
 
+    from homeostat.decide.intake.columns import read_columns
 
-def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= 4 * values.TEXT_MAX else float(digits)
+    def column(name: str) -> Any:
+        taken = [one.get(name) for one in found if isinstance(one, Texts)]
+        try:
+            return pa.array(taken, pa.string())
+        except (pa.ArrowException, UnicodeError):  # Half a surrogate pair: rows are read one by one.
+            return pa.array([[]] * len(taken), pa.list_(pa.null()))
 
-
-def _too_deep(line: bytes) -> bool:
-    """Whether brackets nest deeper than DEPTH_MAX."""
-    if line.count(b"[") + line.count(b"{") <= DEPTH_MAX:
-        return False
-    depth = 0
-    for match in _BRACKETS.finditer(line):
-        bracket = match[0]
-        depth += (bracket in b"[{") - (bracket in b"]}")
-        if depth > DEPTH_MAX:
-            return True
-    return False
-
-
-def _malformed(line: bytes, number: int) -> DeadLetter:
-    return DeadLetter(number, values.EVENT, values.shown(line.strip(_SPACE)), Reason.MALFORMED.value)
+    columns = {name: column(name) for name in schema.names()}
+    return read_columns(columns, len(found), schema, now_ns, numbers, values.Source.TEXT, found.__getitem__)
 
 
 @lru_cache(maxsize=256)
@@ -179,10 +138,7 @@ def _used(lines: Sequence[bytes], schema: EventSchema) -> frozenset[str]:
     """The schema's names in the first few lines that can be read."""
     found: set[str] = set()
     for line in lines[:FEW]:
-        try:
-            event = _decode(line)
-        except _BROKEN:
-            continue
+        event = value_of(line)
         if isinstance(event, dict):
             found |= event.keys()
     return frozenset(found.intersection(schema.names()))
@@ -202,11 +158,11 @@ def _read_many(
     suspicious = _suspicious(lines)
     for position, line in enumerate(lines):
         try:
-            if suspicious and (_too_deep(line) or line.decode() is None):
+            if suspicious and (len(line) > border.MESSAGE_MAX or border.too_deep(line) or line.decode() is None):
                 raise ValueError("too deep")
             rows.append(decode(line))
             kept.append(position)
-        except _BROKEN:
+        except Exception:  # Of whatever kind: the border says what is wrong with it, if anything is.
             event = read_line(line, schema, now_ns, texts, numbers[position])
             if isinstance(event, DeadLetter):
                 letters.append(event)
@@ -216,7 +172,7 @@ def _read_many(
     where = np.asarray(kept, np.int64)
     places = [numbers[position] for position in kept]
     batch, bad = read_columns(
-        columns, len(rows), schema, now_ns, places, values.Source.JSON, lambda row: _decode(lines[kept[row]])
+        columns, len(rows), schema, now_ns, places, values.Source.JSON, lambda row: value_of(lines[kept[row]])
     )
     if odd:
         gone = {letter.line for letter in bad}
@@ -226,9 +182,11 @@ def _read_many(
 
 
 def _suspicious(lines: Sequence[bytes]) -> bool:
-    """Whether some line may be too deep or no UTF-8: what the struct decoder overlooks in members it skips."""
+    """Whether some line may be too long, too deep or no UTF-8: what the struct decoder overlooks."""
     whole = b"\n".join(lines)
-    if whole.count(b"[") + whole.count(b"{") > len(lines) + DEPTH_MAX - 1:
+    if len(whole) > border.MESSAGE_MAX and max(map(len, lines)) > border.MESSAGE_MAX:
+        return True
+    if whole.count(b"[") + whole.count(b"{") > len(lines) + border.DEPTH_MAX - 1:
         return True
     if whole.isascii():
         return False
@@ -250,7 +208,7 @@ def _column(members: list[Any]) -> Any:
     try:
         if len(kinds) == 1:
             return pa.array(members, arrow[kinds.pop()])
-    except (pa.ArrowInvalid, OverflowError):  # Integers beyond 64 bits.
+    except (pa.ArrowException, OverflowError):  # Integers beyond 64 bits.
         pass
     return pa.array([[]] * len(members), pa.list_(pa.null()))
 

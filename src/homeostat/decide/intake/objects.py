@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from homeostat.decide.intake import values
+from homeostat.decide.intake.border import Texts, Unread, value_of
 from homeostat.decide.intake.schema import EventSchema, FieldColumn, outcome_schema
 from homeostat.decide.intake.values import EVENT, Fault, Source
 from homeostat.records.arrays import Int
@@ -85,8 +86,14 @@ def read_event(
     event: object, schema: EventSchema, now_ns: int, texts: dict[int, str], line: int, source: Source = Source.JSON
 ) -> Event | DeadLetter:
     """One event, or the first of its faults. The texts of hashed keys go to `texts`."""
-    if type(event) is not dict and not isinstance(event, Mapping):
-        return DeadLetter(line, EVENT, values.shown(event), Reason.MALFORMED.value)
+    if type(event) is not dict:
+        if isinstance(event, Texts):
+            source = Source.TEXT
+        elif isinstance(event, Unread):
+            found = read_event(event.value, schema, now_ns, texts, line, source) if event.value is not None else None
+            return found if isinstance(found, DeadLetter) and found.field != EVENT else not_an_event(event, line)
+        elif not isinstance(event, Mapping):
+            return not_an_event(event, line)
     name = schema.id[0]
     try:
         value = _first(event, schema.id, source)
@@ -125,6 +132,15 @@ def read_event(
     except Fault as fault:
         return DeadLetter(line, name, values.shown(fault.value), fault.reason.value)
     return Event(code, time_ns, keys, numbers, label)
+
+
+def not_an_event(found: object, line: int) -> DeadLetter:
+    """The dead letter of what is no object."""
+    if isinstance(found, bytes):
+        found = value_of(found)
+    if isinstance(found, Unread):
+        return DeadLetter(line, EVENT, values.shown(found.raw.strip()), Reason.MALFORMED.value, f"it {found.why}")
+    return DeadLetter(line, EVENT, values.shown(found), Reason.MALFORMED.value, "it is no object")
 
 
 def _time(event: Mapping[str, object], schema: EventSchema, now_ns: int, source: Source) -> int:

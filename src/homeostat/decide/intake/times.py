@@ -2,7 +2,8 @@
 
 Text is `2018-04-01`, `2018-04-01T12:30`, `2018-04-01 12:30:31.123456789+02:00` and the like: `T` or a space between
 date and time, up to nine digits of a second after `.` or `,`, `Z`, `+hh`, `+hhmm` or `+hh:mm` as zone, UTC without
-one. A number is seconds since 1970; a number of milliseconds is always out of range, so the two can't be confused.
+one. A leap second, 23:59:60 in UTC, is taken as the second before it. A number is seconds since 1970; a number of
+milliseconds is always out of range, so the two can't be confused.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import numpy as np
 
 from homeostat.records.arrays import Bytes, Float, Int
 
-# 1700-01-01 and 2262-01-01: int64 reaches a little further, and a window's length and delay must fit below.
-TIME_MIN = -8_520_336_000 * 10**9
+# 1900-01-01 and 2262-01-01. Below -2**62 (1823) a time is no time for the windows, and their length and delay, up to
+# 76 years together, must fit above it; int64 ends a little after 2262.
+TIME_MIN = -2_208_988_800 * 10**9
 TIME_MAX = 9_214_646_400 * 10**9
 _DAY = 86_400
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -29,11 +31,13 @@ _LAYOUTS_MAX = 8  # Of one length; rows in yet another layout are read one by on
 
 
 def time_of_text(text: str) -> int | None:
-    """The instant that a text names, None if it names none or one before 1700 or after 2261.
+    """The instant that a text names, None if it names none or one before 1900 or after 2261.
 
     >>> time_of_text("1970-01-01T01:00:00.5+01:00")
     500000000
     >>> time_of_text("1970-13-01") is None
+    True
+    >>> time_of_text("2016-12-31T23:59:60Z") == time_of_text("2016-12-31T23:59:59Z")
     True
     """
     length = len(text)
@@ -41,6 +45,7 @@ def time_of_text(text: str) -> int | None:
         (length == 19 or (length == 20 and text[19] in "Zz"))
         and text[4] == text[7] == "-"
         and text[13] == text[16] == ":"
+        and text[17] != "6"
     ):
         return _plain_time(text)
     match = _ISO.fullmatch(text)
@@ -51,17 +56,14 @@ def time_of_text(text: str) -> int | None:
         days = date(int(year), int(month), int(day)).toordinal() - _EPOCH
     except ValueError:
         return None
-    seconds = days * _DAY
-    if hour is not None:
-        h, m, s = int(hour), int(minute), int(second or 0)
-        if h > 23 or m > 59 or s > 59:
-            return None
-        seconds += h * 3600 + m * 60 + s
-    if sign is not None:
-        zh, zm = int(zone_hour), int(zone_minute or 0)
-        if zh > 23 or zm > 59:
-            return None
-        seconds -= (zh * 3600 + zm * 60) * (1 if sign == "+" else -1)
+    h, m, s = int(hour or 0), int(minute or 0), int(second or 0)
+    zh, zm = int(zone_hour or 0), int(zone_minute or 0)
+    ahead = (zh * 60 + zm) * (-1 if sign == "-" else 1)
+    if s == 60 and (h * 60 + m - ahead) % 1440 == 1439:
+        s = 59
+    if h > 23 or m > 59 or s > 59 or zh > 23 or zm > 59:
+        return None
+    seconds = days * _DAY + (h * 60 + m - ahead) * 60 + s
     return _bounded(seconds * 10**9 + (int(fraction.ljust(9, "0")) if fraction else 0))
 
 
@@ -152,9 +154,11 @@ def _read_layout(text: Bytes, match: re.Match[str]) -> tuple[Int, Bytes]:
     year, month, day, hour, minute, second = (number(group) for group in range(1, 7))
     zone_hour, zone_minute = number(10), number(11)
     days, ok = _days(year, month, day)
-    ok &= (hour <= 23) & (minute <= 59) & (second <= 59) & (zone_hour <= 23) & (zone_minute <= 59)
     sign = -1 if match[9] == "-" else 1
-    seconds = days * _DAY + (hour - sign * zone_hour) * 3600 + (minute - sign * zone_minute) * 60 + second
+    minutes = (hour - sign * zone_hour) * 60 + minute - sign * zone_minute
+    second = np.where((second == 60) & (minutes % 1440 == 1439), 59, second)
+    ok &= (hour <= 23) & (minute <= 59) & (second <= 59) & (zone_hour <= 23) & (zone_minute <= 59)
+    seconds = days * _DAY + minutes * 60 + second
     ok &= (seconds >= TIME_MIN // 10**9) & (seconds < TIME_MAX // 10**9)
     fraction = number(7) * 10 ** (9 - len(match[7])) if match[7] is not None else 0
     return np.where(ok, seconds, 0) * 10**9 + fraction, ok.view(np.uint8)

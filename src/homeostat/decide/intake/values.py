@@ -23,7 +23,8 @@ SHOWN_MAX = 120  # Characters of a value in a dead letter.
 INTEGER_MAX = 2**53  # float64 holds every integer up to here.
 EVENT = "event"  # The field of a dead letter that no field is to blame for.
 _CODE_MAX = (1 << 61) - 1  # Integers up to here are their own codes.
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+# What has matched is never given back, so that a long text is read once.
+_NUMBER = re.compile(r"[+-]?+(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][+-]?+\d++)?+", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,400}", re.ASCII)
 SPACE = " \t\n\v\f\r"
 
@@ -92,9 +93,9 @@ def key(value: object, texts: dict[int, str], source: Source) -> int:
         if value.bit_length() > 4 * TEXT_MAX or len(str(value)) > TEXT_MAX:
             raise Fault(Reason.OUT_OF_RANGE, value)
         code = code_of(value)
-    elif isinstance(value, float) and source is Source.COLUMNS and value.is_integer():
-        if abs(value) > INTEGER_MAX:  # The column has rounded it: another id may look the same.
-            raise Fault(Reason.OUT_OF_RANGE, value)
+    elif isinstance(value, float) and abs(value) > INTEGER_MAX:  # It was rounded: another id may look the same.
+        raise Fault(Reason.OUT_OF_RANGE, value)
+    elif isinstance(value, float) and value.is_integer():
         return int(value)
     else:
         raise Fault(Reason.WRONG_TYPE, value)

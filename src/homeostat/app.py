@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from typing import Any
 
-from homeostat.config import plans
-from homeostat.config.tree import App
+from homeostat.config import plans, settings
+from homeostat.config.setting_faults import plugin_settings
+from homeostat.config.settings import ThresholdsSettings
+from homeostat.config.tree import App, ScorerSpec
 from homeostat.decide.admission import Watermark
 from homeostat.decide.contracts import Featurizer, Fusion, Policy, Scorer
 from homeostat.decide.costs import Costs
@@ -25,7 +28,7 @@ from homeostat.decide.policy.exploration import ExplorationPlan
 from homeostat.decide.policy.ppo import PpoPolicy
 from homeostat.decide.policy.thresholds import FixedThresholdPolicy, ThresholdPolicy
 from homeostat.decide.scorers.build import serve_part
-from homeostat.decide.scorers.plugins import plugin_scorer
+from homeostat.decide.scorers.plugins import PluginScorer, entry_point, wait_for
 from homeostat.decide.scorers.rules import RulesScorer, ScoreRule
 from homeostat.decide.windows.features import FeaturePlan, plan_features
 from homeostat.decide.windows.featurizer import WindowFeaturizer
@@ -37,6 +40,7 @@ from homeostat.stats.chance import chances
 TRAINED = ("isolation_forest", "boosted_trees", "network")
 _OURS = (*TRAINED, "rules")
 _NEVER_LATE_NS = 2**60
+_PLUGIN_NS = 10**9
 OnError = Callable[[str, Exception], None]
 
 
@@ -49,6 +53,7 @@ class World:
         since each would learn from its own share only
     budget_rows : each budget of time is for so many rows, and a larger batch has in proportion more; None: one budget
         for whatever comes together
+    patience_s : how long a stranger's scorer is waited for where deadlines don't hold; None: until it must be hanging
     judges_lateness : whether the loop says which events are late; if not, whoever hands it the events does
     """
 
@@ -59,6 +64,7 @@ class World:
     featurizer: Featurizer | None = None
     judges_lateness: bool = True
     budget_rows: int | None = None
+    patience_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +115,30 @@ class NotTrained(Exception):
 def ready_scorers(app: App, features: FeaturePlan) -> dict[str, Scorer]:
     """The scorers that need no training: rules, and plug-ins."""
     ready: dict[str, Scorer] = {}
+    foreign: list[PluginScorer] = []
     for name, spec in app.scorers.items():
         if spec.kind == "rules":
             rules = [ScoreRule(rule.name, rule.when, rule.score) for rule in spec.rules]
             ready[name] = RulesScorer(name, rules, features.names, features.types)
         elif spec.kind not in TRAINED:
-            ready[name] = plugin_scorer(spec.kind, name, spec.settings, spec.features or features.names)
+            point, given = entry_point(spec.kind, name), plugin_settings(spec)
+            scorer = PluginScorer(point, name, given, spec.features or features.names, spec.start)
+            ready[name] = scorer
+            foreign.append(scorer)
+    wait_for(foreign)
     return ready
 
 
-def brain(app: App, features: FeaturePlan, bundle: Bundle | None) -> Brain:
-    """The parts of a bundle, ready to serve. Raises NotTrained where the app needs parts that the bundle lacks."""
-    ready = ready_scorers(app, features)
+def brain(app: App, features: FeaturePlan, bundle: Bundle | None, ready: Mapping[str, Scorer] | None = None) -> Brain:
+    """The parts of a bundle, ready to serve. Raises NotTrained where the app needs parts that the bundle lacks.
+
+    ready : scorers that are made already, by name: they remember nothing, so several loops may ask them
+    """
+    made = ready_scorers(app, features) if ready is None else dict(ready)
     for name in app.scorers:
-        if name not in ready:
-            ready[name] = serve_part(name, _part(app, bundle, f"scorer.{name}"), features.names)
-    scorers = tuple(ready[name] for name in app.scorers)
+        if name not in made:
+            made[name] = serve_part(name, _part(app, bundle, f"scorer.{name}"), features.names)
+    scorers = tuple(made[name] for name in app.scorers)
     version = f"{app.app}-{fingerprint(app)}" + (f"+{bundle.version}" if bundle is not None else "")
     return Brain(scorers, _fusion(app, bundle), _policy(app, bundle), version)
 
@@ -154,17 +168,29 @@ def _fusion(app: App, bundle: Bundle | None) -> Fusion:
 def _policy(app: App, bundle: Bundle | None, untrained: bool = False) -> Policy:
     spec, costs, censoring = app.policy, costs_of(app), censoring_of(app)
     if costs is None:
-        cuts = spec.settings.get("cuts")
-        chosen = cuts if isinstance(cuts, tuple) else _even_cuts(len(app.actions))
-        return FixedThresholdPolicy(chosen, censoring, spec.holdout)
+        cuts = ThresholdsSettings.model_validate(spec.settings).cuts if spec.kind == "thresholds" else None
+        return FixedThresholdPolicy(cuts or _even_cuts(len(app.actions)), censoring, spec.holdout)
     exploration = ExplorationPlan(spec.exploration.rate, spec.exploration.budget, spec.exploration.period, spec.holdout)
     if spec.kind == "bandit":
-        settings = BanditSettings(**spec.settings)  # type: ignore[arg-type]
-        return BanditPolicy(costs, censoring, spec.context, spec.algorithm, exploration, settings)
+        return BanditPolicy(costs, censoring, spec.context, spec.algorithm, exploration, _bandit_settings(app))
     if spec.kind == "ppo" and not untrained:
         graph = _part(app, bundle, "policy.ppo").graphs["model"]
         return PpoPolicy(graph, costs, censoring, spec.context, exploration)
     return ThresholdPolicy(costs, censoring, spec.holdout)
+
+
+def _bandit_settings(app: App) -> BanditSettings:
+    """What the app declares; an outcome counts once both kinds could be known, at the horizon if nothing is said."""
+    chosen = settings.BanditSettings.model_validate(app.policy.settings)
+    maturity_ns = app.outcomes.horizon if chosen.maturity is None else chosen.maturity
+    return BanditSettings(**chosen.model_dump(exclude={"maturity"}), maturity_ns=maturity_ns)
+
+
+def ppo_settings(app: App) -> dict[str, Any]:
+    """What the app declares about the training of its PPO policy; nothing where its policy is another."""
+    if app.policy.kind != "ppo":
+        return {}
+    return settings.PpoSettings.model_validate(app.policy.settings).model_dump(exclude_unset=True)
 
 
 def _even_cuts(actions: int) -> tuple[float, ...]:
@@ -175,10 +201,20 @@ def _even_cuts(actions: int) -> tuple[float, ...]:
 def panel_of(app: App, brain: Brain, world: World) -> Panel:
     """The app's scorers on a panel; plug-ins run in threads of their own unless told otherwise."""
     seats = [
-        Seat(scorer, spec.deadline, spec.isolated if spec.isolated is not None else spec.kind not in _OURS)
+        Seat(scorer, _deadline(app, spec), spec.isolated if spec.isolated is not None else spec.kind not in _OURS)
         for scorer, spec in zip(brain.scorers, app.scorers.values())
     ]
-    return Panel(seats, world.clock if world.bounded else None, world.on_error, world.budget_rows)
+    return Panel(seats, world.clock if world.bounded else None, world.on_error, world.budget_rows, world.patience_s)
+
+
+def _deadline(app: App, spec: ScorerSpec) -> int | None:
+    """How long a scorer is waited for. A stranger's without a deadline has half of the app's: the rest is for the rest.
+
+    With none declared at all, a second: a plug-in that hangs must not stop the app.
+    """
+    if spec.deadline is not None or spec.kind in _OURS:
+        return spec.deadline
+    return _PLUGIN_NS if app.deadline is None else app.deadline // 2
 
 
 def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> DecisionLoop:

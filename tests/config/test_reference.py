@@ -36,10 +36,11 @@ def test_durations_are_text_with_a_pattern_everywhere() -> None:
             return [found for value in part for found in defaults(value)]
         if not isinstance(part, dict):
             return [part] if isinstance(part, int) and not isinstance(part, bool) else []
-        return [found for value in part.values() for found in defaults(value)]
+        bounds = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+        return [found for key, value in part.items() if key not in bounds for found in defaults(value)]
 
     schema = json_schema()
-    assert all(number < 10**6 or number == 2**63 for number in defaults(schema)), "a duration is shown in nanoseconds"
+    assert all(number < 10**6 for number in defaults(schema)), "a duration is shown in nanoseconds"
     pattern = schema["$defs"]["Events"]["properties"]["lateness"]["pattern"]
     assert re.fullmatch(pattern, "1.5h") and not re.fullmatch(pattern, "1 hour")
 
@@ -54,3 +55,22 @@ def test_the_schema_is_valid_and_accepts_the_starter() -> None:
     validator.validate(found)
     assert not validator.is_valid({**found, "evnts": {}})
     assert not validator.is_valid({**found, "deadline": "50 milliseconds"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "fits"),
+    [
+        ("scorers: {x: {kind: network, settings: {hidden: [8]}}}", True),
+        ("scorers: {x: {kind: network, settings: {foo: 1}}}", False),
+        ("scorers: {x: {kind: boosted_trees, settings: {trees: 0}}}", False),
+        ("scorers: {x: {kind: of_a_plug_in, settings: {foo: 1}}}", True),
+        ("policy: {kind: bandit, settings: {maturity: 14d, memory: 1000}}", True),
+        ("policy: {kind: bandit, settings: {maturity: 5}}", False),
+        ("policy: {settings: {cuts: [0.5, 0.9]}}", True),
+        ("policy: {settings: {memory: 5}}", False),
+    ],
+)
+def test_an_editor_knows_the_settings_of_each_kind(settings: str, fits: bool) -> None:
+    jsonschema_rs = pytest.importorskip("jsonschema_rs")
+    validator = jsonschema_rs.validator_for(json_schema())
+    assert validator.is_valid({**yaml.safe_load(starter()), **yaml.safe_load(settings)}) is fits

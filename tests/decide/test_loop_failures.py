@@ -113,7 +113,7 @@ def test_a_hanging_scorer_is_left_behind_in_its_thread_and_asked_again_once_it_i
     assert world.loop.decide(event(1, 1001)).fresh.fallback[0] == Fallback.SCORER_LATE
     assert world.loop.decide(event(2, 1002)).fresh.fallback[0] == Fallback.SCORER_LATE  # It still works on the first.
     gate.set()
-    assert seat.busy.result(10)[0].tolist() == [0.5]
+    assert seat.aside.last.result(10)[0].tolist() == [0.5]
     seat.deadline_ns = None
     assert world.loop.decide(event(3, 1003)).fresh.fallback[0] == 0
     world.loop.close()

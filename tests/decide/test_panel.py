@@ -42,11 +42,10 @@ def test_isolated_scorers_work_at_the_same_time_and_their_deadlines_begin_togeth
     panel = Panel([Seat(FunctionScorer("slow", slow)), done], clock)
     assert panel.score(features(2)).fallback.tolist() == [0, 0]
     done.deadline_ns = 1000  # It answers in time, whenever it is that someone looks.
-    done.busy = None
     started = panel._start(features(2), 0)[1]
     started.result(10)
     clock.advance(5000)
-    assert panel._wait(done, started, 0)[0].tolist() == [0.0, 1.0]
+    assert panel._wait(done, started, 0, 2)[0].tolist() == [0.0, 1.0]
     panel.close()
 
 

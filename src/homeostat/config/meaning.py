@@ -11,6 +11,7 @@ from homeostat.config.faults import Fault, Step, nearest
 from homeostat.config.instants import instant_ns
 from homeostat.config.nodes import YamlNode
 from homeostat.config.plans import feature_spec, field_types, list_places
+from homeostat.config.setting_faults import setting_faults
 from homeostat.config.shape import Shaped
 from homeostat.config.tree import App
 from homeostat.decide.guards.plan import Names, condition
@@ -66,6 +67,7 @@ class _Checker:
     def run(self) -> None:
         self.actions()
         self.scorers()
+        self.faults += setting_faults(self.app, self.root)
         self.times()
         if not self.whole("events"):
             return
@@ -127,6 +129,9 @@ class _Checker:
                 if name not in self.app.scorers:
                     meant = nearest(name, self.app.scorers)
                     self.at_key(("fusion", "weights", name), f"there is no scorer {name!r}", meant)
+            weights = [self.app.fusion.weights.get(name, 1.0) for name in self.app.scorers]
+            if weights and max(weights) == 0:
+                self.fault(("fusion", "weights"), "no scorer has a weight above 0: nothing would move the risk")
         rules = self.app.guards.rules
         self.unique([(("guards", "rules", at, "name"), rule.name) for at, rule in enumerate(rules)], "rule")
 

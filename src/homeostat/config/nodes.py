@@ -24,6 +24,7 @@ _NULL = ("", "~", "null", "Null", "NULL")
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]{0,40})")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]{0,40}(\.[0-9_]*)?)([eE][-+]?[0-9]{1,5})?")
+_HALF = re.compile("[\ud800-\udfff]")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ADVICE = (
     ("cannot start any token", "if this is a tab, indent with spaces; text that starts with a sign needs quotes"),
@@ -51,6 +52,7 @@ class YamlNode:
     path : from the root
     text_at : columns from the node's place to the first character of its text; None where they can't be counted
     size : nodes in this one, aliases counted in full
+    written : a plain scalar as it stands in the file, which YAML may read as something else: 12345e6, 1_000, true
     """
 
     value: Scalar | list[YamlNode] | dict[str, YamlNode]
@@ -59,6 +61,7 @@ class YamlNode:
     path: tuple[Step, ...] = ()
     text_at: int | None = None
     size: int = 1
+    written: str | None = None
 
     def child(self, step: Step) -> YamlNode | None:
         """The node one step down, if there is one."""
@@ -153,7 +156,9 @@ class _Builder:
         quoted = event.style in ("'", '"')
         raw = 0 if plain else 1 if quoted and end.column - start.column == len(event.value) + 2 else None
         at = raw if start.line == end.line else None
-        return YamlNode(scalar_of(event.value) if plain else event.value, self.place(start), text_at=at)
+        if not plain:
+            return YamlNode(event.value, self.place(start), text_at=at)
+        return YamlNode(scalar_of(event.value), self.place(start), text_at=at, written=event.value)
 
     def open(self, event: Any) -> None:
         if len(self.stack) >= DEPTH_MAX:
@@ -212,7 +217,7 @@ class _Builder:
             self.faults.append(node.fault("a key must be text, not a list or a mapping"))
             key = f"?{len(mapping)}"
         else:
-            key = node.value if isinstance(node.value, str) else _key_text(node.value)
+            key = node.value if isinstance(node.value, str) else node.written or "null"
         if key == "<<":
             self.faults.append(node.fault("merge keys (<<) are not supported: write the keys out"))
         elif key in mapping:
@@ -223,11 +228,6 @@ class _Builder:
         return key
 
 
-def _key_text(value: Scalar) -> str:
-    """A key's text where YAML reads it as something else: null, true, 10."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def compose(text: str, source: str) -> tuple[YamlNode, list[Fault]]:
     """The root node, and faults that leave a tree to look at (duplicate keys, tags).
 
@@ -235,6 +235,8 @@ def compose(text: str, source: str) -> tuple[YamlNode, list[Fault]]:
     """
     lines = text.count("\n") + (not text.endswith("\n")) or 1
     builder = _Builder(source, lines)
+    if (half := _HALF.search(text)) is not None:  # The parser would fail on it, and so would all that writes it.
+        raise AppFileError([_unreadable(text, source, half.start(), "half of a surrogate pair", lines)])
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.feed(event)
@@ -242,7 +244,8 @@ def compose(text: str, source: str) -> tuple[YamlNode, list[Fault]]:
         mark = error.problem_mark or error.context_mark
         raise builder.stop(mark, *_broken(str(error.problem or error.context))) from None
     except yaml.reader.ReaderError as error:
-        raise AppFileError([_unreadable(text, source, error, lines)]) from None
+        bad = next((at for at, letter in enumerate(text) if _is_control(letter)), 0)
+        raise AppFileError([_unreadable(text, source, bad, error.reason, lines)]) from None
     root = builder.root
     if root is None or root.value is None:
         message = "the file is empty: `homeostat init` writes one to start from"
@@ -258,11 +261,10 @@ def _broken(problem: str) -> tuple[str]:
     return (f"this is not valid YAML: {problem}" + (f" ({advice})" if advice else ""),)
 
 
-def _unreadable(text: str, source: str, error: Any, lines: int) -> Fault:
-    bad = next((at for at, letter in enumerate(text) if _is_control(letter)), 0)
+def _unreadable(text: str, source: str, bad: int, why: str, lines: int) -> Fault:
     line = min(text.count("\n", 0, bad) + 1, lines)
     column = bad - (text.rfind("\n", 0, bad) + 1) + 1
-    return Fault(source, line, column, "", f"a character that YAML does not allow ({error.reason})")
+    return Fault(source, line, column, "", f"a character that YAML does not allow ({why})")
 
 
 def _is_control(letter: str) -> bool:
@@ -279,4 +281,4 @@ def _placed(node: YamlNode, path: tuple[Step, ...]) -> YamlNode:
         value = {key: _placed(child, (*path, key)) for key, child in value.items()}
     elif isinstance(value, list):
         value = [_placed(child, (*path, at)) for at, child in enumerate(value)]
-    return YamlNode(value, node.place, node.keys, path, node.text_at, node.size)
+    return YamlNode(value, node.place, node.keys, path, node.text_at, node.size, node.written)

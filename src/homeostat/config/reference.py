@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from homeostat.config.scalars import Node
 from homeostat.config.schema import json_schema
+from homeostat.config.settings import POLICIES, SCORERS
 from homeostat.config.tree import DURATION_PATTERN
 
 BEGIN = "<!-- The keys: made from the tree, do not edit. -->"
 END = "<!-- The end of the keys. -->"
+
+_SETTINGS = {"ScorerSpec": SCORERS, "PolicySpec": POLICIES}
 
 
 def reference() -> str:
@@ -24,7 +28,19 @@ def reference() -> str:
     for path, name in _mappings(schema):
         definition = schema["$defs"][name]
         parts.append(_table(f"`{path}`", definition["description"], definition))
+        if name in _SETTINGS:
+            parts += _settings(path, _SETTINGS[name], schema)
     return "\n\n".join(parts)
+
+
+def _settings(path: str, kinds: dict[str, type[Node]], schema: dict[str, Any]) -> list[str]:
+    """A table for each kind that has settings."""
+    found = []
+    for kind, model in kinds.items():
+        definition = schema["$defs"][model.__name__]
+        if definition.get("properties"):
+            found.append(_table(f"`{path}.settings` of kind `{kind}`", definition["description"], definition))
+    return found
 
 
 def _mappings(schema: dict[str, Any]) -> list[tuple[str, str]]:
@@ -83,14 +99,28 @@ def _holds(part: dict[str, Any]) -> str:
         return " or ".join(dict.fromkeys(words))
     if part.get("type") == "array":
         inner = part.get("items") or {}
-        return f"list of {_holds(inner)}" if inner else f"list of {len(part.get('prefixItems', []))} names"
+        fixed = part.get("prefixItems", [])
+        names = _holds(fixed[0]) if fixed and fixed[0].get("type") != "string" else "names"
+        return f"list of {_holds(inner)}" if inner else f"list of {len(fixed)} {names}"
     words_of = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
     word = words_of.get(part.get("type", ""), "any value")
-    low = part.get("minimum", part.get("exclusiveMinimum"))
-    high = part.get("maximum")
-    if low is not None and high is not None:
-        return f"{word}, {low} to {high}"
-    return word if low is None else f"{word}, at least {low}"
+    low, high = part.get("minimum", part.get("exclusiveMinimum")), part.get("maximum", part.get("exclusiveMaximum"))
+    high = None if high is not None and high >= 2**63 else high  # The bound of an integer says nothing to anyone.
+    least = "above" if "exclusiveMinimum" in part else "at least"
+    most = "below" if "exclusiveMaximum" in part else "at most"
+    if low is None or high is None:
+        bounds = (
+            [f"{least} {_bound(low)}"] if low is not None else [f"{most} {_bound(high)}"] if high is not None else []
+        )
+    elif (least, most) == ("at least", "at most"):
+        bounds = [f"{_bound(low)} to {_bound(high)}"]
+    else:
+        bounds = [f"{least} {_bound(low)}", f"{most} {_bound(high)}"]
+    return ", ".join([word, *bounds])
+
+
+def _bound(number: float) -> str:
+    return f"{number:,}" if number == int(number) and abs(number) < 1e9 else f"{number:g}"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -33,6 +33,14 @@ def _number_as_text(value: object) -> object:
     return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _setting(value: object) -> object:
+    """A setting as it always was kept: a list of numbers as floats, so that the app's fingerprint stays."""
+    if not isinstance(value, list):
+        return value
+    numbers = all(isinstance(part, int | float) and not isinstance(part, bool) for part in value)
+    return tuple(map(float, value)) if numbers else tuple(value)
+
+
 Duration = Annotated[
     int,
     BeforeValidator(duration_ns, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]),
@@ -43,7 +51,7 @@ Expression = Annotated[
     BeforeValidator(_number_as_text, json_schema_input_type=Annotated[str | float, Field()]),
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
-Setting = float | int | str | bool | tuple[float, ...]
+Setting = Annotated[Any, BeforeValidator(_setting)]  # Each kind's own type says what it may be: `settings`.
 
 
 class Node(BaseModel):

@@ -6,6 +6,8 @@ import copy
 from functools import lru_cache
 from typing import Any
 
+from homeostat.config.scalars import Node
+from homeostat.config.settings import POLICIES, SCORERS
 from homeostat.config.tree import DURATION_PATTERN, App
 
 _UNITS = (("d", 86400 * 10**9), ("h", 3600 * 10**9), ("m", 60 * 10**9), ("s", 10**9), ("ms", 10**6))
@@ -26,6 +28,8 @@ def duration_text(span_ns: int) -> str:
 @lru_cache(maxsize=1)
 def _schema() -> dict[str, Any]:
     schema = App.model_json_schema(mode="validation")
+    _type_settings(schema, "ScorerSpec", SCORERS)
+    _type_settings(schema, "PolicySpec", POLICIES)
     _write_durations(schema)
     title = "homeostat app file"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
@@ -35,6 +39,20 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of the app file; what it can't say (names that must exist, types of expressions) is
     checked when the file is loaded."""
     return copy.deepcopy(_schema())
+
+
+def _type_settings(schema: dict[str, Any], section: str, kinds: dict[str, type[Node]]) -> None:
+    """What `settings` may hold follows from the `kind` beside it."""
+    rules = []
+    for kind, model in kinds.items():
+        own = model.model_json_schema(mode="validation")
+        schema["$defs"] |= own.pop("$defs", {}) | {model.__name__: own}
+        said: dict[str, Any] = {"properties": {"kind": {"const": kind}}}
+        if kind != schema["$defs"][section]["properties"]["kind"].get("default"):
+            said["required"] = ["kind"]
+        then = {"properties": {"settings": {"$ref": f"#/$defs/{model.__name__}"}}}
+        rules.append({"if": said, "then": then})
+    schema["$defs"][section]["allOf"] = rules
 
 
 def _write_durations(part: Any) -> None:

@@ -7,9 +7,10 @@ checked in the same run. Which sections lost a part is handed on: what they decl
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -18,6 +19,7 @@ from homeostat.config.nodes import Place, YamlNode
 from homeostat.config.schema import json_schema
 from homeostat.config.tree import App
 
+Keys: TypeAlias = Callable[[tuple[Step, ...]], list[str]]
 _ROUNDS_MAX = 200  # Each round cuts at least one part; beyond this, the rest is not looked at.
 _STAND_INS: dict[str, Any] = {
     "homeostat": 1,
@@ -63,16 +65,30 @@ def shape(root: YamlNode) -> Shaped:
     """The typed tree of a file's nodes, and every fault of shape. The nodes are changed: faulty ones are cut out."""
     faults: tuple[Fault, ...] = ()
     damaged: set[str] = set()
+    _keys_as_written(root)
     for _ in range(_ROUNDS_MAX):
         try:
             return Shaped(App.model_validate(root.plain()), root, frozenset(damaged), faults)
         except ValidationError as error:
             errors = error.errors(include_url=False)
-        faults = faults or tuple(_faults(root, errors))  # Later rounds only find what the cuts left behind.
+        faults = faults or tuple(faults_of(root, errors))  # Later rounds only find what the cuts left behind.
         cuts = [(found, *_located(root, found)) for found in errors]  # Cuts move what comes after them.
         for found, node, _, key in cuts:
             _cut(root, found, node, key, damaged)
     return Shaped(None, root, frozenset(damaged), faults)
+
+
+def _keys_as_written(root: YamlNode) -> None:
+    """An entity's key is a text: 12345e6 on a list is the key "12345e6", not the number that YAML makes of it."""
+    named = root
+    for step in ("guards", "lists"):
+        named = named.child(step) or YamlNode({}, root.place)
+    for members in named.value.values() if isinstance(named.value, dict) else ():
+        entries = members.child("entries")
+        for entry in entries.value if entries is not None and isinstance(entries.value, list) else ():
+            key = entry.child("key") or entry
+            if key.written is not None and key.value is not None and key.written != str(key.value):
+                key.value = key.written
 
 
 def _located(root: YamlNode, error: Any) -> tuple[YamlNode, list[Step], str | None]:
@@ -97,8 +113,11 @@ def _located(root: YamlNode, error: Any) -> tuple[YamlNode, list[Step], str | No
     return node, branches, None
 
 
-def _faults(root: YamlNode, errors: list[Any]) -> list[Fault]:
-    """Pydantic's errors, those of one union's branches as one."""
+def faults_of(root: YamlNode, errors: list[Any], keys: Keys | None = None) -> list[Fault]:
+    """Pydantic's errors about a node as faults, those of one union's branches as one.
+
+    keys : the keys that a mapping at a path may have; those of the app file's tree when absent
+    """
     unions: dict[int, list[tuple[YamlNode, Any, str | None]]] = {}
     order: list[tuple[YamlNode, Any, str | None]] = []
     for error in errors:
@@ -108,7 +127,12 @@ def _faults(root: YamlNode, errors: list[Any]) -> list[Fault]:
             if len(unions[id(node)]) > 1:
                 continue
         order.append((node, error, key))
-    return [_fault(node, _merged(unions.get(id(node), []), error), key) for node, error, key in order]
+    within = {node.path[:-1] for node, _, _ in order if node.path and isinstance(node.path[-1], int)}
+    return [
+        _fault(node, _merged(unions.get(id(node), []), error), key, keys or known_keys)
+        for node, error, key in order
+        if not (error["type"] == "too_short" and node.path in within)  # Pydantic counts no item that is wrong.
+    ]
 
 
 def _merged(alternatives: list[tuple[YamlNode, Any, str | None]], error: Any) -> Any:
@@ -122,13 +146,13 @@ def _merged(alternatives: list[tuple[YamlNode, Any, str | None]], error: Any) ->
     return {**error, "type": "union", "should_be": " or ".join(kind for kind in kinds if kind)}
 
 
-def _fault(node: YamlNode, error: Any, key: str | None) -> Fault:
+def _fault(node: YamlNode, error: Any, key: str | None, keys: Keys) -> Fault:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "missing":
         missing = str(error["loc"][-1])
         return node.fault(f"the key {missing!r} is missing here")
     if kind == "extra_forbidden":
-        return _unknown_key(node, str(error["loc"][-1]))
+        return _unknown_key(node, str(error["loc"][-1]), keys(node.path))
     if "[key]" in error["loc"]:
         bad = str(error["input"])
         return node.fault(*_not_a_name(bad, error), key=bad)
@@ -154,8 +178,7 @@ def _plain_words(message: str) -> str:
     return re.sub(r" after validation", "", words)
 
 
-def _unknown_key(node: YamlNode, key: str) -> Fault:
-    known = known_keys(node.path)
+def _unknown_key(node: YamlNode, key: str, known: list[str]) -> Fault:
     meant = nearest(key, known)
     listed = f"; known here: {', '.join(known)}" if known and meant is None else ""
     return node.fault(f"unknown key {shortened(key)}{listed}", meant, key=key)
@@ -175,10 +198,23 @@ def _wrong_type(node: YamlNode, wanted: str) -> tuple[str, str | None]:
     value = node.value
     if node.path[-1:] == ("password",):
         return f"should be {wanted}: put it into quotes", None  # Without saying it.
-    quoted = isinstance(value, bool | int | float) and wanted == "text"
-    listed = isinstance(value, str | int | float) and wanted == "a list"
-    meant = f'"{node.plain()}"' if quoted else f"[{node.plain()}]" if listed else None
+    written = node.written if node.written is not None else str(node.plain())
+    meant = None
+    if isinstance(value, bool | int | float) and wanted == "text":
+        meant = _as_text(node.path, written)
+    elif isinstance(value, str | int | float) and wanted == "a list":
+        meant = f"[{written}]"
     return f"should be {wanted}, not {described(node)}", meant if meant is None or len(meant) < 60 else None
+
+
+def _as_text(path: tuple[Step, ...], written: str) -> str | None:
+    """What was probably meant by a number where a text is asked for: something that the place takes, or nothing."""
+    if path[-1:] in (("since",), ("until",)):
+        return None  # A number in quotes is no time either.
+    pattern = next((place["pattern"] for place in _resolved(_places(path)) if "pattern" in place), None)
+    if pattern is None or re.search(pattern, written):
+        return f'"{written}"'
+    return nearest_duration(written) if "ms|s|m" in pattern else None
 
 
 def described(node: YamlNode) -> str:
@@ -190,7 +226,7 @@ def described(node: YamlNode) -> str:
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"the text {shortened(value)}" if isinstance(value, str) else f"the number {shortened(value)}"
+    return f"the text {shortened(value)}" if isinstance(value, str) else f"the number {node.written or value}"
 
 
 def nearest_duration(text: object) -> str | None:
@@ -219,10 +255,15 @@ def known_keys(path: tuple[Step, ...]) -> list[str]:
     >>> known_keys(("outcomes",))
     ['label', 'delay', 'horizon', 'unknown', 'censoring']
     """
+    return [key for place in _resolved(_places(path)) for key in place.get("properties", {})]
+
+
+def _places(path: tuple[Step, ...]) -> list[Any]:
+    """What the schema says of a path."""
     places = [_schema()]
     for step in path:
         places = [below for place in _resolved(places) for below in _below(place, step)]
-    return [key for place in _resolved(places) for key in place.get("properties", {})]
+    return places
 
 
 def _resolved(places: list[Any]) -> list[Any]:

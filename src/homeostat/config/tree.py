@@ -94,14 +94,27 @@ class ScoreRule(Node):
     score: Share = Field(description="how suspicious an event is for which it holds, from 0 to 1")
 
 
+def _is_none(value: object) -> bool:
+    """A key that is not declared has no part in the app's fingerprint, which older versions made without it."""
+    return value is None
+
+
 class ScorerSpec(Node):
     """One scorer. `kind` names a built-in (isolation_forest, boosted_trees, network, rules) or a plug-in."""
 
     kind: str = Field(description="isolation_forest, boosted_trees, network, rules, or an installed plug-in")
     features: tuple[str, ...] | None = Field(default=None, description="which features it sees; all when absent")
     rules: tuple[ScoreRule, ...] = Field(default=(), description="the rules of a scorer of kind rules")
-    settings: dict[str, Setting] = Field(default={}, description="how it is trained")
-    deadline: Duration | None = Field(default=None, description="later than this, it is fused around")
+    settings: dict[str, Setting] = Field(
+        default={}, description="how it is trained, by kind: below; of a plug-in, what it declares"
+    )
+    deadline: Duration | None = Field(
+        default=None, description="later than this, it is fused around; a plug-in without one has half of the app's"
+    )
+    start: Duration | None = Field(
+        default=None, exclude_if=_is_none, description="how long a plug-in may take until it is ready, `10s` when "
+        "absent; then the app starts without it, and it joins when it is ready"
+    )  # fmt: skip
     isolated: bool | None = Field(
         default=None, description="run in a thread of its own; plug-ins are unless told otherwise"
     )
@@ -113,12 +126,12 @@ class FusionSpec(Node):
     kind: Literal["weighted", "learned", "adaptive"] = Field(
         default="learned", description="weighted by hand, learned with the models, or learned and moved by outcomes"
     )
-    weights: dict[Name, Annotated[float, Field(ge=0)]] = Field(
+    weights: dict[Name, Annotated[float, Field(ge=0, le=1e6)]] = Field(
         default={}, description="scorer -> weight; 1 when absent"
     )
     rate: float = Field(default=0.05, gt=0, le=1, description="adaptive: step size of the weights")
     bound: float = Field(
-        default=3.0, ge=1, description="adaptive: a weight stays within 1/bound and bound times its start"
+        default=3.0, ge=1, le=1000, description="adaptive: a weight stays within 1/bound and bound times its start"
     )
 
 
@@ -144,7 +157,7 @@ class PolicySpec(Node):
         default=0.0, description="share of would-be censored events let through, to estimate outcomes"
     )
     deadline: Duration | None = Field(default=None, description="later than this, the fallback decides")
-    settings: dict[str, Setting] = Field(default={}, description="how the bandit or PPO learns")
+    settings: dict[str, Setting] = Field(default={}, description="how it decides or learns, by kind: below")
 
 
 class ListEntry(Node):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from homeostat.decide.aside import Aside
 from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
@@ -39,6 +40,24 @@ class ContributingScorer(Scorer, Protocol):
     def contributions(self, features: Features) -> tuple[Float, float]:
         """(n, features) and the baseline; a row plus the baseline is the scorer's raw output of that row."""
         ...
+
+
+@runtime_checkable
+class ForeignScorer(Scorer, Protocol):
+    """A scorer whose code is a stranger's: all of it runs in a thread of its own, which may hang.
+
+    answer, parts : what `score` and `contributions` of a ContributingScorer say, without a thread in between
+    ready : whether it can be asked
+    """
+
+    aside: Aside
+
+    @property
+    def ready(self) -> bool: ...
+
+    def answer(self, features: Features) -> tuple[Float, Float]: ...
+
+    def parts(self, features: Features) -> tuple[Float, float]: ...
 
 
 class Fusion(Stateful, Protocol):

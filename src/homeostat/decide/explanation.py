@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from homeostat.decide.contracts import ContributingScorer
 from homeostat.decide.loop import Stages
 from homeostat.records import codec
 from homeostat.records.arrays import Float, Int
@@ -90,8 +89,9 @@ def _scorer_contributions(stages: Stages, one: DecisionBatch, top: int) -> list[
         share = float(one.fused.contributions[0, column])
         score = float(one.scores.values[0, column])
         shared = np.zeros(len(one.features.names))
-        if isinstance(seat.scorer, ContributingScorer) and not np.isnan(score):
-            shared = _shared(seat.scorer, one.features, share)
+        raw = None if np.isnan(score) else stages.panel.contributions(column, one.features)
+        if raw is not None:
+            shared = _shared(raw[0], share)
         order = np.argsort(-np.abs(shared), kind="stable")[:top]
         features = tuple(
             FeatureContribution(one.features.names[k], float(one.features.values[0, k]), float(shared[k]))
@@ -102,11 +102,10 @@ def _scorer_contributions(stages: Stages, one: DecisionBatch, top: int) -> list[
     return parts
 
 
-def _shared(scorer: ContributingScorer, features: Features, share: float) -> Float:
+def _shared(raw: Float, share: float) -> Float:
     """(features,) a scorer's part of the risk, by feature; signs are those of the features' effect on the score."""
-    raw, _ = scorer.contributions(features)
-    total = float(np.abs(raw[0]).sum())
-    return np.asarray(raw[0] * (abs(share) / total)) if total > _TINY else np.zeros(raw.shape[1])
+    total = float(np.abs(raw).sum())
+    return np.asarray(raw * (abs(share) / total)) if total > _TINY else np.zeros(len(raw))
 
 
 def smallest_change(stages: Stages, one: DecisionBatch, ranges: dict[str, tuple[float, float]]) -> Change | None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from threading import Thread
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.decide.contracts import Scorer
+from homeostat.decide.aside import Aside
+from homeostat.decide.contracts import ContributingScorer, ForeignScorer, Scorer
+from homeostat.decide.scorers.plugins import hang_limit_s
 from homeostat.ports import Clock
 from homeostat.records.arrays import Bytes, Float
 from homeostat.records.decisions import Scores
@@ -22,34 +25,7 @@ from homeostat.stats.compiled import compiled
 _Answer = tuple[Float, Float]
 _TROUBLES_MAX = 3  # So many failures or late answers in a row open a scorer's circuit.
 _COOL_DOWN_NS = 1_000_000_000  # An open circuit is tried again after a second.
-
-
-class _Aside:
-    """A thread that asks one scorer. Unlike a thread pool's, it can't keep the process from ending when it hangs."""
-
-    def __init__(self, name: str) -> None:
-        self._jobs: SimpleQueue[tuple[Future[_Answer], Scorer, Features] | None] = SimpleQueue()
-        Thread(target=self._work, name=f"scorer {name}", daemon=True).start()
-
-    def ask(self, scorer: Scorer, features: Features) -> Future[_Answer]:
-        """The answer, once it is there."""
-        answer: Future[_Answer] = Future()
-        self._jobs.put((answer, scorer, features))
-        return answer
-
-    def close(self) -> None:
-        """End the thread, as soon as it has nothing to do."""
-        self._jobs.put(None)
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            answer, scorer, features = job
-            try:
-                answer.set_result(scorer.score(features))
-            except Exception as error:
-                answer.set_exception(error)
-            except BaseException as error:  # Not even a scorer that exits may leave the decision waiting, or end it.
-                answer.set_exception(RuntimeError(f"the scorer ended its thread: {error!r}"))
+_UNHURRIED_S = 2.0  # An explanation asks a stranger's scorer some thirty times, and is told without it after this.
 
 
 @dataclass(slots=True)
@@ -59,7 +35,10 @@ class Seat:
     deadline_ns : an answer later than this is not used; None waits for ever
     isolated : asked in a thread of its own, so that a hanging scorer can't hang the decision
     troubles : failures and late answers since the last good one
+    why : what the last of them was
+    stuck : it was found at work on an earlier call, when it should have come back
     counts : the scorer's failures by cause, a batch each
+    foreign : the scorer, where its code is a stranger's
     """
 
     scorer: Scorer
@@ -67,25 +46,38 @@ class Seat:
     isolated: bool = False
     troubles: int = 0
     open_until_ns: int = 0
-    busy: Future[_Answer] | None = None
-    aside: _Aside | None = None
+    why: str = ""
+    stuck: bool = False
+    aside: Aside | None = None
     counts: dict[Reason, int] = field(default_factory=dict)
+    foreign: ForeignScorer | None = field(init=False, default=None)
 
-    def trouble(self, reason: Reason, now_ns: int) -> None:
+    def __post_init__(self) -> None:
+        if isinstance(self.scorer, ForeignScorer):
+            self.foreign = self.scorer
+            self.aside = self.aside or self.scorer.aside
+
+    def trouble(self, reason: Reason, now_ns: int, why: str) -> None:
         """Count a failure; after several in a row the scorer is left alone for a while."""
         self.counts[reason] = self.counts.get(reason, 0) + 1
         self.troubles += 1
+        self.why = why
         if self.troubles >= _TROUBLES_MAX:
             self.open_until_ns = now_ns + _COOL_DOWN_NS
 
-    def start(self, features: Features) -> Future[_Answer] | None:
-        """Set an isolated scorer to work; None where it still works on an earlier batch."""
-        if self.busy is not None and not self.busy.done():
-            return None
+    def start(self, call: Callable[[], Any]) -> Future[Any] | None:
+        """Call something of the scorer's in its thread; None where that still works on what was asked before."""
         if self.aside is None:
-            self.aside = _Aside(self.scorer.name)
-        self.busy = self.aside.ask(self.scorer, features)
-        return self.busy
+            self.aside = Aside(f"scorer {self.scorer.name}")
+        return self.aside.ask(call)
+
+    def out(self) -> str:
+        """Why the scorer is left out at present, in a few words; empty where it is not."""
+        if self.foreign is not None and not self.foreign.ready:
+            return "it is not ready yet"
+        if self.stuck and self.aside is not None and self.aside.busy:
+            return self.why or "it has not come back from an earlier call"
+        return self.why if self.troubles >= _TROUBLES_MAX else ""
 
 
 class Panel:
@@ -93,6 +85,7 @@ class Panel:
 
     clock : for the deadlines; without one (replay), every scorer is waited for
     on_error : told of each exception, with the scorer's name
+    patience_s : without a clock, how long a stranger's scorer is waited for; None: until it must be hanging
     rows : what a deadline is for; a larger batch has in proportion more time. None: no more, however large the batch
     """
 
@@ -102,14 +95,21 @@ class Panel:
         clock: Clock | None,
         on_error: Callable[[str, Exception], None] | None = None,
         rows: int | None = None,
+        patience_s: float | None = None,
     ) -> None:
         self.seats = tuple(seats)
         self.names = tuple(seat.scorer.name for seat in seats)
         self._clock = clock
         self._now_ns: Callable[[], int] = _timeless if clock is None else clock.monotonic_ns
         self._on_error = on_error
-        self._rows, self._share = rows, 1.0
-        self._isolated = clock is not None and any(seat.isolated for seat in seats)
+        self._rows, self._share, self._patience_s = rows, 1.0, patience_s
+        # Without a clock nobody is late, but a stranger's code may still hang.
+        self._apart = tuple(seat.isolated and (clock is not None or seat.foreign is not None) for seat in seats)
+        self._any_apart = any(self._apart)
+        for seat in self.seats:
+            seat.stuck = seat.aside is not None and seat.aside.busy
+            if seat.stuck:
+                self._tell(seat, TimeoutError(f"{seat.out()}; decisions go on without it until it has"))
 
     def score(self, features: Features) -> Scores:
         """Scores of a batch. A scorer that fails or is late is missing and flagged; so is what is no score."""
@@ -117,10 +117,10 @@ class Panel:
         self._share = 1.0 if self._rows is None else max(1.0, n / self._rows)
         values, confidence = np.empty((n, len(self.seats))), np.empty((n, len(self.seats)))
         begun_ns = self._now_ns()
-        pending = self._start(features, begun_ns) if self._isolated else {}
+        pending = self._start(features, begun_ns) if self._any_apart else {}
         bits, answered = 0, []
-        for column, seat in enumerate(self.seats):
-            answer, bit = self._ask(seat, features, pending.get(column), begun_ns)
+        for column in range(len(self.seats)):
+            answer, bit = self._ask(column, features, pending.get(column), begun_ns)
             bits |= bit
             if answer is not None:
                 values[:, column], confidence[:, column] = answer
@@ -145,66 +145,92 @@ class Panel:
         values, confidence = np.full((n, len(self.seats)), np.nan), np.zeros((n, len(self.seats)))
         for column, seat in enumerate(self.seats):
             if not missing[column]:
-                try:
-                    values[:, column], confidence[:, column] = _checked(seat.scorer.score(features), n)
-                except Exception:
-                    values[:, column], confidence[:, column] = np.nan, 0.0
+                call = partial(seat.foreign.answer if seat.foreign else seat.scorer.score, features)
+                with suppress(Exception):
+                    values[:, column], confidence[:, column] = _checked(_unhurried(seat, call), n)
         unsound = ~_sound(values, confidence)
         values[unsound], confidence[unsound] = np.nan, 0.0
         return Scores(self.names, values, confidence, np.zeros(n, np.uint8))
+
+    def contributions(self, column: int, features: Features) -> Float | None:
+        """(n, features) which feature moved a scorer's raw output; None where it can't tell, or fails."""
+        seat = self.seats[column]
+        if not isinstance(seat.scorer, ContributingScorer):
+            return None
+        call = partial(seat.foreign.parts if seat.foreign else seat.scorer.contributions, features)
+        try:
+            moved = np.asarray(_unhurried(seat, call)[0], np.float64)
+        except Exception:  # An explanation is told without what can't be had.
+            return None
+        return moved if moved.shape == features.values.shape and np.isfinite(moved).all() else None
+
+    def out(self) -> dict[str, str]:
+        """The scorers that are left out at present, and why."""
+        return {seat.scorer.name: why for seat in self.seats if (why := seat.out())}
 
     def _start(self, features: Features, now_ns: int) -> dict[int, Future[_Answer]]:
         """Set the isolated scorers to work, so that they work at the same time; by column."""
         started = {}
         for column, seat in enumerate(self.seats):
-            if seat.isolated and seat.open_until_ns <= now_ns:
-                answer = seat.start(features)
+            if self._apart[column] and (self._clock is None or seat.open_until_ns <= now_ns):
+                answer = seat.start(partial(seat.foreign.answer if seat.foreign else seat.scorer.score, features))
                 if answer is not None:
                     started[column] = answer
         return started
 
     def _ask(
-        self, seat: Seat, features: Features, started: Future[_Answer] | None, begun_ns: int
+        self, column: int, features: Features, started: Future[_Answer] | None, begun_ns: int
     ) -> tuple[_Answer | None, int]:
         """One scorer's answer, or None and the `Fallback` bit that says why not."""
-        if self._clock is not None:
-            if seat.open_until_ns > begun_ns:
-                return None, self._counted(seat, Reason.SCORER_FAILED)
-            if seat.isolated and started is None:
-                return None, self._counted(seat, Reason.SCORER_LATE)
+        seat = self.seats[column]
+        if self._clock is not None and seat.open_until_ns > begun_ns:
+            return None, self._counted(seat, Reason.SCORER_FAILED)
+        if self._apart[column] and started is None:
+            seat.stuck = True
+            return None, self._counted(seat, Reason.SCORER_LATE)
         asked_ns = begun_ns if seat.isolated else self._now_ns()
         try:
-            if started is None:
-                answer = seat.scorer.score(features)
+            if started is not None:
+                answer = self._wait(seat, started, asked_ns, len(features))
             else:
-                answer = self._wait(seat, started, asked_ns)
+                answer = seat.foreign.answer(features) if seat.foreign else seat.scorer.score(features)
             answer = _checked(answer, len(features))
-        except _TooLate:
-            seat.trouble(Reason.SCORER_LATE, self._now_ns())
-            return None, Fallback.SCORER_LATE
+        except _TooLate as error:
+            return None, self._late(seat, str(error))
         except Exception as error:  # A scorer may be anyone's code: whatever it raises, the decision goes on.
             self._failed(seat, error)
             return None, Fallback.SCORER_FAILED
-        if (
-            started is None
-            and seat.deadline_ns is not None
-            and self._now_ns() - asked_ns > seat.deadline_ns * self._share
-        ):
-            seat.trouble(Reason.SCORER_LATE, self._now_ns())
-            return None, Fallback.SCORER_LATE
+        limit_ns = None if seat.deadline_ns is None else seat.deadline_ns * self._share
+        if started is None and limit_ns is not None and self._now_ns() - asked_ns > limit_ns:
+            return None, self._late(seat, _not_within(limit_ns / 1e9))
         return answer, 0
 
-    def _wait(self, seat: Seat, started: Future[_Answer], begun_ns: int) -> _Answer:
+    def _wait(self, seat: Seat, started: Future[_Answer], begun_ns: int, n: int) -> _Answer:
         """What an isolated scorer says by its deadline, which began when it was set to work."""
-        if seat.deadline_ns is None:
+        if self._clock is None:
+            limit_s = left_s = self._patience_s or hang_limit_s(n)
+        elif seat.deadline_ns is None:
             return started.result()
-        left_ns = seat.deadline_ns * self._share - (self._now_ns() - begun_ns)
+        else:
+            limit_s = seat.deadline_ns * self._share / 1e9
+            left_s = max(0.0, limit_s - (self._now_ns() - begun_ns) / 1e9)
         try:
-            return started.result(max(0, left_ns) / 1e9)
+            return started.result(left_s)
         except TimeoutError:
             if started.done():  # It was the scorer itself that raised, or it answered at this very moment.
                 return started.result()
-            raise _TooLate from None
+            raise _TooLate(_not_within(limit_s)) from None
+
+    def _late(self, seat: Seat, why: str) -> int:
+        """Count a late answer; the first of several, and the one after which it is left alone, are told."""
+        seat.trouble(Reason.SCORER_LATE, self._now_ns(), why)
+        if seat.troubles in (1, _TROUBLES_MAX):
+            self._tell(seat, TimeoutError(f"{why}; decisions go on without it"))
+        return Fallback.SCORER_LATE
+
+    def _tell(self, seat: Seat, error: Exception) -> None:
+        if self._on_error is not None:
+            self._on_error(seat.scorer.name, error)
 
     def _leave_out(
         self, values: Float, confidence: Float, fallback: Bytes, sound: NDArray[np.bool_], answered: list[int]
@@ -224,12 +250,11 @@ class Panel:
     def _failed(self, seat: Seat, error: Exception, all_rows: bool = True) -> None:
         """Count a failure, and tell of it. One bad row among good ones says nothing about the next batch."""
         if all_rows:
-            seat.trouble(Reason.SCORER_FAILED, self._now_ns())
+            seat.trouble(Reason.SCORER_FAILED, self._now_ns(), f"{type(error).__name__}: {error}")
         else:
             self._counted(seat, Reason.SCORER_FAILED)
             seat.troubles = 0
-        if self._on_error is not None:
-            self._on_error(seat.scorer.name, error)
+        self._tell(seat, error)
 
     @staticmethod
     def _counted(seat: Seat, reason: Reason) -> int:
@@ -242,7 +267,6 @@ class Panel:
         for seat in self.seats:
             if seat.aside is not None:
                 seat.aside.close()
-                seat.aside = None
 
 
 def _timeless() -> int:
@@ -252,6 +276,20 @@ def _timeless() -> int:
 
 class _TooLate(Exception):
     """An isolated scorer has not answered by its deadline."""
+
+
+def _not_within(limit_s: float) -> str:
+    return f"it has not answered within {limit_s * 1e3:g} ms"
+
+
+def _unhurried(seat: Seat, call: Callable[[], Any]) -> Any:
+    """What a scorer says where no decision waits; that of a stranger only if it comes soon."""
+    if seat.foreign is None:
+        return call()
+    answer = seat.start(call)
+    if answer is None:
+        raise TimeoutError("it still works on something else")
+    return answer.result(_UNHURRIED_S)
 
 
 def _checked(answer: _Answer, n: int) -> _Answer:

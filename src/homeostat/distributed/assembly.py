@@ -11,7 +11,7 @@ from pathlib import Path
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.memory_features import MemoryFeatures
-from homeostat.app import OnError, World, brain, build
+from homeostat.app import Brain, OnError, World, brain, build
 from homeostat.config import plans
 from homeostat.config.tree import App
 from homeostat.config.world import World as Servers
@@ -21,7 +21,6 @@ from homeostat.distributed.rejoining import Progress, adopt_behind, rejoin
 from homeostat.distributed.upkeep import Upkeep
 from homeostat.embedded.assembly import Prepared, bundle_of, prepare, settle
 from homeostat.embedded.readiness import made_up, warm_up
-from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import FeatureStore, SharedJournal
 
@@ -144,7 +143,8 @@ def open_shared(
     prepared = prepare(app)
     clock = SystemClock()
     models = bundle_of(prepared, bundle)
-    warm_up(prepared.app, prepared.features, models, clock)
+    ready = brain(prepared.app, prepared.features, models)
+    warm_up(prepared.app, prepared.features, models, clock, ready)
     settle()
     root = Path(servers.spool) / prepared.app.app / "workers"
     folder, lock = own_folder(root)
@@ -153,7 +153,7 @@ def open_shared(
     try:
         opened = journal or open_journal(prepared, servers, clock)
         return _assembled(
-            prepared, servers, models, opened, store or open_store(prepared, servers, opened), folder, lock,
+            prepared, servers, ready, opened, store or open_store(prepared, servers, opened), folder, lock,
             World(wrap(opened), clock, bounded=True, on_error=on_error, judges_lateness=judges_lateness,
                   budget_rows=BUDGET_ROWS),
             progress,
@@ -166,7 +166,7 @@ def open_shared(
 
 
 def _assembled(
-    prepared: Prepared, servers: Servers, models: Bundle | None, journal: SharedJournal, store: FeatureStore,
+    prepared: Prepared, servers: Servers, ready: Brain, journal: SharedJournal, store: FeatureStore,
     folder: Path, lock: FileLock, world: World, progress: Progress | None,
 ) -> SharedParts:  # fmt: skip
     featurizer = SharedFeaturizer(
@@ -174,7 +174,6 @@ def _assembled(
         when_down=servers.features_down, memory_bytes=servers.memory_mb << 20, lists=plans.membership(prepared.app),
     )  # fmt: skip
     _warm_up(prepared)
-    ready = brain(prepared.app, prepared.features, models)
     loop = build(prepared.app, prepared.features, ready, replace(world, featurizer=featurizer))
     name = name_of(folder)
     parts = SharedParts(prepared, servers, loop, featurizer, store, journal, world.clock, name, folder, lock)

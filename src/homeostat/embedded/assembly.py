@@ -79,9 +79,9 @@ def open_engine(
     clock = SystemClock()
     world = World(journal, clock, bounded=True, on_error=on_error)
     models = bundle_of(prepared, bundle)
-    warm_up(prepared.app, prepared.features, models, clock)
-    settle()
     ready = brain(prepared.app, prepared.features, models)
+    warm_up(prepared.app, prepared.features, models, clock, ready)
+    settle()
     loop = build(prepared.app, prepared.features, ready, world)
     parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
     if data is not None:

@@ -21,7 +21,7 @@ from homeostat.config.tree import App, Exploration, FusionSpec
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.policy.bandit import BanditPolicy
 from homeostat.embedded.assembly import Prepared, bundle_of, prepare
-from homeostat.embedded.simulated import SECOND_NS, between, events_of, world_of
+from homeostat.embedded.simulated import between, events_of, world_of
 from homeostat.models.bundle import Bundle
 from homeostat.models.training_set import Progress, silent
 from homeostat.records.arrays import Bytes, Float, Small
@@ -147,7 +147,7 @@ def app_of(arm: str, app: App) -> App:
         policy = app.policy.model_copy(
             update={
                 "kind": "bandit", "context": CONTEXT, "exploration": EXPLORATION,
-                "settings": {"maturity_ns": _DELAY_DAYS * DAY_S * SECOND_NS},
+                "settings": {"maturity": f"{_DELAY_DAYS}d"},
             }
         )  # fmt: skip
         return app.model_copy(update={"policy": policy})

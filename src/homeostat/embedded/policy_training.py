@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from homeostat.app import costs_of
@@ -22,7 +24,7 @@ AMOUNT = "amount"
 
 def train_policy(
     prepared: Prepared, rows: TrainingSet, names: tuple[str, ...], scores: Float, fusion: Part, seed: int,
-    settings: dict[str, int] | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> Part:  # fmt: skip
     """A PPO policy as a part of a bundle.
 
@@ -35,7 +37,7 @@ def train_policy(
     from homeostat.models.training.policy_ppo import PpoSettings
     from homeostat.sim.ppo_training import train_payments_policy
 
-    context, ppo = prepared.app.policy.context, PpoSettings(**(settings or {}))  # type: ignore[arg-type]
+    context, ppo = prepared.app.policy.context, PpoSettings(**(settings or {}))
     pool = pool_of_rows(prepared, rows, _risk(names, scores, fusion))
     try:
         graph = train_payments_policy(seed, context, ppo, pool)

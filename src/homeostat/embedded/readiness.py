@@ -5,19 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from homeostat.adapters.sqlite_journal import SqliteJournal
-from homeostat.app import World, brain, build
+from homeostat.app import Brain, World, brain, build
 from homeostat.config.tree import App
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock
 from homeostat.records.events import EventBatch
 
+_PATIENCE_S = 10.0  # For a plug-in's first answer; a start must not wait for ever for one that hangs.
 
-def warm_up(app: App, features: FeaturePlan, bundle: Bundle | None, clock: Clock) -> float:
-    """Decide made-up events in a loop that is thrown away; returns the seconds that took."""
+
+def warm_up(app: App, features: FeaturePlan, bundle: Bundle | None, clock: Clock, ready: Brain | None = None) -> float:
+    """Decide made-up events in a loop that is thrown away; returns the seconds that took.
+
+    ready : its scorers are asked, which remember nothing; so they are loaded once only
+    """
     begun_ns = clock.monotonic_ns()
+    scorers = None if ready is None else dict(zip(app.scorers, ready.scorers, strict=True))
     with SqliteJournal(":memory:", app=app.app) as journal:
-        loop = build(app, features, brain(app, features, bundle), World(journal, clock, bounded=False))
+        world = World(journal, clock, bounded=False, patience_s=_PATIENCE_S)
+        loop = build(app, features, brain(app, features, bundle, scorers), world)
         for rows in (1, 64):
             loop.decide(made_up(rows, features))
         loop.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from homeostat.app import TRAINED, ready_scorers
+from homeostat.app import TRAINED, ppo_settings, ready_scorers
 from homeostat.decide.contracts import Scorer
 from homeostat.decide.scorers.build import serve_part
 from homeostat.embedded.assembly import Prepared
@@ -93,7 +93,9 @@ def train(
         from homeostat.embedded.policy_training import PART, train_policy
 
         progress("policy", 0.4)
-        policies[PART] = train_policy(prepared, rows, names, scores, fused, chosen, dict(ppo or {}))
+        policies[PART] = train_policy(
+            prepared, rows, names, scores, fused, chosen, {**ppo_settings(app), **(ppo or {})}
+        )
 
     tasks = [
         ScorerTask(name, spec.kind, spec.features, spec.settings)

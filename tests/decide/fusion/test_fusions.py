@@ -237,3 +237,15 @@ def test_wrong_declarations_are_refused_with_a_sentence():
         FUSIONS["learned"].fuse(scores(VALUES[:1], NAMES[::-1]))
     with pytest.raises(ValueError, match="another number of scorers"):
         AdaptiveFusion(Table.of(LEARNED), NAMES).restore({"place": np.zeros(2), "size": np.zeros(2)})
+
+
+def test_a_declared_weight_that_is_absent_is_one():
+    table = declared_table(("p", "q"), {"p": 1.0})
+    assert table.weights[3].tolist() == [0.5, 0.5]
+    assert np.array_equal(table.weights, declared_table(("p", "q"), {}).weights)
+    assert declared_table(("p", "q"), {"p": 3.0}).weights[3].tolist() == [0.75, 0.25]
+    assert declared_table(("p", "q"), {"q": 0.0}).weights.tolist() == [[0, 0], [1, 0], [0, 0], [1, 0]]
+
+
+def test_declared_weights_of_any_size_keep_their_proportions():
+    assert declared_table(("p", "q"), {"p": 1e308, "q": 1e308}).weights[3].tolist() == [0.5, 0.5]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeostat.decide.policy.thresholds import FixedThresholdPolicy, Holdout, ThresholdPolicy, expected_costs
@@ -33,6 +33,7 @@ def fused(risk: np.ndarray) -> Fused:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1e6)), min_size=1, max_size=30))
+@settings(deadline=None)
 def test_the_action_is_the_cheapest_one_by_hand(rows):
     risk, amount = np.array(rows).T
     policy = ThresholdPolicy(payment_costs, CENSORING)

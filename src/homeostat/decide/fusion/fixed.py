@@ -11,6 +11,7 @@ from homeostat.records.arrays import Float, Int, State
 from homeostat.records.decisions import Experience, Fused, Scores
 from homeostat.records.parts import PartError
 
+_WEIGHT_MAX = 1e300
 _DECLARED_LIMIT = 6.0  # Untrained scores of 0 or 1 must not outvote all others: held within odds of 400 to 1.
 
 
@@ -43,7 +44,7 @@ class FixedFusion:
 def declared_table(names: tuple[str, ...], weights: Mapping[str, float], base_rate: float = 0.5) -> Table:
     """The weighted mean of the log-odds of those scorers that answer, where nothing was trained.
 
-    weights : by scorer; a scorer without one has 1 when no weights are declared, 0 when some are
+    weights : by scorer; a scorer without one has 1
     Raises PartError for a weight of an unknown scorer, or too many scorers.
     """
     unknown = sorted(set(weights) - set(names))
@@ -52,7 +53,9 @@ def declared_table(names: tuple[str, ...], weights: Mapping[str, float], base_ra
     s = len(names)
     if not 0 < s <= SCORERS_MAX:
         raise PartError(f"a fusion takes 1 to {SCORERS_MAX} scorers, not {s}")
-    start = np.array([weights.get(name, 0.0 if weights else 1.0) for name in names])
+    start = np.array([weights.get(name, 1.0) for name in names])
+    if start.max() > _WEIGHT_MAX:
+        start /= start.max()  # Only the weights' proportions count, and their sum must not leave float64.
     answered = (np.arange(1 << s)[:, None] >> np.arange(s)) & 1
     kept = answered * start
     total = kept.sum(axis=1, keepdims=True)

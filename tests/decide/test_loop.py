@@ -215,7 +215,10 @@ def test_a_learner_that_fails_is_counted_and_the_decisions_go_on():
     world.stages.policy.learn = fail
     made = run(world, stream(400, 5), 50)
     assert len(made) == 400 and world.loop.counts["failed_learning"] > 0
-    assert ("policy", "no") in [(name, str(error)) for name, error in world.errors]
+    assert ("learning of the policy", "no") in [(name, str(error)) for name, error in world.errors]
+    failed = world.loop.counts["failed_learning"]
+    assert world.loop.troubles()["learning"] == {"policy": {"failed": failed, "last": "RuntimeError: no"}}
+    assert world.loop.notes() == [f"{failed} steps of the policy's learning failed, the last with RuntimeError: no"]
 
 
 # The journal.

@@ -272,6 +272,8 @@ def test_the_endpoint_tells_metrics_life_and_readiness() -> None:
         assert ask("/healthz")[:2] == (200, b"ok\n") and ask("/readyz")[:2] == (200, b"ready\n")
         trouble[0] = "the journal's server is away"
         assert ask("/readyz")[:2] == (503, b"the journal's server is away\n") and ask("/healthz")[0] == 200
+        trouble[0], endpoint.notes = "", lambda: ["decides without x: it\nhangs"]
+        assert ask("/readyz")[:2] == (200, b"ready\ndecides without x: it hangs\n")
         assert ask("/else")[0] == 404 and ask("/metrics", "POST")[0] == 501
         port = int(endpoint.url.rsplit(":", 1)[1])
     with pytest.raises(OSError):

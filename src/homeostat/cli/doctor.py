@@ -157,20 +157,30 @@ def _app(app: str, bundle: Path | None) -> Iterator[Finding]:
 
 def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
     """Whether the app's parts are there, fit, and decide."""
+    from homeostat.app import feature_plan
     from homeostat.cli.failures import expected
     from homeostat.embedded.assembly import open_engine
+    from homeostat.embedded.readiness import try_learning
     from homeostat.records.parts import PartError
 
     begun = time.perf_counter()
     unfit: tuple[type[Exception], ...] = (*expected(), PartError)
     try:
         with open_engine(app, bundle=bundle) as engine:
-            version_ = engine.parts.loop.stages.version
+            loop, plan = engine.parts.loop, feature_plan(engine.app)
+            version_, out, failing = loop.stages.version, loop.stages.panel.out(), try_learning(loop, engine.app, plan)
     except unfit as error:
         mend = "Train a bundle for this app file with `homeostat train`, and name it with --bundle."
         yield Finding("models", "broken", str(error), mend)
     else:
         yield Finding("models", "ok", f"{version_}, ready in {time.perf_counter() - begun:.1f} s")
+        for name, why in out.items():
+            mend = "Decisions go on without it: mend the plug-in, or give it more time by `start` or `deadline`."
+            yield Finding(f"scorer {name}", "broken", why, mend)
+        for name, why in failing.items():
+            yield Finding(
+                f"learning of the {name}", "broken", why, "Mend its settings, or switch it off by `learning`."
+            )
 
 
 def _data(folder: Path) -> Iterator[Finding]:

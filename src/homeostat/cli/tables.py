@@ -33,7 +33,21 @@ def report_table(report: Mapping[str, Any], out: TextIO) -> None:
         quality.add_row(name.replace("_", " "), "-" if value is None else f"{value:,.4f}")
     for table in (actions, seconds, quality):
         console.print(table)
+    for line in _troubles(report.get("troubles", {})):
+        console.print(line, style="bold", soft_wrap=True, markup=False)
     console.print(f"audit head {report['audit_head']}")
+
+
+def _troubles(troubles: Mapping[str, Any]) -> list[str]:
+    """A sentence for each scorer and each learner that failed."""
+    lines = []
+    for name, found in troubles.get("scorers", {}).items():
+        counts = ", ".join(f"{reason.replace('_', ' ')} {n:,} times" for reason, n in found.items() if reason != "out")
+        out = f"; out at the end: {found['out']}" if found["out"] else ""
+        lines.append(f"scorer {name}: {counts or 'never asked'}{out}")
+    for name, found in troubles.get("learning", {}).items():
+        lines.append(f"learning of the {name}: {found['failed']:,} steps failed, the last with {found['last']}")
+    return lines
 
 
 def training_table(report: Mapping[str, Any], out: TextIO) -> None:

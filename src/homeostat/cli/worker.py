@@ -78,7 +78,9 @@ def worker(
         telemetry = stack.enter_context(closing(Telemetry(running, tracing)))
         if metrics_port is not None:
             endpoint = stack.enter_context(
-                serve_metrics(telemetry.registry, metrics_host, metrics_port, lambda: _unready(running))
+                serve_metrics(
+                    telemetry.registry, metrics_host, metrics_port, lambda: _unready(running), running.parts.loop.notes
+                )
             )
             logger.info("metrics at %s/metrics", endpoint.url)
         signals.of(running)

@@ -73,6 +73,14 @@ class Limits:
     learn_policy: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class LearningFailure:
+    """How many of a learner's steps failed, and how the last of them did."""
+
+    count: int
+    last: str
+
+
 def in_proportion(budget_ns: int | None, n: int, rows: int | None) -> int | None:
     """The budget of a batch of n rows, where one budget is for so many rows.
 
@@ -107,6 +115,7 @@ class DecisionLoop:
             ("events", "repeated", "late", "refused", "outcomes", "unknown_outcomes", "failed_learning"), 0
         )
         self.fallbacks: dict[Reason, int] = {}
+        self.learning_failures: dict[str, LearningFailure] = {}
         self._journal = journal
         self.clock = clock
         self._limits = limits or Limits()
@@ -384,7 +393,9 @@ class DecisionLoop:
             learner.learn(experience)
         except Exception as error:
             self.counts["failed_learning"] += 1
-            self._tell(name, error)
+            earlier = self.learning_failures.get(name, LearningFailure(0, ""))
+            self.learning_failures[name] = LearningFailure(earlier.count + 1, f"{type(error).__name__}: {error}")
+            self._tell(f"learning of the {name}", error)
 
     # What surrounds the stages.
 
@@ -441,6 +452,30 @@ class DecisionLoop:
     def seconds(self) -> dict[str, float]:
         """Time spent so far, by stage."""
         return {stage: times.total_ns / 1e9 for stage, times in self.meters.stages.items()}
+
+    def troubles(self) -> dict[str, dict[str, Any]]:
+        """What failed so far, by part: scorers with their failures by cause and why they are out, learners by step."""
+        out = self.stages.panel.out()
+        scorers = {
+            seat.scorer.name: {
+                **{reason.value: n for reason, n in seat.counts.items()},
+                "out": out.get(seat.scorer.name),
+            }
+            for seat in self.stages.panel.seats
+            if seat.counts or seat.scorer.name in out
+        }
+        learners = {
+            name: {"failed": failed.count, "last": failed.last} for name, failed in self.learning_failures.items()
+        }
+        return {"scorers": scorers, "learning": learners}
+
+    def notes(self) -> list[str]:
+        """What it decides without at present, and which learner fails: a sentence each."""
+        left_out = [f"decides without the scorer {name}: {why}" for name, why in self.stages.panel.out().items()]
+        return left_out + [
+            f"{failed.count} steps of the {name}'s learning failed, the last with {failed.last}"
+            for name, failed in self.learning_failures.items()
+        ]
 
     # What outlives the process.
 

@@ -53,6 +53,7 @@ class LoopCollector(Collector):
         yield from self._decisions(tally)
         yield from self._times(tally)
         yield from self._troubles(tally)
+        yield from self._left_out()
         yield from self._versions()
 
     def _events(self, tally: Tally) -> Iterator[Metric]:
@@ -142,8 +143,10 @@ class LoopCollector(Collector):
         loop = self._loop
         found: dict[tuple[str, str, str], int] = {
             ("journal", "journal", Reason.JOURNAL_FAILED): loop.fallbacks.get(Reason.JOURNAL_FAILED, 0),
-            ("learning", "learning", Reason.LEARNING_FAILED): loop.counts["failed_learning"],
         }
+        for learner in ("fusion", "policy"):
+            failed = loop.learning_failures.get(learner)
+            found["learning", learner, Reason.LEARNING_FAILED] = 0 if failed is None else failed.count
         for reason in (Reason.POLICY_FAILED, Reason.POLICY_LATE):
             found["policy", "policy", reason] = tally.fallbacks.get(reason, 0)
         for seat in loop.stages.panel.seats:
@@ -157,6 +160,16 @@ class LoopCollector(Collector):
             "attempts.",
             ("stage", "part", "reason"), list(found.items()),
         )  # fmt: skip
+
+    def _left_out(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "homeostat_scorer_out", "1 while a scorer is left out: it fails, is late, hangs, or is not ready yet.",
+            labels=("app", "scorer"),
+        )  # fmt: skip
+        out = self._loop.stages.panel.out()
+        for name in self._loop.stages.panel.names:
+            family.add_metric((self._app, name), float(name in out))
+        yield family
 
     def _versions(self) -> Iterator[Metric]:
         info = GaugeMetricFamily(

@@ -21,6 +21,7 @@ class MetricsEndpoint:
     """Answers in threads of its own until closed. A context manager.
 
     ready : an empty text when the process does its work, else what keeps it from doing so
+    notes : sentences about what it does its work without
     """
 
     def __init__(
@@ -29,9 +30,10 @@ class MetricsEndpoint:
         host: str = "127.0.0.1",
         port: int = 0,
         ready: Callable[[], str] | None = None,
+        notes: Callable[[], list[str]] | None = None,
     ) -> None:
         """Listen at once; port 0 takes a free one. Raises OSError."""
-        self.ready = ready or _ready
+        self.ready, self.notes = ready or _ready, notes or _no_notes
         self._server = _server(host)((host, port), _handler(registry, self))
         self._thread = Thread(target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True)
         self._thread.start()
@@ -57,14 +59,20 @@ class MetricsEndpoint:
 
 
 def serve_metrics(
-    registry: CollectorRegistry, host: str = "127.0.0.1", port: int = 0, ready: Callable[[], str] | None = None
-) -> MetricsEndpoint:
-    """Show a registry at http://host:port/metrics; /healthz says that the process lives, /readyz what `ready` says."""
-    return MetricsEndpoint(registry, host, port, ready)
+    registry: CollectorRegistry, host: str = "127.0.0.1", port: int = 0, ready: Callable[[], str] | None = None,
+    notes: Callable[[], list[str]] | None = None,
+) -> MetricsEndpoint:  # fmt: skip
+    """Show a registry at http://host:port/metrics; /healthz says that the process lives, /readyz what `ready` says,
+    and below it what `notes` say."""
+    return MetricsEndpoint(registry, host, port, ready, notes)
 
 
 def _ready() -> str:
     return ""
+
+
+def _no_notes() -> list[str]:
+    return []
 
 
 def _server(host: str) -> type[ThreadingHTTPServer]:
@@ -95,7 +103,8 @@ def _handler(registry: CollectorRegistry, endpoint: MetricsEndpoint) -> type[Bas
                 self._send(200, b"ok\n", _TEXT)
             elif path == "/readyz":
                 trouble = endpoint.ready()
-                self._send(503 if trouble else 200, f"{trouble or 'ready'}\n".encode(), _TEXT)
+                lines = [trouble or "ready", *(" ".join(note.split()) for note in endpoint.notes())]
+                self._send(503 if trouble else 200, "".join(f"{line}\n" for line in lines).encode(), _TEXT)
             else:
                 self._send(404, b"there are /metrics, /healthz and /readyz\n", _TEXT)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import Brain, World, brain, build
 from homeostat.config.tree import App
+from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock
-from homeostat.records.events import EventBatch
+from homeostat.records.events import EventBatch, OutcomeBatch
 
 _PATIENCE_S = 10.0  # For a plug-in's first answer; a start must not wait for ever for one that hangs.
 
@@ -29,6 +32,26 @@ def warm_up(app: App, features: FeaturePlan, bundle: Bundle | None, clock: Clock
             loop.decide(made_up(rows, features))
         loop.close()
     return (clock.monotonic_ns() - begun_ns) / 1e9
+
+
+def try_learning(loop: DecisionLoop, app: App, features: FeaturePlan) -> dict[str, str]:
+    """Let a loop that is thrown away decide made-up events and learn from their outcomes.
+
+    Returns by learner how it failed; empty where none did.
+    """
+    if loop.stages.joiner is None:
+        return {}
+    rows = 8
+    events = replace(made_up(rows, features), label=np.arange(rows) % 2.0)
+    ids = events.id_code
+    span_ns = max(app.outcomes.delay, app.outcomes.horizon) + 2 * app.learning.every
+    loop.decide(events)
+    known = OutcomeBatch(ids, np.arange(rows) % 2.0, events.time_ns, np.full(rows, np.nan))
+    loop.learn(known)
+    later = made_up(rows, features)
+    for step in (1, 2, 3):
+        loop.decide(replace(later, id_code=ids + 10_000 * step, time_ns=later.time_ns + step * span_ns))
+    return {name: failed.last for name, failed in loop.learning_failures.items()}
 
 
 def made_up(rows: int, features: FeaturePlan) -> EventBatch:

@@ -253,6 +253,7 @@ class Replay:
             "outcomes": loop.counts["outcomes"],
             "unknown_outcomes": loop.counts["unknown_outcomes"],
             "fallbacks": {reason.value: count for reason, count in loop.fallbacks.items() if count},
+            "troubles": loop.troubles(),
             "decisions_per_second": throughput(decisions, deciding),
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
             "latency_us": self.gathered.latency_us(),

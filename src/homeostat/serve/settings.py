@@ -109,7 +109,8 @@ def serve_with(
         if settings.metrics_port is not None:
             where = settings.metrics_host, settings.metrics_port
             try:
-                opened.enter_context(serve_metrics(engine_registry(engine), *where, lambda: engine.trouble))
+                notes = engine.parts.loop.notes
+                opened.enter_context(serve_metrics(engine_registry(engine), *where, lambda: engine.trouble, notes))
             except OSError:
                 engine.close()
                 raise

@@ -197,7 +197,7 @@ def test_arrays_of_other_classes_become_plain_ones_that_nobody_else_has():
     ids=str,
 )  # fmt: skip
 def test_what_is_no_answer_is_a_failure_with_a_sentence(answer):
-    with pytest.raises(PluginFailure, match="Error|Warning"):
+    with pytest.raises(PluginFailure, match=r"Error|Warning"):
         asked(lambda seen: answer).score(some())
 
 
@@ -211,7 +211,8 @@ class OfItsOwn(BaseException):
 
 
 @pytest.mark.parametrize(
-    "error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), OfItsOwn("x"), Unsayable(), RecursionError(), MemoryError()],
+    "error",
+    [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), OfItsOwn("x"), Unsayable(), RecursionError(), MemoryError()],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
 @pytest.mark.parametrize("isolated", [True, False])

@@ -42,11 +42,12 @@ def try_learning(loop: DecisionLoop, app: App, features: FeaturePlan) -> dict[st
     if loop.stages.joiner is None:
         return {}
     rows = 8
-    events = replace(made_up(rows, features), label=np.arange(rows) % 2.0)
+    label = np.tile([0.0, 1.0], rows // 2)
+    events = replace(made_up(rows, features), label=label)
     ids = events.id_code
     span_ns = max(app.outcomes.delay, app.outcomes.horizon) + 2 * app.learning.every
     loop.decide(events)
-    known = OutcomeBatch(ids, np.arange(rows) % 2.0, events.time_ns, np.full(rows, np.nan))
+    known = OutcomeBatch(ids, label, events.time_ns, np.full(rows, np.nan))
     loop.learn(known)
     later = made_up(rows, features)
     for step in (1, 2, 3):

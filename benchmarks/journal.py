@@ -15,7 +15,7 @@ import numpy as np
 
 from homeostat.adapters import compression
 from homeostat.adapters.audit import AuditLog
-from homeostat.adapters.audit_verification import verify_beside
+from homeostat.adapters.audit_verification import verify
 from homeostat.adapters.entries import PIECE_ROWS
 from homeostat.adapters.snapshots import FileSnapshots
 from homeostat.adapters.sqlite_journal import SqliteJournal
@@ -127,7 +127,7 @@ def bench_audit(folder: Path, rows: int) -> dict[str, float]:
     return {
         "audit_line_us": written / log.count * 1e6,
         "audit_us_per_row": written / rows * 1e6,
-        "verify_line_us": seconds(lambda: verify_beside(path)) / log.count * 1e6,
+        "verify_line_us": seconds(lambda: verify(path, alone=True)) / log.count * 1e6,
     }
 
 

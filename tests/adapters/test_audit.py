@@ -5,7 +5,9 @@ import pytest
 
 from homeostat.adapters import audit as audit_module
 from homeostat.adapters.audit import AuditError, AuditLog, checkpoint_path, line_of
-from homeostat.adapters.audit_verification import records, verify, verify_beside, verify_files, verify_journal
+from homeostat.adapters.audit_verification import records, verify
+from homeostat.adapters.entries import EntryFacts
+from homeostat.adapters.sqlite_auditing import SqliteTables, tables_beside
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.checks.batches import decisions, outcomes
 from homeostat.ports import Unavailable
@@ -17,6 +19,16 @@ def write_trail(path, lines=40):
         for k in range(lines - 1):
             log.decided(decisions([k, f"event-{k}"], k))
         return log.head, log.count
+
+
+def alone(path, **more):
+    """The verdict on the chain and its anchors, without the journal."""
+    return verify(path, alone=True, **more)
+
+
+def whole(path, **more):
+    """The verdict on everything beside the trail."""
+    return verify(path, tables_beside(path), **more)
 
 
 def report(folder, head, count):
@@ -59,13 +71,13 @@ def test_each_of_a_thousand_random_edits_deletions_and_truncations_is_found(tmp_
     head, count = write_trail(path)
     report(tmp_path, head, count)
     data = path.read_bytes()
-    assert verify_beside(path).ok
+    assert alone(path).ok
     for _ in range(1000):
         path.write_bytes(mutated(rng, data))
-        found = verify_beside(path)
+        found = alone(path)
         assert not found.ok and found.why
     path.write_bytes(data)
-    assert verify_beside(path).ok and verify_beside(path).anchored
+    assert alone(path).ok and alone(path).anchored
 
 
 def test_every_changed_byte_is_found_without_any_anchor(tmp_path):
@@ -74,13 +86,13 @@ def test_every_changed_byte_is_found_without_any_anchor(tmp_path):
     data = path.read_bytes()
     for at in range(len(data)):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-        found = verify(path)
+        found = alone(path)
         assert not found.ok and found.first_bad_line == data[:at].count(b"\n") + 1
 
 
 def test_a_forged_chain_is_found_by_its_head(tmp_path):
     path = tmp_path / "audit.jsonl"
-    head, count = write_trail(path, 5)
+    head, _ = write_trail(path, 5)
     forged, previous = [], audit_module.NO_HASH
     for record in records(path):
         record.pop("hash")
@@ -88,24 +100,34 @@ def test_a_forged_chain_is_found_by_its_head(tmp_path):
         line, previous = line_of({**record, "previous": previous})
         forged.append(line + "\n")
     path.write_text("".join(forged))
-    assert verify(path).ok and not verify(path).anchored
-    assert verify(path, count=count).ok
-    assert not verify(path, head).ok
-    assert not verify_beside(path, head).ok
+    assert alone(path).ok and not alone(path).anchored
+    found = alone(path, head=head)
+    assert found.anchored and "written again" in found.why
 
 
-def test_a_trail_cut_at_a_line_is_found_by_a_count_a_head_or_a_checkpoint(tmp_path):
-    path = tmp_path / "audit.jsonl"
+def test_a_trail_cut_at_a_line_is_found_by_a_head_or_a_checkpoint_kept_elsewhere(tmp_path):
+    path, kept = tmp_path / "audit.jsonl", tmp_path / "elsewhere" / "audit.checkpoint.json"
     head, count = write_trail(path, 6)
-    whole = path.read_bytes()
-    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:4]))
-    assert verify(path).ok
-    for anchor in ({"head": head}, {"count": count}, {"checkpoint": (count, head)}):
-        assert not verify(path, **anchor).ok
-    path.write_bytes(whole)
-    middle = [record["hash"] for record in records(path)][2]
-    assert verify(path, checkpoint=(3, middle)).ok
-    assert "is not the one" in verify(path, checkpoint=(2, middle)).why
+    kept.parent.mkdir()
+    data = path.read_bytes()
+    path.write_bytes(b"".join(data.splitlines(keepends=True)[:4]))
+    assert alone(path).ok and "says where it ends" in alone(path).notes[-1]
+    kept.write_text(line_of({"count": count, "head": head})[0] + "\n")
+    assert "it has 4 lines, but audit.checkpoint.json says that there were 6" in alone(path, checkpoint=kept).why
+    assert "no line has the hash" in alone(path, head=head).why
+    path.write_bytes(data)
+    assert alone(path, head=head).ok and alone(path, checkpoint=kept).ok
+
+
+def test_a_trail_may_have_grown_since_its_head_was_kept(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    write_trail(path, 6)
+    hashes = [record["hash"] for record in records(path)]
+    assert all(alone(path, head=head).ok for head in hashes)
+    report(tmp_path, hashes[2], 3)
+    assert alone(path).ok
+    report(tmp_path, hashes[2], 2)
+    assert "line 2: is not the one that report.json names" in alone(path).why
 
 
 @pytest.mark.parametrize(
@@ -114,16 +136,16 @@ def test_a_trail_cut_at_a_line_is_found_by_a_count_a_head_or_a_checkpoint(tmp_pa
 def test_what_is_no_trail_is_not_verified(content, tmp_path):
     path = tmp_path / "audit.jsonl"
     path.write_bytes(content)
-    assert not verify_beside(path).ok
+    assert not alone(path).ok
 
 
 def test_a_missing_file_or_an_unreadable_report_is_not_verified(tmp_path):
     path = tmp_path / "audit.jsonl"
-    assert "can't be read" in verify(path).why
+    assert "can't be read" in alone(path).why
     write_trail(path, 3)
     for text in ("{", "[]", "{}", '{"audit_head": 5, "audit_entries": 3}'):
         (tmp_path / "report.json").write_text(text)
-        assert not verify_beside(path).ok
+        assert not alone(path).ok
 
 
 def test_the_same_decisions_leave_the_same_trail(tmp_path):
@@ -139,13 +161,13 @@ def test_a_trail_goes_on_where_it_ended_and_notes_a_line_that_was_never_finished
         path.write_bytes(whole + whole[:cut])
         with AuditLog(path) as log:
             log.started("version-2", 123)
-        found = verify(path)
+        found = alone(path)
         assert found.ok and found.head == log.head and found.entries == log.count
         assert [record["facts"] for record in records(path)][-2] == {"dropped_bytes": cut}
     path.write_bytes(b"unfinished")
     with AuditLog(path) as log:
         assert log.count == 1
-    assert verify(path).ok
+    assert alone(path).ok
 
 
 def test_a_trail_whose_last_line_is_damaged_is_not_continued(tmp_path):
@@ -162,7 +184,8 @@ def test_long_lines_are_found_from_the_end(tmp_path):
         log.record("settings", {"text": "x" * 50_000}, 1)
     with AuditLog(path) as log:
         log.record("settings", {"text": "y" * 5_000}, 2)
-    assert verify(path, log.head, 2).ok
+    found = alone(path)
+    assert found.ok and (found.head, found.entries) == (log.head, 2)
 
 
 def test_checkpoints_are_kept_while_it_grows_and_refuse_a_shortened_trail(tmp_path):
@@ -172,11 +195,10 @@ def test_checkpoints_are_kept_while_it_grows_and_refuse_a_shortened_trail(tmp_pa
             log.decided(decisions([k], k), now_ns=k)
         log.settle()
         assert json.loads(checkpoint_path(path).read_text())["count"] == 20
-        assert verify_beside(path).ok
+        assert alone(path).ok
     assert json.loads(checkpoint_path(path).read_text())["count"] == 25
-    whole = path.read_bytes()
-    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:24]))
-    assert "its checkpoint says that there were 25" in verify_beside(path).why
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:24]))
+    assert "audit.checkpoint.json says that there were 25" in alone(path).why
     with pytest.raises(AuditError, match="checkpoint"):
         AuditLog(path, checkpoint_every=10)
     path.unlink()
@@ -214,61 +236,153 @@ def test_a_line_written_in_part_is_taken_back(tmp_path, monkeypatch):
         with pytest.raises(Unavailable, match="No space left"):
             log.started("version-2", None)
         log.started("version-3", None)
-    assert verify(path, log.head, 2).ok
+    found = alone(path)
+    assert found.ok and (found.head, found.entries) == (log.head, 2)
 
 
-@pytest.mark.parametrize("followed", [False, True])
-def test_the_journal_holds_what_the_trail_says(followed, tmp_path):
-    path = tmp_path / "audit.jsonl"
-    with SqliteJournal(tmp_path / "journal.db") as journal:
-        with AuditLog(path, journal if followed else None) as log:
-            log.started("version-1", None)
-            for batch in (decisions(list(range(5000)), 1), decisions([-1], 2)):
-                journal.append(batch)
-                log.decided(batch)
-            journal.append(outcomes([1, 2]))
-            if followed:
-                log.follow(journal)
-        assert log.count == 1 + 4 + followed
-        assert verify_journal(path, journal).ok
-        journal.append(decisions([-2], 3))
-        assert "is not in the trail" in verify_journal(path, journal).why
-        with AuditLog(path, journal if followed else None) as log:
-            log.decided(decisions([-2], 3))
-        assert verify_journal(path, journal).ok
-        with AuditLog(path) as log:
-            log.decided(decisions([-3], 4))
-        assert "the journal holds 5" in verify_journal(path, journal).why
-
-
-def test_a_journal_changed_behind_the_trails_back_is_found(tmp_path):
-    import sqlite3
-
-    from homeostat.records import codec
-
+def test_the_journal_holds_what_the_trail_says(tmp_path):
     path = tmp_path / "audit.jsonl"
     with SqliteJournal(tmp_path / "journal.db") as journal, AuditLog(path, journal) as log:
-        for k in range(3):
+        log.started("version-1", None)
+        for batch in (decisions(list(range(5000)), 1), decisions([-1], 2)):
+            journal.append(batch)
+            log.decided(batch)
+        journal.append(outcomes([1, 2]))
+        log.follow(journal)
+    assert log.count == 1 + 4 + 1
+    found = whole(path)
+    assert found.ok and (found.decisions, found.outcomes, found.checked) == (5001, 2, ("journal.db",))
+
+
+def test_entries_that_the_trail_does_not_name_yet_are_no_fault_while_a_process_writes_them(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    with SqliteJournal(tmp_path / "journal.db") as journal, AuditLog(path, journal) as log:
+        journal.append(decisions([1], 1))
+        log.follow(journal)
+        journal.append(decisions([2], 2))
+        journal.append(decisions([3], 3))
+        found = whole(path)
+        assert found.ok and found.unaudited == 2
+        assert any("entries 2 to 3: not in the trail yet" in note for note in found.notes)
+    found = whole(path)
+    assert not found.ok and found.unaudited == 2 and "entries 2 to 3: not in the trail" in found.why
+    with SqliteJournal(tmp_path / "journal.db") as journal, AuditLog(path, journal) as log:
+        log.follow(journal)
+    assert whole(path).ok
+
+
+def test_a_trail_cut_back_together_with_its_checkpoint_is_found_by_the_journal(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    with SqliteJournal(tmp_path / "journal.db") as journal, AuditLog(path, journal, checkpoint_every=1000) as log:
+        for k in range(6):
+            journal.append(decisions([k], k))
+        log.follow(journal, 1)
+        log.checkpoint()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:4]))
+    head = list(records(path))[-1]["hash"]
+    checkpoint_path(path).write_text(line_of({"count": 4, "head": head})[0] + "\n")
+    found = whole(path)
+    assert not found.ok and "entries 5 to 6" in found.why and "the trail was cut off" in found.why
+
+
+def test_trail_and_journal_cut_back_together_are_found_by_a_head_kept_elsewhere_and_by_nothing_else(tmp_path):
+    path, database = tmp_path / "audit.jsonl", tmp_path / "journal.db"
+    kept = {}
+    for number in range(2):
+        with SqliteJournal(database) as journal, AuditLog(path, journal, checkpoint_every=1000) as log:
+            journal.append(decisions([number], number))
+            log.follow(journal, 1)
+            head = log.head
+        if number == 0:
+            kept = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    for name, data in kept.items():
+        (tmp_path / name).write_bytes(data)
+    assert whole(path).ok
+    assert "no line has the hash" in whole(path, head=head).why
+
+
+def test_a_trail_without_its_journal_is_not_whole_unless_that_is_asked_for(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    with SqliteJournal(tmp_path / "journal.db") as journal, AuditLog(path, journal) as log:
+        journal.append(decisions([1], 1))
+        log.follow(journal)
+    (tmp_path / "journal.db").unlink()
+    assert "no journal is there to compare" in whole(path).why
+    assert alone(path).ok
+
+
+def test_a_journal_that_is_damaged_is_a_fault_and_no_error(tmp_path):
+    path, database = tmp_path / "audit.jsonl", tmp_path / "journal.db"
+    with SqliteJournal(database) as journal, AuditLog(path, journal) as log:
+        for k in range(50):
             journal.append(decisions([k], k))
         log.follow(journal)
-    db = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
-    db.execute("DROP TRIGGER entries_UPDATE")
-    db.execute("UPDATE entries SET body = ? WHERE sequence = 2", (codec.encode(decisions([1], 99)),))
-    db.close()
-    with SqliteJournal(tmp_path / "journal.db") as journal:
-        assert "entry 2 is not what the trail says" in verify_journal(path, journal).why
+    data, rng = database.read_bytes(), np.random.default_rng(3)
+    for _ in range(100):
+        at = int(rng.integers(len(data)))
+        database.write_bytes(data[:at] + rng.bytes(64) + data[at + 64 :])
+        verify(path, SqliteTables(database))
+    database.write_bytes(b"no journal" * 1000)
+    assert "journal.db: is damaged or is not a journal" in whole(path).why
 
 
-def test_a_file_that_the_trail_names_is_verified(tmp_path):
+def test_a_file_that_the_trail_names_is_verified_to_the_last_byte(tmp_path):
     path, named = tmp_path / "audit.jsonl", tmp_path / "decisions.parquet"
     named.write_bytes(b"columns")
     with AuditLog(path) as log:
         log.wrote(named)
-    assert verify_files(path).ok
-    named.write_bytes(b"Columns")
-    assert "is not what the trail says" in verify_files(path).why
+    assert whole(path).ok
+    for at in range(7):
+        named.write_bytes(b"columns"[:at] + b"?" + b"columns"[at + 1 :])
+        assert "decisions.parquet: is not what the trail says" in whole(path).why
+    named.write_bytes(b"columns and more")
+    assert not whole(path).ok
     named.unlink()
-    assert "is missing" in verify_files(path).why
+    assert "is missing" in whole(path).why
+
+
+def test_every_changed_byte_of_a_checkpoint_is_found(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    with SqliteJournal(tmp_path / "journal.db", app="payments") as journal:
+        with AuditLog(path, journal, checkpoint_every=1000) as log:
+            log.holds(journal.says(), 1)
+            journal.append(decisions([1], 1))
+            log.follow(journal, 1)
+    assert whole(path).ok
+    beside = checkpoint_path(path)
+    data = beside.read_bytes()
+    for at in range(len(data)):
+        beside.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        assert not whole(path).ok, data[at:]
+    beside.write_bytes(json.dumps({"count": log.count, "head": log.head}).encode())
+    assert "has no hash of its own" in whole(path).why
+
+
+def test_a_trail_and_a_checkpoint_of_an_older_version_are_whole_and_go_on(tmp_path):
+    path = tmp_path / "audit.jsonl"
+    with SqliteJournal(tmp_path / "journal.db", app="payments") as journal:
+        journal.append(decisions([1], 1))
+        facts = next(iter(journal.facts()))
+        told = {"first_ns": 0, "last_ns": 0, "rows": 1, "sha256": facts.digest}
+        record = {"at_ns": 7, "entry": 1, "facts": told, "kind": "decisions", "previous": "0" * 64, "sequence": 1}
+        line, head = line_of(record)
+        path.write_text(line + "\n")
+        checkpoint_path(path).write_text(f'{{"count":1,"head":"{head}"}}\n')
+        assert whole(path).ok
+        with AuditLog(path, journal, checkpoint_every=1000) as log:
+            log.holds(journal.says(), 8)
+            assert whole(path).ok
+            journal.append(decisions([2], 2))
+            log.follow(journal, 9)
+    assert whole(path).ok and not whole(path).notes
+
+
+class Elsewhere:
+    """A journal that says more of its entries."""
+
+    def recent(self, after):
+        return [EntryFacts(after + 1, 1, 1, 0, 0, "0" * 64, 0.1, 1_700_000_000_000_000, "1" * 64)]
 
 
 def test_a_line_of_an_entry_is_the_canonical_one(tmp_path):
@@ -279,11 +393,13 @@ def test_a_line_of_an_entry_is_the_canonical_one(tmp_path):
             journal.append(decisions([k], k))
             journal.append(outcomes([k]))
             log.follow(journal, now_ns)
+    with AuditLog(path, Elsewhere()) as log:
+        log.follow(Elsewhere(), 5)
     for line in path.read_text().splitlines():
         record = json.loads(line)
         del record["hash"]
         assert line_of(record)[0] == line
-    assert len(path.read_text().splitlines()) == 5
+    assert len(path.read_text().splitlines()) == 6
 
 
 def test_the_facts_of_the_last_entries_are_those_in_the_file(tmp_path):

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from homeostat.adapters import compression
 from homeostat.adapters.audit import AuditLog
-from homeostat.adapters.audit_verification import verify_journal
+from homeostat.adapters.audit_verification import verify
 from homeostat.adapters.circuit import Backoff, Policy
 from homeostat.adapters.entries import JournalError
 from homeostat.adapters.postgres import PostgresJournal, copying, schema
+from homeostat.adapters.postgres.auditing import PostgresTables
 from homeostat.adapters.postgres.connections import Connections
 from homeostat.adapters.postgres.retention import DAY_NS
 from homeostat.adapters.postgres.writing import HASHED_FROM, SMALL_ROWS
@@ -269,6 +270,11 @@ def test_reading_waits_for_appends_under_way_and_not_for_those_begun_later(datab
         assert read == [1, number, appended]
 
 
+def verified(trail, database):
+    with Connections(database, most=1) as connections:
+        return verify(trail, PostgresTables(connections, time.time_ns()))
+
+
 def test_an_audit_trail_follows_it_and_finds_what_was_changed(database, tmp_path):
     with open_journal(database) as journal:
         with AuditLog(tmp_path / "audit.jsonl", journal) as audit:
@@ -276,10 +282,10 @@ def test_an_audit_trail_follows_it_and_finds_what_was_changed(database, tmp_path
             journal.append(decisions(list(range(3000)), 1))
             journal.append(outcomes([1], 1))
             audit.follow(journal)
-        assert verify_journal(tmp_path / "audit.jsonl", journal).ok
+        assert verified(tmp_path / "audit.jsonl", database).ok
         assert [len(rows) for _, rows in journal.decisions(0, 5 * 10**9)] == [5]
         ask(database, "UPDATE entries SET body = set_byte(body, length(body) - 1, 77) WHERE sequence = 1 RETURNING 1")
-        assert not verify_journal(tmp_path / "audit.jsonl", journal).ok
+        assert not verified(tmp_path / "audit.jsonl", database).ok
         with pytest.raises(JournalError):
             list(journal.read())
 

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from homeostat.adapters.audit import AuditLog
+from homeostat.adapters.audit_verification import verify
 from homeostat.adapters.postgres import PostgresJournal
-from homeostat.adapters.postgres.auditing import verify_tables
+from homeostat.adapters.postgres.auditing import PostgresTables
 from homeostat.adapters.postgres.connections import Connections
 from homeostat.checks.batches import decisions, outcomes
 from homeostat.cli import main
@@ -34,6 +35,7 @@ def audited(admin, postgres, tmp_path_factory):
     address = postgres.url.rsplit("/", 1)[0] + f"/{name}"
     with PostgresJournal(address, app="access", actions=("allow", "challenge", "block")) as journal:
         with AuditLog(path, journal, checkpoint_every=1000) as log:
+            log.holds(journal.says(), 0)
             log.started("test", 0)
             journal.append(decisions([1, 2, "three", 1, "2"], seed=1), [f"events/0@{k}" for k in range(5)])
             log.follow(journal, time.time_ns())
@@ -62,7 +64,7 @@ def trail(audited):
 
 def found(trail, database, **more):
     with Connections(database, most=1) as connections:
-        return verify_tables(trail, connections, time.time_ns(), **more)
+        return verify(trail, PostgresTables(connections, time.time_ns(), **more))
 
 
 def test_untouched_tables_are_whole_also_when_more_came_since(trail, database):
@@ -140,7 +142,7 @@ def test_the_commands_follow_a_journal_and_verify_it(database, tmp_path, capsys)
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE decisions SET risk = 0 WHERE event_id = '70003'")
     assert run("audit", "verify", path, "--config", config) == 1
-    assert "event 70003" in capsys.readouterr().err
+    assert "decisions, event '70003' (entry 9, row 0): risk is 0.0 instead of" in capsys.readouterr().err
 
 
 def run(*arguments):

@@ -70,8 +70,8 @@ def test_the_trail_follows_the_journal_in_strides_and_at_the_end(tmp_path: Path)
     with load("access", data=tmp_path) as engine:
         for event in events(AUDIT_EVERY + 5):
             engine.decide(event)
-        assert len(trail.read_text().splitlines()) == 1 + AUDIT_EVERY
-    assert len(trail.read_text().splitlines()) == 1 + AUDIT_EVERY + 5
+        assert len(trail.read_text().splitlines()) == 2 + AUDIT_EVERY
+    assert len(trail.read_text().splitlines()) == 2 + AUDIT_EVERY + 5
 
 
 def test_an_outcome_without_a_time_is_known_now() -> None:

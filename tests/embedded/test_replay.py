@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from worlds import DAY_NS, events_file, payments, small_app, trained
 
-from homeostat.adapters.audit_verification import verify_beside, verify_files
+from homeostat.adapters.audit_findings import Verification
+from homeostat.adapters.audit_verification import verify
+from homeostat.adapters.sqlite_auditing import tables_beside
 from homeostat.config.tree import App
 from homeostat.embedded.assembly import open_engine
 from homeostat.embedded.replay import Request, replay_events
@@ -36,15 +38,50 @@ def test_the_same_replay_has_the_same_audit_head(tmp_path: Path) -> None:
     assert run(tmp_path / "a")["audit_head"] == run(tmp_path / "b")["audit_head"]
 
 
-def test_the_audit_covers_the_decisions_file(tmp_path: Path) -> None:
+def verified(out: Path) -> Verification:
+    return verify(out / "audit.jsonl", tables_beside(out / "audit.jsonl"))
+
+
+def test_the_audit_covers_every_byte_of_decisions_and_report(tmp_path: Path) -> None:
+    report = run(tmp_path)
+    found = verified(tmp_path)
+    assert found.ok and found.anchored and found.decisions == report["decisions"], found.why
+    assert found.checked == ("journal.db", "decisions.parquet", "report.json") and not found.notes
+    for name in ("decisions.parquet", "report.json"):
+        path = tmp_path / name
+        content = path.read_bytes()
+        for at in np.linspace(0, len(content) - 1, 25).astype(int).tolist():
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+            assert not verified(tmp_path).ok, (name, at)
+        path.write_bytes(content)
+    checkpoint = tmp_path / "audit.checkpoint.json"
+    checkpoint.unlink()
+    assert "audit.checkpoint.json: is missing" in verified(tmp_path).why
+
+
+def test_how_long_a_replay_took_is_covered_though_two_replays_leave_the_same_trail(tmp_path: Path) -> None:
+    for name in "ab":
+        run(tmp_path / name)
+    trails = [(tmp_path / name / "audit.jsonl").read_bytes() for name in "ab"]
+    assert trails[0] == trails[1]
+    (tmp_path / "a" / "journal.db").write_bytes((tmp_path / "b" / "journal.db").read_bytes())
+    assert "took_us, in body, is not what the checkpoint says" in verified(tmp_path / "a").why
+
+
+def test_serving_on_the_folder_of_a_replay_leaves_its_older_report_true(tmp_path: Path) -> None:
     run(tmp_path)
-    assert verify_beside(tmp_path / "audit.jsonl").ok
-    assert verify_files(tmp_path / "audit.jsonl").ok
-    decisions = tmp_path / "decisions.parquet"
-    content = bytearray(decisions.read_bytes())
-    content[len(content) // 2] ^= 1
-    decisions.write_bytes(content)
-    assert not verify_files(tmp_path / "audit.jsonl").ok
+    before = verified(tmp_path).entries
+    table = pq.read_table(events_file())
+    last = table.slice(len(table) - 1).to_pylist()[0]
+    with open_engine(small_app(), bundle=trained(), data=tmp_path) as engine:
+        assert "action" in engine.decide(
+            {**last, "TRANSACTION_ID": 999_999, "TX_DATETIME": last["TX_DATETIME"].isoformat()}
+        )
+    found = verified(tmp_path)
+    assert found.ok and found.entries > before, found.why
+    report = json.loads((tmp_path / "report.json").read_text())
+    (tmp_path / "report.json").write_text(json.dumps({**report, "decisions": 5}))
+    assert "report.json: is not what the checkpoint says" in verified(tmp_path).why
 
 
 def test_a_label_column_and_a_file_of_outcomes_teach_the_same(tmp_path: Path) -> None:

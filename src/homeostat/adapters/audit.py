@@ -6,16 +6,19 @@ A line is a JSON object in ASCII with sorted names and no spaces, and its own ha
 
 `hash` is the SHA-256 of the line without that member; `previous` is the hash of the line before, 64 zeros in the first.
 Decisions are audited one line for each piece of a batch: its rows, its times and the SHA-256 of its content, as
-`records.codec` defines it. A replay writes no wall-clock time, so that two replays write the same trail.
+`records.codec` defines it. A replay writes nothing that hangs on a clock, so that two replays write the same trail; how
+long its decisions took, and its report, are digested in the checkpoint beside the trail instead.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import struct
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -30,8 +33,9 @@ from homeostat.records.decisions import DecisionBatch
 NO_HASH = "0" * 64
 HASH_MEMBER = ',"hash":"'
 TAIL_CHARACTERS = len(HASH_MEMBER) + 64 + 2  # The hash member, the brace and the quote that follow it.
-DECISIONS, OUTCOMES = "decisions", "outcomes"
+DECISIONS, OUTCOMES, ABOUT, FILE = "decisions", "outcomes", "journal", "file"
 _KINDS = {codec.DECISIONS: DECISIONS, codec.OUTCOMES: OUTCOMES}
+_TOOK = struct.Struct("<qd")
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -44,6 +48,58 @@ class Audited(Protocol):
 
     def recent(self, after: int) -> Iterable[EntryFacts]: ...
 
+    def says(self) -> dict[str, str]:
+        """What the journal says of itself, by name; some of it may be secret."""
+        ...
+
+
+@dataclass(slots=True)
+class Kept:
+    """What a checkpoint says beside where the trail stood.
+
+    about : SHA-256 of what the journal says of itself, by name, as the trail last said it
+    files : SHA-256 of files beside the trail that the trail itself can't name, since they name its end
+    took_entries, took : the last entry of which the trail does not say how long it took, and a digest of those times
+    bare : an older version wrote it, whose checkpoints have no hash of their own
+    """
+
+    about: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    took_entries: int = 0
+    took: str = ""
+    bare: bool = False
+
+    @classmethod
+    def of(cls, checkpoint: dict[str, Any]) -> Kept:
+        """Of a checkpoint's members. Raises ValueError, TypeError, AttributeError."""
+        about, files, took = (dict(checkpoint.get(name, {})) for name in ("about", "files", "took"))
+        if not all(isinstance(value, str) for value in (*about.values(), *files.values())):
+            raise TypeError("a hash is a text")
+        bare = "hash" not in checkpoint
+        return cls(about, files, int(took.get("entries", 0)), str(took.get("sha256", "")), bare)
+
+    def members(self) -> dict[str, Any]:
+        """As members of a checkpoint."""
+        out: dict[str, Any] = {name: value for name in ("about", "files") if (value := getattr(self, name))}
+        if self.took_entries:
+            out["took"] = {"entries": self.took_entries, "sha256": self.took}
+        return out
+
+
+class TookDigest:
+    """The digest of how long batches took, entry by entry."""
+
+    def __init__(self) -> None:
+        self._digest = sha256()
+
+    def add(self, entry: int, took_us: float) -> None:
+        """The next entry's."""
+        self._digest.update(_TOOK.pack(entry, took_us))
+
+    def hexdigest(self) -> str:
+        """Of all so far."""
+        return self._digest.hexdigest()
+
 
 def checkpoint_path(path: Path) -> Path:
     """Where the checkpoint of an audit file lies: beside it."""
@@ -53,10 +109,13 @@ def checkpoint_path(path: Path) -> Path:
 def _entry_line(kind: str, entry: EntryFacts, at_ns: int | None, sequence: int, previous: str) -> tuple[str, str]:
     """The same as `line_of` for a journal entry, whose names are known: a fifth of the time of an encoder."""
     at = "null" if at_ns is None else at_ns
+    took = "" if at_ns is None else f',"took_us":{float(entry.took_us)!r}'
+    places = "" if entry.places is None else f'"places":"{entry.places}",'
+    recorded = "" if entry.recorded_us is None else f'"recorded_us":{entry.recorded_us},'
     text = (
         f'{{"at_ns":{at},"entry":{entry.sequence},"facts":{{"first_ns":{entry.first_ns},"last_ns":{entry.last_ns},'
-        f'"rows":{entry.rows},"sha256":"{entry.digest}"}},"kind":"{kind}","previous":"{previous}",'
-        f'"sequence":{sequence}'
+        f'{places}{recorded}"rows":{entry.rows},"sha256":"{entry.digest}"{took}}},"kind":"{kind}",'
+        f'"previous":"{previous}","sequence":{sequence}'
     )
     digest = sha256(f"{text}}}".encode("ascii")).hexdigest()
     return f'{text}{HASH_MEMBER}{digest}"}}', digest
@@ -89,6 +148,7 @@ class AuditLog:
         self.head, self.count, self._entry = NO_HASH, 0, 0
         self._journal, self._checkpoint_every = journal, checkpoint_every
         self._keeping: threading.Thread | None = None
+        self._kept, self._took = Kept(), TookDigest()
         dropped = self._continue()
         if checkpoint_every:
             self._check_checkpoint()
@@ -123,20 +183,37 @@ class AuditLog:
     def follow(self, journal: Audited, now_ns: int | None = None) -> None:
         """Audit every journal entry that wasn't yet: after a crash too, when the journal is a step ahead."""
         lines, head, count, last = [], self.head, self.count, self._entry
+        took: list[tuple[int, float]] = []
         for entry in journal.recent(self._entry):
             count, last = count + 1, entry.sequence
             line, head = _entry_line(_KINDS[entry.kind], entry, now_ns, count, head)
             lines.append(line)
+            if now_ns is None:
+                took.append((entry.sequence, entry.took_us))
         self._append(lines, head, count, last)
+        for sequence, took_us in took:
+            self._took.add(sequence, took_us)
+
+    def holds(self, about: dict[str, str], now_ns: int | None = None) -> None:
+        """The journal says this of itself; only hashes of it are written, and only where they are new."""
+        hashes = {name: sha256(value.encode("utf-8", "surrogatepass")).hexdigest() for name, value in about.items()}
+        if hashes != self._kept.about:
+            self.record(ABOUT, {"about": hashes}, now_ns)
+            self._kept.about = hashes
 
     def wrote(self, path: Path, now_ns: int | None = None) -> None:
         """This file beside the trail was written: its size and SHA-256."""
-        digest = sha256()
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-            size = file.tell()
-        self.record("file", {"name": path.name, "bytes": size, "sha256": digest.hexdigest()}, now_ns)
+        digest, size = digest_of_file(path)
+        self.record(FILE, {"name": path.name, "bytes": size, "sha256": digest}, now_ns)
+
+    def seal(self, *files: Path) -> None:
+        """The trail is complete: digest what it can't name itself into its checkpoint.
+
+        files : beside it, such as a report that names the trail's end
+        """
+        self._kept.files |= {path.name: digest_of_file(path)[0] for path in files}
+        self._kept.took_entries, self._kept.took = self._entry, self._took.hexdigest()
+        self.checkpoint()
 
     def record(self, kind: str, facts: dict[str, Any], now_ns: int | None) -> None:
         """Any other fact: `trained`, `settings changed`. `facts` are plain JSON values."""
@@ -145,7 +222,7 @@ class AuditLog:
     def checkpoint(self) -> None:
         """Put count and head on the disk beside the trail; a copy kept elsewhere proves more still."""
         self.settle()
-        self._keep(os.dup(self._file.fileno()), self.count, self.head)
+        self._keep(os.dup(self._file.fileno()), self._standing())
 
     def settle(self) -> None:
         """Wait for the checkpoint that is being written, if one is."""
@@ -156,22 +233,26 @@ class AuditLog:
     def _checkpoint_beside(self) -> None:
         """The same while lines go on being written: the disk takes milliseconds, and decisions wait for the lines."""
         self.settle()
-        descriptor, count, head = os.dup(self._file.fileno()), self.count, self.head
+        descriptor, standing = os.dup(self._file.fileno()), self._standing()
 
         def keep() -> None:
-            with suppress(OSError):  # The next one tries again, and the last, in `close`, says what is wrong.
-                self._keep(descriptor, count, head)
+            with suppress(
+                OSError, Unavailable
+            ):  # The next one tries again, and the last, in `close`, says what is wrong.
+                self._keep(descriptor, standing)
 
         self._keeping = threading.Thread(target=keep, name="audit-checkpoint")
         self._keeping.start()
 
-    def _keep(self, descriptor: int, count: int, head: str) -> None:
+    def _standing(self) -> dict[str, Any]:
+        return {"count": self.count, "head": self.head, **self._kept.members()}
+
+    def _keep(self, descriptor: int, standing: dict[str, Any]) -> None:
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        text = _CANONICAL.encode({"count": count, "head": head})
-        replace_file(checkpoint_path(self.path), [text.encode("ascii"), b"\n"])
+        replace_file(checkpoint_path(self.path), [line_of(standing)[0].encode("ascii"), b"\n"])
 
     def close(self) -> None:
         """Close the file, after a last checkpoint where checkpoints are kept."""
@@ -227,13 +308,7 @@ class AuditLog:
 
     def _continue(self) -> int:
         """Take up the chain at the file's last line; returns how many bytes of an unfinished line follow it."""
-        try:
-            with open(self.path, "rb") as file:
-                last, dropped = _last_line(file)
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise Unavailable(f"{self.path} can't be read: {os.strerror(error.errno or 0)}") from error
+        last, dropped = _end_of(self.path)
         if last is not None:
             record = parsed(last)
             if record is None:
@@ -243,17 +318,51 @@ class AuditLog:
 
     def _check_checkpoint(self) -> None:
         try:
-            count = json.loads(checkpoint_path(self.path).read_bytes())["count"]
+            count, _, self._kept = read_checkpoint(checkpoint_path(self.path))
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError) as error:
             raise AuditError(f"{checkpoint_path(self.path)} can't be read") from error
         if self.count < count:
             raise AuditError(f"{self.path} has {self.count} lines, but its checkpoint says that there were {count}")
 
 
+def digest_of_file(path: Path) -> tuple[str, int]:
+    """The SHA-256 of a file, and its size in bytes. Raises OSError."""
+    digest = sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest(), file.tell()
+
+
 def parsed(line: bytes) -> dict[str, Any] | None:
     """The record of a line, without its end; None unless its hash is that of its content."""
+    record = _sealed(line)
+    if record is None or not all(isinstance(record.get(name), int) for name in ("sequence", "entry")):
+        return None
+    return record
+
+
+def read_checkpoint(path: Path) -> tuple[int, str, Kept]:
+    """The count, the head and more that a checkpoint names. Raises ValueError where it is damaged; OSError."""
+    data = path.read_bytes()
+    checkpoint = _sealed(data[:-1]) if data.endswith(b"\n") else None
+    try:
+        if checkpoint is None:  # Those of older versions name no more than this, and have no hash of their own.
+            checkpoint = json.loads(data)
+            if set(checkpoint) != {"count", "head"}:
+                raise ValueError("it has been changed")
+        count, head, kept = checkpoint["count"], checkpoint["head"], Kept.of(checkpoint)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("it is no checkpoint") from error
+    if not isinstance(count, int) or not isinstance(head, str):
+        raise ValueError("it is no checkpoint")
+    return count, head, kept
+
+
+def _sealed(line: bytes) -> dict[str, Any] | None:
+    """The object that ends in its own hash; None where the hash is not that of its content."""
     if len(line) <= TAIL_CHARACTERS or line[-TAIL_CHARACTERS:-66] != HASH_MEMBER.encode() or line[-2:] != b'"}':
         return None
     digest = line[-66:-2]
@@ -264,13 +373,28 @@ def parsed(line: bytes) -> dict[str, Any] | None:
         record = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or not all(isinstance(record.get(name), int) for name in ("sequence", "entry")):
-        return None
-    return {**record, "hash": digest.decode()}
+    return {**record, "hash": digest.decode()} if isinstance(record, dict) else None
 
 
 def _facts(rows: int, first_ns: int, last_ns: int, digest: str) -> dict[str, Any]:
     return {"rows": rows, "first_ns": first_ns, "last_ns": last_ns, "sha256": digest}
+
+
+def last_record(path: Path) -> dict[str, Any] | None:
+    """The record of a trail's last whole line; None where there is no such line. Raises Unavailable."""
+    last, _ = _end_of(path)
+    return None if last is None else parsed(last)
+
+
+def _end_of(path: Path) -> tuple[bytes | None, int]:
+    """The last whole line of a file, if there is one, and the number of bytes after it."""
+    try:
+        with open(path, "rb") as file:
+            return _last_line(file)
+    except FileNotFoundError:
+        return None, 0
+    except OSError as error:
+        raise Unavailable(f"{path} can't be read: {os.strerror(error.errno or 0)}") from error
 
 
 def _last_line(file: Any) -> tuple[bytes | None, int]:

@@ -1,147 +1,249 @@
-"""Verifying an audit trail: that nothing in it was changed, and, given an anchor, that nothing is missing."""
+"""Verifying an audit trail, and that the journal and the files that it names still hold what it says, and no more.
+
+Everything is read once. A trail that nothing vouches for can have been cut off or written again from its first line; an
+anchor is a moment at which its end is known: a report.json or checkpoint beside it, or a head that was kept elsewhere.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from homeostat.adapters.audit import DECISIONS, NO_HASH, OUTCOMES, checkpoint_path, parsed
-from homeostat.adapters.entries import EntryFacts, JournalError
+from homeostat.adapters.audit import (
+    ABOUT,
+    DECISIONS,
+    FILE,
+    NO_HASH,
+    OUTCOMES,
+    Kept,
+    checkpoint_path,
+    digest_of_file,
+    parsed,
+    read_checkpoint,
+)
+from homeostat.adapters.audit_findings import Faults, Verification, shown
+from homeostat.adapters.file_lock import is_held
 from homeostat.records import codec
+
+_Row = TypeVar("_Row")
+_CODES = {DECISIONS: codec.DECISIONS, OUTCOMES: codec.OUTCOMES}
+_NUMBERS = ("rows", "first_ns", "last_ns")
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
-    """What was found.
+class Named:
+    """A journal entry as a line of the trail names it. What lines of an older version do not say is None.
 
-    ok : the chain is whole, and fits every anchor that was given
-    entries : lines that are whole, from the first on
-    head : the hash of the last of them
-    first_bad_line : the number of the first line that is not, from 1; None if there is none
-    why : what is wrong, in a sentence; empty when all is well
-    anchored : an anchor was compared, so lines cut off at the end would have been noticed
+    at_ns : when the line was written; None in a replay
+    kind, rows, first_ns, last_ns, digest, took_us, recorded_us, places : see `EntryFacts`
     """
 
-    ok: bool
-    entries: int
+    line: int
+    entry: int
+    at_ns: int | None
+    kind: int
+    rows: int
+    first_ns: int
+    last_ns: int
+    digest: str
+    took_us: float | None
+    recorded_us: int | None
+    places: str | None
+
+
+@dataclass(slots=True)
+class Said:
+    """What a trail says beside its entries, filled while its lines are read.
+
+    about : SHA-256 of what the journal says of itself, by name; None where no line says it
+    files : size and SHA-256 of files beside the trail, by name, as last written
+    kept : what the checkpoint beside it says
+    entry : the last entry that was named, 0 before the first
+    about_line : the first line that says something of the journal, 0 where none does
+    loose : lines of decisions or outcomes of no journal
+    broken : the chain is broken; what follows is not known
+    """
+
+    about: dict[str, str] | None = None
+    about_line: int = 0
+    files: dict[str, tuple[int, str]] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
+    entry: int = 0
+    loose: int = 0
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A moment at which the trail's end is known; it may have grown since.
+
+    where : what says so
+    head : the hash of the line that was the last
+    count : that line's number, None where it is not known
+    """
+
+    where: str
     head: str
-    first_bad_line: int | None = None
-    why: str = ""
-    anchored: bool = False
+    count: int | None = None
 
 
-class Digests(Protocol):
-    """A journal whose entries can be digested anew."""
+class Tables(Protocol):
+    """What holds the entries that a trail names."""
 
-    def facts(self, after: int = 0) -> Iterator[EntryFacts]: ...
-
-    def digest(self, sequence: int) -> str: ...
+    def compare(self, named: Iterator[Named], said: Said, faults: Faults) -> None:
+        """Add what differs. `said` is whole once `named` has ended."""
+        ...
 
 
 def verify(
-    path: Path | str, head: str | None = None, count: int | None = None, checkpoint: tuple[int, str] | None = None
+    path: Path | str,
+    tables: Tables | None = None,
+    *,
+    head: str | None = None,
+    checkpoint: Path | None = None,
+    alone: bool = False,
 ) -> Verification:
-    """Verify a trail.
+    """Verify a trail, against the anchors beside it and those given, and what it names.
 
-    head : the hash that its last line must have
-    count : how many lines it must have
-    checkpoint : (count, head) at some earlier moment; the trail may have grown since
+    tables : of the journal; None where there is none
+    head : the hash of a line that the trail must hold, kept elsewhere
+    checkpoint : a copy of its checkpoint, kept elsewhere
+    alone : verify the chain and its anchors only, wherever the journal and the files are
+    Raises Unavailable where the tables can't be read.
     """
-    path = Path(path)
-    entries, last, why, at_checkpoint = 0, NO_HASH, "", NO_HASH
-    try:
-        with open(path, "rb") as file:
-            for line in file:
-                why = _fault(line, entries + 1, last)
-                if why:
-                    return Verification(False, entries, last, entries + 1, f"line {entries + 1} {why}")
-                entries, last = entries + 1, line[-67:-3].decode()
-                if checkpoint is not None and entries == checkpoint[0]:
-                    at_checkpoint = last
-    except OSError as error:
-        return Verification(False, 0, NO_HASH, None, f"{path} can't be read: {os.strerror(error.errno or 0)}")
-    why = _missing(entries, last, head, count, checkpoint, at_checkpoint)
-    anchored = head is not None or count is not None or checkpoint is not None
-    return Verification(not why, entries, last, None, why, anchored)
+    path, faults = Path(path), Faults()
+    said, anchors = Said(), []
+    if head is not None:
+        anchors.append(Anchor("the head that was given", head))
+    if checkpoint is not None:
+        anchors += _checkpoint(checkpoint, faults, Said(), needed=True)
+    beside = _checkpoint(checkpoint_path(path), faults, said)
+    reports = _report(path.with_name("report.json"), faults)
+    anchors += beside + reports
+    chain = Chain(path, anchors, faults)
+    named = _named(chain, said, faults)
+    if tables is not None and not alone and chain.opened:
+        tables.compare(named, said, faults)
+    for _ in named:
+        pass
+    chain.compare_anchors()
+    _compare_checkpoint(checkpoint_path(path), beside, reports, said, faults)
+    if not alone and chain.whole:
+        if said.loose:
+            faults.add(str(path), "", f"has {said.loose} lines that follow no journal, so nothing can be compared")
+        elif tables is None and said.entry:
+            faults.add(str(path), "", f"names {said.entry} entries of a journal, and no journal is there to compare")
+        _compare_files(path, said, faults)
+    if not anchors:
+        faults.notes.append(
+            "nothing beside the trail, and nothing given, says where it ends: see docs/audit.md, --head"
+        )
+    return faults.verdict(chain.count, chain.head, chain.first_bad_line, bool(anchors))
 
 
-def verify_beside(path: Path | str, head: str | None = None) -> Verification:
-    """Verify a trail against `head`, and against the report.json and the checkpoint that lie beside it."""
-    path = Path(path)
-    count, checkpoint = None, None
-    try:
-        report = _json_beside(path.with_name("report.json"))
-        if report is not None:
-            told, count = report["audit_head"], report["audit_entries"]
-            if not isinstance(told, str) or not isinstance(count, int):
-                raise TypeError("wrong types")
-            if head is not None and head != told:
-                return replace(verify(path, head), ok=False, why="report.json names another head than the one given")
-            head = told
-        kept = _json_beside(checkpoint_path(path))
-        if kept is not None:
-            checkpoint = (int(kept["count"]), str(kept["head"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        why = "the report.json or the checkpoint beside it can't be read, or doesn't name the trail's head and length"
-        return replace(verify(path), ok=False, why=why)
-    return verify(path, head, count, checkpoint)
+class Chain:
+    """The lines of a trail, up to where it ended when it was opened, as long as each follows from the one before."""
 
-
-def verify_journal(path: Path | str, journal: Digests) -> Verification:
-    """Verify a trail, and that the journal holds exactly the decisions that it names, in order.
-
-    Every body in the journal is read and digested anew. Outcomes are compared where the trail names any.
-    """
-    found = verify_beside(path)
-    if not found.ok:
-        return found
-    named: dict[str, list[str]] = {DECISIONS: [], OUTCOMES: []}
-    for record in records(path):
-        if record["kind"] in named:
-            named[record["kind"]].append(record["facts"]["sha256"])
-    held: dict[str, int] = {DECISIONS: 0, OUTCOMES: 0}
-    try:
-        for entry in journal.facts():
-            kind = DECISIONS if entry.kind == codec.DECISIONS else OUTCOMES
-            if kind == OUTCOMES and not named[OUTCOMES]:
-                continue
-            at = held[kind]
-            if at >= len(named[kind]):
-                return replace(found, ok=False, why=f"journal entry {entry.sequence} is not in the trail")
-            if journal.digest(entry.sequence) != named[kind][at]:
-                return replace(found, ok=False, why=f"journal entry {entry.sequence} is not what the trail says")
-            held[kind] += 1
-    except JournalError as error:
-        return replace(found, ok=False, why=str(error))
-    for kind, digests in named.items():
-        if held[kind] < len(digests):
-            why = f"the trail names {len(digests)} entries of {kind}, the journal holds {held[kind]}"
-            return replace(found, ok=False, why=why)
-    return found
-
-
-def verify_files(path: Path | str) -> Verification:
-    """Verify a trail, and that each file beside it that it names is as it was when it was written last."""
-    found = verify_beside(path)
-    if not found.ok:
-        return found
-    named = {record["facts"]["name"]: record["facts"]["sha256"] for record in records(path) if record["kind"] == "file"}
-    for name, digest in named.items():
+    def __init__(self, path: Path, anchors: Sequence[Anchor], faults: Faults) -> None:
+        self.count, self.head = 0, NO_HASH
+        self.first_bad_line: int | None = None
+        self._path, self._anchors, self._faults = path, anchors, faults
+        self._met: dict[int, str] = {}  # By the number of an anchor: the hash of the line at its count.
+        self._growing = any(is_held(path.with_name(name)) for name in (f"{path.name}.lock", "journal.db.lock"))
+        self._size = 0
+        self.opened = self.whole = False
         try:
-            with open(Path(path).with_name(Path(name).name), "rb") as file:
-                hashed = sha256()
-                while block := file.read(1 << 20):
-                    hashed.update(block)
-        except OSError:
-            return replace(found, ok=False, why=f"{name} is missing")
-        if hashed.hexdigest() != digest:
-            return replace(found, ok=False, why=f"{name} is not what the trail says")
-    return found
+            self._file = open(path, "rb")  # noqa: SIM115
+            self._size = os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            faults.add(str(path), "", f"can't be read: {os.strerror(error.errno or 0)}")
+        else:
+            self.opened = self.whole = True
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        if not self.opened:
+            return
+        heads = {anchor.head for anchor in self._anchors if anchor.count is None}
+        counts = {anchor.count for anchor in self._anchors}
+        end = 0
+        with self._file as file:
+            for line in file:
+                end += len(line)
+                if self._growing and (end > self._size or not line.endswith(b"\n")):
+                    return  # What is written just now is for the next time.
+                record, why = _read(line, self.count + 1, self.head)
+                if record is None:
+                    self.first_bad_line, self.whole = self.count + 1, False
+                    self._faults.add(str(self._path), f"line {self.count + 1}", why)
+                    return
+                self.count, self.head = self.count + 1, record["hash"]
+                if self.count in counts:
+                    self._met[self.count] = self.head
+                if self.head in heads:
+                    self._met[0] = self.head
+                yield record
+
+    def compare_anchors(self) -> None:
+        """Whether each anchor is on the chain, once that has been read."""
+        if not self.whole:
+            return
+        where = str(self._path)
+        if self.count == 0:
+            self._faults.add(where, "", "there is nothing in it: a trail has at least the line that says what started")
+        for anchor in self._anchors:
+            if anchor.count is None:
+                if self._met.get(0) != anchor.head:
+                    why = f"no line has the hash {anchor.head}, {anchor.where}: it was cut off, or written again"
+                    self._faults.add(where, "", why)
+            elif anchor.count > self.count:
+                why = f"it has {self.count} lines, but {anchor.where} says that there were {anchor.count}"
+                self._faults.add(where, "", why)
+            elif self._met.get(anchor.count, NO_HASH) != anchor.head:
+                why = f"is not the one that {anchor.where} names: the trail was written again, or that is of another"
+                self._faults.add(where, f"line {anchor.count}", why)
+
+
+def paired(
+    named: Iterator[Named], rows: Iterator[_Row], sequence: Any
+) -> Iterator[tuple[Named | None, _Row | None, bool]]:
+    """Lines and rows of the same entry, both in the order of entries; None where the other has none.
+
+    sequence : of a row
+    The third is whether a line with a higher number has been seen, so that a row without a line can't be newer than
+    the trail.
+    """
+    line, row = next(named, None), next(rows, None)
+    while line is not None or row is not None:
+        if line is None or (row is not None and sequence(row) < line.entry):
+            yield None, row, line is not None
+            row = next(rows, None)
+        elif row is None or sequence(row) > line.entry:
+            yield line, None, True
+            line = next(named, None)
+        else:
+            yield line, row, True
+            line, row = next(named, None), next(rows, None)
+
+
+def compare_about(where: str, about: dict[str, str], said: Said, faults: Faults) -> None:
+    """Whether the journal says of itself what the trail says that it does. No value is shown: some are secret.
+
+    about : SHA-256 by name
+    """
+    if said.about is None:
+        faults.notes.append(f"{where}, about: not in this trail, which an older version began; the next start adds it")
+        return
+    for name, digest in said.about.items():
+        if name not in about:
+            faults.add(f"{where}, about", repr(name), "is missing", "name")
+        elif about[name] != digest:
+            faults.add(f"{where}, about", repr(name), "value is not the one whose hash the trail names", "value")
+    for name in about.keys() - said.about.keys():
+        faults.add(f"{where}, about", repr(name), "is not in the trail", "name")
 
 
 def records(path: Path | str) -> Iterator[dict[str, Any]]:
@@ -153,40 +255,129 @@ def records(path: Path | str) -> Iterator[dict[str, Any]]:
                 yield record
 
 
-def _fault(line: bytes, number: int, previous: str) -> str:
+def _named(chain: Chain, said: Said, faults: Faults) -> Iterator[Named]:
+    """The entries that a trail names; what else it says goes into `said`."""
+    for record in chain:
+        kind, facts, where = record.get("kind"), record.get("facts"), f"line {chain.count}"
+        if not isinstance(facts, dict):
+            faults.add("the trail", where, "has no facts")
+        elif kind in _CODES:
+            line = _entry_of(record, facts, chain.count)
+            if line is None:
+                faults.add("the trail", where, "does not name an entry as a line does")
+            elif line.entry == said.entry == 0:
+                said.loose += 1
+            elif line.entry <= said.entry:
+                faults.add("the trail", where, f"names entry {line.entry} after entry {said.entry}")
+            else:
+                said.entry = line.entry
+                yield line
+            continue
+        elif kind == ABOUT:
+            _take_about(facts, said, chain.count, faults)
+        elif kind == FILE:
+            said.files[str(facts.get("name"))] = (int(facts.get("bytes", -1)), str(facts.get("sha256")))
+        if record["entry"] != said.entry:
+            faults.add("the trail", where, f"follows entry {record['entry']}, and the lines before it {said.entry}")
+    said.broken = not chain.whole
+
+
+def _entry_of(record: dict[str, Any], facts: dict[str, Any], number: int) -> Named | None:
+    rows, first_ns, last_ns = (facts.get(name) for name in _NUMBERS)
+    digest, at_ns, took_us = facts.get("sha256"), record.get("at_ns"), facts.get("took_us")
+    recorded_us, places = facts.get("recorded_us"), facts.get("places")
+    whole = (
+        all(isinstance(value, int) for value in (rows, first_ns, last_ns)) and isinstance(digest, str)
+        and all(value is None or isinstance(value, int) for value in (at_ns, recorded_us))
+        and (took_us is None or isinstance(took_us, (int, float))) and (places is None or isinstance(places, str))
+    )  # fmt: skip
+    if not whole:
+        return None
+    return Named(
+        number, record["entry"], at_ns, _CODES[record["kind"]], rows, first_ns, last_ns, digest,  # type: ignore[arg-type]
+        took_us, recorded_us, places,
+    )  # fmt: skip
+
+
+def _take_about(facts: dict[str, Any], said: Said, number: int, faults: Faults) -> None:
+    """Names may be added later, by a newer version; none changes, and none goes."""
+    about = {str(name): str(digest) for name, digest in dict(facts.get("about", {})).items()}
+    for name, digest in (said.about or {}).items():
+        if about.get(name) != digest:
+            why = f"the journal's {shown(name)} is another than before: it was edited, or it is another journal"
+            faults.add("the trail", f"line {number}", why)
+    said.about = (said.about or {}) | about
+    said.about_line = said.about_line or number
+
+
+def _read(line: bytes, number: int, previous: str) -> tuple[dict[str, Any] | None, str]:
+    """The record of a line, or why it is none."""
     if not line.endswith(b"\n"):
-        return "is cut short"
+        return None, "is cut short"
     record = parsed(line[:-1])
     if record is None:
-        return "is not what was written: its hash is not that of its content"
+        return None, "is not what was written: its hash is not that of its content"
     if record["sequence"] != number:
-        return f"says that it is line {record['sequence']}"
+        return None, f"says that it is line {record['sequence']}"
     if record.get("previous") != previous:
-        return "does not name the line before it"
-    return ""
+        return None, "does not name the line before it"
+    return record, ""
 
 
-def _missing(
-    entries: int, last: str, head: str | None, count: int | None, checkpoint: tuple[int, str] | None, at_checkpoint: str
-) -> str:
-    if entries == 0:
-        return "there is nothing in it: a trail has at least the line that says what started"
-    if count is not None and entries != count:
-        return f"it has {entries} lines instead of {count}"
-    if head is not None and last != head:
-        return f"it ends in {last}, not in {head}"
-    if checkpoint is not None and entries < checkpoint[0]:
-        return f"it has {entries} lines, but its checkpoint says that there were {checkpoint[0]}"
-    if checkpoint is not None and at_checkpoint != checkpoint[1]:
-        return f"line {checkpoint[0]} is not the one that the checkpoint names"
-    return ""
-
-
-def _json_beside(path: Path) -> dict[str, Any] | None:
+def _checkpoint(path: Path, faults: Faults, said: Said, needed: bool = False) -> list[Anchor]:
+    """The anchor that a checkpoint is; none where there is no file."""
     try:
-        loaded = json.loads(path.read_bytes())
+        count, head, said.kept = read_checkpoint(path)
     except FileNotFoundError:
-        return None
-    if not isinstance(loaded, dict):
-        raise TypeError(f"{path} holds no object")
-    return loaded
+        if needed:
+            faults.add(str(path), "", "is missing")
+        return []
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not as it was written"
+        faults.add(str(path), "", f"can't be read: {why}")
+        return []
+    return [Anchor(path.name, head, count)]
+
+
+def _report(path: Path, faults: Faults) -> list[Anchor]:
+    """The anchor that a replay's report holds; none where there is no report."""
+    try:
+        report = json.loads(path.read_bytes())
+        count, head = report["audit_entries"], report["audit_head"]
+        if not isinstance(count, int) or not isinstance(head, str):
+            raise TypeError("wrong types")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        faults.add(str(path), "", "can't be read, or does not name the trail's end and length")
+        return []
+    return [Anchor(path.name, head, count)]
+
+
+def _compare_checkpoint(path: Path, beside: list[Anchor], reports: list[Anchor], said: Said, faults: Faults) -> None:
+    """Whether the checkpoint is there where it must be, and says what the trail says."""
+    kept = said.kept
+    for anchor in beside:
+        if kept.bare and 0 < said.about_line <= (anchor.count or 0):
+            faults.add(path.name, "", "has no hash of its own, as those have that are written with such a trail")
+    if reports and said.about_line and not beside:
+        faults.add(path.name, "", "is missing, and was written with the report.json that is there")
+    if any((said.about or {}).get(name) != digest for name, digest in kept.about.items()):
+        faults.add(path.name, "", "says something else of the journal than the trail does")
+
+
+def _compare_files(path: Path, said: Said, faults: Faults) -> None:
+    """Whether the files beside the trail are as they were when they were written last."""
+    named = {name: (size, digest, "the trail") for name, (size, digest) in said.files.items()}
+    named |= {name: (-1, digest, "the checkpoint") for name, digest in said.kept.files.items()}
+    for name, (size, digest, source) in named.items():
+        beside = path.with_name(Path(name).name or "?")
+        try:
+            found, found_size = digest_of_file(beside)
+        except OSError as error:
+            why = "is missing" if isinstance(error, FileNotFoundError) else f"can't be read: {error.strerror}"
+            faults.add(name, "", why)
+            continue
+        if found != digest or size not in (-1, found_size):
+            faults.add(name, "", f"is not what {source} says: its SHA-256 is {found} instead of {digest}")
+        faults.checked.append(name)

@@ -17,6 +17,10 @@ from homeostat.records.identity import code_of, is_called
 PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
 
 
+# As much of a stored body as `took_us_of` needs: one that is not compressed need not be read whole.
+TOOK_OF_BODY = "CASE codec WHEN 0 THEN substr(body, 1, 64) ELSE body END"
+
+
 class JournalError(Exception):
     """What is there is not a journal, is another app's or another version's, or its bytes are damaged."""
 
@@ -28,6 +32,9 @@ class EntryFacts:
     kind : `codec.DECISIONS` or `codec.OUTCOMES`
     first_ns, last_ns : the earliest and latest time in it; 0 when it is empty
     digest : SHA-256 of the content, as hexadecimal
+    took_us : how long the batch took, which the digest leaves out
+    recorded_us : when it was written, microseconds since 1970; None where the journal does not say
+    places : SHA-256 of where its rows were read, as hexadecimal; None where the journal does not say
     """
 
     sequence: int
@@ -36,6 +43,9 @@ class EntryFacts:
     first_ns: int
     last_ns: int
     digest: str
+    took_us: float = 0.0
+    recorded_us: int | None = None
+    places: str | None = None
 
 
 def decoded(where: str, sequence: int, stored_as: int, stored: bytes) -> DecisionBatch | OutcomeBatch:
@@ -50,6 +60,28 @@ def digest_of(where: str, sequence: int, stored_as: int, stored: bytes) -> str:
     """The digest of an entry's content, computed afresh. Raises JournalError where its bytes are damaged."""
     try:
         return codec.verify(compression.unpack(stored_as, stored)).digest
+    except ValueError as error:
+        raise JournalError(f"{where}: entry {sequence}: {error}") from error
+
+
+def beside_body(piece: DecisionBatch | OutcomeBatch) -> tuple[int, int, int, int]:
+    """What is kept of an entry beside its body: kind, rows, first and last time."""
+    if isinstance(piece, DecisionBatch):
+        kind, time_ns = codec.DECISIONS, piece.events.time_ns
+    else:
+        kind, time_ns = codec.OUTCOMES, piece.known_ns
+    rows = len(time_ns)
+    if rows == 1:
+        first = last = int(time_ns[0])
+    else:
+        first, last = (int(time_ns.min()), int(time_ns.max())) if rows else (0, 0)
+    return kind, rows, first, last
+
+
+def took_us_of(where: str, sequence: int, stored_as: int, start: bytes) -> float:
+    """How long an entry's batch took, of its TOOK_OF_BODY. Raises JournalError where its bytes are damaged."""
+    try:
+        return codec.took_us(compression.unpack(stored_as, start))
     except ValueError as error:
         raise JournalError(f"{where}: entry {sequence}: {error}") from error
 

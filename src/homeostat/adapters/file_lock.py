@@ -39,3 +39,20 @@ class FileLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock at `path`, which is not created; False where that can't be seen."""
+    if fcntl is None:
+        return False
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False

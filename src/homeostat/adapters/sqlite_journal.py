@@ -15,6 +15,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,7 +24,17 @@ import numpy as np
 
 from homeostat.adapters import compression
 from homeostat.adapters.checkpointer import Checkpointer
-from homeostat.adapters.entries import PIECE_ROWS, ById, EntryFacts, JournalError, decoded, digest_of
+from homeostat.adapters.entries import (
+    PIECE_ROWS,
+    TOOK_OF_BODY,
+    ById,
+    EntryFacts,
+    JournalError,
+    beside_body,
+    decoded,
+    digest_of,
+    took_us_of,
+)
 from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.id_index import IdIndex
 from homeostat.ports import Entry, Unavailable
@@ -41,7 +52,7 @@ _RECENT = 256  # Entries whose facts are kept for the audit trail, which follows
 _OUTCOME = int(Row.OUTCOME)
 _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
 
-_Facts = tuple[int, int, int, int, int, bytes]  # As EntryFacts, with the digest's own bytes.
+_Facts = tuple[int, int, int, int, int, bytes, float]  # As EntryFacts, with the digest's own bytes.
 _Stored = tuple[_Facts, Int | None]
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # An ERROR: a table of the schema isn't there.
 
@@ -144,7 +155,7 @@ class SqliteJournal(ById):
             for sequence, piece in enumerate(pieces, self._last + 1):
                 row, ids = _as_stored(sequence, piece, self._compress)
                 db.execute(_INSERT, row)
-                stored.append((row[:6], ids))
+                stored.append(((*row[:6], piece.took_us if isinstance(piece, DecisionBatch) else 0.0), ids))
                 size += len(row[8])
             if len(pieces) > 1:
                 db.execute("COMMIT")
@@ -187,9 +198,11 @@ class SqliteJournal(ById):
 
     def facts(self, after: int = 0) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, in order."""
-        sql = "SELECT sequence, kind, rows, first_ns, last_ns, digest FROM entries WHERE sequence > ? ORDER BY sequence"
-        for sequence, kind, rows, first_ns, last_ns, digest in self._all(sql, after):
-            yield EntryFacts(sequence, kind, rows, first_ns, last_ns, digest.hex())
+        sql = f"""SELECT sequence, kind, rows, first_ns, last_ns, digest, codec, {TOOK_OF_BODY} FROM entries
+            WHERE sequence > ? ORDER BY sequence"""  # noqa: S608
+        for sequence, kind, rows, first_ns, last_ns, digest, stored_as, start in self._all(sql, after):
+            took = took_us_of(str(self.path), sequence, stored_as, start)
+            yield EntryFacts(sequence, kind, rows, first_ns, last_ns, digest.hex(), took)
 
     def recent(self, after: int) -> Iterable[EntryFacts]:
         """The same, without reading the file where the last appends are all that is asked for."""
@@ -197,7 +210,11 @@ class SqliteJournal(ById):
         if self._db is None or self._behind or not 0 <= missing <= len(self._recent):
             return self.facts(after)
         asked = itertools.islice(self._recent, len(self._recent) - missing, None)
-        return [EntryFacts(*facts[:5], facts[5].hex()) for facts in asked]
+        return [EntryFacts(*facts[:5], facts[5].hex(), facts[6]) for facts in asked]
+
+    def says(self) -> dict[str, str]:
+        """What the journal says of itself, by name; some of it may be secret."""
+        return dict(self._all("SELECT name, value FROM about"))
 
     def digest(self, sequence: int) -> str:
         """The digest of an entry's content as it is stored now, computed afresh. Raises JournalError."""
@@ -368,25 +385,30 @@ def _create(db: sqlite3.Connection, app: str, page_bytes: int) -> None:
     db.execute("INSERT INTO about VALUES ('app', ?)", (app,))
 
 
+def structure(db: sqlite3.Connection | None) -> dict[str, object]:
+    """The tables and triggers of a journal, by name, in a form that can be compared; None for those of a new one."""
+    if db is None:
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as blank:
+            _create(blank, "", _PAGE_BYTES)
+            return structure(blank)
+    out: dict[str, object] = {}
+    for kind, name, sql in db.execute("SELECT type, name, sql FROM sqlite_schema").fetchall():
+        out[f"{kind} {name}"] = db.execute(f"PRAGMA table_xinfo('{name}')").fetchall() if kind == "table" else sql
+    return out
+
+
 def _as_stored(
     sequence: int, piece: DecisionBatch | OutcomeBatch, compress: int
 ) -> tuple[tuple[int, int, int, int, int, bytes, bytes, int, bytes], Int | None]:
     """An entry's row, and the ids that were decided; None where it holds outcomes."""
     body = codec.encode(piece)
-    if isinstance(piece, DecisionBatch):
-        kind, time_ns, ids = codec.DECISIONS, piece.events.time_ns, _decided(piece)
-    else:
-        kind, time_ns, ids = codec.OUTCOMES, piece.known_ns, None
-    rows = len(time_ns)
-    if rows == 1:
-        first = last = int(time_ns[0])
-    else:
-        first, last = (int(time_ns.min()), int(time_ns.max())) if rows else (0, 0)
+    kind, rows, first, last = beside_body(piece)
+    ids = decided_ids(piece) if isinstance(piece, DecisionBatch) else None
     id_bytes = b"" if ids is None else ids.tobytes()
     return (sequence, kind, rows, first, last, body[32:64], id_bytes, *compression.pack(body, compress)), ids
 
 
-def _decided(batch: DecisionBatch) -> Int:
+def decided_ids(batch: DecisionBatch) -> Int:
     """The ids of the rows that are decisions."""
     kind, ids = batch.events.kind, batch.events.id_code
     if len(kind) == 1:

@@ -1,4 +1,4 @@
-"""`homeostat audit verify` and `homeostat audit follow`."""
+"""`homeostat audit verify`, `audit head` and `audit follow`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from json import dumps
+from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -18,6 +19,7 @@ from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Json
 
 if TYPE_CHECKING:
+    from homeostat.adapters.audit_findings import Verification
     from homeostat.config.world import World
 
 audit = App(name="audit", help="Verify the audit chain, and write that of a shared journal", help_format="plaintext")
@@ -26,38 +28,90 @@ _CHECKPOINT_EVERY = 1000
 
 
 @audit.command
-def verify(file: Path, /, *, config: Config = None, head: str | None = None, json: Json = False) -> None:
-    """Check that nothing in an audit file was edited, deleted or cut off; with --config, nothing in the journal either.
+def verify(
+    file: Path,
+    /,
+    *,
+    config: Config = None,
+    head: str | None = None,
+    checkpoint: Path | None = None,
+    behind: Annotated[str, Parameter(help="With --config: how far the file may be behind the journal.")] = "1m",
+    alone: Annotated[bool, Parameter(negative="", help="Verify the file only, wherever its journal is.")] = False,
+    json: Json = False,
+) -> None:
+    """Check that nothing was edited, deleted, added or cut off: in the audit file, its journal and the files beside it.
 
-    Exits 0 only if the chain is whole and, where a report.json or a checkpoint lies beside it, complete; and, with
-    --config, if the tables in PostgreSQL hold exactly what the file names.
+    The journal is the journal.db beside the file; with --config, the tables in PostgreSQL. Exits 0 only if all of it is
+    as it was written. What no file here can prove is that the newest lines are not missing everywhere: give --head or
+    --checkpoint for that, kept where this machine can't write.
 
     Parameters
     ----------
     file
-        The audit.jsonl to check.
+        The audit.jsonl to check, or the folder that holds it.
     head
-        The hash that the chain must end in, kept elsewhere.
+        The hash of a line that the file must hold, as `homeostat audit head` printed it.
+    checkpoint
+        A copy of the audit.checkpoint.json beside the file.
     json
         Print the result as JSON.
     """
-    from homeostat.adapters.audit_verification import verify_beside
+    from homeostat.adapters import audit_verification
+    from homeostat.adapters.sqlite_auditing import tables_beside
 
-    result = verify_beside(file, head)
-    if result.ok and config is not None:
-        from homeostat.adapters.postgres.auditing import verify_tables
-        from homeostat.adapters.postgres.connections import Connections
+    path = file / "audit.jsonl" if file.is_dir() else file
+    with ExitStack() as opened:
+        tables: audit_verification.Tables | None = None if alone else tables_beside(path)
+        if not alone and (config is not None or (tables is None and "HOMEOSTAT_WORLD__JOURNAL" in environ)):
+            from homeostat.adapters.postgres.auditing import PostgresTables
+            from homeostat.adapters.postgres.connections import Connections
 
-        world = _world(config)
-        with Connections(world.journal or "", most=1) as connections:
-            result = verify_tables(file, connections, time.time_ns(), world.retention)
+            world = _world(config)
+            connections = opened.enter_context(Connections(world.journal or "", most=1))
+            tables = PostgresTables(connections, time.time_ns(), world.retention, _duration(behind))
+        result = audit_verification.verify(path, tables, head=head, checkpoint=checkpoint, alone=alone)
     if json:
         print(dumps(asdict(result)))
-    elif result.ok:
-        print(f"{file}: whole, {result.entries} entries, head {result.head}")
     else:
-        print(f"{file}: {result.why}", file=sys.stderr)
+        _show(path, result)
     sys.exit(0 if result.ok else 1)
+
+
+def _show(path: Path, result: Verification) -> None:
+    """The verdict for people: one line where all is well, each fault on a line of its own where it is not."""
+    compared = [f"{count:,} {what}" for count, what in ((result.decisions, "decisions"), (result.outcomes, "outcomes"))
+                if count]  # fmt: skip
+    seen = f" ({', '.join([*compared, *result.checked])})" if result.checked else ""
+    if result.ok:
+        print(f"{path}: whole, {result.entries} entries, head {result.head}{seen}")
+    else:
+        for fault in result.faults:
+            print(fault.why, file=sys.stderr)
+        more = result.fault_count - len(result.faults)
+        if more:
+            print(f"and {more:,} more", file=sys.stderr)
+        count = "1 fault" if result.fault_count == 1 else f"{result.fault_count:,} faults"
+        print(f"{path}: NOT as it was written: {count}{seen}", file=sys.stderr)
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stdout if result.ok else sys.stderr)
+
+
+@audit.command(name="head")
+def head_(file: Path, /) -> None:
+    """Print the hash of an audit file's last line, to be kept elsewhere: `audit verify --head` holds the file to it.
+
+    Parameters
+    ----------
+    file
+        The audit.jsonl, or the folder that holds it.
+    """
+    from homeostat.adapters.audit import last_record
+
+    path = file / "audit.jsonl" if file.is_dir() else file
+    record = last_record(path)
+    if record is None:
+        raise CommandError(f"{path} holds no whole line: homeostat audit verify says more")
+    print(record["hash"])
 
 
 @audit.command
@@ -75,13 +129,9 @@ def follow(
     from homeostat.adapters.audit import AuditLog
     from homeostat.adapters.file_lock import FileLock
     from homeostat.adapters.postgres import PostgresJournal
-    from homeostat.config.tree import duration_ns
     from homeostat.ports import Unavailable
 
-    try:
-        pause_s = duration_ns(every) / 1e9
-    except ValueError as error:
-        raise CommandError(str(error)) from error
+    pause_s = _duration(every) / 1e9
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
@@ -98,6 +148,7 @@ def follow(
         told = ""
         while True:
             try:
+                trail.holds(journal.says(), time.time_ns())
                 trail.follow(journal, time.time_ns())
                 told = ""
             except Unavailable as error:
@@ -109,6 +160,15 @@ def follow(
             if once or stopping.wait(pause_s):
                 break
         print(f"homeostat: {out}: {trail.count} entries, head {trail.head}", file=sys.stderr)
+
+
+def _duration(text: str) -> int:
+    from homeostat.config.tree import duration_ns
+
+    try:
+        return duration_ns(text)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
 
 def _world(config: Path | None) -> World:

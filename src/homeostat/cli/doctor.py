@@ -18,7 +18,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from homeostat.cli.options import Bundle, Json
-from homeostat.distributed.health import Finding, Health, examine, is_broken
+from homeostat.distributed.health import Finding, examine, is_broken
 
 _BASE = (
     "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "prometheus-client", "pyarrow",
@@ -184,7 +184,6 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
 
 
 def _data(folder: Path) -> Iterator[Finding]:
-    from homeostat.adapters.audit_verification import verify_journal
     from homeostat.adapters.entries import JournalError
     from homeostat.adapters.snapshots import FileSnapshots
     from homeostat.adapters.sqlite_journal import SqliteJournal
@@ -204,16 +203,24 @@ def _data(folder: Path) -> Iterator[Finding]:
             mend = "It is passed over; the next one replaces it." if why else ""
             seen = f"{behind:,} entries behind the journal{', ' + why if why else ''}"
             yield Finding("snapshot", "warning" if why else "ok", seen, mend)
-            if (folder / "audit.jsonl").is_file():
-                verified = verify_journal(folder / "audit.jsonl", journal)
-                mend = "Something changed the trail or the journal: compare them with a copy that is kept elsewhere."
-                whole = f"whole, {verified.entries:,} entries"
-                health: Health = "ok" if verified.ok else "broken"
-                if "is not in the trail" in verified.why:
-                    health, mend = "warning", "A server that runs writes it within a second; one that starts, at once."
-                yield Finding("audit", health, verified.why or whole, "" if verified.ok else mend)
+        if (folder / "audit.jsonl").is_file():
+            yield _audit(folder / "audit.jsonl")
     except (JournalError, Unavailable) as error:
         yield Finding("journal", "broken", str(error), "Restore the folder from a copy, or begin another --data.")
+
+
+def _audit(trail: Path) -> Finding:
+    """The verdict of `homeostat audit verify`."""
+    from homeostat.adapters.audit_verification import verify
+    from homeostat.adapters.sqlite_auditing import tables_beside
+
+    found = verify(trail, tables_beside(trail))
+    if found.ok:
+        return Finding("audit", "ok", f"whole, {found.entries:,} entries")
+    if found.unaudited and found.fault_count == 1:
+        return Finding("audit", "warning", found.why, "A server that starts adds what a killed one left out.")
+    mend = "Something changed the trail or the journal: compare them with a copy that is kept elsewhere."
+    return Finding("audit", "broken", found.why, mend)
 
 
 def _world(app: str | None, config: Path | None) -> Iterator[Finding]:

@@ -90,8 +90,10 @@ def open_engine(
         recover(parts, recovering)
         if audit:
             parts.audit = AuditLog(data / "audit.jsonl", journal, checkpoint_every=1000)
-            parts.audit.follow(journal)  # What a killed process decided, and had not audited yet.
-            parts.audit.started(loop.stages.version, clock.now_ns())
+            now_ns = clock.now_ns()
+            parts.audit.holds(journal.says(), now_ns)
+            parts.audit.follow(journal, now_ns)  # What a killed process decided, and had not audited yet.
+            parts.audit.started(loop.stages.version, now_ns)
     return Engine(parts)
 
 

@@ -227,7 +227,7 @@ class Engine:
         """Let the audit trail catch up with the journal."""
         if self.parts.audit is not None:
             self._unaudited = 0
-            self.parts.audit.follow(self.parts.journal)
+            self.parts.audit.follow(self.parts.journal, self.parts.clock.now_ns())
 
     def settle(self) -> None:
         """Do what can wait for a quiet moment: here, nothing can."""

@@ -38,6 +38,7 @@ _OUTPUT = (
     "journal.db-wal",
     "journal.db-shm",
     "audit.jsonl",
+    "audit.checkpoint.json",
     "dead_letters.jsonl",
     "report.json",
 )
@@ -73,7 +74,9 @@ def replay_events(app: str | Path | App, request: Request, progress: Progress) -
     with ExitStack() as stack:
         run = Replay(prepared, request, progress, stack)
         report = run.run()
-    (request.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+        path = request.out / "report.json"
+        path.write_text(json.dumps(report, indent=2) + "\n")
+        run.audit.seal(path)
     return report
 
 
@@ -90,6 +93,7 @@ class Replay:
         self.journal = stack.enter_context(SqliteJournal(out / "journal.db", app=prepared.app.app, bulk=True))
         self.letters = stack.enter_context(DeadLetterFile(out / "dead_letters.jsonl"))
         self.audit = stack.enter_context(AuditLog(out / "audit.jsonl", self.journal))
+        self.audit.holds(self.journal.says())
         self.costs = costs_of(prepared.app)
         self.gathered = Gathered(prepared.app.actions, self.costs)
         self.seconds = {"read": 0.0, "write": 0.0, "train": 0.0}

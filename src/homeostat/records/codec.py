@@ -121,6 +121,15 @@ def head(data: bytes) -> Head:
     return Head(kind, rows, bytes(data[_DIGEST_AT:_CONTENT_AT]).hex())
 
 
+def took_us(data: bytes) -> float:
+    """How long the batch took, of the first bytes of a body. Raises ValueError where these are damaged."""
+    if len(data) < _PREFIX.size:
+        raise ValueError(f"{len(data)} bytes are too few for a body")
+    if crc32(bytes(data[: _PREFIX.size - 4])) != int.from_bytes(data[_PREFIX.size - 4 : _PREFIX.size], "little"):
+        raise ValueError("the body's first bytes are damaged")
+    return float(_PREFIX.unpack_from(data)[5])
+
+
 def verify(data: bytes) -> Head:
     """The same as `head`, once the content has been found to have the digest that stands before it."""
     found = head(data)
@@ -327,11 +336,13 @@ def _prefix(data: bytes) -> tuple[int, float, int]:
     """The kind, took_us and content length of a body."""
     if len(data) < _CONTENT_AT:
         raise ValueError(f"{len(data)} bytes are too few for a body")
-    magic, version, kind, _, length, took_us, _, checksum = _PREFIX.unpack_from(data)
+    magic, version, kind, unused, length, took_us, also_unused, checksum = _PREFIX.unpack_from(data)
     if magic != _MAGIC:
         raise ValueError("this is not a body of decisions or outcomes")
     if crc32(bytes(data[: _PREFIX.size - 4])) != checksum:
         raise ValueError("the body's first bytes are damaged")
+    if unused or also_unused:
+        raise ValueError("the body's first bytes hold what no body of this format does")
     if version != FORMAT:
         raise ValueError(f"the body has format {version}; this version reads format {FORMAT}")
     if kind not in (DECISIONS, OUTCOMES):

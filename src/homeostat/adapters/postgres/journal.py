@@ -21,7 +21,7 @@ from psycopg import errors
 
 from homeostat.adapters import compression
 from homeostat.adapters.clock import SystemClock
-from homeostat.adapters.entries import ById, EntryFacts, JournalError, decoded, digest_of
+from homeostat.adapters.entries import TOOK_OF_BODY, ById, EntryFacts, JournalError, decoded, digest_of, took_us_of
 from homeostat.adapters.postgres import copying, schema, writing
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.adapters.postgres.parameters import (
@@ -43,7 +43,7 @@ from homeostat.records.events import OutcomeBatch
 
 _OF_IDS = " FROM unnest(%s) WITH ORDINALITY asked(code, ord) JOIN event_ids USING (code)"
 _READ_ENTRIES = 16  # Bodies of up to a megabyte each, read at a time.
-_READ_FACTS = 4096
+_READ_FACTS = 128  # Of compressed bodies all is read, to know how long they took.
 _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
 _ROUNDS = 5  # Others may commit, or undo, the same ids between two looks.
 
@@ -174,14 +174,20 @@ class PostgresJournal(ById):
     def facts(self, after: int = 0) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, as `read` gives them."""
         end = self._settled()
-        sql = """SELECT sequence, kind, rows, first_ns, last_ns, digest FROM entries
-            WHERE sequence > %s AND sequence <= %s ORDER BY sequence LIMIT %s"""
+        sql = f"""SELECT sequence, kind, rows, first_ns, last_ns, digest, codec, {TOOK_OF_BODY},
+            (extract(epoch FROM recorded_at) * 1000000)::bigint FROM entries
+            WHERE sequence > %s AND sequence <= %s ORDER BY sequence LIMIT %s"""  # noqa: S608
         while rows := self._all(sql, after, end, _READ_FACTS):
-            for sequence, kind, count, first_ns, last_ns, digest in rows:
-                yield EntryFacts(sequence, kind, count, first_ns, last_ns, bytes(digest).hex())
+            for sequence, kind, count, first_ns, last_ns, digest, stored_as, start, recorded_us in rows:
+                took = took_us_of(self.where, sequence, stored_as, start)
+                yield EntryFacts(sequence, kind, count, first_ns, last_ns, bytes(digest).hex(), took, recorded_us)
             after = rows[-1][0]
 
     recent = facts  # What an audit trail follows.
+
+    def says(self) -> dict[str, str]:
+        """What the journal says of itself, by name; some of it may be secret. Raises Unavailable."""
+        return dict(self._all("SELECT name, value FROM about"))
 
     def digest(self, sequence: int) -> str:
         """The digest of an entry's content as it is stored now, computed afresh. Raises JournalError."""

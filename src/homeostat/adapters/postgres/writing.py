@@ -335,18 +335,22 @@ def _ids(codes: Int, texts: dict[int, str]) -> Column:
     return copying.texts([text_of(code, texts) for code in codes.tolist()])
 
 
-def _key_texts(keys: Int, texts: dict[int, str]) -> Column:
-    """The texts of keys that are hashed, as a JSON array for each row; NULL where no key of a row is."""
-    n = len(keys)
+def key_texts(keys: Int, texts: dict[int, str]) -> list[bytes]:
+    """(n,) the texts of keys that are hashed, as a JSON array for each row; empty where no key of a row is."""
     hashed = keys >= HASHED_FROM
     written: dict[int, str] = {}
-    values = [b""] * n
+    values = [b""] * len(keys)
     for row in np.flatnonzero(hashed.any(axis=1)).tolist():
         for key in keys[row].tolist():
             if key not in written:
                 written[key] = json.dumps(texts[key]) if is_hashed(key) and key in texts else "null"
         values[row] = f"[{','.join([written[key] for key in keys[row].tolist()])}]".encode("ascii")
-    column = copying.blobs(values)
+    return values
+
+
+def _key_texts(keys: Int, texts: dict[int, str]) -> Column:
+    """The same as a column, NULL where it is empty."""
+    column = copying.blobs(key_texts(keys, texts))
     column.length[column.length == 0] = -1
     return column
 

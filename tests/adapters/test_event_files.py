@@ -140,7 +140,7 @@ def test_a_parquet_column_with_gaps_gives_dead_letters_where_a_value_is_required
     ]
     pq.write_table(table, tmp_path / "e.parquet")
     rows, letters = read(tmp_path / "e.parquet", PAYMENTS)
-    assert rows == [] and letters[0] == DeadLetter(1, "customer", "list of 1", "wrong_type")
+    assert rows == [] and letters[0] == DeadLetter(1, "customer", "duration[ns]", "wrong_type")
 
 
 def test_text_ids_get_the_codes_that_identity_says(tmp_path: Path) -> None:
@@ -254,7 +254,8 @@ def test_files_that_are_no_event_files_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"event_id,time,customer,amount,amount\n")
     (tmp_path / "c.csv").write_bytes(b'event_id,"time\n')
     cases = {
-        "e.parquet": "write it anew", "e.jsonl.gz": "rename it", "e.txt": "must end in", "a.csv": "amount or TX_AMOUNT",
+        "e.parquet": "write it again", "e.jsonl.gz": "rename it", "e.txt": "must end in",
+        "a.csv": "amount or TX_AMOUNT",
         "b.csv": "amount more than once", "c.csv": "no CSV header", "none.parquet": "Check the path",
         "none.csv": "Check the path", "none.jsonl.gz": "Check the path",
     }  # fmt: skip
@@ -282,6 +283,71 @@ def test_a_damaged_parquet_page_is_reported_with_the_row(tmp_path: Path) -> None
     (tmp_path / "e.parquet").write_bytes(data)
     with pytest.raises(EventFileError, match="damaged after row"):
         list(read_events(tmp_path / "e.parquet", SCHEMA, NOW_NS, 5000))
+
+
+@pytest.mark.parametrize("delimiter", [b";", b"\t", b"|"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_csv_of_other_delimiters_and_line_ends_is_the_same(tmp_path: Path, delimiter: bytes, end: bytes) -> None:
+    plain = HEADER + ROW + b'"2",2026-01-02,2,4.5\n' + b"3,2026-01-03,2\n"
+    expected = read(write(tmp_path / "e.csv", plain))
+    assert [row[0] for row in expected[0]] == ["1", "2"] and [letter.line for letter in expected[1]] == [4]
+    data = plain.replace(b",", delimiter).replace(b"\n", end)
+    for name in ("f.csv", "f.csv.gz"):
+        rows, letters = read(write(tmp_path / name, data))
+        assert rows == expected[0]
+        assert [(x.line, x.reason, x.detail) for x in letters] == [(x.line, x.reason, x.detail) for x in expected[1]]
+
+
+def test_a_decimal_comma_is_named_as_the_cause(tmp_path: Path) -> None:
+    data = b"event_id;time;customer;amount\n1;2026-01-01;2;3,5\n"
+    assert read(write(tmp_path / "e.csv", data))[1] == [
+        DeadLetter(2, "amount", "3,5", "wrong_type", "it has a comma where a point is read")
+    ]
+
+
+def test_json_lines_that_all_end_with_a_carriage_return_are_read(tmp_path: Path) -> None:
+    line = json.dumps({"event_id": 1, "time": "2026-01-01", "customer": 1, "amount": 1}).encode()
+    for data in (line + b"\r" + line, line + b"\r\n" + line, line + b"\r" + line + b"\r", line + b"\r"):
+        rows, letters = read(write(tmp_path / "e.jsonl", data))
+        assert len(rows) == data.count(b"event_id") and letters == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("name", ["e.csv", "e.jsonl", "e.csv.gz"])
+def test_a_file_in_another_encoding_says_so(tmp_path: Path, encoding: str, name: str) -> None:
+    text = (HEADER + ROW).decode() if "csv" in name else '{"event_id": 1}\n'
+    with pytest.raises(EventFileError, match="UTF-16 or UTF-32: save it as UTF-8"):
+        read(write(tmp_path / name, text.encode(encoding)))
+
+
+def test_what_the_parser_knows_of_a_bad_line_is_in_its_letter(tmp_path: Path) -> None:
+    lines = [HEADER, b"1,2026-01-01,2\n", b'2,2026-01-01,a"b,"3\n', b"3,2026-01-01,\xff,1\n", b"x" * (LINE_MAX + 1)]
+    details = [letter.detail for letter in read(write(tmp_path / "e.csv", b"".join(lines)))[1]]
+    assert details[0] == "it has 3 values, where the header has 4"
+    assert details[1].startswith("it is no record of CSV") and details[2] == "it is no UTF-8 (byte 13)"
+    assert details[3] == "it is longer than 1 MiB"
+
+
+def test_a_header_of_a_hundred_thousand_names_is_read_in_passes(tmp_path: Path) -> None:
+    names = ",".join(f"c{k}" for k in range(120_000)).encode()
+    rows, letters = read(write(tmp_path / "e.csv", b"event_id,time,customer,amount," + names + b"\n" + ROW))
+    assert rows == [] and letters[0].detail == "it has 4 values, where the header has 120004"
+
+
+def test_a_parquet_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    columns = [pa.array(["1"]), pa.array(["2026-01-01"]), pa.array(["2"]), pa.array([1.0]), pa.array([2.0])]
+    names = ["event_id", "time", "customer", "amount", "amount"]
+    pq.write_table(pa.Table.from_arrays(columns, names=names), tmp_path / "e.parquet")
+    with pytest.raises(EventFileError, match="amount more than once"):
+        read(tmp_path / "e.parquet")
+
+
+def test_unsigned_ids_beyond_63_bits_are_ids(tmp_path: Path) -> None:
+    ids = pa.array([2**63, 2**64 - 1, 7], pa.uint64())
+    table = pa.table({"event_id": ids, "time": ["2026-01-01"] * 3, "customer": ids, "amount": [1.0] * 3})
+    pq.write_table(table, tmp_path / "e.parquet")
+    rows, letters = read(tmp_path / "e.parquet")
+    assert letters == [] and [row[0] for row in rows] == [str(2**63), str(2**64 - 1), "7"]
 
 
 def test_outcomes_are_read_from_files_too(tmp_path: Path) -> None:

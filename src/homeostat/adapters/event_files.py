@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from homeostat.adapters.event_csv import header_of, table_of
+from homeostat.adapters.event_csv import delimiter_of, header_of, table_of
 from homeostat.adapters.event_lines import EventFileError, blocks
 from homeostat.decide.intake.columns import read_columns
 from homeostat.decide.intake.lines import read_lines
 from homeostat.decide.intake.objects import outcomes_of, outcomes_of_events
 from homeostat.decide.intake.schema import EventSchema
-from homeostat.decide.intake.values import Source
+from homeostat.decide.intake.values import Source, shown
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 
 __all__ = ["EventFileError", "read_events", "read_outcomes"]
@@ -61,49 +60,64 @@ def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int)
         file = pq.ParquetFile(path, memory_map=True)
     except FileNotFoundError as error:
         raise EventFileError(f"{path} can't be opened: no such file. Check the path.") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except Exception as error:  # A damaged file is refused by many kinds.
         raise EventFileError(
-            f"{path} is no Parquet file, or was cut off while written ({error}): write it anew."
+            f"{path} is no Parquet file, or was cut off while written ({_brief(error)}): write it again."
         ) from error
     row = 0
     with file:
         names = file.schema_arrow.names
         _require(path, schema, names)
         wanted = [name for name in schema.names() if name in names]
+        twice = [name for name in wanted if names.count(name) > 1]
+        if twice:
+            raise EventFileError(f"{path} has the column {', '.join(twice)} more than once: rename or drop the others.")
         parts = file.iter_batches(chunk_rows, columns=wanted, use_threads=False)
         while True:
             try:
                 part = next(parts, None)
-            except (pa.ArrowInvalid, OSError) as error:
-                raise EventFileError(f"{path} is damaged after row {row} ({error}): write it anew.") from error
-            if part is None:
-                return
-            lines = np.arange(row + 1, row + 1 + len(part))
+                if part is None:
+                    return
+                part.validate(full=True)  # Else what is damaged inside would be followed to places out of memory.
+                columns = dict(zip(part.schema.names, part.columns, strict=True))
+                lines = np.arange(row + 1, row + 1 + len(part))
+                read = read_columns(columns, len(part), schema, now_ns, lines)
+            except Exception as error:
+                raise EventFileError(f"{path} is damaged after row {row} ({_brief(error)}): write it again.") from error
             row += len(part)
-            yield read_columns(
-                dict(zip(part.schema.names, part.columns, strict=True)), len(part), schema, now_ns, lines
-            )
+            yield read
+
+
+def _brief(error: Exception) -> str:
+    return shown(str(error).partition("\n")[0]) or type(error).__name__
 
 
 def _require(path: Path, schema: EventSchema, names: Sequence[str]) -> None:
     """Refuse a file without a column that every event must have: its rows would all be dead letters."""
+    there = set(names)
+    missing = [choices for choices in _needed(schema) if there.isdisjoint(choices)]
+    if missing:
+        wants = "; ".join(" or ".join(choices) for choices in missing)
+        raise EventFileError(
+            f"{path} has no column {wants}. It has {shown(', '.join(names)) or 'none'}. Rename the column, or add its "
+            "name to the aliases in the app file."
+        )
+
+
+def _needed(schema: EventSchema) -> list[tuple[str, ...]]:
+    """The names under which each column that every event must have may be found."""
     needed = [schema.id]
     needed += [schema.time] if schema.time_required else []
     needed += [entity.names for entity in schema.entities if entity.required and entity.of is None]
     needed += [field.names for field in schema.fields if field.required]
     needed += [schema.label] if schema.label_required else []
-    missing = [choices for choices in needed if not set(choices) & set(names)]
-    if missing:
-        wants = "; ".join(" or ".join(choices) for choices in missing)
-        raise EventFileError(
-            f"{path} has no column {wants}. It has {', '.join(names) or 'none'}. Rename the column, or add its name "
-            "to the aliases in the app file."
-        )
+    return needed
 
 
 def _read_csv(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int) -> Iterator[Chunk]:
     header: list[str] | None = None
     wanted: list[str] = []
+    delimiter = ","
     for block in blocks(path):
         lines, numbers = block.lines, block.numbers
         if header is None:
@@ -112,15 +126,16 @@ def _read_csv(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int) -> 
                 if block.letters:
                     yield _empty(schema), block.letters
                 continue
+            delimiter = delimiter_of(lines[start], schema.columns())
             try:
-                header = header_of(lines[start])
+                header = header_of(lines[start], delimiter)
             except ValueError as error:
                 raise EventFileError(f"{path}: {error}") from error
             _require(path, schema, header)
-            wanted = [name for name in schema.names() if name in header]
+            wanted = [name for name in schema.names() if name in set(header)]
             lines, numbers = lines[start + 1 :], numbers[start + 1 :]
         for at, letters in _spans(len(lines), chunk_rows, block.letters, numbers):
-            columns, places, bad = table_of(lines[at], numbers[at], header, wanted)
+            columns, places, bad = table_of(lines[at], numbers[at], header, wanted, delimiter)
             batch, worse = read_columns(columns, len(places), schema, now_ns, places, Source.TEXT)
             yield batch, _in_order(letters, bad, worse)
 

@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from homeostat.decide.intake.border import MESSAGE_MAX
 from homeostat.decide.intake.values import EVENT, shown
 from homeostat.ports import Unavailable
 from homeostat.records.events import DeadLetter
 from homeostat.records.reasons import Reason
 
-LINE_MAX = 1 << 20  # Bytes. An event needs a few hundred; without a bound, one file without line ends fills memory.
+LINE_MAX = MESSAGE_MAX  # Without a bound, one file without line ends fills memory.
 _BLOCK = 1 << 22
 _BOM = b"\xef\xbb\xbf"
+_WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+_HEAD = 32  # Bytes that show how a text is encoded.
 
 
 class EventFileError(ValueError):
@@ -53,19 +56,22 @@ def open_events(path: Path) -> BinaryIO | gzip.GzipFile:
 def blocks(path: Path, size: int = _BLOCK) -> Iterator[Block]:
     """The lines of a file, some `size` bytes at a time.
 
-    What follows a break in a gzipped file is lost: the last block then says so in a dead letter. Raises Unavailable
-    where the disk fails.
+    Lines end with a line feed, or all with a carriage return, as old files have it. What follows a break in a gzipped
+    file is lost: the last block then says so in a dead letter. Raises Unavailable where the disk fails, EventFileError
+    for UTF-16 and UTF-32.
     """
     with open_events(path) as stream:
-        rest, number, skipping, first = b"", 1, False, True
+        rest, number, skipping, first, end = b"", 1, False, True, b""
         while True:
             data, problem = _read(stream, size, path)
             last = not data or problem is not None
-            if first and data.startswith(_BOM):
-                data = data[len(_BOM) :]
+            if first:
+                _check_encoding(data, path)
+                data = data.removeprefix(_BOM)
             first = False
             block = Block()
-            *lines, rest = (rest + data).split(b"\n")
+            end = end or _line_end(rest + data)
+            *lines, rest = (rest + data).split(end or b"\n")
             if last and rest and problem is None:
                 lines, rest = [*lines, rest], b""
             for line in lines:
@@ -88,6 +94,29 @@ def blocks(path: Path, size: int = _BLOCK) -> Iterator[Block]:
                 return
 
 
+def _check_encoding(data: bytes, path: Path) -> None:
+    head = data[:_HEAD]
+    lanes = [set(head[k::4]) for k in range(4)]  # In UTF-16 every other byte of plain text is 0, in UTF-32 all but one.
+    zero = [lane == {0} for lane in lanes]
+    wide = (
+        sum(zero) in (2, 3)
+        and (zero[0] == zero[2] or zero[1] == zero[3])
+        and not any(0 in lane for lane, empty in zip(lanes, zero, strict=True) if not empty)
+    )
+    if data.startswith(_WIDE) or wide:
+        raise EventFileError(
+            f"{path} is UTF-16 or UTF-32: save it as UTF-8, for example by `iconv -f UTF-16 -t UTF-8`."
+        )
+
+
+def _line_end(data: bytes) -> bytes:
+    """How the lines end, by the first end that is seen; empty where none is yet."""
+    feed, back = data.find(b"\n"), data.find(b"\r", 0, -1)
+    if feed >= 0:
+        return b"\n"
+    return b"\r" if back >= 0 else b""
+
+
 def _read(stream: BinaryIO | gzip.GzipFile, size: int, path: Path) -> tuple[bytes, str | None]:
     """Up to `size` bytes, fewer before a break, and what broke."""
     parts: list[bytes] = []
@@ -108,4 +137,5 @@ def _read(stream: BinaryIO | gzip.GzipFile, size: int, path: Path) -> tuple[byte
 
 
 def _overlong(number: int, line: bytes) -> DeadLetter:
-    return DeadLetter(number, EVENT, shown(line[:200]), Reason.MALFORMED.value)
+    why = f"it is longer than {LINE_MAX >> 20} MiB"
+    return DeadLetter(number, EVENT, shown(line[:200]), Reason.MALFORMED.value, why)

@@ -119,38 +119,100 @@ def _fetcher(columns: Columns, schema: EventSchema, rows: Int) -> Fetch:
     return lambda row: {name: column[place[row]] for name, column in taken.items()}
 
 
+class _Other:
+    """A value that no column may hold; what is inside is not looked at, since it may be deep, huge or both."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: object) -> None:
+        self.kind = str(kind)
+
+    def __str__(self) -> str:
+        return self.kind
+
+
 def _objects(column: Array) -> list[object]:
     """A column's values as Python's. Times become text, since Python's have no nanoseconds and end with year 9999."""
     kind = column.type
     if pa.types.is_date64(kind):
         column, kind = column.view(pa.timestamp("ms")), pa.timestamp("ms")
     if pa.types.is_timestamp(kind):
-        column = column.cast(pa.timestamp(kind.unit)).cast(pa.string())
-    elif pa.types.is_time(kind) or pa.types.is_duration(kind):
-        wide = pa.int32() if pa.types.is_time32(kind) else pa.int64()
-        return [None if value is None else [value] for value in column.view(wide).to_pylist()]
+        column, kind = column.cast(pa.timestamp(kind.unit)).cast(pa.string()), pa.string()
+    elif pa.types.is_date32(kind):
+        column, kind = column.cast(pa.string()), pa.string()
+    if pa.types.is_union(kind):
+        return list(map(_of_union, column))
+    if not _is_readable(kind):
+        return [None if gone else _Other(kind) for gone in _nulls(column)]
     values: list[object] = column.to_pylist()
     return values
 
 
+def _of_union(value: Any) -> object:
+    try:
+        return value.as_py()
+    except Exception:  # Some types have no values of Python.
+        return _Other(value.type)
+
+
+def _is_readable(kind: Array) -> bool:
+    """Whether values of a type can be a key, a time, a number or a text."""
+    types = pa.types
+    tests = (
+        types.is_boolean, types.is_integer, types.is_floating, types.is_decimal, types.is_string,
+        types.is_large_string, types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_null,
+    )  # fmt: skip
+    return any(test(kind) for test in tests)
+
+
 def _simple(column: Array, source: Source) -> Array:
-    """Fewer types: dictionaries decoded, binary and views as text where they are text, CSV's text without blanks."""
-    kind = column.type
+    """Fewer types: what is packed unpacked, binary and views as text where they are text, CSV's text without blanks."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    if pa.types.is_dictionary(kind):
-        column = column.dictionary_decode()
-        kind = column.type
+    column = _unpacked(column)
+    kind = column.type
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         try:
             column = column.cast(pa.large_string() if pa.types.is_large_binary(kind) else pa.string())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return column  # Row by row, so that only the broken ones are refused.
-    elif kind == pa.string_view():
-        column = column.cast(pa.string())
     if source is Source.TEXT and _is_text(column):
         column = pc.ascii_trim(column, SPACE)
     return column
+
+
+def _unpacked(column: Array) -> Array:
+    """Extensions as what they are stored as, dictionaries and runs as their values, views as copies."""
+    kind = column.type
+    while not _is_readable(kind):
+        if isinstance(column, pa.ExtensionArray):
+            if kind == pa.uuid():
+                return _uuid_texts(column.storage)
+            column = column.storage.cast(pa.bool_()) if kind == pa.bool8() else column.storage
+        elif pa.types.is_dictionary(kind):
+            column = column.dictionary_decode()
+        elif pa.types.is_run_end_encoded(kind):
+            column = pc.run_end_decode(column)
+        elif kind == pa.string_view():
+            column = column.cast(pa.string())
+        elif kind == pa.binary_view():
+            column = column.cast(pa.binary())
+        else:
+            break
+        kind = column.type
+    return column
+
+
+def _uuid_texts(stored: Array) -> Array:
+    """Sixteen bytes each as text of 36 characters."""
+    raw = np.array([value or bytes(16) for value in stored.to_pylist()], "V16").view(np.uint8).reshape(-1, 16)
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    text = np.full((len(raw), 36), ord("-"), np.uint8)
+    places = np.array([k for k in range(36) if k not in (8, 13, 18, 23)])
+    text[:, places[0::2]], text[:, places[1::2]] = digits[raw >> 4], digits[raw & 15]
+    offsets = pa.py_buffer(np.arange(0, 36 * len(raw) + 1, 36, dtype=np.int32))
+    whole = pa.StringArray.from_buffers(len(raw), offsets, pa.py_buffer(text.tobytes()))
+    return pc.if_else(stored.is_valid(), whole, pa.scalar(None, pa.string()))
 
 
 def _is_text(column: Array) -> bool:
@@ -223,7 +285,9 @@ def _keys(column: Array, texts: dict[int, str], source: Source) -> tuple[Int, Ma
     if pa.types.is_integer(kind):
         if kind == pa.uint64():
             column = pc.if_else(
-                pc.greater(column, _CODE_MAX), pa.scalar(-(1 << 62), pa.int64()), column.cast(pa.int64(), safe=False)
+                pc.greater(column, pa.scalar(_CODE_MAX, pa.uint64())),
+                pa.scalar(-(1 << 62), pa.int64()),
+                column.cast(pa.int64(), safe=False),
             )
         codes = _filled(column, ABSENT, pa.int64(), np.int64)
         return codes, absent, absent | ((codes >= -_CODE_MAX) & (codes <= _CODE_MAX))

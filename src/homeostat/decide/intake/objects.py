@@ -130,7 +130,7 @@ def read_event(
                 raise Fault(Reason.MISSING, None)
             label = NAN if value is None else values.boolean(value, source)
     except Fault as fault:
-        return DeadLetter(line, name, values.shown(fault.value), fault.reason.value)
+        return DeadLetter(line, name, values.shown(fault.value), fault.reason.value, fault.detail)
     return Event(code, time_ns, keys, numbers, label)
 
 

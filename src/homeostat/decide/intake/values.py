@@ -40,10 +40,11 @@ class Source(IntEnum):
 class Fault(Exception):
     """A value that breaks a rule; becomes a dead letter."""
 
-    def __init__(self, reason: Reason, value: object) -> None:
+    def __init__(self, reason: Reason, value: object, detail: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.value = value
+        self.detail = detail
 
 
 def plain(value: object, source: Source) -> object:
@@ -116,7 +117,8 @@ def number(value: object, source: Source) -> float:
     elif source is Source.TEXT and isinstance(value, str) and _NUMBER.fullmatch(value):
         result = float(value)
     else:
-        raise Fault(Reason.WRONG_TYPE, value)
+        comma = source is Source.TEXT and isinstance(value, str) and _NUMBER.fullmatch(value.replace(",", ".", 1))
+        raise Fault(Reason.WRONG_TYPE, value, "it has a comma where a point is read" if comma else "")
     if not isfinite(result):
         raise Fault(Reason.OUT_OF_RANGE, value)
     return result + 0.0  # Makes -0.0 0.0: equal values must have equal bits.

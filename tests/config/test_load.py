@@ -313,3 +313,153 @@ def test_damaged_bytes_load_or_are_reported(tmp_path_factory: pytest.TempPathFac
 @settings(max_examples=100, deadline=None)
 def test_any_text_loads_or_is_reported(text: str) -> None:
     loads_or_reports(text)
+
+
+# Keys on lists, and hints.
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ("12345e6", "12345e6"), ("1_000", "1_000"), ("1e3", "1e3"), ("007", "007"), ("7", 7), ("-7", -7), ("+7", "+7"),
+        ("5.0", "5.0"), (".5", ".5"), ("1.", "1."), ("true", "true"), ("False", "False"), ("no", "no"),
+        ("0x10", "0x10"),
+        ("'12345e6'", "12345e6"), ('"7"', "7"), ("2026-01-30", "2026-01-30"), ("1e400", "1e400"), ("-0", "-0"),
+        ("9" * 30, int("9" * 30)), ("1__0", "1__0"), ("é", "é"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["{}", "{{key: {}, since: 2026-01-01}}"])
+def test_a_key_on_a_list_counts_as_it_is_written(written: str, key: str | int, form: str) -> None:
+    text = PAYMENTS.replace("{of: customer}", f"{{of: customer, entries: [{form.format(written)}]}}", 1)
+    (entry,) = parse_app(text).guards.lists["blocked_customers"].entries
+    found = entry if isinstance(entry, str | int) else entry.key
+    assert found == key and type(found) is type(key)
+
+
+@pytest.mark.parametrize("written", ["null", "~", "[1]", "{a: 1}"])
+def test_what_is_no_key_is_a_fault(written: str) -> None:
+    text = PAYMENTS.replace("{of: customer}", f"{{of: customer, entries: [{written}, 5]}}", 1)
+    assert all("entries" in fault.path for fault in faults_of(text))
+
+
+@given(st.from_regex(r"[0-9+.eE_x-]{1,8}", fullmatch=True))
+@settings(max_examples=200, deadline=None)
+def test_any_text_of_digits_and_signs_denies_itself_alone(written: str) -> None:
+    from homeostat.records.identity import code_of
+
+    text = PAYMENTS.replace("{of: customer}", f"{{of: customer, entries: [{written}]}}", 1)
+    try:
+        (entry,) = parse_app(text).guards.lists["blocked_customers"].entries
+    except AppFileError:
+        return
+    assert isinstance(entry, str | int) and code_of(entry) == code_of(written)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "nearest"),
+    [
+        ("type: number, min: 0", "type: category, values: [12345e6], min: 0", '"12345e6"'),
+        ("type: number, min: 0", "type: category, values: [007, 1_0], min: 0", '"1_0"'),
+        ("lengths: [1d, 7d, 30d]", "lengths: [600]", "600s"),
+        ("lengths: [1d, 7d, 30d]", "lengths: [1.5]", "1.5s"),
+        ("currency: EUR", "currency: 12345e6", '"12345e6"'),
+        ("- entity: customer", "- entity: 5", None),
+        ("priority: 80}", "priority: 80, since: 2026}", None),
+        ("actions: [allow, challenge, block]", "actions: 12345e6", "[12345e6]"),
+    ],
+)
+def test_a_hint_has_the_meaning_that_was_written(old: str, new: str, nearest: str | None) -> None:
+    faults = faults_of(PAYMENTS.replace(old, new, 1))
+    assert [f.nearest for f in faults if "not the number" in f.message][:1] == [nearest]
+
+
+@pytest.mark.parametrize(
+    ("derived", "expected"),
+    [
+        ("a: b + 1\n    b: a + 1", [("a", "a and b rest on each other")]),
+        ("a: b + 1\n    b: c > 1\n    c: a", [("a", "a and b and c rest on each other")]),
+        ("a: a > 1", [("a", "a rests on itself")]),
+        ("a: b > 1\n    b: amount", [("a", "b is declared further down")]),
+        ("a: amuont\n    b: a > 1\n    c: b and a == 'x'", [("a", "there is no amuont here")]),
+    ],
+)
+def test_a_derived_feature_out_of_order_is_one_fault_wherever_it_is_used(
+    derived: str, expected: list[tuple[str, str]]
+) -> None:
+    text = PAYMENTS.replace("  derived:\n", f"  derived:\n    {derived}\n")
+    text = text.replace("when: amount > 220, score", "when: a and amount > 220, score")
+    text = text.replace("customer in trusted_customers and amount < 500", "a or amount > 5", 1)
+    text = text.replace("  holdout: 0.01", "  context: [a]")
+    found = faults_of(text)
+    assert [(fault.path.rsplit(".", 1)[1], fault.message.split(":")[0]) for fault in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("when", "places"),
+    [
+        ("amuont > 3 and risc > 1", [(0, "there is no amuont here"), (15, "there is no risc here")]),
+        ("amuont > foo", [(0, "there is no amuont here"), (9, "there is no foo here")]),
+        ("amount / 0 > 1 or log(0) > bar", [(9, "divides by 0"), (18, "log of this number"), (27, "there is no bar")]),
+        ("max(amuont, foo) > 1 and customer < 3", [(4, "amuont"), (12, "foo"), (25, "entities have no order")]),
+        ("amuont > 3 and amuont < 5", [(0, "there is no amuont"), (15, "there is no amuont")]),
+        ("customer == 1_000", [(12, "put it into quotes, '1_000'")]),
+        ("customer in (0x10, 5)", [(13, "put it into quotes, '0x10'")]),
+        ("customer in (5, -7, '1_000')", []),
+    ],
+)
+def test_every_fault_of_an_expression_is_shown_with_its_place(when: str, places: list[tuple[int, str]]) -> None:
+    old = "when: customer in trusted_customers and amount < 500"
+    text = PAYMENTS.replace(old, f'when: "{when}"', 1)
+    assert old in PAYMENTS
+    if not places:
+        assert parse_app(text).app == "payments"
+        return
+    found = faults_of(text)
+    assert len(found) == len(places)
+    for fault, (offset, words) in zip(found, places, strict=True):
+        line = text.splitlines()[fault.line - 1]
+        assert words in fault.message and line[fault.column - 1 :].startswith(when[offset:])
+
+
+@pytest.mark.parametrize(
+    ("when", "words", "nearest"),
+    [
+        ("amount > 3 && risk > 1", "`and` joins", "and"), ("amount > 3 || risk > 1", "`or` joins", "or"),
+        ("!(amount > 3)", "`not` denies", "not"), ("amount = 3", "`==` compares", "=="),
+        ("amount === 3", "`==` compares", "=="), ("amount <> 3", "`!=` compares", "!="),
+        ("amount => 3", "written `>=`", ">="), ("amount =< 3", "written `<=`", "<="),
+        ("amount > 3 AND risk > 1", "small letters", "and"), ("amount > 3 ? 1 : 0", "`a if condition else b`", None),
+        ("customer.startswith('a')", "no methods such as .startswith()", None),
+        ("score.forest > 1", "no parts here", "score_forest"), ("amount[0] > 1", "nothing has items", None),
+        ("amount == null", "missing(x)", None), ("amount == None", "missing(x)", None),
+        ("amount between 1 and 5", "1 <= x <= 5", None), ("amount > 5%", "0.05", None),
+        ("if amount > 3", "leave", None),
+        ("amount > $5", "not part of the language", None), ("amount > 1,5", "a point, not a comma", None),
+    ],
+)  # fmt: skip
+def test_what_other_languages_write_is_understood_and_answered(when: str, words: str, nearest: str | None) -> None:
+    old = "when: customer in trusted_customers and amount < 500"
+    (fault,) = faults_of(PAYMENTS.replace(old, f'when: "{when}"', 1))
+    assert words in fault.message and fault.nearest == nearest
+
+
+@pytest.mark.parametrize(
+    "when", ["hour(time) > 3", "customer == 5", "missing(terminal)", "customer in blocked_customers"]
+)
+def test_a_rule_of_a_scorer_that_could_not_be_built_is_a_fault(when: str) -> None:
+    (fault,) = faults_of(PAYMENTS.replace("when: amount > 220, score", f'when: "{when}", score'))
+    assert "features alone" in fault.message and fault.path == "scorers.rules.rules[0].when"
+    assert "no feature" in faults_of(PAYMENTS.replace("when: amount > 220, score", 'when: "1 > 0", score'))[0].message
+
+
+def test_a_window_longer_than_36_years_is_a_fault() -> None:
+    (fault,) = faults_of(PAYMENTS.replace("lengths: [1d, 7d, 30d]", "lengths: [1d, 40000d]", 1))
+    assert fault.path == "features.windows[0].lengths[1]" and "at most 36 years" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("app: \ud800\n", 1), ("homeostat: 1\n# \udfff\n", 2), ("a: 1\nb: 2\nc: \ud83d", 3)]
+)
+def test_half_a_surrogate_is_a_fault_with_its_place(text: str, line: int) -> None:
+    (fault,) = faults_of(text)
+    assert "surrogate" in fault.message and fault.line == line

@@ -16,7 +16,7 @@ from homeostat.config.shape import Shaped
 from homeostat.config.tree import App
 from homeostat.decide.guards.plan import Names, condition
 from homeostat.decide.windows.features import plan_features
-from homeostat.expressions import ExpressionError, Scope, Type, compile_expression
+from homeostat.expressions import ExpressionError, Scope, Type, compile_expression, names_in
 
 SCORER_KINDS = ("isolation_forest", "boosted_trees", "network", "rules")
 RESERVED = ("time", "risk")
@@ -119,7 +119,7 @@ class _Checker:
         for name, scorer in self.app.scorers.items():
             path: tuple[Step, ...] = ("scorers", name)
             self.known((*path, "kind"), scorer.kind, kinds, "scorer kind")
-            if scorer.kind == "rules" and not scorer.rules:
+            if scorer.kind == "rules" and not scorer.rules and self.whole("scorers"):
                 self.fault(path, "a scorer of kind rules needs rules")
             if scorer.rules and scorer.kind in SCORER_KINDS and scorer.kind != "rules":
                 self.fault((*path, "rules"), f"a scorer of kind {scorer.kind} has no rules")
@@ -246,12 +246,16 @@ class _Checker:
 
     def compiled(self, path: tuple[Step, ...], text: str, scope: Scope, wanted: tuple[Type, ...]) -> None:
         try:
-            found = compile_expression(text, scope)
+            found = compile_expression(text, scope, strict=True)
         except ExpressionError as error:
-            self.fault(path, error.message, error.nearest, error.offset)
+            self.in_expression(path, error)
             return
-        if found.type not in wanted:
+        if found.type not in (*wanted, Type.UNKNOWN):
             self.fault(path, f"should be {' or '.join(wanted)}, not {found.type}")
+
+    def in_expression(self, path: tuple[Step, ...], error: ExpressionError) -> None:
+        for fault in error.all:
+            self.fault(path, fault.message, fault.nearest, fault.offset)
 
     def costs(self) -> None:
         scope = Scope.of(field_types(self.app), tuple(self.app.events.entities))
@@ -281,20 +285,22 @@ class _Checker:
         for group in self.app.features.windows:
             names = [name.replace("{length}", length) for name in group.compute for length in group.lengths]
             types |= dict.fromkeys(names, Type.NUMBER)
-        for name, text in self.app.features.derived.items():
+        derived = self.app.features.derived
+        for name, text in derived.items():
+            below = dict.fromkeys((later for later in derived if later not in types), Type.UNKNOWN)
+            scope = Scope.of((types | below).items(), tuple(self.app.events.entities), list_places(self.app))
             try:
-                scope = Scope.of(types.items(), tuple(self.app.events.entities), list_places(self.app))
-                types[name] = compile_expression(text, scope).type
+                compiled = compile_expression(text, scope)
+                types[name] = compiled.type if compiled.names.isdisjoint(below) else Type.UNKNOWN
             except ExpressionError:
-                types[name] = Type.NUMBER
+                types[name] = Type.UNKNOWN
         return types
 
     def on_features(self, types: dict[str, Type]) -> None:
         entities = tuple(self.app.events.entities)
-        scope = Scope.of(types.items(), entities)
         for name, scorer in self.app.scorers.items():
             for at, rule in enumerate(scorer.rules):
-                self.compiled(("scorers", name, "rules", at, "when"), rule.when, scope, (Type.BOOLEAN,))
+                self.score_rule(("scorers", name, "rules", at, "when"), rule.when, types)
             for at, feature in enumerate(scorer.features or ()):
                 self.feature(("scorers", name, "features", at), feature, types)
         for at, feature in enumerate(self.app.policy.context):
@@ -305,7 +311,17 @@ class _Checker:
                 try:
                     condition(hard.when, names)
                 except ExpressionError as error:
-                    self.fault(("guards", "rules", at, "when"), error.message, error.nearest, error.offset)
+                    self.in_expression(("guards", "rules", at, "when"), error)
+
+    def score_rule(self, path: tuple[Step, ...], text: str, types: dict[str, Type]) -> None:
+        """Scorers see features alone, wherever these were computed: neither keys nor the time, nor lists."""
+        named = names_in(text)
+        for name in sorted(named & {*self.app.events.entities, *self.app.guards.lists, "time"} - types.keys()):
+            self.fault(path, f"scores are made of features alone: derive one from {name} under features.derived")
+            return
+        self.compiled(path, text, Scope.of(types.items(), time=None), (Type.BOOLEAN,))
+        if not named:
+            self.fault(path, "this asks about no feature: it holds always, or never")
 
     def feature(self, path: tuple[Step, ...], name: str, types: dict[str, Type]) -> None:
         if name not in types:

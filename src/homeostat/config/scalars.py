@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _UNITS_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
 DURATION_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)\s*$"
@@ -21,7 +21,8 @@ def duration_ns(text: object) -> int:
     pattern = r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h|d|w)\s*"
     match = re.fullmatch(pattern, text) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"{text!r} is not a duration: write a number and one of {', '.join(_UNITS_NS)}, as in 7d")
+        shown = text if isinstance(text, str) and len(text) <= 40 else f"{str(text)[:40]}..."
+        raise ValueError(f"{shown!r} is not a duration: write a number and one of {', '.join(_UNITS_NS)}, as in 7d")
     span_ns = round(float(match[1]) * _UNITS_NS[match[2]])
     if span_ns > _SPAN_NS_MAX:
         raise ValueError(f"{text!r} is too long: at most 36 years")
@@ -31,6 +32,13 @@ def duration_ns(text: object) -> int:
 def _number_as_text(value: object) -> object:
     """Lets a plain number stand where an expression is asked for: `negative: 0`."""
     return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _length(text: str) -> str:
+    """A window's length stays a text, which names its features; it is a duration all the same."""
+    if duration_ns(text) <= 0:
+        raise ValueError("a window should be longer than nothing")
+    return text
 
 
 def _setting(value: object) -> object:
@@ -45,6 +53,7 @@ Duration = Annotated[
     int,
     BeforeValidator(duration_ns, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]),
 ]
+Length = Annotated[str, Field(pattern=r"^[0-9]+(ms|s|m|h|d|w)$"), AfterValidator(_length)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Expression = Annotated[
     Annotated[str, Field(min_length=1, max_length=2000)],

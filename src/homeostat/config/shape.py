@@ -87,7 +87,8 @@ def _keys_as_written(root: YamlNode) -> None:
         entries = members.child("entries")
         for entry in entries.value if entries is not None and isinstance(entries.value, list) else ():
             key = entry.child("key") or entry
-            if key.written is not None and key.value is not None and key.written != str(key.value):
+            whole = type(key.value) is int and str(key.value) == key.written
+            if key.written is not None and key.value is not None and not whole:
                 key.value = key.written
 
 

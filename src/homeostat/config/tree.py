@@ -11,7 +11,7 @@ from pydantic import Field
 
 from homeostat.config.scalars import DURATION_PATTERN as DURATION_PATTERN
 from homeostat.config.scalars import Duration as Duration
-from homeostat.config.scalars import Expression, Name, Node, Setting, Share
+from homeostat.config.scalars import Expression, Length, Name, Node, Setting, Share
 from homeostat.config.scalars import duration_ns as duration_ns
 from homeostat.config.world import World
 
@@ -67,9 +67,7 @@ class WindowGroup(Node):
     """Aggregates of one entity's past over windows of several lengths: (t - delay - length, t - delay]."""
 
     entity: Name = Field(description="whose past: one of events.entities")
-    lengths: tuple[Annotated[str, Field(pattern=r"^\d+(ms|s|m|h|d|w)$")], ...] = Field(
-        min_length=1, description="how long the windows are, such as 1h or 30d"
-    )
+    lengths: tuple[Length, ...] = Field(min_length=1, description="how long the windows are, such as 1h or 30d")
     delay: Duration = Field(default=0, description="how long ago the windows end; outcomes are known only later")
     past: bool = Field(default=False, description="leave the event itself out")
     where: Expression | None = Field(default=None, description="which events count; may name the label beside a delay")

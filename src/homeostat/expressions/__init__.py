@@ -3,7 +3,7 @@
 from homeostat.expressions.compiler import compile_entity, compile_expression
 from homeostat.expressions.membership import ALWAYS, FOREVER, Membership
 from homeostat.expressions.operators import FUNCTIONS
-from homeostat.expressions.parse import LabelCondition, split_conjunction
+from homeostat.expressions.parse import LabelCondition, names_in, split_conjunction
 from homeostat.expressions.programs import Compiled, Programs
 from homeostat.expressions.scope import ExpressionError, Scope, Symbol, Type, nearest_name
 
@@ -21,6 +21,7 @@ __all__ = [
     "Type",
     "compile_entity",
     "compile_expression",
+    "names_in",
     "nearest_name",
     "split_conjunction",
 ]

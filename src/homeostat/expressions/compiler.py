@@ -15,35 +15,33 @@ from homeostat.expressions.operators import ARGUMENTS, ARITHMETIC, COMPARISONS, 
 from homeostat.expressions.parse import parse
 from homeostat.expressions.programs import Compiled
 from homeostat.expressions.scope import ExpressionError, Scope, Symbol, Type, nearest_name
+from homeostat.expressions.wording import DOMAIN, A, dotted, refusal
 from homeostat.records.identity import category_code
 
 _NUMERIC = (Type.NUMBER, Type.BOOLEAN)
-_A = {
-    Type.NUMBER: "a number",
-    Type.BOOLEAN: "true or false",
-    Type.CATEGORY: "a category",
-    Type.ENTITY: "an entity",
-    Type.TIME: "a time",
-    Type.TEXT: "a text",
-}
+_DIVISIONS = (op.DIVIDE, op.FLOOR_DIVIDE, op.MODULO)
+_FAULTS_MAX = 10
 
 
-def compile_expression(text: str, scope: Scope) -> Compiled:
+def compile_expression(text: str, scope: Scope, strict: bool = False) -> Compiled:
     """Checks an expression against the names it may use, and compiles it; raises ExpressionError.
+
+    strict : a part that can never have a value, such as `x / 0`, is a fault too
 
     >>> from homeostat.expressions.scope import Scope, Type
     >>> compile_expression("amount > 220", Scope.of([("amount", Type.NUMBER)])).type
     <Type.BOOLEAN: 'boolean'>
     """
     tree = parse(text)
-    compiler = _Compiler(scope)
+    compiler = _Compiler(scope, text, strict)
     kind = compiler.value(tree)
+    if kind == Type.TEXT:
+        compiler.faults.append(ExpressionError("a text alone is no result", tree.col_offset))
+    compiler.report()
     column = -1
     match tree:
         case ast.Name(id=name) if scope.symbols[name].type != Type.ENTITY:
             column = scope.symbols[name].slot
-    if kind == Type.TEXT:
-        raise ExpressionError("a text alone is no result", tree.col_offset)
     if kind == Type.BOOLEAN:
         compiler.normalise()
     return Compiled(
@@ -68,9 +66,15 @@ def compile_entity(name: str, scope: Scope) -> Compiled:
 
 @dataclass
 class _Compiler:
-    """Emits instructions for one expression. Each `value` leaves one value on the stack, except of TEXT."""
+    """Emits instructions for one expression. Each `value` leaves one value on the stack, except of TEXT.
+
+    faults : of parts of the expression, each of which counts as UNKNOWN in what is made of it
+    """
 
     scope: Scope
+    text: str = ""
+    strict: bool = False
+    faults: list[ExpressionError] = field(default_factory=list)
     code: list[tuple[int, int, int, int]] = field(default_factory=list)
     constants: list[float] = field(default_factory=list)
     integers: list[int] = field(default_factory=list)
@@ -95,8 +99,27 @@ class _Compiler:
         self.constants.append(number)
         self.emit(node, op.CONSTANT, len(self.constants) - 1)
 
+    def report(self) -> None:
+        """Raise the faults, if there are any."""
+        found = {(fault.offset, fault.message): fault for fault in self.faults}
+        faults = tuple(found[key] for key in sorted(found))
+        if faults:
+            faults[0].all = faults[:_FAULTS_MAX]
+            raise faults[0]
+
     def value(self, node: ast.expr) -> Type:
         """Emits an expression and returns its type; a TEXT is not emitted until its other side is known."""
+        size, height = len(self.code), self.height
+        try:
+            return self.emitted(node)
+        except ExpressionError as fault:
+            self.faults.append(fault)
+        del self.code[size:]
+        self.height = height
+        self.constant(node, math.nan)
+        return Type.UNKNOWN
+
+    def emitted(self, node: ast.expr) -> Type:
         match node:
             case ast.Constant():
                 return self.literal(node)
@@ -114,7 +137,8 @@ class _Compiler:
                 return self.choice(node)
             case ast.Call():
                 return self.call(node)
-        raise ExpressionError(_refusal(node), node.col_offset)
+        joined = dotted(node)
+        raise ExpressionError(refusal(node), node.col_offset, joined if joined in self.scope.symbols else None)
 
     def literal(self, node: ast.Constant) -> Type:
         if isinstance(node.value, str):
@@ -122,6 +146,8 @@ class _Compiler:
         if isinstance(node.value, bool):
             self.constant(node, float(node.value))
             return Type.BOOLEAN
+        if node.value is None:
+            raise ExpressionError("there is no None: missing(x) asks whether x has a value", node.col_offset)
         self.constant(node, number_of(node))
         return Type.NUMBER
 
@@ -135,6 +161,8 @@ class _Compiler:
                                   node.col_offset)  # fmt: skip
         if node.id in FUNCTIONS:
             raise ExpressionError(f"{node.id} is a function: write {node.id}(...)", node.col_offset)
+        if node.id in ("null", "nil", "undefined", "NULL", "Null", "nan", "NaN"):
+            raise ExpressionError(f"there is no {node.id}: missing(x) asks whether x has a value", node.col_offset)
         known = [*self.scope.symbols, "True", "False"]
         raise ExpressionError(f"there is no {node.id} here", node.col_offset, nearest_name(node.id, known))
 
@@ -160,8 +188,8 @@ class _Compiler:
 
     def expect(self, node: ast.expr, kinds: Sequence[Type], wanted: str) -> None:
         kind = self.value(node)
-        if kind not in kinds:
-            raise ExpressionError(f"this is {_A[kind]}, where {wanted} is needed", node.col_offset)
+        if kind not in (*kinds, Type.UNKNOWN):
+            raise ExpressionError(f"this is {A[kind]}, where {wanted} is needed", node.col_offset)
 
     def arithmetic(self, node: ast.BinOp) -> Type:
         spine = [node]
@@ -173,17 +201,26 @@ class _Compiler:
             if operation is None:
                 raise ExpressionError("bits are not for here: use and, or, not", step.right.col_offset)
             self.number(step.right)
+            if operation in _DIVISIONS and self.code[-1][0] == op.CONSTANT and self.constants[-1] == 0:
+                self.never("this divides by 0: the result is always missing", step.right)
             self.emit(step, operation)
-            self.fold(operation)
+            self.fold(step, operation)
         return Type.NUMBER
 
-    def fold(self, operation: int) -> None:
+    def fold(self, node: ast.expr, operation: int) -> None:
         """Replaces an operation on two constants by its result, where that is exact on every machine."""
         if operation not in FOLDED or [line[0] for line in self.code[-3:-1]] != [op.CONSTANT, op.CONSTANT]:
             return
         result = FOLDED[operation](*self.constants[-2:])
+        if math.isinf(result):
+            self.never("the result is too large for a number: it is always missing", node)
         self.constants[-2:] = [result if math.isfinite(result) else math.nan]
         self.code[-3:] = [(op.CONSTANT, len(self.constants) - 1, 0, 0)]
+
+    def never(self, message: str, node: ast.expr) -> None:
+        """A part that can have no value, which nobody writes on purpose."""
+        if self.strict:
+            self.faults.append(ExpressionError(message, node.col_offset))
 
     def unary(self, node: ast.UnaryOp) -> Type:
         if isinstance(node.op, ast.Not):
@@ -235,7 +272,8 @@ class _Compiler:
             self.plain_comparison(node, operator, right)
 
     def is_entity(self, node: ast.expr) -> bool:
-        return isinstance(node, ast.Name) and self.symbol(node).type == Type.ENTITY
+        found = self.scope.symbols.get(node.id) if isinstance(node, ast.Name) else None
+        return found is not None and found.type == Type.ENTITY
 
     def entity_first(self, left: ast.expr, right: ast.expr) -> tuple[ast.expr, ast.expr] | None:
         if self.is_entity(left):
@@ -253,8 +291,20 @@ class _Compiler:
             same = op.ENTITY_SAME if equal else op.ENTITY_DIFFERS
             self.emit(node, same, self.slot(entity), self.slot(other))
             return
-        self.integers.append(key_of(other))
+        self.integers.append(self.key(other))
         self.emit(node, op.ENTITY_IS if equal else op.ENTITY_IS_NOT, self.slot(entity), len(self.integers) - 1)
+
+    def key(self, node: ast.expr) -> int:
+        """The code of an entity's key, which counts as it is written: 1_000 or 0x10 would be another one."""
+        code = key_of(node)
+        written = self.text[node.col_offset : node.end_col_offset].replace(" ", "")
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            plain = written.removeprefix("-")
+            if not (plain.isdecimal() and (plain == "0" or not plain.startswith("0"))):
+                raise ExpressionError(
+                    f"a key counts as it is written: put it into quotes, '{written}'", node.col_offset
+                )
+        return code
 
     def plain_comparison(self, node: ast.Compare, operator: ast.cmpop, right: ast.expr) -> None:
         kinds = [self.value(node.left)]
@@ -263,11 +313,11 @@ class _Compiler:
         kinds.append(self.value(right))
         if kinds[1] == Type.TEXT:
             self.category(right)
-        if all(kind in _NUMERIC for kind in kinds):
+        if Type.UNKNOWN in kinds or all(kind in _NUMERIC for kind in kinds):
             self.emit(node, COMPARISONS[type(operator)])
             return
         if Type.CATEGORY not in kinds or any(kind in _NUMERIC for kind in kinds):
-            raise ExpressionError(f"{_A[kinds[0]]} cannot be compared with {_A[kinds[1]]}", node.col_offset)
+            raise ExpressionError(f"{A[kinds[0]]} cannot be compared with {A[kinds[1]]}", node.col_offset)
         if not isinstance(operator, ast.Eq | ast.NotEq):
             raise ExpressionError("categories have no order: only == and != compare them", node.col_offset)
         self.emit(node, COMPARISONS[type(operator)])
@@ -285,13 +335,15 @@ class _Compiler:
             raise ExpressionError("`in` needs a list's name, or literals such as (1, 2) or ('a',)", right.col_offset)
         if self.is_entity(left):
             start = len(self.integers)
-            self.integers += [key_of(element) for element in right.elts]
+            self.integers += [self.key(element) for element in right.elts]
             among = op.ENTITY_NOT_AMONG if negated else op.ENTITY_AMONG
             self.emit(left, among, self.slot(left), start, len(right.elts))
             return
         kind = self.value(left)
+        if kind == Type.UNKNOWN:
+            return
         if kind not in (*_NUMERIC, Type.CATEGORY):
-            raise ExpressionError(f"this is {_A[kind]}, which cannot be searched for", left.col_offset)
+            raise ExpressionError(f"this is {A[kind]}, which cannot be searched for", left.col_offset)
         start = len(self.constants)
         self.constants += [element_of(element, kind) for element in right.elts]
         self.emit(left, op.NOT_AMONG if negated else op.AMONG, start, len(right.elts))
@@ -325,13 +377,20 @@ class _Compiler:
             self.category(second)
         self.emit(node, op.DEFAULT if test is None else op.SELECT)
         kinds = [Type.CATEGORY if kind == Type.TEXT else kind for kind in kinds]
+        if Type.UNKNOWN in kinds:
+            return Type.UNKNOWN
         if kinds[0] == kinds[1]:
             return kinds[0]
         if all(kind in _NUMERIC for kind in kinds):
             return Type.NUMBER
-        raise ExpressionError(f"one side is {_A[kinds[0]]}, the other {_A[kinds[1]]}", node.col_offset)
+        raise ExpressionError(f"one side is {A[kinds[0]]}, the other {A[kinds[1]]}", node.col_offset)
 
     def call(self, node: ast.Call) -> Type:
+        if isinstance(node.func, ast.Attribute):
+            raise ExpressionError(
+                f"there are no methods such as .{node.func.attr}(): a category is compared as a whole, by == or `in`",
+                node.col_offset,
+            )
         if not isinstance(node.func, ast.Name):
             raise ExpressionError("only functions can be called", node.col_offset)
         name, arguments = node.func.id, node.args
@@ -350,6 +409,9 @@ class _Compiler:
             return self.one_of(node, arguments[0], arguments[1], None)
         self.number(arguments[0])
         if name in OF_NUMBER:
+            constant = self.code[-1][0] == op.CONSTANT and not math.isnan(self.constants[-1])
+            if constant and name in DOMAIN and not DOMAIN[name](self.constants[-1]):
+                self.never(f"{name} of this number has no value: it is always missing", node)
             self.emit(node, OF_NUMBER[name])
         for place, argument in enumerate(arguments[1:]):
             self.number(argument)
@@ -370,16 +432,3 @@ class _Compiler:
         self.expect(argument, (*_NUMERIC, Type.CATEGORY), "a value")
         self.emit(argument, op.MISSING)
         return Type.BOOLEAN
-
-
-def _refusal(node: ast.expr) -> str:
-    match node:
-        case ast.Attribute():
-            return "names have no attributes here"
-        case ast.Tuple() | ast.List() | ast.Set():
-            return "a list of literals stands only after `in`"
-        case ast.Lambda() | ast.NamedExpr():
-            return "an expression defines nothing"
-        case ast.JoinedStr():
-            return "texts are plain literals"
-    return "this is not part of the expression language"

@@ -10,6 +10,7 @@ import warnings
 from enum import IntEnum
 
 from homeostat.expressions.scope import ExpressionError
+from homeostat.expressions.wording import slip
 
 LENGTH_MAX = 2000
 """Characters; what is longer should be several derived features."""
@@ -30,12 +31,23 @@ def parse(text: str) -> ast.expr:
             warnings.simplefilter("ignore")
             tree = ast.parse(line[lead:], mode="eval").body
     except SyntaxError as error:
+        meant = slip(line)
+        if meant is not None:
+            raise ExpressionError(*meant) from None
         place = lead + max((error.offset or 1) - 1, 0)
         raise ExpressionError(f"this is not an expression: {error.msg}", min(place, len(text))) from None
     except (ValueError, MemoryError, RecursionError, OverflowError):
         raise ExpressionError("this is not an expression, or is nested too deep") from None
     _Measure(line, lead).check(tree)
     return tree
+
+
+def names_in(text: str) -> set[str]:
+    """The names in an expression; none where it is not one."""
+    try:
+        return {node.id for node in ast.walk(parse(text)) if isinstance(node, ast.Name)}
+    except ExpressionError:
+        return set()
 
 
 def _refuse_comments(text: str) -> None:

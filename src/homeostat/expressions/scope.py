@@ -9,7 +9,8 @@ from enum import StrEnum
 
 
 class Type(StrEnum):
-    """What a value of an expression is. TEXT is a literal that has not met a category or an entity yet."""
+    """What a value of an expression is. TEXT is a literal that has not met a category or an entity yet; UNKNOWN is what
+    has a fault of its own, so that what is made of it can't be judged."""
 
     NUMBER = "number"
     BOOLEAN = "boolean"
@@ -17,6 +18,7 @@ class Type(StrEnum):
     ENTITY = "entity"
     TIME = "time"
     TEXT = "text"
+    UNKNOWN = "unknown"
 
 
 class ExpressionError(ValueError):
@@ -25,10 +27,12 @@ class ExpressionError(ValueError):
     message : a sentence for whoever wrote the expression.
     offset : the character at which it goes wrong, from 0.
     nearest : what was probably meant, if anything comes near.
+    all : this and the expression's other faults, in their order.
     """
 
     def __init__(self, message: str, offset: int = 0, nearest: str | None = None) -> None:
         self.message, self.offset, self.nearest = message, offset, nearest
+        self.all: tuple[ExpressionError, ...] = (self,)
         hint = f" (did you mean {nearest}?)" if nearest else ""
         super().__init__(f"column {offset + 1}: {message}{hint}")
 

@@ -106,8 +106,8 @@ class Names:
 
 def condition(text: str, names: Names) -> Compiled:
     """A rule's condition; raises ExpressionError where it is wrong, or is not true or false."""
-    compiled = compile_expression(text, names.scope())
-    if compiled.type != Type.BOOLEAN:
+    compiled = compile_expression(text, names.scope(), strict=True)
+    if compiled.type not in (Type.BOOLEAN, Type.UNKNOWN):
         raise ExpressionError(f"a rule needs a condition, which is true or false; this is a {compiled.type.value}")
     return compiled
 

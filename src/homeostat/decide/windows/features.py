@@ -28,6 +28,7 @@ from homeostat.expressions import (
     Type,
     compile_entity,
     compile_expression,
+    names_in,
     nearest_name,
     split_conjunction,
 )
@@ -158,9 +159,10 @@ class _Planner:
 
     def expression(self, path: Path, text: str, scope: Scope) -> Compiled | None:
         try:
-            return compile_expression(text, scope)
+            return compile_expression(text, scope, strict=True)
         except ExpressionError as error:
-            self.fault(path, error.message, error.nearest, error.offset)
+            for fault in error.all:
+                self.fault(path, fault.message, fault.nearest, fault.offset)
             return None
 
     def plan(self) -> FeaturePlan | None:
@@ -254,7 +256,7 @@ class _Planner:
         compiled = self.expression(path, rest, self.scope)
         if compiled is None:
             return label, -1
-        if compiled.type != Type.BOOLEAN:
+        if compiled.type not in (Type.BOOLEAN, Type.UNKNOWN):
             self.fault(path, "a filter is a condition: compare it with something", offset=0)
         self.masks.setdefault(rest, compiled)
         return label, list(self.masks).index(rest)
@@ -308,11 +310,14 @@ class _Planner:
             if inner in self.spec.entities:
                 compiled = compile_entity(inner, self.scope)
             else:
-                compiled = compile_expression(inner, self.scope)
+                compiled = compile_expression(inner, self.scope, strict=True)
         except ExpressionError as error:
             names = {node.id for node in ast.walk(argument) if isinstance(node, ast.Name)}
-            message = f"{self.spec.label} stands alone in an aggregate" if self.spec.label in names else error.message
-            self.fault(path, message, error.nearest, argument.col_offset + error.offset)
+            if self.spec.label in names:
+                self.fault(path, f"{self.spec.label} stands alone in an aggregate", offset=argument.col_offset)
+                return None
+            for fault in error.all:
+                self.fault(path, fault.message, fault.nearest, argument.col_offset + fault.offset)
             return None
         if compiled.type == Type.CATEGORY and kind not in _OF_CATEGORIES:
             self.fault(path, f"{inner} can be counted, not have a {kind.name.lower()}", offset=argument.col_offset)
@@ -326,15 +331,51 @@ class _Planner:
         """The derived features' programs, each seeing those before it, and what each rests on."""
         made: list[Compiled] = []
         sources: dict[str, frozenset[int]] = {name: frozenset([slot]) for slot, name in enumerate(self.names)}
-        base = len(self.names)
-        for name, text in self.spec.derived.items():
-            scope = Scope.of(zip(self.names, self.types), self.spec.entities, self.spec.lists, self.spec.time)
+        base, order = len(self.names), list(self.spec.derived)
+        self.order_faults()
+        for at, (name, text) in enumerate(self.spec.derived.items()):
+            below = [(later, Type.UNKNOWN) for later in order[at:] if later not in self.names]
+            known = [*zip(self.names, self.types), *below]
+            scope = Scope.of(known, self.spec.entities, self.spec.lists, self.spec.time)
             compiled = self.expression(("derived", name), text, scope)
-            if not self.claim(("derived", name), name, compiled.type if compiled else Type.NUMBER) or compiled is None:
+            sure = compiled is not None and compiled.names.isdisjoint(later for later, _ in below)
+            kind = compiled.type if compiled is not None and sure else Type.UNKNOWN
+            if not self.claim(("derived", name), name, kind) or compiled is None:
                 continue
             made.append(compiled)
             sources[name] = frozenset().union(*(sources[used] for used in compiled.names if used in sources))
         return tuple(made), tuple(tuple(sorted(sources[name])) for name in self.names[base:] if name in sources)
+
+    def order_faults(self) -> None:
+        """Derived features that name themselves, by whatever way round, or one that is declared below them."""
+        order = list(self.spec.derived)
+        uses = {name: names_in(text) for name, text in self.spec.derived.items()}
+        reached = {name: _reached(name, uses) for name in order}
+        told: set[str] = set()
+        for at, name in enumerate(order):
+            if name in reached[name]:
+                round_ = [other for other in order if other in reached[name] and name in reached[other]]
+                if name not in told:
+                    says = (
+                        f"{' and '.join(round_)} rest on each other" if len(round_) > 1 else f"{name} rests on itself"
+                    )
+                    self.fault(("derived", name), f"{says}: a derived feature may name only those above it", offset=0)
+                told.update(round_)
+                continue
+            for other in [later for later in order[at + 1 :] if later in uses[name] and later not in self.names]:
+                message = f"{other} is declared further down: a derived feature may name only those above it"
+                self.fault(("derived", name), message, offset=0)
+
+
+def _reached(name: str, uses: Mapping[str, set[str]]) -> set[str]:
+    """What an expression names, and what those name."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        new = (uses[waiting.pop()] & uses.keys()) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _duration(span_ns: int) -> str:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from homeostat.cli.failures import CommandError
 from homeostat.config.schema import json_schema
 
 
-def init(path: Path = Path("app.yaml"), /, *, force: bool = False) -> None:
+def init(
+    path: Path = Path("app.yaml"),
+    /,
+    *,
+    from_: Annotated[Path | None, Parameter(name="--from", help="Draft it from the columns of these events.")] = None,
+    force: bool = False,
+) -> None:
     """Write a commented starter app file that loads and runs as it is.
 
     Parameters
@@ -20,13 +30,36 @@ def init(path: Path = Path("app.yaml"), /, *, force: bool = False) -> None:
     force
         Write over a file that is there.
     """
-    from homeostat.config.starter import starter
-
     if path.exists() and not force:
         raise CommandError(f"{path} exists: choose another name, or say --force to write over it")
+    text, after = _content(path, from_)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(starter(), encoding="utf-8")
-    print(f"wrote {path}; next: homeostat doctor {path}", file=sys.stderr)
+    path.write_text(text, encoding="utf-8")
+    print(f"wrote {path}; next: {after}", file=sys.stderr)
+
+
+def _content(path: Path, events: Path | None) -> tuple[str, str]:
+    """What to write, and the command to run next."""
+    if events is None:
+        from homeostat.config.starter import starter
+
+        return starter(), f"homeostat doctor {path}"
+    from homeostat.cli.tables import profile_table
+    from homeostat.embedded.drafting import draft
+
+    drafted = draft(events, app_name(path))
+    profile_table(drafted.columns, sys.stderr)
+    return drafted.text, f"read {path} through, then homeostat replay {path} {events} --out out"
+
+
+def app_name(path: Path) -> str:
+    """The name of an app after that of its file.
+
+    >>> app_name(Path("Web Shop.yaml"))
+    'web_shop'
+    """
+    name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+    return name if name and name[0].isalpha() else f"app_{name}".rstrip("_")
 
 
 def schema() -> None:

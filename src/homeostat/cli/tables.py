@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TextIO
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from homeostat.embedded.profiles import Profile
 
 
 def report_table(report: Mapping[str, Any], out: TextIO) -> None:
@@ -94,3 +97,16 @@ def guards_table(report: Mapping[str, Any], out: TextIO) -> None:
     for table in (changes, hits, actions):
         if table.row_count:
             console.print(table)
+
+
+def profile_table(columns: Sequence[Profile], out: TextIO) -> None:
+    """What each column of a file seems to be."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("column", "seems to be", "because", "different", "missing", "such as")
+    for one in columns:
+        examples = ", ".join(str(value) for value in one.examples[:2])
+        shown = examples if len(examples) <= 40 else examples[:39] + "…"
+        table.add_row(one.name, one.role.value, one.why, f"{one.distinct:,}", f"{one.nulls:,}", shown)
+    Console(file=out).print(table, markup=False)

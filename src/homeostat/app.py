@@ -93,7 +93,8 @@ def costs_of(app: App) -> Costs | None:
     if not app.costs:
         return None
     ordered = [app.costs[action] for action in app.actions]
-    return Costs(plans.field_types(app), [c.positive for c in ordered], [c.negative for c in ordered])
+    positive, negative = [cost.positive for cost in ordered], [cost.negative for cost in ordered]
+    return Costs(plans.field_types(app), positive, negative, tuple(app.events.entities))
 
 
 def thresholds_of(app: App, costs: Costs | None) -> ThresholdPolicy | None:

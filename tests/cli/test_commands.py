@@ -14,6 +14,7 @@ import pytest
 
 from homeostat import load
 from homeostat.cli import COMMANDS, main
+from homeostat.config.starter import starter
 
 RULES = """guards:
   rules:
@@ -82,16 +83,85 @@ def test_replay_without_json_prints_tables_for_people(capsys, recorded: Path, tm
 def test_guards_test_shows_what_would_have_changed(capsys, recorded: Path, tmp_path: Path) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
-    for more in ((), ("--app", "access")):
-        code, printed, _ = run(capsys, "guards", "test", rules, recorded, *more, "--json")
-        report = json.loads(printed)
-        assert code == 0 and report["app"] == "access" and report["decisions"] == 30
-        [change] = report["changes"]
-        assert (change["before"], change["after"], change["rule_after"]) == ("allow", "block", "busy")
-        assert change["count"] == report["changed"] == report["hits_after"]["busy"] == 21
-        assert change["examples"][0]["event_id"] == "9"
-    code, printed, _ = run(capsys, "guards", "test", rules, recorded)
+    code, printed, _ = run(capsys, "guards", "test", rules, recorded, "--app", "access", "--json")
+    report = json.loads(printed)
+    assert code == 0 and report["app"] == "access" and report["decisions"] == 30
+    [change] = report["changes"]
+    assert (change["before"], change["after"], change["rule_after"]) == ("allow", "block", "busy")
+    assert change["count"] == report["changed"] == report["hits_after"]["busy"] == 21
+    assert change["examples"][0]["event_id"] == "9"
+    code, printed, _ = run(capsys, "guards", "test", rules, recorded, "--app", "access")
     assert code == 0 and "21 of 30 decisions would have changed" in printed
+
+
+def test_guards_test_on_a_folder_shows_precision_cost_and_overlap_of_what_was_decided(
+    capsys, recorded: Path, tmp_path: Path
+) -> None:
+    out, rules, outcomes = tmp_path / "out", tmp_path / "rules.yaml", tmp_path / "outcomes.jsonl"
+    own = tmp_path / "app.yaml"
+    own.write_text(starter().replace("actions:", "# Mine.\nactions:"))
+    assert run(capsys, "replay", own, recorded, "--out", out)[0] == 0
+    rules.write_text(RULES.replace("  fallback", "    - {name: any, when: value >= 1, action: throttle, priority: -1}\n"
+                                   "  fallback"))  # fmt: skip
+    known = [(9, 1), (10, 1), (11, 0), (1, 0)]
+    outcomes.write_text("".join(json.dumps({"event_id": k, "label": v, "time": 1.78e9}) + "\n" for k, v in known))
+    asked = ("guards", "test", rules, "--data", out, "--app", own, "--outcomes", outcomes)
+    code, printed, _ = run(capsys, *asked, "--json")
+    report = json.loads(printed)
+    busy, any_ = report["rules_after"]["busy"], report["rules_after"]["any"]
+    assert code == 0 and report["decisions"] == 30 and report["known"] == 4
+    assert (busy["held"], busy["decided"], busy["known"], busy["positives"]) == (21, 21, 3, 2)
+    assert busy["precision"] == pytest.approx(2 / 3) and busy["overlap"] == {"any": 21} and busy["alone"] == 0
+    # Blocking costs 0 where the outcome is positive and 5 where it is negative; allowing 10 and 0.
+    assert (busy["cost"], busy["proposed_cost"]) == (5.0, 20.0) and (any_["decided"], any_["alone"]) == (9, 9)
+    assert (report["cost_before"], report["cost_after"]) == (20.0, 5.5)
+    code, printed, _ = run(capsys, *asked)
+    assert code == 0 and "66.7%" in printed and "20.00 before, 5.50 after" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("{rules}", "{events}"), "Give --app"),
+        (("{rules}", "--app", "access"), "either EVENTS"),
+        (("{rules}", "{events}", "--app", "access", "--data", "{tmp}"), "either EVENTS"),
+        (("{rules}", "--app", "access", "--data", "{tmp}"), "no journal.db"),
+        (("{rules}", "--app", "payments", "--data", "{tmp}/out"), "other"),
+    ],
+)
+def test_guards_test_asks_for_what_it_needs(capsys, recorded: Path, tmp_path: Path, arguments, hint: str) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES.replace("count_1m", "amount" if "payments" in arguments else "count_1m"))
+    if "out" in arguments[-1]:
+        assert run(capsys, "replay", "access", recorded, "--out", tmp_path / "out")[0] == 0
+    given = [a.format(rules=rules, events=recorded, tmp=tmp_path) for a in arguments]
+    code, _, said = run(capsys, "guards", "test", *given)
+    assert code == 1 and hint in said
+
+
+def test_explain_asks_for_an_app_that_it_can_not_know(capsys, recorded: Path, tmp_path: Path) -> None:
+    out, own = tmp_path / "out", tmp_path / "app.yaml"
+    for name in ("shop", "access"):  # The second has the name of a shipped app, and is another one.
+        own.write_text(starter().replace("app: starter", f"app: {name}"))
+        assert run(capsys, "replay", own, recorded, "--out", out)[0] == 0
+        code, _, said = run(capsys, "explain", "29", "--out", out)
+        assert code == 1 and "--app" in said and name in said
+        assert run(capsys, "explain", "29", "--out", out, "--app", own)[0] == 0
+
+
+def test_explain_says_late_and_stale(capsys, tmp_path: Path) -> None:
+    path, app, out = tmp_path / "events.jsonl", tmp_path / "app.yaml", tmp_path / "out"
+    app.write_text(starter())
+    common = {"event_type": "action", "entity_id": 1}
+    seconds = (0, 1, 400_000, 2)
+    path.write_text("".join(
+        json.dumps({"event_id": k, "timestamp": 1.77e9 + s, **common}) + "\n" for k, s in enumerate(seconds)
+    ))  # fmt: skip
+    assert run(capsys, "replay", app, path, "--out", out)[0] == 0
+    code, printed, _ = run(capsys, "explain", "3", "--out", out, "--app", app)
+    assert code == 0 and "It came late" in printed and "Stale, since" in printed and "count_1d" in printed
+    code, printed, _ = run(capsys, "explain", "2", "--out", out, "--app", app)
+    assert "It came late" not in printed and "Stale" not in printed
 
 
 def test_doctor_finds_a_sound_machine_and_a_broken_app(capsys, tmp_path: Path) -> None:
@@ -131,7 +201,7 @@ def test_schema_prints_a_json_schema(capsys) -> None:
         (("explain", "1", "--data", "{tmp}"), "journal.db"),
         (("train", "access", "{tmp}/none.csv", "--until", "2026-01-01", "--out", "{tmp}/b"), "none.csv"),
         (("train", "access", "x", "--until", "2026-01-01", "--from", "2026-01-02", "--out", "b"), "--from"),
-        (("guards", "test", "{tmp}/none.yaml", "x.csv"), "none.yaml"),
+        (("guards", "test", "{tmp}/none.yaml", "x.csv", "--app", "access"), "none.yaml"),
         (("serve", "access", "--bundle", "{tmp}/none"), "none"),
         (("worker", "access", "--metrics-port", "0", "--metrics-host", "0.0.0.0"), "say --plain-http"),
     ],

@@ -22,7 +22,7 @@ def explain(
     data: Annotated[Path | None, Parameter(help="The --data folder of a server.")] = None,
     out: Annotated[Path | None, Parameter(help="The --out folder of a replay.")] = None,
     config: Annotated[Path | None, Parameter(help="A file with a world section: its journal in PostgreSQL.")] = None,
-    app: Annotated[str | None, Parameter(help="The app; the one that the journal names when absent.")] = None,
+    app: Annotated[str | None, Parameter(help="The app that decided: a shipped app or an app file.")] = None,
     bundle: Bundle = None,
     words: Annotated[bool, Parameter(negative="", help="Let a language model word it, too.")] = False,
     words_url: Annotated[str | None, Parameter(help="Where it answers: Ollama, or a base ending in /v1.")] = None,
@@ -70,7 +70,7 @@ def told_of(decision: str, folder: Path, app: str | None, bundle: Path | None) -
         if found is None:
             raise CommandError(f"no event {decision!r} was decided in {folder}: check the id")
         trained = folder / "bundle"
-        return _told(journal, found, bundle or (trained if trained.is_dir() else None), app or journal.app)
+        return _told(journal, found, bundle or (trained if trained.is_dir() else None), app, journal.app)
 
 
 def _told_shared(decision: str, config: Path | None, app: str | None, bundle: Path | None) -> dict[str, Any]:
@@ -85,20 +85,38 @@ def _told_shared(decision: str, config: Path | None, app: str | None, bundle: Pa
         found = journal.find_text(decision)
         if found is None:
             raise CommandError(f"no event {decision!r} was decided in {journal.where}: check the id")
-        return _told(journal, found, bundle, app or journal.standing().app or "")
+        return _told(journal, found, bundle, app, journal.standing().app or "")
 
 
-def _told(journal: Journal, found: Any, bundle: Path | None, app: str) -> dict[str, Any]:
+def app_that_decided(named: str, version: str) -> str:
+    """The shipped app of a name, where it is the one of a decision's version. Raises CommandError: then nobody knows.
+
+    Another app may have the same name.
+    """
+    from homeostat.app import fingerprint
+    from homeostat.config.load import load_app, shipped_apps
+
+    ask = f"which app decided? The journal calls it {named!r}: give --app with its app file"
+    if named not in shipped_apps():
+        raise CommandError(ask)
+    if version.partition("+")[0] != f"{named}-{fingerprint(load_app(named))}":
+        raise CommandError(
+            f"{ask} (--app {named} for the shipped one, which is not the version {version} that decided)"
+        )
+    return named
+
+
+def _told(journal: Journal, found: Any, bundle: Path | None, app: str | None, named: str) -> dict[str, Any]:
     from homeostat.adapters.clock import SystemClock
     from homeostat.app import World, brain, build
     from homeostat.embedded.answers import answer, features_of
     from homeostat.embedded.assembly import bundle_of, prepare
     from homeostat.embedded.explaining import explained
 
-    prepared = prepare(app)
+    decisions, row = found
+    prepared = prepare(app or app_that_decided(named, decisions.version))
     features = prepared.features
     ready = brain(prepared.app, features, bundle_of(prepared, bundle))
-    decisions, row = found
     if decisions.features.names != features.names:
         raise CommandError(f"the decision's features are not those of {prepared.app.app}: give the --app that decided")
     loop = build(prepared.app, features, ready, World(journal, SystemClock(), bounded=False))

@@ -19,14 +19,23 @@ guards = App(name="guards", help="Try a change of rules on recorded events", hel
 @guards.command(name="test")
 def try_rules(
     rules: Path,
-    events: Path,
+    events: Path | None = None,
     /,
     *,
     app: Annotated[str | None, Parameter(help="The app whose guards they would replace.")] = None,
+    data: Annotated[
+        Path | None, Parameter(help="Instead of EVENTS: a server's --data folder, or the --out of a replay.")
+    ] = None,
+    outcomes: Annotated[
+        Path | None, Parameter(help="A file of event_id, label and time: when each became known.")
+    ] = None,
     bundle: Bundle = None,
     json: Json = False,
 ) -> None:
-    """Show what would have changed on recorded events, had these rules held instead of the app's own.
+    """Show what would have changed, had these rules held instead of the app's own.
+
+    Each decision is held against what was decided: in the folder of --data, or by the app as it is on EVENTS. With
+    outcomes, by rule: precision and cost.
 
     Parameters
     ----------
@@ -37,10 +46,15 @@ def try_rules(
     """
     from homeostat.embedded import guard_trial
 
+    if app is None:
+        raise CommandError(f"which app are the rules in {rules} for? Give --app, a shipped app or an app file")
+    if (events is None) == (data is None):
+        raise CommandError("which decisions? Give either EVENTS, a file of recorded events, or --data, a folder")
+    trial = guard_trial.Trial(rules, app, events, data, outcomes, bundle)
     with shown("guards") as progress:
         try:
-            report = guard_trial.try_rules(rules, events, app, bundle, progress)
-        except guard_trial.NoApp as error:
+            report = guard_trial.try_rules(trial, progress)
+        except guard_trial.CanNotTry as error:
             raise CommandError(str(error)) from error
     if json:
         print(dumps(report))

@@ -87,16 +87,49 @@ def guards_table(report: Mapping[str, Any], out: TextIO) -> None:
         shown = ", ".join(example["event_id"] for example in change["examples"][:3])
         ruled = (change["rule_before"] or "policy", change["rule_after"] or "policy")
         changes.add_row(change["before"], change["after"], *ruled, f"{change['count']:,}", shown)
-    hits = Table("rule", "held before", "would hold", title="rules", title_justify="left")
-    for name in dict.fromkeys((*report["hits_before"], *report["hits_after"])):
-        counts = (report[side].get(name) for side in ("hits_before", "hits_after"))
-        hits.add_row(name, *("-" if count is None else f"{count:,}" for count in counts))
     actions = Table("action", "before", "after", title="actions", title_justify="left")
     for name, count in report["actions_before"].items():
         actions.add_row(name, f"{count:,}", f"{report['actions_after'][name]:,}")
-    for table in (changes, hits, actions):
+    for table in (changes, _rules_table(report), _precision_table(report), actions):
         if table.row_count:
             console.print(table)
+    if report["cost_after"] is not None and report["known"]:
+        console.print(
+            f"cost of the {report['known']:,} decisions whose outcome is known: {report['cost_before']:,.2f} before, "
+            f"{report['cost_after']:,.2f} after {report['currency']}".rstrip(),
+            soft_wrap=True,
+        )
+
+
+def _rules_table(report: Mapping[str, Any]) -> Any:
+    """How often each rule held and decided, before and after."""
+    from rich.table import Table
+
+    heads = ("rule", "held before", "would hold", "decides", "alone", "most often with")
+    table = Table(*heads, title="rules", title_justify="left")
+    before, after = report["rules_before"], report["rules_after"]
+    for name in dict.fromkeys((*before, *after)):
+        found = after.get(name) or before[name]
+        held = [f"{side[name]['held']:,}" if name in side else "-" for side in (before, after)]
+        decides = f"{after[name]['decided']:,}" if name in after else "-"
+        beside = max(found["overlap"].items(), key=lambda item: item[1], default=None)
+        table.add_row(name, *held, decides, f"{found['alone']:,}", f"{beside[0]} ({beside[1]:,})" if beside else "")
+    return table
+
+
+def _precision_table(report: Mapping[str, Any]) -> Any:
+    """What each rule was worth where the outcome is known; an old rule too, if no new one has its name."""
+    from rich.table import Table
+
+    heads = ("rule", "known", "precision", "cost", "proposals' cost")
+    table = Table(*heads, title="where the outcome is known", title_justify="left")
+    before, after = report["rules_before"], report["rules_after"]
+    for name in dict.fromkeys((*before, *after)) if report["known"] else ():
+        found = after.get(name) or before[name]
+        precision = "-" if found["precision"] is None else f"{found['precision']:.1%}"
+        costs = ["-" if found[key] is None else f"{found[key]:,.2f}" for key in ("cost", "proposed_cost")]
+        table.add_row(name, f"{found['known']:,}", precision, *costs)
+    return table
 
 
 def profile_table(columns: Sequence[Profile], out: TextIO) -> None:

@@ -16,11 +16,15 @@ class Costs:
     """The cost matrix of an app.
 
     fields : names and types, in the order of `EventBatch.numbers`
+    entities : names, in the order of `EventBatch.keys`
     positive, negative : an expression for each action, in the app's currency
     """
 
-    def __init__(self, fields: Sequence[tuple[str, Type]], positive: Sequence[str], negative: Sequence[str]) -> None:
-        scope = Scope.of(fields)
+    def __init__(
+        self, fields: Sequence[tuple[str, Type]], positive: Sequence[str], negative: Sequence[str],
+        entities: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        scope = Scope.of(fields, entities)
         compiled = [compile_expression(text, scope) for text in (*positive, *negative)]
         self._fields, self._actions = len(fields), len(positive)
         self._programs = Programs(compiled, range(len(fields), len(fields) + len(compiled)))

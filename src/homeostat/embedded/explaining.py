@@ -11,6 +11,7 @@ from homeostat.embedded.answers import Vocabulary
 from homeostat.records.decisions import DecisionBatch
 
 TOP = 10
+_NAMES_MAX = 8
 
 
 def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int, words: Vocabulary) -> dict[str, Any]:
@@ -85,6 +86,9 @@ def sentences(told: dict[str, Any]) -> list[str]:
             lines.append("Chance proposed the action, so that its outcomes stay known (hold-out or exploration).")
     if told["fallback"]:
         lines.append(f"Not every part answered ({told['fallback'].replace('_', ' ').replace('+', ', ')}).")
+    if told.get("late"):
+        lines.append("It came late, after what the app waits for: it was decided, and windows don't count it.")
+    lines += _freshness(told.get("features", {}))
     explanation = told["explanation"]
     lines += _table("What moved the risk (log-odds)", explanation["features"], "value")
     lines += _table("Scorers", explanation["scorers"], "score")
@@ -101,6 +105,24 @@ def sentences(told: dict[str, Any]) -> list[str]:
     lines.append(f"Decided by {told['version']}.")
     if not explanation["same_version"]:
         lines.append(f"Explained by {explanation['by_version']}, which may weigh things differently.")
+    return lines
+
+
+_FRESHNESS = {
+    "stale": "Stale, since a part of their past was out of reach",
+    "absent": "Absent, since nothing was known of their past",
+    "saturated": "Saturated, since they count no further",
+}
+
+
+def _freshness(features: dict[str, dict[str, Any]]) -> list[str]:
+    """Which features were not fresh, a line for each way of not being so."""
+    lines = []
+    for code, words in _FRESHNESS.items():
+        names = [name for name, feature in features.items() if feature["freshness"] == code]
+        more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
+        if names:
+            lines.append(f"{words}: {', '.join(names[:_NAMES_MAX])}{more}.")
     return lines
 
 

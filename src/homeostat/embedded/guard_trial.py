@@ -1,76 +1,132 @@
-"""Trying a change of rules on recorded events: the same proposals, ruled by both sets of guards."""
+"""Trying a change of rules on decisions that were made: those of recorded events, or those of a journal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from homeostat.adapters.clock import SystemClock
-from homeostat.adapters.event_files import read_events
+from homeostat.adapters.event_files import read_events, read_outcomes
 from homeostat.adapters.sqlite_journal import SqliteJournal
-from homeostat.app import World, brain, build
+from homeostat.app import World, brain, build, costs_of
 from homeostat.config import plans
-from homeostat.config.faults import AppFileError
-from homeostat.config.load import load_app, shipped_apps
+from homeostat.config.load import load_app
 from homeostat.decide.guards.engine import Guards
-from homeostat.decide.guards.rehearsal import rehearse
+from homeostat.decide.guards.rehearsal import Tried, rehearse
 from homeostat.embedded.answers import time_text
 from homeostat.embedded.assembly import Prepared, bundle_of, prepare
+from homeostat.embedded.past import PastOutcomes
 from homeostat.models.training_set import Progress
+from homeostat.records.arrays import Float
 from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import OutcomeBatch
 
 
-class NoApp(ValueError):
-    """Rules alone don't say which app they are for."""
+class CanNotTry(ValueError):
+    """The rules can't be tried on what was given; the text says why and what to do."""
 
 
-def try_rules(rules: Path, events: Path, app: str | None, bundle: Path | None, progress: Progress) -> dict[str, Any]:
-    """What would have changed if the guards of `rules` had ruled instead of the app's own.
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What to try, and on what.
 
     rules : a file with `guards`, alone or in a whole app file
-    app : whose guards they would replace; without one, the shipped app that the rules name or alone make sense in
-    Raises NoApp, AppFileError, EventFileError, BundleError, NotTrained.
+    app : whose guards they would replace
+    events : recorded events, which are decided anew by the app as it is; or
+    data : the folder of a server or a replay, whose decisions stand as they were made
+    outcomes : a file of what became known of the events, beside what the folder's journal or the events say
     """
-    name = app or _named_in(rules)
-    prepared = prepare(name)
-    changed = prepare(load_app(name, guards_from=rules))
-    found = rehearse(
-        _guards(prepared), _guards(changed), _decided(prepared, bundle_of(prepared, bundle), events, progress)
-    )
-    report = asdict(found)
+
+    rules: Path
+    app: str
+    events: Path | None = None
+    data: Path | None = None
+    outcomes: Path | None = None
+    bundle: Path | None = None
+
+
+def try_rules(trial: Trial, progress: Progress) -> dict[str, Any]:
+    """What would have changed if the guards of `rules` had ruled instead of the app's own.
+
+    Raises CanNotTry, AppFileError, EventFileError, BundleError, NotTrained, JournalError.
+    """
+    prepared, changed = prepare(trial.app), prepare(load_app(trial.app, guards_from=trial.rules))
+    app = changed.app
+    new = Guards(plans.guard_plan(app), plans.guard_names(app, changed.features), plans.membership(app))
+    outcomes = [] if trial.outcomes is None else _outcomes(trial.outcomes, prepared)
+    if trial.data is not None:
+        decided, known = _recorded(trial.data, prepared, progress), [*_journalled(trial.data), *outcomes]
+    else:
+        assert trial.events is not None
+        decided = _decided(prepared, bundle_of(prepared, trial.bundle), trial.events, progress)
+        known = outcomes
+    found = rehearse(plans.guard_plan(prepared.app), new, _with_outcomes(decided, PastOutcomes(known), prepared))
+    report: dict[str, Any] = found.as_json()
     for change in report["changes"]:
         for example in change["examples"]:
             example["time"] = time_text(example.pop("time_ns"))
-    return {"app": prepared.app.app, "rules": str(rules), **report}
+    return {"app": prepared.app.app, "rules": str(trial.rules), "currency": prepared.app.currency, **report}
 
 
-def _named_in(rules: Path) -> str:
-    """The shipped app that rules are for: the one they name, or the only one in which they make sense."""
-    fitting, faults = [], AppFileError([])
-    for name in shipped_apps():
-        try:
-            load_app(name, guards_from=rules)
-            fitting.append(name)
-        except AppFileError as error:
-            faults = error
-    try:
-        named = load_app(rules).app
-    except AppFileError:
-        named = ""  # Guards alone are no app file.
-    if named in fitting:
-        return named
-    if len(fitting) == 1:
-        return fitting[0]
-    if not fitting and not named:
-        raise faults
-    raise NoApp(f"which app are the rules in {rules} for? Give --app, a shipped app or an app file")
+def _with_outcomes(decided: Iterable[DecisionBatch], past: PastOutcomes, prepared: Prepared) -> Iterator[Tried]:
+    """Each batch with what is known of its events today; what a file or a journal says wins over the events' labels."""
+    costs = costs_of(prepared.app)
+    for batch in decided:
+        later = past.labels_by(batch.events, None)
+        label: Float = np.where(np.isnan(later), batch.events.label, later)
+        if costs is None:
+            yield Tried(batch, label)
+            continue
+        positive, negative = costs(batch.events)
+        shown = label[:, None]
+        yield Tried(batch, label, np.where(shown == 1, positive, np.where(shown == 0, negative, np.nan)))
 
 
-def _guards(prepared: Prepared) -> Guards:
+def _outcomes(path: Path, prepared: Prepared) -> list[OutcomeBatch]:
+    return [batch for batch, _ in read_outcomes(path, prepared.schema, SystemClock().now_ns())]
+
+
+def _journalled(folder: Path) -> list[OutcomeBatch]:
+    """The outcomes that a journal holds."""
+    with _journal(folder) as journal:
+        return [entry.body for entry in journal.read(0) if isinstance(entry.body, OutcomeBatch)]
+
+
+def _recorded(folder: Path, prepared: Prepared, progress: Progress) -> Iterator[DecisionBatch]:
+    """A journal's decisions, as they were made. Raises CanNotTry where they are another app's."""
+    with _journal(folder) as journal:
+        last = max(1, journal.last)
+        for entry in journal.read(0):
+            progress("reading decisions", min(0.99, entry.sequence / last))
+            if isinstance(entry.body, DecisionBatch):
+                _check_same(entry.body, prepared, folder)
+                yield entry.body
+
+
+def _journal(folder: Path) -> SqliteJournal:
+    path = folder / "journal.db"
+    if not path.is_file():
+        raise CanNotTry(f"{folder} has no journal.db: give the --data folder of a server, or the --out of a replay")
+    return SqliteJournal(path, readonly=True)
+
+
+def _check_same(batch: DecisionBatch, prepared: Prepared, folder: Path) -> None:
     app = prepared.app
-    return Guards(plans.guard_plan(app), plans.guard_names(app, prepared.features), plans.membership(app))
+    differs: dict[str, Callable[[], bool]] = {
+        "features": lambda: batch.features.names != prepared.features.names,
+        "scorers": lambda: batch.scores.names != tuple(app.scorers),
+        "actions": lambda: batch.proposal.propensity.shape[1] != len(app.actions),
+    }
+    for what, wrong in differs.items():
+        if wrong():
+            raise CanNotTry(
+                f"the decisions in {folder} have other {what} than {app.app}: give the --app that decided, or its "
+                "recorded events instead of --data"
+            )
 
 
 def _decided(prepared: Prepared, bundle: Any, events: Path, progress: Progress) -> Iterator[DecisionBatch]:

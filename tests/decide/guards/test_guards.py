@@ -22,7 +22,7 @@ from homeostat.decide.guards.plan import (
     Names,
     Rule,
 )
-from homeostat.decide.guards.rehearsal import rehearse
+from homeostat.decide.guards.rehearsal import Tried, rehearse
 from homeostat.decide.guards.wording import lines, worded_row
 from homeostat.expressions import ALWAYS, FOREVER, ExpressionError, Membership, Type
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
@@ -318,17 +318,71 @@ def test_a_rehearsal_says_what_would_have_changed_and_changes_nothing() -> None:
     without = replace(PLAN, rules=RULES[1:], breakers=())
     stricter = replace(PLAN, rules=(replace(RULES[1], action=BLOCK, until_ns=NEVER_NS), *RULES[2:]), breakers=())
     old, new = Guards(without, NAMES, LISTS), Guards(stricter, NAMES, LISTS)
-    batches = [batch_of([{"amount": 101, "time": 60}, {"amount": 101, "time": 400}, {"amount": 5}]) for _ in range(2)]
-    found = rehearse(old, new, batches, examples_max=1)
+    batches = [
+        decided(old, [{"amount": 101, "time": 60}, {"amount": 101, "time": 400}, {"amount": 5}]) for _ in range(2)
+    ]
+    found = rehearse(without, new, batches, examples_max=1)
     assert (found.decisions, found.changed) == (6, 4)
     assert [(c.before, c.after, c.rule_before, c.rule_after, c.count) for c in found.changes] == [
         ("allow", "block", "", "large", 2),
         ("challenge", "block", "large", "large", 2),
     ]
     assert [len(change.examples) for change in found.changes] == [1, 1]
-    assert (found.hits_before["large"], found.hits_after["large"]) == (2, 4)
+    assert (found.rules_before["large"].held, found.rules_after["large"].held) == (2, 4)
     assert found.actions_after == {"allow": 2, "challenge": 0, "block": 4}
-    assert rehearse(old, old, batches).changed == 0
+    assert rehearse(without, old, batches).changed == 0
+
+
+def decided(guards: Guards, rows: list[dict[str, float]]) -> DecisionBatch:
+    """A batch as these guards ruled it."""
+    b = batch_of(rows)
+    ruling = guards.rule(b.events, b.features, b.scores, b.fused, b.proposal, b.fallback.astype(np.int64))
+    return replace(b, ruling=ruling)
+
+
+def test_before_is_what_was_decided_whoever_rules_now() -> None:
+    batch = batch_of([{"amount": 5}])
+    was = Ruling(np.array([BLOCK], np.int16), np.array([BY_BREAKER], np.int16), np.zeros(1, np.uint64))
+    found = rehearse(PLAN, Guards(replace(PLAN, breakers=()), NAMES, LISTS), [replace(batch, ruling=was)])
+    assert [(c.before, c.rule_before, c.after) for c in found.changes] == [("block", "breaker", "allow")]
+    assert found.actions_before["block"] == 1
+
+
+LABELS = st.lists(st.sampled_from([0.0, 1.0, np.nan]), min_size=30, max_size=30)
+
+
+@given(ROWS, LABELS, st.lists(st.floats(0, 100), min_size=90, max_size=90))
+@settings(max_examples=40, deadline=None)
+def test_a_rules_precision_cost_and_overlap_equal_those_counted_by_hand(
+    rows: list[dict[str, float]], labels: list[float], costs: list[float]
+) -> None:
+    rows = rows[:30]
+    if not rows:
+        return
+    label = np.array(labels[: len(rows)])
+    cost = np.where(np.isnan(label)[:, None], np.nan, np.array(costs[: 3 * len(rows)]).reshape(-1, 3))
+    guards = Guards(PLAN, NAMES, LISTS)
+    batch = decided(guards.fresh(), rows)
+    found = rehearse(PLAN, guards, [Tried(batch, label, cost)])
+    known = [k for k in range(len(rows)) if label[k] == label[k]]
+    assert found.changed == 0 and found.known == len(known) and found.rules_before == found.rules_after
+    action, proposed = batch.ruling.action.tolist(), batch.proposal.action.tolist()
+    assert found.cost_after == pytest.approx(sum(cost[k, action[k]] for k in known))
+    hits = [[at for at in range(len(RULES)) if int(bits) >> at & 1] for bits in batch.ruling.hits]
+    for at, rule in enumerate(PLAN.rules):
+        figures = found.rules_after[rule.name]
+        held = [k for k in range(len(rows)) if at in hits[k]]
+        mine = [k for k in range(len(rows)) if batch.ruling.rule[k] == at]
+        assert (figures.held, figures.decided) == (len(held), len(mine))
+        assert figures.alone == sum(hits[k] == [at] for k in held)
+        assert figures.known == sum(k in known for k in held)
+        assert figures.positives == sum(label[k] == 1 for k in held)
+        assert figures.precision == (figures.positives / figures.known if figures.known else None)
+        assert figures.cost == pytest.approx(sum(cost[k, action[k]] for k in mine if k in known))
+        assert figures.proposed_cost == pytest.approx(sum(cost[k, proposed[k]] for k in mine if k in known))
+        for other, two in enumerate(PLAN.rules):
+            both = sum(other in hits[k] for k in held) if other != at else 0
+            assert figures.overlap.get(two.name, 0) == both
 
 
 @given(ROWS)
@@ -336,5 +390,6 @@ def test_a_rehearsal_says_what_would_have_changed_and_changes_nothing() -> None:
 def test_a_rehearsal_counts_the_rows_that_differ(rows: list[dict[str, float]]) -> None:
     other = replace(PLAN, rules=RULES[::-1], breakers=())
     before, after = rulings(Guards(PLAN, NAMES, LISTS), rows), rulings(Guards(other, NAMES, LISTS), rows)
-    found = rehearse(Guards(PLAN, NAMES, LISTS), Guards(other, NAMES, LISTS), [batch_of(rows)] if rows else [])
+    batches = [decided(Guards(PLAN, NAMES, LISTS), rows)] if rows else []
+    found = rehearse(PLAN, Guards(other, NAMES, LISTS), batches)
     assert found.changed == sum(a[0] != b[0] for a, b in zip(before, after))

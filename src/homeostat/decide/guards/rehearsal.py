@@ -1,17 +1,32 @@
-"""What another set of rules would have changed: both guards' rulings on the same proposals."""
+"""What another set of rules would have changed: their rulings on the proposals of decisions that were made."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeostat.decide.guards.engine import Guards
 from homeostat.decide.guards.plan import GuardPlan
 from homeostat.decide.guards.wording import hit_indices
+from homeostat.records.arrays import Float, Small
 from homeostat.records.decisions import DecisionBatch, Ruling
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Decisions that were made, and what came of their events.
+
+    label : (n,) 1 where an event turned out positive, 0 where negative, NaN where nobody knows
+    cost : (n, actions) what each action costs under the label, NaN where that is unknown; None without costs
+    """
+
+    decisions: DecisionBatch
+    label: Float
+    cost: Float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,78 +55,154 @@ class Change:
     examples: tuple[Example, ...]
 
 
+@dataclass(slots=True)
+class RuleFigures:
+    """One rule of a set, over all decisions.
+
+    held, decided : events for which it held, and of these those on which it had the last word
+    alone : events for which no other rule of the set held
+    known, positives : events for which it held whose outcome is known, and of these the positive ones
+    cost, proposed_cost : what its decisions with a known outcome cost, and what the proposals would have; None without
+        costs
+    overlap : for how many events each other rule held, too
+    """
+
+    held: int = 0
+    decided: int = 0
+    alone: int = 0
+    known: int = 0
+    positives: int = 0
+    cost: float | None = None
+    proposed_cost: float | None = None
+    overlap: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def precision(self) -> float | None:
+        """The share of positives where the outcome is known; None where none is."""
+        return self.positives / self.known if self.known else None
+
+
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """What would have changed.
 
     changes : the most frequent first
-    hits_before, hits_after : how many events each rule held for, deciding or not
+    rules_before, rules_after : each rule's figures, as it was decided and as it would have been
     actions_before, actions_after : how many decisions took each action
+    known : decisions whose outcome is known
+    cost_before, cost_after : of those decisions; None without costs
     """
 
     decisions: int
     changed: int
     changes: tuple[Change, ...]
-    hits_before: dict[str, int]
-    hits_after: dict[str, int]
+    rules_before: dict[str, RuleFigures]
+    rules_after: dict[str, RuleFigures]
     actions_before: dict[str, int]
     actions_after: dict[str, int]
+    known: int
+    cost_before: float | None
+    cost_after: float | None
 
     def as_json(self) -> dict[str, object]:
         """The rehearsal as a JSON object."""
-        return asdict(self)
+        told = asdict(self)
+        for side in ("before", "after"):
+            rules: dict[str, RuleFigures] = getattr(self, f"rules_{side}")
+            for name, figures in rules.items():
+                told[f"rules_{side}"][name]["precision"] = figures.precision
+            told[f"hits_{side}"] = {name: figures.held for name, figures in rules.items()}
+        return told
 
 
 class _Side:
-    """One guard's tallies."""
+    """The tallies of one set of rules."""
 
-    def __init__(self, guards: Guards) -> None:
-        self.guards = guards.fresh()
-        self.plan: GuardPlan = guards.plan
-        self.hits: Counter[str] = Counter({rule.name: 0 for rule in self.plan.rules})
-        self.actions: Counter[str] = Counter(dict.fromkeys(self.plan.actions, 0))
+    def __init__(self, plan: GuardPlan) -> None:
+        self.plan = plan
+        self.rules = {rule.name: RuleFigures() for rule in plan.rules}
+        self.actions: Counter[str] = Counter(dict.fromkeys(plan.actions, 0))
+        self.cost: float | None = None
 
-    def rule(self, batch: DecisionBatch) -> Ruling:
-        ruling = self.guards.rule(
-            batch.events, batch.features, batch.scores, batch.fused, batch.proposal, batch.fallback.astype(np.int64)
-        )
-        patterns, counts = np.unique(ruling.hits, return_counts=True)
-        for bits, count in zip(patterns.tolist(), counts.tolist()):
-            for at in hit_indices(bits):
-                self.hits[self.plan.rules[at].name] += count
+    def add(self, tried: Tried, ruling: Ruling) -> None:
+        known = ~np.isnan(tried.label)
         for action, count in zip(*(part.tolist() for part in np.unique(ruling.action, return_counts=True))):
             self.actions[self.plan.actions[action]] += count
-        return ruling
+        cost = _cost_of(tried, ruling.action)
+        if cost is not None:
+            self.cost = (self.cost or 0.0) + float(np.nansum(cost))
+        self._overlaps(ruling)
+        proposed = _cost_of(tried, tried.decisions.proposal.action)
+        for at, rule in enumerate(self.plan.rules):
+            figures = self.rules[rule.name]
+            held = (ruling.hits >> np.uint64(at)) & np.uint64(1) == 1
+            decided = ruling.rule == at
+            figures.decided += int(decided.sum())
+            figures.known += int((held & known).sum())
+            figures.positives += int((held & (tried.label == 1)).sum())
+            if cost is not None and proposed is not None:
+                figures.cost = (figures.cost or 0.0) + float(np.nansum(cost[decided]))
+                figures.proposed_cost = (figures.proposed_cost or 0.0) + float(np.nansum(proposed[decided]))
+
+    def _overlaps(self, ruling: Ruling) -> None:
+        """Which rules held together: by the patterns of their bits, of which there are few."""
+        patterns, counts = np.unique(ruling.hits, return_counts=True)
+        for bits, count in zip(patterns.tolist(), counts.tolist()):
+            names = [self.plan.rules[at].name for at in hit_indices(bits)]
+            for name in names:
+                figures = self.rules[name]
+                figures.held += count
+                figures.alone += count if len(names) == 1 else 0
+                for other in names:
+                    if other != name:
+                        figures.overlap[other] = figures.overlap.get(other, 0) + count
 
 
-def rehearse(old: Guards, new: Guards, batches: Iterable[DecisionBatch], examples_max: int = 5) -> Rehearsal:
-    """Both guards, from their first decision on, on the same proposals; neither is changed.
+def rehearse(old: GuardPlan, new: Guards, batches: Iterable[DecisionBatch | Tried], examples_max: int = 5) -> Rehearsal:
+    """What was decided, and what the new guards, from their first decision on, make of the same proposals.
 
-    batches : decisions in their order; what they finally decided is not looked at
+    old : the rules under which it was decided; what they and their breakers said is in the decisions
+    batches : decisions in their order; those without a label have no known outcome. The guards are not changed.
     """
-    assert old.plan.actions == new.plan.actions, "both guards must be of the same app"
-    before, after = _Side(old), _Side(new)
+    assert old.actions == new.plan.actions, "both guards must be of the same app"
+    guards, before, after = new.fresh(), _Side(old), _Side(new.plan)
     counts: Counter[tuple[int, int, int, int]] = Counter()
     examples: dict[tuple[int, int, int, int], list[Example]] = {}
-    decisions = 0
+    decisions = known = 0
     for batch in batches:
-        decisions += len(batch)
-        was, now = before.rule(batch), after.rule(batch)
+        tried = batch if isinstance(batch, Tried) else Tried(batch, np.full(len(batch), np.nan))
+        made = tried.decisions
+        decisions += len(made)
+        known += int(np.count_nonzero(~np.isnan(tried.label)))
+        was = made.ruling
+        now = guards.rule(
+            made.events, made.features, made.scores, made.fused, made.proposal, made.fallback.astype(np.int64)
+        )
+        before.add(tried, was)
+        after.add(tried, now)
         for row in np.flatnonzero(was.action != now.action).tolist():
             key = (int(was.action[row]), int(now.action[row]), int(was.rule[row]), int(now.rule[row]))
             counts[key] += 1
             shown = examples.setdefault(key, [])
             if len(shown) < examples_max:
-                shown.append(_example(batch, row, old.plan))
+                shown.append(_example(made, row, old))
     changes = [
-        Change(old.plan.actions[key[0]], new.plan.actions[key[1]], old.plan.rule_name(key[2]),
+        Change(old.actions[key[0]], new.plan.actions[key[1]], old.rule_name(key[2]),
                new.plan.rule_name(key[3]), count, tuple(examples[key]))
         for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]  # fmt: skip
     return Rehearsal(
-        decisions, counts.total(), tuple(changes), dict(before.hits), dict(after.hits), dict(before.actions),
-        dict(after.actions),
+        decisions, counts.total(), tuple(changes), before.rules, after.rules, dict(before.actions),
+        dict(after.actions), known, before.cost, after.cost,
     )  # fmt: skip
+
+
+def _cost_of(tried: Tried, action: Small | NDArray[np.int64]) -> Float | None:
+    """(n,) what each row's action cost, NaN where its outcome is unknown."""
+    if tried.cost is None:
+        return None
+    cost: Float = tried.cost[np.arange(len(action)), action]
+    return cost
 
 
 def _example(batch: DecisionBatch, row: int, plan: GuardPlan) -> Example:

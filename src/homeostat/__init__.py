@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from homeostat.records import software
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from homeostat.embedded.engine import Engine
 
 __all__ = ["load"]
-__version__ = "0.1.0"
+__version__ = software.VERSION
 
 
 def load(app: str | Path, *, bundle: str | Path | None = None, data: str | Path | None = None) -> Engine:

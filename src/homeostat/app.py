@@ -234,6 +234,7 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
         chance=partial(chances, app.seed),
         actions=app.actions,
         version=brain.version,
+        words=plans.vocabulary(app),
     )
     limits = Limits(
         decision_ns=app.deadline if world.bounded else None,

@@ -3,6 +3,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.samples.reading import FORMAT1
 
 from homeostat.adapters import compression
 from homeostat.adapters.audit import AuditLog
@@ -22,15 +24,19 @@ from homeostat.adapters.postgres.connections import Connections
 from homeostat.adapters.postgres.retention import DAY_NS
 from homeostat.adapters.postgres.writing import HASHED_FROM, SMALL_ROWS
 from homeostat.adapters.spool import SpooledJournal
-from homeostat.checks.batches import decisions, outcomes, same
+from homeostat.checks.batches import decisions, outcomes, same, words_of
 from homeostat.checks.journal import JOURNAL_CHECKS, codes
 from homeostat.checks.servers import postgres_server
 from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
+from homeostat.config.load import load_app
+from homeostat.config.plans import vocabulary
+from homeostat.embedded.answers import answer
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Repeated
+from homeostat.records.identity import ABSENT
 from homeostat.records.reasons import Fallback
 
-ACTIONS, RULES = ("allow", "challenge", "block"), ("blocked_list", "velocity")
+WORDS = words_of()
 NUMBERS = count(1)
 
 
@@ -63,7 +69,7 @@ def kept(postgres):
 
 
 def open_journal(url, **settings):
-    return PostgresJournal(url, **{"app": "payments", "actions": ACTIONS, "rules": RULES, **settings})
+    return PostgresJournal(url, **{"app": "payments", "words": WORDS, **settings})
 
 
 def ask(url, sql, *values):
@@ -99,7 +105,7 @@ def test_people_read_decisions_outcomes_and_times(database):
     rows = ask(
         database, "SELECT event_id, action, rule, fallback, version, place, time::text FROM decisions ORDER BY row"
     )
-    assert rows[0][:6] == ("order-1", "block", "velocity", "", "version-1", "payments.events/0@5")
+    assert rows[0][:6] == ("order-1", "action_2", "rule_1", "", "version-1", "payments.events/0@5")
     assert rows[0][6].startswith("2023-11-14 22:13:20.123456")
     assert rows[1][:4] == ("2", "#7", "fallback", "scorers_absent+deadline")
     (risk,) = ask(database, "SELECT risk FROM decisions WHERE event_id = 'order-1'")[0]
@@ -352,8 +358,9 @@ def test_small_and_large_batches_leave_the_same_rows(database, rows):
         assert one[5] == body.events.keys[k].tolist() and one[6] == body.events.time_ns[k]
         assert one[7] == body.fused.risk[k] and one[11] == 0 and one[12] and one[13]
         assert (one[14] is None) == (not (body.events.keys[k] >= HASHED_FROM).any())
-        rules = ["fallback", "breaker", "", *RULES, *(f"#{number}" for number in range(5, 300))]
-        assert one[8] == ACTIONS[body.ruling.action[k]] and one[9] == rules[body.ruling.rule[k] + 3]
+        rule = int(body.ruling.rule[k])
+        assert one[8] == WORDS.action(int(body.ruling.action[k]))
+        assert one[9] == {-1: "", -2: "breaker", -3: "fallback"}.get(rule, WORDS.rule(rule))
         assert one[10] == Fallback.text(int(body.fallback[k]))
 
 
@@ -459,3 +466,45 @@ def test_two_workers_write_the_same_ids_at_once_and_the_server_is_killed_meanwhi
     assert rows == [(605, 605)] and ask(server.url, "SELECT count(*) FROM event_ids") == [(605,)]
     with contextlib.suppress(FileNotFoundError):
         assert not list(tmp_path.rglob("*.spool"))
+
+
+def test_the_tables_of_version_1_are_brought_up_to_date_and_shown_as_they_were(database):
+    text = (FORMAT1 / "postgres.sql").read_text()
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(text)
+    shop = vocabulary(load_app(FORMAT1 / "shop.yaml"))
+    recorded = ask(database, "SELECT event_id, action, rule FROM public.decisions")
+    with open_journal(database, app="shop", words=shop) as journal:
+        assert len(recorded) == 40
+        for event_id, action, rule in recorded:
+            one = answer(*journal.find_text(event_id))
+            assert (one["action"], one["rule"]) == (action, rule)
+    changed = replace(shop, actions=("yes", "perhaps", "no"), entities=shop.entities[::-1])
+    with open_journal(database, app="shop", words=changed) as journal:
+        for event_id, action, rule in recorded:
+            one = answer(*journal.find_text(event_id))
+            assert (one["action"], one["rule"]) == (action, rule)
+        codes = np.array([1000], np.int64)
+        mask, _, keys, _ = journal.locate(codes)
+        batch, row = journal.find(1000)
+        assert mask.all() and keys[0].tolist() == batch.events.keys[row].tolist()[::-1]
+
+
+def test_keys_are_located_in_the_columns_of_the_app_that_asks(database):
+    batch = decisions([1, 2], 1)
+    with open_journal(database) as journal:
+        journal.append(batch)
+    reordered = replace(WORDS, entities=(("shop", ()), *WORDS.entities[::-1]))
+    with open_journal(database, words=reordered) as journal:
+        _, _, keys, _ = journal.locate(batch.events.id_code)
+    assert (keys[:, 0] == ABSENT).all()
+    assert keys[:, 1:].tolist() == batch.events.keys[:, ::-1].tolist()
+
+
+def test_decisions_that_were_made_under_other_names_are_written_in_those(database):
+    batch = decisions([1], 1, actions=2)
+    batch.ruling.action[:] = 1
+    batch.ruling.rule[:] = 0
+    with open_journal(database, words=words_of(3, 5)) as journal:
+        journal.append(replace(batch, words=replace(batch.words, actions=("go", "stop"), rules=(("old", None),))))
+    assert ask(database, "SELECT action, rule FROM decisions") == [("stop", "old")]

@@ -33,7 +33,7 @@ def audited(admin, postgres, tmp_path_factory):
     name, path = f"audited_{os.getpid()}", tmp_path_factory.mktemp("audited") / "audit.jsonl"
     admin.execute(f"CREATE DATABASE {name}")
     address = postgres.url.rsplit("/", 1)[0] + f"/{name}"
-    with PostgresJournal(address, app="access", actions=("allow", "challenge", "block")) as journal:
+    with PostgresJournal(address, app="access") as journal:
         with AuditLog(path, journal, checkpoint_every=1000) as log:
             log.holds(journal.says(), 0)
             log.started("test", 0)
@@ -70,7 +70,7 @@ def found(trail, database, **more):
 def test_untouched_tables_are_whole_also_when_more_came_since(trail, database):
     result = found(trail, database)
     assert result.ok, result.why
-    with PostgresJournal(database, app="access", actions=("allow", "challenge", "block")) as journal:
+    with PostgresJournal(database, app="access") as journal:
         journal.append(decisions([90001], seed=3))
         journal.append(outcomes([90001]))
     result = found(trail, database)
@@ -133,7 +133,7 @@ def test_what_retention_dropped_may_be_gone_and_nothing_else(trail, database):
 def test_the_commands_follow_a_journal_and_verify_it(database, tmp_path, capsys):
     config, path = tmp_path / "world.yaml", tmp_path / "kept" / "audit.jsonl"
     config.write_text(f"world: {{journal: '{database}'}}")
-    with PostgresJournal(database, app="access", actions=("allow", "challenge", "block")) as journal:
+    with PostgresJournal(database, app="access") as journal:
         for ids in ([70001, 70002], [70003]):
             journal.append(decisions(ids, seed=len(ids)))
             assert run("audit", "follow", "--config", config, "--out", path, "--once") == 0

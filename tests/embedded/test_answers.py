@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 
 from homeostat.checks.batches import decisions
 from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
-from homeostat.embedded.answers import Vocabulary, answer, answers
+from homeostat.embedded.answers import answer, answers
 from homeostat.records.decisions import Proposal, Ruling, Scores
-
-WORDS = Vocabulary(("allow", "challenge", "block"), (("absurd", "it is absurd"), ("listed", None)))
 
 
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
@@ -33,4 +31,4 @@ def test_a_batch_is_answered_as_its_rows_are(rows, seed):
             made.proposal.fallback,
         ),
     )  # fmt: skip
-    assert list(answers(made, WORDS)) == [answer(made, row, WORDS) for row in range(rows)]
+    assert list(answers(made)) == [answer(made, row) for row in range(rows)]

@@ -1,12 +1,27 @@
+import json
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.checks.batches import decisions, outcomes, same
+from homeostat.checks.batches import decisions, outcomes, same, words_of
 from homeostat.records import codec
+from homeostat.records.schemas import read_schema
+from homeostat.records.vocabulary import NAMELESS
+
+
+def coded(batch):
+    """A batch as it comes back from its bytes."""
+    schemas = codec.Schemas()
+    return codec.decode(codec.encode_beside(batch, schemas), schemas)
+
+
+def decode(data, *batches):
+    return codec.decode(data, codec.Schemas([codec.schema_of(batch).text for batch in batches]))
+
 
 ids = st.lists(st.one_of(st.integers(-(10**9), 10**9), st.text(max_size=5)), max_size=80)
 
@@ -14,7 +29,7 @@ ids = st.lists(st.one_of(st.integers(-(10**9), 10**9), st.text(max_size=5)), max
 @given(ids, st.integers(0, 99), st.integers(0, 4), st.integers(0, 3), st.integers(1, 4))
 def test_decisions_come_back_bit_for_bit(keys, seed, features, scorers, actions):
     batch = decisions(keys, seed, features, scorers, actions)
-    decoded = codec.decode(codec.encode(batch))
+    decoded = coded(batch)
     assert same(batch, decoded)
     assert decoded.took_us == batch.took_us
     assert codec.encode(decoded) == codec.encode(batch)
@@ -29,12 +44,12 @@ def test_outcomes_come_back_bit_for_bit(keys, seed, scheduled, timed, keyed):
         time_ns=batch.known_ns - 5 if timed else None,
         keys=np.ones((len(keys), 2), np.int64) if keyed else None,
     )
-    assert same(batch, codec.decode(codec.encode(batch)))
+    assert same(batch, coded(batch))
 
 
 def test_surrogates_and_awkward_names_survive():
     batch = decisions(["\ud800", "é", "a\0b"], 1)
-    decoded = codec.decode(codec.encode(replace(batch, version='v"ß')))
+    decoded = coded(replace(batch, version='v"ß'))
     assert decoded.events.texts == batch.events.texts
     assert decoded.version == 'v"ß'
 
@@ -43,7 +58,7 @@ def test_columns_that_are_all_alike_are_stored_once_and_come_back_whole():
     batch = decisions(list(range(1000)), 1)
     flat = replace(batch, features=replace(batch.features, values=np.full_like(batch.features.values, np.nan)))
     assert len(codec.encode(flat)) < len(codec.encode(batch)) - 30_000
-    decoded = codec.decode(codec.encode(flat))
+    decoded = coded(flat)
     assert same(flat, decoded)
     assert decoded.features.values.flags.c_contiguous and decoded.features.values.flags.writeable
 
@@ -53,7 +68,7 @@ def test_minus_zero_and_zero_are_not_alike():
     values = np.zeros((100, 1))
     values[-1] = -0.0
     batch = replace(batch, features=replace(batch.features, values=values))
-    assert np.signbit(codec.decode(codec.encode(batch)).features.values[-1, 0])
+    assert np.signbit(coded(batch).features.values[-1, 0])
 
 
 def test_the_digest_leaves_out_how_long_it_took_and_nothing_else():
@@ -75,13 +90,14 @@ def test_a_small_and_a_large_encoding_agree(monkeypatch):
 
 @pytest.mark.parametrize("keys", [[5], list(range(40))])
 def test_every_damaged_byte_is_refused(keys):
-    data = codec.encode(decisions([*keys, "text"], 3))
+    batch = decisions([*keys, "text"], 3)
+    data = codec.encode(batch)
     rng = np.random.default_rng(1)
     for at in range(len(data)):
         broken = bytearray(data)
         broken[at] ^= 1 << int(rng.integers(8))
         with pytest.raises(ValueError):
-            codec.decode(bytes(broken))
+            decode(bytes(broken), batch)
 
 
 @given(st.binary(max_size=300))
@@ -92,23 +108,23 @@ def test_arbitrary_bytes_are_refused(data):
 
 @given(st.integers(0, 10**6), st.binary(max_size=40))
 def test_a_cut_or_lengthened_body_is_refused(at, more):
-    data = codec.encode(decisions([1, 2], 3))
+    batch = decisions([1, 2], 3)
+    data = codec.encode(batch)
     with pytest.raises(ValueError):
-        codec.decode(data[: at % len(data)])
+        decode(data[: at % len(data)], batch)
     with pytest.raises(ValueError):
-        codec.decode(data + more + b"\0")
+        decode(data + more + b"\0", batch)
 
 
 @given(st.integers(64, 400), st.integers(0, 255))
 def test_a_forged_body_with_a_right_digest_raises_nothing_but_value_errors(at, value):
-    from hashlib import sha256
-
-    data = bytearray(codec.encode(decisions([1, "two"], 3)))
+    batch = decisions([1, "two"], 3)
+    data = bytearray(codec.encode(batch))
     data[at % len(data)] = value
     if at % len(data) >= 64:
         data[32:64] = sha256(data[64:]).digest()
     try:
-        codec.decode(bytes(data))
+        decode(bytes(data), batch)
     except ValueError:
         pass
 
@@ -117,7 +133,7 @@ def test_a_wrong_type_or_shape_is_refused_by_name():
     batch = decisions([1, 2], 1)
     with pytest.raises(ValueError, match=r"fused\.risk"):
         codec.encode(replace(batch, fused=replace(batch.fused, risk=batch.fused.risk.astype(np.float32))))
-    with pytest.raises(ValueError, match=r"features\.values has 4 columns for 5 names"):
+    with pytest.raises(ValueError, match=r"features\.values has the shape \(2, 4\), not that of 2 rows of 5 features"):
         codec.encode(replace(batch, features=replace(batch.features, values=batch.features.values[:, :4])))
     with pytest.raises(ValueError, match="fallback"):
         codec.encode(replace(batch, fallback=batch.fallback[:1]))
@@ -126,7 +142,7 @@ def test_a_wrong_type_or_shape_is_refused_by_name():
 def test_a_column_that_is_not_contiguous_is_stored_all_the_same():
     batch = decisions([1, 2, 3, 4], 1)
     strided = np.asfortranarray(batch.features.values)
-    assert same(batch, codec.decode(codec.encode(replace(batch, features=replace(batch.features, values=strided)))))
+    assert same(batch, coded(replace(batch, features=replace(batch.features, values=strided))))
 
 
 def test_pieces_put_together_are_the_batch():
@@ -139,5 +155,50 @@ def test_pieces_put_together_are_the_batch():
 
 def test_a_piece_carries_only_the_texts_it_mentions():
     batch = decisions([f"event-{k}" for k in range(500)], 1)
-    piece = codec.decode(codec.encode(codec.rows_of(batch, 10, 12)))
+    piece = coded(codec.rows_of(batch, 10, 12))
     assert sorted(piece.events.texts.values()) == ["event-10", "event-11"]
+
+
+def test_a_body_names_its_schema_by_the_hash_of_its_text():
+    batch = decisions([1], 1)
+    schema = codec.schema_of(batch)
+    assert codec.head(codec.encode(batch)).schema == sha256(schema.text.encode()).hexdigest()
+    assert [name for name, _ in json.loads(schema.text)["entities"]] == ["customer", "terminal"]
+
+
+def test_a_body_without_its_schema_is_refused():
+    with pytest.raises(ValueError, match="is not kept beside it"):
+        codec.decode(codec.encode(decisions([1], 1)), codec.Schemas())
+
+
+def test_a_schema_that_was_changed_is_refused():
+    batch = decisions([1], 1)
+    changed = codec.schema_of(batch).text.replace("action_0", "action_9")
+    with pytest.raises(ValueError, match="was changed"):
+        codec.decode(codec.encode(batch), codec.Schemas(ask=lambda digest: changed))
+
+
+def test_names_that_do_not_fit_the_columns_are_refused():
+    batch = decisions([1], 1, actions=3)
+    with pytest.raises(ValueError, match="3 actions are named by 2, 1 and 2 names"):
+        codec.encode(replace(batch, words=words_of(actions=2)))
+
+
+def test_a_batch_that_nobody_named_comes_back_without_names():
+    batch = replace(decisions([1, "two"], 1), words=NAMELESS)
+    assert coded(batch).words == NAMELESS
+
+
+def test_decisions_come_back_in_the_words_they_were_made_in():
+    batch = decisions([1], 1)
+    assert coded(batch).words == batch.words == words_of()
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3)))
+def test_a_schema_with_a_member_of_another_kind_is_refused_or_read(member):
+    whole = json.loads(codec.schema_of(decisions([1], 1)).text)
+    for name in whole:
+        try:
+            read_schema(json.dumps({**whole, name: member}))
+        except ValueError:
+            pass

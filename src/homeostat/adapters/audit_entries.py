@@ -6,6 +6,9 @@ that is kept beside the body is worked out of it, and compared.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import sha256
+
 from homeostat.adapters import compression
 from homeostat.adapters.audit import TookDigest
 from homeostat.adapters.audit_findings import Faults
@@ -14,6 +17,7 @@ from homeostat.adapters.entries import beside_body
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
+from homeostat.records.schemas import read_schema
 
 COLUMNS = ("kind", "rows", "first_ns", "last_ns", "digest")
 _BODY = "as its body says"
@@ -22,9 +26,17 @@ _BODY = "as its body says"
 class Entries:
     """The table of entries, one after the other."""
 
-    def __init__(self, where: str, said: Said, faults: Faults) -> None:
+    def __init__(self, where: str, said: Said, faults: Faults, schemas: Iterable[tuple[bytes, str]]) -> None:
+        """schemas : hash and text of each that is kept beside the entries. A body's digest covers the hash of its own"""
         self._where = f"{where}, entries" if where else "entries"
         self._faults, self._kept, self._took = faults, said.kept, TookDigest()
+        self._schemas = codec.Schemas()
+        for digest, text in schemas:
+            try:
+                self._schemas.add(_schema(bytes(digest), text))
+            except ValueError as error:
+                table = f"{where}, schemas" if where else "schemas"
+                faults.add(table, bytes(digest).hex()[:16], f"text {error}", "text")
 
     def compare(
         self, line: Named | None, sequence: int, stored_as: int, stored: bytes, found: dict[str, object]
@@ -37,7 +49,7 @@ class Entries:
         try:
             raw = compression.unpack(stored_as, stored)
             head = codec.verify(raw)
-            body = codec.decode(raw)
+            body = codec.decode(raw, self._schemas)
         except ValueError as error:
             self.add(sequence, f"body is damaged: {error}", "body")
             return None
@@ -84,6 +96,15 @@ class Entries:
                 self.expect(sequence, "took_us, in body,", took_us, line.took_us, said_by(line))
         elif sequence <= self._kept.took_entries:
             self._took.add(sequence, took_us)
+
+
+def _schema(digest: bytes, text: str) -> codec.Schema:
+    if sha256(text.encode("utf-8", "surrogatepass")).digest() != digest:
+        raise ValueError("is not the one that the hash is of")
+    try:
+        return read_schema(text)
+    except ValueError as error:
+        raise ValueError(f"is no schema: {error}") from error
 
 
 def said_by(line: Named) -> str:

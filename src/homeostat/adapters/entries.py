@@ -13,6 +13,7 @@ from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 from homeostat.records.identity import code_of, is_called
+from homeostat.records.schemas import Schemas
 
 PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
 
@@ -48,10 +49,10 @@ class EntryFacts:
     places: str | None = None
 
 
-def decoded(where: str, sequence: int, stored_as: int, stored: bytes) -> DecisionBatch | OutcomeBatch:
-    """The batch of an entry. Raises JournalError where its bytes are damaged."""
+def decoded(where: str, schemas: Schemas, sequence: int, stored_as: int, stored: bytes) -> DecisionBatch | OutcomeBatch:
+    """The batch of an entry. Raises JournalError where its bytes are damaged, or its schema is not kept."""
     try:
-        return codec.decode(compression.unpack(stored_as, stored))
+        return codec.decode(compression.unpack(stored_as, stored), schemas)
     except ValueError as error:
         raise JournalError(f"{where}: entry {sequence}: {error}") from error
 

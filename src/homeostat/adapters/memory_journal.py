@@ -20,6 +20,7 @@ from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import is_hashed
+from homeostat.records.schemas import Schemas
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,15 @@ class Ledger:
 
     away: str = ""
     bodies: list[bytes] = field(default_factory=list)
+    schemas: Schemas = field(default_factory=Schemas)
     decided: dict[int, _Decided] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def decoded(self, entry: int) -> DecisionBatch | OutcomeBatch:
+        """The batch of an entry."""
+        return codec.decode(self.bodies[entry - 1], self.schemas)
 
 
 class MemoryJournal(ById):
@@ -85,13 +91,13 @@ class MemoryJournal(ById):
     def read(self, after: int = 0) -> Iterator[Entry]:
         """Every entry with a sequence number above `after` that was there when this was called, in order."""
         for sequence in range(after + 1, self.last + 1):
-            yield Entry(sequence, codec.decode(self._asked().bodies[sequence - 1]))
+            yield Entry(sequence, self._ledger.decoded(sequence))
 
     def facts(self, after: int = 0) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, in order."""
         for sequence in range(after + 1, self.last + 1):
             data = self._asked().bodies[sequence - 1]
-            head, body = codec.head(data), codec.decode(data)
+            head, body = codec.head(data), self._ledger.decoded(sequence)
             time_ns = body.events.time_ns if isinstance(body, DecisionBatch) else body.known_ns
             first, last = (int(time_ns.min()), int(time_ns.max())) if len(time_ns) else (0, 0)
             yield EntryFacts(sequence, head.kind, head.rows, first, last, head.digest)
@@ -132,7 +138,7 @@ class MemoryJournal(ById):
         ledger = self._asked()
         found = [ledger.decided.get(code) for code in id_code.tolist()]
         entries = {one.entry for one in found if one is not None}
-        bodies = {entry: codec.decode(ledger.bodies[entry - 1]) for entry in entries}
+        bodies = {entry: ledger.decoded(entry) for entry in entries}
         return [None if one is None else (cast(DecisionBatch, bodies[one.entry]), one.row) for one in found]
 
     def settle(self, wait_s: float) -> bool:
@@ -152,7 +158,7 @@ class MemoryJournal(ById):
 
 
 def _append_decisions(ledger: Ledger, body: DecisionBatch, places: Sequence[str]) -> int:
-    events, data = body.events, codec.encode(body)
+    events, data = body.events, codec.encode_beside(body, ledger.schemas)
     rows = [row for row, kind in enumerate(events.kind.tolist()) if kind != Row.OUTCOME]
     codes = events.id_code.tolist()
     there = [row for row in rows if codes[row] in ledger.decided]
@@ -181,6 +187,7 @@ def _append_outcomes(ledger: Ledger, body: OutcomeBatch, places: Sequence[str]) 
             new.add(place)
     if len(body) and not rows:
         return max(ledger.told[place] for place in places)
-    ledger.bodies.append(codec.encode(pick_outcomes(body, np.array(rows, np.int64))))
+    picked = pick_outcomes(body, np.array(rows, np.int64))
+    ledger.bodies.append(codec.encode_beside(picked, ledger.schemas))
     ledger.told.update({place: len(ledger.bodies) for place in new if place})
     return len(ledger.bodies)

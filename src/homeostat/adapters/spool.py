@@ -12,7 +12,7 @@ import json
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -33,6 +33,8 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
+from homeostat.records.renaming import keys_as
+from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 POLICY = Policy(
     deadline_s=5.0, failures=1, backoff=Backoff(0.2, 5.0),
@@ -40,7 +42,9 @@ POLICY = Policy(
 )  # fmt: skip
 _Answer = TypeVar("_Answer")
 _One = TypeVar("_One")
-_RECORD = struct.Struct("<BI")  # How the body is compressed, and its length; the places follow it, as JSON.
+# How the body is compressed, and its length. JSON follows it: the schema and the places; in older records the places
+# alone, or nothing.
+_RECORD = struct.Struct("<BI")
 _LOOK_S_MAX = 1.0
 _CATCH_UP_S = 0.25  # How long an append waits for the spool to drain, once the server is back.
 _NOBODY = np.zeros(1, np.int64)
@@ -82,6 +86,7 @@ class SpooledJournal(ById):
         policy: Policy = POLICY,
         remembered_rows: int = 32_768,
         power_safe: bool = False,
+        words: Vocabulary = NAMELESS,
     ) -> None:
         """Open the spool and begin to drain what a predecessor has left there.
 
@@ -90,10 +95,12 @@ class SpooledJournal(ById):
         max_bytes : the most that waits; then `append` raises Unavailable
         remembered_rows : about so many of the last decisions are kept in memory, to know them while the server is away
         power_safe : each record in the spool waits for the disk
+        words : the app's names: of what older versions have left in the spool, and of the keys that `locate` gives
 
         Raises Unavailable where the folder can't be used.
         """
         self.inner: Any = inner
+        self._words = words
         self._clock = SystemClock() if clock is None else clock
         self._circuit = Circuit(self._clock, policy)
         self._queue = SegmentQueue(folder, max_bytes, power_safe=power_safe)
@@ -106,7 +113,7 @@ class SpooledJournal(ById):
         self._drained = self._repeated = self._guessed = 0
         self.appended = 0  # The last number of an entry of ours at the server.
         for waiting in self._queue.waiting:
-            self._index(waiting, *_decoded(self._queue.read(waiting)))
+            self._index(waiting, *_decoded(self._queue.read(waiting), self._words))
         self._thread = threading.Thread(target=self._drain, name="spool", daemon=True)
         self._thread.start()
 
@@ -288,7 +295,9 @@ class SpooledJournal(ById):
 
     def _spool(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None) -> None:
         stored_as, data = compression.pack(codec.encode(body), compression.LZ4)
-        written = b"" if places is None else json.dumps(list(places)).encode("ascii")
+        # The next process to take it up may be of another app, and has no other way to know what is in it.
+        beside = {"schema": codec.schema_of(body).text, "places": None if places is None else list(places)}
+        written = json.dumps(beside).encode("ascii")
         with self._wake:
             if self._closing:
                 raise Unavailable("the journal is closed")
@@ -314,10 +323,11 @@ class SpooledJournal(ById):
 
     def _index(self, waiting: Waiting, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None) -> None:
         if isinstance(body, DecisionBatch):
-            self._spooled.put_lazily(body.events, waiting.number, lambda: self._load(waiting))
+            keys = keys_as(body.events.keys, body.words.entities, self._words.entities or body.words.entities)
+            self._spooled.put_lazily(replace(body.events, keys=keys), waiting.number, lambda: self._load(waiting))
 
     def _load(self, waiting: Waiting) -> tuple[DecisionBatch, list[str]]:
-        body, places = _decoded(self._queue.read(waiting))
+        body, places = _decoded(self._queue.read(waiting), self._words)
         assert isinstance(body, DecisionBatch)
         return body, [""] * len(body) if places is None else places
 
@@ -355,7 +365,7 @@ class SpooledJournal(ById):
         return min(wait_s, _LOOK_S_MAX) if wait_s > 0 else _LOOK_S_MAX
 
     def _drain_one(self, first: Waiting) -> None:
-        body, places = _decoded(self._queue.read(first))
+        body, places = _decoded(self._queue.read(first), self._words)
         rows, repeated, number = len(body), 0, 0
         while len(body) or not rows:
             try:
@@ -378,11 +388,14 @@ class SpooledJournal(ById):
             self._wake.notify_all()
 
 
-def _decoded(record: bytes) -> tuple[DecisionBatch | OutcomeBatch, list[str] | None]:
+def _decoded(record: bytes, legacy: Vocabulary) -> tuple[DecisionBatch | OutcomeBatch, list[str] | None]:
     stored_as, length = _RECORD.unpack_from(record)
     end = _RECORD.size + length
     try:
-        body = codec.decode(compression.unpack(stored_as, record[_RECORD.size : end]))
-        return body, json.loads(record[end:]) if len(record) > end else None
-    except ValueError as error:
+        beside = json.loads(record[end:]) if len(record) > end else None
+        if not isinstance(beside, dict):
+            beside = {"schema": None, "places": beside}
+        schemas = codec.Schemas([] if beside["schema"] is None else [beside["schema"]], legacy)
+        return codec.decode(compression.unpack(stored_as, record[_RECORD.size : end]), schemas), beside["places"]
+    except (KeyError, TypeError, ValueError) as error:
         raise Unavailable(f"a record of the spool is damaged: {error}") from error

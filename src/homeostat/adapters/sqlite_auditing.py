@@ -17,7 +17,7 @@ from homeostat.adapters.audit_entries import COLUMNS, Entries
 from homeostat.adapters.audit_findings import Faults
 from homeostat.adapters.audit_verification import Named, Said, compare_about, paired
 from homeostat.adapters.file_lock import is_held
-from homeostat.adapters.sqlite_journal import FORMAT, decided_ids, structure
+from homeostat.adapters.sqlite_tables import FORMAT, NAMELESS_FORMAT, decided_ids, keeps_schemas, structure
 from homeostat.ports import Unavailable
 from homeostat.records.decisions import DecisionBatch
 
@@ -56,9 +56,10 @@ class SqliteTables:
 
     def _compare_structure(self, db: sqlite3.Connection, faults: Faults) -> None:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version != FORMAT:
-            faults.add(self._where, "", f"has format {version}; this version reads format {FORMAT}")
-        expected, found = structure(None), structure(db)
+        if version not in (NAMELESS_FORMAT, FORMAT):
+            why = f"has format {version}; this version reads formats {NAMELESS_FORMAT} and {FORMAT}"
+            faults.add(self._where, "", why)
+        expected, found = structure(None, version), structure(db)
         for name in expected.keys() | found.keys():
             if name not in found:
                 faults.add(self._where, name, "is missing")
@@ -68,7 +69,8 @@ class SqliteTables:
                 faults.add(self._where, name, "is not as a journal has it")
 
     def _compare_entries(self, db: sqlite3.Connection, named: Iterator[Named], said: Said, faults: Faults) -> None:
-        entries, expected = Entries(self._where, said, faults), 1
+        schemas = db.execute("SELECT hash, text FROM schemas").fetchall() if keeps_schemas(db) else []
+        entries, expected = Entries(self._where, said, faults, schemas), 1
         rows = iter(db.execute(_ENTRIES))
         for line, row, older in paired(named, rows, itemgetter(0)):
             if row is None:

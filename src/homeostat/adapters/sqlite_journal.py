@@ -15,7 +15,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,43 +30,39 @@ from homeostat.adapters.entries import (
     ById,
     EntryFacts,
     JournalError,
-    beside_body,
     decoded,
     digest_of,
     took_us_of,
 )
 from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.id_index import IdIndex
+from homeostat.adapters.sqlite_tables import (
+    APP,
+    FORMAT,
+    OLD_UNTIL,
+    PAGE_BYTES,
+    as_stored,
+    keeps_schemas,
+    prepare,
+    refusal,
+)
 from homeostat.ports import Entry, Unavailable
 from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch, Row, row_of
+from homeostat.records.events import OutcomeBatch, row_of
+from homeostat.records.schemas import Schemas
+from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
-FORMAT = 2
-_PAGE_BYTES = 8192
-_BULK_PAGE_BYTES = 65536  # A quarter of the time of smaller pages for large batches; a single row would fill a page.
-_COMMIT_BYTES = 2 * _PAGE_BYTES  # What the smallest transaction adds to SQLite's log.
-_APPLICATION_ID = 0x686D7374  # "hmst", in the file's header, where `file` and SQLite look for it.
+_COMMIT_BYTES = 2 * PAGE_BYTES  # What the smallest transaction adds to SQLite's log.
 _RECENT = 256  # Entries whose facts are kept for the audit trail, which follows more closely than that.
-_OUTCOME = int(Row.OUTCOME)
 _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
 
 _Facts = tuple[int, int, int, int, int, bytes, float]  # As EntryFacts, with the digest's own bytes.
 _Stored = tuple[_Facts, Int | None]
-_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # An ERROR: a table of the schema isn't there.
-
-_SCHEMA = """
-CREATE TABLE entries (
-    sequence INTEGER PRIMARY KEY, kind INTEGER NOT NULL, rows INTEGER NOT NULL,
-    first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL, digest BLOB NOT NULL, ids BLOB NOT NULL,
-    codec INTEGER NOT NULL, body BLOB NOT NULL
-) STRICT;
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-"""
 _INSERT = "INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?)"
-_TRIGGER = """CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table}
-BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;"""
+
+__all__ = ["FORMAT", "SqliteJournal"]
 
 
 class SqliteJournal(ById):
@@ -77,6 +73,7 @@ class SqliteJournal(ById):
         path: Path | str,
         *,
         app: str = "",
+        words: Vocabulary = NAMELESS,
         power_safe: bool = False,
         readonly: bool = False,
         compress: int = compression.LZ4,
@@ -84,6 +81,8 @@ class SqliteJournal(ById):
     ) -> None:
         """Open, or create, a journal; one at `:memory:` lasts as long as the object.
 
+        words : the app's names, for entries of a version that kept none: those at the first opening for writing by a
+            version that does are kept for good
         bulk : for a run that writes large batches and nobody reads meanwhile: bytes go into the file itself, once, and
             on the disk for sure only after `flush`. A killed process loses nothing appended in this way either
 
@@ -91,9 +90,11 @@ class SqliteJournal(ById):
         or another process is writing to it.
         """
         self.path = Path(path)
+        self._words, self._schemas = words, Schemas(legacy=words, ask=self._schema_text)
         self._app, self._power_safe, self._readonly, self._compress = app, power_safe, readonly, compress
         self._bulk = bulk and not readonly
         self._ids = IdIndex()
+        self._history = sha256()  # Over the digests of all entries, in order.
         self._last = 0
         self._recent: deque[_Facts] = deque(maxlen=_RECENT)  # Of what this object appended, without a gap.
         self._behind = False  # After a failed append, whether it was written is asked of the file itself.
@@ -107,7 +108,7 @@ class SqliteJournal(ById):
         except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
             # A damaged page may read as text that is none, or as a table without the row that must be there.
             self.close()
-            raise _refusal(error, self.path) from error
+            raise refusal(error, self.path) from error
         except BaseException:
             self.close()
             raise
@@ -120,8 +121,17 @@ class SqliteJournal(ById):
     @property
     def app(self) -> str:
         """The app whose journal it is; empty where it does not say."""
-        row = self._one("SELECT value FROM about WHERE name = 'app'")
-        return "" if row is None else str(row[0])
+        return self.about(APP) or ""
+
+    @property
+    def unnamed(self) -> int:
+        """The last entry of a version that kept no names, 0 where there is none: see `words`."""
+        return int(self.about(OLD_UNTIL) or 0)
+
+    def about(self, name: str) -> str | None:
+        """What the journal says of itself under a name."""
+        row = self._one("SELECT value FROM about WHERE name = ?", name)
+        return None if row is None else str(row[0])
 
     @property
     def index_bytes(self) -> int:
@@ -150,25 +160,31 @@ class SqliteJournal(ById):
                 self._catch_up()
             stored: list[_Stored] = []
             size = _COMMIT_BYTES
-            if len(pieces) > 1:  # A single statement is a transaction by itself.
+            schema = codec.schema_of(body)
+            new = schema.digest not in self._schemas
+            if len(pieces) > 1 or new:  # A single statement is a transaction by itself.
                 db.execute("BEGIN IMMEDIATE")
+            if new:
+                db.execute("INSERT OR IGNORE INTO schemas VALUES (?, ?)", (schema.digest, schema.text))
             for sequence, piece in enumerate(pieces, self._last + 1):
-                row, ids = _as_stored(sequence, piece, self._compress)
+                row, ids = as_stored(sequence, piece, self._compress)
                 db.execute(_INSERT, row)
                 stored.append(((*row[:6], piece.took_us if isinstance(piece, DecisionBatch) else 0.0), ids))
                 size += len(row[8])
-            if len(pieces) > 1:
+            if len(pieces) > 1 or new:
                 db.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo(db)
-            raise _refusal(error, self.path) from error
+            raise refusal(error, self.path) from error
         except BaseException:
             self._undo(db)
             raise
+        self._schemas.add(schema)
         for facts, ids in stored:
             if ids is not None:
                 self._ids.put_all(ids, facts[0])
             self._recent.append(facts)
+            self._history.update(facts[5])
         self._last += len(pieces)
         if self._checkpointer is not None:
             self._checkpointer.appended(size)
@@ -181,7 +197,7 @@ class SqliteJournal(ById):
             if self._bulk and not self._in_memory:
                 _sync(self.path)
         except (sqlite3.Error, OSError) as error:
-            raise _refusal(error, self.path) from error
+            raise refusal(error, self.path) from error
 
     def read(self, after: int = 0) -> Iterator[Entry]:
         """Every entry with a sequence number above `after`, in order. Raises JournalError at one that is damaged."""
@@ -194,7 +210,7 @@ class SqliteJournal(ById):
             if row[0] != after + 1:
                 raise JournalError(f"{self.path}: entry {after + 1} is missing")
             after = row[0]
-            yield Entry(after, decoded(str(self.path), *row))
+            yield Entry(after, decoded(str(self.path), self._schemas, *row))
 
     def facts(self, after: int = 0) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, in order."""
@@ -223,6 +239,15 @@ class SqliteJournal(ById):
             raise JournalError(f"{self.path}: entry {sequence} is missing")
         return digest_of(str(self.path), *row)
 
+    def history(self, sequence: int) -> str:
+        """SHA-256 over the digests of the entries up to one, in order: it is of this history, and of no other."""
+        if sequence == self._last and not self._behind:
+            return self._history.hexdigest()
+        history = sha256()
+        for (digest,) in self._all("SELECT digest FROM entries WHERE sequence <= ? ORDER BY sequence", sequence):
+            history.update(digest)
+        return history.hexdigest()
+
     def seen(self, id_codes: Int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """(n,) whether each event id has been decided."""
         return self._ids.entries(id_codes) > 0
@@ -235,7 +260,7 @@ class SqliteJournal(ById):
             stored = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
             if stored is None:
                 raise JournalError(f"{self.path}: entry {sequence} is missing")
-            batch = decoded(str(self.path), *stored)
+            batch = decoded(str(self.path), self._schemas, *stored)
             if not isinstance(batch, DecisionBatch):
                 raise JournalError(f"{self.path}: entry {sequence} holds no decisions")
             for k in np.flatnonzero(entries == sequence).tolist():
@@ -252,7 +277,7 @@ class SqliteJournal(ById):
         sql = """SELECT sequence FROM entries WHERE kind = ? AND last_ns >= ? AND first_ns < ? ORDER BY sequence"""
         for (sequence,) in self._all(sql, codec.DECISIONS, since_ns, until_ns):
             row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
-            batch = None if row is None else decoded(str(self.path), *row)
+            batch = None if row is None else decoded(str(self.path), self._schemas, *row)
             if not isinstance(batch, DecisionBatch):
                 raise JournalError(f"{self.path}: entry {sequence} is missing")
             time_ns = batch.events.time_ns
@@ -296,18 +321,10 @@ class SqliteJournal(ById):
         return db
 
     def _prepare(self, db: sqlite3.Connection) -> None:
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if application == 0 and tables == 0 and not self._readonly:
-            _create(db, self._app, _BULK_PAGE_BYTES if self._bulk else _PAGE_BYTES)
-        elif application != _APPLICATION_ID:
-            raise JournalError(f"{self.path} is not a homeostat journal")
-        elif version != FORMAT:
-            raise JournalError(f"{self.path} has format {version}; this version reads format {FORMAT}")
-        (owner,) = db.execute("SELECT value FROM about WHERE name = 'app'").fetchone()
-        if self._app and owner and owner != self._app:
-            raise JournalError(f"{self.path} is the journal of the app {owner}, not of {self._app}")
+        self._schemas.legacy = prepare(
+            db, self.path, app=self._app, words=self._words, readonly=self._readonly, bulk=self._bulk
+        )
+        self._keeps_schemas = keeps_schemas(db)
         if not self._readonly:
             db.execute(f"PRAGMA journal_mode = {'DELETE' if self._bulk else 'WAL'}")
             waits = "OFF" if self._bulk else "FULL" if self._power_safe else "NORMAL"
@@ -318,11 +335,13 @@ class SqliteJournal(ById):
         """Read the ids of the entries that the index does not know yet."""
         entries: list[int] = []
         blobs: list[bytes] = []
-        last = self._last
-        for sequence, ids in self._all("SELECT sequence, ids FROM entries WHERE sequence > ? ORDER BY sequence", last):
+        last, history = self._last, self._history.copy()
+        sql = "SELECT sequence, ids, digest FROM entries WHERE sequence > ? ORDER BY sequence"
+        for sequence, ids, digest in self._all(sql, last):
             if sequence != last + 1:
                 raise JournalError(f"{self.path}: entry {last + 1} is missing")
             last = sequence
+            history.update(digest)
             entries.append(sequence)
             blobs.append(ids)
             if len(entries) >= 65536:
@@ -331,7 +350,7 @@ class SqliteJournal(ById):
         self._index(entries, blobs)
         if last != self._last:
             self._recent.clear()  # What was found in the file is not in it, so it would have a gap.
-        self._last, self._behind = last, False
+        self._last, self._history, self._behind = last, history, False
 
     def _index(self, entries: list[int], blobs: list[bytes]) -> None:
         if any(len(ids) % 8 for ids in blobs):
@@ -340,6 +359,12 @@ class SqliteJournal(ById):
         codes = np.frombuffer(bytearray().join(blobs), np.int64)
         if len(codes):
             self._ids.put(codes, np.repeat(np.asarray(entries, np.uint32), counts))
+
+    def _schema_text(self, digest: bytes) -> str | None:
+        if not self._keeps_schemas:
+            return None
+        row = self._one("SELECT text FROM schemas WHERE hash = ?", digest)
+        return None if row is None else str(row[0])
 
     def _writable(self) -> sqlite3.Connection:
         if self._db is None:
@@ -357,15 +382,15 @@ class SqliteJournal(ById):
                 # SQLite has rolled back by itself already, or will when the file is opened again.
                 return
 
-    def _all(self, sql: str, *values: int) -> Iterator[tuple[Any, ...]]:
+    def _all(self, sql: str, *values: int | str | bytes) -> Iterator[tuple[Any, ...]]:
         if self._db is None:
             raise Unavailable(f"the journal {self.path} is closed")
         try:
             yield from self._db.execute(sql, values)
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            raise _refusal(error, self.path) from error
+            raise refusal(error, self.path) from error
 
-    def _one(self, sql: str, *values: int) -> tuple[Any, ...] | None:
+    def _one(self, sql: str, *values: int | str | bytes) -> tuple[Any, ...] | None:
         return next(self._all(sql + " LIMIT 1", *values), None)
 
 
@@ -375,60 +400,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _create(db: sqlite3.Connection, app: str, page_bytes: int) -> None:
-    db.execute(f"PRAGMA page_size = {page_bytes}")
-    triggers = [_TRIGGER.format(table=t, verb=v) for t in ("entries", "about") for v in ("UPDATE", "DELETE")]
-    db.executescript("BEGIN;" + _SCHEMA + "\n".join(triggers) + f"PRAGMA application_id = {_APPLICATION_ID};"
-                     f"PRAGMA user_version = {FORMAT};COMMIT;")  # fmt: skip
-    db.execute("INSERT INTO about VALUES ('app', ?)", (app,))
-
-
-def structure(db: sqlite3.Connection | None) -> dict[str, object]:
-    """The tables and triggers of a journal, by name, in a form that can be compared; None for those of a new one."""
-    if db is None:
-        with closing(sqlite3.connect(":memory:", isolation_level=None)) as blank:
-            _create(blank, "", _PAGE_BYTES)
-            return structure(blank)
-    out: dict[str, object] = {}
-    for kind, name, sql in db.execute("SELECT type, name, sql FROM sqlite_schema").fetchall():
-        out[f"{kind} {name}"] = db.execute(f"PRAGMA table_xinfo('{name}')").fetchall() if kind == "table" else sql
-    return out
-
-
-def _as_stored(
-    sequence: int, piece: DecisionBatch | OutcomeBatch, compress: int
-) -> tuple[tuple[int, int, int, int, int, bytes, bytes, int, bytes], Int | None]:
-    """An entry's row, and the ids that were decided; None where it holds outcomes."""
-    body = codec.encode(piece)
-    kind, rows, first, last = beside_body(piece)
-    ids = decided_ids(piece) if isinstance(piece, DecisionBatch) else None
-    id_bytes = b"" if ids is None else ids.tobytes()
-    return (sequence, kind, rows, first, last, body[32:64], id_bytes, *compression.pack(body, compress)), ids
-
-
-def decided_ids(batch: DecisionBatch) -> Int:
-    """The ids of the rows that are decisions."""
-    kind, ids = batch.events.kind, batch.events.id_code
-    if len(kind) == 1:
-        return ids if kind[0] != _OUTCOME else ids[:0]
-    return ids if not (kind == _OUTCOME).any() else ids[kind != _OUTCOME]
-
-
-def _refusal(error: Exception, path: Path) -> Exception:
-    """What an error of SQLite means to the caller."""
-    if isinstance(error, OSError):
-        return Unavailable(f"the journal {path} failed: {error}: the disk refuses to write or read")
-    name = getattr(error, "sqlite_errorname", "")
-    if not isinstance(error, sqlite3.Error) or name.startswith(_DAMAGE):
-        return JournalError(f"{path} is damaged or is not a journal ({error})")
-    hint = {
-        "SQLITE_FULL": "free some space on the disk",
-        "SQLITE_READONLY": "the file or its folder can't be written to",
-        "SQLITE_CANTOPEN": "the file or its folder can't be opened",
-        "SQLITE_BUSY": "another program holds the file",
-        "SQLITE_IOERR": "the disk refuses to write or read",
-    }
-    advice = next((text for prefix, text in hint.items() if name.startswith(prefix)), "")
-    return Unavailable(f"the journal {path} failed: {error}" + (f": {advice}" if advice else ""))

@@ -11,6 +11,7 @@ from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, 
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
 from homeostat.records.identity import code_of
+from homeostat.records.vocabulary import Vocabulary
 
 
 def decisions(
@@ -39,6 +40,15 @@ def decisions(
         rng.integers(0, 64, n, np.uint8),
         f"version-{seed}",
         float(rng.random()),
+        words_of(actions),
+    )  # fmt: skip
+
+
+def words_of(actions: int = 3, rules: int = 4) -> Vocabulary:
+    """The names that such decisions are made in."""
+    return Vocabulary(
+        (("customer", ()), ("terminal", ())), (("amount", "number"),), tuple(f"action_{k}" for k in range(actions)),
+        tuple((f"rule_{k}", f"Rule {k} holds." if k % 2 else None) for k in range(rules)), "checks",
     )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ class MemoryJournal:
         self.rows_max = rows_max
         self.failures = 0
         self.bodies: list[bytes] = []
+        self._schemas = codec.Schemas()
         self._found: dict[int, tuple[int, int]] = {}
 
     def append(self, body: DecisionBatch | OutcomeBatch) -> int:
@@ -50,17 +51,19 @@ class MemoryJournal:
             self.failures -= 1
             raise Unavailable("the journal was told to fail")
         if isinstance(body, OutcomeBatch):
-            self.bodies += [codec.encode(piece) for piece in codec.outcome_parts(body, self.rows_max)]
+            self.bodies += [
+                codec.encode_beside(piece, self._schemas) for piece in codec.outcome_parts(body, self.rows_max)
+            ]
             return len(self.bodies)
         for piece in codec.parts(body, self.rows_max):
             for row, code in enumerate(piece.events.id_code.tolist()):
                 self._found.setdefault(code, (len(self.bodies), row))
-            self.bodies.append(codec.encode(piece))
+            self.bodies.append(codec.encode_beside(piece, self._schemas))
         return len(self.bodies)
 
     def read(self, after: int = 0) -> Iterator[Entry]:
         for k in range(after, len(self.bodies)):
-            yield Entry(k + 1, codec.decode(self.bodies[k]))
+            yield Entry(k + 1, codec.decode(self.bodies[k], self._schemas))
 
     def seen(self, id_code: Int) -> NDArray[np.bool_]:
         return np.array([code in self._found for code in id_code.tolist()], bool)
@@ -69,7 +72,7 @@ class MemoryJournal:
         if id_code not in self._found:
             return None
         entry, row = self._found[id_code]
-        body = codec.decode(self.bodies[entry])
+        body = codec.decode(self.bodies[entry], self._schemas)
         assert isinstance(body, DecisionBatch)
         return body, row
 

@@ -121,9 +121,9 @@ def _told(journal: Journal, found: Any, bundle: Path | None, app: str | None, na
         raise CommandError(f"the decision's features are not those of {prepared.app.app}: give the --app that decided")
     loop = build(prepared.app, features, ready, World(journal, SystemClock(), bounded=False))
     try:
-        told = answer(decisions, row, prepared.words)
+        told = answer(decisions, row)
         told["features"] = features_of(decisions, row)
-        told["explanation"] = explained(loop.stages, prepared.app, decisions, row, prepared.words)
+        told["explanation"] = explained(loop.stages, prepared.app, decisions, row)
     finally:
         loop.close()
     return told

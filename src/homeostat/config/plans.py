@@ -11,6 +11,8 @@ from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColum
 from homeostat.decide.windows.features import FeaturePlan, FeatureSpec, WindowGroup
 from homeostat.expressions import Membership, Type
 from homeostat.records.identity import category_code, code_of
+from homeostat.records.software import VERSION
+from homeostat.records.vocabulary import Vocabulary
 
 _TYPES = {"number": Type.NUMBER, "integer": Type.NUMBER, "boolean": Type.BOOLEAN, "category": Type.CATEGORY}
 
@@ -35,6 +37,17 @@ def event_schema(app: App) -> EventSchema:
     label = () if events.label is None else _names(events.label, app.outcomes.label)
     return EventSchema(
         _names(events.id, "event_id"), _names(events.time, "time"), entities, fields, label, events.ahead_max
+    )
+
+
+def vocabulary(app: App) -> Vocabulary:
+    """The names that the app's decisions are made in."""
+    return Vocabulary(
+        tuple((name, tuple(entity.of or ())) for name, entity in app.events.entities.items()),
+        tuple((name, field.type) for name, field in app.events.fields.items()),
+        tuple(app.actions),
+        tuple((rule.name, rule.reason) for rule in app.guards.rules),
+        f"homeostat {VERSION}",
     )
 
 

@@ -26,6 +26,7 @@ from homeostat.records.decisions import DecisionBatch, Experience, Fused, Propos
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.features import Features
 from homeostat.records.reasons import Fallback, Reason
+from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class Stages:
 
     thresholds : what proposes where the policy fails; None declares that the guard decides
     joiner : remembers decisions until their outcomes come; None where nobody learns and no outcome is expected
+    words : the names that decisions are made in
     """
 
     featurizer: Featurizer
@@ -56,6 +58,7 @@ class Stages:
     chance: Chance
     actions: tuple[str, ...]
     version: str
+    words: Vocabulary = NAMELESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +308,8 @@ class DecisionLoop:
         ruling = self.timed(
             "guards", self.stages.guard.rule, events, features, scores, fused, proposal, fallback.astype(np.int64)
         )
-        part = DecisionBatch(events, features, scores, fused, proposal, ruling, fallback, self.stages.version, 0.0)
+        version, words = self.stages.version, self.stages.words
+        part = DecisionBatch(events, features, scores, fused, proposal, ruling, fallback, version, 0.0, words)
         if self.stages.joiner is not None:
             self.timed("learning", self.stages.joiner.remember, part)
         return part

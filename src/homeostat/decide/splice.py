@@ -41,7 +41,7 @@ def pick_decisions(decisions: DecisionBatch, rows: NDArray[np.bool_]) -> Decisio
             proposal.action[rows], proposal.propensity[rows], proposal.explored[rows], proposal.fallback[rows]
         ),
         Ruling(ruling.action[rows], ruling.rule[rows], ruling.hits[rows]), decisions.fallback[rows],
-        decisions.version, decisions.took_us,
+        decisions.version, decisions.took_us, decisions.words,
     )  # fmt: skip
 
 
@@ -105,7 +105,16 @@ def joined(
     if len(parts) == 1:
         one = parts[0]
         return DecisionBatch(
-            events, features, scores, one.fused, one.proposal, one.ruling, one.fallback, one.version, took_us
+            events,
+            features,
+            scores,
+            one.fused,
+            one.proposal,
+            one.ruling,
+            one.fallback,
+            one.version,
+            took_us,
+            one.words,
         )
 
     def column(of: Any) -> Any:
@@ -118,4 +127,5 @@ def joined(
     )  # fmt: skip
     ruling = Ruling(column(lambda p: p.ruling.action), column(lambda p: p.ruling.rule), column(lambda p: p.ruling.hits))
     fallback = column(lambda p: p.fallback)
-    return DecisionBatch(events, features, scores, fused, proposal, ruling, fallback, parts[0].version, took_us)
+    version, words = parts[0].version, parts[0].words
+    return DecisionBatch(events, features, scores, fused, proposal, ruling, fallback, version, took_us, words)

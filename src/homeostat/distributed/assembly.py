@@ -100,13 +100,16 @@ def open_journal(prepared: Prepared, servers: Servers, clock: Clock) -> SharedJo
 
     if servers.journal is None:
         raise WorldIncomplete("the world names no journal: say world.journal, such as postgresql://user@host/database")
-    rules = [name for name, _ in prepared.words.rules]
     inner = PostgresJournal(
-        servers.journal, app=prepared.app.app, actions=prepared.app.actions, rules=rules, clock=clock,
+        servers.journal, app=prepared.app.app, words=prepared.words, clock=clock,
         retention_ns=servers.retention, deadline_s=POLICY.deadline_s,
     )  # fmt: skip
     return SpooledJournal(
-        inner, Path(servers.spool) / prepared.app.app, max_bytes=servers.spool_max_mb << 20, clock=clock
+        inner,
+        Path(servers.spool) / prepared.app.app,
+        max_bytes=servers.spool_max_mb << 20,
+        clock=clock,
+        words=prepared.words,
     )
 
 

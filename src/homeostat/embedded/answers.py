@@ -1,9 +1,8 @@
-"""Decisions as people and programs get to see them: plain dictionaries."""
+"""Decisions as people and programs get to see them: plain dictionaries, in the words that they were made in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
@@ -16,22 +15,12 @@ from homeostat.records.events import Row
 from homeostat.records.features import Freshness
 from homeostat.records.identity import text_of
 from homeostat.records.reasons import Fallback, Reason
+from homeostat.records.vocabulary import Vocabulary
 
 _REASONS_MAX = 5
 _RULE, _BREAKER, _HOLDOUT = Reason.RULE.value, Reason.BREAKER.value, Reason.HOLDOUT.value
 _LATE = int(Row.LATE_EVENT)
 _EPOCH = date(1970, 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """What the indices in a decision stand for.
-
-    rules : name and reason of each guard rule, in file order
-    """
-
-    actions: tuple[str, ...]
-    rules: tuple[tuple[str, str | None], ...]
 
 
 def time_text(time_ns: int) -> str:
@@ -52,21 +41,27 @@ def _date_text(day: int) -> str:
     return (_EPOCH + timedelta(days=day)).isoformat()
 
 
+def actions_of(words: Vocabulary, count: int) -> tuple[str, ...]:
+    """The names of so many actions; their numbers where they have none."""
+    return words.actions if len(words.actions) == count else tuple(words.action(number) for number in range(count))
+
+
 def rule_text(rule: int, fallback: int, words: Vocabulary) -> str:
     """What decided: a rule's name, `breaker`, `fallback:<cause>`, or nothing."""
     if rule >= 0:
-        return words.rules[rule][0]
+        return words.rule(rule)
     return {BY_BREAKER: "breaker", BY_FALLBACK: f"fallback:{Fallback.text(fallback)}"}.get(rule, "")
 
 
-def reasons(decisions: DecisionBatch, row: int, words: Vocabulary) -> list[dict[str, Any]]:
+def reasons(decisions: DecisionBatch, row: int) -> list[dict[str, Any]]:
     """Why this decision: what overrode the models, each rule that held, and the scorers by their part of the risk."""
     rule, hits = decisions.ruling.rule.item(row), decisions.ruling.hits.item(row)
     found: list[dict[str, Any]] = []
     if hits:
-        for index, (name, why) in enumerate(words.rules):
-            if hits >> index & 1:
-                found.append({"kind": _RULE, "name": name, "decided": index == rule, "text": why or name})
+        words = decisions.words
+        for index in (index for index in range(hits.bit_length()) if hits >> index & 1):
+            name, why = words.rules[index] if index < len(words.rules) else (words.rule(index), None)
+            found.append({"kind": _RULE, "name": name, "decided": index == rule, "text": why or name})
     if rule == BY_BREAKER:
         found.append({"kind": _BREAKER, "name": "breaker", "decided": True})
     fallback = decisions.fallback.item(row)
@@ -87,32 +82,34 @@ def _by_size(part: tuple[float, str]) -> float:
     return abs(part[0])
 
 
-def answer(decisions: DecisionBatch, row: int, words: Vocabulary) -> dict[str, Any]:
+def answer(decisions: DecisionBatch, row: int) -> dict[str, Any]:
     """One decision, in the stable names of the interface."""
     events, ruling, proposal = decisions.events, decisions.ruling, decisions.proposal
     fallback = decisions.fallback.item(row)
     scores = decisions.scores.values[row].tolist()
+    words, propensity = decisions.words, proposal.propensity[row].tolist()
     return {
         "event_id": text_of(events.id_code.item(row), events.texts),
         "time": time_text(events.time_ns.item(row)),
-        "action": words.actions[ruling.action.item(row)],
-        "proposed": words.actions[proposal.action.item(row)],
+        "action": words.action(ruling.action.item(row)),
+        "proposed": words.action(proposal.action.item(row)),
         "risk": decisions.fused.risk.item(row),
-        "reasons": reasons(decisions, row, words),
+        "reasons": reasons(decisions, row),
         "rule": rule_text(ruling.rule.item(row), fallback, words),
         "fallback": (Fallback.text(fallback) or None) if fallback else None,
         "late": events.kind.item(row) == _LATE,
         "scores": {name: None if value != value else value for name, value in zip(decisions.scores.names, scores)},
-        "propensity": dict(zip(words.actions, proposal.propensity[row].tolist())),
+        "propensity": dict(zip(actions_of(words, len(propensity)), propensity)),
         "version": decisions.version,
         "took_us": round(decisions.took_us, 1),
     }
 
 
-def answers(decisions: DecisionBatch, words: Vocabulary) -> Iterator[dict[str, Any]]:
+def answers(decisions: DecisionBatch) -> Iterator[dict[str, Any]]:
     """`answer` for every row, in half the time: what a batch has in common is looked up once."""
     events, ruling, proposal, scores = decisions.events, decisions.ruling, decisions.proposal, decisions.scores
-    names, actions, version = scores.names, words.actions, decisions.version
+    names, version, words = scores.names, decisions.version, decisions.words
+    actions = actions_of(words, proposal.propensity.shape[1])
     took_us = round(decisions.took_us, 1)
     texts, fallbacks = events.texts, decisions.fallback.tolist()
     rules, taken = ruling.rule.tolist(), ruling.action.tolist()
@@ -130,7 +127,7 @@ def answers(decisions: DecisionBatch, words: Vocabulary) -> Iterator[dict[str, A
             part = parts[row]
             why = [{"kind": "scorer", "name": names[k], "contribution": part[k]} for k in order[row] if part[k] != 0]
         else:
-            why = reasons(decisions, row, words)
+            why = reasons(decisions, row)
         fallback = fallbacks[row]
         yield {
             "event_id": text_of(code, texts),

@@ -16,15 +16,15 @@ from homeostat.adapters.snapshots import FileSnapshots
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import OnError, World, brain, build, feature_plan
 from homeostat.config.load import load_app
-from homeostat.config.plans import event_schema
+from homeostat.config.plans import event_schema, vocabulary
 from homeostat.config.tree import App
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.windows.features import FeaturePlan
-from homeostat.embedded.answers import Vocabulary
 from homeostat.embedded.engine import Engine, Parts
 from homeostat.embedded.readiness import warm_up
 from homeostat.models.bundle import Bundle, load_bundle
 from homeostat.ports import Entry
+from homeostat.records.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,7 @@ class Prepared:
 def prepare(app: str | Path | App) -> Prepared:
     """Load and resolve an app: a shipped name, a path, or a tree that is loaded already."""
     tree = app if isinstance(app, App) else load_app(app)
-    words = Vocabulary(tree.actions, tuple((rule.name, rule.reason) for rule in tree.guards.rules))
-    return Prepared(tree, feature_plan(tree), event_schema(tree), words)
+    return Prepared(tree, feature_plan(tree), event_schema(tree), vocabulary(tree))
 
 
 def shipped_bundle(app: App) -> Path | None:
@@ -75,7 +74,9 @@ def open_engine(
     prepared = prepare(app)
     if data is not None:
         data.mkdir(parents=True, exist_ok=True)
-    journal = SqliteJournal(":memory:" if data is None else data / "journal.db", app=prepared.app.app)
+    journal = SqliteJournal(
+        ":memory:" if data is None else data / "journal.db", app=prepared.app.app, words=prepared.words
+    )
     clock = SystemClock()
     world = World(journal, clock, bounded=True, on_error=on_error)
     models = bundle_of(prepared, bundle)

@@ -130,7 +130,7 @@ def explained(demo: Demo) -> dict[str, Any] | None:
     assert found is not None, "what was decided is in the journal"
     decisions, row = found
     why = explain(arm.loop.stages, decisions, row, top=4)
-    recorded = answer(decisions, row, demo.prepared.words)
+    recorded = answer(decisions, row)
     del recorded["took_us"]
     events, entities = decisions.events, list(demo.prepared.app.events.entities)
     change = why.change

@@ -18,11 +18,12 @@ from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.splice import pick_outcomes
 from homeostat.embedded import problems
-from homeostat.embedded.answers import Vocabulary, answer, features_of
+from homeostat.embedded.answers import answer, features_of
 from homeostat.ports import Clock, DeadLetters, Snapshots, Unavailable
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.identity import text_of
+from homeostat.records.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from homeostat.embedded.readings import Value
@@ -144,11 +145,11 @@ class Engine:
         for k, position in enumerate(positions):
             row = int(decided.row[k])
             if row >= 0 and decided.fresh is not None:
-                answers[position] = answer(decided.fresh, row, parts.words)
+                answers[position] = answer(decided.fresh, row)
                 self.actions[answers[position]["action"]] += 1
             elif row == -1:
                 earlier, at = decided.repeated[k]
-                answers[position] = {**answer(earlier, at, parts.words), "duplicate": True}
+                answers[position] = {**answer(earlier, at), "duplicate": True}
             else:
                 reason = decided.refused[k]
                 letter = DeadLetter(position + 1, "time", str(int(batch.time_ns[k])), reason.value)
@@ -205,14 +206,14 @@ class Engine:
         if found is None:
             return None
         decisions, row = found
-        recorded = answer(decisions, row, self.parts.words)
+        recorded = answer(decisions, row)
         if features:
             recorded["features"] = features_of(decisions, row)
         if explain:
             from homeostat.embedded.explaining import explained
 
             parts = self.parts
-            recorded["explanation"] = explained(parts.loop.stages, parts.app, decisions, row, parts.words)
+            recorded["explanation"] = explained(parts.loop.stages, parts.app, decisions, row)
         return recorded
 
     def find(self, event_id: str | int) -> tuple[DecisionBatch, int] | None:

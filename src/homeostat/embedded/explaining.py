@@ -7,14 +7,13 @@ from typing import Any
 from homeostat.config.tree import App
 from homeostat.decide.explanation import Explanation, FeatureContribution, explain
 from homeostat.decide.loop import Stages
-from homeostat.embedded.answers import Vocabulary
 from homeostat.records.decisions import DecisionBatch
 
 TOP = 10
 _NAMES_MAX = 8
 
 
-def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int, words: Vocabulary) -> dict[str, Any]:
+def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int) -> dict[str, Any]:
     """Why a recorded decision was made, by the parts that decide now.
 
     `by_version` names them; where it differs from the decision's own version, other parts made the decision.
@@ -33,7 +32,7 @@ def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int, word
             }
             for scorer in found.scorers
         ],
-        "change": _change(found, words),
+        "change": _change(found, stages.actions),
     }
 
 
@@ -52,7 +51,7 @@ def _feature(feature: FeatureContribution) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _change(found: Explanation, words: Vocabulary) -> dict[str, Any] | None:
+def _change(found: Explanation, actions: tuple[str, ...]) -> dict[str, Any] | None:
     change = found.change
     if change is None:
         return None
@@ -60,7 +59,7 @@ def _change(found: Explanation, words: Vocabulary) -> dict[str, Any] | None:
         "feature": change.feature,
         "was": _number(change.was),
         "becomes": _number(change.becomes),
-        "action": words.actions[change.action],
+        "action": actions[change.action],
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from homeostat.records.arrays import Bits, Bytes, Float, Int, Small
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
+from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Fused:
 class Proposal:
     """What the policy would do.
 
-    action : (n,) index into the app's actions
+    action : (n,) index into the actions of the words
     propensity : (n, actions) probability with which the policy would have chosen each; rows sum to 1
     explored : (n,) 1 where chance, not value, chose (exploration or hold-out)
     fallback : (n,) `Fallback` bits
@@ -57,7 +58,7 @@ class Proposal:
 class Ruling:
     """The guards' last word.
 
-    action : (n,) index into the app's actions
+    action : (n,) index into the actions of the words
     rule : (n,) index of the rule that decided, -1 none, -2 the circuit breaker, -3 the declared fallback
     hits : (n,) bit r is set where rule r held, deciding or not
     """
@@ -74,6 +75,7 @@ class DecisionBatch:
     fallback : (n,) `Fallback` bits of every stage together
     version : of the app file, the bundle and the settings that decided
     took_us : wall time that the whole batch took
+    words : what columns and numbers stood for when they were decided, whatever the app has become since
     """
 
     events: EventBatch
@@ -85,6 +87,7 @@ class DecisionBatch:
     fallback: Bytes
     version: str
     took_us: float
+    words: Vocabulary = NAMELESS
 
     def __len__(self) -> int:
         return len(self.events)

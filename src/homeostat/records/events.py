@@ -73,6 +73,7 @@ class OutcomeBatch:
     scheduled : each counts from the moment on at which the stream's event time reaches its `known_ns` (a file of past
         outcomes), instead of at once
     time_ns, keys : (n,), (n, entities) of the decided events, where whoever read the outcomes knows them already
+    entities : what the columns of the keys stand for, as in `Vocabulary`; nothing where nobody named them
     """
 
     id_code: Int
@@ -83,6 +84,7 @@ class OutcomeBatch:
     scheduled: bool = False
     time_ns: Int | None = None
     keys: Int | None = None
+    entities: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __len__(self) -> int:
         return len(self.id_code)

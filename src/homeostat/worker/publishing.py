@@ -20,7 +20,7 @@ import numpy as np
 from homeostat.adapters.circuit import Backoff, Pauses
 from homeostat.decide.decided import Decided
 from homeostat.decide.splice import pick_decisions
-from homeostat.embedded.answers import Vocabulary, answer, answers
+from homeostat.embedded.answers import answer, answers
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import Repeated
 from homeostat.ports.streams import Fenced, Outgoing, Pulled, Stream
@@ -83,7 +83,6 @@ class Outbox:
         self,
         journal: InFlightJournal,
         stream: Stream,
-        words: Vocabulary,
         clock: Clock,
         on_journalled: Callable[[int], None],
         on_published: Callable[[Work, int], None],
@@ -91,7 +90,7 @@ class Outbox:
         encoding: Encoding = JSON,
     ) -> None:
         self.trouble, self.fenced = "", 0
-        self._journal, self._stream, self._words, self._clock = journal, stream, words, clock
+        self._journal, self._stream, self._clock = journal, stream, clock
         self._on_journalled, self._on_published, self._trace = on_journalled, on_published, trace
         self._encoding = encoding
         self._to_journal: queue.Queue[Work | None] = queue.Queue(DEPTH)
@@ -303,10 +302,10 @@ class Outbox:
         """The decisions of a batch as messages, each with the message that it answers."""
         pulled, made = work.batch.pulled, []
         if work.fresh is not None and len(work.fresh):
-            for message, found in zip(work.fresh_at.tolist(), answers(work.fresh, self._words), strict=True):
+            for message, found in zip(work.fresh_at.tolist(), answers(work.fresh), strict=True):
                 made.append((message, self._message(found, pulled.traceparent[message])))
         for message, decisions, row in work.again:
-            made.append((message, self._message(answer(decisions, row, self._words), pulled.traceparent[message])))
+            made.append((message, self._message(answer(decisions, row), pulled.traceparent[message])))
         return made
 
     def _message(self, found: dict[str, object], incoming: str | None) -> Outgoing:

@@ -78,7 +78,6 @@ class Worker:
         self.outbox = Outbox(
             journal,
             stream,
-            parts.prepared.words,
             parts.clock,
             parts.featurizer.journalled,
             self._published,

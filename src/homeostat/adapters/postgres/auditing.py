@@ -62,8 +62,12 @@ class PostgresTables:
         try:
             tables = [_rows(cursor, sql) for cursor, sql in zip(cursors, (_ENTRIES, *Grouped.SQL), strict=True)]
             decisions, ids, outcomes = (Grouped(rows) for rows in tables[1:])
-            rows = DecisionRows(connection, decisions, ids, self._oldest_us, faults)
-            self._compare_entries(tables[0], named, said, rows, OutcomeRows(outcomes, self._oldest_us, faults), faults)
+            schemas = connection.execute("SELECT hash, text, number FROM schemas").fetchall()
+            entries = Entries("", said, faults, [(digest, text) for digest, text, _ in schemas])
+            numbers = {bytes(digest): int(number) for digest, _, number in schemas}
+            rows = DecisionRows(connection, decisions, ids, self._oldest_us, faults, numbers)
+            outcome_rows = OutcomeRows(outcomes, self._oldest_us, faults)
+            self._compare_entries(entries, tables[0], named, said, rows, outcome_rows, faults)
         finally:
             for cursor in cursors:
                 cursor.close()
@@ -71,10 +75,10 @@ class PostgresTables:
         compare_about("", {name: sha256(value.encode()).hexdigest() for name, value in about}, said, faults)
 
     def _compare_entries(
-        self, rows: Iterator[tuple[Any, ...]], named: Iterator[Named], said: Said, decisions: DecisionRows,
-        outcomes: OutcomeRows, faults: Faults,
+        self, entries: Entries, rows: Iterator[tuple[Any, ...]], named: Iterator[Named], said: Said,
+        decisions: DecisionRows, outcomes: OutcomeRows, faults: Faults,
     ) -> None:  # fmt: skip
-        entries, last, beyond = Entries("", said, faults), 0, 0
+        last, beyond = 0, 0
         for line, row, older in paired(named, rows, itemgetter(0)):
             if row is None:
                 assert line is not None

@@ -16,6 +16,7 @@ from homeostat.adapters.postgres.connections import Connection
 from homeostat.adapters.postgres.copying import told
 from homeostat.adapters.postgres.retention import DAY_NS
 from homeostat.adapters.postgres.writing import key_texts
+from homeostat.records.codec import schema_of
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import text_of
@@ -26,12 +27,12 @@ _BY_ENTRY = "as its entry says"
 _DAY_US = DAY_NS // 1000
 _RULES = {-1: "", -2: "breaker", -3: "fallback"}
 _DECISION = ("event_id", "time", "recorded_at", "risk", "action", "rule", "fallback", "version", "place")
-_ID = ("code", "time_ns", "day", "keys", "key_texts", "place")
+_ID = ("code", "time_ns", "day", "keys", "key_texts", "schema", "place")
 _OUTCOME = ("event_id", "label", "amount", "known_at", "recorded_at", "place")
 _DECISIONS = """SELECT entry, row, event_id, (extract(epoch FROM time) * 1000000)::bigint,
     (extract(epoch FROM recorded_at) * 1000000)::bigint, float8send(risk), action, rule, fallback, version, place
     FROM decisions ORDER BY entry, row"""
-_IDS = """SELECT entry, row, code, time_ns, day - date '1970-01-01', keys, key_texts, place
+_IDS = """SELECT entry, row, code, time_ns, day - date '1970-01-01', keys, key_texts, schema, place
     FROM event_ids ORDER BY entry, row"""
 _OUTCOMES = """SELECT entry, event_id, float8send(label), float8send(amount),
     (extract(epoch FROM known_at) * 1000000)::bigint, (extract(epoch FROM recorded_at) * 1000000)::bigint, place
@@ -39,6 +40,7 @@ _OUTCOMES = """SELECT entry, event_id, float8send(label), float8send(amount),
 # The columns that are compared. A column that is not listed is a fault, since nothing would cover it.
 KNOWN = {
     "about": {"name", "value"},
+    "schemas": {"number", "hash", "text"},
     "entries": {"sequence", "recorded_at", "first_ns", "last_ns", "kind", "codec", "rows", "digest", "body"},
     "decisions": {"entry", "row", *_DECISION},
     "event_ids": {"entry", "row", *_ID},
@@ -74,9 +76,13 @@ class DecisionRows:
     """The tables `decisions` and `event_ids`."""
 
     def __init__(
-        self, connection: Connection, decisions: Grouped, ids: Grouped, oldest_us: int, faults: Faults
-    ) -> None:
-        """oldest_us : what was recorded before this may be gone"""
+        self, connection: Connection, decisions: Grouped, ids: Grouped, oldest_us: int, faults: Faults,
+        numbers: dict[bytes, int],
+    ) -> None:  # fmt: skip
+        """oldest_us : what was recorded before this may be gone
+        numbers : those of the schemas, by hash
+        """
+        self._schemas = numbers
         self._connection, self._decisions, self._ids = connection, decisions, ids
         self._oldest_us, self._faults = oldest_us, faults
         self._words: dict[tuple[str, str, int], str] = {}
@@ -88,7 +94,7 @@ class DecisionRows:
         decisions = self._by_row("decisions", self._decisions.take(sequence))
         ids = self._by_row("event_ids", self._ids.take(sequence))
         events, may_be_gone = body.events, recorded_us < self._oldest_us
-        expected = _Expected(body, recorded_us)
+        expected = _Expected(body, recorded_us, None if body.words.nameless else self._number_of(body))
         for at in np.flatnonzero(events.kind != Row.OUTCOME).tolist():
             shown_row, id_row = decisions.pop(at, None), ids.pop(at, None)
             if shown_row is None and id_row is None and (
@@ -153,12 +159,18 @@ class DecisionRows:
                     self._faults.differs(table, where, name, _readable(found), _readable(own), by)
 
     def _as_words(self, body: DecisionBatch, at: int, row: _Row) -> tuple[str, str]:
-        """The names of the action and the rule: those that the first row of a version has for the same numbers."""
-        rule = int(body.ruling.rule[at])
+        """The names of the action and the rule: the decision's own; where it has none, as before format 2, those that
+        the first row of its version has for the same numbers."""
+        action, rule = int(body.ruling.action[at]), int(body.ruling.rule[at])
+        if not body.words.nameless:
+            return body.words.action(action), _RULES[rule] if rule in _RULES else body.words.rule(rule)
         return (
-            self._word("action", body.version, int(body.ruling.action[at]), row[6]),
+            self._word("action", body.version, action, row[6]),
             _RULES[rule] if rule in _RULES else self._word("rule", body.version, rule, row[7]),
         )
+
+    def _number_of(self, body: DecisionBatch) -> int | None:
+        return self._schemas.get(schema_of(body).digest)
 
     def _word(self, what: str, version: str, number: int, word: str) -> str:
         known = self._words.setdefault((what, version, number), word)
@@ -175,7 +187,7 @@ class DecisionRows:
 class _Expected:
     """What the rows of a batch must say, as the tables are read."""
 
-    def __init__(self, body: DecisionBatch, recorded_us: int) -> None:
+    def __init__(self, body: DecisionBatch, recorded_us: int, schema: int | None) -> None:
         events = body.events
         self.event_id = [told(text_of(code, events.texts)).decode() for code in events.id_code.tolist()]
         self._version = told(body.version).decode()
@@ -184,7 +196,7 @@ class _Expected:
         self._fallback = [_fallback(bits) for bits in body.fallback.tolist()]
         self._codes, self._times_ns, self._keys = events.id_code.tolist(), events.time_ns.tolist(), events.keys.tolist()
         self._key_texts = key_texts(events.keys, events.texts)
-        self._recorded_us = recorded_us
+        self._recorded_us, self._schema = recorded_us, schema
 
     def of_decision(self, at: int, action: str, rule: str) -> _Row:
         """A row of `decisions`, without its place."""
@@ -199,7 +211,7 @@ class _Expected:
         texts = self._key_texts[at]
         return (
             self._codes[at], self._times_ns[at], self._recorded_us // _DAY_US, self._keys[at],
-            texts.decode() if texts else None,
+            texts.decode() if texts else None, self._schema,
         )  # fmt: skip
 
 

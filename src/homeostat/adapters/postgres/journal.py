@@ -24,6 +24,7 @@ from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.entries import TOOK_OF_BODY, ById, EntryFacts, JournalError, decoded, digest_of, took_us_of
 from homeostat.adapters.postgres import copying, schema, writing
 from homeostat.adapters.postgres.connections import Connection, Connections
+from homeostat.adapters.postgres.naming import KeptSchemas
 from homeostat.adapters.postgres.parameters import (
     FloatArray,
     TextArray,
@@ -33,13 +34,15 @@ from homeostat.adapters.postgres.parameters import (
 )
 from homeostat.adapters.postgres.reading import settled
 from homeostat.adapters.postgres.retention import Retired, day_of, make_days, retire
-from homeostat.adapters.postgres.writing import Batch, Names
+from homeostat.adapters.postgres.writing import Batch
 from homeostat.ports import Clock, Entry, Unavailable
 from homeostat.ports.shared import Repeated
 from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
+from homeostat.records.renaming import keys_as
+from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 _OF_IDS = " FROM unnest(%s) WITH ORDINALITY asked(code, ord) JOIN event_ids USING (code)"
 _READ_ENTRIES = 16  # Bodies of up to a megabyte each, read at a time.
@@ -61,8 +64,7 @@ class PostgresJournal(ById):
         url: str,
         *,
         app: str = "",
-        actions: Sequence[str] = (),
-        rules: Sequence[str] = (),
+        words: Vocabulary = NAMELESS,
         clock: Clock | None = None,
         most: int = 4,
         deadline_s: float = 5.0,
@@ -75,7 +77,8 @@ class PostgresJournal(ById):
 
         url : postgresql://user:password@host:port/database
         app : whose journal it is; a database holds that of one app
-        actions, rules : their names, for the table that people read; numbers where there are none
+        words : the app's names: of decisions that say none themselves, of entries of a version that kept none, and of
+            the keys that `locate` gives
         most, deadline_s, connect_s, prepare : see `Connections`
         retention_ns : `retire` drops days that ended longer ago than this; None keeps everything
 
@@ -84,7 +87,7 @@ class PostgresJournal(ById):
         """
         self._connections = Connections(url, most=most, deadline_s=deadline_s, connect_s=connect_s, prepare=prepare)
         self._clock = SystemClock() if clock is None else clock
-        self._names = Names(actions, rules)
+        self._words, self._kept = words, KeptSchemas(self._connections, words)
         self._retention_ns, self._compress = retention_ns, compress
         self._days: set[int] = set()  # Whose parts are known to be there.
         self._entities = 0
@@ -95,7 +98,8 @@ class PostgresJournal(ById):
         array_parameter(copying.texts([""]), TextArray)
         array_parameter(copying.numbers(np.zeros(1), ">f8"), FloatArray)
         try:
-            schema.migrate(self._connections, app)
+            schema.migrate(self._connections, app, words)
+            self._kept.look()
         except BaseException:
             self.close()
             raise
@@ -136,12 +140,13 @@ class PostgresJournal(ById):
         return number
 
     def _append_decisions(self, body: DecisionBatch, places: Sequence[str] | None) -> int:
-        batch = Batch.of(body, places, self._compress)
+        batch = Batch.of(body, self._kept.keep(body), places, self._compress)
+        names = self._kept.names_of(body.words)
         self._entities = body.events.keys.shape[1]
         write = writing.write_at_once if batch.is_small else writing.write_decisions
         for _ in range(_ROUNDS):
             try:
-                return self._write(lambda connection, now_ns: write(connection, batch, self._names, now_ns))
+                return self._write(lambda connection, now_ns: write(connection, batch, names, now_ns))
             except errors.UniqueViolation:
                 found = self._written(batch)
                 if isinstance(found, int):
@@ -169,7 +174,7 @@ class PostgresJournal(ById):
             WHERE sequence > %s AND sequence <= %s ORDER BY sequence LIMIT %s"""
         while rows := self._all(sql, after, end, _READ_ENTRIES):
             for after, stored_as, stored in rows:
-                yield Entry(after, decoded(self.where, after, stored_as, stored))
+                yield Entry(after, decoded(self.where, self._kept.schemas, after, stored_as, stored))
 
     def facts(self, after: int = 0) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, as `read` gives them."""
@@ -214,17 +219,19 @@ class PostgresJournal(ById):
 
     def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
         """Whether each event was decided (n,), its time (n,), its keys (n, entities), and the texts of hashed keys."""
-        sql = "SELECT ord, time_ns, keys, key_texts" + _OF_IDS
+        sql = "SELECT ord, time_ns, keys, key_texts, schema" + _OF_IDS
         rows = self._all(sql, codes_parameter(id_code)) if len(id_code) else []
         mask, time_ns = np.zeros(len(id_code), np.bool_), np.zeros(len(id_code), np.int64)
         if rows:
-            self._entities = len(rows[0][2])
+            self._entities = len(self._words.entities) or len(rows[0][2])
         keys = np.zeros((len(id_code), self._entities), np.int64)
         texts: dict[int, str] = {}
-        if rows:
-            ords, moments, own, told = zip(*rows, strict=True)
+        for number, group in groupby(sorted(rows, key=lambda row: row[4] or 0), lambda row: row[4] or 0):
+            ords, moments, own, told, _ = zip(*group, strict=True)
             at = np.array(ords) - 1
-            mask[at], time_ns[at], keys[at] = True, moments, own
+            was = self._kept.entities_of(number)
+            mask[at], time_ns[at] = True, moments
+            keys[at] = keys_as(np.array(own, np.int64), was, self._words.entities or was)
             for row, written in zip(own, told, strict=True):
                 if written is not None:
                     told_of = zip(row, json.loads(written), strict=True)
@@ -247,7 +254,7 @@ class PostgresJournal(ById):
             for sequence in sequences:
                 if sequence not in bodies:
                     raise JournalError(f"{self.where}: entry {sequence} is missing")
-                batch = decoded(self.where, *bodies[sequence])
+                batch = decoded(self.where, self._kept.schemas, *bodies[sequence])
                 for _, ord_, row, _ in by_entry[sequence]:
                     if not isinstance(batch, DecisionBatch) or batch.events.id_code[row] != id_code[ord_ - 1]:
                         wrong = "does not hold the event that it is indexed for"
@@ -264,7 +271,7 @@ class PostgresJournal(ById):
             AND last_ns >= %s AND first_ns < %s ORDER BY sequence LIMIT %s"""
         while rows := self._all(sql, after, end, codec.DECISIONS, since_ns, until_ns, _READ_ENTRIES):
             for after, stored_as, stored in rows:
-                batch = decoded(self.where, after, stored_as, stored)
+                batch = decoded(self.where, self._kept.schemas, after, stored_as, stored)
                 assert isinstance(batch, DecisionBatch)
                 time_ns = batch.events.time_ns
                 asked = (time_ns >= since_ns) & (time_ns < until_ns)
@@ -300,6 +307,7 @@ class PostgresJournal(ById):
         self.close()
 
     def _append_outcomes(self, body: OutcomeBatch, places: Sequence[str] | None) -> int:
+        self._kept.keep(body)
         return self._write(
             lambda connection, now_ns: writing.write_outcomes(connection, body, places, self._compress, now_ns)
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,16 @@ import psycopg
 from homeostat.adapters.entries import JournalError
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.ports import Unavailable
+from homeostat.records.schemas import words_text
+from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
-HEAD = "0001"  # The newest step of `migrations/versions`; a test holds the two together.
-TABLES = ("about", "entries", "decisions", "event_ids", "outcomes", "api_keys")
+HEAD = "0002"  # The newest step of `migrations/versions`; a test holds the two together.
+TABLES = ("about", "schemas", "entries", "decisions", "event_ids", "outcomes", "api_keys")
 # Keys of advisory locks, which all programs on a database share: "hmst" and a number of ours.
 MIGRATION_LOCK = 0x686D7374_00000001
 APPEND_LOCK = 0x686D7374_00000002
 PARTITION_LOCK = 0x686D7374_00000003
+OLD_UNTIL, OLD_WORDS = "format_1_until", "format_1_words"
 _VERSION_TABLE = "homeostat_version"
 _WANTED = {
     "api_keys": "SELECT, INSERT, UPDATE", "event_ids": "SELECT, INSERT, DELETE", "outcomes": "SELECT, INSERT, DELETE",
@@ -57,24 +60,27 @@ def version_of(connection: Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def migrate(connections: Connections, app: str) -> None:
+def migrate(connections: Connections, app: str, words: Vocabulary = NAMELESS) -> None:
     """Bring the tables up to date, and make them this app's, whoever else tries the same at the same time.
 
     app : the tables' owner from now on; empty to leave that as it is
+    words : the app's names, which are kept for entries of a version that kept none
     Raises JournalError where they are another app's, or a newer version's; Unavailable where the server or its
     privileges fail.
     """
 
-    def look(connection: Connection) -> tuple[str | None, str | None]:
+    def look(connection: Connection) -> tuple[str | None, dict[str, str]]:
         version = version_of(connection)
-        return version, _owner(connection) if version is not None else None
+        return version, {} if version is None else about(connection)
 
-    version, owner = connections.run(look)
+    version, told = connections.run(look)
+    owner = told.get("app")
     if version is not None:
         _check_owner(connections, owner, app)
-    if version == HEAD and (owner or not app):
+    named = words.nameless or OLD_UNTIL not in told or OLD_WORDS in told
+    if version == HEAD and (owner or not app) and named:
         return  # Without importing Alembic, which takes a while and 30 MB.
-    _migrate(connections, app)
+    _migrate(connections, app, words)
 
 
 def standing(connections: Connections, now_ns: int) -> Standing:
@@ -101,7 +107,7 @@ def steps() -> list[str]:
     return [step.revision for step in ScriptDirectory(str(_SCRIPTS)).walk_revisions()]
 
 
-def _migrate(connections: Connections, app: str) -> None:
+def _migrate(connections: Connections, app: str, words: Vocabulary) -> None:
     """All of it in one transaction: half a migration is none."""
     from sqlalchemy import create_engine
     from sqlalchemy.exc import DBAPIError
@@ -125,6 +131,9 @@ def _migrate(connections: Connections, app: str) -> None:
             _check_owner(connections, _owner(connection), app)
             if app:
                 connection.execute("INSERT INTO about VALUES ('app', %s) ON CONFLICT DO NOTHING", (app,))
+            if OLD_UNTIL in about(connection) and not words.nameless:
+                text = words_text(replace(words, software=""))  # This program did not write the old entries.
+                connection.execute("INSERT INTO about VALUES (%s, %s) ON CONFLICT DO NOTHING", (OLD_WORDS, text))
     except (DBAPIError, psycopg.Error) as error:
         cause = getattr(error, "orig", None) or error
         raise Unavailable(connections.said(cause)) from None
@@ -147,9 +156,13 @@ def _one(connection: Connection, sql: str, *values: Any) -> Any:
     return None if row is None else row[0]
 
 
+def about(connection: Connection) -> dict[str, str]:
+    """What the journal says of itself."""
+    return {str(name): str(value) for name, value in connection.execute("SELECT name, value FROM about").fetchall()}
+
+
 def _owner(connection: Connection) -> str | None:
-    row = connection.execute("SELECT value FROM about WHERE name = 'app'").fetchone()
-    return None if row is None else str(row[0])
+    return about(connection).get("app")
 
 
 def _check_owner(connections: Connections, owner: str | None, app: str) -> None:

@@ -34,6 +34,7 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import is_hashed, text_of
 from homeostat.records.reasons import Fallback
+from homeostat.records.vocabulary import Vocabulary
 
 _BITS = 255
 SMALL_ROWS = 256  # Beyond, one statement gains little over COPY, and both sides would hold all of it at once.
@@ -43,10 +44,10 @@ HASHED_FROM = 1 << 62  # As `is_hashed`.
 class Names:
     """The words for what decisions hold as numbers."""
 
-    def __init__(self, actions: Sequence[str], rules: Sequence[str]) -> None:
-        self._action = Lookup(actions)
+    def __init__(self, words: Vocabulary) -> None:
+        self._action = Lookup(words.actions)
         # As in `Ruling.rule`: -1 none, -2 the circuit breaker, -3 the declared fallback; they come first here.
-        self._rule = Lookup(["fallback", "breaker", "", *rules])
+        self._rule = Lookup(["fallback", "breaker", "", *(name for name, _ in words.rules)], offset=3)
         self._fallback = Lookup([Fallback.text(bits) for bits in range(_BITS + 1)])
 
     def action(self, index: NDArray[Any]) -> Column:
@@ -65,15 +66,15 @@ class Names:
 class Lookup:
     """Names by number, and the number itself where there is none."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = list(names)
+    def __init__(self, names: Sequence[str], offset: int = 0) -> None:
+        self._names, self._offset = list(names), offset
         self._column = copying.texts(self._names)
 
     def column(self, index: NDArray[Any]) -> Column:
         """(n,) names."""
         most = int(index.max(initial=0))
         if most >= len(self._names):
-            self._names += [f"#{number}" for number in range(len(self._names), most + 1)]
+            self._names += [f"#{number - self._offset}" for number in range(len(self._names), most + 1)]
             self._column = copying.texts(self._names)
         return copying.named(index, self._column)
 
@@ -111,18 +112,20 @@ class Written:
 class Batch:
     """A decision batch, ready to be written.
 
+    schema : the number of its schema in the table of them
     first : rows whose id comes first here, in the order of their ids, in which any two writers take their locks
     codes : (len(first),) their ids
     """
 
     body: DecisionBatch
+    schema: int
     places: list[str] | None
     pieces: tuple[Piece, ...]
     first: Int
     codes: Int
 
     @classmethod
-    def of(cls, body: DecisionBatch, places: Sequence[str] | None, compress: int) -> Batch:
+    def of(cls, body: DecisionBatch, schema: int, places: Sequence[str] | None, compress: int) -> Batch:
         """Encode a batch; all that needs no connection is done here."""
         codes, first = np.unique(body.events.id_code, return_index=True)
         if (body.events.kind == Row.OUTCOME).any():
@@ -132,7 +135,7 @@ class Batch:
         holding = set((first // PIECE_ROWS).tolist())
         pieces = tuple(_piece(piece, compress, k in holding) for k, piece in enumerate(codec.parts(body, PIECE_ROWS)))
         kept = None if places is None else list(places)
-        return cls(body, kept, pieces, first, codes)
+        return cls(body, schema, kept, pieces, first, codes)
 
     @property
     def is_small(self) -> bool:
@@ -188,6 +191,7 @@ def write_decisions(connection: Connection, batch: Batch, names: Names, now_ns: 
         _copy(connection, "event_ids", [
             numbers(batch.codes, ">i8"), entry, numbers(events.time_ns[first], ">i8"), row, day,
             copying.arrays(events.keys[first]), told_of.place, told_of.key_texts,
+            numbers(np.full(len(first), batch.schema), ">i4"),
         ])  # fmt: skip
         _copy(connection, "decisions", [
             entry, told_of.time, _moment(now_ns, len(first)), told_of.risk, row, told_of.event_id, told_of.action,
@@ -211,7 +215,7 @@ def write_at_once(connection: Connection, batch: Batch, names: Names, now_ns: in
         now, piece.first_ns, piece.last_ns, piece.kind, piece.stored_as, piece.rows, piece.digest, piece.stored,
     )  # fmt: skip
     named = (
-        day_of(now_ns), codes_parameter(batch.codes), codes_parameter(events.time_ns[first]), row, place,
+        day_of(now_ns), batch.schema, codes_parameter(batch.codes), codes_parameter(events.time_ns[first]), row, place,
         array_parameter(told_of.key_texts, TextArray), *map(codes_parameter, keys.T),
     )  # fmt: skip
     shown = (
@@ -235,8 +239,8 @@ def _at_once(entities: int) -> str:
         kept AS (INSERT INTO entries
             (sequence, recorded_at, first_ns, last_ns, kind, codec, rows, digest, body)
             SELECT entry, %s, %s, %s, %s, %s, %s, %s, %s FROM numbered),
-        named AS (INSERT INTO event_ids (code, entry, time_ns, row, day, keys, place, key_texts)
-            SELECT code, entry, time_ns, row, date '1970-01-01' + %s, {keys}, place, key_texts
+        named AS (INSERT INTO event_ids (code, entry, time_ns, row, day, keys, place, key_texts, schema)
+            SELECT code, entry, time_ns, row, date '1970-01-01' + %s, {keys}, place, key_texts, %s
             FROM numbered, unnest(%s, %s, %s, %s, %s{unnested})
                 AS given(code, time_ns, row, place, key_texts{"".join(", " + name for name in names)})),
         told AS (INSERT INTO decisions

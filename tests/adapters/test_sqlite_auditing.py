@@ -15,7 +15,8 @@ from homeostat.adapters import compression
 from homeostat.adapters.audit import AuditLog, line_of
 from homeostat.adapters.audit_verification import verify
 from homeostat.adapters.sqlite_auditing import SqliteTables
-from homeostat.adapters.sqlite_journal import SqliteJournal, structure
+from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.adapters.sqlite_tables import structure
 from homeostat.checks.batches import decisions, outcomes
 from homeostat.records import codec
 
@@ -129,7 +130,7 @@ def test_every_row_deleted_repeated_or_swapped_with_another_is_found(folder):
     for table, columns, key, rows in list(tables(folder)):
         (name,) = key
         for row in rows:
-            fresh = 1000 if isinstance(row[name], int) else "other"
+            fresh = {int: 1000, bytes: b"other", str: "other"}[type(row[name])]
             others = ", ".join(column for column in columns if column != name)
             copy = f"INSERT INTO {table} ({name}, {others}) SELECT ?, {others} FROM {table} WHERE {name} = ?"
             swaps = [

@@ -27,7 +27,7 @@ class Entries:
     """The table of entries, one after the other."""
 
     def __init__(self, where: str, said: Said, faults: Faults, schemas: Iterable[tuple[bytes, str]]) -> None:
-        """schemas : hash and text of each that is kept beside the entries. A body's digest covers the hash of its own"""
+        """schemas : hash and text of each that is kept beside the entries; a body's digest covers its own's hash"""
         self._where = f"{where}, entries" if where else "entries"
         self._faults, self._kept, self._took = faults, said.kept, TookDigest()
         self._schemas = codec.Schemas()

@@ -94,7 +94,7 @@ class DecisionRows:
         decisions = self._by_row("decisions", self._decisions.take(sequence))
         ids = self._by_row("event_ids", self._ids.take(sequence))
         events, may_be_gone = body.events, recorded_us < self._oldest_us
-        expected = _Expected(body, recorded_us, None if body.words.nameless else self._number_of(body))
+        expected = _Expected(body, recorded_us, self._schemas.get(schema_of(body).digest))
         for at in np.flatnonzero(events.kind != Row.OUTCOME).tolist():
             shown_row, id_row = decisions.pop(at, None), ids.pop(at, None)
             if shown_row is None and id_row is None and (
@@ -168,9 +168,6 @@ class DecisionRows:
             self._word("action", body.version, action, row[6]),
             _RULES[rule] if rule in _RULES else self._word("rule", body.version, rule, row[7]),
         )
-
-    def _number_of(self, body: DecisionBatch) -> int | None:
-        return self._schemas.get(schema_of(body).digest)
 
     def _word(self, what: str, version: str, number: int, word: str) -> str:
         known = self._words.setdefault((what, version, number), word)

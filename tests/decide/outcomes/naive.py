@@ -16,7 +16,8 @@ class Remembered:
 
 
 class NaiveJoiner:
-    def __init__(self, delay, horizon, unknown_negative, censoring):
+    def __init__(self, delay, horizon, unknown_negative, censoring, maturity=None):
+        self.maturity = maturity
         self.delay, self.horizon, self.unknown_negative, self.censoring = delay, horizon, unknown_negative, censoring
         self.kept, self.waiting = {}, []
         self.arrivals = self.unknown = self.given_up = self.repeated = 0
@@ -29,13 +30,16 @@ class NaiveJoiner:
         one = self.kept[id] = Remembered(id, time, label, action, risk, self.arrivals)
         if not isnan(label):
             self.waiting.append((time + self.delay, 0, self.arrivals, "along", one, label))
+        elif self.unknown_negative and self.maturity is not None and self.maturity < self.horizon:
+            self.waiting.append((time + self.maturity, 3, self.arrivals, "silence", one, nan))
         end = time + self.horizon if isnan(label) else time + max(self.horizon, self.delay)
         self.waiting.append((end, 2, self.arrivals, "horizon", one, nan))
 
     def deliver(self, id, known, label):
         self.arrivals += 1
         if id in self.kept:
-            self.waiting.append((known, 1, self.arrivals, "told", self.kept[id], label))
+            ripe = self.kept[id].time + (self.maturity or 0)
+            self.waiting.append((max(known, ripe), 1, self.arrivals, "told", self.kept[id], label))
         else:
             self.unknown += 1
 
@@ -59,7 +63,8 @@ class NaiveJoiner:
                 continue
             if isnan(one.told):
                 if one.action in self.censoring:
-                    tell(one, one.risk, True)
+                    if kind != "silence":
+                        tell(one, one.risk, True)
                 elif kind == "along":
                     tell(one, label, False)
                 elif self.unknown_negative:

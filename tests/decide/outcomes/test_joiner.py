@@ -23,10 +23,10 @@ def costs(events):
     return np.column_stack([amount, amount / 2, amount * 0]), np.column_stack([amount * 0, amount * 0 + 1, amount])
 
 
-def joiner(unknown_negative=True, horizon=HORIZON, context=("feature_1", "absent", "feature_0")):
+def joiner(unknown_negative=True, horizon=HORIZON, maturity=None, context=("feature_1", "absent", "feature_0")):
     return OutcomeJoiner(
         costs, context=context, actions=3, scorers=2, entities=2, delay_ns=DELAY, horizon_ns=horizon,
-        unknown_negative=unknown_negative, censoring=(BLOCK,),
+        unknown_negative=unknown_negative, maturity_ns=maturity, censoring=(BLOCK,),
     )  # fmt: skip
 
 
@@ -61,10 +61,17 @@ due = st.tuples(st.just("due"), st.integers(0, 100))
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.one_of(decided, decided, outcome, due), max_size=60), st.booleans(), st.sampled_from([3, HORIZON]))
-def test_the_joiner_equals_its_naive_twin_through_a_restart_at_every_step(steps, unknown_negative, horizon):
-    fast, restarted = joiner(unknown_negative, horizon), joiner(unknown_negative, horizon)
-    twin = naive.NaiveJoiner(DELAY, horizon, unknown_negative, {BLOCK})
+@given(
+    st.lists(st.one_of(decided, decided, outcome, due), max_size=60),
+    st.booleans(),
+    st.sampled_from([3, HORIZON]),
+    st.sampled_from([None, 0, 2, 3, 11, HORIZON]),
+)
+def test_the_joiner_equals_its_naive_twin_through_a_restart_at_every_step(steps, unknown_negative, horizon, maturity):
+    maturity = maturity if maturity is None else min(maturity, horizon)
+    made = unknown_negative, horizon, maturity
+    fast, restarted = joiner(*made), joiner(*made)
+    twin = naive.NaiveJoiner(DELAY, horizon, unknown_negative, {BLOCK}, maturity)
     for what, *step in [*steps, ("due", 1000)]:
         if what == "decided":
             id, time, label, action = step
@@ -80,7 +87,7 @@ def test_the_joiner_equals_its_naive_twin_through_a_restart_at_every_step(steps,
             experience = fast.due(step[0])
             assert rows(experience) == twin.due(step[0])
             assert same(experience, restarted.due(step[0]))
-        again = joiner(unknown_negative, horizon)
+        again = joiner(*made)
         again.restore(restarted.state())
         assert all(same(fast.state()[name], array) for name, array in again.state().items())
         restarted = again
@@ -152,6 +159,25 @@ def test_a_corrected_label_is_told_again_and_a_repeated_one_is_not():
     assert rows(stage.due(3)) == []
     assert rows(stage.due(HORIZON)) == [(1, 0, 1.0, 0)]
     assert stage.unknown == 1
+
+
+def test_bad_news_waits_until_good_news_could_be_known():
+    stage = joiner(maturity=12)
+    stage.remember(batch_of([1, 2, 3], [0, 1, 2], [np.nan] * 3, [0] * 3))
+    stage.deliver(outcomes_of([2, 1], [3, 14], [1.0, 1.0]))
+    assert rows(stage.due(11)) == []
+    assert rows(stage.due(12)) == [(1, 0, 0.0, 0)], "silent for long enough"
+    assert rows(stage.due(13)) == [(2, 1, 1.0, 0)], "known at 3 already, when no good one could be"
+    assert rows(stage.due(14)) == [(1, 0, 1.0, 0), (3, 2, 0.0, 0)], "what becomes known later corrects silence"
+
+
+def test_a_restart_keeps_the_order_of_what_becomes_known_at_one_moment():
+    stage = joiner()
+    stage.remember(batch_of([1, 2], [0, 1], [np.nan, 1.0], [0, 0]))
+    stage.deliver(outcomes_of([1], [1 + DELAY], [0.0]))
+    again = joiner()
+    again.restore(stage.state())
+    assert rows(again.due(1 + DELAY)) == rows(stage.due(1 + DELAY)) == [(2, 1, 1.0, 0), (1, 0, 0.0, 0)]
 
 
 def test_an_outcome_delivered_for_a_censoring_action_counts():

@@ -35,7 +35,11 @@ class OutcomeJoiner:
     actions, scorers, entities : how many there are
     delay_ns : when a label that came along with its event counts as known, after the event
     horizon_ns : after this, a missing outcome is given up, and a late one is unknown
-    unknown_negative : an outcome that is missing at the horizon counts as negative, instead of being skipped
+    maturity_ns : the age of a decision at which good and bad outcomes are both known. An outcome that is delivered
+        sooner waits until then: frauds are reported within days, and a learner that takes each report as it comes
+        sees frauds alone at first. A label that came along with its event counts after `delay_ns`, good or bad.
+        None: nothing waits, and silence lasts until the horizon.
+    unknown_negative : an outcome that is missing at that age counts as negative, instead of being skipped
     censoring : actions whose outcome is never seen
     """
 
@@ -50,12 +54,15 @@ class OutcomeJoiner:
         delay_ns: int,
         horizon_ns: int,
         unknown_negative: bool,
+        maturity_ns: int | None = None,
         censoring: Sequence[int] = (),
     ) -> None:
         self._costs, self._context = costs, tuple(context)
         self._actions, self._scorers, self._entities = actions, scorers, entities
         self._delay_ns, self._horizon_ns = delay_ns, horizon_ns
         self._unknown_negative = unknown_negative
+        self._maturity_ns = 0 if maturity_ns is None else maturity_ns
+        self._silence_ns = maturity_ns if unknown_negative and maturity_ns is not None else horizon_ns
         self._censors = np.zeros(actions, np.uint8)
         self._censors[list(censoring)] = 1
         self._width = len(self._context) + scorers + 2 + 2 * actions
@@ -88,8 +95,8 @@ class OutcomeJoiner:
         self._reserve(len(rows))
         added = kernel.remember(
             rows, events.id_code, events.time_ns, events.keys, self._numbers_of(decisions), events.label,
-            decisions.ruling.action, self._delay_ns, self._horizon_ns, self._arrivals, self._facts, self._numbers,
-            self._marks, self._arrival, self._action, self._free, self._live, self._table, self._queue,
+            decisions.ruling.action, self._delay_ns, self._silence_ns, self._horizon_ns, self._arrivals, self._facts,
+            self._numbers, self._marks, self._arrival, self._action, self._free, self._live, self._table, self._queue,
             self._queue_label, self._queued,
         )  # fmt: skip
         self._queued += added
@@ -107,14 +114,17 @@ class OutcomeJoiner:
         return found.astype(np.uint8), time_ns, keys
 
     def deliver(self, outcomes: OutcomeBatch) -> None:
-        """Outcomes of remembered events; each becomes due at its `known_ns`. Those of others are counted as unknown."""
+        """Outcomes of remembered events; each becomes due at its `known_ns`, or when its event is old enough.
+
+        Those of other events are counted as unknown.
+        """
         n = len(outcomes)
         if n == 0:
             return
         self._reserve_queue(n)
         known = kernel.deliver(
-            outcomes.id_code, outcomes.label, outcomes.known_ns, self._told, self._facts, self._arrival,
-            self._table, self._queue, self._queue_label, self._queued,
+            outcomes.id_code, outcomes.label, outcomes.known_ns, self._maturity_ns, self._told, self._facts,
+            self._arrival, self._table, self._queue, self._queue_label, self._queued,
         )  # fmt: skip
         self._queued += known
         self._told += n
@@ -123,11 +133,11 @@ class OutcomeJoiner:
     def due(self, until_ns: int) -> Experience:
         """What has become known since the last call, up to `until_ns`, in the order of becoming known.
 
-        A label that changes is handed on again; one that is merely repeated is not. At its horizon, a decision without
-        an outcome becomes a negative where silence means that, or is given up and not handed on. A label that came
-        along with an event whose action hides the outcome would not be seen in the world: such a decision is handed on
-        as censored, when the label or the horizon is due, with the risk itself as its label. An outcome that is
-        delivered counts whatever the action was.
+        A label that changes is handed on again; one that is merely repeated is not. A decision that is old enough and
+        has no outcome becomes a negative where silence means that; elsewhere it is given up at its horizon. A label
+        that came along with an event whose action hides the outcome would not be seen in the world: such a decision is
+        handed on as censored, when the label or the horizon is due, with the risk itself as its label. An outcome that
+        is delivered counts whatever the action was.
         """
         room = kernel.count_due(self._queue, self._queued, until_ns)
         slots, labels, censored = np.empty(room, np.int64), np.empty(room), np.empty(room, np.uint8)
@@ -150,7 +160,7 @@ class OutcomeJoiner:
         place = np.full(len(self._facts), -1, np.int64)
         place[slots] = np.arange(len(slots))
         queue = self._queue[: self._queued]
-        order = np.lexsort((queue[:, 2], queue[:, 1] == kernel.HORIZON, queue[:, 0]))
+        order = np.lexsort((queue[:, 2], queue[:, 1], queue[:, 0]))  # As the heap orders them.
         queue = queue[order]
         # An outcome that comes after its decision's horizon belongs to no slot any more.
         stale = self._arrival[queue[:, 3]] != queue[:, 4]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Float, Int, Small
 
-# What a queue entry stands for. At one moment, labels come before horizons.
-ALONG, TOLD, HORIZON = 0, 1, 2
+# What a queue entry stands for. At one moment, labels come before horizons and silence.
+ALONG, TOLD, HORIZON, SILENCE = 0, 1, 2, 3
 ASSUMED = -1.0  # The mark of a decision that was handed on as censored.
 QUEUE_COLUMNS = 5  # Moment, kind, arrival, slot of the decision, arrival of the decision.
 
@@ -119,8 +119,9 @@ def _later(time_ns: int, more_ns: int) -> int:
 @_njit  # type: ignore[untyped-decorator]
 def remember(
     rows: Int, id_code: Int, time_ns: Int, keys: Int, new_numbers: Float, label: Float, new_action: Small,
-    delay_ns: int, horizon_ns: int, arrivals: int, facts: Int, numbers: Float, marks: Float, arrival: Int,
-    action: Small, free: Int, live: int, table: Slots, queue: Int, queue_label: Float, queued: int,
+    delay_ns: int, silence_ns: int, horizon_ns: int, arrivals: int, facts: Int, numbers: Float,
+    marks: Float, arrival: Int, action: Small, free: Int, live: int, table: Slots, queue: Int, queue_label: Float,
+    queued: int,
 ) -> int:  # fmt: skip
     """Take rows in, each with one entry in the queue; returns how many were new."""
     added = 0
@@ -138,7 +139,9 @@ def remember(
             numbers[slot, j] = new_numbers[row, j]
         marks[slot, 0], marks[slot, 1] = label[row], np.nan
         arrival[slot], action[slot] = arrivals + k, new_action[row]
-        if np.isnan(label[row]):
+        if np.isnan(label[row]) and silence_ns < horizon_ns:
+            moment, kind = _later(time_ns[row], silence_ns), SILENCE
+        elif np.isnan(label[row]):
             moment, kind = _later(time_ns[row], horizon_ns), HORIZON
         else:
             moment, kind = _later(time_ns[row], delay_ns), ALONG
@@ -149,16 +152,20 @@ def remember(
 
 @_njit  # type: ignore[untyped-decorator]
 def deliver(
-    id_code: Int, label: Float, known_ns: Int, arrivals: int, facts: Int, arrival: Int, table: Slots, queue: Int,
-    queue_label: Float, queued: int,
+    id_code: Int, label: Float, known_ns: Int, maturity_ns: int, arrivals: int, facts: Int, arrival: Int, table: Slots,
+    queue: Int, queue_label: Float, queued: int,
 ) -> int:  # fmt: skip
-    """Put the outcomes of remembered decisions into the queue; returns how many they are."""
+    """Put the outcomes of remembered decisions into the queue; returns how many they are.
+
+    One that is known before its decision is old enough waits until then.
+    """
     known = 0
     for i in range(len(id_code)):
         slot = table[_place(id_code[i], facts, table)]
         if slot >= 0:
             owner = arrival[slot]
-            _push(queue, queue_label, queued + known, known_ns[i], TOLD, arrivals + i, slot, owner, label[i])
+            moment = max(known_ns[i], _later(facts[slot, 1], maturity_ns))
+            _push(queue, queue_label, queued + known, moment, TOLD, arrivals + i, slot, owner, label[i])
             known += 1
     return known
 
@@ -193,7 +200,7 @@ def due(
     while queued > 0 and queue[0, 0] <= until_ns:
         kind, slot, owner, label = queue[0, 1], queue[0, 3], queue[0, 4], queue_label[0]
         hides = censors[action[slot]] == 1
-        if kind == ALONG:
+        if kind in (ALONG, SILENCE):
             # The decision's one entry is used again, for its horizon.
             queue[0, 0], queue[0, 1] = max(queue[0, 0], _later(facts[slot, 1], horizon_ns)), HORIZON
         else:
@@ -210,6 +217,8 @@ def due(
                 told += 1
             continue
         if np.isnan(mark) and hides:
+            if kind == SILENCE:  # Nobody expected an outcome: it is assumed at the horizon, as ever.
+                continue
             slots[told], labels[told], censored[told] = slot, risk[slot], 1
             marks[slot, 1] = ASSUMED
             told += 1

@@ -263,6 +263,7 @@ def _joiner(app: App, costs: Costs | None) -> OutcomeJoiner | None:
         delay_ns=app.outcomes.delay,
         horizon_ns=app.outcomes.horizon,
         unknown_negative=app.outcomes.unknown == "negative",
+        maturity_ns=app.outcomes.matures,
         censoring=[app.actions.index(action) for action in app.outcomes.censoring],
     )
 

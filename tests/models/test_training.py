@@ -18,7 +18,7 @@ from homeostat.models.training.extras import BadSetting, TrainingUnavailable
 from homeostat.models.training.folds import grouped_folds
 from homeostat.models.training.isolation_forest import train_isolation_forest
 from homeostat.models.training.network import train_network
-from homeostat.models.training_set import FusionTask, ScorerTask, TrainingSet
+from homeostat.models.training_set import FusionTask, NothingToLearn, ScorerTask, TrainingSet
 from homeostat.records.decisions import Scores
 from homeostat.stats.metrics import average_precision
 
@@ -159,3 +159,49 @@ def test_a_feature_that_is_never_there_or_never_varies_does_no_harm(kind):
     odd = TrainingSet(NAMES, x, rows.y, rows.time_ns, rows.id_code, rows.groups)
     scorer = serve_part("s", train_part(ScorerTask("s", kind), odd, 0), NAMES)
     assert np.isfinite(scorer.score(features_of(NAMES, x))[0]).all()
+
+
+@pytest.mark.parametrize("kind", ["isolation_forest", "network", "boosted_trees"])
+@pytest.mark.parametrize("logarithm", ["all", "none", "tails"])
+@pytest.mark.parametrize("huge", [3.5e38, 1e39, 1e200, -1e39, np.inf])
+def test_values_beyond_float32_train_and_are_scored_like_the_largest_of_it(kind, logarithm, huge):
+    if kind != "network" and logarithm != "all":
+        return
+    rows = training_rows(300)
+    x, largest = rows.x.copy(), np.copysign(float(np.finfo(np.float32).max), huge)
+    x[::50, 1] = huge
+    odd = TrainingSet(NAMES, x, rows.y, rows.time_ns, rows.id_code, rows.groups)
+    task = ScorerTask("s", kind, settings={"logarithm": logarithm} if kind == "network" else {})
+    scorer = serve_part("s", train_part(task, odd, 0), NAMES)
+    scores = scorer.score(features_of(NAMES, x))[0]
+    assert np.isfinite(scores).all()
+    held = np.where(np.isinf(x) | (np.abs(x) > 3.4e38), largest, x)
+    np.testing.assert_allclose(scores, scorer.score(features_of(NAMES, held))[0], atol=1e-6)
+
+
+def test_a_fold_that_leaves_nothing_to_learn_from_is_named_with_its_entity():
+    rows = training_rows(60)
+    one = TrainingSet(NAMES, rows.x, (np.arange(60) == 7).astype(float), rows.time_ns, rows.id_code, rows.groups)
+    message = r"without fold \d of 2 no positive outcome .* 1 of 60 events .* name 1 different customer"
+    with pytest.raises(NothingToLearn, match=message):
+        train_bundle(one, TASKS, FusionTask(), serve_part, folds=2, group="customer")
+    of_one = TrainingSet(
+        NAMES, rows.x, (np.arange(60) < 12).astype(float), rows.time_ns, rows.id_code, rows.groups
+    )  # fmt: skip
+    with pytest.raises(NothingToLearn, match=r"12 of 60 events .* name 1 different customer"):
+        train_bundle(of_one, TASKS, FusionTask(), serve_part, folds=2, group="customer")
+
+
+def test_a_forest_with_declared_weights_learns_without_outcomes_and_others_say_that_they_need_some():
+    rows = training_rows(200)
+    without = TrainingSet(
+        NAMES, rows.x, np.full(200, np.nan), rows.time_ns, rows.id_code, rows.groups
+    )  # fmt: skip
+    made = train_bundle(without, TASKS[:1], FusionTask("weighted"), serve_part)
+    assert set(made.parts) == {"scorer.forest"}
+    assert made.about["without_outcomes"] is True
+    assert np.array_equal(made.parts["scorer.forest"].arrays["value"], train_part(TASKS[0], rows, 0).arrays["value"])
+    with pytest.raises(NothingToLearn, match="scorer 'boosted' of kind boosted_trees"):
+        train_bundle(without, TASKS[:2], FusionTask("weighted"), serve_part)
+    with pytest.raises(NothingToLearn, match="the fusion of kind learned"):
+        train_bundle(without, TASKS[:1], FusionTask("learned"), serve_part)

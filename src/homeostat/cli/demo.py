@@ -65,10 +65,10 @@ def demo(
 
 def _trained() -> Bundle:
     """A bundle made here and now, by the shipped one's recipe. Raises TrainingUnavailable without the extra."""
-    from homeostat.embedded.assembly import prepare
+    from homeostat.embedded.assembly import fitting_bundle, prepare
     from homeostat.embedded.bundling import make_bundle
     from homeostat.embedded.simulated import Recipe
-    from homeostat.models.bundle import load_bundle, save_bundle
+    from homeostat.models.bundle import save_bundle
     from homeostat.models.training.extras import library
 
     for module in ("sklearn", "xgboost", "torch", "onnx", "stable_baselines3", "gymnasium"):
@@ -78,7 +78,7 @@ def _trained() -> Bundle:
         bundle = make_bundle(prepared, Recipe(), progress)
     with TemporaryDirectory(prefix="homeostat-bundle-") as folder:  # What decides has been through a bundle's checks.
         save_bundle(bundle, Path(folder) / "bundle")
-        return load_bundle(Path(folder) / "bundle", prepared.features.names)
+        return fitting_bundle(Path(folder) / "bundle", prepared)
 
 
 @contextmanager

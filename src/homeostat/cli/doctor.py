@@ -159,7 +159,7 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
     """Whether the app's parts are there, fit, and decide."""
     from homeostat.app import feature_plan
     from homeostat.cli.failures import expected
-    from homeostat.embedded.assembly import open_engine
+    from homeostat.embedded.assembly import bundle_of, open_engine, prepare
     from homeostat.embedded.readiness import try_learning
     from homeostat.records.parts import PartError
 
@@ -169,6 +169,7 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
         with open_engine(app, bundle=bundle) as engine:
             loop, plan = engine.parts.loop, feature_plan(engine.app)
             version_, out, failing = loop.stages.version, loop.stages.panel.out(), try_learning(loop, engine.app, plan)
+        models = bundle_of(prepare(app), bundle)
     except unfit as error:
         mend = "Train a bundle for this app file with `homeostat train`, and name it with --bundle."
         yield Finding("models", "broken", str(error), mend)
@@ -181,6 +182,10 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
             yield Finding(
                 f"learning of the {name}", "broken", why, "Mend its settings, or switch it off by `learning`."
             )
+        if models is not None and not models.definitions:
+            seen = "the bundle is of an older version and does not say what its features meant"
+            mend = "Train it again, so that a feature whose definition changes is found."
+            yield Finding("features", "warning", seen, mend)
 
 
 def _data(folder: Path) -> Iterator[Finding]:

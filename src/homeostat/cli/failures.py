@@ -17,11 +17,12 @@ def expected() -> tuple[type[Exception], ...]:
     from homeostat.decide.scorers.plugins import PluginError
     from homeostat.models.bundle import BundleError
     from homeostat.models.training.extras import BadSetting, TrainingUnavailable
+    from homeostat.models.training_set import NothingToLearn
     from homeostat.ports import Unavailable
     from homeostat.records.parts import PartError
     from homeostat.serve.tls import TlsError
 
     return (
-        CommandError, AppFileError, AuditError, BadSetting, BundleError, EventFileError, JournalError, PartError,
-        TrainingUnavailable, NotTrained, PluginError, TlsError, Unavailable, OSError,
+        CommandError, AppFileError, AuditError, BadSetting, BundleError, EventFileError, JournalError,
+        NothingToLearn, PartError, TrainingUnavailable, NotTrained, PluginError, TlsError, Unavailable, OSError,
     )  # fmt: skip

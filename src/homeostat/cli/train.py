@@ -57,11 +57,7 @@ def train(
     if processes is not None and (processes < 1 or ray is not None):
         raise CommandError("--processes is at least 1, and for this machine; a cluster at --ray has its own number")
     with elsewhere(processes, ray) as place, shown("training") as progress:
-        try:
-            report = train_on_events(app, TrainingRequest(events, out, until_ns, from_ns, outcomes), progress, place)
-        except ValueError as error:
-            # Training says in a sentence what it lacks; ValueErrors with a type of their own are told already.
-            raise error if type(error) is not ValueError else CommandError(str(error)) from error
+        report = train_on_events(app, TrainingRequest(events, out, until_ns, from_ns, outcomes), progress, place)
     if json:
         print(dumps(report))
         return

@@ -153,8 +153,13 @@ class _Checker:
             self.fault(("learning", "every"), "should be longer than nothing")
         if self.app.policy.exploration.period <= 0:
             self.fault(("policy", "exploration", "period"), "should be longer than nothing")
-        if self.app.outcomes.horizon < self.app.outcomes.delay:
+        outcomes = self.app.outcomes
+        if outcomes.horizon < outcomes.delay:
             self.fault(("outcomes", "horizon"), "outcomes would be given up before they are known (outcomes.delay)")
+        elif outcomes.matures < outcomes.delay:
+            self.fault(("outcomes", "maturity"), "events would teach before outcomes are known (outcomes.delay)")
+        if outcomes.matures > outcomes.horizon:
+            self.fault(("outcomes", "maturity"), "events would be forgotten before they teach (outcomes.horizon)")
 
     def validity(self, path: tuple[Step, ...], since: str | None, until: str | None) -> None:
         instants = []
@@ -303,6 +308,8 @@ class _Checker:
                 self.score_rule(("scorers", name, "rules", at, "when"), rule.when, types)
             for at, feature in enumerate(scorer.features or ()):
                 self.feature(("scorers", name, "features", at), feature, types)
+        for at, feature in enumerate(self.app.features.redefined):
+            self.feature(("features", "redefined", at), feature, types)
         for at, feature in enumerate(self.app.policy.context):
             self.feature(("policy", "context", at), feature, types)
         if self.whole("scorers", "guards"):

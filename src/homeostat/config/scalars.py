@@ -29,6 +29,18 @@ def duration_ns(text: object) -> int:
     return span_ns
 
 
+def duration_text(span_ns: int) -> str:
+    """A span as an app file would write it: in the largest unit of which it is a whole number.
+
+    >>> duration_text(7 * 86_400 * 10**9), duration_text(90 * 10**9), duration_text(1)
+    ('7d', '90s', '1e-06ms')
+    """
+    for unit, length_ns in (("d", _UNITS_NS["d"]), ("h", _UNITS_NS["h"]), ("m", _UNITS_NS["m"]), ("s", _UNITS_NS["s"])):
+        if span_ns % length_ns == 0:
+            return f"{span_ns // length_ns}{unit}"
+    return f"{span_ns / _UNITS_NS['ms']:g}ms"
+
+
 def _number_as_text(value: object) -> object:
     """Lets a plain number stand where an expression is asked for: `negative: 0`."""
     return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -82,6 +82,9 @@ class FeatureSet(Node):
 
     windows: tuple[WindowGroup, ...] = Field(default=(), description="groups of window aggregates")
     derived: dict[Name, Expression] = Field(default={}, description="feature name -> expression, in order")
+    redefined: tuple[Name, ...] = Field(
+        default=(), description="features that may mean something else than where a bundle was trained, on purpose"
+    )
 
 
 class ScoreRule(Node):
@@ -238,9 +241,22 @@ class Outcomes(Node):
         default="label", description="what a positive outcome is called; windows and filters use this name"
     )
     delay: Duration = Field(default=0, description="when a label that came along with its event counts as known")
-    horizon: Duration = Field(default=duration_ns("60d"), description="after this, a missing outcome is given up")
-    unknown: Literal["negative", "skip"] = Field(default="skip", description="what an outcome given up counts as")
+    horizon: Duration = Field(
+        default=duration_ns("60d"), description="after this, a missing outcome is given up and a late one ignored"
+    )
+    maturity: Duration | None = Field(
+        default=None, description="the age at which good and bad outcomes are both known: younger events teach "
+        "nothing and count in no figure; the horizon when absent"
+    )  # fmt: skip
+    unknown: Literal["negative", "skip"] = Field(
+        default="skip", description="what silence means at that age: a negative outcome, or nothing"
+    )
     censoring: tuple[Name, ...] = Field(default=(), description="actions whose outcome is never seen")
+
+    @property
+    def matures(self) -> int:
+        """The age at which good and bad outcomes are both known, in nanoseconds."""
+        return self.horizon if self.maturity is None else self.maturity
 
 
 class Learning(Node):

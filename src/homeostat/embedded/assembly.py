@@ -15,6 +15,7 @@ from homeostat.adapters.dead_letters import DeadLetterFile
 from homeostat.adapters.snapshots import FileSnapshots
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import OnError, World, brain, build, feature_plan
+from homeostat.config.definitions import feature_definitions
 from homeostat.config.load import load_app
 from homeostat.config.plans import event_schema, vocabulary
 from homeostat.config.tree import App
@@ -52,7 +53,16 @@ def shipped_bundle(app: App) -> Path | None:
 def bundle_of(prepared: Prepared, path: Path | None) -> Bundle | None:
     """The bundle at `path`, or the shipped one if it fits; None where the app needs none."""
     chosen = path or shipped_bundle(prepared.app)
-    return None if chosen is None else load_bundle(chosen, prepared.features.names)
+    return None if chosen is None else fitting_bundle(chosen, prepared)
+
+
+def fitting_bundle(path: Path, prepared: Prepared) -> Bundle:
+    """The bundle in a folder, which must have been trained on features that mean what those of the app do.
+
+    Raises BundleError.
+    """
+    app = prepared.app
+    return load_bundle(path, prepared.features.names, feature_definitions(app), app.features.redefined)
 
 
 def open_engine(

@@ -10,6 +10,7 @@ from typing import Any
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import World, build, untrained
+from homeostat.config.definitions import feature_definitions
 from homeostat.config.tree import App
 from homeostat.embedded.assembly import Prepared
 from homeostat.embedded.simulated import SECOND_NS, Recipe, events_of
@@ -38,7 +39,7 @@ def collect(prepared: Prepared, recipe: Recipe) -> Collector:
     spec = recipe.spec(delay_days)
     from_s = spec.start_s + recipe.history_days * DAY_S
     until_s = spec.start_s + spec.days * DAY_S
-    collector = Collector(from_s * SECOND_NS, until_s * SECOND_NS, app.outcomes.delay)
+    collector = Collector.of(app, from_s * SECOND_NS, until_s * SECOND_NS, apart=False)
     events = events_of(generate(spec, recipe.seed))
     with SqliteJournal(":memory:", app=app.app) as journal:
         world = World(journal, SystemClock(), bounded=False)
@@ -51,11 +52,14 @@ def collect(prepared: Prepared, recipe: Recipe) -> Collector:
 
 
 def meaning_of(app: App) -> str:
-    """A hash of what a bundle depends on in its app file: events, features, scorers, fusion, costs, policy context."""
-    tree: dict[str, Any] = app.model_dump(mode="json")
-    parts = {name: tree[name] for name in ("events", "features", "scorers", "fusion", "actions", "costs", "outcomes")}
-    for scorer in parts["scorers"].values():  # How long a scorer may take changes nothing in what it learns.
+    """A hash of what a bundle depends on in its app file: features, scorers, fusion, costs, outcomes, policy context.
+
+    A key that is not set, or holds its default, changes nothing: a new kind of key leaves old hashes as they are.
+    """
+    tree: dict[str, Any] = app.model_dump(mode="json", exclude_defaults=True)
+    parts = {name: tree.get(name) for name in ("scorers", "fusion", "actions", "costs", "outcomes")}
+    for scorer in tree.get("scorers", {}).values():  # How long a scorer may take changes nothing in what it learns.
         scorer.pop("deadline", None)
         scorer.pop("isolated", None)
-    parts["context"] = tree["policy"]["context"]
+    parts |= {"features": feature_definitions(app), "context": tree.get("policy", {}).get("context")}
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -28,6 +28,11 @@ class PastOutcomes:
     def __len__(self) -> int:
         return len(self._id_code)
 
+    @property
+    def newest_ns(self) -> int:
+        """When the last of the outcomes became known; long ago, if there are none."""
+        return int(self._known_ns.max()) if len(self) else np.iinfo(np.int64).min
+
     def of(self, events: EventBatch) -> OutcomeBatch | None:
         """The outcomes of these events, each waiting for its moment; None if they have none.
 

@@ -22,11 +22,11 @@ from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrai
 from homeostat.config.tree import App
 from homeostat.decide.ahead import decide_ahead
 from homeostat.decide.decided import Decided
-from homeostat.embedded.assembly import Prepared, bundle_of, prepare
+from homeostat.embedded.assembly import Prepared, bundle_of, fitting_bundle, prepare
 from homeostat.embedded.past import PastOutcomes, without_labels
 from homeostat.embedded.report import Gathered, throughput
-from homeostat.embedded.training import Collector, train
-from homeostat.models.bundle import load_bundle, save_bundle
+from homeostat.embedded.training import Collector, final, train, warnings_of
+from homeostat.models.bundle import save_bundle
 from homeostat.records.arrays import Float
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 
@@ -101,8 +101,11 @@ class Replay:
         self._labels: deque[Float] = deque()  # Of the batches on their way, which must not see them.
         self.past = self._past()
         self.learning = request.train_until_ns is not None
+        self.trained: dict[str, Any] = {}
         self.world = World(self.journal, self.clock, bounded=False)
-        self.collector = Collector(request.train_from_ns, request.train_until_ns or 0, prepared.app.outcomes.delay)
+        self.collector = Collector.of(
+            prepared.app, request.train_from_ns, request.train_until_ns or 0, apart=self.past is not None
+        )
         self.loop = build(prepared.app, prepared.features, self._first_brain(), self.world)
         words = prepared.words
         self.writer = stack.enter_context(
@@ -195,8 +198,14 @@ class Replay:
         begun_ns = self.clock.monotonic_ns()
         self.learning = False
         folder = self.request.out / "bundle"
-        save_bundle(train(self.prepared, self.collector, self.progress), folder)
-        bundle = load_bundle(folder, self.prepared.features.names)
+        rows = self.collector.training_set()
+        made = train(self.prepared, self.collector, self.progress, rows=rows)
+        save_bundle(made, folder)
+        self.trained = {
+            "rows": made.about["rows"], "positives": made.about["positives"], "left_out": self.collector.left_out(),
+            "warnings": warnings_of(rows), "out_of_fold": made.about["out_of_fold"],
+        }  # fmt: skip
+        bundle = fitting_bundle(folder, self.prepared)
         trained = brain(self.prepared.app, self.prepared.features, bundle)
         self.loop.install(
             panel_of(self.prepared.app, trained, self.world), trained.fusion, trained.policy, trained.version
@@ -238,6 +247,11 @@ class Replay:
         self.gathered.add(decided.fresh, label[first_of(decided)])
         self.seconds["write"] += (self.clock.monotonic_ns() - begun_ns) / 1e9
 
+    def _today_ns(self) -> int:
+        """The latest moment of which the record knows."""
+        newest_ns = self.gathered.newest_ns
+        return newest_ns if self.past is None else max(newest_ns, self.past.newest_ns)
+
     def _report(self) -> dict[str, Any]:
         loop = self.loop
         total = (self.clock.monotonic_ns() - self._begun_ns) / 1e9
@@ -262,7 +276,8 @@ class Replay:
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
             "latency_us": self.gathered.latency_us(),
             "actions": self.gathered.actions(),
-            "quality": self.gathered.quality(),
+            "quality": self.gathered.quality(final(self.prepared.app, self.past is not None), self._today_ns()),
+            **({"training": self.trained} if self.trained else {}),
             "audit_entries": self.audit.count,
             "audit_head": self.audit.head,
         }

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from homeostat.decide.costs import Costs
+from homeostat.embedded.training import groups_of
+from homeostat.models.maturity import Maturity, matured
 from homeostat.records.arrays import Float
 from homeostat.records.decisions import DecisionBatch
 from homeostat.stats.metrics import average_precision, card_precision_at_k, roc_auc
@@ -31,16 +33,14 @@ class Gathered:
         label : (n,) what is known today of each event's outcome, NaN where nothing is; only the report sees it
         """
         rows = np.arange(len(decisions))
-        cost = np.full(len(decisions), np.nan)
+        positive = negative = np.full(len(decisions), np.nan)
         if self._costs is not None:
-            positive, negative = self._costs(decisions.events)
-            action = decisions.ruling.action
-            cost = np.where(label == 1, positive[rows, action], np.where(label == 0, negative[rows, action], np.nan))
+            positive, negative = (cost[rows, decisions.ruling.action] for cost in self._costs(decisions.events))
         events = decisions.events
-        card = events.keys[:, 0] if events.keys.shape[1] else events.id_code
         self._columns.append(
-            (label.copy(), decisions.fused.risk, events.time_ns.copy(), card.copy(), decisions.ruling.action, cost)
-        )
+            (label.copy(), decisions.fused.risk, events.time_ns.copy(), groups_of(events).copy(),
+             decisions.ruling.action, positive, negative)
+        )  # fmt: skip
         self._latency.append((decisions.took_us / len(decisions), len(decisions)))
 
     def actions(self) -> dict[str, int]:
@@ -60,12 +60,24 @@ class Gathered:
             for name, q in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
         }
 
-    def quality(self) -> dict[str, float | None]:
-        """How well the risk ranks, and what the actions cost, over the decisions whose outcome is known today."""
-        label, risk, time_ns, card, _, cost = (self._column(k) for k in range(6))
+    @property
+    def newest_ns(self) -> int:
+        """The latest event time."""
+        return int(self._column(2).max()) if self._columns else 0
+
+    def quality(self, maturity: Maturity, today_ns: int) -> dict[str, float | None]:
+        """How well the risk ranks, and what the actions cost, over the decisions whose outcome counts today.
+
+        Also how many these are, and how many do not count: too young, or without an outcome.
+        """
+        label, risk, time_ns, card, _, positive, negative = (self._column(k) for k in range(7))
+        found = matured(time_ns.astype(np.int64), label, today_ns, maturity)
+        label, cost = found.label, np.where(found.label == 1, positive, np.where(found.label == 0, negative, np.nan))
         known = ~np.isnan(label)
         y, r = label[known], risk[known]
         quality: dict[str, float | None] = dict.fromkeys(("auc", "average_precision", "card_precision_at_100", "cost"))
+        quality |= {"known": len(y), "positives": int(y.sum())}
+        quality |= {"too_young": found.young, "without_outcome": found.silent}
         if 0 < y.sum() < len(y):
             day = time_ns[known] // DAY_NS
             quality["auc"] = roc_auc(y, r)

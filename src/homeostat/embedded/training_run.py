@@ -19,7 +19,7 @@ from homeostat.decide.windows.features import FeaturePlan
 from homeostat.embedded.answers import time_text
 from homeostat.embedded.assembly import Prepared, prepare
 from homeostat.embedded.past import PastOutcomes, without_labels
-from homeostat.embedded.training import Collector, train
+from homeostat.embedded.training import Collector, train, warnings_of
 from homeostat.expressions import Membership
 from homeostat.models.bundle import BundleError, save_bundle
 from homeostat.models.training_set import Progress, TrainingSet
@@ -62,14 +62,13 @@ def train_on_events(
     """Train, write the bundle, and report what it learned from and how well it did on rows that it had not seen.
 
     elsewhere : where the features are computed; in this process when None. The bundle is the same.
-    Raises AppFileError, EventFileError, BundleError, TrainingUnavailable, BadSetting; ValueError where there is nothing
-    to learn from.
+    Raises AppFileError, EventFileError, BundleError, TrainingUnavailable, BadSetting, NothingToLearn.
     """
     prepared = prepare(app)
     if request.out.exists() and not (request.out / "manifest.json").is_file():
         # Found before hours of training rather than after.
         raise BundleError(f"{request.out} exists and is not a bundle; give another path or remove it")
-    collector = Collector(request.from_ns, request.until_ns, prepared.app.outcomes.delay)
+    collector = Collector.of(prepared.app, request.from_ns, request.until_ns, apart=request.outcomes is not None)
     events, buried = _gather(prepared, request, collector, progress, elsewhere)
     rows = collector.training_set()
     if elsewhere is not None:
@@ -87,6 +86,8 @@ def train_on_events(
         "version": version,
         "events": events,
         "dead_letters": buried,
+        "left_out": collector.left_out(),
+        "warnings": warnings_of(rows),
         "rows": about["rows"],
         "positives": about["positives"],
         "from": time_text(int(about["from_ns"])),

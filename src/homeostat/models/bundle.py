@@ -34,6 +34,7 @@ _FILE_BYTES_MAX = 1 << 30
 _PART = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z][a-z0-9_]{0,63})?")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _NUMERIC_KINDS = "biuf"
+_SHOWN_MAX = 5  # Definitions that an error quotes.
 
 
 class BundleError(ValueError):
@@ -49,6 +50,7 @@ class Bundle:
     about : training window, row counts, metrics, settings, seeds and library versions, as written
     parts : by name: `scorer.<name>`, `fusion`, `policy.<name>`
     version : short hash of the manifest, and so of every file
+    definitions : feature -> what it meant at training, in one line; empty in bundles of before these were kept
     """
 
     app: str
@@ -56,6 +58,7 @@ class Bundle:
     about: Mapping[str, Any]
     parts: Mapping[str, Part]
     version: str = field(default="")
+    definitions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scorers(self) -> dict[str, Part]:
@@ -81,6 +84,9 @@ def save_bundle(bundle: Bundle, out: Path) -> str:
         "homeostat_bundle": FORMAT,
         "app": bundle.app,
         "features": list(bundle.features),
+        "definitions": {
+            name: {"is": line, "sha256": digest_of(line)} for name, line in sorted(bundle.definitions.items())
+        },
         "about": dict(bundle.about),
         "parts": parts,
         "files": {name: {"size": len(raw), "sha256": sha256(raw).hexdigest()} for name, raw in sorted(files.items())},
@@ -115,9 +121,22 @@ def write_part(name: str, part: Part, files: dict[str, bytes]) -> dict[str, Any]
     return {**entry, "arrays": arrays, "graphs": graphs}
 
 
-def load_bundle(path: Path, features: Sequence[str] | None = None) -> Bundle:
-    """Read and check a bundle. `features` are the app's features in order; not compared when None.
+def digest_of(definition: str) -> str:
+    """What of a feature's definition has to be the same."""
+    return sha256(definition.encode()).hexdigest()
 
+
+def load_bundle(
+    path: Path,
+    features: Sequence[str] | None = None,
+    definitions: Mapping[str, str] | None = None,
+    redefined: Sequence[str] = (),
+) -> Bundle:
+    """Read and check a bundle.
+
+    features : the app's features in order; not compared when None
+    definitions : what each feature of the app means; not compared when None
+    redefined : features that may mean something else than at training
     Raises BundleError for anything that does not fit.
     """
     files = dict(_read_files(path))
@@ -131,6 +150,9 @@ def load_bundle(path: Path, features: Sequence[str] | None = None) -> Bundle:
     names = _strings(manifest.get("features"), "features")
     if features is not None:
         _check_schema(names, tuple(features))
+    trained = _definitions(manifest.get("definitions", {}))
+    if definitions is not None:
+        _check_definitions(trained, definitions, redefined)
     app = manifest.get("app")
     if not isinstance(app, str):
         raise BundleError(f"{MANIFEST}: app must be a string")
@@ -140,7 +162,7 @@ def load_bundle(path: Path, features: Sequence[str] | None = None) -> Bundle:
         parts[_named(_PART, name, "part")] = read_part(name, entry, files, unread)
     if unread:
         raise BundleError(f"{min(unread)} belongs to no part")
-    return Bundle(app, names, _table(manifest, "about"), parts, _version(raw))
+    return Bundle(app, names, _table(manifest, "about"), parts, _version(raw), trained)
 
 
 def read_part(name: str, entry: Any, files: Mapping[str, bytes], unread: set[str]) -> Part:
@@ -207,6 +229,33 @@ def _check_schema(trained: tuple[str, ...], served: tuple[str, ...]) -> None:
     what = [f"lacks {', '.join(missing[:3])}" * bool(missing), f"has the new {', '.join(new[:3])}" * bool(new)]
     differs = " and ".join(filter(None, what)) or "has them in another order"
     raise BundleError(f"the bundle was trained on other features: the app {differs}; train it again")
+
+
+def _definitions(node: Any) -> dict[str, str]:
+    """Each feature's definition, which must have its hash."""
+    if not isinstance(node, dict):
+        raise BundleError(f"{MANIFEST}: definitions must be a mapping")
+    for name, entry in node.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("is"), str):
+            raise BundleError(f"{MANIFEST}: the definition of {name} must be a mapping with a text")
+        if entry.get("sha256") != digest_of(entry["is"]):
+            raise BundleError(f"{MANIFEST}: the definition of {name} does not have the SHA-256 beside it")
+    return {name: entry["is"] for name, entry in node.items()}
+
+
+def _check_definitions(trained: Mapping[str, str], served: Mapping[str, str], redefined: Sequence[str]) -> None:
+    """Refuse features that bear the same name and mean something else."""
+    other = [
+        name for name, line in trained.items() if name in served and served[name] != line and name not in redefined
+    ]
+    if not other:
+        return
+    shown = "; ".join(f"{name} was `{trained[name]}` and is `{served[name]}`" for name in other[:_SHOWN_MAX])
+    more = f"; and {len(other) - _SHOWN_MAX} more" if len(other) > _SHOWN_MAX else ""
+    raise BundleError(
+        f"the bundle was trained on features that mean something else in this app: {shown}{more}; train it again, or, "
+        f"if this is on purpose, declare `features: {{redefined: [{', '.join(other)}]}}`"
+    )
 
 
 def _array(name: str, raw: bytes) -> NDArray[np.generic]:

@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 
 from homeostat.records.arrays import Float, Int
 
+UNSUPERVISED = ("isolation_forest",)
+"""Kinds of scorers that learn without outcomes."""
+
 Progress: TypeAlias = Callable[[str, float], None]
 
 
 def silent(_what: str, _share: float) -> None:
     """Progress that nobody watches."""
+
+
+class NothingToLearn(ValueError):
+    """Rows that nothing can be learned from; the text says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class TrainingSet:
 
     names : of the features
     x : (n, features) float64, NaN where a feature had no value
-    y : (n,) 1 positive, 0 negative; no NaN
+    y : (n,) 1 positive, 0 negative, both there; or NaN in every row, for what learns without outcomes
     time_ns : (n,) event time
     id_code : (n,)
     groups : (n,) an entity's key code (a customer): rows of one group never sit on both sides of a fold
@@ -41,11 +48,21 @@ class TrainingSet:
         n = len(self.y)
         if self.x.shape != (n, len(self.names)) or {len(self.time_ns), len(self.id_code), len(self.groups)} != {n}:
             raise ValueError("a training set's columns differ in length")
-        if n == 0 or not np.isin(self.y, (0.0, 1.0)).all() or not 0 < self.y.sum() < n:
-            raise ValueError("a training set needs positive and negative outcomes, and no others")
+        if n == 0:
+            raise NothingToLearn("a training set needs rows")
+        if self.labelled and (not np.isin(self.y, (0.0, 1.0)).all() or not 0 < self.y.sum() < n):
+            raise NothingToLearn(
+                f"a training set needs positive and negative outcomes, and no others: of {n:,} rows "
+                f"{np.count_nonzero(self.y == 1.0):,} are positive and {np.count_nonzero(self.y == 0.0):,} negative"
+            )
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the rows have outcomes."""
+        return not np.isnan(self.y).all()
 
     def columns(self, names: tuple[str, ...] | None) -> tuple[tuple[str, ...], Float]:
         """The named columns, all when None; raises KeyError for an unknown one."""

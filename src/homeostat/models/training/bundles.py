@@ -12,11 +12,19 @@ import numpy as np
 from homeostat.models.bundle import Bundle
 from homeostat.models.training.boosted_trees import train_boosted
 from homeostat.models.training.extras import BadSetting
-from homeostat.models.training.folds import grouped_folds
+from homeostat.models.training.folds import grouped_folds, lacking
 from homeostat.models.training.fusion import train_fusion
 from homeostat.models.training.isolation_forest import train_isolation_forest
 from homeostat.models.training.network import train_network
-from homeostat.models.training_set import FusionTask, Progress, ScorerTask, TrainingSet, silent
+from homeostat.models.training_set import (
+    UNSUPERVISED,
+    FusionTask,
+    NothingToLearn,
+    Progress,
+    ScorerTask,
+    TrainingSet,
+    silent,
+)
 from homeostat.records.arrays import Float
 from homeostat.records.features import Features
 from homeostat.records.parts import Part
@@ -29,6 +37,9 @@ TRAINERS: dict[str, Trainer] = {
     "network": train_network,
 }
 _LIBRARIES = ("numpy", "scikit-learn", "xgboost-cpu", "torch", "onnx", "onnxruntime")
+
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Served(Protocol):
@@ -50,6 +61,7 @@ def train_bundle(
     ready: Mapping[str, Served] | None = None,
     seed: int = 0,
     folds: int = 4,
+    group: str = "entity",
     about: Mapping[str, Any] | None = None,
     progress: Progress = silent,
     left_out: Callable[[tuple[str, ...], Float, Part], None] | None = None,
@@ -60,14 +72,22 @@ def train_bundle(
         fusion sees what it will see later
     ready : scorers that need no training (rules, plug-ins), by name; they are fused with the others
     folds : share no group (see `TrainingSet`)
+    group : what a group of rows is, in words: customer
     left_out : called with the scorers' names, their scores (n, scorers) of rows left out, and the fusion of those
-    Metrics in the manifest are those of the out-of-fold scores, never of rows that were learned from.
+    Metrics in the manifest are those of the out-of-fold scores, never of rows that were learned from. Rows without
+    outcomes train scorers that need none, and no fusion: the declared weights serve.
+    Raises NothingToLearn, with what is missing.
     """
     ready = ready or {}
     names = tuple(task.name for task in tasks) + tuple(ready)
     if len(set(names)) != len(names) or not names:
         raise BadSetting("scorers need names, each its own")
+    if not rows.labelled:
+        return _without_outcomes(rows, tasks, fusion, app, seed, about, progress)
     fold = grouped_folds(rows.groups, rows.y, folds, seed)
+    missing = lacking(fold, rows.y, rows.groups, folds, group)
+    if missing is not None:
+        raise NothingToLearn(missing)
     scores = np.full((len(rows), len(names)), np.nan)
     steps = len(tasks) * (folds + 1)
     for k in range(folds):
@@ -90,6 +110,29 @@ def train_bundle(
     return Bundle(app, rows.names, {**_facts(rows, names, scores, seed, folds), **(about or {})}, parts)
 
 
+def _without_outcomes(
+    rows: TrainingSet, tasks: Sequence[ScorerTask], fusion: FusionTask, app: str, seed: int,
+    about: Mapping[str, Any] | None, progress: Progress,
+) -> Bundle:  # fmt: skip
+    """A bundle of scorers that learn without outcomes."""
+    for what, kind, enough in (
+        *((f"scorer {task.name!r}", task.kind, task.kind in UNSUPERVISED) for task in tasks),
+        ("the fusion", fusion.kind, fusion.kind == "weighted"),
+    ):
+        if not enough:
+            raise NothingToLearn(
+                f"no event has a known outcome, and {what} of kind {kind} learns from them; without any, "
+                f"{' and '.join(UNSUPERVISED)} can be trained, with `fusion: {{kind: weighted}}`"
+            )
+    parts: dict[str, Part] = {}
+    for j, task in enumerate(tasks):
+        progress(task.name, j / len(tasks))
+        parts[f"scorer.{task.name}"] = train_part(task, rows, seed)
+    progress("done", 1.0)
+    facts = {**_window(rows, seed), "positives": 0, "folds": 0, "out_of_fold": {}, "without_outcomes": True}
+    return Bundle(app, rows.names, {**facts, **(about or {})}, parts)
+
+
 def _lighter(task: ScorerTask) -> ScorerTask:
     """The task with one model where it averages several: a fold's scores need not be the smoothest."""
     averaged = {"boosted_trees": "bags", "network": "members"}.get(task.kind)
@@ -102,7 +145,12 @@ def train_part(task: ScorerTask, rows: TrainingSet, seed: int, progress: Progres
     if trainer is None:
         raise BadSetting(f"scorer {task.name!r}: nobody trains {task.kind!r}; kinds are {', '.join(sorted(TRAINERS))}")
     names, x = rows.columns(task.features)
-    return trainer(x, rows.y, names, task.settings, seed, progress)
+    return trainer(_held(x), rows.y, names, task.settings, seed, progress)
+
+
+def _held(x: Float) -> Float:
+    """Values beyond float32 at its ends, where trees see them when they serve; libraries refuse them."""
+    return np.clip(x, -_FLOAT32_MAX, _FLOAT32_MAX) if (np.abs(x) > _FLOAT32_MAX).any() else x
 
 
 def features_of(names: tuple[str, ...], x: Float) -> Features:
@@ -122,13 +170,17 @@ def _facts(rows: TrainingSet, names: tuple[str, ...], scores: Float, seed: int, 
         for j, name in enumerate(names)
     }
     return {
+        **_window(rows, seed), "positives": int(rows.y.sum()), "folds": folds, "out_of_fold": metrics,
+    }  # fmt: skip
+
+
+def _window(rows: TrainingSet, seed: int) -> dict[str, Any]:
+    """What was learned from, and with which libraries."""
+    return {
         "rows": len(rows),
-        "positives": int(rows.y.sum()),
         "from_ns": int(rows.time_ns.min()),
         "until_ns": int(rows.time_ns.max()),
         "seed": seed,
-        "folds": folds,
-        "out_of_fold": metrics,
         "libraries": {name: found for name in _LIBRARIES if (found := _installed(name)) is not None},
     }
 

@@ -22,3 +22,24 @@ def grouped_folds(groups: Int, y: Float, folds: int, seed: int) -> Int:
     fold = np.empty(len(order), np.int64)
     fold[order] = np.where(turn < folds, turn, 2 * folds - 1 - turn)  # There and back, so that fold 0 is not favoured.
     return fold[at]
+
+
+def lacking(fold: Int, y: Float, groups: Int, folds: int, group: str) -> str | None:
+    """The fold that leaves nothing of one kind to learn from, in a sentence; None if each leaves both.
+
+    group : what a group is, in words
+
+    >>> lacking(np.array([0, 1, 1]), np.array([1.0, 0.0, 0.0]), np.array([7, 8, 9]), 2, "customer")[:60]
+    'without fold 1 of 2 no positive outcome is left to learn fro'
+    """
+    for k in range(folds):
+        for kind, word in ((1.0, "positive"), (0.0, "negative")):
+            rows = y == kind
+            if not (rows & (fold != k)).any():
+                owners = len(np.unique(groups[rows]))
+                return (
+                    f"without fold {k + 1} of {folds} no {word} outcome is left to learn from: {int(rows.sum()):,} of "
+                    f"{len(y):,} events have one, and these name {owners:,} different {group}; each {group} is in one "
+                    "fold alone, so at least two are needed: learn from a longer window"
+                )
+    return None

@@ -181,9 +181,9 @@ def _policy(app: App, bundle: Bundle | None, untrained: bool = False) -> Policy:
 
 
 def _bandit_settings(app: App) -> BanditSettings:
-    """What the app declares; an outcome counts once both kinds could be known, at the horizon if nothing is said."""
+    """What the app declares; an outcome counts once both kinds could be known, as for all who learn if it is silent."""
     chosen = settings.BanditSettings.model_validate(app.policy.settings)
-    maturity_ns = app.outcomes.horizon if chosen.maturity is None else chosen.maturity
+    maturity_ns = app.outcomes.matures if chosen.maturity is None else chosen.maturity
     return BanditSettings(**chosen.model_dump(exclude={"maturity"}), maturity_ns=maturity_ns)
 
 
@@ -263,9 +263,17 @@ def _joiner(app: App, costs: Costs | None) -> OutcomeJoiner | None:
         delay_ns=app.outcomes.delay,
         horizon_ns=app.outcomes.horizon,
         unknown_negative=app.outcomes.unknown == "negative",
-        maturity_ns=app.outcomes.matures,
+        maturity_ns=_learning_maturity(app),
         censoring=[app.actions.index(action) for action in app.outcomes.censoring],
     )
+
+
+def _learning_maturity(app: App) -> int:
+    """At which age outcomes are handed to what learns online; a bandit may declare a lesser one."""
+    ages = [app.outcomes.matures]
+    if app.policy.kind == "bandit":
+        ages.append(_bandit_settings(app).maturity_ns)
+    return min(ages)
 
 
 def untrained(app: App) -> Brain:

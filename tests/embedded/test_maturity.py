@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,15 +12,17 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import DAY_NS, events_file, payments, small_app
+from worlds import DAY_NS, events_file, payments, small_app, trained
 
 from homeostat.config.faults import AppFileError
 from homeostat.config.load import load_app, parse_app
 from homeostat.config.tree import App
-from homeostat.embedded.replay import Request, replay_events
+from homeostat.embedded.assembly import prepare
+from homeostat.embedded.replay import Replay, Request, replay_events
 from homeostat.embedded.training_run import TrainingRequest, train_on_events
 from homeostat.models.maturity import Maturity, base_rate_jump, matured
 from homeostat.models.training_set import NothingToLearn, silent
+from homeostat.records.decisions import Experience
 
 HORIZON_DAYS = 14
 START_NS = int(payments().time_s.min()) * 10**9
@@ -160,6 +164,32 @@ def test_a_maturity_beyond_the_horizon_or_before_the_delay_is_a_fault(outcomes: 
     )
     with pytest.raises(AppFileError, match=message):
         parse_app(text)
+
+
+@pytest.mark.parametrize("settings", [{}, {"maturity": "9d"}])
+def test_what_learns_online_sees_frauds_and_good_ones_of_the_same_age(tmp_path: Path, settings: dict) -> None:
+    policy = small_app().policy.model_copy(update={"settings": settings})
+    app = the_app(maturity=11 * DAY_NS, unknown="negative").model_copy(
+        update={"fusion": small_app().fusion, "policy": policy}
+    )
+    wait_ns = (9 if settings else 11) * DAY_NS
+    told: dict[str, list[np.ndarray]] = {"fusion": [], "policy": []}
+    (tmp_path / "out").mkdir()
+    with ExitStack() as stack:
+        request = Request(events_without_labels(tmp_path), tmp_path / "out", outcomes_file(tmp_path), trained())
+        run = Replay(prepare(app), request, silent, stack)
+        for name, learner in (("fusion", run.loop.stages.fusion), ("policy", run.loop.stages.policy)):
+            learn = learner.learn
+
+            def watched(experience: Experience, name: str = name, learn: Any = learn) -> None:
+                newest_ns = int(run.loop.stages.watermark.state()["now_ns"][0])
+                told[name].append(newest_ns - experience.time_ns)
+                learn(experience)
+
+            learner.learn = watched  # type: ignore[method-assign]
+        run.run()
+    for name, ages in told.items():
+        assert np.concatenate(ages).min() >= wait_ns, name
 
 
 labels = st.sampled_from([0.0, 1.0, np.nan])

@@ -142,7 +142,7 @@ class BanditSettings(Node):
         default=5.0, description="bound of the importance weights 1 / propensity"
     )
     maturity: Duration | None = Field(
-        default=None, description="age of an event at which good and bad outcomes are both known; `outcomes.horizon` "
+        default=None, description="age of an event at which good and bad outcomes are both known; `outcomes.maturity` "
         "when absent"
     )  # fmt: skip
 

@@ -94,9 +94,9 @@ def key(value: object, texts: dict[int, str], source: Source) -> int:
         if value.bit_length() > 4 * TEXT_MAX or len(str(value)) > TEXT_MAX:
             raise Fault(Reason.OUT_OF_RANGE, value)
         code = code_of(value)
-    elif isinstance(value, float) and abs(value) > INTEGER_MAX:  # It was rounded: another id may look the same.
-        raise Fault(Reason.OUT_OF_RANGE, value)
-    elif isinstance(value, float) and value.is_integer():
+    elif isinstance(value, float) and source is Source.COLUMNS and value.is_integer():
+        if abs(value) > INTEGER_MAX:  # The column has rounded it: another id may look the same.
+            raise Fault(Reason.OUT_OF_RANGE, value)
         return int(value)
     else:
         raise Fault(Reason.WRONG_TYPE, value)

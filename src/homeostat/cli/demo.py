@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from json import dumps
 from pathlib import Path
+from shutil import move
 from subprocess import DEVNULL, Popen, TimeoutExpired
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -39,24 +41,26 @@ def demo(
     """Decide on simulated card payments, live in the terminal.
 
     The same payments are protected in four ways side by side: not at all, by rules alone, by the trained models, and
-    by the models with a bandit that learns from outcomes as they arrive. Nothing is downloaded or left behind.
+    by the models with a bandit that learns from outcomes as they arrive. Nothing is downloaded. The last demo's journal
+    stays in the user's cache folder, so that `homeostat explain` finds its payments.
     """
     begun = perf_counter()
     if seed < 0 or not 1 <= days <= 366 or not 100 <= customers <= 100_000:
         raise CommandError("--seed is at least 0, --days from 1 to 366, --customers from 100 to 100000")
-    print("starting: compiling kernels, once; the next start is quicker", file=sys.stderr, flush=True)
-    from homeostat.embedded.demo import Demo, Plan
+    from homeostat.embedded.demo import LEARNING, Demo, Plan, app_text
     from homeostat.embedded.demo_summary import summary
 
     bundle = _trained() if train else None
     plan = Plan(seed=seed, days=days, customers=customers)
-    with TemporaryDirectory(prefix="homeostat-demo-") as folder, Demo(plan, Path(folder), bundle) as running:
-        with _told("starting") as progress, _warming() as warmed:
-            running.open(progress, warmed)
-        opened = perf_counter()
-        _watch(running, begun)
-        ran = perf_counter()
-        found = summary(running, {"start": opened - begun, "run": ran - opened, "total": perf_counter() - begun})
+    with TemporaryDirectory(prefix="homeostat-demo-") as folder:
+        with Demo(plan, Path(folder), bundle) as running:
+            with _told("starting") as progress, _warming() as warmed:
+                running.open(_slow(progress), warmed)
+            opened = perf_counter()
+            _watch(running, begun)
+            ran = perf_counter()
+            found = summary(running, {"start": opened - begun, "run": ran - opened, "total": perf_counter() - begun})
+        found["machine"]["kept"] = _kept(running.journal_of(LEARNING), app_text())
     if json:
         print(dumps(found))
         return
@@ -79,6 +83,32 @@ def _trained() -> Bundle:
     with TemporaryDirectory(prefix="homeostat-bundle-") as folder:  # What decides has been through a bundle's checks.
         save_bundle(bundle, Path(folder) / "bundle")
         return fitting_bundle(Path(folder) / "bundle", prepared)
+
+
+def _slow(progress: Progress) -> Progress:
+    """The same, saying why where filling the windows takes so long that they must be compiled meanwhile."""
+    begun = perf_counter()
+
+    def tell(what: str, share: float) -> None:
+        slow = perf_counter() - begun > _WARM_S
+        progress(f"{what} (compiling, once; the next start is quicker)" if slow else what, share)
+
+    return tell
+
+
+def _kept(journal: Path, app: str) -> str | None:
+    """Where the journal and the app's file are from now on, in place of the last demo's; None if that fails."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "homeostat" / "demo"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for stale in folder.glob("journal.db*"):
+            stale.unlink()
+        move(journal, folder / "journal.db")
+        (folder / "app.yaml").write_text(app, encoding="utf-8")
+    except OSError:
+        return None
+    return str(folder)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -21,7 +21,11 @@ _STYLES = ("red", "yellow", "cyan", "bold green")
 
 def end(summary: Mapping[str, Any]) -> RenderableType:
     """One screen: 80 columns, at most 24 lines."""
-    return Group(_title(summary), _costs(summary), _explained(summary["explained"], summary["currency"]), _next())
+    explained, kept = summary["explained"], summary["machine"].get("kept")
+    again: tuple[str, ...] = ()
+    if explained is not None and kept is not None:
+        again = (f"homeostat explain {explained['event_id']} --app {kept}/app.yaml \\\n    --out {kept}",)
+    return Group(_title(summary), _costs(summary), _explained(explained, summary["currency"]), _next((*again, *NEXT)))
 
 
 def _title(summary: Mapping[str, Any]) -> Text:
@@ -35,18 +39,21 @@ def _title(summary: Mapping[str, Any]) -> Text:
 
 
 def _costs(summary: Mapping[str, Any]) -> Table:
+    currency, costs = summary["currency"], summary["costs"]
+    best = list(costs)[-1]
     table = Table(box=None, padding=(0, 1), expand=False, header_style="dim")
     table.add_column("protected by", no_wrap=True)
-    for name in ("frauds stopped", f"cost {summary['currency']}", "homeostat saves"):
-        table.add_column(name, justify="right")
+    # Of frauds stopped, each world has another number: who is stopped may try again, and who is not comes back.
+    table.add_column("frauds that succeeded", justify="right")
+    table.add_column(f"cost, {currency}", justify="right")
+    table.add_column(f"more than {best}, {currency}", justify="right")
     table.add_column("")
-    costs, top = summary["costs"], max(1.0, *summary["costs"].values())
-    last = list(costs)[-1]
+    top = max(1.0, *costs.values())
     for (name, cost), style in zip(costs.items(), _STYLES):
         counts = summary["ledger"][name]["counts"]
-        stopped = f"{counts['stopped']:,} of {counts['frauds']:,}"
-        saves = "" if name == last else money(cost - costs[last])
-        table.add_row(name, stopped, money(cost), saves, Text(bar(cost / top), style=style))
+        more = "" if name == best else money(cost - costs[best])
+        succeeded = f"{counts['frauds'] - counts['stopped']:,}"
+        table.add_row(name, succeeded, money(cost), more, Text(bar(cost / top), style=style))
     return table
 
 
@@ -77,5 +84,6 @@ def _explained(found: Mapping[str, Any] | None, currency: str) -> RenderableType
     return Group(head, table, last)
 
 
-def _next() -> RenderableType:
-    return Group(Text("\nTry next", style="bold"), *(Text(f"  {command}", style="cyan") for command in NEXT))
+def _next(commands: Sequence[str]) -> RenderableType:
+    shown = (Text(f"  {command}", style="cyan", no_wrap=True, overflow="fold") for command in commands)
+    return Group(Text("\nTry next", style="bold"), *shown)

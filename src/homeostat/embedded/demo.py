@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import World, brain, build
+from homeostat.config.load import app_file
 from homeostat.config.tree import App, Exploration, FusionSpec
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.policy.bandit import BanditPolicy
@@ -137,6 +140,11 @@ def _parts(events: EventBatch, single_rows: int) -> Iterator[EventBatch]:
         yield events.slice(row, row + 1)
 
 
+def _within(progress: Progress, what: str, begins: float, share: float) -> None:
+    """How far along one of five parts is."""
+    progress(what, begins + share / 5)
+
+
 def app_of(arm: str, app: App) -> App:
     """The app file as an arm runs it."""
     if arm == RULES:
@@ -152,6 +160,16 @@ def app_of(arm: str, app: App) -> App:
         )  # fmt: skip
         return app.model_copy(update={"policy": policy})
     return app
+
+
+def app_text() -> str:
+    """The app file of the arm that learns, for those who look at its journal afterwards."""
+    app = yaml.safe_load(app_file("payments").read_text(encoding="utf-8"))
+    app["policy"] |= {
+        "kind": "bandit", "context": list(CONTEXT), "exploration": EXPLORATION.model_dump(exclude_defaults=True),
+        "settings": {"maturity": f"{_DELAY_DAYS}d"},
+    }  # fmt: skip
+    return yaml.safe_dump(app, sort_keys=False)
 
 
 class Demo:
@@ -189,24 +207,29 @@ class Demo:
         coming = between(everything, plan.history_days, spec.days, spec.start_s)
         response = Response(delay_days_max=plan.delay_days)
         for k, name in enumerate(ARMS):
-            progress(f"filling windows, compiling once: {name}", (k + 1) / 5)
+            share = partial(_within, progress, f"filling windows: {name}", (k + 1) / 5)
+            share(0.0)
             world = PaymentsWorld(coming, plan.seed, response, plan.step_s)
-            self.arms[name] = Arm(name, world) if name == NOTHING else Arm(name, world, *self._loop(name, past))
+            self.arms[name] = Arm(name, world) if name == NOTHING else Arm(name, world, *self._loop(name, past, share))
             if name == RULES and filled is not None:
                 filled()
         progress("ready", 1.0)
 
-    def _loop(self, name: str, past: EventBatch) -> tuple[DecisionLoop, SqliteJournal]:
+    def journal_of(self, name: str) -> Path:
+        """The file of an arm's journal."""
+        return self.folder / f"{'-'.join(name.replace('+', 'and').split())}.db"
+
+    def _loop(self, name: str, past: EventBatch, share: Callable[[float], None]) -> tuple[DecisionLoop, SqliteJournal]:
         app = app_of(name, self.prepared.app)
         prepared = prepare(app)
-        file = self.folder / f"{'-'.join(name.replace('+', 'and').split())}.db"
-        journal = self._stack.enter_context(SqliteJournal(file, app=app.app))
+        journal = self._stack.enter_context(SqliteJournal(self.journal_of(name), app=app.app))
         parts = brain(app, prepared.features, None if name == RULES else self._bundle)
         # Nothing hangs on the clock, so that two demos of one seed decide the same.
         loop = build(app, prepared.features, parts, World(journal, self._clock, bounded=False))
         self._stack.callback(loop.close)
         for start in range(0, len(past), _BATCH_ROWS):
             loop.absorb(past.slice(start, min(len(past), start + _BATCH_ROWS)))
+            share(start / len(past))
         return loop, journal
 
     def run(self) -> Iterator[float]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
@@ -104,7 +105,7 @@ class Twin:
         x = one.label if a.value == LABEL else one.values[a.value]
         if a.value == LABEL and math.isnan(x) and self.plan.unknown_is_negative:
             return 0.0
-        return x if abs(x) <= 1e140 else None
+        return x if math.isfinite(x) else None
 
     def value(self, w: Window, a: Aggregate, held: list[Logged], me: Logged) -> float:
         events = [(one, x) for one in held if (x := self.admitted(w, a, one)) is not None]
@@ -116,11 +117,11 @@ class Twin:
             case Kind.RATE:
                 return len(xs) / (w.length_ns / 1e9)
             case Kind.SUM:
-                return math.fsum(xs)
+                return rounded(total(xs))
             case Kind.MEAN:
-                return math.fsum(xs) / len(xs) if xs else 0.0 if a.value == LABEL else math.nan
+                return rounded(total(xs) / len(xs)) if xs else 0.0 if a.value == LABEL else math.nan
             case Kind.STD:
-                return statistics.stdev(xs) if len(xs) > 1 else math.nan
+                return rounded_root(variance(xs)) if len(xs) > 1 else math.nan
             case Kind.MIN:
                 return min(xs, default=math.nan)
             case Kind.MAX:
@@ -138,6 +139,36 @@ class Twin:
                 if not positive:
                     return math.nan
                 return float(sum(self.admitted(w, a, one) is not None for one in held[positive[-1] + 1 :]))
+
+
+def total(xs: Sequence[float]) -> Fraction:
+    return sum(map(Fraction, xs), Fraction(0))
+
+
+def variance(xs: Sequence[float]) -> Fraction:
+    """Of a sample."""
+    n, squares = len(xs), sum((Fraction(x) ** 2 for x in xs), Fraction(0))
+    return (n * squares - total(xs) ** 2) / (n * (n - 1))
+
+
+def rounded(x: Fraction) -> float:
+    """The nearest float; NaN where there is none."""
+    try:
+        return float(x)
+    except OverflowError:
+        return math.nan
+
+
+def rounded_root(x: Fraction) -> float:
+    """The float nearest to the root of x: of 200 bits or more and an odd last bit for those left out."""
+    if x == 0:
+        return 0.0
+    shift = max(0, 200 + (x.denominator.bit_length() - x.numerator.bit_length()) // 2)
+    scaled = x.numerator * 4**shift
+    root = math.isqrt(scaled // x.denominator)
+    if root * root * x.denominator != scaled:
+        root |= 1
+    return rounded(Fraction(root, 2**shift))
 
 
 def as_batch(plan: WindowPlan, rows: list[Row]) -> dict[str, np.ndarray]:

@@ -25,7 +25,21 @@ from homeostat.decide.windows.plan import (
 
 from .naive import Row, Twin, as_batch
 
-VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.5, -3.0, 7.0, 0.1, 1e6 + 0.1, math.nan, math.inf, 1e200])
+PRICES = [0.0, -0.0, 1.0, 2.5, -3.0, 7.0, 0.1, 99.99, 0.07, 1e6 + 0.1]
+ODD = [
+    math.nan,
+    math.inf,
+    5e-324,
+    1e-308,
+    -1e-160,
+    1e18,
+    1e35,
+    1e200,
+    -1e308,
+    math.nextafter(1, 2),
+    math.nextafter(1, 0),
+]
+VALUES = st.sampled_from(PRICES) | st.sampled_from(ODD) | st.floats()
 LABELS = st.sampled_from([math.nan, 0.0, 1.0])
 
 
@@ -79,8 +93,7 @@ def streams(draw: st.DrawFn) -> list[Row]:
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
-    # A sum's error is relative to the largest terms it held, 1e6 here.
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found, expected, rtol=1e-15, atol=5e-324)
 
 
 @settings(max_examples=400, deadline=None)

@@ -1,4 +1,9 @@
-"""Counts and compensated sums: what an account adds when an event enters its span and takes back when it leaves.
+"""Counts and exact sums: what an account adds when an event enters its span and takes back when it leaves.
+
+A sum is two floats whose exact sum it is, for as long as it is: the error of the last addition shows that. Sums of
+squares are limbs (see `exact`), few for ordinary values. Where these can't hold what is asked of them, the account gets
+a block of all limbs until it is empty; its first word then is no number, the second says where the block begins. What
+comes out depends on the values held alone, not on their order, nor on what was held before, nor on how it is kept.
 
 Kernels name their arguments alike: p the program, si and sf the state as integers and floats, li and lf the logs; o
 where an entity's state begins, z the address of its log's row 0 (dropped rows included), w the words of a row; e an
@@ -11,14 +16,36 @@ from __future__ import annotations
 import math
 
 from homeostat.decide.windows.compiled import inlined, kernel
+from homeostat.decide.windows.deviations import (
+    DEVIATION_WORDS,
+    NARROW_FIRST,
+    NARROW_LIMBS,
+    NARROW_UNIT,
+    is_narrow,
+    narrow_deviation,
+    wide_deviation,
+)
+from homeostat.decide.windows.exact import (
+    SQUARE_LIMBS,
+    SQUARE_UNIT,
+    SUM_LIMBS,
+    SUM_UNIT,
+    put_square,
+    put_value,
+    total_of,
+    two_sum,
+)
 from homeostat.decide.windows.layout import (
     A_N,
     A_NEEDS,
     A_SQUARES,
-    A_STREAM,
     A_SUM,
+    G_POOL,
     NEED_SQUARES,
     NEED_SUM,
+    POOL_FREE,
+    POOL_SQUARES,
+    POOL_SUMS,
     R_FILTER,
     R_LABEL,
     R_MASK,
@@ -34,15 +61,6 @@ from homeostat.decide.windows.plan import LabelFilter
 POSITIVE = int(LabelFilter.POSITIVE)
 NEGATIVE = int(LabelFilter.NEGATIVE)
 KNOWN = int(LabelFilter.KNOWN)
-
-CANCELLED = 2.0**40
-"""Squares are summed afresh once one leaves that is this much larger than all that stay: its low bits stay behind."""
-
-ROUNDED = 2.0**-90
-"""A sum of squared deviations this small against the sum of squares is rounding: the values are equal."""
-
-SPLIT = 134217729.0
-"""2^27 + 1 halves a float's 53 bits (Dekker 1971, Numerische Mathematik 18, 224-242)."""
 
 
 def _take(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, r: int, address: int) -> float:
@@ -74,125 +92,155 @@ take_here = inlined(_take)
 """`take` for the few places that every event passes."""
 
 
-@inlined
-def two_sum(a: float, b: float) -> tuple[float, float]:
-    """a + b rounded, and what the rounding lost, exactly. Source: Knuth, TAOCP 2, 4.2.2."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
+@kernel
+def take_block(li: Ints, head: int, limbs: int) -> int:
+    """A block of limbs that are 0, from the list of free ones that begins at `head`; `stock` has seen to it."""
+    block = li[head]
+    assert block > 0, "there is no free block of limbs"
+    li[head] = li[block]
+    li[head + 1] -= 1
+    for i in range(limbs):
+        li[block + i] = 0
+    return block  # type: ignore[no-any-return]
+
+
+@kernel
+def give_block(li: Ints, head: int, block: int) -> None:
+    """Puts a block on the list of free ones."""
+    li[block] = li[head]
+    li[head] = block
+    li[head + 1] += 1
+
+
+@kernel
+def spread_out(p: Ints, si: Ints, sf: Floats, li: Ints, o: int, k: int, sums: int, squares: int) -> None:
+    """Writes what the account holds in two floats and few limbs to all limbs, which are 0 before."""
+    word = o + p[k + A_SUM]
+    put_value(li, sums, SUM_LIMBS, SUM_UNIT, sf[word])
+    put_value(li, sums, SUM_LIMBS, SUM_UNIT, sf[word + 1])
+    if p[k + A_NEEDS] & NEED_SQUARES:
+        for i in range(NARROW_LIMBS):
+            li[squares + NARROW_FIRST + i] = si[o + p[k + A_SQUARES] + i]
+
+
+@kernel
+def count_wide(p: Ints, si: Ints, sf: Floats, li: Ints, o: int, k: int, x: float, plus: bool) -> None:
+    """Counts x in or out where two floats can't hold the sum, or few limbs the squares: from now on all limbs do."""
+    pool = p[G_POOL]
+    word = o + p[k + A_SUM]
+    squared = p[k + A_NEEDS] & NEED_SQUARES
+    if sf[word] == sf[word]:
+        sums = take_block(li, pool + POOL_SUMS, SUM_LIMBS)
+        squares = take_block(li, pool + POOL_SQUARES, SQUARE_LIMBS) if squared else 0
+        spread_out(p, si, sf, li, o, k, sums, squares)
+        sf[word] = math.nan
+        si[word + 1] = sums
+        if squared:
+            si[o + p[k + A_SQUARES]] = squares
+    put_value(li, si[word + 1], SUM_LIMBS, SUM_UNIT, x if plus else -x)
+    if squared:
+        put_square(li, si[o + p[k + A_SQUARES]], SQUARE_LIMBS, SQUARE_UNIT, x, plus)
 
 
 @inlined
-def two_product(a: float, b: float) -> tuple[float, float]:
-    """a * b rounded, and what the rounding lost, exactly. Source: Dekker (1971)."""
-    product = a * b
-    big = SPLIT * a
-    a_high = big - (big - a)
-    a_low = a - a_high
-    big = SPLIT * b
-    b_high = big - (big - b)
-    b_low = b - b_high
-    return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+def count(p: Ints, si: Ints, sf: Floats, li: Ints, o: int, k: int, x: float, plus: bool) -> None:
+    """Counts the sums of x in or out. Nothing is rounded: where two floats would have to be, limbs are used."""
+    needs = p[k + A_NEEDS]
+    if needs & NEED_SUM:
+        word = o + p[k + A_SUM]
+        total, lost = two_sum(sf[word], x if plus else -x)
+        low, rest = two_sum(sf[word + 1], lost)
+        # What is no number, because the sum is too large or all limbs are in use, is not equal to 0.
+        if rest != 0.0 or (needs & NEED_SQUARES and not is_narrow(x)):
+            count_wide(p, si, sf, li, o, k, x, plus)
+            return
+        sf[word] = total
+        sf[word + 1] = low
+        if needs & NEED_SQUARES:
+            put_square(si, o + p[k + A_SQUARES], NARROW_LIMBS, NARROW_UNIT, x, plus)
 
 
 @inlined
 def add(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x: float) -> None:
     """Counts x in."""
     si[o + p[k + A_N]] += 1
-    needs = p[k + A_NEEDS]
-    if needs & NEED_SUM:
-        word = o + p[k + A_SUM]
-        total, lost = two_sum(sf[word], x)
-        sf[word] = total
-        sf[word + 1] += lost
-    if needs & NEED_SQUARES:
-        word = o + p[k + A_SQUARES]
-        square, more = two_product(x, x)
-        total, lost = two_sum(sf[word], square)
-        sf[word] = total
-        sf[word + 1] += lost + more
+    count(p, si, sf, li, o, k, x, True)
 
 
 @kernel
 def clear(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int) -> None:
-    """Empties the account, exactly."""
+    """Empties the account."""
     needs = p[k + A_NEEDS]
     si[o + p[k + A_N]] = 0
     if needs & NEED_SUM:
-        sf[o + p[k + A_SUM]] = 0.0
-        sf[o + p[k + A_SUM] + 1] = 0.0
-    if needs & NEED_SQUARES:
-        sf[o + p[k + A_SQUARES]] = 0.0
-        sf[o + p[k + A_SQUARES] + 1] = 0.0
-
-
-@kernel
-def sum_afresh(
-    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, k: int, start: int, stop: int
-) -> None:
-    """The account of the events [start, stop)."""
-    clear(p, si, sf, li, lf, o, k)
-    for q in range(start, stop):
-        x = take(p, si, sf, li, lf, p[k + A_STREAM], z + q * w)
-        if x == x:
-            add(p, si, sf, li, lf, o, k, x)
+        word = o + p[k + A_SUM]
+        wide = sf[word] != sf[word]
+        if wide:
+            give_block(li, p[G_POOL] + POOL_SUMS, si[word + 1])
+        sf[word] = 0.0
+        sf[word + 1] = 0.0
+        if needs & NEED_SQUARES:
+            word = o + p[k + A_SQUARES]
+            if wide:
+                give_block(li, p[G_POOL] + POOL_SQUARES, si[word])
+            for i in range(NARROW_LIMBS):
+                si[word + i] = 0
 
 
 @inlined
-def remove(
-    p: Ints,
-    si: Ints,
-    sf: Floats,
-    li: Ints,
-    lf: Floats,
-    o: int,
-    z: int,
-    w: int,
-    k: int,
-    x: float,
-    start: int,
-    stop: int,
-) -> None:
-    """Counts x out; [start, stop) are the events that stay."""
+def remove(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x: float) -> None:
+    """Counts x out."""
     n = si[o + p[k + A_N]] - 1
     if n == 0:
         clear(p, si, sf, li, lf, o, k)
         return
     si[o + p[k + A_N]] = n
-    needs = p[k + A_NEEDS]
-    if needs & NEED_SUM:
-        word = o + p[k + A_SUM]
-        total, lost = two_sum(sf[word], -x)
-        sf[word] = total
-        sf[word + 1] += lost
-    if needs & NEED_SQUARES:
-        word = o + p[k + A_SQUARES]
-        square, more = two_product(x, x)
-        total, lost = two_sum(sf[word], -square)
-        sf[word] = total
-        sf[word + 1] += lost - more
-        if square > CANCELLED * total:
-            # The same event can cause this once only, and nothing as large may have stayed, so that the cost stays
-            # amortised however long the window is.
-            sum_afresh(p, si, sf, li, lf, o, z, w, k, start, stop)
+    count(p, si, sf, li, o, k, x, False)
 
 
 @kernel
-def deviation(n: int, total: float, total_low: float, squares: float, squares_low: float) -> float:
-    """The standard deviation of a sample of n values with these sums, each in two parts; NaN below two.
+def summed_wide(p: Ints, si: Ints, sf: Floats, li: Ints, o: int, k: int, own: float, n: int, squared: bool) -> float:
+    """The sum divided by n, or if squared the deviation of n values, `own` among them if it is one, from all limbs."""
+    free = p[G_POOL] + POOL_FREE
+    word = o + p[k + A_SUM]
+    wide = sf[word] != sf[word]
+    sums, squares = free + DEVIATION_WORDS, free + DEVIATION_WORDS + SUM_LIMBS
+    if wide:
+        sums, squares = si[word + 1], si[o + p[k + A_SQUARES]] if squared else 0
+    else:
+        for i in range(SUM_LIMBS + SQUARE_LIMBS):
+            li[sums + i] = 0
+        spread_out(p, si, sf, li, o, k, sums, squares)
+    if own == own:
+        put_value(li, sums, SUM_LIMBS, SUM_UNIT, own)
+        if squared:
+            put_square(li, squares, SQUARE_LIMBS, SQUARE_UNIT, own, True)
+    found = wide_deviation(li, free, n, squares, sums) if squared else total_of(li, free, sums, n)
+    if own == own and wide:  # The event itself was a guest: taken back, it leaves no trace.
+        put_value(li, sums, SUM_LIMBS, SUM_UNIT, -own)
+        if squared:
+            put_square(li, squares, SQUARE_LIMBS, SQUARE_UNIT, own, False)
+    return found
 
-    The difference of the sums is taken in twice the precision: values may be 10^12 times their deviation.
-    """
+
+@kernel
+def deviation(p: Ints, si: Ints, sf: Floats, li: Ints, o: int, k: int, own: float) -> float:
+    """The standard deviation of the account's values and `own`, if it is one, as a sample; NaN below two."""
+    n = si[o + p[k + A_N]] + (own == own)
     if n < 2:
         return math.nan
-    high, low = two_sum(total, total_low)
-    square, square_low = two_product(high, high)
-    square_low += 2.0 * high * low
-    mean = square / n
-    back, back_low = two_product(mean, float(n))
-    mean_low = (((square - back) - back_low) + square_low) / n
-    rest, lost = two_sum(squares, -mean)
-    rest += lost + (squares_low - mean_low)
-    if rest <= squares * ROUNDED:
-        return 0.0
-    return math.sqrt(rest / (n - 1))
+    word = o + p[k + A_SUM]
+    total, low = sf[word], sf[word + 1]
+    rest = 0.0 if total == total else math.nan
+    if own == own:
+        total, lost = two_sum(total, own)
+        low, rest = two_sum(low, lost)
+    if rest != 0.0 or (own == own and not is_narrow(own)):
+        return summed_wide(p, si, sf, li, o, k, own, n, True)
+    free = p[G_POOL] + POOL_FREE
+    squares = free + DEVIATION_WORDS
+    for i in range(NARROW_LIMBS):
+        li[squares + i] = si[o + p[k + A_SQUARES] + i]
+    if own == own:
+        put_square(li, squares, NARROW_LIMBS, NARROW_UNIT, own, True)
+    return narrow_deviation(li, free, n, squares, total, low)

@@ -18,7 +18,21 @@ ir: Any = importlib.import_module("llvmlite.ir")  # It has no types of its own.
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-FILES = ("accounts", "cursors", "emit", "layout", "links", "memory", "plan", "rows", "follow", "arrange", "compiled")
+FILES = (
+    "accounts",
+    "cursors",
+    "exact",
+    "pool",
+    "emit",
+    "layout",
+    "links",
+    "memory",
+    "plan",
+    "rows",
+    "follow",
+    "arrange",
+    "compiled",
+)
 """What kernels are made of."""
 
 
@@ -69,3 +83,28 @@ def _prefetch(typing: Any, words: Any, place: Any) -> Any:
 
 prefetch = cast(Callable[[Any, int], None], intrinsic(_prefetch))
 """prefetch(words, place) asks for the cache line of words[place]; it never fails and changes nothing."""
+
+
+def _mul_high(typing: Any, a: Any, b: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(builder.zext(given[0], wide), builder.zext(given[1], wide))
+        return builder.trunc(builder.lshr(product, wide(64)), ir.IntType(64))
+
+    word = numba.types.uint64
+    return word(word, word), generate
+
+
+mul_high = cast(Callable[[Any, Any], Any], intrinsic(_mul_high))
+"""mul_high(a, b) is the upper word of the product of two unsigned words."""
+
+
+def _leading_zeros(typing: Any, word: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        return builder.ctlz(given[0], ir.IntType(1)(1))
+
+    return numba.types.uint64(numba.types.uint64), generate
+
+
+leading_zeros = cast(Callable[[Any], Any], intrinsic(_leading_zeros))
+"""leading_zeros(word) of an unsigned word that is not 0."""

@@ -134,7 +134,7 @@ def move(
                     continue  # It holds nothing: what is rarely admitted costs this comparison only.
                 x = take_here(p, si, sf, li, lf, p[k + A_STREAM], z + q * w)
                 if x == x:
-                    remove(p, si, sf, li, lf, o, z, w, k, x, q + 1, head)
+                    remove(p, si, sf, li, lf, o, k, x)
                     if p[k + A_NEEDS] & NEED_AT_TAIL:
                         drop_links(p, si, sf, li, lf, o, z, w, k, q)
             q += 1
@@ -200,9 +200,8 @@ def unpass(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, 
             if p[r + R_NEEDS] & NEED_MORE:
                 unpass_more(p, si, sf, li, lf, o, z, w, r, q, x)
             for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
-                tail = si[o + p[k + A_TAIL]]
-                if q >= tail:
-                    remove(p, si, sf, li, lf, o, z, w, k, x, tail, q)
+                if q >= si[o + p[k + A_TAIL]]:
+                    remove(p, si, sf, li, lf, o, k, x)
     for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
         if p[k + A_NEEDS] & NEED_FIRST and si[o + p[k + A_FIRST]] > start:
             si[o + p[k + A_FIRST]] = start
@@ -286,15 +285,14 @@ def set_label(
         lf[word] = label
         after = take(p, si, sf, li, lf, r, z + q * w)
         for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
-            tail = si[o + p[k + A_TAIL]]
-            if q >= tail:
+            if q >= si[o + p[k + A_TAIL]]:
                 # In before out, so that an account of one event is not emptied between.
                 if after == after:
                     add(p, si, sf, li, lf, o, k, after)
                     if p[k + A_NEEDS] & NEED_FIRST:
                         si[o + p[k + A_FIRST]] = min(q, si[o + p[k + A_FIRST]])
                 if before == before:
-                    remove(p, si, sf, li, lf, o, z, w, k, before, tail, head)
+                    remove(p, si, sf, li, lf, o, k, before)
         if needs & NEED_MORE:
             settle(p, si, sf, li, lf, o, z, w, r)
         lf[word] = old

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import math
 
-from homeostat.decide.windows.accounts import deviation, take, take_here, two_product, two_sum
+from homeostat.decide.windows.accounts import deviation, summed_wide, take, take_here
 from homeostat.decide.windows.compiled import inlined, kernel
+from homeostat.decide.windows.exact import two_sum
 from homeostat.decide.windows.layout import (
     A_DISTINCT,
     A_FIRST,
     A_MAX,
     A_MIN,
     A_N,
-    A_SQUARES,
     A_SUM,
     M_ACCOUNT,
     M_COLUMNS,
@@ -51,6 +51,9 @@ SINCE_FIRST = int(Kind.SINCE_FIRST)
 RATE = int(Kind.RATE)
 
 SECOND_NS = 1e9
+
+PLAIN_MIN, PLAIN_MAX = 1e-290, 1e300
+"""Sums between these, and 0, can be divided by a count without leaving the range of floats or losing digits."""
 
 STALE = 1
 ABSENT = 2
@@ -110,26 +113,21 @@ def linked(
 def summed(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, f: int, kind: int, own: float) -> float:
     """The value of emit row f, a sum, mean or standard deviation."""
     k = p[f + M_ACCOUNT]
+    if kind == STD:
+        return deviation(p, si, sf, li, o, k, own)
     n = si[o + p[k + A_N]]
     total = sf[o + p[k + A_SUM]]
     low = sf[o + p[k + A_SUM] + 1]
+    rest = 0.0
     if own == own:
         n += 1
         total, lost = two_sum(total, own)
-        low += lost
-    if kind == SUM:
-        return total + low  # type: ignore[no-any-return]
-    if kind == MEAN:
-        if n > 0:
-            return (total + low) / n  # type: ignore[no-any-return]
-        return 0.0 if p[f + M_EMPTY_IS_ZERO] else math.nan
-    squares = sf[o + p[k + A_SQUARES]]
-    squares_low = sf[o + p[k + A_SQUARES] + 1]
-    if own == own:
-        square, more = two_product(own, own)
-        squares, lost = two_sum(squares, square)
-        squares_low += lost + more
-    return deviation(n, total, low, squares, squares_low)
+        low, rest = two_sum(low, lost)
+    total += low
+    divisor = n if kind == MEAN else 1
+    if rest == 0.0 and (PLAIN_MIN < abs(total) < PLAIN_MAX or total == 0.0):
+        return total / divisor if divisor > 0 else 0.0 if p[f + M_EMPTY_IS_ZERO] else math.nan
+    return summed_wide(p, si, sf, li, o, k, own, divisor, False)
 
 
 @inlined

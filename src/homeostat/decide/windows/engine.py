@@ -14,6 +14,7 @@ import numpy.typing as npt
 from homeostat.decide.windows import layout as at
 from homeostat.decide.windows.memory import measure, move_all
 from homeostat.decide.windows.plan import ABSENT_KEY, WindowPlan
+from homeostat.decide.windows.pool import POOL_WORDS
 from homeostat.decide.windows.program import program
 from homeostat.decide.windows.rows import DONE, Q_WORDS, SCRATCH_COLUMNS, advance
 
@@ -48,13 +49,14 @@ class Windows:
         self._program = program(plan)
         entities = self._program[at.G_WORDS : self._program[at.G_ENTITIES_TO]].reshape(-1, at.P_COLUMNS)
         self._scratch_words = int(entities[:, at.P_ROW_WORDS].max(initial=1))
+        self._first_log = int(self._program[at.G_POOL]) + POOL_WORDS
         self._all_named = len({a.slot for w in plan.windows for a in w.aggregates}) == plan.features
         self._emits_max = int((entities[:, at.P_EMIT_TO] - entities[:, at.P_EMIT_FROM]).max(initial=0)) // at.M_COLUMNS
         self._make_scratch(1)
         self._memory = self._allocate(0, 0, 0)
         self._memory.counters[:] = 0
         self._memory.counters[at.C_NEWEST] = at.NEVER
-        self._memory.counters[at.C_LOG_USED] = self._scratch_words
+        self._memory.counters[at.C_LOG_USED] = self._first_log
         self._memory.hash_states[:] = -1
 
     def advance(
@@ -73,7 +75,7 @@ class Windows:
 
         time_ns : (n,) event times, ns since 1970 (UTC), between the years 1900 and 2100; of an outcome, its event's.
         keys : (n, E) entities, ABSENT_KEY where the event names none.
-        values : (n, V); a value that is not a number, or beyond 1e140, is none.
+        values : (n, V); a value that is not finite is none.
         masks : (n, M), true where a mask admits the event.
         label : (n,) the event's outcome, NaN while unknown.
         tag : (n,) identifies an event among those of its entity and time; only outcomes look for it.
@@ -124,7 +126,7 @@ class Windows:
                 )
                 if entity == DONE:
                     break
-                self._move(self._newest)
+                self._make_room()
         return features, freshness
 
     def expire(self, now_ns: int) -> None:
@@ -175,6 +177,7 @@ class Windows:
         m = self._memory
         return {
             "plan": np.frombuffer(self.plan.fingerprint(), dtype=np.uint8).copy(),
+            "layout": np.array([at.LAYOUT], dtype=np.int64),
             "counters": m.counters.copy(),
             "entities": m.state[: m.counters[at.C_STATE_USED]].copy(),
             "log": m.log[: m.counters[at.C_LOG_USED]].copy(),
@@ -182,7 +185,9 @@ class Windows:
 
     @classmethod
     def from_state(cls, plan: WindowPlan, state: State) -> Windows:
-        """The engine of which `state` is a snapshot. Raises ValueError if that had another plan."""
+        """The engine of which `state` is a snapshot. Raises ValueError if that had another plan or layout."""
+        if "layout" not in state or state["layout"].tolist() != [at.LAYOUT]:
+            raise ValueError("the snapshot's windows are laid out as by another version")
         if state["plan"].tobytes() != plan.fingerprint():
             raise ValueError("the snapshot was made with another plan")
         made = cls(plan)
@@ -208,11 +213,22 @@ class Windows:
             places *= 2
         return at.Memory(
             *at.words(state_words + state_words // 3 + STATE_WORDS_MIN),
-            *at.words(log_words + log_words // 3 + self._scratch_words + LOG_WORDS_MIN),
+            *at.words(log_words + log_words // 3 + self._first_log + LOG_WORDS_MIN),
             np.empty(places, dtype=np.int64),
             np.empty(places, dtype=np.int64),
             np.empty(at.C_COUNTERS, dtype=np.int64),
         )
+
+    def _make_room(self) -> None:
+        """Gives the kernels what they last lacked."""
+        needed = int(self._memory.counters[at.C_POOL_NEEDED])
+        if not needed:
+            self._move(self._newest)
+            return
+        log, log_floats = at.words(len(self._memory.log) + len(self._memory.log) // 3 + needed)
+        log[: len(self._memory.log)] = self._memory.log
+        self._memory = self._memory._replace(log=log, log_floats=log_floats)
+        self._memory.counters[at.C_POOL_NEEDED] = 0
 
     def _move(self, newest: int) -> None:
         """Makes room: everything alive moves to new memory, with what the kernels last lacked beside it."""
@@ -221,6 +237,6 @@ class Windows:
         needed_state, needed_log = int(old.counters[at.C_STATE_NEEDED]), int(old.counters[at.C_LOG_NEEDED])
         new = self._allocate(entities + (needed_state > 0), state + needed_state, log + needed_log)
         new.counters[:] = old.counters
-        move_all(self._program, old, new, newest, self._scratch_words)
+        move_all(self._program, old, new, newest, self._first_log)
         new.counters[at.C_STATE_NEEDED] = new.counters[at.C_LOG_NEEDED] = 0
         self._memory = new

@@ -14,6 +14,7 @@ from homeostat.decide.windows.cursors import find_event, insert, move, set_label
 from homeostat.decide.windows.emit import emit, mark_stale
 from homeostat.decide.windows.layout import (
     C_NEWEST,
+    C_RESUME,
     C_UNMATCHED,
     E_BASE,
     E_BLOCK,
@@ -42,6 +43,7 @@ from homeostat.decide.windows.layout import (
     Memory,
 )
 from homeostat.decide.windows.memory import NO_ROOM, begin, newest_of, reserve, state_of
+from homeostat.decide.windows.pool import stocked
 from homeostat.decide.windows.rows import EVENT, OUTCOME, TOO_LATE
 
 L_TIME, L_TAG, L_KIND, L_MORE = range(4)
@@ -124,6 +126,30 @@ def take_rows(
 
 
 @kernel
+def prepare(p: Ints, m: Memory, e: int, keys: Ints, ends: Ints, rows: Ints, starts: Ints, scratch: Ints) -> bool:
+    """Finds or makes the entities' states and sees to it that their logs have room; False if there is none."""
+    si, sf, li, lf, counters = m.state, m.state_floats, m.log, m.log_floats, m.counters
+    members, sizes, horizons, capacities = scratch[0], scratch[1], scratch[2], scratch[3]
+    start = 0
+    for g in range(len(keys)):
+        o = state_of(p, si, m.hash_keys, m.hash_states, counters, e, keys[g], True)
+        if o == NO_ROOM:
+            return False
+        if si[o + E_KNOWN] != starts[g]:
+            begin(p, si, o, e, keys[g])
+            si[o + E_KNOWN] = starts[g]
+        si[o + E_GROUP] = g
+        members[g] = o
+        sizes[g] = ends[g] - start
+        first = newest_of(p, si, li, o, e, NEVER)
+        if sizes[g] > 0 and rows[start, L_KIND] == EVENT:
+            first = max(first, rows[start, L_TIME])
+        horizons[g] = first - p[e + P_RETAIN]
+        start = ends[g]
+    return reserve(p, si, sf, li, lf, counters, e, len(keys), members, sizes, horizons, capacities)
+
+
+@kernel
 def follow(
     p: Ints,
     m: Memory,
@@ -146,30 +172,19 @@ def follow(
         were dropped or the log is another one, and it forgets what it knew
     known : (g,) how many rows each has read then
     scratch : (4, g or more); made : a row of features
-    Returns 0, or NO_ROOM: nothing was read, and the call is to be repeated once there is more memory.
+    Returns 0, or NO_ROOM: the call is to be repeated, with `scratch` as it was left, once there is more memory. Where
+    C_POOL_NEEDED says so, nothing may move before.
     """
-    si, sf, li, lf, counters = m.state, m.state_floats, m.log, m.log_floats, m.counters
-    members, sizes, horizons, capacities = scratch[0], scratch[1], scratch[2], scratch[3]
-    start = 0
-    for g in range(len(keys)):
-        o = state_of(p, si, m.hash_keys, m.hash_states, counters, e, keys[g], True)
-        if o == NO_ROOM:
-            return NO_ROOM
-        if si[o + E_KNOWN] != starts[g]:
-            begin(p, si, o, e, keys[g])
-            si[o + E_KNOWN] = starts[g]
-        si[o + E_GROUP] = g
-        members[g] = o
-        sizes[g] = ends[g] - start
-        first = newest_of(p, si, li, o, e, NEVER)
-        if sizes[g] > 0 and rows[start, L_KIND] == EVENT:
-            first = max(first, rows[start, L_TIME])
-        horizons[g] = first - p[e + P_RETAIN]
-        start = ends[g]
-    if not reserve(p, si, sf, li, lf, counters, e, len(keys), members, sizes, horizons, capacities):
+    si, counters, members = m.state, m.counters, scratch[0]
+    first = counters[C_RESUME]
+    if first == 0 and not prepare(p, m, e, keys, ends, rows, starts, scratch):
         return NO_ROOM
-    start = 0
-    for g in range(len(keys)):
+    counters[C_RESUME] = 0
+    start = ends[first - 1] if first > 0 else 0
+    for g in range(first, len(keys)):
+        if not stocked(p, m, e):
+            counters[C_RESUME] = g
+            return NO_ROOM
         o = members[g]
         take_rows(p, m, e, o, start, ends[g], rows, emits, made, out, fresh, column)
         si[o + E_KNOWN] = known[g]

@@ -199,7 +199,7 @@ class FollowedWindows(Windows):
         scratch = np.empty((4, len(keys)), np.int64)
         given = (self._at[entity], keys, ends, rows, emits, start, known, scratch, self._made, features, freshness)
         while follow(self._program, self._memory, *given, before) != 0:
-            self._move(self._newest)
+            self._make_room()
 
     def leave_absent(self, entity: int, events: EventBatch, features: Float, freshness: Bytes, before: int) -> None:
         """Fill the rows of events that do not name the entity."""

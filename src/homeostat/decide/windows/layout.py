@@ -5,6 +5,8 @@ holds their logs. An entity's log is one block of rows, so that what a window ad
 
     time | values the entity's windows need | label | tag | masks | links of ordered streams
 
+Before the logs lies one scratch row, then what `pool` keeps; blocks of limbs lie among the logs.
+
 Events are numbered from 0 in each log; the number stays when older rows are dropped (only late events shift it).
 
 Four things follow from a plan, each a table of one row per thing:
@@ -26,8 +28,11 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
+LAYOUT = 2
+"""The number of the layout that snapshots hold; it changes with the words of a state or a row."""
+
 # The program: this, then the tables, entities first. A kernel knows a row by the place where it begins.
-G_LATENESS, G_ENTITIES_FROM, G_ENTITIES_TO, G_OWN_TIME, G_WORDS = range(5)
+G_LATENESS, G_ENTITIES_FROM, G_ENTITIES_TO, G_OWN_TIME, G_POOL, G_WORDS = range(6)
 
 # Entities: one row per key column.
 (
@@ -52,8 +57,10 @@ G_LATENESS, G_ENTITIES_FROM, G_ENTITIES_TO, G_OWN_TIME, G_WORDS = range(5)
     P_MASKS,  # The masks' word in a row; -1 when no window is masked.
     P_LINKS,  # The first word of a row that holds a link.
     P_DISTINCTS,  # Number of streams whose distinct values are counted.
+    P_SUMS,  # Number of accounts with a sum, and with a sum of squares.
+    P_SQUARES,
     P_COLUMNS,
-) = range(22)
+) = range(24)
 
 H_DELAY, H_POSITION, H_STREAM_FROM, H_STREAM_TO, H_COLUMNS = range(5)
 
@@ -120,8 +127,15 @@ NEED_MORE = NEED_MIN | NEED_MAX | NEED_DISTINCT | NEED_TOP | NEED_SINCE
     C_UNMATCHED,
     C_STATE_NEEDED,
     C_LOG_NEEDED,
+    C_POOL_NEEDED,  # Words of log that free blocks need: the log's array then becomes longer, and nothing moves.
+    C_RESUME,  # The entity of a batch to go on with then, of how many; 0 at its beginning.
+    C_GROUPS,
     C_COUNTERS,
-) = range(9)
+) = range(12)
+
+# What lies between the scratch row and the first log, from p[G_POOL] on: lists of free blocks of limbs, each as its
+# first block (0 for none) and their number, then words that nothing keeps.
+POOL_SUMS, POOL_SQUARES, POOL_FREE = 0, 2, 4
 
 NEVER = -(2**62)
 """Before every event: the year 1823, far enough from the end of 64 bits to subtract spans from."""

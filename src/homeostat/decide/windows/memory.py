@@ -49,6 +49,7 @@ from homeostat.decide.windows.layout import (
     Memory,
 )
 from homeostat.decide.windows.links import bucket_count, mix, rebuild_same
+from homeostat.decide.windows.pool import limb_words, move_limbs
 
 NO_ENTITY = -1
 NO_ROOM = -2
@@ -257,6 +258,7 @@ def measure(p: Ints, m: Memory, newest: int) -> tuple[int, int, int, int]:
             entities += 1
             state += p[e + P_STATE_WORDS]
             log += block_words(p, e, fitted(end - kept_from(p, si, sf, li, lf, o, z, w, e, horizon)))
+            log += limb_words(p, si, sf, o, e)
             events += end - first_after(p, si, sf, li, lf, o, z, w, horizon)
         o += p[e + P_STATE_WORDS]
     return entities, state, log, events
@@ -290,6 +292,7 @@ def move_all(p: Ints, m: Memory, to: Memory, newest: int, log_used: int) -> None
             to.hash_states[place] = used * PROGRAM_MAX + e
             used += size
             log_used += block_words(p, e, capacity)
+            log_used = move_limbs(p, si, sf, used - size, e, m.log, li, log_used)
             entities += 1
         o += size
     to.counters[C_STATE_USED] = used

@@ -25,8 +25,9 @@ MASKS_MAX = 63
 class Kind(IntEnum):
     """What is computed of a window's events.
 
-    An aggregate with a value column sees only the events that have a value there (a value that is not a number,
-    or beyond 1e140, is none), so that COUNT of a column counts its values.
+    An aggregate with a value column sees only the events that have a value there (one that is not finite is
+    none), so that COUNT of a column counts its values. Sums, means and deviations are those of exact arithmetic,
+    rounded; there is none where it is too large for a float.
     """
 
     COUNT = 0

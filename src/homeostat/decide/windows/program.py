@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from homeostat.decide.windows import layout as at
+from homeostat.decide.windows.deviations import NARROW_LIMBS
 from homeostat.decide.windows.plan import LABEL, NO_VALUE, Aggregate, Kind, LabelFilter, Window, WindowPlan
 
 NEEDS: dict[Kind, int] = {
@@ -121,7 +122,7 @@ class _EntityTables:
         """Words of one account, in the order of the table's columns; -1 for what it does not need."""
         sizes = (
             (at.NEED_SUM, 2),
-            (at.NEED_SQUARES, 2),
+            (at.NEED_SQUARES, NARROW_LIMBS),
             (at.NEED_MIN, 1),
             (at.NEED_MAX, 1),
             (at.NEED_FIRST, 1),
@@ -231,6 +232,7 @@ class _EntityTables:
             self.masks,
             self.first_link,
             sum(1 for n in needs if n & at.NEED_DISTINCT),
+            *(sum(1 for n in self.needs.values() if n & need) for need in (at.NEED_SUM, at.NEED_SQUARES)),
         )
 
 
@@ -245,8 +247,9 @@ def program(plan: WindowPlan) -> at.Ints:
         for one in made:
             one.begins[name] = position
             position += one.sizes()[name] * width
+    pool = max((one.row_words for one in made), default=1)
     rows: list[tuple[int, ...]] = [
-        (plan.lateness_ns, at.G_WORDS, at.G_WORDS + plan.entities * at.P_COLUMNS, int(plan.own_time))
+        (plan.lateness_ns, at.G_WORDS, at.G_WORDS + plan.entities * at.P_COLUMNS, int(plan.own_time), pool)
     ]
     rows += [one.entity_row() for one in made]
     for table in ("head_rows", "span_rows", "stream_rows", "account_rows", "by_span_rows", "emit_rows"):

@@ -12,7 +12,9 @@ from homeostat.decide.windows.compiled import inlined, kernel, prefetch
 from homeostat.decide.windows.cursors import find_event, insert, move, set_label
 from homeostat.decide.windows.emit import emit, emit_absent, emit_nothing, mark_stale
 from homeostat.decide.windows.layout import (
+    C_GROUPS,
     C_NEWEST,
+    C_RESUME,
     C_TOO_LATE,
     C_UNMATCHED,
     E_BASE,
@@ -54,6 +56,7 @@ from homeostat.decide.windows.layout import (
 )
 from homeostat.decide.windows.memory import NO_ROOM, reserve, state_of
 from homeostat.decide.windows.plan import ABSENT_KEY, RowKind
+from homeostat.decide.windows.pool import stocked
 
 EVENT = int(RowKind.EVENT)
 NOT_INSERTED = int(RowKind.EVENT_NOT_INSERTED)
@@ -86,8 +89,8 @@ LINE_WORDS = 8
 # A queued row: this, then the words it will have in the log.
 Q_HORIZON, Q_ACTION, Q_ROW, Q_WORDS = range(4)
 
-VALUE_MAX = 1e140
-"""Beyond this squares and their sums might leave the range of floats; no quantity is that large."""
+VALUE_MAX = 1.7976931348623157e308
+"""The largest float: any value that is finite counts."""
 
 
 @inlined
@@ -341,8 +344,8 @@ def advance(
 ) -> int:
     """Rows [start, stop) through entities `first` and after.
 
-    Returns DONE, or the entity that needs more memory than there is: nothing of it has changed, and the call is to be
-    repeated from there, with `scratch` as it was left, once there is more.
+    Returns DONE, or the entity that needs more memory than there is: the call is to be repeated from there, with
+    `scratch` as it was left, once there is more. Where C_POOL_NEEDED says so, nothing may move before.
     """
     si, sf, li, lf, counters = m.state, m.state_floats, m.log, m.log_floats, m.counters
     rows = stop - start
@@ -354,11 +357,16 @@ def advance(
     for e in range(max(first, p[G_ENTITIES_FROM]), p[G_ENTITIES_TO], P_COLUMNS):
         if p[e + P_EMIT_FROM] == p[e + P_EMIT_TO]:
             continue
-        count = line_up(p, m, b, e, start, rows, scratch, qi, qf)
+        first_group = counters[C_RESUME]
+        count = counters[C_GROUPS] if first_group > 0 else line_up(p, m, b, e, start, rows, scratch, qi, qf)
         if count == NO_ROOM:
             return e
-        place = 0
-        for g in range(count):
+        place = ends[first_group - 1] if first_group > 0 else 0
+        counters[C_RESUME] = 0
+        for g in range(first_group, count):
+            if not stocked(p, m, e):
+                counters[C_RESUME], counters[C_GROUPS] = g, count
+                return e
             look_ahead(p, si, li, e, members, g, count)
             decide_rows(p, si, sf, li, lf, e, members[g], place, ends[g], qi, made, matched)
             place = ends[g]

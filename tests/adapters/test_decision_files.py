@@ -94,6 +94,16 @@ def test_the_bytes_do_not_depend_on_how_decisions_were_batched(tmp_path: Path, m
     assert pq.ParquetFile(tmp_path / "b.parquet").num_row_groups == 4
 
 
+def test_a_dictionary_holds_only_what_occurs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decision_files, "GROUP_ROWS", 300)
+    table = pq.read_table(write(tmp_path / "decisions.parquet", [0, 500, 1000]))
+    for name in ("action", "proposed", "rule", "fallback", "version"):
+        for chunk in table[name].chunks:
+            assert set(chunk.dictionary.to_pylist()) == set(chunk.to_pylist()), name
+    read = pandas.read_parquet(tmp_path / "decisions.parquet")
+    assert set(read["action"].cat.categories) == set(ACTIONS)
+
+
 def test_an_empty_run_still_leaves_a_readable_file(tmp_path: Path) -> None:
     assert pq.read_table(write(tmp_path / "decisions.parquet", [0])).num_rows == 0
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from homeostat.ports import Unavailable
 from homeostat.records.decisions import DecisionBatch
@@ -128,17 +129,16 @@ class DecisionsWriter:
             mask[list(self._texts)] = True
             texts = pa.array([self._texts[row] for row in sorted(self._texts)], pa.string())
             ids = pc.replace_with_mask(ids, pa.array(mask), texts)
-        small = [pa.array(column[:n]) for column in self._small]
-        named = pa.DictionaryArray.from_arrays
+        small = [column[:n] for column in self._small]
         columns: list[Any] = [
             ids,
             pa.array(self._whole[1, :n]).cast(pa.timestamp("ns", "UTC")),
-            named(small[0], self._actions),
-            named(small[1], self._actions),
+            _named(small[0], self._actions),
+            _named(small[1], self._actions),
             *(pa.array(column[:n]) for column in self._reals),
-            named(small[2], self._rules),
-            named(small[3], self._causes),
-            named(small[4], pa.array(list(self._versions), pa.string())),
+            _named(small[2], self._rules),
+            _named(small[3], self._causes),
+            _named(small[4], pa.array(list(self._versions), pa.string())),
         ]
         try:
             self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema), row_group_size=GROUP_ROWS)
@@ -177,3 +177,11 @@ class DecisionsWriter:
             self.close()
         else:
             self.abandon()
+
+
+def _named(codes: NDArray[np.int16], names: pa.Array) -> pa.DictionaryArray:
+    """(n,) positions in `names` as their texts, with a dictionary of only those that occur, in the order of `names`."""
+    used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+    place = np.zeros(len(names), np.int16)
+    place[used] = np.arange(len(used))
+    return pa.DictionaryArray.from_arrays(pa.array(place[codes]), names.take(pa.array(used)))

@@ -55,6 +55,22 @@ def test_a_repeated_id_counts_once_also_after_a_restart(tmp_path: Path) -> None:
         assert engine.parts.loop.counts["repeated"] == 1 and engine.parts.loop.counts["events"] == 0
 
 
+@pytest.mark.parametrize(
+    "changed", [{"value": 2}, {"value": None}, {"entity_id": "8"}, {"timestamp": "2026-01-30T12:00:01Z"}], ids=str
+)
+def test_an_id_that_comes_again_with_another_content_is_marked_and_counted(changed: dict, tmp_path: Path) -> None:
+    with load("access", data=tmp_path) as engine:
+        first = engine.decide(EVENT)
+        assert engine.decide({**EVENT, **changed}) == {**first, "duplicate": True, "differs": True}
+        assert "differs" not in engine.decide(EVENT)
+        batch = engine.decide([{**EVENT, "event_id": "2"}, {**EVENT, "event_id": "2", **changed}])
+        assert "differs" not in batch[0] and batch[1]["differs"]
+    with load("access", data=tmp_path) as engine:
+        assert engine.decide({**EVENT, **changed}) == {**first, "duplicate": True, "differs": True}
+        assert "differs" not in engine.decide({**EVENT, "value": 1.0, "timestamp": "2026-01-30T13:00:00+01:00"})
+        assert engine.parts.loop.counts["differing"] == 1
+
+
 def test_decisions_are_found_by_number_or_text_with_features() -> None:
     with load("access") as engine:
         engine.decide({**EVENT, "event_id": 5})

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from homeostat.decide.splice import pick_decisions
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import EventBatch
 from homeostat.records.reasons import Reason
 
 
@@ -23,12 +24,33 @@ class Decided:
     repeated : for each -1, the earlier decision as its batch and row; that batch is `fresh` where the event repeats
         one of its own batch
     refused : for each -2, why
+    differing : those among the -1 whose content is another than that of the event that was decided under their id
     """
 
     fresh: DecisionBatch | None
     row: Int
     repeated: dict[int, tuple[DecisionBatch, int]] = field(default_factory=dict)
     refused: dict[int, Reason] = field(default_factory=dict)
+    differing: frozenset[int] = frozenset()
+
+
+def compared(decided: Decided, events: EventBatch) -> Decided:
+    """The same, with the events (n) that differ from those which they repeat: by time, key or value.
+
+    Their outcomes are not compared, since these may become known later; nor are columns that another version of the
+    app declared.
+    """
+    if not decided.repeated:
+        return decided
+    differing = [k for k, (batch, row) in decided.repeated.items() if not _alike(events, k, batch.events, row)]
+    return replace(decided, differing=frozenset(differing))
+
+
+def _alike(events: EventBatch, k: int, before: EventBatch, row: int) -> bool:
+    if events.time_ns[k] != before.time_ns[row]:
+        return False
+    pairs = ((events.keys[k], before.keys[row]), (events.numbers[k], before.numbers[row]))
+    return all(len(now) != len(then) or np.array_equal(now, then, equal_nan=True) for now, then in pairs)
 
 
 def without(

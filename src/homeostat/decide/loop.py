@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from homeostat.decide.admission import Admission, Watermark, admit, overlaps
 from homeostat.decide.arrivals import Arrivals
 from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy, Stateful
-from homeostat.decide.decided import Decided, without
+from homeostat.decide.decided import Decided, compared, without
 from homeostat.decide.learning.schedule import Schedule
 from homeostat.decide.meters import Meters
 from homeostat.decide.panel import Panel
@@ -115,7 +115,7 @@ class DecisionLoop:
         self.stages = stages
         self.meters = Meters(len(stages.actions))
         self.counts: dict[str, int] = dict.fromkeys(
-            ("events", "repeated", "late", "refused", "outcomes", "unknown_outcomes", "failed_learning"), 0
+            ("events", "repeated", "differing", "late", "refused", "outcomes", "unknown_outcomes", "failed_learning"), 0
         )
         self.fallbacks: dict[Reason, int] = {}
         self.learning_failures: dict[str, LearningFailure] = {}
@@ -149,7 +149,11 @@ class DecisionLoop:
         self.counts["refused"] += int(np.count_nonzero(rows.refused))
         decided = _answered(rows, decisions, earlier)
         theirs = self.flush()
-        return decided if theirs is None else without(decided, theirs, self._earlier)
+        if theirs is not None:
+            decided = without(decided, theirs, self._earlier)
+        decided = compared(decided, events)
+        self.counts["differing"] += len(decided.differing)
+        return decided
 
     def learn(self, outcomes: OutcomeBatch) -> None:
         """Take outcomes in. They count for every event decided from now on, or from their moment on if scheduled.

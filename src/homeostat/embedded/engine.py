@@ -150,6 +150,8 @@ class Engine:
             elif row == -1:
                 earlier, at = decided.repeated[k]
                 answers[position] = {**answer(earlier, at), "duplicate": True}
+                if k in decided.differing:
+                    answers[position]["differs"] = True
             else:
                 reason = decided.refused[k]
                 letter = DeadLetter(position + 1, "time", str(int(batch.time_ns[k])), reason.value)

@@ -58,9 +58,10 @@ class LoopCollector(Collector):
 
     def _events(self, tally: Tally) -> Iterator[Metric]:
         counts = self._loop.counts
-        kinds = {kind: counts[kind] for kind in ("events", "repeated", "late", "refused")}
+        kinds = {kind: counts[kind] for kind in ("events", "repeated", "differing", "late", "refused")}
         yield self._counter(
-            "homeostat_events", "Events, by what became of them; the late ones are among the decided `events`.",
+            "homeostat_events",
+            "Events, by what became of them; `late` ones are among `events`, `differing` ones among `repeated`.",
             ("kind",), [((kind,), count) for kind, count in kinds.items()],
         )  # fmt: skip
         outcomes = {"received": counts["outcomes"], "unknown": counts["unknown_outcomes"]}

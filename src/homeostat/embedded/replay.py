@@ -267,6 +267,7 @@ class Replay:
             "decisions": decisions,
             "dead_letters": self.buried + self.refused,
             "repeated": loop.counts["repeated"],
+            "differing": loop.counts["differing"],
             "late": loop.counts["late"],
             "outcomes": loop.counts["outcomes"],
             "unknown_outcomes": loop.counts["unknown_outcomes"],

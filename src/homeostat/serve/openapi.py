@@ -286,6 +286,7 @@ def _decision(app: App) -> Json:
             "fallback": {"type": ["string", "null"], "description": "which parts did not answer"},
             "late": {"type": "boolean"},
             "duplicate": {"type": "boolean", "description": "this event id was decided before; here is that decision"},
+            "differs": {"type": "boolean", "description": "that decision was made of another content"},
             "scores": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
             "propensity": {"type": "object", "additionalProperties": {"type": "number"}},
             "features": {"type": "object"},

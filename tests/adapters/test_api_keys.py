@@ -50,7 +50,18 @@ def test_a_broken_file_is_unavailable_and_what_was_known_goes_on(tmp_path: Path)
     keys, other = FileApiKeys(tmp_path), FileApiKeys(tmp_path)
     secret = keys.create("till", ["decide"])
     whole = (tmp_path / FILE).read_text()
-    broken = ("{", '{"keys": [{"id": 1}]}', "[]", json.dumps({"keys": [{**json.loads(whole)["keys"][0], "hash": "x"}]}))
+    wrong = {
+        "hash": "x",
+        "created_ns": "1",
+        "expires_ns": "soon",
+        "rate": "many",
+        "scopes": "decide",
+        "id": None,
+        "x": 1,
+    }
+    one = json.loads(whole)["keys"][0]
+    broken = ("{", '{"keys": [{"id": 1}]}', "[]", '{"keys":' + "[" * 5000, '{"keys": 1}')
+    broken += tuple(json.dumps({"keys": [{**one, name: value}]}) for name, value in wrong.items())
     for text in broken:
         (tmp_path / FILE).write_text(text)
         with pytest.raises(Unavailable, match="no file of keys"):

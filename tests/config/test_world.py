@@ -48,3 +48,20 @@ def test_what_is_wrong_in_the_section_is_a_fault_of_the_app_file_and_no_password
     told = str(found.value)
     assert "world" in told and "events" in told and "world.kafka.password" in told
     assert "31415926" not in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "world: {events: 2024-99-99}", "world: " + "[" * 5000, "world: {events: !!int abc}",
+        "world: {partitions: " + "9" * 5000 + "}", "a: &a [*a]\nworld: {kafka: *a}", "world: {1: 2}", "- 1", "",
+        'world: {events: "kafka://[::1"}', "world: {events: a, events: b}", "world: {? [a]: 1}", "\0", "\udcff",
+        "a: &a [1,1,1]\n" + "".join(f"a{k}: &a{k} [*a{k - 1 or ''},*a{k - 1 or ''}]\n" for k in range(1, 40)),
+    ],
+    ids=lambda text: text[:30].encode("unicode_escape").decode(),
+)  # fmt: skip
+def test_whatever_a_file_of_servers_holds_is_a_fault_and_nothing_else(text, tmp_path):
+    path = tmp_path / "world.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(AppFileError):
+        read_world(path, {})

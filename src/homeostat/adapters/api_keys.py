@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 
 from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.files import replace_file
@@ -41,6 +43,26 @@ class _Kept:
 
     key: Key
     hash: bytes
+
+
+class _Stored(msgspec.Struct, forbid_unknown_fields=True):
+    """A key in the file: a value of another type makes it a broken file."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_ns: int
+    hash: str
+    expires_ns: int | None = None
+    revoked_ns: int | None = None
+    rate: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class _File(msgspec.Struct):
+    keys: list[_Stored]
+
+
+_decode = msgspec.json.Decoder(_File).decode
 
 
 class _Ring:
@@ -157,8 +179,8 @@ class FileApiKeys:
         except OSError as error:
             raise Unavailable(f"{self._path} can't be read: {os.strerror(error.errno or 0)}") from error
         try:
-            return [_of_json(item) for item in json.loads(text)["keys"]]
-        except (ValueError, KeyError, TypeError):
+            return [_of_stored(item) for item in _decode(text).keys]
+        except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors.
             # The cause may quote the file, so it is not passed on.
             raise Unavailable(f"{self._path} is no file of keys: restore it from a copy") from None
 
@@ -197,8 +219,8 @@ def _as_json(kept: _Kept) -> dict[str, Any]:
     return {**asdict(kept.key), "hash": kept.hash.hex()}
 
 
-def _of_json(item: dict[str, Any]) -> _Kept:
-    fields = {**item, "scopes": tuple(item["scopes"])}
+def _of_stored(item: _Stored) -> _Kept:
+    fields = {name: getattr(item, name) for name in item.__struct_fields__}
     digest = bytes.fromhex(fields.pop("hash"))
     return _Kept(Key(**fields), digest)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import Field, ValidationError
 
 from homeostat.config.faults import AppFileError, Fault, nearest
+from homeostat.config.nodes import BYTES_MAX, compose
 from homeostat.config.scalars import Duration, Node, duration_ns
 
 PREFIX = "HOMEOSTAT_WORLD__"
@@ -127,16 +127,20 @@ def read_world(path: str | Path | None, environ: Mapping[str, str], app: str | P
 
 
 def _section(path: Path) -> dict[str, Any]:
+    source = str(path)
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise AppFileError([Fault(str(path), 1, 1, "", f"the file can't be read: {error.strerror}")]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = 1 if mark is None else mark.line + 1
-        message = f"this is not YAML: {getattr(error, 'problem', None) or error}"
-        raise AppFileError([Fault(str(path), line, 1, "", message)]) from None
-    section = document.get("world") or {} if isinstance(document, dict) else None
+        data = path.read_bytes()
+        text = data[: BYTES_MAX + 1].decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise AppFileError([Fault(source, 1, 1, "", f"the file can't be read: {reason}")]) from None
+    if len(data) > BYTES_MAX:
+        raise AppFileError([Fault(source, 1, 1, "", f"the file is larger than {BYTES_MAX >> 20} MiB")])
+    root, faults = compose(text, source)
+    if faults:
+        raise AppFileError(faults)
+    found = root.child("world")
+    section = {} if found is None else found.plain() or {}
     if not isinstance(section, dict):
         raise AppFileError([Fault(str(path), 1, 1, "world", "`world` should be a mapping of names to addresses")])
     return section
@@ -170,7 +174,10 @@ def _fault(source: str, found: Any) -> Fault:
 def _address(source: str, name: str, address: str | None, schemes: tuple[str, ...]) -> Fault | None:
     if address is None:
         return None
-    scheme = urlsplit(address).scheme
+    try:
+        scheme = urlsplit(address).scheme
+    except ValueError as error:
+        return Fault(source, 1, 1, f"world.{name}", f"this is no address: {error}")
     if scheme in schemes and "://" in address:
         return None
     written = " or ".join(f"{known}://" for known in schemes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
+
 
 def edits_of(kind: str, value: object) -> list[object]:
     """Other values of the same type than this one: the least change there is, larger ones, and none at all."""
     made: list[object]
     if value is None:
-        made = [{"integer": 1, "bigint": 1, "text": "x", "blob": b"x", "bytea": b"x"}.get(kind, 0.5)]
+        made = [{"integer": 1, "bigint": 1, "text": "x", "blob": b"x" * 32, "bytea": b"x" * 32}.get(kind, 0.5)]
     elif isinstance(value, bool):
         made = [not value]
     elif isinstance(value, int):
@@ -20,6 +22,10 @@ def edits_of(kind: str, value: object) -> list[object]:
         places = sorted({0, 1, 5, len(value) // 3, len(value) // 2, len(value) - 1})
         made = [flipped(value, at) for at in places if 0 <= at < len(value)]
         made += [value + b"\0", value[:-1], b""]
+    elif isinstance(value, datetime):
+        made = [value + timedelta(microseconds=1), value - timedelta(microseconds=1), value - timedelta(hours=1)]
+    elif isinstance(value, date):
+        made = [value + timedelta(days=1), value - timedelta(days=1)]
     elif isinstance(value, list):
         made = [[*value[:k], value[k] + 1, *value[k + 1 :]] for k in range(len(value))] + [[*value, 0], value[:-1]]
         made += [value[::-1]]

@@ -235,15 +235,15 @@ def compare_about(where: str, about: dict[str, str], said: Said, faults: Faults)
     about : SHA-256 by name
     """
     if said.about is None:
-        faults.notes.append(f"{where}, about: not in this trail, which an older version began; the next start adds it")
+        faults.notes.append(f"{where}: not in this trail, which an older version began; the next start adds it")
         return
     for name, digest in said.about.items():
         if name not in about:
-            faults.add(f"{where}, about", repr(name), "is missing", "name")
+            faults.add(where, repr(name), "is missing", "name")
         elif about[name] != digest:
-            faults.add(f"{where}, about", repr(name), "value is not the one whose hash the trail names", "value")
+            faults.add(where, repr(name), "value is not the one whose hash the trail names", "value")
     for name in about.keys() - said.about.keys():
-        faults.add(f"{where}, about", repr(name), "is not in the trail", "name")
+        faults.add(where, repr(name), "is not in the trail", "name")
 
 
 def records(path: Path | str) -> Iterator[dict[str, Any]]:

@@ -45,7 +45,7 @@ class SqliteTables:
                 db.execute("BEGIN")
                 self._compare_structure(db, faults)
                 self._compare_entries(db, named, said, faults)
-                compare_about(self._where, _about(db), said, faults)
+                compare_about(f"{self._where}, about", _about(db), said, faults)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
                 raise Unavailable(f"{self._path} can't be read: {error}") from error

@@ -21,7 +21,8 @@ from homeostat.records.decisions import DecisionBatch
 _HOURS_S = 24 * 3600.0
 _PAGE = 64
 _BEHIND_NS = 60_000_000_000
-_ENTRIES = f"""SELECT sequence, codec, body, (extract(epoch FROM recorded_at) * 1000000)::bigint, {", ".join(COLUMNS)}
+_ENTRIES = f"""SELECT sequence, codec, body, (extract(epoch FROM recorded_at) * 1000000)::bigint, places,
+    {", ".join(COLUMNS)}
     FROM entries ORDER BY sequence, recorded_at"""  # noqa: S608
 
 
@@ -72,7 +73,7 @@ class PostgresTables:
             for cursor in cursors:
                 cursor.close()
         about = connection.execute("SELECT name, value FROM about").fetchall()
-        compare_about("", {name: sha256(value.encode()).hexdigest() for name, value in about}, said, faults)
+        compare_about("about", {name: sha256(value.encode()).hexdigest() for name, value in about}, said, faults)
 
     def _compare_entries(
         self, entries: Entries, rows: Iterator[tuple[Any, ...]], named: Iterator[Named], said: Said,
@@ -86,7 +87,7 @@ class PostgresTables:
                 if at_us >= self._oldest_us:
                     entries.add(line.entry, f"is missing, and line {line.line} of the trail names it")
                 continue
-            sequence, recorded_us = int(row[0]), int(row[3])
+            sequence, recorded_us, places = int(row[0]), int(row[3]), row[4]
             if sequence == last:
                 entries.add(sequence, "is there twice")
                 continue
@@ -97,12 +98,14 @@ class PostgresTables:
                 beyond = beyond or (sequence if recorded_us < self._newest_us else 0)
             elif line.recorded_us is not None:
                 entries.expect(sequence, "recorded_at", recorded_us, line.recorded_us, said_by(line))
+                named_places = None if line.places is None else bytes.fromhex(line.places)
+                entries.expect(sequence, "places", places, named_places, said_by(line))
             last = sequence
-            body = entries.compare(line, sequence, row[1], row[2], dict(zip(COLUMNS, row[4:], strict=True)))
+            body = entries.compare(line, sequence, row[1], row[2], dict(zip(COLUMNS, row[5:], strict=True)))
             if isinstance(body, DecisionBatch):
-                decisions.compare(sequence, recorded_us, body, line)
+                decisions.compare(sequence, recorded_us, body, places)
             elif body is not None:
-                outcomes.compare(sequence, recorded_us, body, line)
+                outcomes.compare(sequence, recorded_us, body, places)
             else:
                 decisions.skip(sequence)
                 outcomes.skip(sequence)

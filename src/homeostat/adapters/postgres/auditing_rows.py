@@ -11,11 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from homeostat.adapters.audit_findings import Faults, shown
-from homeostat.adapters.audit_verification import Named
 from homeostat.adapters.postgres.connections import Connection
 from homeostat.adapters.postgres.copying import told
 from homeostat.adapters.postgres.retention import DAY_NS
-from homeostat.adapters.postgres.writing import key_texts
+from homeostat.adapters.postgres.writing import digest_of_outcomes, digest_of_places, key_texts
 from homeostat.records.codec import schema_of
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
@@ -41,7 +40,7 @@ _OUTCOMES = """SELECT entry, event_id, float8send(label), float8send(amount),
 KNOWN = {
     "about": {"name", "value"},
     "schemas": {"number", "hash", "text"},
-    "entries": {"sequence", "recorded_at", "first_ns", "last_ns", "kind", "codec", "rows", "digest", "body"},
+    "entries": {"sequence", "recorded_at", "first_ns", "last_ns", "kind", "codec", "rows", "digest", "body", "places"},
     "decisions": {"entry", "row", *_DECISION},
     "event_ids": {"entry", "row", *_ID},
     "outcomes": {"entry", *_OUTCOME},
@@ -88,13 +87,18 @@ class DecisionRows:
         self._words: dict[tuple[str, str, int], str] = {}
         self._numbers: dict[tuple[str, str, str], int] = {}
 
-    def compare(self, sequence: int, recorded_us: int, body: DecisionBatch, line: Named | None) -> None:
-        """The rows of an entry."""
+    def compare(self, sequence: int, recorded_us: int, body: DecisionBatch, places: bytes | None) -> None:
+        """The rows of an entry.
+
+        places : what it says of their places; None where an older version wrote it
+        """
         self._strays(sequence)
         decisions = self._by_row("decisions", self._decisions.take(sequence))
         ids = self._by_row("event_ids", self._ids.take(sequence))
         events, may_be_gone = body.events, recorded_us < self._oldest_us
         expected = _Expected(body, recorded_us, self._schemas.get(schema_of(body).digest))
+        if not may_be_gone:
+            self._compare_places(sequence, decisions, ids, places)
         for at in np.flatnonzero(events.kind != Row.OUTCOME).tolist():
             shown_row, id_row = decisions.pop(at, None), ids.pop(at, None)
             if shown_row is None and id_row is None and (
@@ -102,18 +106,13 @@ class DecisionRows:
             ):  # fmt: skip
                 continue
             where = f"event {shown(expected.event_id[at])} (entry {sequence}, row {at})"
-            place = None
             if id_row is not None:
-                place = id_row[-1]
-                self._differences("event_ids", where, _ID, id_row[2:], (*expected.of_id(at), place))
+                self._differences("event_ids", where, _ID, id_row[2:-1], expected.of_id(at))
             elif not may_be_gone:
                 self._faults.add("event_ids", where, "is missing")
             if shown_row is not None:
                 words = self._as_words(body, at, shown_row)
-                place = shown_row[-1] if place is None else place
-                self._differences(
-                    "decisions", where, _DECISION, shown_row[2:], (*expected.of_decision(at, *words), place)
-                )
+                self._differences("decisions", where, _DECISION, shown_row[2:-1], expected.of_decision(at, *words))
             elif not may_be_gone:
                 self._faults.add("decisions", where, "is missing")
         for table, left in (("decisions", decisions), ("event_ids", ids)):
@@ -153,10 +152,26 @@ class DecisionRows:
 
     def _differences(self, table: str, where: str, names: tuple[str, ...], row: _Row, expected: _Row) -> None:
         if row != expected:
-            for name, found, own in zip(names, row, expected, strict=True):
+            for name, found, own in zip(names, row, expected, strict=False):
                 if found != own:
-                    by = _BY_ENTRY if name != "place" else "as event_ids says"
-                    self._faults.differs(table, where, name, _readable(found), _readable(own), by)
+                    self._faults.differs(table, where, name, _readable(found), _readable(own), _BY_ENTRY)
+
+    def _compare_places(
+        self, sequence: int, decisions: dict[int, _Row], ids: dict[int, _Row], places: bytes | None
+    ) -> None:
+        """Both tables say where each event was read, and the entry has a digest of it."""
+        sides = (("decisions", decisions, ids), ("event_ids", ids, decisions))
+        wrong = [side for side in sides if places is not None and places != _digested(side[1])]
+        if places is None and any(ids.get(at, row)[-1] != row[-1] for at, row in decisions.items()):
+            wrong = list(sides)
+        for table, own, other in wrong:
+            unlike = [row for at, row in own.items() if at in other and other[at][-1] != row[-1]]
+            for row in unlike:
+                also = "as decisions says" if table == "event_ids" else "as event_ids says"
+                self._faults.differs(table, _named(table, row), "place", row[-1], other[row[1]][-1], also)
+            if not unlike:
+                why = "places, or the rows that have them, are not those that were written"
+                self._faults.add(table, f"entry {sequence}", why, "place")
 
     def _as_words(self, body: DecisionBatch, at: int, row: _Row) -> tuple[str, str]:
         """The names of the action and the rule: the decision's own; where it has none, as before format 2, those that
@@ -221,16 +236,23 @@ class OutcomeRows:
         # By an append's first entry, and by event: the rows that no entry has taken yet.
         self._open: dict[int, dict[str, list[_Row]]] = {}
 
-    def compare(self, sequence: int, recorded_us: int, body: OutcomeBatch, line: Named | None) -> None:
-        """The rows of an entry; several entries may be of one append."""
+    def compare(self, sequence: int, recorded_us: int, body: OutcomeBatch, places: bytes | None) -> None:
+        """The rows of an entry; several entries may be of one append.
+
+        places : what it says of the rows of its append, nothing where it is not the first of that; None where an older
+            version wrote it
+        """
         self._strays(sequence)
-        if rows := self._outcomes.take(sequence):
+        rows = self._outcomes.take(sequence)
+        if places and recorded_us >= self._oldest_us and places != digest_of_outcomes(map(_as_digested, rows)):
+            self._faults.add("outcomes", f"entry {sequence}", "rows are not those that were written")
+        if rows:
             self._open[sequence] = {}
             for row in rows:
                 self._open[sequence].setdefault(row[1], []).append(row)
         columns = (body.id_code.tolist(), body.label.tolist(), body.amount.tolist(), body.known_ns.tolist())
         wanted = [
-            _Outcome(told(text_of(code, body.texts)).decode(), label, amount, known_ns, recorded_us)
+            _Outcome(told(text_of(code, body.texts)).decode(), label, amount, known_ns, recorded_us, places is not None)
             for code, label, amount, known_ns in zip(*columns, strict=True)
         ]
         left = self._pool(sequence, wanted)
@@ -269,13 +291,17 @@ class OutcomeRows:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """One outcome as its entry has it."""
+    """One outcome as its entry has it.
+
+    exact : its row is so to the microsecond; the server's arithmetic that older versions used may be off by one
+    """
 
     event: str
     label: float
     amount: float
     known_ns: int
     recorded_us: int
+    exact: bool
 
     def taken_from(self, rows: dict[str, list[_Row]]) -> bool:
         """Whether one of these rows says the same; it is taken out."""
@@ -295,10 +321,9 @@ class _Outcome:
         own_amount = None if self.amount != self.amount else struct.pack(">d", self.amount)
         if amount != own_amount:
             yield "amount", amount, own_amount
-        # The server's arithmetic of floating point is up to a microsecond off.
-        if abs(known_us - self.known_ns // 1000) > 1:
+        if abs(known_us - self.known_ns // 1000) > (not self.exact):
             yield "known_at", known_us, self.known_ns // 1000
-        if abs(recorded_us - self.recorded_us) > 1:
+        if abs(recorded_us - self.recorded_us) > (not self.exact):
             yield "recorded_at", recorded_us, self.recorded_us
 
 
@@ -314,6 +339,23 @@ def _named(table: str, row: _Row) -> str:
     return f"{'event' if table == 'decisions' else 'code'} {shown(row[2])} (entry {row[0]}, row {row[1]})"
 
 
+def _digested(rows: dict[int, _Row]) -> bytes:
+    """What an entry says of these rows' places."""
+    numbers = sorted(rows)
+    return digest_of_places(np.array(numbers, np.int64), [rows[number][-1] for number in numbers])
+
+
+def _as_digested(row: _Row) -> tuple[str, str, float, float, int]:
+    """A row of `outcomes` as `digest_of_outcomes` takes it."""
+    _, event, label, amount, known_us, _, place = row
+    return event, place, _number(label), float("nan") if amount is None else _number(amount), known_us
+
+
+def _number(data: bytes) -> float:
+    (value,) = struct.unpack(">d", data)
+    return float(value)
+
+
 def _readable(value: Any) -> Any:
     """A value as people read it: the eight bytes are a number."""
-    return struct.unpack(">d", value)[0] if isinstance(value, bytes) and len(value) == 8 else value
+    return _number(value) if isinstance(value, bytes) and len(value) == 8 else value

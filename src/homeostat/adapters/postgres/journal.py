@@ -180,12 +180,15 @@ class PostgresJournal(ById):
         """The facts of every entry above `after`, as `read` gives them."""
         end = self._settled()
         sql = f"""SELECT sequence, kind, rows, first_ns, last_ns, digest, codec, {TOOK_OF_BODY},
-            (extract(epoch FROM recorded_at) * 1000000)::bigint FROM entries
+            (extract(epoch FROM recorded_at) * 1000000)::bigint, places FROM entries
             WHERE sequence > %s AND sequence <= %s ORDER BY sequence LIMIT %s"""  # noqa: S608
         while rows := self._all(sql, after, end, _READ_FACTS):
-            for sequence, kind, count, first_ns, last_ns, digest, stored_as, start, recorded_us in rows:
-                took = took_us_of(self.where, sequence, stored_as, start)
-                yield EntryFacts(sequence, kind, count, first_ns, last_ns, bytes(digest).hex(), took, recorded_us)
+            for sequence, kind, count, first_ns, last_ns, digest, stored_as, start, recorded_us, places in rows:
+                took, where = (
+                    took_us_of(self.where, sequence, stored_as, start),
+                    None if places is None else places.hex(),
+                )
+                yield EntryFacts(sequence, kind, count, first_ns, last_ns, digest.hex(), took, recorded_us, where)
             after = rows[-1][0]
 
     recent = facts  # What an audit trail follows.

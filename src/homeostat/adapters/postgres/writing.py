@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from homeostat.adapters import compression
 from homeostat.adapters.entries import PIECE_ROWS
 from homeostat.adapters.postgres import copying
 from homeostat.adapters.postgres.connections import Connection
-from homeostat.adapters.postgres.copying import Column, numbers, rows, told
+from homeostat.adapters.postgres.copying import TEXT_BYTES_MAX, Column, numbers, rows, told
 from homeostat.adapters.postgres.parameters import (
     FloatArray,
     IntegerArray,
@@ -84,6 +85,7 @@ class Piece:
     """A row of `entries` but for its number.
 
     decided : whether it holds any decision that counts
+    places : digest of what its rows in the other tables say that is not in the body
     """
 
     kind: int
@@ -94,6 +96,7 @@ class Piece:
     stored_as: int
     stored: bytes
     decided: bool
+    places: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +135,15 @@ class Batch:
             decided = np.flatnonzero(body.events.kind != Row.OUTCOME)
             codes, at = np.unique(body.events.id_code[decided], return_index=True)
             first = decided[at]
-        holding = set((first // PIECE_ROWS).tolist())
-        pieces = tuple(_piece(piece, compress, k in holding) for k, piece in enumerate(codec.parts(body, PIECE_ROWS)))
-        kept = None if places is None else list(places)
-        return cls(body, schema, kept, pieces, first, codes)
+        kept = None if places is None else stored_texts(places)
+        rows = np.sort(first)
+        bounds = np.searchsorted(rows, np.arange(0, len(body) + PIECE_ROWS, PIECE_ROWS)).tolist()
+        pieces = []
+        for k, piece in enumerate(codec.parts(body, PIECE_ROWS)):
+            own = rows[bounds[k] : bounds[k + 1]]
+            where = [""] * len(own) if kept is None else [kept[row] for row in own.tolist()]
+            pieces.append(_piece(piece, compress, len(own) > 0, digest_of_places(own - k * PIECE_ROWS, where)))
+        return cls(body, schema, kept, tuple(pieces), first, codes)
 
     @property
     def is_small(self) -> bool:
@@ -147,7 +155,7 @@ class Batch:
         if self.places is None:
             return not any(stored.values())
         own = self.places
-        return all(told(own[row]).decode() == stored[k] for k, row in enumerate(self.first.tolist()))
+        return all(own[row] == stored[k] for k, row in enumerate(self.first.tolist()))
 
     def rows_with(self, codes: Int) -> Int:
         """The rows of decisions with these ids."""
@@ -213,6 +221,7 @@ def write_at_once(connection: Connection, batch: Batch, names: Names, now_ns: in
     place = array_parameter(told_of.place, TextArray)
     kept = (
         now, piece.first_ns, piece.last_ns, piece.kind, piece.stored_as, piece.rows, piece.digest, piece.stored,
+        piece.places,
     )  # fmt: skip
     named = (
         day_of(now_ns), batch.schema, codes_parameter(batch.codes), codes_parameter(events.time_ns[first]), row, place,
@@ -237,8 +246,8 @@ def _at_once(entities: int) -> str:
     return f"""WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({APPEND_LOCK})),
         numbered AS MATERIALIZED (SELECT nextval('entry_numbers') AS entry FROM locked),
         kept AS (INSERT INTO entries
-            (sequence, recorded_at, first_ns, last_ns, kind, codec, rows, digest, body)
-            SELECT entry, %s, %s, %s, %s, %s, %s, %s, %s FROM numbered),
+            (sequence, recorded_at, first_ns, last_ns, kind, codec, rows, digest, body, places)
+            SELECT entry, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM numbered),
         named AS (INSERT INTO event_ids (code, entry, time_ns, row, day, keys, place, key_texts, schema)
             SELECT code, entry, time_ns, row, date '1970-01-01' + %s, {keys}, place, key_texts, %s
             FROM numbered, unnest(%s, %s, %s, %s, %s{unnested})
@@ -256,38 +265,45 @@ def write_outcomes(
 ) -> Written:
     """Those outcomes whose places are new, in a transaction that is left open; nothing where none is new."""
     sequences = _begin(connection, -(-max(len(body), 1) // PIECE_ROWS))
-    kept = [""] * len(body) if places is None else [told(place).decode() for place in places]
+    kept = [""] * len(body) if places is None else stored_texts(places)
     ids = [told(text_of(code, body.texts)).decode() for code in body.id_code.tolist()]
     # In the order of their places, so that no two writers wait for each other.
     order = sorted(range(len(body)), key=kept.__getitem__)
     cursor = connection.execute(
         """INSERT INTO outcomes
-            SELECT %s, to_timestamp(known / 1e9), to_timestamp(%s / 1e9), label, nullif(amount, 'NaN'), id, place
-            FROM unnest(%s::bigint[], %s::float8[], %s::float8[], %s::text[], %s::text[])
-                AS given(known, label, amount, id, place)
+            SELECT %s, known_at, %s, label, nullif(amount, 'NaN'), id, place
+            FROM unnest(%s, %s::float8[], %s::float8[], %s::text[], %s::text[])
+                AS given(known_at, label, amount, id, place)
             ON CONFLICT (place) WHERE place <> '' DO NOTHING RETURNING place""",
-        (sequences[0], now_ns, body.known_ns[order].tolist(), body.label[order].tolist(), body.amount[order].tolist(),
-         [ids[k] for k in order], [kept[k] for k in order]),
+        (sequences[0], Moment.of(now_ns), array_parameter(copying.times(body.known_ns[order]), TimeArray),
+         body.label[order].tolist(), body.amount[order].tolist(), [ids[k] for k in order], [kept[k] for k in order]),
     )  # fmt: skip
     if cursor.rowcount < len(body):
-        body = _new_ones(body, kept, {place for (place,) in cursor.fetchall()})
-        if len(body) == 0:
+        new = _new_ones(kept, {place for (place,) in cursor.fetchall()})
+        if not new:
             row = connection.execute("SELECT max(entry) FROM outcomes WHERE place = ANY(%s)", (kept,)).fetchone()
             return Written((), 0 if row is None or row[0] is None else int(row[0]))
-    pieces = [_piece(piece, compress, True) for piece in codec.outcome_parts(body, PIECE_ROWS)]
+        body, ids, kept = pick_outcomes(body, np.array(new, np.int64)), [ids[k] for k in new], [kept[k] for k in new]
+    told_of = zip(ids, kept, body.label.tolist(), body.amount.tolist(), (body.known_ns // 1000).tolist(), strict=True)
+    # The rows name the first entry of the append only, so that one covers them all.
+    digest = digest_of_outcomes(told_of)
+    pieces = [
+        _piece(piece, compress, True, b"" if k else digest)
+        for k, piece in enumerate(codec.outcome_parts(body, PIECE_ROWS))
+    ]
     _write_entries(connection, sequences[: len(pieces)], pieces, now_ns)
     return Written(tuple(sequences[: len(pieces)]), sequences[len(pieces) - 1])
 
 
-def _new_ones(body: OutcomeBatch, places: list[str], new: set[str]) -> OutcomeBatch:
-    """The outcomes from these places, each once, and those without a place."""
+def _new_ones(places: list[str], new: set[str]) -> list[int]:
+    """The rows of outcomes from these places, each once, and of those without a place."""
     rows = []
     for row, place in enumerate(places):
         if not place or place in new:
             rows.append(row)
             if place:
                 new.discard(place)
-    return pick_outcomes(body, np.array(rows, np.int64))
+    return rows
 
 
 def _begin(connection: Connection, count: int) -> list[int]:
@@ -308,17 +324,41 @@ def _write_entries(connection: Connection, sequences: Sequence[int], pieces: Seq
         numbers(np.array(sequences, np.int64), ">i8"), _moment(now_ns, len(pieces)), numbers(first_ns, ">i8"),
         numbers(last_ns, ">i8"), numbers(kind, ">i2"), numbers(stored_as, ">i2"), numbers(count, ">i4"),
         copying.blobs([piece.digest for piece in pieces]), copying.blobs([piece.stored for piece in pieces]),
+        copying.blobs([piece.places for piece in pieces]),
     ])  # fmt: skip
 
 
-def _piece(piece: DecisionBatch | OutcomeBatch, compress: int, decided: bool) -> Piece:
+def stored_texts(values: Sequence[str]) -> list[str]:
+    """Texts as the tables keep them; see `told`."""
+    kept, joined = list(values), "".join(values)
+    if joined.isascii() and "\0" not in joined and max(map(len, kept), default=0) <= TEXT_BYTES_MAX:
+        return kept
+    return [told(value).decode() for value in kept]
+
+
+def digest_of_places(rows: Int, places: list[str]) -> bytes:
+    """What an entry says of the places of its decisions: which rows have one, and which."""
+    lengths = np.fromiter(map(len, places), np.int64, len(places))
+    return sha256(rows.astype("<i8").tobytes() + lengths.tobytes() + "".join(places).encode()).digest()
+
+
+def digest_of_outcomes(rows: Iterable[tuple[str, str, float, float, int]]) -> bytes:
+    """What the first entry of an append says of its rows: of each id, place, label, amount, known_at (microseconds)."""
+    lines = [
+        json.dumps([event, place, label, None if amount != amount else amount, known_us])
+        for event, place, label, amount, known_us in rows
+    ]
+    return sha256("\n".join(sorted(lines)).encode("ascii")).digest()
+
+
+def _piece(piece: DecisionBatch | OutcomeBatch, compress: int, decided: bool, places: bytes) -> Piece:
     body = codec.encode(piece)
     if isinstance(piece, DecisionBatch):
         kind, time_ns = codec.DECISIONS, piece.events.time_ns
     else:
         kind, time_ns = codec.OUTCOMES, piece.known_ns
     first_ns, last_ns = (int(time_ns.min()), int(time_ns.max())) if len(time_ns) else (0, 0)
-    return Piece(kind, len(piece), first_ns, last_ns, body[32:64], *compression.pack(body, compress), decided)
+    return Piece(kind, len(piece), first_ns, last_ns, body[32:64], *compression.pack(body, compress), decided, places)
 
 
 def _copy(connection: Connection, table: str, columns: Sequence[Column]) -> None:

@@ -189,6 +189,17 @@ def test_tables_of_a_newer_version_are_refused(database):
         open_journal(database)
 
 
+@pytest.mark.parametrize("undo", ["DELETE FROM homeostat_version", "DROP TABLE homeostat_version"])
+def test_tables_whose_step_is_not_known_are_refused_in_a_sentence(database, undo):
+    open_journal(database).close()
+    ask(database, undo)
+    with pytest.raises(JournalError, match="does not say at which step they are"):
+        open_journal(database)
+    with Connections(database) as connections:
+        found = schema.standing(connections, 0)
+    assert found.version is None and found.readable and set(found.tables) == set(schema.TABLES)
+
+
 def test_a_user_who_lacks_privileges_is_told_which(database):
     open_journal(database).close()
     name = f"guest_{next(NUMBERS)}_{os.getpid()}"

@@ -12,6 +12,7 @@ import pytest
 import redis as redis_client
 
 from homeostat.adapters.postgres import PostgresJournal
+from homeostat.adapters.postgres.schema import HEAD
 from homeostat.adapters.streams import ensure_topics, open_stream
 from homeostat.checks.servers import redis_server
 from homeostat.config.world import World
@@ -189,6 +190,15 @@ def test_a_journal_its_tables_its_privileges_and_its_app(database, app, tmp_path
     findings = examine(world, app)
     assert not broken(findings) and "the newest" in one(findings, "postgres schema").seen
     assert one(findings, "postgres clock").health == one(findings, "postgres connections").health == "ok"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ALTER TABLE outcomes RENAME TO elsewhere")
+        finding = one(examine(world, app), "postgres schema")
+        assert finding.health == "broken" and "without outcomes" in finding.seen
+        connection.execute("ALTER TABLE elsewhere RENAME TO outcomes")
+        connection.execute("DELETE FROM homeostat_version")
+        finding = one(examine(world, app), "postgres schema")
+        assert finding.health == "broken" and "does not say at which step" in finding.seen and finding.mend
+        connection.execute("INSERT INTO homeostat_version VALUES (%s)", (HEAD,))
     reader = World(journal=database.replace("postgres@", "reader@"), spool=str(tmp_path / "spool"))
     privileges = one(examine(reader, app), "postgres privileges")
     assert privileges.health == "broken" and "GRANT" in privileges.mend

@@ -234,7 +234,10 @@ class PostgresApiKeys:
             import psycopg
         except ImportError as error:
             raise Unavailable("keys in PostgreSQL need its client: pip install 'homeostat[postgres]'") from error
-        self._connect: Callable[[], Any] = lambda: psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_S_MAX)
+        # Nothing is prepared: behind a pooler the next statement may reach another server process.
+        self._connect: Callable[[], Any] = lambda: psycopg.connect(
+            url, autocommit=True, connect_timeout=_CONNECT_S_MAX, prepare_threshold=None
+        )
         self._url = url
         self._failures = (psycopg.Error, OSError)
         self._connection: Any = None

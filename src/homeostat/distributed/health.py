@@ -20,6 +20,7 @@ from homeostat.distributed.samples import sampled
 from homeostat.ports import Unavailable
 
 if TYPE_CHECKING:
+    from homeostat.adapters.postgres.schema import Standing
     from homeostat.adapters.stream_addresses import Addresses
     from homeostat.embedded.assembly import Prepared
 
@@ -292,7 +293,7 @@ def _features(subject: Subject) -> Iterator[Finding]:
 
 def _journal(subject: Subject) -> Iterator[Finding]:
     from homeostat.adapters.postgres.connections import Connections
-    from homeostat.adapters.postgres.schema import HEAD, connections_left, standing
+    from homeostat.adapters.postgres.schema import connections_left, standing
 
     assert subject.world.journal is not None
     try:
@@ -310,11 +311,16 @@ def _journal(subject: Subject) -> Iterator[Finding]:
         yield Finding("postgres", "broken", f"{seen}, read-only", "It is a standby: name the primary in world.journal.")
     else:
         yield Finding("postgres", "ok", seen)
+    if connections.pooled:
+        seen = "a pooler is in between, which may be one that gives each transaction another connection: nothing is "
+        seen += "prepared there, and nothing set"
+        mend = "Let the role bound its statements itself: ALTER ROLE ... SET statement_timeout = '10s'."
+        yield Finding("postgres pooler", "ok", seen, mend)
     if found.missing:
         yield Finding("postgres privileges", "broken", "some are missing", "; ".join(found.missing))
     else:
         yield Finding("postgres privileges", "ok", "all that are needed")
-    yield _tables(found.version, found.current, HEAD)
+    yield _tables(found)
     if found.app and subject.name and found.app != subject.name:
         mend = "Give each app a database of its own, or a schema (?options=-csearch_path%3DNAME)."
         yield Finding("journal", "broken", f"it is that of the app {found.app}, not of {subject.name}", mend)
@@ -327,16 +333,29 @@ def _journal(subject: Subject) -> Iterator[Finding]:
     yield _clock("postgres clock", found.skew_s)
 
 
-def _tables(version: str | None, current: bool, head: str) -> Finding:
-    if current:
-        return Finding("postgres schema", "ok", f"at step {head}, the newest")
-    if version is None:
+def _tables(found: Standing) -> Finding:
+    """Whether the tables are there, and at the newest step."""
+    from homeostat.adapters.postgres.schema import HEAD, TABLES, unversioned
+
+    version, absent = found.version, [table for table in TABLES if table not in found.tables]
+    if version is None and not found.tables:
         return Finding("postgres schema", "ok", "there are no tables yet: the first worker makes them")
-    if version > head:
-        mend = f"Update homeostat here: it knows {head}."
+    if version is None and not found.readable:
+        mend = "Grant what is listed as missing, and look again."
+        return Finding("postgres schema", "broken", "at which step the tables are can't be read", mend)
+    if version is None:
+        mend = f"Restore the table homeostat_version from a backup; this version's tables are at {HEAD}."
+        return Finding("postgres schema", "broken", unversioned(found.tables), mend)
+    if version > HEAD:
+        mend = f"Update homeostat here: it knows {HEAD}."
         return Finding("postgres schema", "broken", f"at step {version}, of a newer version", mend)
-    mend = "The next worker that starts brings it up to date."
-    return Finding("postgres schema", "warning", f"at step {version}, this version has {head}", mend)
+    if version < HEAD:
+        mend = "The next worker that starts brings it up to date."
+        return Finding("postgres schema", "warning", f"at step {version}, this version has {HEAD}", mend)
+    if absent:
+        mend = "Restore them from a backup: no worker makes them again, since the step says that they are there."
+        return Finding("postgres schema", "broken", f"at step {HEAD}, but without {', '.join(absent)}", mend)
+    return Finding("postgres schema", "ok", f"at step {HEAD}, the newest")
 
 
 def _spool(subject: Subject) -> Iterator[Finding]:

@@ -68,8 +68,10 @@ class Connections:
         most : connections at a time; a caller that finds all in use waits for one
         deadline_s : the longest that one operation may take
         connect_s : the longest that connecting may take; libpq takes at least 2 s
-        prepare : statements are prepared once a connection; not behind a pooler that gives each transaction another
+        prepare : statements are prepared once a connection
 
+        Behind a pooler, which may give each transaction another connection, nothing is prepared, and nothing is set
+        for the session: it would be set for strangers. What follows from that is in docs/postgres.md.
         Raises ValueError where the address can't be read, without saying what it holds.
         """
         try:
@@ -93,6 +95,7 @@ class Connections:
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(most)
         self._closed = False
+        self.pooled = False  # Whether the last connection that was made is a pooler's.
 
     def run(self, operation: Callable[[Connection], _Answer], *, deadline_s: float | None = None) -> _Answer:
         """What `operation` returns. It is run again where the server undid it because of a deadlock.
@@ -178,6 +181,11 @@ class Connections:
         connection = BoundedConnection.connect(self._conninfo, autocommit=True, prepare_threshold=self._prepare)
         try:
             connection.until = until
+            self.pooled = _is_pooled(connection)
+            if self.pooled:
+                connection.prepare_threshold = None
+                connection.autocommit = autocommit
+                return connection
             milliseconds = int(1000 * max(self.deadline_s, until - time.monotonic()))
             # Set here and not as a connection option, which poolers in between refuse.
             connection.execute(
@@ -211,6 +219,12 @@ class Connections:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+
+def _is_pooled(connection: BoundedConnection) -> bool:
+    """Whether a pooler is in between: it makes up the process number that it tells, since it has several servers'."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row is not None and int(row[0]) != connection.info.backend_pid
 
 
 def _is_alive(connection: BoundedConnection) -> bool:

@@ -252,7 +252,8 @@ class PostgresJournal(ById):
             sequences = entries[first : first + _READ_ENTRIES]
             days = [day for entry in sequences for *_, day in by_entry[entry]]
             sql = """SELECT sequence, codec, body FROM entries WHERE sequence = ANY(%s)
-                AND recorded_at >= %s::date::timestamptz AND recorded_at < (%s::date + 1)::timestamptz"""
+                AND recorded_at >= %s::date::timestamp AT TIME ZONE 'UTC'
+                AND recorded_at < (%s::date + 1)::timestamp AT TIME ZONE 'UTC'"""
             bodies = {stored[0]: stored for stored in self._all(sql, sequences, min(days), max(days))}
             for sequence in sequences:
                 if sequence not in bodies:

@@ -12,7 +12,10 @@ from homeostat.adapters.postgres.schema import PARTITION_LOCK
 from homeostat.ports import Unavailable
 
 BY_DAY = ("entries", "decisions")  # Their parts are dropped whole.
-SWEPT = {"event_ids": "day", "outcomes": "recorded_at"}  # One table for all days; old rows are deleted.
+SWEPT = {
+    "event_ids": "day",
+    "outcomes": "recorded_at AT TIME ZONE 'UTC'",
+}  # One table for all days; old rows are deleted.
 DAY_NS = 86_400_000_000_000
 _EPOCH = date(1970, 1, 1)
 _SWEEP_PAGES = 2000  # 16 MB a transaction: some 0.1 s.

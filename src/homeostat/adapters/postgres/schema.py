@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class Standing:
     server : PostgreSQL's version, such as "15.17"
     read_only : a standby, or a session that may not write
     missing : privileges that are needed and not there, each as the statement that grants it
+    tables : those of ours that are there
+    readable : whether we may read at which step they are
     skew_s : the server's clock minus ours, in seconds; as precise as a round trip
     """
 
@@ -49,12 +52,14 @@ class Standing:
     server: str
     read_only: bool
     missing: tuple[str, ...]
+    tables: tuple[str, ...]
+    readable: bool
     skew_s: float
 
 
 def version_of(connection: Connection) -> str | None:
     """The migration that a database is at; None where there is none."""
-    if connection.execute("SELECT to_regclass('homeostat_version')").fetchone() == (None,):
+    if not _there(connection, _VERSION_TABLE):
         return None
     row = connection.execute("SELECT version_num FROM homeostat_version").fetchone()
     return None if row is None else str(row[0])
@@ -107,6 +112,26 @@ def steps() -> list[str]:
     return [step.revision for step in ScriptDirectory(str(_SCRIPTS)).walk_revisions()]
 
 
+def unversioned(tables: Sequence[str]) -> str:
+    """Why tables without a version are of no use."""
+    return (
+        f"there are tables ({', '.join(tables)}), but {_VERSION_TABLE} does not say at which step they are: it is "
+        "empty or missing"
+    )
+
+
+def _there(connection: Connection, *names: str) -> tuple[str, ...]:
+    """Those of our tables that are there.
+
+    Asked of the catalogue itself: names are looked up in the session's cache, which may be older than a lock.
+    """
+    sql = (
+        "SELECT relname::text FROM pg_class WHERE relname = ANY(%s) AND pg_table_is_visible(oid) AND NOT relispartition"
+    )
+    found = {name for (name,) in connection.execute(sql, (list(names or TABLES),)).fetchall()}
+    return tuple(name for name in names or TABLES if name in found)
+
+
 def _migrate(connections: Connections, app: str, words: Vocabulary) -> None:
     """All of it in one transaction: half a migration is none."""
     from sqlalchemy import create_engine
@@ -126,6 +151,8 @@ def _migrate(connections: Connections, app: str, words: Vocabulary) -> None:
                     f"{connections.where} was migrated to step {version} by a newer version of homeostat; this one "
                     f"knows {HEAD}"
                 )
+            if version is None and (there := _there(connection)):
+                raise JournalError(f"{connections.where}: {unversioned(there)}")
             if version != HEAD:
                 _upgrade(adopted)
             _check_owner(connections, _owner(connection), app)
@@ -187,9 +214,8 @@ def _standing(connection: Connection, now_ns: int) -> Standing:
         missing.append(f'CREATE SCHEMA AUTHORIZATION "{user}"  -- in {database}: no schema of the search_path exists')
     elif not may_create:
         missing.append(f'GRANT CREATE, USAGE ON SCHEMA "{schema}" TO "{user}"')
-    there = [
-        table for table in (_VERSION_TABLE, *TABLES) if _one(connection, "SELECT to_regclass(%s)", table) is not None
-    ]
+    tables = _there(connection)
+    there = (*_there(connection, _VERSION_TABLE), *tables)
     for table in there:
         wanted = _WANTED.get(table, "SELECT, INSERT")
         sql = "SELECT bool_and(has_table_privilege(%s, trim(wish))) FROM unnest(string_to_array(%s, ',')) AS wish"
@@ -200,6 +226,17 @@ def _standing(connection: Connection, now_ns: int) -> Standing:
     if "entries" in there and not _one(connection, sql, ["entries", "decisions"]):
         missing.append(f'ALTER TABLE entries OWNER TO "{user}"; ALTER TABLE decisions OWNER TO "{user}"')
     readable = {table: not any(f" ON {table} " in wish for wish in missing) for table in there}
-    version = version_of(connection) if readable.get(_VERSION_TABLE) else None
+    may_read = readable.get(_VERSION_TABLE, True)
+    version = version_of(connection) if may_read else None
     app = _owner(connection) if readable.get("about") else None
-    return Standing(version, version == HEAD, app, str(server), bool(read_only), tuple(missing), at_s - now_ns / 1e9)
+    return Standing(
+        version,
+        version == HEAD,
+        app,
+        str(server),
+        bool(read_only),
+        tuple(missing),
+        tables,
+        may_read,
+        at_s - now_ns / 1e9,
+    )

@@ -137,7 +137,7 @@ class Batch:
             first = decided[at]
         kept = None if places is None else stored_texts(places)
         rows = np.sort(first)
-        bounds = np.searchsorted(rows, np.arange(0, len(body) + PIECE_ROWS, PIECE_ROWS)).tolist()
+        bounds = np.searchsorted(rows, np.arange(0, max(len(body), 1) + PIECE_ROWS, PIECE_ROWS)).tolist()
         pieces = []
         for k, piece in enumerate(codec.parts(body, PIECE_ROWS)):
             own = rows[bounds[k] : bounds[k + 1]]

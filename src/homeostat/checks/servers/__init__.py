@@ -1,4 +1,4 @@
-"""Real servers for tests and benchmarks: Redis, a Redis Cluster, PostgreSQL and a Kafka broker, on loopback.
+"""Real servers for tests and benchmarks: Redis, a Redis Cluster, PostgreSQL, PgBouncer and a Kafka broker.
 
 Each is a context manager, with `url`, `address`, `port`, `pid` and `folder`; `stop` (graceful) and `kill` (SIGKILL) can
 be followed by `start`, on the same port and with the same data::
@@ -15,12 +15,13 @@ raise `CantBeHad`. Everything is gone when the process that started it ends, how
 from homeostat.checks.servers.cluster import RedisCluster, redis_cluster
 from homeostat.checks.servers.kafka import kafka_broker
 from homeostat.checks.servers.machine import CantBeHad
+from homeostat.checks.servers.pgbouncer import pgbouncer
 from homeostat.checks.servers.postgres import postgres_server
 from homeostat.checks.servers.redis import redis_server
 from homeostat.checks.servers.server import Server, StartFailed
 from homeostat.checks.servers.shared import Address, shared_server
 
 __all__ = [
-    "Address", "CantBeHad", "RedisCluster", "Server", "StartFailed", "kafka_broker", "postgres_server", "redis_cluster",
-    "redis_server", "shared_server",
+    "Address", "CantBeHad", "RedisCluster", "Server", "StartFailed", "kafka_broker", "pgbouncer", "postgres_server",
+    "redis_cluster", "redis_server", "shared_server",
 ]  # fmt: skip

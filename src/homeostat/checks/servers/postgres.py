@@ -35,7 +35,7 @@ def postgres_server() -> Server:
 
 
 def _installed(program: str) -> Recipe:
-    user = _user()
+    user = runs_as()
 
     def prepare(folder: Path, port: int) -> None:
         initdb = shutil.which("initdb", path=str(Path(program).parent)) or "initdb"
@@ -74,7 +74,7 @@ def _as(user: str | None, command: list[str], given: str) -> None:
         raise StartFailed(f"{command[0]} failed:\n{done.stdout}")
 
 
-def _user() -> str | None:
+def runs_as() -> str | None:
     """Whom it runs as: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None

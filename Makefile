@@ -12,8 +12,8 @@ test: .venv/.all check  ## Lint, types, import rules, and every test.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.all  ## What needs no running code: style, types, import rules.
-	$(BIN)/ruff check src tests benchmarks deploy
-	$(BIN)/ruff format --check src tests benchmarks deploy
+	$(BIN)/ruff check src tests benchmarks deploy trials
+	$(BIN)/ruff format --check src tests benchmarks deploy trials
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -13,7 +13,7 @@ from homeostat.adapters.files import replace_file
 from homeostat.decide.splice import outcome_rows, pick_outcomes, told
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.ports import Clock, Unavailable
-from homeostat.ports.shared import FeatureStore, SharedJournal
+from homeostat.ports.shared import FeatureStore, LogsLost, SharedJournal
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch, OutcomeBatch
 
@@ -142,6 +142,8 @@ def rejoin(
     if not journal.settle(POLICY.deadline_s):
         raise Unavailable("decisions still wait on this machine's disk for the journal's server")
     last = journal.last
+    if through is not None and through > last:  # Nobody wrote this: the store says more than there is.
+        through = None
     lost = through is None or through < (featurizer.through or 0)
     after = min(through or 0, last if since is None else since)
     entries = 0
@@ -149,11 +151,14 @@ def rejoin(
         with store.alone(_ALONE_S) as mine:
             if not mine:
                 raise Unavailable("another worker is bringing the feature store up to the journal: this one waits")
-            if lost:
-                store.begin(min(through or 0, last))
-            entries = _write_since(after, last, featurizer, store, journal, lost, progress)
-            if lost:
-                store.begin(last)
+            try:
+                if lost:
+                    store.begin(min(through or 0, last))
+                entries = _write_since(after, last, featurizer, store, journal, lost, progress)
+                if lost:
+                    store.begin(last)
+            except LogsLost as error:  # While it was written: the next attempt begins again.
+                raise Unavailable(str(error)) from error
     featurizer.through = last
     featurizer.rejoin()
     return entries

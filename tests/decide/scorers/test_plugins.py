@@ -194,7 +194,7 @@ def test_arrays_of_other_classes_become_plain_ones_that_nobody_else_has():
         (np.broadcast_to(np.float64(1), (10**12,)), np.ones(4)), (np.ones(4, complex) * 1j, np.ones(4)),
         iter([np.ones(4), np.ones(4)]), (np.array([object()] * 4), np.ones(4)),
     ],
-    ids=str,
+    ids=lambda answer: type(answer).__name__,
 )  # fmt: skip
 def test_what_is_no_answer_is_a_failure_with_a_sentence(answer):
     with pytest.raises(PluginFailure, match=r"Error|Warning"):

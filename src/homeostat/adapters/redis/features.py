@@ -10,6 +10,7 @@ Keys, of which those of one entity share a hash slot (if its id is an integer; t
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ import numpy as np
 
 from homeostat.adapters.circuit import Pauses
 from homeostat.adapters.redis.about import About, about
-from homeostat.adapters.redis.scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW
+from homeostat.adapters.redis.scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW, TAKE
 from homeostat.adapters.redis.showing import Showing
 from homeostat.adapters.redis.wire import POLICY, Call, NodeGone, RedisMissing, Wire, shown_url
 from homeostat.ports import Unavailable
@@ -29,11 +30,12 @@ from homeostat.ports.shared import Asked, Logs, LogsLost, Shown
 
 __all__ = ["RedisFeatures", "RedisMissing", "shown_url"]
 
+_MARK = re.compile(rb"([0-9]{1,18}):([0-9]{1,18})")  # An epoch, and the last entry that all logs have.
 _CHUNK = 256  # Entities that one call of a script handles: Redis answers nobody else meanwhile, about 1 ms.
 _DAY_S = 86_400
 _SHA = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (EXCHANGE, SHOW, MARK, BEGIN, RELEASE)
+    for script in (EXCHANGE, SHOW, MARK, BEGIN, TAKE, RELEASE)
 }
 _MARKS = 256  # On a cluster: so many that each of dozens of nodes has one.
 _ATTEMPTS = POLICY.failures or 1
@@ -152,13 +154,14 @@ class RedisFeatures:
 
         def calls(again: bool) -> list[Call]:
             keys[:] = [self._mark_at(node) for node in self._nodes()]
-            return [Call(key, ("GET", key)) for key in keys]
+            return [Call(key, ("EVALSHA", _SHA[MARK], "1", key, "", "0", "")) for key in keys]
 
-        marks = [None if reply is None else reply.decode("ascii").partition(":") for reply in self._run(calls)]
-        if any(mark is None for mark in marks) or len({mark[0] for mark in marks if mark is not None}) != 1:
+        found = self._run(calls)
+        marks = [mark for reply in found if (mark := _MARK.fullmatch(reply or b"")) is not None]
+        if len(marks) < len(found) or len({mark[1] for mark in marks}) != 1:
             return None
-        self._epoch = next(mark[0] for mark in marks if mark is not None)
-        self._marked = {key: int(mark[2]) for key, mark in zip(keys, marks, strict=True) if mark is not None}
+        self._epoch = marks[0][1].decode("ascii")
+        self._marked = {key: int(mark[2]) for key, mark in zip(keys, marks, strict=True)}
         return min(self._marked.values())
 
     def _nodes(self) -> list[str]:
@@ -183,12 +186,12 @@ class RedisFeatures:
     def alone(self, seconds: float) -> Iterator[bool]:
         """See `FeatureStore`."""
         key, token = self._key("rebuilding"), secrets.token_hex(8)
-        taking = ("SET", key, token, "NX", "PX", str(int(seconds * 1000)))
+        taking = ("EVALSHA", _SHA[TAKE], "1", key, token, str(int(seconds * 1000)))
         (taken,) = self._run(lambda again: [Call(key, taking)])
         try:
-            yield taken is not None
+            yield taken == 1
         finally:
-            if taken is not None:
+            if taken == 1:
                 with suppress(Unavailable):  # It lapses by itself.
                     self._run(lambda again: [Call(key, ("EVALSHA", _SHA[RELEASE], "1", key, token))])
 
@@ -225,7 +228,11 @@ class RedisFeatures:
                 error = next((reply for reply in replies if isinstance(reply, Exception)), None)
                 if error is None:
                     return replies
-                if any(str(reply).startswith("LOGLOST") for reply in replies if isinstance(reply, Exception)):
+                said = [str(reply) for reply in replies if isinstance(reply, Exception)]
+                if any(text.startswith("LOGBAD") for text in said):
+                    self._distrust()
+                    raise LogsLost(f"the feature store at {self._wire.where} held a log that is none: it is rebuilt")
+                if any(text.startswith("LOGLOST") for text in said):
                     raise LogsLost(f"the feature store at {self._wire.where} has lost rows of its logs")
                 if not isinstance(error, exceptions.NoScriptError):
                     raise error
@@ -241,6 +248,11 @@ class RedisFeatures:
                 raise self._wire.unavailable(error) from error
             again = True
         raise Unavailable(f"the feature store at {self._wire.where} forgets its scripts")
+
+    def _distrust(self) -> None:
+        """Take the marks away: every process learns that the logs are to be written again, from the journal."""
+        keys = [self._key("through"), *(map(self._cluster_mark, range(_MARKS)) if self._wire.cluster else ())]
+        self._wire.run([Call(key, ("DEL", key)) for key in keys])
 
     def _load(self) -> None:
         """Let the server, or each of a cluster's, know the scripts: a new one knows none."""

@@ -53,11 +53,19 @@ for i = 1, #KEYS do
   local known, since, size = unpack_('<i8i8i8', heads, 24 * i - 23)
   local data = sub(rows, at, at + size - 1)
   at = at + size
-  local bytes = call('STRLEN', key)
+  local bytes = redis.pcall('STRLEN', key)
   local base, touched, count = 0, 0, 0
-  if bytes > 0 then
+  local sound = type(bytes) == 'number' and (bytes == 0 or (bytes >= 16 and (bytes - 16) % width == 0))
+  if sound and bytes == 0 then
+    sound = call('EXISTS', key) == 0
+  elseif sound then
     base, touched = unpack_('<i8i8', call('GETRANGE', key, 0, 15))
     count = (bytes - 16) / width
+    sound = base > 0 and base <= (second + 86400) * 1000000 and touched >= 0 and touched <= second + 86400
+  end
+  if not sound then
+    call('DEL', key)
+    return redis.error_reply('LOGBAD ' .. key)
   end
   if known > base + count then
     return redis.error_reply('LOGLOST ' .. key)
@@ -116,7 +124,11 @@ local call = redis.call
 local at = 4 + count
 for i = 1, #KEYS do
   local key = KEYS[i]
-  local had = call('HGET', key, 'log') or ''
+  local had = redis.pcall('HGET', key, 'log') or ''
+  if type(had) == 'table' then  -- It is no hash.
+    call('DEL', key)
+    had = ''
+  end
   local had_plan, had_rows = string.match(had, '^(.-):(%d+)$')
   if had_plan ~= plan or tonumber(had_rows) <= tonumber(ARGV[at]) then
     local fields = {'watermark', ARGV[at + 1], 'freshness', ARGV[at + 2], 'log', plan .. ':' .. ARGV[at]}
@@ -137,7 +149,11 @@ return #KEYS
 
 MARK = """
 -- KEYS: the mark, `epoch:entry`. ARGV: the epoch and the entry that it had at least ('' for whatever), the new entry.
-local had = redis.call('GET', KEYS[1])
+local had = redis.pcall('GET', KEYS[1])
+if type(had) == 'table' then  -- It is no text.
+  redis.call('DEL', KEYS[1])
+  had = false
+end
 if ARGV[1] ~= '' then
   local epoch, entry = string.match(had or '', '^(%d+):(%d+)$')
   if epoch ~= ARGV[1] or tonumber(entry) < tonumber(ARGV[2]) then
@@ -152,15 +168,33 @@ return had
 
 BEGIN = """
 -- KEYS: the mark, the counter of epochs. ARGV: the entry. Whoever knew an earlier epoch is told that logs were lost.
-local epoch = redis.call('INCR', KEYS[2])
-local had = redis.call('GET', KEYS[1])
-local before = had and tonumber(string.match(had, '^(%d+):')) or 0
-if epoch <= before then
-  epoch = before + 1
-  redis.call('SET', KEYS[2], epoch)
+-- Where the counter can't be read, the seconds since 1970 begin it again: higher than any count.
+local epoch = redis.pcall('INCR', KEYS[2])
+local had = redis.pcall('GET', KEYS[1])
+local before = type(had) == 'string' and tonumber(string.match(had, '^(%d+):')) or 0
+if before > 9000000000 then
+  before = 0
 end
-redis.call('SET', KEYS[1], epoch .. ':' .. ARGV[1])
-return epoch .. ':' .. ARGV[1]
+if type(epoch) == 'table' or epoch < 1 or epoch > 9000000000 then
+  epoch = math.max(before + 1, tonumber(redis.call('TIME')[1]))
+  redis.call('SET', KEYS[2], string.format('%d', epoch))
+elseif epoch <= before then
+  epoch = before + 1
+  redis.call('SET', KEYS[2], string.format('%d', epoch))
+end
+local mark = string.format('%d', epoch) .. ':' .. ARGV[1]
+redis.call('SET', KEYS[1], mark)
+return mark
+"""
+
+TAKE = """
+-- KEYS: the lock. ARGV: a token, how long it is held in milliseconds. Returns 1 where it was free; a lock that would be
+-- held for longer than any is, or for ever, is none of ours.
+local left = redis.call('PTTL', KEYS[1])
+if left == -1 or left > 2 * tonumber(ARGV[2]) then
+  redis.call('DEL', KEYS[1])
+end
+return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
 """
 
 RELEASE = """

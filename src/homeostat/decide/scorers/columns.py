@@ -9,12 +9,13 @@ import numpy as np
 
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.features import Features
+from homeostat.records.parts import PartError
 from homeostat.stats.compiled import compiled
 
 _FRESH = 0
 
 
-class MissingFeature(ValueError):
+class MissingFeature(PartError):
     """A scorer wants a feature that the app does not declare."""
 
 

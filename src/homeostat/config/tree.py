@@ -199,7 +199,9 @@ class Breaker(Node):
     action: Name = Field(description="the action that is watched")
     share_max: Share = Field(description="the largest share of decisions that may take it")
     over: Duration = Field(description="how long a decision counts as recent, in event time")
-    events_min: int = Field(default=100, ge=1, description="with fewer recent decisions the breaker does nothing")
+    events_min: int = Field(
+        default=100, ge=1, le=10**12, description="with fewer recent decisions the breaker does nothing"
+    )
     instead: Name = Field(description="the action taken in its place")
 
 

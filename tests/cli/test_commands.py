@@ -305,3 +305,11 @@ def test_facts_leave_this_machine_only_with_leave(capsys, tmp_path: Path) -> Non
     assert code == 1 and "--words-anywhere" in said
     code, _, said = run(capsys, "explain", "1", *where, "--words-url", "nowhere")
     assert code == 1 and "no address" in said
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"PAR1" + bytes(40) + b"PAR1", b"\xff" * 100])
+def test_a_replay_of_a_damaged_parquet_file_says_so(capsys, tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "events.parquet"
+    path.write_bytes(damage)
+    code, _, said = run(capsys, "replay", "access", path, "--out", tmp_path / "out")
+    assert code == 1 and "events.parquet" in said and "Traceback" not in said

@@ -57,7 +57,7 @@ def read_outcomes(
 
 def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int) -> Iterator[Chunk]:
     try:
-        file = pq.ParquetFile(path, memory_map=True)
+        file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise EventFileError(f"{path} can't be opened: no such file. Check the path.") from error
     except Exception as error:  # A damaged file is refused by many kinds.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -292,9 +292,11 @@ def first_of(decided: Decided) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def rows_in(path: Path) -> int | None:
-    """How many rows a file says it has; None where it does not say."""
+    """How many rows a file says it has; None where it does not say, or says nonsense: reading it will tell."""
     if path.suffix != ".parquet":
         return None
     import pyarrow.parquet as pq
 
-    return int(pq.ParquetFile(path).metadata.num_rows)
+    with suppress(Exception), pq.ParquetFile(path) as file:  # Arrow raises many kinds, and this is for a progress bar.
+        return int(file.metadata.num_rows)
+    return None

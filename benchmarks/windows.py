@@ -26,6 +26,7 @@ DAY_NS = 24 * HOUR_NS
 DELAY_DAYS = 7
 LONG, SHORT = (DAY_NS, 7 * DAY_NS, 30 * DAY_NS), (HOUR_NS, 2 * HOUR_NS, 3 * HOUR_NS)
 SINGLE_ROWS = 3_000
+WORST_ROWS = 200_000
 
 Columns = dict[str, np.ndarray]
 Figure = tuple[str, float, str, float]  # what, measured, "at least" or "at most", target
@@ -133,8 +134,28 @@ def pandas_features(frame: pd.DataFrame) -> np.ndarray:
         window = frauds.rolling(f"{DELAY_DAYS + days}D")
         count = window.count() - delay_count
         made[by_terminal, 4 * k + 2] = count
-        made[by_terminal, 4 * k + 3] = ((window.sum() - delay_sum) / count).fillna(0.0)
+        made[by_terminal, 4 * k + 3] = (window.sum() - delay_sum) / count
     return made
+
+
+def adversarial(columns: Columns, values: np.ndarray, length: int) -> float:
+    """Seconds for sums, means and deviations of these values, one a second, of one entity, over `length` seconds."""
+    kinds = (Kind.SUM, Kind.MEAN, Kind.STD)
+    window = Window(0, length, 0, -1, LabelFilter.ANY, False, tuple(Aggregate(k, 0, s) for s, k in enumerate(kinds)))
+    n = len(values)
+    few = {name: column[:n] for name, column in columns.items()}
+    few |= {"time_ns": np.arange(n), "keys": np.zeros((n, 1), np.int64), "values": values.reshape(n, 1)}
+    return seconds_of(lambda: Windows(WindowPlan(1, 1, 0, 3, (window,), 0, False)).advance(**few), 4)
+
+
+def worst_values(n: int) -> list[np.ndarray]:
+    """Values that need all of the range of floats: alternating, random, changing the sign of the whole."""
+    rng, turn = np.random.default_rng(1), np.arange(n)
+    return [
+        np.where(turn % 2 == 0, 1e308, 1e-308) * rng.choice([1.0, -1.0], n),
+        np.ldexp(rng.uniform(-1, 1, n), rng.integers(-1074, 1024, n)),
+        np.array([5e-324, -5e-324, 1e308, -1e308])[turn % 4],
+    ]
 
 
 def _first(columns: Columns, n: int) -> np.ndarray:
@@ -157,10 +178,21 @@ def measure() -> list[Figure]:
     pandas_s = seconds_of(lambda: pandas_features(frame), 1)
     assert np.allclose(pandas_features(frame.iloc[:100_000]), _first(columns, 100_000), atol=1e-6, equal_nan=True)
     median_us, p99_us = one_row_us(columns)
+    prices = columns["values"][:WORST_ROWS, 0].copy()
+    worst = {
+        length: max(adversarial(columns, x, length) for x in worst_values(WORST_ROWS)) for length in (100, 100_000)
+    }
     return [
         ("events/s, 15 published features", n / long_s, "at least", 1_500_000),
         ("time of 1/7/30 days over 1/2/3 hours", long_s / short_s, "at most", 1.5),
         ("times pandas' speed", pandas_s / long_s, "at least", 10),
+        (
+            "time of the worst values over prices, 100 held",
+            worst[100] / adversarial(columns, prices, 100),
+            "at most",
+            20,
+        ),
+        ("time of the worst values, 100,000 held over 100", worst[100_000] / worst[100], "at most", 1.5),
         ("bytes per logged event", log_bytes / events, "at most", 100),
         ("bytes per entity", entity_bytes, "at most", 400),
         ("one row, median us", median_us, "at most", 15),

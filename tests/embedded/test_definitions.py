@@ -31,9 +31,9 @@ def app_with(old: str, new: str, redefined: str = "") -> App:
 CHANGES = [
     ("night: hour(time) <= 6", "night: hour(time) < 5", ["night"]),
     ("where: fraud == 0", "where: fraud == 1", ["customer_clean_count_150d", "customer_clean_mean_150d"]),
-    ("delay: 7d  # Frauds", "delay: 8d  # Frauds", ["terminal_count_1d", "terminal_risk_30d"]),
+    ("delay: 7d  # Frauds", "delay: 8d  # Frauds", ["terminal_count_1d", "terminal_frauds_mean_30d"]),
     ("sum(amount ** 2)", "sum(amount ** 3)", ["customer_past_squares_7d"]),
-    ("unknown: negative", "unknown: skip", ["terminal_risk_1d", "terminal_since_clean"]),
+    ("unknown: negative", "unknown: skip", ["terminal_frauds_mean_1d", "terminal_since_clean"]),
     ("amount: {type: number, min: 0, max: 10_000_000,", "amount: {type: boolean,", ["amount"]),
     ("lengths: [7d, 14d]\n      past: true", "lengths: [7d, 14d]", ["customer_past_max_7d", "customer_past_max_14d"]),
 ]  # fmt: skip

@@ -300,8 +300,7 @@ class Parquet:
         except (EventFileError, Unavailable) as error:
             sentence(error)
             return "refused"
-        assert found == self.whole, "read as something else, though each page has a checksum"
-        return "read"
+        return "read" if found == self.whole else "read otherwise"  # A damaged footer may say anything.
 
 
 ROADS: dict[str, Callable[[Path], Road]] = {

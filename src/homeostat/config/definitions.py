@@ -17,7 +17,7 @@ def feature_definitions(app: App) -> dict[str, str]:
 
     >>> from homeostat.config.load import load_app
     >>> lines = feature_definitions(load_app("payments"))
-    >>> lines["night"], lines["terminal_risk_1d"]
+    >>> lines["night"], lines["terminal_frauds_mean_1d"]
     ('hour(time) <= 6', 'mean(fraud) of terminal over 1d, 7d ago, silence is negative')
     """
     lines = {name: f"a field of type {spec.type}" for name, spec in app.events.fields.items()}

@@ -119,7 +119,7 @@ class Twin:
             case Kind.SUM:
                 return rounded(total(xs))
             case Kind.MEAN:
-                return rounded(total(xs) / len(xs)) if xs else 0.0 if a.value == LABEL else math.nan
+                return rounded(total(xs) / len(xs)) if xs else math.nan
             case Kind.STD:
                 return rounded_root(variance(xs)) if len(xs) > 1 else math.nan
             case Kind.MIN:

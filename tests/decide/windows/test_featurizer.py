@@ -99,7 +99,7 @@ def naive(events, row: int) -> dict[str, float]:
     found["web_count"] = sum(e[4] == "web" and e[3] > 5 for e in seen(DAY, customer=customer))
     found["visit_count"] = len(seen(DAY, past=True, customer=customer, terminal=terminal))
     labelled = seen(DAY, delay=2 * DAY, terminal=terminal)
-    found["risk"] = sum(e[6] == 1 for e in labelled) / len(labelled) if labelled else 0.0
+    found["risk"] = sum(e[6] == 1 for e in labelled) / len(labelled) if labelled else math.nan
     found["known"] = len(labelled)
     found["frauds"] = sum(e[6] == 1 for e in labelled)
     total = found["customer_sum_1d"]

@@ -62,14 +62,14 @@ def duckdb_features() -> np.ndarray:
             f"RANGE BETWEEN {DELAY * 86_400 + seconds - 1} PRECEDING AND {DELAY * 86_400} PRECEDING)",
         ]
         parts += [f"count(*) OVER c{days}", f"avg(x) OVER c{days}"]
-        parts += [f"count(*) OVER m{days}", f"coalesce(avg(y) OVER m{days}, 0)"]
+        parts += [f"count(*) OVER m{days}", f"avg(y) OVER m{days}"]
     named = ", ".join(f"{part}::DOUBLE AS f{k:02}" for k, part in enumerate(parts))
     rows = duckdb.sql(
         "WITH e AS (SELECT TRANSACTION_ID::BIGINT AS id, epoch(TX_DATETIME)::BIGINT AS t, CUSTOMER_ID AS c, "
         f"TERMINAL_ID AS m, TX_AMOUNT AS x, TX_FRAUD::DOUBLE AS y FROM '{DATA}') "
         f"SELECT id, {named} FROM e WINDOW {', '.join(windows)} ORDER BY id"
     ).fetchnumpy()
-    return np.column_stack([rows[f"f{k:02}"] for k in range(len(parts))])
+    return np.column_stack([np.ma.filled(rows[f"f{k:02}"], np.nan) for k in range(len(parts))])
 
 
 @needs_data

@@ -13,7 +13,6 @@ NEVER_NS = (1 << 63) - 1
 RULES_MAX = 64  # A ruling's hits are the bits of one word.
 BREAKERS_MAX = 32
 NO_RULE, BY_BREAKER, BY_FALLBACK = -1, -2, -3
-BY_NAME = {NO_RULE: "", BY_BREAKER: Reason.BREAKER.value, BY_FALLBACK: "fallback"}
 SCORE_PREFIX = "score_"
 RISK = "risk"
 
@@ -150,4 +149,4 @@ class GuardPlan:
         """
         if index >= 0:
             return self.rules[index].name
-        return BY_NAME[index]
+        return {NO_RULE: "", BY_BREAKER: Reason.BREAKER.value, BY_FALLBACK: "fallback"}[index]

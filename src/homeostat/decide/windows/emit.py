@@ -17,7 +17,6 @@ from homeostat.decide.windows.layout import (
     A_SUM,
     M_ACCOUNT,
     M_COLUMNS,
-    M_EMPTY_IS_ZERO,
     M_KIND,
     M_SELF,
     M_SLOT,
@@ -126,7 +125,7 @@ def summed(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, f: int, 
     total += low
     divisor = n if kind == MEAN else 1
     if rest == 0.0 and (PLAIN_MIN < abs(total) < PLAIN_MAX or total == 0.0):
-        return total / divisor if divisor > 0 else 0.0 if p[f + M_EMPTY_IS_ZERO] else math.nan
+        return total / divisor if divisor > 0 else math.nan
     return summed_wide(p, si, sf, li, o, k, own, divisor, False)
 
 

@@ -211,9 +211,8 @@ class _EntityTables:
                     stream = self._at("streams", self.streams.index(key))
                     account = self._at("accounts", self.accounts.index((span, key)))
                 holds_itself = int(w.delay_ns == 0 and not w.past)
-                empty_is_zero = int(a.kind == Kind.MEAN and a.value == LABEL)
                 place = self._at("spans", self.spans.index(span))
-                yield (int(a.kind), a.slot, account, stream, place, holds_itself, empty_is_zero)
+                yield (int(a.kind), a.slot, account, stream, place, holds_itself)
 
     def entity_row(self) -> tuple[int, ...]:
         reach = max((delay + length for delay, length in self.spans), default=0)

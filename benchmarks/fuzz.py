@@ -35,6 +35,7 @@ from homeostat.decide.intake.lines import parse_events, read_lines
 ROWS = 40  # Of a file; one message is one row.
 ALLOWED_US = 50_000.0  # A message's time however short it is: a busy machine, a collection of garbage.
 ALLOWED_US_A_BYTE = 20.0
+ALLOWED_ANSWER_US = 3_000_000.0  # Of a server, whose answers wait for the machine, too.
 OUR_STATUSES = {200, 400, 404, 413, 415, 422, 429}
 WAIT_S = 120.0
 
@@ -63,12 +64,12 @@ class Report:
     timed: bool = True
     reasons: Counter[str] = field(default_factory=Counter)
 
-    def took(self, us: float, size: int, where: str) -> None:
+    def took(self, us: float, size: int, where: str, allowed_us: float = ALLOWED_US) -> None:
         """Note a message's time. Raises Fault where it is out of proportion to its length."""
         self.slowest_us = max(self.slowest_us, us)
         if size >= 4096:
             self.slope = max(self.slope, us / size)
-        if self.timed and us > ALLOWED_US + ALLOWED_US_A_BYTE * size:
+        if self.timed and us > allowed_us + ALLOWED_US_A_BYTE * size:
             raise Fault(f"{self.road}: {us / 1e6:.2f} s for {size} bytes ({where})")
 
 
@@ -230,7 +231,7 @@ def served(rounds: int, seed: int, report: Report, server: Any = None) -> None:
             connection.request("POST", path, raw, {"content-type": "application/json"})
             answer = connection.getresponse()
             text = answer.read()
-            report.took((time.perf_counter_ns() - begun) / 1e3, len(raw), f"request {number}")
+            report.took((time.perf_counter_ns() - begun) / 1e3, len(raw), f"request {number}", ALLOWED_ANSWER_US)
             if answer.status not in OUR_STATUSES:
                 raise Fault(f"http: {answer.status} {text[:200]!r} (the body is {_kept(raw, 'http')})")
             report.messages += 1

@@ -276,6 +276,11 @@ def _learning_maturity(app: App) -> int:
     return min(ages)
 
 
+def weights_of(fusion: Fusion) -> dict[str, float]:
+    """How much each scorer's log-odds count in the risk when all of them answer; nothing where nobody can say."""
+    return fusion.weights() if isinstance(fusion, FixedFusion | AdaptiveFusion) else {}
+
+
 def untrained(app: App) -> Brain:
     """A brain that has not learned anything yet: for the windows to fill before the moment of training."""
     names = tuple(app.scorers)

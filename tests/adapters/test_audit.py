@@ -340,6 +340,9 @@ def test_a_file_that_the_trail_names_is_verified_to_the_last_byte(tmp_path):
     assert not whole(path).ok
     named.unlink()
     assert "is missing" in whole(path).why
+    with AuditLog(path) as log:
+        log.record("file", {"name": "a\0b", "bytes": 1, "sha256": ""}, 1)
+    assert [fault.why for fault in whole(path).faults][1:] == ["'a\\x00b': can't be read"]
 
 
 def test_every_changed_byte_of_a_checkpoint_is_found(tmp_path):

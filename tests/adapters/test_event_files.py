@@ -374,3 +374,21 @@ def test_the_benchmark_file_is_read_alike_from_every_format(tmp_path: Path) -> N
     expected, letters = read(tmp_path / "e.parquet", PAYMENTS, 5000)
     assert len(expected) == 20_000 and letters == []
     assert read(tmp_path / "e.csv", PAYMENTS, 3000) == (expected, [])
+
+
+@pytest.mark.parametrize("name", ["e.csv", "e.parquet"])
+def test_rows_stand_in_for_an_id_and_a_time_where_the_app_asks_for_it(tmp_path: Path, name: str) -> None:
+    fields = (FieldColumn("amount", ("amount",)),)
+    asked = EventSchema(("id",), ("time",), fields=fields, id_from_rows=True, time_from_rows=True)
+    if name == "e.csv":
+        write(tmp_path / name, b"\namount\n1.5\nbad\n\n2.5\n")
+        expected, refused = ["1", "4"], [4]
+    else:
+        pq.write_table(pa.table({"amount": [1.5, None, 2.5]}), tmp_path / name)
+        expected, refused = ["1", "3"], [2]
+    for chunk_rows in (1, 1000):
+        rows, letters = read(tmp_path / name, asked, chunk_rows)
+        assert [row[0] for row in rows] == expected and [letter.line for letter in letters] == refused
+        assert [row[1] for row in rows] == [int(number) * 10**9 for number in expected]
+    with pytest.raises(EventFileError, match="no column id; time"):
+        read(tmp_path / name, EventSchema(("id",), ("time",), fields=fields))

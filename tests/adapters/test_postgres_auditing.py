@@ -333,3 +333,36 @@ def test_a_column_or_table_that_nothing_covers_is_found(small):
         connection.execute(sql)
         assert not verify(path, Within(connection)).ok, sql
         connection.rollback()
+
+
+def test_entries_that_the_trail_should_know_by_now_are_a_fault_and_newer_ones_are_not(trail, database):
+    with PostgresJournal(database, app="access") as journal:
+        journal.append(decisions([90001], seed=3))
+    assert found(trail, database).ok and found(trail, database).unaudited == 1
+    result = found(trail, database, behind_ns=-DAY_NS)
+    assert not result.ok and "homeostat audit follow has not run for a while" in result.why
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE decisions SET risk = 0 WHERE event_id = '90001'")
+    assert "event '90001'" in found(trail, database).why
+
+
+def test_outcomes_of_appends_whose_numbers_interleave_are_told_apart(admin, postgres, tmp_path):
+    name, path = f"interleaved_{os.getpid()}", tmp_path / "audit.jsonl"
+    admin.execute(f"CREATE DATABASE {name}")
+    address = postgres.url.rsplit("/", 1)[0] + f"/{name}"
+    try:
+        with PostgresJournal(address, app="access") as journal, AuditLog(path, journal) as log:
+            log.holds(journal.says(), 1)
+            for start in (0, 5000):
+                journal.append(outcomes(list(range(start, start + 2100)), seed=start))
+            with psycopg.connect(address) as connection:
+                connection.execute("UPDATE entries SET sequence = 5 - sequence WHERE sequence IN (2, 3)")
+                connection.execute("UPDATE outcomes SET entry = 2 WHERE entry = 3")
+            log.follow(journal, time.time_ns())
+        result = found(path, address)
+        assert result.ok and result.outcomes == 4200, result.why
+        with psycopg.connect(address) as connection:
+            connection.execute("DELETE FROM outcomes WHERE event_id = '7099'")
+        assert "outcomes" in {fault.where for fault in found(path, address).faults}
+    finally:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -12,7 +12,7 @@ import pytest
 from edits import edits_of
 
 from homeostat.adapters import compression
-from homeostat.adapters.audit import AuditLog, line_of
+from homeostat.adapters.audit import AuditLog, checkpoint_path, line_of
 from homeostat.adapters.audit_verification import verify
 from homeostat.adapters.sqlite_auditing import SqliteTables
 from homeostat.adapters.sqlite_journal import SqliteJournal
@@ -205,3 +205,39 @@ def test_every_field_of_every_line_is_covered_though_the_line_is_sealed_again(or
                 assert not found(folder).ok, (number, field, value)
     trail.write_bytes(b"\n".join(lines) + b"\n")
     assert found(folder).ok
+
+
+def test_the_last_line_is_held_to_the_journal_where_no_checkpoint_vouches_for_it(folder):
+    trail = folder / "audit.jsonl"
+    checkpoint_path(trail).unlink()
+    lines = trail.read_bytes().splitlines()
+    record = {name: value for name, value in json.loads(lines[-1]).items() if name != "hash"}
+    assert found(folder).ok and set(record["facts"]) == {"first_ns", "last_ns", "rows", "sha256", "took_us"}
+    edits = [{**record, "entry": record["entry"] + 1}, {**record, "kind": "outcomes"}, {**record, "kind": "other"}]
+    for name, value in record["facts"].items():
+        others = [*edits_of("text", value), None, [], {}, "text", 1e300]
+        edits += [{**record, "facts": {**record["facts"], name: other}} for other in others]
+        edits.append({**record, "facts": {other: kept for other, kept in record["facts"].items() if other != name}})
+    for edited in edits:
+        trail.write_bytes(b"\n".join([*lines[:-1], line_of(edited)[0].encode()]) + b"\n")
+        assert not found(folder).ok, edited
+
+
+@pytest.mark.parametrize(
+    "value", [None, 5, -1.5, "text", [], [[]], {}, {"about": 7}, {"name": None, "bytes": "x"}, True]
+)
+@pytest.mark.parametrize("kind", ["started", "decisions", "outcomes", "file", "journal", "other", 7, None])
+def test_a_line_of_any_content_is_a_fault_or_none_but_never_an_error(folder, kind, value):
+    trail = folder / "audit.jsonl"
+    lines = trail.read_bytes().splitlines()
+    last = json.loads(lines[-1])
+    common = {"at_ns": value if kind == 7 else 3, "previous": last["hash"], "sequence": last["sequence"] + 1}
+    for facts in (
+        value,
+        {"about": value},
+        {"name": value, "sha256": value},
+        {"rows": value, "sha256": "0", "took_us": 1},
+    ):
+        record = {**common, "entry": last["entry"] + 1, "facts": facts, "kind": kind}
+        trail.write_bytes(b"\n".join([*lines, line_of(record)[0].encode()]) + b"\n")
+        assert not found(folder).ok

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -73,6 +76,37 @@ def test_replay_then_explain_then_verify(capsys, recorded: Path, tmp_path: Path)
     (out / "audit.jsonl").write_bytes(trail.replace(b'"rows":30', b'"rows":31'))
     code, _, told_off = run(capsys, "audit", "verify", out / "audit.jsonl")
     assert code == 1 and "line" in told_off
+
+
+def test_audit_verify_gives_one_verdict_on_trail_journal_and_files(capsys, recorded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(capsys, "replay", "access", recorded, "--out", out, "--json")
+    code, printed, _ = run(capsys, "audit", "verify", out)
+    assert (
+        code == 0 and "whole, " in printed and "(30 decisions, journal.db, decisions.parquet, report.json)" in printed
+    )
+    code, head, _ = run(capsys, "audit", "head", out)
+    assert code == 0 and run(capsys, "audit", "verify", out, "--head", head.strip())[0] == 0
+    code, _, said = run(capsys, "audit", "verify", out, "--head", "0" * 64)
+    assert code == 1 and "no line has the hash" in said
+    kept = shutil.copy(out / "audit.checkpoint.json", tmp_path / "kept.json")
+    assert run(capsys, "audit", "verify", out / "audit.jsonl", "--checkpoint", kept)[0] == 0
+    assert run(capsys, "audit", "verify", out, "--checkpoint", tmp_path / "nowhere.json")[0] == 1
+    with closing(sqlite3.connect(out / "journal.db")) as journal:
+        triggers = journal.execute("SELECT name, sql FROM sqlite_schema WHERE name = 'entries_UPDATE'").fetchall()
+        journal.execute("DROP TRIGGER entries_UPDATE")
+        journal.execute("UPDATE entries SET ids = x'' WHERE sequence = 1")
+        journal.execute(triggers[0][1])
+        journal.commit()
+    code, _, said = run(capsys, "audit", "verify", out)
+    assert code == 1 and "journal.db, entries, entry 1: ids is x'' instead of" in said and "1 fault (" in said
+    code, printed, _ = run(capsys, "audit", "verify", out, "--json")
+    [fault] = json.loads(printed)["faults"]
+    assert (fault["where"], fault["row"], fault["column"]) == ("journal.db, entries", "entry 1", "ids")
+    assert run(capsys, "audit", "verify", out, "--alone")[0] == 0
+    (out / "journal.db").unlink()
+    code, _, said = run(capsys, "audit", "verify", out)
+    assert code == 1 and "no journal is there to compare" in said
 
 
 def test_replay_without_json_prints_tables_for_people(capsys, recorded: Path, tmp_path: Path) -> None:
@@ -271,3 +305,11 @@ def test_facts_leave_this_machine_only_with_leave(capsys, tmp_path: Path) -> Non
     assert code == 1 and "--words-anywhere" in said
     code, _, said = run(capsys, "explain", "1", *where, "--words-url", "nowhere")
     assert code == 1 and "no address" in said
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"PAR1" + bytes(40) + b"PAR1", b"\xff" * 100])
+def test_a_replay_of_a_damaged_parquet_file_says_so(capsys, tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "events.parquet"
+    path.write_bytes(damage)
+    code, _, said = run(capsys, "replay", "access", path, "--out", tmp_path / "out")
+    assert code == 1 and "events.parquet" in said and "Traceback" not in said

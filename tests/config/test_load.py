@@ -463,3 +463,9 @@ def test_a_window_longer_than_36_years_is_a_fault() -> None:
 def test_half_a_surrogate_is_a_fault_with_its_place(text: str, line: int) -> None:
     (fault,) = faults_of(text)
     assert "surrogate" in fault.message and fault.line == line
+
+
+@pytest.mark.parametrize("number", ["1e30", "99999999999999999999", "0", "-5"])
+def test_a_breaker_that_counts_beyond_reason_is_a_fault(number: str) -> None:
+    faults = faults_of(PAYMENTS.replace("events_min: 500", f"events_min: {number}", 1))
+    assert faults[0].path == "guards.breakers[0].events_min"

@@ -102,3 +102,34 @@ def test_the_latest_time_allowed_moves_in_steps() -> None:
     day = 86_400 * 10**9
     assert stepped(day + 1, day) == day and stepped(5, 0) == 5
     assert 0 <= day * 3 + 12345 - stepped(day * 3 + 12345, day) < day // 24
+
+
+BARE = """
+homeostat: 1
+app: bare
+events:
+  entities: {ENTITIES}
+  fields: {amount: {type: number}}
+scorers:
+  large: {kind: rules, rules: [{name: large, when: amount > 50, score: 0.9}]}
+fusion: {kind: weighted}
+actions: [allow, block]
+costs:
+  allow: {positive: "10", negative: "0"}
+  block: {positive: "0", negative: "1"}
+guards: {fallback: {scorers_absent: allow}}
+"""
+
+
+@pytest.mark.parametrize("entities", ["", "a: {required: false}, b: {required: false}, ab: {of: [a, b]}"])
+def test_events_of_nobody_are_decided_explained_and_found_after_a_restart(entities: str, tmp_path: Path) -> None:
+    app = tmp_path / "app.yaml"
+    app.write_text(BARE.replace("ENTITIES", entities))
+    sent = [{"event_id": str(k), "time": 1_700_000_000 + k, "amount": 100 * (k % 2)} for k in range(100)]
+    with load(str(app), data=tmp_path / "data") as engine:
+        assert [answer["action"] for answer in engine.decide(sent)] == ["allow", "block"] * 50
+        assert engine.decide({**sent[1], "event_id": "one"})["action"] == "block"
+        assert engine.learn({"event_id": "1", "label": 1})[0]["accepted"]
+        assert engine.decision("1", features=True, explain=True)["features"]["amount"]["value"] == 100
+    with load(str(app), data=tmp_path / "data") as engine:
+        assert engine.decide(sent[0])["duplicate"]

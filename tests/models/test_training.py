@@ -16,6 +16,7 @@ from homeostat.models.training.boosted_trees import train_boosted
 from homeostat.models.training.bundles import features_of, train_bundle, train_part
 from homeostat.models.training.extras import BadSetting, TrainingUnavailable
 from homeostat.models.training.folds import grouped_folds
+from homeostat.models.training.fusion import fused_risk
 from homeostat.models.training.isolation_forest import train_isolation_forest
 from homeostat.models.training.network import train_network
 from homeostat.models.training_set import FusionTask, NothingToLearn, ScorerTask, TrainingSet
@@ -205,3 +206,25 @@ def test_a_forest_with_declared_weights_learns_without_outcomes_and_others_say_t
         train_bundle(without, TASKS[:2], FusionTask("weighted"), serve_part)
     with pytest.raises(NothingToLearn, match="the fusion of kind learned"):
         train_bundle(without, TASKS[:1], FusionTask("learned"), serve_part)
+
+
+def test_the_manifest_tells_what_each_scorer_adds_to_the_fused_risk(trained):
+    fused = trained.about["fused"]
+    assert set(fused["without"]) == {"forest", "boosted", "network", "rules"}
+    best = max(metrics["average_precision"] for metrics in trained.about["out_of_fold"].values())
+    assert fused["average_precision"] > best - 0.02
+    weights = trained.parts["fusion"].arrays["weights"][-1]
+    assert [found["weight"] for found in fused["without"].values()] == weights.tolist()
+    assert fused["log_loss"] <= min(found["log_loss"] for found in fused["without"].values()) + 1e-3
+
+
+def test_the_fused_risk_of_training_is_that_of_serving(trained):
+    scores = np.random.default_rng(3).random((50, 4))
+    part = trained.parts["fusion"]
+    for subset in (15, 6, 1):
+        there = (subset >> np.arange(4)) & 1 == 1
+        values = np.where(there, scores, np.nan)
+        served = FixedFusion(Table.of(part), part.features).fuse(
+            Scores(part.features, values, there * np.ones((50, 1)), np.zeros(50, np.uint8))
+        )
+        np.testing.assert_allclose(fused_risk(part, scores, subset), served.risk, rtol=1e-12)

@@ -48,8 +48,8 @@ class Entries:
         """
         try:
             raw = compression.unpack(stored_as, stored)
-            head = codec.verify(raw)
-            body = codec.decode(raw, self._schemas)
+            body = codec.decode(raw, self._schemas)  # It digests the content again, and refuses one of another digest.
+            head = codec.head(raw)
         except ValueError as error:
             self.add(sequence, f"body is damaged: {error}", "body")
             return None

@@ -70,7 +70,7 @@ class Said:
 
     about: dict[str, str] | None = None
     about_line: int = 0
-    files: dict[str, tuple[int, str]] = field(default_factory=dict)
+    files: dict[str, tuple[object, str]] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
     entry: int = 0
     loose: int = 0
@@ -265,6 +265,8 @@ def _named(chain: Chain, said: Said, faults: Faults) -> Iterator[Named]:
             line = _entry_of(record, facts, chain.count)
             if line is None:
                 faults.add("the trail", where, "does not name an entry as a line does")
+            elif said.about_line and line.at_ns is not None and line.took_us is None:
+                faults.add("the trail", where, "does not say how long its entry took, as such lines do")
             elif line.entry == said.entry == 0:
                 said.loose += 1
             elif line.entry <= said.entry:
@@ -276,7 +278,7 @@ def _named(chain: Chain, said: Said, faults: Faults) -> Iterator[Named]:
         elif kind == ABOUT:
             _take_about(facts, said, chain.count, faults)
         elif kind == FILE:
-            said.files[str(facts.get("name"))] = (int(facts.get("bytes", -1)), str(facts.get("sha256")))
+            said.files[str(facts.get("name"))] = (facts.get("bytes"), str(facts.get("sha256")))
         if record["entry"] != said.entry:
             faults.add("the trail", where, f"follows entry {record['entry']}, and the lines before it {said.entry}")
     said.broken = not chain.whole
@@ -301,7 +303,11 @@ def _entry_of(record: dict[str, Any], facts: dict[str, Any], number: int) -> Nam
 
 def _take_about(facts: dict[str, Any], said: Said, number: int, faults: Faults) -> None:
     """Names may be added later, by a newer version; none changes, and none goes."""
-    about = {str(name): str(digest) for name, digest in dict(facts.get("about", {})).items()}
+    given = facts.get("about")
+    if not isinstance(given, dict):
+        faults.add("the trail", f"line {number}", "does not say what the journal is")
+        return
+    about = {str(name): str(digest) for name, digest in given.items()}
     for name, digest in (said.about or {}).items():
         if about.get(name) != digest:
             why = f"the journal's {shown(name)} is another than before: it was edited, or it is another journal"
@@ -369,15 +375,17 @@ def _compare_checkpoint(path: Path, beside: list[Anchor], reports: list[Anchor],
 def _compare_files(path: Path, said: Said, faults: Faults) -> None:
     """Whether the files beside the trail are as they were when they were written last."""
     named = {name: (size, digest, "the trail") for name, (size, digest) in said.files.items()}
-    named |= {name: (-1, digest, "the checkpoint") for name, digest in said.kept.files.items()}
+    named |= {name: (None, digest, "the checkpoint") for name, digest in said.kept.files.items()}
     for name, (size, digest, source) in named.items():
         beside = path.with_name(Path(name).name or "?")
         try:
             found, found_size = digest_of_file(beside)
-        except OSError as error:
-            why = "is missing" if isinstance(error, FileNotFoundError) else f"can't be read: {error.strerror}"
-            faults.add(name, "", why)
+        except (OSError, ValueError) as error:
+            why = "is missing" if isinstance(error, FileNotFoundError) else "can't be read"
+            faults.add(name if name.isprintable() else shown(name), "", why)
             continue
-        if found != digest or size not in (-1, found_size):
+        if found != digest:
             faults.add(name, "", f"is not what {source} says: its SHA-256 is {found} instead of {digest}")
+        elif source == "the trail" and size != found_size:
+            faults.add(name, "", f"has {found_size} bytes instead of {shown(size)}, as {source} says")
         faults.checked.append(name)

@@ -57,14 +57,6 @@ def decoded(where: str, schemas: Schemas, sequence: int, stored_as: int, stored:
         raise JournalError(f"{where}: entry {sequence}: {error}") from error
 
 
-def digest_of(where: str, sequence: int, stored_as: int, stored: bytes) -> str:
-    """The digest of an entry's content, computed afresh. Raises JournalError where its bytes are damaged."""
-    try:
-        return codec.verify(compression.unpack(stored_as, stored)).digest
-    except ValueError as error:
-        raise JournalError(f"{where}: entry {sequence}: {error}") from error
-
-
 def beside_body(piece: DecisionBatch | OutcomeBatch) -> tuple[int, int, int, int]:
     """What is kept of an entry beside its body: kind, rows, first and last time."""
     if isinstance(piece, DecisionBatch):

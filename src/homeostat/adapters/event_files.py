@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from homeostat.adapters.event_csv import delimiter_of, header_of, table_of
@@ -21,6 +22,7 @@ from homeostat.decide.intake.lines import read_lines
 from homeostat.decide.intake.objects import outcomes_of, outcomes_of_events
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.intake.values import Source, shown
+from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 
 __all__ = ["EventFileError", "read_events", "read_outcomes"]
@@ -57,7 +59,7 @@ def read_outcomes(
 
 def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int) -> Iterator[Chunk]:
     try:
-        file = pq.ParquetFile(path, memory_map=True)
+        file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise EventFileError(f"{path} can't be opened: no such file. Check the path.") from error
     except Exception as error:  # A damaged file is refused by many kinds.
@@ -79,11 +81,11 @@ def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int)
                 if part is None:
                     return
                 part.validate(full=True)  # Else what is damaged inside would be followed to places out of memory.
-                columns = dict(zip(part.schema.names, part.columns, strict=True))
-                lines = np.arange(row + 1, row + 1 + len(part))
-                read = read_columns(columns, len(part), schema, now_ns, lines)
             except Exception as error:
                 raise EventFileError(f"{path} is damaged after row {row} ({_brief(error)}): write it again.") from error
+            columns = dict(zip(part.schema.names, part.columns, strict=True))
+            lines = np.arange(row + 1, row + 1 + len(part))
+            read = read_columns(_with_rows(columns, lines, schema), len(part), schema, now_ns, lines)
             row += len(part)
             yield read
 
@@ -104,10 +106,18 @@ def _require(path: Path, schema: EventSchema, names: Sequence[str]) -> None:
         )
 
 
+def _with_rows(columns: dict[str, Any], rows: Int, schema: EventSchema) -> dict[str, Any]:
+    """The columns, and the rows' numbers in place of those that are not there and that they may stand in for."""
+    for names, asked in ((schema.id, schema.id_from_rows), (schema.time, schema.time_from_rows)):
+        if asked and columns.keys().isdisjoint(names):
+            columns = {**columns, names[0]: pa.array(rows).cast(pa.string() if names is schema.id else pa.int64())}
+    return columns
+
+
 def _needed(schema: EventSchema) -> list[tuple[str, ...]]:
     """The names under which each column that every event must have may be found."""
-    needed = [schema.id]
-    needed += [schema.time] if schema.time_required else []
+    needed = [] if schema.id_from_rows else [schema.id]
+    needed += [schema.time] if schema.time_required and not schema.time_from_rows else []
     needed += [entity.names for entity in schema.entities if entity.required and entity.of is None]
     needed += [field.names for field in schema.fields if field.required]
     needed += [schema.label] if schema.label_required else []
@@ -117,7 +127,7 @@ def _needed(schema: EventSchema) -> list[tuple[str, ...]]:
 def _read_csv(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int) -> Iterator[Chunk]:
     header: list[str] | None = None
     wanted: list[str] = []
-    delimiter = ","
+    delimiter, top = ",", 0
     for block in blocks(path):
         lines, numbers = block.lines, block.numbers
         if header is None:
@@ -133,9 +143,11 @@ def _read_csv(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int) -> 
                 raise EventFileError(f"{path}: {error}") from error
             _require(path, schema, header)
             wanted = [name for name in schema.names() if name in set(header)]
+            top = numbers[start]
             lines, numbers = lines[start + 1 :], numbers[start + 1 :]
         for at, letters in _spans(len(lines), chunk_rows, block.letters, numbers):
             columns, places, bad = table_of(lines[at], numbers[at], header, wanted, delimiter)
+            columns = _with_rows(columns, np.array(places, np.int64) - top, schema)
             batch, worse = read_columns(columns, len(places), schema, now_ns, places, Source.TEXT)
             yield batch, _in_order(letters, bad, worse)
 

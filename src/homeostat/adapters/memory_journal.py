@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.adapters.entries import ById, EntryFacts, JournalError
+from homeostat.adapters.entries import ById, EntryFacts
 from homeostat.decide.splice import pick_outcomes
 from homeostat.ports import Entry, Unavailable
 from homeostat.ports.shared import Repeated
@@ -103,13 +103,6 @@ class MemoryJournal(ById):
             yield EntryFacts(sequence, head.kind, head.rows, first, last, head.digest)
 
     recent = facts
-
-    def digest(self, sequence: int) -> str:
-        """The digest of an entry's content. Raises JournalError."""
-        bodies = self._asked().bodies
-        if not 0 < sequence <= len(bodies):
-            raise JournalError(f"entry {sequence} is missing")
-        return codec.verify(bodies[sequence - 1]).digest
 
     def seen(self, id_code: Int) -> NDArray[np.bool_]:
         """(n,) whether each event id has a decision."""

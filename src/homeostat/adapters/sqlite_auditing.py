@@ -46,7 +46,8 @@ class SqliteTables:
                 self._compare_structure(db, faults)
                 self._compare_entries(db, named, said, faults)
                 compare_about(f"{self._where}, about", _about(db), said, faults)
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, ValueError, TypeError, AttributeError, OverflowError) as error:
+            # A damaged page may read as rows of other types than the tables allow.
             if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
                 raise Unavailable(f"{self._path} can't be read: {error}") from error
             faults.add(self._where, "", f"is damaged or is not a journal ({error})")

@@ -31,7 +31,6 @@ from homeostat.adapters.entries import (
     EntryFacts,
     JournalError,
     decoded,
-    digest_of,
     took_us_of,
 )
 from homeostat.adapters.file_lock import FileLock
@@ -231,13 +230,6 @@ class SqliteJournal(ById):
     def says(self) -> dict[str, str]:
         """What the journal says of itself, by name; some of it may be secret."""
         return dict(self._all("SELECT name, value FROM about"))
-
-    def digest(self, sequence: int) -> str:
-        """The digest of an entry's content as it is stored now, computed afresh. Raises JournalError."""
-        row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
-        if row is None:
-            raise JournalError(f"{self.path}: entry {sequence} is missing")
-        return digest_of(str(self.path), *row)
 
     def history(self, sequence: int) -> str:
         """SHA-256 over the digests of the entries up to one, in order: it is of this history, and of no other."""

@@ -28,6 +28,7 @@ def replay(
     until: Instant = None,
     bundle: Bundle = None,
     chunk_rows: Annotated[int, Parameter(help="Events in a batch; it changes speed, never a decision.")] = 65_536,
+    full: Annotated[bool, Parameter(help="Print all tables, not one screen of them.", negative="")] = False,
     json: Json = False,
 ) -> None:
     """Decide on recorded events, as they would have been decided when they happened.
@@ -39,7 +40,8 @@ def replay(
     events
         A .parquet, .csv, .jsonl or .jsonl.gz file.
     out
-        The folder for decisions.parquet, dead_letters.jsonl, audit.jsonl, journal.db and report.json.
+        The folder for decisions.parquet, dead_letters.jsonl, audit.jsonl, journal.db, report.json and its plots
+        in report.html.
     train_from
         Learn from events since then; older ones still fill the windows.
     train_until
@@ -57,6 +59,7 @@ def replay(
     if json:
         print(dumps(report))
         return
-    from homeostat.cli.tables import report_table
+    from homeostat.cli.report_view import print_report
 
-    report_table(report, sys.stdout)
+    print_report(report, sys.stdout, full)
+    print(f"plots: {out / 'report.html'}; all tables: --full", file=sys.stderr)

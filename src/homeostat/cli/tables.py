@@ -9,66 +9,32 @@ if TYPE_CHECKING:
     from homeostat.embedded.profiles import Profile
 
 
-def report_table(report: Mapping[str, Any], out: TextIO) -> None:
-    """A run's report: counts, speed, actions and quality."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(file=out)
-    counts = Table("", "", box=None, show_header=False)
-    for name in ("events", "decisions", "dead_letters", "repeated", "late"):
-        counts.add_row(name.replace("_", " "), f"{report[name]:,}")
-    counts.add_row("decisions a second", f"{report['decisions_per_second']:,.0f}")
-    latency = report["latency_us"]
-    counts.add_row(
-        "latency (share of a batch)", " / ".join(f"{latency[q]:.1f}" for q in ("p50", "p99", "p999")) + " us"
-    )
-    console.print(counts)
-    seconds = Table("stage", "seconds", title="time", title_justify="left")
-    for name, value in report["seconds"].items():
-        seconds.add_row(name, f"{value:.3f}")
-    actions = Table("action", "decisions", "share", title="actions", title_justify="left")
-    total = max(1, report["decisions"])
-    for name, value in report["actions"].items():
-        actions.add_row(name, f"{value:,}", f"{value / total:.2%}")
-    quality = Table("quality", "", title="against the outcomes known today", title_justify="left")
-    for name, value in report["quality"].items():
-        quality.add_row(name.replace("_", " "), "-" if value is None else f"{value:,.4f}")
-    for table in (actions, seconds, quality):
-        console.print(table)
-    for line in _troubles(report.get("troubles", {})):
-        console.print(line, style="bold", soft_wrap=True, markup=False)
-    console.print(f"audit head {report['audit_head']}")
-
-
-def _troubles(troubles: Mapping[str, Any]) -> list[str]:
-    """A sentence for each scorer and each learner that failed."""
-    lines = []
-    for name, found in troubles.get("scorers", {}).items():
-        counts = ", ".join(f"{reason.replace('_', ' ')} {n:,} times" for reason, n in found.items() if reason != "out")
-        out = f"; out at the end: {found['out']}" if found["out"] else ""
-        lines.append(f"scorer {name}: {counts or 'never asked'}{out}")
-    for name, found in troubles.get("learning", {}).items():
-        lines.append(f"learning of the {name}: {found['failed']:,} steps failed, the last with {found['last']}")
-    return lines
-
-
 def training_table(report: Mapping[str, Any], out: TextIO) -> None:
-    """What a bundle was trained on, and how its scorers did on rows that they had not seen."""
+    """What a bundle was trained on, how its scorers did on rows that they had not seen, and what each adds."""
     from rich.console import Console
     from rich.table import Table
+
+    from homeostat.cli.report_view import left_out
 
     console = Console(file=out)
     console.print(
-        f"{report['bundle']}: version {report['version']}, {report['rows']:,} rows with known outcomes "
-        f"({report['positives']:,} positive) from {report['from']} until {report['until']}",
+        f"{report['bundle']}: version {report['version']}, {report['rows']:,} events that teach "
+        f"({report['positives']:,} positive) from {report['from']} until {report['until']}{left_out(report)}",
         soft_wrap=True,
     )
-    names = ("average_precision", "roc_auc", "brier", "log_loss", "calibration_error")
-    table = Table("scorer", *(name.replace("_", " ") for name in names), title="out of fold", title_justify="left")
+    names = {"average_precision": "avg. prec.", "roc_auc": "AUC", "brier": "Brier", "calibration_error": "calibr."}
+    table = Table("out of fold", *names.values(), "weight", "adds")
+    fused = report["fused"]
     for scorer, metrics in report["out_of_fold"].items():
-        table.add_row(scorer, *(f"{metrics[name]:.4f}" for name in names))
-    console.print(table)
+        without = fused["without"][scorer]
+        adds = fused["average_precision"] - without["average_precision"]
+        table.add_row(scorer, *(f"{metrics[name]:.4f}" for name in names), f"{without['weight']:.3f}", f"{adds:+.4f}")
+    if fused is not None:
+        table.add_row("fused", *(f"{fused[name]:.4f}" for name in names), "", "")
+        console.print(table)
+        console.print("adds: by how much the fused average precision falls without the scorer", soft_wrap=True)
+    for warning in report["warnings"]:
+        console.print(f"warning: {warning}", soft_wrap=True)
 
 
 def guards_table(report: Mapping[str, Any], out: TextIO) -> None:

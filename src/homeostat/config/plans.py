@@ -36,8 +36,9 @@ def event_schema(app: App) -> EventSchema:
     )
     label = () if events.label is None else _names(events.label, app.outcomes.label)
     return EventSchema(
-        _names(events.id, "event_id"), _names(events.time, "time"), entities, fields, label, events.ahead_max
-    )
+        _names(events.id, "event_id"), _names(events.time, "time"), entities, fields, label, events.ahead_max,
+        id_from_rows=events.id.from_rows, time_from_rows=events.time.from_rows,
+    )  # fmt: skip
 
 
 def vocabulary(app: App) -> Vocabulary:

@@ -21,7 +21,7 @@ def duration_ns(text: object) -> int:
     pattern = r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h|d|w)\s*"
     match = re.fullmatch(pattern, text) if isinstance(text, str) else None
     if match is None:
-        shown = text if isinstance(text, str) and len(text) <= 40 else f"{str(text)[:40]}..."
+        shown = text if len(str(text)) <= 40 else f"{str(text)[:40]}..."
         raise ValueError(f"{shown!r} is not a duration: write a number and one of {', '.join(_UNITS_NS)}, as in 7d")
     span_ns = round(float(match[1]) * _UNITS_NS[match[2]])
     if span_ns > _SPAN_NS_MAX:

@@ -23,6 +23,15 @@ class Column(Node):
     aliases: tuple[str, ...] = Field(default=(), description="other names under which a source may send it")
 
 
+class RowColumn(Column):
+    """A column that every event has; in a table without it, rows may stand in for it."""
+
+    from_rows: bool = Field(
+        default=False, description="in a table (CSV, Parquet) without this column, take the row's number, from 1: as "
+        "the id, or as seconds since 1970",
+    )  # fmt: skip
+
+
 class EntityKey(Node):
     """Something with a past: a customer, a terminal, or a pair of entities (`of`)."""
 
@@ -47,11 +56,11 @@ class FieldType(Node):
 class Events(Node):
     """What an event of this app looks like, and how its time is treated."""
 
-    id: Column = Field(default=Column(name="event_id"), description="the column that identifies an event")
-    time: Column = Field(
-        default=Column(name="time"), description="the column with the event's time; without a zone it is UTC"
+    id: RowColumn = Field(default=RowColumn(name="event_id"), description="the column that identifies an event")
+    time: RowColumn = Field(
+        default=RowColumn(name="time"), description="the column with the event's time; without a zone it is UTC"
     )
-    entities: dict[Name, EntityKey] = Field(min_length=1, description="who or what the event happened to, by name")
+    entities: dict[Name, EntityKey] = Field(default={}, description="who or what it happened to, by name; may be none")
     fields: dict[Name, FieldType] = Field(default={}, description="what else the event says, by name")
     label: Column | None = Field(default=None, description="a column that carries the outcome along, if any")
     lateness: Duration = Field(default=0, description="how far events may arrive out of order")
@@ -199,7 +208,9 @@ class Breaker(Node):
     action: Name = Field(description="the action that is watched")
     share_max: Share = Field(description="the largest share of decisions that may take it")
     over: Duration = Field(description="how long a decision counts as recent, in event time")
-    events_min: int = Field(default=100, ge=1, description="with fewer recent decisions the breaker does nothing")
+    events_min: int = Field(
+        default=100, ge=1, le=10**12, description="with fewer recent decisions the breaker does nothing"
+    )
     instead: Name = Field(description="the action taken in its place")
 
 

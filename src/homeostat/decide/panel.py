@@ -106,6 +106,7 @@ class Panel:
         # Without a clock nobody is late, but a stranger's code may still hang.
         self._apart = tuple(seat.isolated and (clock is not None or seat.foreign is not None) for seat in seats)
         self._any_apart = any(self._apart)
+        self._seated = tuple(zip(self.seats, self._apart))
         for seat in self.seats:
             seat.stuck = seat.aside is not None and seat.aside.busy
             if seat.stuck:
@@ -119,8 +120,8 @@ class Panel:
         begun_ns = self._now_ns()
         pending = self._start(features, begun_ns) if self._any_apart else {}
         bits, answered = 0, []
-        for column in range(len(self.seats)):
-            answer, bit = self._ask(column, features, pending.get(column), begun_ns)
+        for column, (seat, apart) in enumerate(self._seated):
+            answer, bit = self._ask(seat, apart, features, pending.get(column), begun_ns)
             bits |= bit
             if answer is not None:
                 values[:, column], confidence[:, column] = answer
@@ -179,13 +180,12 @@ class Panel:
         return started
 
     def _ask(
-        self, column: int, features: Features, started: Future[_Answer] | None, begun_ns: int
+        self, seat: Seat, apart: bool, features: Features, started: Future[_Answer] | None, begun_ns: int
     ) -> tuple[_Answer | None, int]:
         """One scorer's answer, or None and the `Fallback` bit that says why not."""
-        seat = self.seats[column]
         if self._clock is not None and seat.open_until_ns > begun_ns:
             return None, self._counted(seat, Reason.SCORER_FAILED)
-        if self._apart[column] and started is None:
+        if apart and started is None:
             seat.stuck = True
             return None, self._counted(seat, Reason.SCORER_LATE)
         asked_ns = begun_ns if seat.isolated else self._now_ns()
@@ -200,9 +200,12 @@ class Panel:
         except Exception as error:  # A scorer may be anyone's code: whatever it raises, the decision goes on.
             self._failed(seat, error)
             return None, Fallback.SCORER_FAILED
-        limit_ns = None if seat.deadline_ns is None else seat.deadline_ns * self._share
-        if started is None and limit_ns is not None and self._now_ns() - asked_ns > limit_ns:
-            return None, self._late(seat, _not_within(limit_ns / 1e9))
+        if (
+            started is None
+            and seat.deadline_ns is not None
+            and self._now_ns() - asked_ns > seat.deadline_ns * self._share
+        ):
+            return None, self._late(seat, _not_within(seat.deadline_ns * self._share / 1e9))
         return answer, 0
 
     def _wait(self, seat: Seat, started: Future[_Answer], begun_ns: int, n: int) -> _Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,13 +116,16 @@ def _journal(folder: Path) -> SqliteJournal:
 
 def _check_same(batch: DecisionBatch, prepared: Prepared, folder: Path) -> None:
     app = prepared.app
-    differs: dict[str, Callable[[], bool]] = {
-        "features": lambda: batch.features.names != prepared.features.names,
-        "scorers": lambda: batch.scores.names != tuple(app.scorers),
-        "actions": lambda: batch.proposal.propensity.shape[1] != len(app.actions),
+    words, width = batch.words, batch.proposal.propensity.shape[1]
+    entities = tuple(name for name, _ in words.entities)
+    differs = {
+        "features": batch.features.names != prepared.features.names,
+        "scorers": batch.scores.names != tuple(app.scorers),
+        "actions": (words.actions or app.actions) != app.actions or width != len(app.actions),
+        "entities": bool(entities) and entities != tuple(app.events.entities),
     }
     for what, wrong in differs.items():
-        if wrong():
+        if wrong:
             raise CanNotTry(
                 f"the decisions in {folder} have other {what} than {app.app}: give the --app that decided, or its "
                 "recorded events instead of --data"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from homeostat.adapters.dead_letters import DeadLetterFile
 from homeostat.adapters.decision_files import DecisionsWriter
 from homeostat.adapters.event_files import read_events, read_outcomes
 from homeostat.adapters.sqlite_journal import SqliteJournal
-from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrained
+from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrained, weights_of
 from homeostat.config.tree import App
 from homeostat.decide.ahead import decide_ahead
 from homeostat.decide.decided import Decided
 from homeostat.embedded.assembly import Prepared, bundle_of, fitting_bundle, prepare
 from homeostat.embedded.past import PastOutcomes, without_labels
 from homeostat.embedded.report import Gathered, throughput
+from homeostat.embedded.report_page import report_page
 from homeostat.embedded.training import Collector, final, train, warnings_of
 from homeostat.models.bundle import save_bundle
 from homeostat.records.arrays import Float
@@ -41,6 +42,7 @@ _OUTPUT = (
     "audit.checkpoint.json",
     "dead_letters.jsonl",
     "report.json",
+    "report.html",
 )
 
 
@@ -65,7 +67,7 @@ class Request:
 
 
 def replay_events(app: str | Path | App, request: Request, progress: Progress) -> dict[str, Any]:
-    """Replay, and return the report, which is also in `out`/report.json.
+    """Replay, and return the report, which is also in `out`/report.json, and drawn in report.html.
 
     Raises AppFileError, EventFileError, BundleError, NotTrained; Unavailable where the disk fails.
     """
@@ -76,6 +78,7 @@ def replay_events(app: str | Path | App, request: Request, progress: Progress) -
         report = run.run()
         path = request.out / "report.json"
         path.write_text(json.dumps(report, indent=2) + "\n")
+        (request.out / "report.html").write_text(report_page(report), "utf-8")
         run.audit.seal(path)
     return report
 
@@ -95,7 +98,11 @@ class Replay:
         self.audit = stack.enter_context(AuditLog(out / "audit.jsonl", self.journal))
         self.audit.holds(self.journal.says())
         self.costs = costs_of(prepared.app)
-        self.gathered = Gathered(prepared.app.actions, self.costs)
+        guards = prepared.app.guards.rules
+        self.gathered = Gathered(
+            prepared.app.actions, self.costs, [rule.name for rule in guards], tuple(prepared.app.scorers),
+            lambda rule: prepared.app.actions.index(guards[rule].action),
+        )  # fmt: skip
         self.seconds = {"read": 0.0, "write": 0.0, "train": 0.0}
         self.events = self.buried = self.refused = 0
         self._labels: deque[Float] = deque()  # Of the batches on their way, which must not see them.
@@ -260,9 +267,11 @@ class Replay:
         seconds = {"read": self.seconds["read"], **{name: loop.seconds[name] for name in stages}}
         seconds |= {"write": self.seconds["write"], "train": self.seconds["train"], "total": total}
         deciding = total - self.seconds["train"]
+        known = self.gathered.known(final(self.prepared.app, self.past is not None), self._today_ns())
         return {
             "app": self.prepared.app.app,
             "version": loop.stages.version,
+            "currency": self.prepared.app.currency,
             "events": self.events,
             "decisions": decisions,
             "dead_letters": self.buried + self.refused,
@@ -277,7 +286,13 @@ class Replay:
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
             "latency_us": self.gathered.latency_us(),
             "actions": self.gathered.actions(),
-            "quality": self.gathered.quality(final(self.prepared.app, self.past is not None), self._today_ns()),
+            "decided_by": self.gathered.decided_by(),
+            "rules": self.gathered.rules(),
+            "breakers": self.gathered.breakers(),
+            "failed_learning": loop.counts["failed_learning"],
+            "quality": self.gathered.quality(known),
+            "scorers": self.gathered.scorers(known, weights_of(loop.stages.fusion)),
+            **self.gathered.curves(known),
             **({"training": self.trained} if self.trained else {}),
             "audit_entries": self.audit.count,
             "audit_head": self.audit.head,
@@ -292,9 +307,11 @@ def first_of(decided: Decided) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def rows_in(path: Path) -> int | None:
-    """How many rows a file says it has; None where it does not say."""
+    """How many rows a file says it has; None where it does not say, or says nonsense: reading it will tell."""
     if path.suffix != ".parquet":
         return None
     import pyarrow.parquet as pq
 
-    return int(pq.ParquetFile(path).metadata.num_rows)
+    with suppress(Exception), pq.ParquetFile(path) as file:  # Arrow raises many kinds, and this is for a progress bar.
+        return int(file.metadata.num_rows)
+    return None

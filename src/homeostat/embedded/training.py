@@ -235,7 +235,7 @@ def train(
         ready=ready_scorers(app, prepared.features),
         seed=chosen,
         folds=FOLDS,
-        group=next(iter(app.events.entities)),
+        group=next(iter(app.events.entities), "event"),
         about={"trained_at_ns": collector.until_ns},
         progress=progress,
         left_out=train_policy_too if ppo is not None or app.policy.kind == "ppo" else None,

@@ -93,6 +93,7 @@ def train_on_events(
         "from": time_text(int(about["from_ns"])),
         "until": time_text(request.until_ns),
         "out_of_fold": about["out_of_fold"],
+        "fused": about.get("fused"),
         "parts": sorted(bundle.parts),
     }
 

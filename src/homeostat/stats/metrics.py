@@ -12,7 +12,7 @@ def _steps(label: Float, score: Float) -> tuple[Float, Float]:
     """Numbers of positives and of all rows at or above each distinct score, from the highest score down."""
     if len(label) != len(score) or np.isnan(score).any():
         raise ValueError("labels and scores must be of one length, without NaN")
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)  # Only the last of equal scores is read below, so their order makes no difference.
     ranked = score[order]
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
     return np.cumsum(label[order])[last], (last + 1).astype(np.float64)
@@ -27,9 +27,22 @@ def roc_auc(label: Float, score: Float) -> float:
     >>> roc_auc(np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.1, 0.4, 0.4, 0.8]))
     0.875
     """
+    return _auc(*_steps(label, score)) if len(label) else float("nan")
+
+
+def ranking(label: Float, score: Float) -> tuple[float, float]:
+    """`roc_auc` and `average_precision` of one sort.
+
+    >>> ranking(np.array([0.0, 1.0, 1.0]), np.array([0.3, 0.2, 0.9]))
+    (0.5, 0.8333333333333333)
+    """
     if len(label) == 0:
-        return float("nan")
-    positive, rows = _steps(label, score)
+        return float("nan"), float("nan")
+    steps = _steps(label, score)
+    return _auc(*steps), _precision(*steps)
+
+
+def _auc(positive: Float, rows: Float) -> float:
     negative = rows - positive
     if positive[-1] == 0 or negative[-1] == 0:
         return float("nan")
@@ -44,9 +57,10 @@ def average_precision(label: Float, score: Float) -> float:
     >>> average_precision(np.array([0.0, 1.0, 1.0]), np.array([0.3, 0.2, 0.9]))
     0.8333333333333333
     """
-    if len(label) == 0:
-        return float("nan")
-    positive, rows = _steps(label, score)
+    return _precision(*_steps(label, score)) if len(label) else float("nan")
+
+
+def _precision(positive: Float, rows: Float) -> float:
     if positive[-1] == 0:
         return float("nan")
     return float(np.sum(np.diff(positive, prepend=0.0) * positive / rows) / positive[-1])
@@ -108,3 +122,27 @@ def expected_calibration_error(label: Float, probability: Float, bins: int = 15)
     order = np.argsort(probability, kind="stable")
     groups = [group for group in np.array_split(order, bins) if len(group)]
     return float(sum(abs(float(np.sum(probability[g] - label[g]))) for g in groups) / len(label))
+
+
+def calibration_bins(label: Float, probability: Float, bins: int = 15) -> list[tuple[float, float, int]]:
+    """Mean probability, share of positives and rows of bins of equally many rows, from the lowest probability up.
+
+    >>> calibration_bins(np.array([0.0, 1.0]), np.array([0.25, 0.75]), bins=2)
+    [(0.25, 0.0, 1), (0.75, 1.0, 1)]
+    """
+    order = np.argsort(probability, kind="stable")
+    groups = [group for group in np.array_split(order, bins) if len(group)]
+    return [(float(probability[g].mean()), float(label[g].mean()), len(g)) for g in groups]
+
+
+def precision_recall(label: Float, score: Float, points: int = 100) -> list[tuple[float, float]]:
+    """Recall and precision at so many recalls at most, evenly spread, from the highest score down; needs a positive.
+
+    >>> precision_recall(np.array([0.0, 1.0, 1.0]), np.array([0.3, 0.2, 0.9]))
+    [(0.5, 1.0), (1.0, 0.6666666666666666)]
+    """
+    positive, rows = _steps(label, score)
+    steps = np.flatnonzero(np.diff(positive, prepend=0.0) > 0)
+    wanted = np.unique(np.searchsorted(positive[steps], np.linspace(0, positive[-1], points + 1)[1:]))
+    at = steps[wanted]
+    return [(float(r), float(p)) for r, p in zip(positive[at] / positive[-1], positive[at] / rows[at], strict=True)]

@@ -29,6 +29,7 @@ from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, 
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 from homeostat.records.reasons import Fallback
+from homeostat.records.vocabulary import Vocabulary
 
 ALLOW, CHALLENGE, BLOCK = 0, 1, 2
 ACTIONS = ("allow", "challenge", "block")
@@ -346,6 +347,14 @@ def test_before_is_what_was_decided_whoever_rules_now() -> None:
     found = rehearse(PLAN, Guards(replace(PLAN, breakers=()), NAMES, LISTS), [replace(batch, ruling=was)])
     assert [(c.before, c.rule_before, c.after) for c in found.changes] == [("block", "breaker", "allow")]
     assert found.actions_before["block"] == 1
+
+
+def test_rules_are_called_as_when_they_decided() -> None:
+    batch = decided(Guards(PLAN, NAMES, LISTS), [{"amount": 101, "time": 60}])
+    words = Vocabulary(actions=ACTIONS, rules=tuple((f"was_{rule.name}", None) for rule in PLAN.rules))
+    found = rehearse(PLAN, Guards(replace(PLAN, rules=()), NAMES, LISTS), [replace(batch, words=words)])
+    assert [change.rule_before for change in found.changes] == ["was_large"]
+    assert found.rules_before["was_large"].held == 1
 
 
 LABELS = st.lists(st.sampled_from([0.0, 1.0, np.nan]), min_size=30, max_size=30)

@@ -332,3 +332,12 @@ def test_contributions_of_a_plug_in_that_fails_are_none():
     Made.contributions = lambda self, seen: (seen.values * 2, 1.0)
     assert panel.contributions(0, some(1)).tolist() == [[0.0, 2.0]]
     panel.close()
+
+
+def test_who_asks_a_plug_in_without_a_panel_is_told_that_it_hangs(gate, monkeypatch):
+    monkeypatch.setattr("homeostat.decide.scorers.plugins._HANG_S", 1e-3)
+    scorer = asked(lambda seen: gate.wait() and halves(seen))
+    with pytest.raises(PluginError, match="has not answered for"):
+        scorer.score(some(0))
+    with pytest.raises(PluginError, match="still works on something else, or hangs"):
+        scorer.contributions(some(0))

@@ -100,6 +100,8 @@ class PostgresTables:
                 entries.expect(sequence, "recorded_at", recorded_us, line.recorded_us, said_by(line))
                 named_places = None if line.places is None else bytes.fromhex(line.places)
                 entries.expect(sequence, "places", places, named_places, said_by(line))
+            elif 0 < said.about_line < line.line:
+                entries.add(sequence, f"is named by line {line.line}, which does not say when it was recorded")
             last = sequence
             body = entries.compare(line, sequence, row[1], row[2], dict(zip(COLUMNS, row[5:], strict=True)))
             if isinstance(body, DecisionBatch):

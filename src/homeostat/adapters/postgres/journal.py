@@ -21,7 +21,7 @@ from psycopg import errors
 
 from homeostat.adapters import compression
 from homeostat.adapters.clock import SystemClock
-from homeostat.adapters.entries import TOOK_OF_BODY, ById, EntryFacts, JournalError, decoded, digest_of, took_us_of
+from homeostat.adapters.entries import TOOK_OF_BODY, ById, EntryFacts, JournalError, decoded, took_us_of
 from homeostat.adapters.postgres import copying, schema, writing
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.adapters.postgres.naming import KeptSchemas
@@ -196,13 +196,6 @@ class PostgresJournal(ById):
     def says(self) -> dict[str, str]:
         """What the journal says of itself, by name; some of it may be secret. Raises Unavailable."""
         return dict(self._all("SELECT name, value FROM about"))
-
-    def digest(self, sequence: int) -> str:
-        """The digest of an entry's content as it is stored now, computed afresh. Raises JournalError."""
-        row = self._one("SELECT codec, body FROM entries WHERE sequence = %s", sequence)
-        if row is None:
-            raise JournalError(f"{self.where}: entry {sequence} is missing")
-        return digest_of(self.where, sequence, *row)
 
     def seen(self, id_code: Int) -> NDArray[np.bool_]:
         """(n,) whether each event id has a decision."""

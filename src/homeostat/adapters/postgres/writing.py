@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.adapters import compression
-from homeostat.adapters.entries import PIECE_ROWS
+from homeostat.adapters.entries import PIECE_ROWS, beside_body
 from homeostat.adapters.postgres import copying
 from homeostat.adapters.postgres.connections import Connection
 from homeostat.adapters.postgres.copying import TEXT_BYTES_MAX, Column, numbers, rows, told
@@ -353,12 +353,8 @@ def digest_of_outcomes(rows: Iterable[tuple[str, str, float, float, int]]) -> by
 
 def _piece(piece: DecisionBatch | OutcomeBatch, compress: int, decided: bool, places: bytes) -> Piece:
     body = codec.encode(piece)
-    if isinstance(piece, DecisionBatch):
-        kind, time_ns = codec.DECISIONS, piece.events.time_ns
-    else:
-        kind, time_ns = codec.OUTCOMES, piece.known_ns
-    first_ns, last_ns = (int(time_ns.min()), int(time_ns.max())) if len(time_ns) else (0, 0)
-    return Piece(kind, len(piece), first_ns, last_ns, body[32:64], *compression.pack(body, compress), decided, places)
+    kind, count, first_ns, last_ns = beside_body(piece)
+    return Piece(kind, count, first_ns, last_ns, body[32:64], *compression.pack(body, compress), decided, places)
 
 
 def _copy(connection: Connection, table: str, columns: Sequence[Column]) -> None:

@@ -55,6 +55,10 @@ class AdaptiveFusion:
         """By how much each scorer's weights have moved."""
         return {name: float(factor) for name, factor in zip(self._table.names, self._factor, strict=True)}
 
+    def weights(self) -> dict[str, float]:
+        """Each scorer's weight where all of them answer, as it stands now."""
+        return dict(zip(self._table.names, (self._table.weights[-1] * self._factor).tolist(), strict=True))
+
     def state(self) -> State:
         return {"place": self._place.copy(), "size": self._size.copy()}
 

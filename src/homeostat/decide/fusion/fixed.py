@@ -34,6 +34,10 @@ class FixedFusion:
     def learn(self, experience: Experience) -> None:
         """Nothing: what was trained stays."""
 
+    def weights(self) -> dict[str, float]:
+        """Each scorer's weight where all of them answer."""
+        return dict(zip(self._table.names, self._table.weights[-1].tolist(), strict=True))
+
     def state(self) -> State:
         return {}
 

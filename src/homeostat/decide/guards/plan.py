@@ -13,6 +13,7 @@ NEVER_NS = (1 << 63) - 1
 RULES_MAX = 64  # A ruling's hits are the bits of one word.
 BREAKERS_MAX = 32
 NO_RULE, BY_BREAKER, BY_FALLBACK = -1, -2, -3
+BY_NAME = {NO_RULE: "", BY_BREAKER: Reason.BREAKER.value, BY_FALLBACK: "fallback"}
 SCORE_PREFIX = "score_"
 RISK = "risk"
 
@@ -149,4 +150,4 @@ class GuardPlan:
         """
         if index >= 0:
             return self.rules[index].name
-        return {NO_RULE: "", BY_BREAKER: Reason.BREAKER.value, BY_FALLBACK: "fallback"}[index]
+        return BY_NAME[index]

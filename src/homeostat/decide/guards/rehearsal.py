@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.decide.guards.engine import Guards
-from homeostat.decide.guards.plan import GuardPlan
+from homeostat.decide.guards.plan import BY_NAME, GuardPlan
 from homeostat.decide.guards.wording import hit_indices
 from homeostat.records.arrays import Float, Small
 from homeostat.records.decisions import DecisionBatch, Ruling
@@ -124,17 +124,18 @@ class _Side:
         self.actions: Counter[str] = Counter(dict.fromkeys(plan.actions, 0))
         self.cost: float | None = None
 
-    def add(self, tried: Tried, ruling: Ruling) -> None:
+    def add(self, tried: Tried, ruling: Ruling, names: Sequence[str]) -> None:
+        """Count a batch's rulings, whose rules have these names."""
         known = ~np.isnan(tried.label)
         for action, count in zip(*(part.tolist() for part in np.unique(ruling.action, return_counts=True))):
             self.actions[self.plan.actions[action]] += count
         cost = _cost_of(tried, ruling.action)
         if cost is not None:
             self.cost = (self.cost or 0.0) + float(np.nansum(cost))
-        self._overlaps(ruling)
+        self._overlaps(ruling, names)
         proposed = _cost_of(tried, tried.decisions.proposal.action)
-        for at, rule in enumerate(self.plan.rules):
-            figures = self.rules[rule.name]
+        for at, name in enumerate(names):
+            figures = self.rules.setdefault(name, RuleFigures())
             held = (ruling.hits >> np.uint64(at)) & np.uint64(1) == 1
             decided = ruling.rule == at
             figures.decided += int(decided.sum())
@@ -144,16 +145,16 @@ class _Side:
                 figures.cost = (figures.cost or 0.0) + float(np.nansum(cost[decided]))
                 figures.proposed_cost = (figures.proposed_cost or 0.0) + float(np.nansum(proposed[decided]))
 
-    def _overlaps(self, ruling: Ruling) -> None:
+    def _overlaps(self, ruling: Ruling, names: Sequence[str]) -> None:
         """Which rules held together: by the patterns of their bits, of which there are few."""
         patterns, counts = np.unique(ruling.hits, return_counts=True)
         for bits, count in zip(patterns.tolist(), counts.tolist()):
-            names = [self.plan.rules[at].name for at in hit_indices(bits)]
-            for name in names:
-                figures = self.rules[name]
+            together = [names[at] for at in hit_indices(bits)]
+            for name in together:
+                figures = self.rules.setdefault(name, RuleFigures())
                 figures.held += count
-                figures.alone += count if len(names) == 1 else 0
-                for other in names:
+                figures.alone += count if len(together) == 1 else 0
+                for other in together:
                     if other != name:
                         figures.overlap[other] = figures.overlap.get(other, 0) + count
 
@@ -161,13 +162,15 @@ class _Side:
 def rehearse(old: GuardPlan, new: Guards, batches: Iterable[DecisionBatch | Tried], examples_max: int = 5) -> Rehearsal:
     """What was decided, and what the new guards, from their first decision on, make of the same proposals.
 
-    old : the rules under which it was decided; what they and their breakers said is in the decisions
+    old : the rules under which it was decided, where the decisions don't name them themselves; what they and their
+        breakers said is in the decisions
     batches : decisions in their order; those without a label have no known outcome. The guards are not changed.
     """
     assert old.actions == new.plan.actions, "both guards must be of the same app"
     guards, before, after = new.fresh(), _Side(old), _Side(new.plan)
-    counts: Counter[tuple[int, int, int, int]] = Counter()
-    examples: dict[tuple[int, int, int, int], list[Example]] = {}
+    counts: Counter[tuple[int, int, str, str]] = Counter()
+    examples: dict[tuple[int, int, str, str], list[Example]] = {}
+    newer = [rule.name for rule in new.plan.rules]
     decisions = known = 0
     for batch in batches:
         tried = batch if isinstance(batch, Tried) else Tried(batch, np.full(len(batch), np.nan))
@@ -178,23 +181,31 @@ def rehearse(old: GuardPlan, new: Guards, batches: Iterable[DecisionBatch | Trie
         now = guards.rule(
             made.events, made.features, made.scores, made.fused, made.proposal, made.fallback.astype(np.int64)
         )
-        before.add(tried, was)
-        after.add(tried, now)
+        older = [name for name, _ in made.words.rules] or [rule.name for rule in old.rules]
+        before.add(tried, was, older)
+        after.add(tried, now, newer)
         for row in np.flatnonzero(was.action != now.action).tolist():
-            key = (int(was.action[row]), int(now.action[row]), int(was.rule[row]), int(now.rule[row]))
+            key = (int(was.action[row]), int(now.action[row]), _decider(int(was.rule[row]), older),
+                   _decider(int(now.rule[row]), newer))  # fmt: skip
             counts[key] += 1
             shown = examples.setdefault(key, [])
             if len(shown) < examples_max:
                 shown.append(_example(made, row, old))
     changes = [
-        Change(old.actions[key[0]], new.plan.actions[key[1]], old.rule_name(key[2]),
-               new.plan.rule_name(key[3]), count, tuple(examples[key]))
+        Change(old.actions[key[0]], new.plan.actions[key[1]], key[2], key[3], count, tuple(examples[key]))
         for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    ]  # fmt: skip
+    ]
     return Rehearsal(
         decisions, counts.total(), tuple(changes), before.rules, after.rules, dict(before.actions),
         dict(after.actions), known, before.cost, after.cost,
     )  # fmt: skip
+
+
+def _decider(rule: int, names: Sequence[str]) -> str:
+    """Who decided, by name."""
+    if rule >= 0:
+        return names[rule] if rule < len(names) else f"#{rule}"
+    return BY_NAME[rule]
 
 
 def _cost_of(tried: Tried, action: Small | NDArray[np.int64]) -> Float | None:

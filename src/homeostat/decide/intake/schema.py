@@ -42,6 +42,7 @@ class EventSchema:
 
     id, time, label : names in order of precedence, the declared one first; no label when empty
     ahead_max_ns : how far ahead of the clock an event time may be
+    id_from_rows, time_from_rows : in a table without the column, the row's number is the id, or seconds since 1970
     """
 
     id: tuple[str, ...]
@@ -52,6 +53,8 @@ class EventSchema:
     ahead_max_ns: int = 86_400 * 10**9
     time_required: bool = True
     label_required: bool = False
+    id_from_rows: bool = False
+    time_from_rows: bool = False
 
     def columns(self) -> tuple[tuple[str, ...], ...]:
         """The names of every column that is read, in the order in which faults are reported."""

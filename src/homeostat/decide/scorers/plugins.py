@@ -45,15 +45,15 @@ class PluginError(ValueError):
     """A plug-in scorer can't be had; the text says why."""
 
 
-class PluginFailure(RuntimeError):
+class PluginFailure(PluginError):
     """A plug-in's code raised something; the text says what and where."""
 
 
-class NotReady(RuntimeError):
+class NotReady(PluginError):
     """A plug-in scorer is still being imported or made."""
 
 
-class NoAnswer(RuntimeError):
+class NoAnswer(PluginError):
     """A plug-in scorer has not answered, long after everything else would have."""
 
 
@@ -107,7 +107,7 @@ class PluginScorer:
         return made
 
     def _failed(self, error: BaseException) -> PluginError:
-        verb = "" if isinstance(error, PluginError) else "failed: "
+        verb = "" if type(error) is PluginError else "failed: "
         return PluginError(f"scorer {self.name!r}: {self.where} {verb}{error}")
 
     def answer(self, features: Features) -> tuple[Float, Float]:

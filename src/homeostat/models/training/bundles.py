@@ -13,7 +13,7 @@ from homeostat.models.bundle import Bundle
 from homeostat.models.training.boosted_trees import train_boosted
 from homeostat.models.training.extras import BadSetting
 from homeostat.models.training.folds import grouped_folds, lacking
-from homeostat.models.training.fusion import train_fusion
+from homeostat.models.training.fusion import fused_risk, train_fusion
 from homeostat.models.training.isolation_forest import train_isolation_forest
 from homeostat.models.training.network import train_network
 from homeostat.models.training_set import (
@@ -107,7 +107,8 @@ def train_bundle(
         progress(task.name, (folds * len(tasks) + j) / steps)
         parts[f"scorer.{task.name}"] = train_part(task, rows, seed)
     progress("done", 1.0)
-    return Bundle(app, rows.names, {**_facts(rows, names, scores, seed, folds), **(about or {})}, parts)
+    facts = {**_facts(rows, names, scores, seed, folds), "fused": _fused(parts["fusion"], names, scores, rows.y)}
+    return Bundle(app, rows.names, {**facts, **(about or {})}, parts)
 
 
 def _without_outcomes(
@@ -159,19 +160,37 @@ def features_of(names: tuple[str, ...], x: Float) -> Features:
 
 
 def _facts(rows: TrainingSet, names: tuple[str, ...], scores: Float, seed: int, folds: int) -> dict[str, Any]:
-    metrics = {
-        name: {
-            "roc_auc": roc_auc(rows.y, scores[:, j]),
-            "average_precision": average_precision(rows.y, scores[:, j]),
-            "brier": brier(rows.y, scores[:, j]),
-            "log_loss": log_loss(rows.y, scores[:, j]),
-            "calibration_error": expected_calibration_error(rows.y, scores[:, j]),
-        }
-        for j, name in enumerate(names)
-    }
+    metrics = {name: _metrics(rows.y, scores[:, j]) for j, name in enumerate(names)}
     return {
         **_window(rows, seed), "positives": int(rows.y.sum()), "folds": folds, "out_of_fold": metrics,
     }  # fmt: skip
+
+
+def _metrics(y: Float, score: Float) -> dict[str, float]:
+    return {
+        "roc_auc": roc_auc(y, score),
+        "average_precision": average_precision(y, score),
+        "brier": brier(y, score),
+        "log_loss": log_loss(y, score),
+        "calibration_error": expected_calibration_error(y, score),
+    }
+
+
+def _fused(part: Part, names: tuple[str, ...], scores: Float, y: Float) -> dict[str, Any]:
+    """How good the fused risk is, each scorer's weight in it, and how good it is without that scorer.
+
+    The scores are of rows left out; the few numbers of the fusion were fitted on them.
+    """
+    whole = (1 << len(names)) - 1
+    without = {}
+    for j, name in enumerate(names):
+        risk = fused_risk(part, scores, whole & ~(1 << j))
+        without[name] = {
+            "weight": float(part.arrays["weights"][whole, j]),
+            "average_precision": average_precision(y, risk),
+            "log_loss": log_loss(y, risk),
+        }
+    return {**_metrics(y, fused_risk(part, scores, whole)), "without": without}
 
 
 def _window(rows: TrainingSet, seed: int) -> dict[str, Any]:

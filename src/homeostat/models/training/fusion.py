@@ -61,6 +61,15 @@ def train_fusion(kind: str, scores: Float, y: Float, names: tuple[str, ...], set
     )  # fmt: skip
 
 
+def fused_risk(part: Part, scores: Float, subset: int) -> Float:
+    """(n,) the risk that a fitted fusion gives to rows of which only a subset of the scorers answers."""
+    limit, bend = part.settings["limit"], part.settings["bend"]
+    there = np.flatnonzero((subset >> np.arange(scores.shape[1])) & 1)
+    moved = log_odds(scores[:, there], limit, bend) - part.arrays["reference"][subset, there]
+    margin = part.settings["base"] + moved @ part.arrays["weights"][subset, there]
+    return np.asarray(np.exp(-np.logaddexp(0.0, -margin)))
+
+
 def log_odds(scores: Float, limit: float, bend: float) -> Float:
     """(n, s) log-odds within +-limit, then bent, as where they are served."""
     out = np.empty(scores.shape)

@@ -182,3 +182,14 @@ def test_the_shipped_app_without_plug_ins_still_loads() -> None:
         assert engine.decide(EVENT)["action"] == "allow" and engine.parts.loop.troubles() == {
             "scorers": {}, "learning": {},
         }  # fmt: skip
+
+
+def test_a_report_for_people_says_which_parts_failed() -> None:
+    from homeostat.cli.report_view import _troubles
+
+    scorers = {"graph": {"scorer_late": 3, "out": "it has not answered within 50 ms"}}
+    learning = {"policy": {"failed": 2, "last": "ZeroDivisionError: division by zero"}}
+    assert _troubles({"scorers": scorers, "learning": learning}) == [
+        "scorer graph: scorer late 3 times; out at the end: it has not answered within 50 ms",
+        "learning of the policy: 2 steps failed, the last with ZeroDivisionError: division by zero",
+    ]

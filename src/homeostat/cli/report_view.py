@@ -48,6 +48,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     lines += _some("fallbacks", [f"{name.replace('_', ' ')} {n:,}" for name, n in report["fallbacks"].items()])
     if report["failed_learning"]:
         lines.append(f"learning failed {report['failed_learning']:,} times: the learners kept what they knew")
+    lines += _troubles(report.get("troubles", {}))
     lines.append("")
     lines += _outcomes(report)
     scorers = report["scorers"]
@@ -63,6 +64,18 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     if training is not None:
         lines.append(f"trained on {training['rows']:,} events ({training['positives']:,} positive){left_out(training)}")
         lines += [f"warning: {warning}" for warning in training["warnings"]]
+    return lines
+
+
+def _troubles(troubles: Mapping[str, Any]) -> list[str]:
+    """A sentence for each scorer and each learner that failed."""
+    lines = []
+    for name, found in troubles.get("scorers", {}).items():
+        counts = ", ".join(f"{reason.replace('_', ' ')} {n:,} times" for reason, n in found.items() if reason != "out")
+        out = f"; out at the end: {found['out']}" if found["out"] else ""
+        lines.append(f"scorer {name}: {counts or 'never asked'}{out}")
+    for name, found in troubles.get("learning", {}).items():
+        lines.append(f"learning of the {name}: {found['failed']:,} steps failed, the last with {found['last']}")
     return lines
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.adapters.logs import JsonLines, configure, redacted
+from homeostat.adapters.logs import JsonLines, TextLines, configure, redacted
 from homeostat.ports import Unavailable
 
 
@@ -157,3 +157,30 @@ def test_nothing_but_lines_is_written_to_standard_error() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     told = [json.loads(line) for line in done.stderr.splitlines()]
     assert [item["logger"] for item in told] == ["homeostat", "py.warnings", "homeostat"] and done.stdout == ""
+
+
+FORGING = "x\nhomeostat: warning: forged\r\n\x1b[2J\u2028homeostat: again\u202e\x85end"
+
+
+def test_a_text_of_others_makes_no_line_of_its_own_and_steers_no_terminal(stream: io.StringIO) -> None:
+    log = configure("text", stream=stream)
+    log.warning("there is no %s", FORGING, extra={"path": FORGING})
+    (line,) = stream.getvalue().splitlines()
+    assert line.startswith("homeostat: warning: there is no x\\nhomeostat") and line.isprintable()
+
+
+def test_a_traceback_is_told_from_lines_of_ours(stream: io.StringIO) -> None:
+    log = configure("text", stream=stream)
+    try:
+        raise ValueError(FORGING)
+    except ValueError:
+        log.exception("failed")
+    first, *rest = stream.getvalue().rstrip("\n").split("\n")
+    assert first == "homeostat: error: failed" and any("Traceback" in line for line in rest)
+    assert all(line.startswith("  | ") and line.isprintable() for line in rest)
+
+
+@given(st.text(st.characters(codec=None)))
+def test_any_text_is_one_line_of_the_log(text: str) -> None:
+    record = logging.makeLogRecord({"name": "homeostat", "msg": "%s", "args": (text,), "levelno": logging.INFO})
+    assert TextLines().format(record).isprintable()

@@ -16,11 +16,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
+from homeostat.adapters.printable import printable
 from homeostat.ports import Unavailable
 
 Kind = Literal["text", "json"]
 KINDS = ("text", "json")
 HIDDEN = "..."
+_BAR = "  | "
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _LIBRARIES = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 # Names under which secrets go about, in settings, in headers and in queries.
@@ -73,16 +75,21 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 class TextLines(logging.Formatter):
-    """`homeostat: the message (name=value)`; level and logger where they are not the usual."""
+    """`homeostat: the message (name=value)`; level and logger where they are not the usual.
+
+    Each record is one line, whatever is in its texts, and the lines of its traceback begin with a bar: nothing that a
+    client sends can pass for a line of ours.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and a traceback below it where there is one."""
         where = "" if record.name == "homeostat" else f"{record.name}: "
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         told = " ".join(f"{name}={value}" for name, value in _extra(record).items())
-        line = f"homeostat: {level}{where}{redacted(record.getMessage())}" + (f" ({told})" if told else "")
-        trace = _traceback(record)
-        return f"{line}\n{redacted(trace)}" if trace else line
+        message = redacted(record.getMessage()).rstrip("\n")
+        line = printable(f"homeostat: {level}{where}{message}" + (f" ({told})" if told else ""))
+        trace = printable(redacted(_traceback(record)), lines=True)
+        return "\n".join([line, *(f"{_BAR}{one}" for one in trace.split("\n"))]) if trace else line
 
 
 class JsonLines(logging.Formatter):

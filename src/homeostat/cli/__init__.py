@@ -78,7 +78,9 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if not _is_for_people(error):
             raise
-        print(f"homeostat: {error}", file=sys.stderr)
+        from homeostat.adapters.printable import printable
+
+        print(f"homeostat: {printable(str(error), lines=True)}", file=sys.stderr)
         sys.exit(1)
 
 

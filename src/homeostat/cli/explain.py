@@ -50,12 +50,13 @@ def explain(
     if json:
         print(dumps(told if said is None else {**told, "words": said}))
         return
+    from homeostat.adapters.printable import printable
     from homeostat.embedded.explaining import sentences
 
-    print("\n".join(sentences(told)))
+    print("\n".join(map(printable, sentences(told))))
     if said is not None:
         print("\nA language model words it so (it may be wrong; the lines above are what is recorded):")
-        print("\n".join(f"> {line}" for line in said.splitlines()))
+        print("\n".join(f"> {printable(line)}" for line in said.splitlines()))
 
 
 def told_of(decision: str, folder: Path, app: str | None, bundle: Path | None) -> dict[str, Any]:

@@ -67,8 +67,10 @@ def list_(*, data: Data = None, config: Config = None, json: Json = False) -> No
     if json:
         print(dumps(found))
         return
+    from homeostat.adapters.printable import printable
+
     columns = ("id", "name", "scopes", "state", "created", "expires", "rate")
-    rows = [[_cell(key[column]) for column in columns] for key in found]
+    rows = [[printable(_cell(key[column])) for column in columns] for key in found]
     widths = [max(len(row[at]) for row in [list(columns), *rows]) for at in range(len(columns))]
     for row in [list(columns), *rows]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

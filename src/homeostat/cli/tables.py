@@ -40,7 +40,10 @@ def training_table(report: Mapping[str, Any], out: TextIO) -> None:
 def guards_table(report: Mapping[str, Any], out: TextIO) -> None:
     """What another set of rules would have changed."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+
+    from homeostat.adapters.printable import printable
 
     console = Console(file=out)
     total = max(1, report["decisions"])
@@ -50,7 +53,7 @@ def guards_table(report: Mapping[str, Any], out: TextIO) -> None:
     )
     changes = Table("from", "to", "decided before", "would decide", "decisions", "examples")
     for change in report["changes"]:
-        shown = ", ".join(example["event_id"] for example in change["examples"][:3])
+        shown = ", ".join(escape(printable(example["event_id"])) for example in change["examples"][:3])
         ruled = (change["rule_before"] or "policy", change["rule_after"] or "policy")
         changes.add_row(change["before"], change["after"], *ruled, f"{change['count']:,}", shown)
     actions = Table("action", "before", "after", title="actions", title_justify="left")

@@ -18,6 +18,8 @@ from typing import cast
 
 import uvicorn
 
+from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.standing import Standing
 from homeostat.embedded.engine import Engine
 from homeostat.serve.access import Access
 from homeostat.serve.app import create_app
@@ -30,6 +32,7 @@ from homeostat.serve.tls import Tls
 DRAIN_S_MAX = 10
 _BACKLOG = 2048
 _TICKS_A_SECOND, _TICKS_TO_RENEWAL = 10, 600  # uvicorn ticks ten times a second.
+_SAY_CERTIFICATE_S = 3600.0  # Certificates are renewed by people, or once in weeks.
 _YOUNG_OBJECTS = 50_000  # Between collections of the youngest objects: a request makes some hundred, none in cycles.
 
 
@@ -39,6 +42,10 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None], tls: Tls | None) -> None:
         super().__init__(config)
         self._ready, self._tls = ready, tls
+        clock, say = SystemClock(), logging.getLogger("homeostat").warning
+        self._clock = clock
+        self._renewal = Standing(say, clock, "the renewed certificate is used", _SAY_CERTIFICATE_S)
+        self._unwise = Standing(say, clock, "nothing is unwise about the certificate any more", _SAY_CERTIFICATE_S)
         self.shared: tuple[socket.socket, Counts] | None = None
         self._acceptor: Acceptor | None = None
 
@@ -64,11 +71,18 @@ class _Server(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, LimitedProtocol):
                     connection.sweep(now)
-        if self._tls is not None and counter % _TICKS_TO_RENEWAL == 0:
-            trouble = self._tls.refresh()
-            if trouble:
-                logging.getLogger("uvicorn.error").error("the renewed certificate is not used: %s", trouble)
+        if counter % _TICKS_TO_RENEWAL == 0:
+            self._look_at_certificate()
         return await super().on_tick(counter)
+
+    def _look_at_certificate(self) -> None:
+        """Take a renewed certificate in, and say what is wrong with it or with the one in use."""
+        if self._tls is None:
+            return
+        trouble = self._tls.refresh()
+        self._renewal.now(f"the renewed certificate is not used: {trouble}" if trouble else "")
+        warnings = [] if trouble else self._tls.warnings(self._clock.now_ns())
+        self._unwise.now("; ".join(warnings))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -57,7 +57,8 @@ class Server:
     def _read(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as lines:
-            self.said += list(lines)
+            for line in lines:
+                self.said.append(line)
 
     def ask(self, path: str, body: object = None, method: str | None = None, **headers: str):
         """Status, headers and decoded JSON (or bytes); a body that is no bytes is sent as JSON."""

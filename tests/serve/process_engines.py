@@ -20,13 +20,53 @@ def broken(app: str, folder: str):
 
 
 def troubled(app: str, folder: str):
-    """An engine whose journal is down while a file `down` is there, and whose large batches wait while `slow` is."""
+    """An engine whose journal is down while a file `down` is there, and whose large batches wait while `slow` is.
+
+    Its audit fails while `unaudited` is there; its guards always fail at a value of 666.
+    """
     import time
 
     from homeostat.ports import Unavailable
+    from homeostat.serve import app as serving
 
     made, root = load(app), Path(folder)
-    append, answer = made.parts.journal.append, made.answer
+    append, answer, audit = made.parts.journal.append, made.answer, made.audit
+    begin_again, decoded, items = made.parts.begin_again, serving.decoded, serving.items
+
+    def unlucky(read):
+        def reading(body):
+            if b"poison" in body and (b"oops" not in body or read is items):
+                raise ArithmeticError("no such luck")
+            return read(body)
+
+        return reading
+
+    serving.decoded, serving.items = unlucky(decoded), unlucky(items)
+
+    def poisoned() -> None:
+        rule = made.parts.loop.stages.guard.rule
+
+        def ruled(events, *others):
+            if (events.numbers == 666).any():
+                raise ZeroDivisionError("no such luck")
+            return rule(events, *others)
+
+        made.parts.loop.stages.guard.rule = ruled
+
+    def begun_again() -> None:
+        begin_again()
+        poisoned()
+
+    poisoned()
+    made.parts.begin_again = begun_again
+
+    def audited():
+        if (root / "unaudited").exists():
+            raise RuntimeError("no such luck")
+        (root / "audited").touch()
+        return audit()
+
+    made.audit = audited
 
     def appended(body):
         if (root / "down").exists():

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import socket
+import struct
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -148,11 +152,80 @@ def test_a_body_without_an_end_is_cut_off(usual: Server) -> None:
             connection.sendall(chunk * 100)
 
 
-def test_an_upgrade_is_answered_as_a_plain_request(usual: Server) -> None:
+def test_an_offer_of_another_protocol_is_ignored(usual: Server) -> None:
     for kind in (b"websocket", b"h2c"):
-        answer = usual.raw(GET + b"connection: upgrade\r\nupgrade: " + kind + b"\r\n\r\n" + GET + b"\r\n")
-        assert answer.startswith(b"HTTP/1.1 200") and answer.count(b"HTTP/1.1 ") == 1
-        assert b"connection: close" in answer
+        first = GET + b"connection: upgrade\r\nupgrade: " + kind + b"\r\n\r\n"
+        answer = usual.raw(first + first + GET + b"connection: close\r\n\r\n")
+        assert answer.count(b"HTTP/1.1 200 OK") == answer.count(b"HTTP/1.1 ") == 3
+        assert answer.count(b"connection: close") == 1
+
+
+H2C = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+
+
+@pytest.mark.parametrize("size", [100_000, 200, 7, 1], ids=["whole", "pieces", "small", "bytes"])
+def test_a_client_that_offers_http_2_keeps_its_body(usual: Server, size: int) -> None:
+    """As `curl --http2` and Java's HttpClient send it, with a length and in chunks, followed by another request."""
+    whole = HEAD + H2C + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+    chunked = HEAD + H2C + b"transfer-encoding: chunked\r\n\r\n%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n"
+    sent = whole + chunked + whole + GET + b"connection: close\r\n\r\n"
+    answer = usual.raw(*(sent[k : k + size] for k in range(0, len(sent), size)))
+    assert answer.count(b"HTTP/1.1 200 OK") == answer.count(b"HTTP/1.1 ") == 4
+    assert answer.count(b'"event_id":"1"') == 3 and b'"status":"ok"' in answer
+
+
+def test_an_offer_does_not_smuggle_a_second_request_into_a_body(usual: Server) -> None:
+    smuggled = b"GET /v1/decisions/smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
+    hidden = HEAD + H2C + b"content-length: %d\r\n\r\n" % len(smuggled) + smuggled
+    answer = usual.raw(hidden + GET + b"connection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 400") == 1 and answer.count(b"HTTP/1.1 200") == 1 == answer.count(b'"status":"ok"')
+    two = HEAD + H2C + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert parsed(usual.raw(two + smuggled))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "line", [b"CONNECT x:443", b"CONNECT /v1/decide", b"CONNECT x:443\r\nhost: y\r\nupgrade: h2c\r\nx"],
+    ids=["authority", "path", "upgrade"],
+)  # fmt: skip
+def test_a_proxy_is_what_this_is_not(usual: Server, line: bytes) -> None:
+    answer = usual.raw(line + b" HTTP/1.1\r\nhost: x\r\n\r\n" + GET + b"\r\n")
+    status, head, told = parsed(answer)
+    assert status == told["status"] in (400, 501) and told["fix"] and answer.count(b"HTTP/1.1 ") == 1
+    assert head["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    "target", [b"*", b"?", b"#x", b"//", b"http://", b"x:99999", b"[::1", b"/%00%0a%1b[2J", b"/%ff"]
+)
+def test_any_target_gets_an_answer(usual: Server, target: bytes) -> None:
+    status, _, told = parsed(usual.raw(b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+    assert status == told["status"] in (400, 404) and told["fix"]
+
+
+def test_a_gzip_body_is_read_and_a_bomb_is_not(usual: Server) -> None:
+    told = usual.ask("/v1/decide", gzip.compress(BODY), content_encoding="gzip")
+    assert told[0] == 200 and told[2]["event_id"] == "1"
+    assert usual.ask("/v1/decide", gzip.compress(b" " * (64 << 20)), content_encoding="GZIP")[0] == 413
+    fitting = b"[" + b" " * ((8 << 20) - 2) + b"]"
+    assert usual.ask("/v1/decide", gzip.compress(fitting), content_encoding="x-gzip")[:3:2] == (200, [])
+    assert usual.ask("/v1/decide", BODY, content_encoding="identity")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [BODY, b"", gzip.compress(BODY)[:-9], gzip.compress(BODY)[:-1] + b"x", gzip.compress(BODY) * 2,
+     gzip.compress(BODY) + b"x", gzip.compress(gzip.compress(BODY))],
+    ids=["plain", "empty", "cut", "damaged", "twice", "more", "nested"],
+)  # fmt: skip
+def test_a_body_that_is_no_gzip_is_a_problem(usual: Server, body: bytes) -> None:
+    status, _, told = usual.ask("/v1/decide", body, content_encoding="gzip")
+    assert status == told["status"] == 400 and told["fix"]
+
+
+@pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip", "gzip;q=1", "zstd", "\xff"])
+def test_an_encoding_that_is_not_read_is_said(usual: Server, coding: str) -> None:
+    status, head, told = usual.ask("/v1/decide", gzip.compress(BODY), content_encoding=coding)
+    assert status == told["status"] == 415 and head["accept-encoding"] == "gzip" and "gzip" in told["fix"]
 
 
 @pytest.mark.parametrize(
@@ -213,3 +286,39 @@ def test_a_client_that_goes_in_the_middle_costs_nothing(usual: Server) -> None:
     for sent in (b"GET", HEAD, HEAD + b"content-length: 50\r\n\r\n{", post(BODY)):
         with socket.create_connection(("127.0.0.1", usual.port), timeout=10) as connection:
             connection.sendall(sent)
+
+
+def test_pipelining_without_reading_the_answers_holds_nobody_up(usual: Server) -> None:
+    """The server reads no further than it answers, and a reset on the way is no fault of its own."""
+    for _ in range(3):
+        with socket.socket() as greedy:
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            greedy.connect(("127.0.0.1", usual.port))
+            greedy.setblocking(False)
+            left = memoryview((GET + b"\r\n") * 40_000)
+            for _ in range(200):
+                try:
+                    left = left[greedy.send(left) :]
+                except BlockingIOError:
+                    pass
+                assert usual.ask("/healthz")[0] == 200
+        assert usual.ask("/healthz")[0] == 200
+
+
+def test_all_of_many_pipelined_requests_are_answered_in_order(usual: Server) -> None:
+    asked = b"".join(b"GET /v1/decisions/p%d HTTP/1.1\r\nhost: x\r\n\r\n" % k for k in range(5000))
+    with socket.create_connection(("127.0.0.1", usual.port), timeout=30) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(asked + GET + b"connection: close\r\n\r\n",))
+        sender.start()
+        answer = until_end(connection)
+        sender.join()
+    assert re.findall(rb"no event 'p(\d+)'", answer) == [b"%d" % k for k in range(5000)]
+    assert b'"status":"ok"' in answer
+
+
+def test_line_ends_in_a_path_reach_neither_log_nor_headers(usual: Server) -> None:
+    forged = "/v1/decisions/x%0d%0ahomeostat:%20warning:%20forged%0d%0a%1b%5b2J"
+    status, head, _ = usual.ask(forged)
+    assert status == 404 and "forged" not in str(head)
+    assert not any(line.startswith("homeostat: warning: forged") for line in usual.said)

@@ -315,3 +315,17 @@ def test_a_full_queue_whose_thread_has_failed_holds_nothing_up(servers):
     assert not any(thread.is_alive() for thread in worker.outbox._threads)
     worker.stop()
     worker.close()
+
+
+def test_a_worker_says_that_the_journal_is_away_though_decisions_go_on(tmp_path):
+    servers = Servers(tmp_path, spools=True)
+    with servers.running():
+        servers.send(access_events(10))
+        until(lambda: len(servers.decisions) == 10)
+        servers.ledger.away = "the server is away"
+        servers.send(access_events(10, start=10))
+        until(lambda: len(servers.decisions) == 20)
+        until(lambda: any("decisions wait on this machine's disk" in note for note in servers.notes))
+        assert sum("the server is away" in note for note in servers.notes) == 1
+        servers.ledger.away = ""
+        until(lambda: any("all parts are well again" in note for note in servers.notes))

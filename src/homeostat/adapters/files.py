@@ -9,6 +9,8 @@ from typing import Any
 
 from homeostat.ports import Unavailable
 
+_ROOM_BYTES = 64 << 10  # More than an entry of one decision takes.
+
 
 def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None, mode: int = 0o666) -> None:
     """Write a file whole and on the disk before it takes the name; what had the name is kept as `keep`, if given.
@@ -32,6 +34,21 @@ def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None, mo
     except OSError as error:
         fresh.unlink(missing_ok=True)
         raise Unavailable(f"{path} can't be written: {os.strerror(error.errno or 0)}") from error
+
+
+def find_room(folder: Path) -> None:
+    """Raise Unavailable where the folder's disk takes nothing more: a file is written there for a moment to see."""
+    probe = folder / f".room-{os.getpid()}"
+    try:
+        try:
+            with open(probe, "wb") as file:
+                file.write(bytes(_ROOM_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise Unavailable(f"{folder} can't be written: {os.strerror(error.errno or 0)}") from error
 
 
 def _sync_folder(folder: Path) -> None:

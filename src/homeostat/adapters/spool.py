@@ -123,6 +123,11 @@ class SpooledJournal(ById):
         return self._circuit.state is not CircuitState.CLOSED
 
     @property
+    def reason(self) -> str:
+        """Why the server is taken to be away; empty while it answers."""
+        return self._circuit.reason
+
+    @property
     def figures(self) -> SpoolFigures:
         """How things stand."""
         with self._state:

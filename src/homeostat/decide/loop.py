@@ -126,6 +126,12 @@ class DecisionLoop:
         self._arrivals = Arrivals(stages.joiner, journal, stages.watermark.lateness_ns)
         self._unwritten: DecisionBatch | None = None  # Made, but not shown to anyone yet: the journal failed.
         self._stopped = False
+        self.trouble = ""  # Why the journal can't be written, since an append failed and until one succeeds.
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it broke off inside a batch, so that nothing more is decided until it has begun again."""
+        return self._stopped
 
     def decide(self, events: EventBatch) -> Decided:
         """Decide `n` events; each id once.
@@ -164,7 +170,7 @@ class DecisionLoop:
         wanted = outcomes if outcomes.scheduled else self._arrivals.located(outcomes)
         if len(wanted):
             self._append(wanted)
-            self._arrivals.add(wanted)
+            self._whole(self._arrivals.add, wanted)
         self.counts["outcomes"] += len(outcomes)
         self.counts["unknown_outcomes"] = self._arrivals.unknown
 
@@ -202,6 +208,23 @@ class DecisionLoop:
                 assert same, f"journal entry {entry.sequence} replays to other decisions: was the app file changed?"
             sequence = entry.sequence
         return sequence
+
+    def begin_again(self, stages: Stages, recover: Callable[[], object]) -> None:
+        """Continue after a batch that broke off: with stages that remember nothing, and what `recover` restores.
+
+        What `recover` raises is raised here, and the loop stays stopped.
+        """
+        if stages is not self.stages:
+            self.stages.panel.close()
+        self.stages = stages
+        self._arrivals = Arrivals(stages.joiner, self._journal, stages.watermark.lateness_ns)
+        self._unwritten = None
+        try:
+            recover()
+        except BaseException:
+            self._stopped = True
+            raise
+        self._stopped = False
 
     def flush(self) -> NDArray[np.bool_] | None:
         """Write the decisions that a failing journal has left; raises Unavailable while it can't be written.
@@ -430,9 +453,16 @@ class DecisionLoop:
     def _append(self, body: DecisionBatch | OutcomeBatch) -> None:
         try:
             self.timed("journal", self._journal.append, body)
-        except Unavailable:
+        except Unavailable as error:
             self.fallbacks[Reason.JOURNAL_FAILED] = self.fallbacks.get(Reason.JOURNAL_FAILED, 0) + 1
+            self.trouble = str(error)
             raise
+        except Repeated:
+            raise
+        except Exception as error:
+            self.trouble = f"the journal failed with {type(error).__name__}"
+            raise
+        self.trouble = ""
 
     def _tell(self, stage: str, error: Exception) -> None:
         if self._on_error is not None:

@@ -31,6 +31,16 @@ def without_features(featurizer: SharedFeaturizer) -> str:
     return featurizer.trouble or "the feature store is being brought up to the journal"
 
 
+def spooling(journal: object) -> str:
+    """That a journal's server is away, in a sentence; empty where it answers, and for a journal without a spool."""
+    if not getattr(journal, "degraded", False):
+        return ""
+    reason = getattr(journal, "reason", "")
+    return "the journal's server is away: decisions wait on this machine's disk, in order" + (
+        f" ({reason})" if reason else ""
+    )
+
+
 def readings_of(shared: SharedParts, rejoined: int, refused: str, **others: bool) -> dict[str, Value]:
     """Current figures of the feature store and the journal, which workers and servers show alike.
 
@@ -67,11 +77,24 @@ class SharedEngine(Engine):
         self.shared = shared
         self._rejoiner = Rejoiner(shared.featurizer, shared.store, shared.journal, shared.folder, shared.clock)
         self._refused = ""
+        # The past of the entities is in the store, so beginning again is to read it from there.
+        loop = self.parts.loop
+        self.parts.begin_again = lambda: loop.begin_again(loop.stages, shared.featurizer.forget)
+
+    @property
+    def refused(self) -> str:
+        """Why nothing can be decided at present, in a sentence; empty where decisions are made."""
+        return self._refused or super().refused
 
     @property
     def trouble(self) -> str:
         """Why nothing is decided at present, or without the feature store; empty where all is well."""
-        return self._refused or without_features(self.shared.featurizer)
+        return self.refused or without_features(self.shared.featurizer)
+
+    @property
+    def notice(self) -> str:
+        """What people should know of the servers at present, even where decisions go on as ever."""
+        return self.trouble or spooling(self.shared.journal)
 
     def readings(self) -> dict[str, Value]:
         """Current figures of the feature store and the journal."""
@@ -120,6 +143,8 @@ class SharedEngine(Engine):
         Raises Unavailable; Stopped.
         """
         try:
+            if self.parts.loop.stopped:
+                self._mend()
             self.parts.loop.flush()
         except (Unavailable, Stopped) as error:
             self._refused = str(error)

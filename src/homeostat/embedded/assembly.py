@@ -6,12 +6,14 @@ import atexit
 import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 from homeostat.adapters.audit import AuditLog
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.dead_letters import DeadLetterFile
+from homeostat.adapters.files import find_room
 from homeostat.adapters.snapshots import FileSnapshots
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import OnError, World, brain, build, feature_plan
@@ -95,7 +97,14 @@ def open_engine(
     settle()
     loop = build(prepared.app, prepared.features, ready, world)
     parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
+
+    def begin_again() -> None:
+        fresh = build(prepared.app, prepared.features, brain(prepared.app, prepared.features, models), world)
+        loop.begin_again(fresh.stages, lambda: recover(parts, None))
+
+    parts.begin_again = begin_again
     if data is not None:
+        parts.room = partial(find_room, data)
         parts.snapshots = FileSnapshots(data)
         parts.dead_letters = DeadLetterFile(data / "dead_letters.jsonl")
         recover(parts, recovering)
@@ -122,9 +131,8 @@ def settle() -> None:
 
 def recover(parts: Parts, progress: Callable[[str, float], None] | None) -> int:
     """Bring a loop to where its journal ends; returns how many entries were done again."""
-    assert parts.snapshots is not None
     journal, after = parts.journal, 0
-    saved = parts.snapshots.load(journal.last)
+    saved = None if parts.snapshots is None else parts.snapshots.load(journal.last)
     if saved is not None:
         after, state = saved
         parts.loop.restore(state)

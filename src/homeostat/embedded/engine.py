@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -15,14 +14,16 @@ from homeostat.config.tree import App
 from homeostat.decide.intake.border import Texts
 from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes, read_objects
 from homeostat.decide.intake.schema import EventSchema
-from homeostat.decide.loop import DecisionLoop
+from homeostat.decide.loop import DecisionLoop, Stopped
 from homeostat.decide.splice import pick_outcomes
 from homeostat.embedded import problems
 from homeostat.embedded.answers import answer, features_of
+from homeostat.embedded.faults import Reports, Spoilt, shown
 from homeostat.ports import Clock, DeadLetters, Snapshots, Unavailable
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import DeadLetter, OutcomeBatch
+from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 from homeostat.records.identity import text_of
+from homeostat.records.reasons import Reason
 from homeostat.records.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -31,13 +32,18 @@ if TYPE_CHECKING:
 # Batches after which the audit trail is brought up to the journal, which has everything already: so few that none of
 # the decisions that wait for it waits for long, and enough to share one write to the file.
 AUDIT_EVERY = 16
+_NOBODY = np.zeros(1, np.int64)  # An id that is asked for to see whether the journal answers.
 Event = Mapping[str, Any]
 Answer = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Parts:
-    """What an engine is made of; `embedded.assembly` makes them."""
+    """What an engine is made of; `embedded.assembly` makes them.
+
+    begin_again : lets the loop continue from snapshot and journal after a fault broke it off
+    room : raises Unavailable where the disk that the journal is on takes nothing more; None without a disk
+    """
 
     app: App
     loop: DecisionLoop
@@ -48,6 +54,12 @@ class Parts:
     dead_letters: DeadLetters | None = None
     snapshots: Snapshots | None = None
     audit: Any = None
+    begin_again: Callable[[], None] | None = None
+    room: Callable[[], None] | None = None
+
+
+class NotBuried(Unavailable):
+    """Bad events could not be written to the dead letters; the other events of the request were decided."""
 
 
 class UnusableEvent(ValueError):
@@ -92,6 +104,9 @@ class Engine:
         self.parts = parts
         self.bad_events = 0
         self._unaudited = 0
+        self._reports = Reports(parts.clock)
+        self._spoilt = Spoilt()
+        self._taken = False  # Whether what is being worked on is in the journal already.
         self.actions: dict[str, int] = dict.fromkeys(parts.words.actions, 0)
 
     @property
@@ -103,6 +118,18 @@ class Engine:
     def trouble(self) -> str:
         """What is wrong at present with the servers it decides on, in a sentence; empty where nothing is."""
         return ""
+
+    @property
+    def notice(self) -> str:
+        """What people should know at present: the trouble, or what is worth a line though decisions go on as ever."""
+        return self.refused or self.trouble
+
+    @property
+    def refused(self) -> str:
+        """Why nothing can be decided at present, in a sentence; empty where decisions are made."""
+        if self.parts.loop.stopped:
+            return "a fault broke a decision off, and the engine could not begin again from its journal"
+        return self.parts.loop.trouble
 
     def readings(self) -> Mapping[str, Value]:
         """Current figures of those servers by name of a declared metric; called by any thread."""
@@ -129,19 +156,83 @@ class Engine:
 
     def answer(self, objects: Sequence[object]) -> list[Answer]:
         """A decision or a problem for each object, in order."""
+        return self._isolated(self._answer, objects)
+
+    def _isolated(self, work: Callable[[Sequence[object]], list[Answer]], objects: Sequence[object]) -> list[Answer]:
+        """The answers of `work`. An object that brings about a fault is a bad event, and costs the others nothing."""
+        if self._spoilt and any(map(self._spoilt.holds, objects)):
+            return [
+                self._given_up(item) if self._spoilt.holds(item) else self._isolated(work, [item])[0]
+                for item in objects
+            ]
+        self._taken = False
+        try:
+            return work(objects)
+        except (Unavailable, Stopped):
+            raise
+        except Exception as error:
+            self._reports.fault("decisions", error)
+            broken = self.parts.loop.stopped
+            self._mend()
+            if len(objects) > 1:
+                half = len(objects) // 2
+                return [*self._isolated(work, objects[:half]), *self._isolated(work, objects[half:])]
+            if broken:  # It would break the loop off again, each time that it is sent.
+                self._spoilt.add(objects[0])
+            return [self._given_up(objects[0], bad=broken or not self._taken)]
+
+    def _given_up(self, item: object, bad: bool = True) -> Answer:
+        """The problem of an object that brought about a fault, and its dead letter unless it was taken in before."""
+        letter = DeadLetter(1, "", shown(item), Reason.UNDECIDABLE.value)
+        if not bad:
+            return problems.of_letter(letter)
+        answers: list[Answer] = [{}]
+        self._bury([letter], {0}, answers)
+        return answers[0]
+
+    def _mend(self) -> None:
+        """Be ready for the next event after a fault. Raises where no event is to blame for it, but journal or disk."""
+        parts = self.parts
+        if parts.loop.stopped:
+            if parts.begin_again is None:
+                raise Stopped(self.refused)
+            try:
+                parts.begin_again()
+            except Unavailable:
+                raise
+            except Exception as error:
+                self._reports.fault("recovery", error)
+                raise Stopped(self.refused) from error
+        try:
+            parts.loop.flush()
+            parts.journal.seen(_NOBODY)
+        except (Unavailable, Stopped):
+            raise
+        except Exception as error:
+            self._reports.fault("the journal", error)
+            parts.loop.trouble = f"the journal failed with {type(error).__name__}"
+            raise Stopped(parts.loop.trouble) from error
+
+    def _answer(self, objects: Sequence[object]) -> list[Answer]:
         parts = self.parts
         now_ns = stepped(parts.clock.now_ns(), parts.schema.ahead_max_ns)
         batch, letters, positions = parts.loop.timed("intake", read_objects, objects, parts.schema, now_ns)
         answers: list[Answer] = [{}] * len(objects)
+        if len(batch):
+            self._decided(batch, positions, answers)
+        # Last, so that events which are sent again because the journal is down are not buried each time.
         self._bury(letters, set(range(len(objects))) - set(positions), answers)
-        if len(batch) == 0:
-            return answers
+        return answers
+
+    def _decided(self, batch: EventBatch, positions: Sequence[int], answers: list[Answer]) -> None:
+        """Decide events, and put their answers in their places."""
+        parts = self.parts
         decided = parts.loop.decide(batch)
+        self._taken = True
         if decided.fresh is not None and parts.audit is not None:
             self._unaudited += 1
             if self._unaudited >= AUDIT_EVERY:
-                with suppress(Unavailable):  # The decisions stand: they are in the journal, and audited when it can be.
-                    self.audit()
+                self._audit_if_it_can_be()
         for k, position in enumerate(positions):
             row = int(decided.row[k])
             if row >= 0 and decided.fresh is not None:
@@ -156,16 +247,27 @@ class Engine:
                 reason = decided.refused[k]
                 letter = DeadLetter(position + 1, "time", str(int(batch.time_ns[k])), reason.value)
                 self._bury([letter], {position}, answers)
-        return answers
+
+    def _audit_if_it_can_be(self) -> None:
+        """The decisions stand whatever becomes of the trail: they are in the journal, and audited when they can be."""
+        try:
+            self.audit()
+        except Unavailable:
+            return
+        except Exception as error:
+            self._reports.fault("audit", error)
 
     def _bury(self, letters: list[DeadLetter], positions: set[int], answers: list[Answer]) -> None:
         """Put the problems of unreadable events in their places, and the events into the dead letters."""
         if not letters:
             return
+        if self.parts.dead_letters is not None:
+            try:
+                self.parts.dead_letters.bury(letters)
+            except Unavailable as error:
+                raise NotBuried(str(error)) from error
         self.bad_events += len(letters)
         self.parts.loop.meters.buried(letters)
-        if self.parts.dead_letters is not None:
-            self.parts.dead_letters.bury(letters)
         for position, letter in zip(sorted(positions), letters, strict=True):
             answers[position] = problems.of_letter(letter)
 
@@ -175,14 +277,18 @@ class Engine:
 
     def receive(self, objects: Sequence[object]) -> list[Answer]:
         """A receipt or a problem for each object that should be an outcome, in order."""
+        return self._isolated(self._receive, objects)
+
+    def _receive(self, objects: Sequence[object]) -> list[Answer]:
         parts = self.parts
         now_ns = parts.clock.now_ns()
         names = outcomes_of_events(parts.schema).time
         told = [dated(item, names, now_ns) for item in objects]
         batch, letters, positions = parse_outcomes(told, parts.schema, stepped(now_ns, parts.schema.ahead_max_ns))
         receipts: list[Answer] = [{}] * len(objects)
-        self._bury(letters, set(range(len(objects))) - set(positions), receipts)
         known = self._learned(batch) if len(batch) else np.zeros(0, bool)
+        self._taken = True
+        self._bury(letters, set(range(len(objects))) - set(positions), receipts)
         for k, position in enumerate(positions):
             if not known[k]:
                 receipts[position] = problems.of_unknown(objects[position], parts.schema.id)
@@ -233,7 +339,17 @@ class Engine:
             self.parts.audit.follow(self.parts.journal, self.parts.clock.now_ns())
 
     def settle(self) -> None:
-        """Do what can wait for a quiet moment: here, nothing can."""
+        """Try to go on after a failure: nobody may ask a server that says that it is not ready.
+
+        Raises Unavailable while the disk is full, say; Stopped where the engine can't begin again.
+        """
+        if not self.refused:
+            return
+        self._mend()
+        if self.parts.loop.trouble:  # An append of outcomes failed, of which nothing is left to be written.
+            if self.parts.room is not None:
+                self.parts.room()
+            self.parts.loop.trouble = ""
 
     def save(self) -> None:
         """Write a snapshot, so that the next start has less to replay."""

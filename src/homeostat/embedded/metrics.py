@@ -70,7 +70,7 @@ class LoopCollector(Collector):
             ("kind",), [((kind,), count) for kind, count in outcomes.items()],
         )  # fmt: skip
         declared = (Reason.MALFORMED, Reason.MISSING, Reason.WRONG_TYPE, Reason.OUT_OF_RANGE, Reason.BAD_TIME,
-                    Reason.TOO_LATE, Reason.TOO_EARLY, Reason.UNKNOWN_EVENT)  # fmt: skip
+                    Reason.TOO_LATE, Reason.TOO_EARLY, Reason.UNKNOWN_EVENT, Reason.UNDECIDABLE)  # fmt: skip
         bad = dict.fromkeys((reason.value for reason in declared), 0) | tally.bad
         yield self._counter(
             "homeostat_bad_events", "Events and outcomes that went to the dead letters, by reason.", ("reason",),

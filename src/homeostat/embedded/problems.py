@@ -17,6 +17,7 @@ _FIX = {
     Reason.TOO_LATE: "Events this late are rejected by this app; see `lateness` and `late` in its file.",
     Reason.TOO_EARLY: "The time is ahead of the clock: check the sender's clock and time zone.",
     Reason.UNKNOWN_EVENT: "Send outcomes for events that were decided here, by the same event id.",
+    Reason.UNDECIDABLE: "This event brings about a fault of the server, whose log has it: do not send it again.",
 }
 
 
@@ -26,12 +27,13 @@ def problem(status: int, title: str, detail: str, fix: str, **more: Any) -> dict
 
 
 def of_letter(letter: DeadLetter) -> dict[str, Any]:
-    """The problem of an event that could not be read."""
+    """The problem of an event that could not be read, or not be decided for a fault of ours."""
     reason = Reason(letter.reason)
     where = f"{letter.field}: " if letter.field else ""
     more = f": {letter.detail}" if letter.detail else ""
+    status, title = (500, "Undecidable event") if reason is Reason.UNDECIDABLE else (422, "Unusable event")
     return problem(
-        422, "Unusable event", f"{where}{reason.value.replace('_', ' ')}{more}", _FIX.get(reason, ""),
+        status, title, f"{where}{reason.value.replace('_', ' ')}{more}", _FIX.get(reason, ""),
         errors=[{"field": letter.field, "value": letter.value, "reason": reason.value}],
     )  # fmt: skip
 

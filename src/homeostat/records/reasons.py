@@ -18,6 +18,7 @@ class Reason(StrEnum):
     TOO_LATE = "too_late"
     TOO_EARLY = "too_early"  # Further ahead of the clock than declared.
     UNKNOWN_EVENT = "unknown_event"  # An outcome for an event that was never decided.
+    UNDECIDABLE = "undecidable"  # It brought about a fault of ours.
     # Why an answer is not what the models alone would have given.
     RULE = "rule"
     BREAKER = "breaker"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, NamedTuple
 
+from homeostat.adapters.standing import Standing
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.keys import ApiKeys, Key
 from homeostat.serve.limits import Bucket
@@ -43,6 +45,7 @@ class Access:
         self._buckets: dict[str, Bucket] = {}
         self._read_ns = clock.monotonic_ns()
         self.trouble = ""
+        self._standing = Standing(logging.getLogger("homeostat").warning, clock, "the API keys are read again")
         if keys is not None:
             self._found(keys.refresh())
 
@@ -71,6 +74,9 @@ class Access:
                 self.trouble = ""
             except Unavailable as error:
                 self.trouble = str(error)
+            except Exception as error:  # A fault of ours: the keys read last go on to hold, for a while.
+                self.trouble = f"the API keys can't be read: {type(error).__name__}: {error}"
+            self._standing.now(self.trouble)
 
     def close(self) -> None:
         """Let go of the keys."""

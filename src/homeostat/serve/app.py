@@ -7,23 +7,27 @@ FastAPI carries the application's life and its OpenAPI document.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi import FastAPI
 from prometheus_client.exposition import generate_latest
 
+from homeostat.adapters.standing import Standing
 from homeostat.adapters.tracing import open_tracing
 from homeostat.decide.loop import Stopped
-from homeostat.embedded.engine import Engine
+from homeostat.embedded.engine import Engine, NotBuried
+from homeostat.embedded.faults import Reports
 from homeostat.embedded.metrics import engine_registry
 from homeostat.ports import Unavailable
 from homeostat.serve.access import Access, documented
 from homeostat.serve.batching import INLINE_ROWS, Overloaded, Turns, Work
 from homeostat.serve.bodies import NotJson, decoded, items
+from homeostat.serve.inflating import NotGzip, TooLarge, inflated
 from homeostat.serve.openapi import document
 from homeostat.serve.replies import JSON, PROBLEM, TEXT, Message, Receive, Send, encode, refuse, reply
 from homeostat.serve.traces import RequestTraces
@@ -31,9 +35,10 @@ from homeostat.serve.traces import RequestTraces
 BODY_BYTES_MAX = 8 << 20
 _DROPPED_BYTES_MAX = 64 << 20
 SAVE_EVERY_S = 60.0
-_AUDIT_EVERY_S = 1.0
+_AUDIT_EVERY_S = _LOOK_EVERY_S = 1.0
 _BOOLEAN = {"true": True, "1": True, "false": False, "0": False}
 _AGAIN = ((b"retry-after", b"1"),)
+_CODINGS = ((b"accept-encoding", b"gzip"),)
 _DECISIONS = "/v1/decisions/"
 Scope = dict[str, Any]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -55,9 +60,11 @@ class Api:
         self._access = access
         self._thread = ThreadPoolExecutor(1, "engine")
         self.turns: Turns[Any]
+        self._saved, self._audited = 0, -1  # The journal's last entries in snapshot and trail.
         self._registry = engine_registry(engine)
         self._traces = RequestTraces(open_tracing(), engine.parts.clock.now_ns)
-        self._broken = ""
+        self._reports = Reports(engine.parts.clock)
+        self._standing = Standing(logging.getLogger("homeostat").warning, engine.parts.clock, "decisions go on as ever")
         self._routes: dict[str, tuple[tuple[str, ...], Handler]] = {
             "/v1/decide": (("POST",), self._decide),
             "/v1/outcomes": (("POST",), self._learn),
@@ -72,6 +79,10 @@ class Api:
         if scope["type"] != "http":
             await self._life(scope, receive, send)
             return
+        await self._answered(scope, receive, send)
+
+    async def _dispatched(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the path's handler answer, or say why none does."""
         path, method = scope["path"], scope["method"]
         refusal = None if self._access is None else self._access.refusal(scope)
         if refusal is not None:
@@ -90,18 +101,21 @@ class Api:
                 ((b"allow", allowed.encode()),), bare,
             )  # fmt: skip
         else:
-            await self._answered(handler, scope, receive, send)
+            await handler(scope, receive, send)
 
     def _route(self, path: str) -> tuple[tuple[str, ...], Handler | None]:
         if path.startswith(_DECISIONS) and len(path) > len(_DECISIONS):
             return ("GET", "HEAD"), self._find
         return (), None
 
-    async def _answered(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a handler answer; whatever it can't do is a problem that says what to do, too."""
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; what can't be done is a problem that says what to do, too.
+
+        No fault of a request says anything about the engine: what that can do at present, it says itself.
+        """
         bare = scope["method"] == "HEAD"
         try:
-            await handler(scope, receive, send)
+            await self._dispatched(scope, receive, send)
         except Gone:
             return
         except BodyTooLarge:
@@ -111,16 +125,24 @@ class Api:
             await refuse(send, 400, "Not JSON", str(error), "Send a JSON object or an array of objects, in UTF-8.")
         except Overloaded as error:
             await refuse(send, 429, "Too busy", str(error), "Come back a little later.", _AGAIN)
+        except NotBuried as error:
+            fix = "Send the same request again: what was decided already gets its decision back."
+            await refuse(send, 503, "Unavailable", str(error), fix, _AGAIN, bare)
         except Unavailable as error:
+            self._standing.now(self.engine.notice)
             await refuse(
                 send, 503, "Unavailable", str(error), "Nothing was decided; send the same request again.", _AGAIN, bare
             )
-        except Exception as error:  # The loop broke off: nothing more may be decided on top of what it remembers.
-            self._broken = self._broken or f"{type(error).__name__}: {error}"
-            if not isinstance(error, Stopped):
-                asyncio.get_running_loop().call_exception_handler({"message": scope["path"], "exception": error})
-            fix = "Restart the server: it continues from its journal. See its log for the cause."
-            await refuse(send, 503, "Stopped", "an unexpected fault stopped the decisions", fix, (), bare)
+        except Exception as error:
+            if not isinstance(error, Stopped):  # The engine has reported what stopped it.
+                self._reports.fault("the answer to a request", error)
+            if self.engine.refused:
+                self._standing.now(self.engine.notice)
+                fix = "Send the same request again later: the server tries to go on. See its log for the cause."
+                await refuse(send, 503, "Stopped", "an unexpected fault stopped the decisions", fix, _AGAIN, bare)
+            else:
+                fix = "Other requests are answered as ever. See the server's log for the cause."
+                await refuse(send, 500, "Fault", "an unexpected fault came before the answer", fix, (), bare)
 
     # What there is.
 
@@ -132,17 +154,21 @@ class Api:
 
     async def _batched(self, scope: Scope, receive: Receive, send: Send, work: Work) -> None:
         """Read one object or an array of them, and answer in kind."""
-        kind = _content_type(scope)
+        kind, coding = _content(scope)
         if kind not in (b"application/json", b""):
             shown = kind[:100].decode("latin-1")
             await refuse(send, 415, "Not JSON", f"the content type is {shown}", "Send application/json.")
             return
+        if coding not in (b"", b"identity", b"gzip"):
+            shown = coding[:100].decode("latin-1")
+            detail = f"the content encoding is {shown}"
+            await refuse(send, 415, "Unknown encoding", detail, "Send it as it is, or as gzip.", _CODINGS)
+            return
         body = await _body(receive)
+        if coding == b"gzip":
+            body = await self._inflated(body)
         began_ns = self._traces.begin()
-        try:
-            sent = decoded(body)
-        except NotJson:
-            sent = await self._salvaged(body)
+        sent = await self._parsed(body)
         if isinstance(sent, list):
             answers = await self.turns.submit(work, sent) if sent else []
             self._traces.answered(scope, answers, began_ns, single=False)
@@ -154,13 +180,35 @@ class Api:
         else:
             await reply(send, 200, encode(answer), JSON, self._traces.answered(scope, [answer], began_ns, single=True))
 
-    async def _salvaged(self, body: bytes) -> list[object]:
-        """The items of an array of which some are broken. A body that is none is put with the dead letters."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(None, items, body)
-        except NotJson:
+    async def _inflated(self, body: bytes) -> bytes:
+        """The content of a gzip body; what is none is put with the dead letters."""
+        try:  # In a thread, since a few bytes may grow to the most that is read.
+            return await asyncio.get_running_loop().run_in_executor(None, inflated, body, BODY_BYTES_MAX)
+        except TooLarge as error:
+            raise BodyTooLarge from error
+        except NotGzip as error:
             await self.turns.submit(self.engine.answer, [body])
-            raise
+            raise NotJson(str(error)) from error
+
+    async def _parsed(self, body: bytes) -> object:
+        """A body as a JSON value; of an array of which some items are broken, the others and these as bytes.
+
+        A body that is none of this is put with the dead letters, whatever the reader made of it. Raises NotJson.
+        """
+        try:
+            return decoded(body)
+        except Exception as error:  # An array is read once more, and says then what is wrong with it.
+            why = error
+        try:
+            if isinstance(why, NotJson):
+                return await asyncio.get_running_loop().run_in_executor(None, items, body)
+        except Exception as error:
+            why = error
+        await self.turns.submit(self.engine.answer, [body])
+        if not isinstance(why, NotJson):
+            self._reports.fault("the reading of a body", why)
+            raise NotJson("something in it can't be read") from why
+        raise why
 
     async def _find(self, scope: Scope, receive: Receive, send: Send) -> None:
         bare = scope["method"] == "HEAD"
@@ -180,9 +228,9 @@ class Api:
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         bare = scope["method"] == "HEAD"
-        if self._broken:
-            fix = "Restart the server: its log says which fault."
-            await refuse(send, 503, "Stopped", "an unexpected fault stopped the decisions", fix, bare=bare)
+        if self.engine.refused:
+            fix = "Its log says why; it goes on by itself once it can."
+            await refuse(send, 503, "Unavailable", "nothing can be decided at present", fix, _AGAIN, bare=bare)
             return
         state = {"status": "ok", "app": self.engine.app.app, "version": self.engine.parts.loop.stages.version}
         await reply(send, 200, encode(state), bare=bare)
@@ -200,10 +248,12 @@ class Api:
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        self._saved = self.engine.parts.journal.last if not self.engine.waits_for_servers else 0
         self.turns = Turns(self._thread, inline_rows=0 if self.engine.waits_for_servers else INLINE_ROWS)
-        alone = (self._save_now_and_then, self._audit_now_and_then)
-        shared = (self._settle_now_and_then,)
-        upkeep = [asyncio.create_task(task()) for task in (shared if self.engine.waits_for_servers else alone)]
+        every: list[tuple[float, Callable[[], Awaitable[None]]]] = [(_LOOK_EVERY_S, self._look)]
+        if not self.engine.waits_for_servers:
+            every += [(SAVE_EVERY_S, self._save), (_AUDIT_EVERY_S, self._audit)]
+        upkeep = [asyncio.create_task(self._again_and_again(seconds, work)) for seconds, work in every]
         if self._access is not None:
             upkeep.append(asyncio.create_task(self._access.watch()))
         yield
@@ -216,34 +266,38 @@ class Api:
         if self._access is not None:
             self._access.close()
 
-    async def _save_now_and_then(self) -> None:
-        """Snapshots while running, so that a restart after a crash has little to replay."""
-        saved = self.engine.parts.journal.last
+    async def _again_and_again(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something every so often, whatever it raises: the next round tries again."""
         while True:
-            await asyncio.sleep(SAVE_EVERY_S)
-            last = self.engine.parts.journal.last
-            if last != saved:
-                with suppress(Unavailable, Stopped):  # The journal still holds everything; the next round tries again.
-                    await self.turns.call(self.engine.save)
-                    saved = last
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except (Unavailable, Stopped):  # The journal still holds everything.
+                continue
+            except Exception as error:
+                self._reports.fault("upkeep", error)
 
-    async def _settle_now_and_then(self) -> None:
-        """What can wait for a quiet moment is done within a second of it."""
-        while True:
-            await asyncio.sleep(_AUDIT_EVERY_S)
-            with suppress(Unavailable, Stopped):  # The next round tries again.
-                await self.turns.call(self.engine.settle)
+    async def _save(self) -> None:
+        """A snapshot while running, so that a restart after a crash has little to replay."""
+        last = self.engine.parts.journal.last
+        if last != self._saved:
+            await self.turns.call(self.engine.save)
+            self._saved = last
 
-    async def _audit_now_and_then(self) -> None:
+    async def _audit(self) -> None:
         """The audit trail is at most a second, or `AUDIT_EVERY` batches, behind the journal."""
-        audited = -1
-        while True:
-            await asyncio.sleep(_AUDIT_EVERY_S)
-            last = self.engine.parts.journal.last
-            if last != audited and not self._broken:
-                with suppress(Unavailable):  # The journal has it all; the next round tries again.
-                    await self.turns.call(self.engine.audit)
-                    audited = last
+        last = self.engine.parts.journal.last
+        if last != self._audited:
+            await self.turns.call(self.engine.audit)
+            self._audited = last
+
+    async def _look(self) -> None:
+        """What can wait for a quiet moment is done within a second of it, and what is wrong is in the log."""
+        try:
+            if self.engine.waits_for_servers or self.engine.refused:
+                await self.turns.call(self.engine.settle)
+        finally:
+            self._standing.now(self.engine.notice)
 
 
 def create_app(engine: Engine, access: Access | None = None) -> Api:
@@ -254,11 +308,15 @@ def create_app(engine: Engine, access: Access | None = None) -> Api:
     return Api(engine, access)
 
 
-def _content_type(scope: Scope) -> bytes:
+def _content(scope: Scope) -> tuple[bytes, bytes]:
+    """The type of a body, and how it is encoded: several encodings, however they are written, with commas between."""
+    kind, coding = b"", b""
     for name, value in scope["headers"]:
         if name == b"content-type":
-            return bytes(value.partition(b";")[0].strip().lower())
-    return b""
+            kind = kind or value.partition(b";")[0].strip().lower()
+        elif name == b"content-encoding":
+            coding = coding + b"," * bool(coding) + value.strip().lower()
+    return kind, {b"x-gzip": b"gzip"}.get(coding, coding)
 
 
 async def _body(receive: Receive) -> bytes:

@@ -37,8 +37,8 @@ class Masking(logging.Filter):
 
 
 def mask_logs() -> None:
-    """Mask what the server's own loggers say."""
-    for name in ("uvicorn.error", "uvicorn.access", "asyncio"):
+    """Mask what the loggers of the server say."""
+    for name in ("homeostat", "uvicorn.error", "uvicorn.access", "asyncio"):
         logger = logging.getLogger(name)
         if not any(isinstance(found, Masking) for found in logger.filters):
             logger.addFilter(Masking())

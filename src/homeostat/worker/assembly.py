@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from homeostat.adapters.circuit import Backoff, Pauses
+from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.standing import Standing
 from homeostat.adapters.streams import ensure_topics, open_stream
 from homeostat.adapters.tracing import Tracing
 from homeostat.config.tree import App
@@ -47,7 +49,7 @@ def open_worker(
         note(f"{stage} failed: {type(error).__name__}: {error}")
 
     parts: SharedParts | None = None
-    told, pauses = "", Pauses(_BACKOFF)
+    standing, pauses = Standing(note, SystemClock(), "all servers are there"), Pauses(_BACKOFF)
     while not stop.is_set():
         try:
             if parts is None:
@@ -55,13 +57,12 @@ def open_worker(
             ensure_topics(servers, parts.app.app)
             stream = open_stream(servers, parts.app.app, client_id=parts.name)
         except Unavailable as error:
-            if str(error) != told:
-                told = str(error)
-                note(f"waits: {told}")
+            standing.now(f"waits: {error}")
             stop.wait(pauses.next_s())
             continue
         except ValueError as error:
             raise WorldIncomplete(str(error)) from error
+        standing.now("")
         return Worker(parts, made[0], stream, note, (tracing or Tracing()).traceparent)
     if parts is not None:
         parts.close()

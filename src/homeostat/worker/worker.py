@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
+from homeostat.adapters.standing import Standing
 from homeostat.distributed.assembly import SharedParts
 from homeostat.distributed.rejoining import Rejoiner
-from homeostat.distributed.serving import without_features
+from homeostat.distributed.serving import spooling, without_features
 from homeostat.embedded.engine import stepped
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import SharedJournal
@@ -89,7 +90,9 @@ class Worker:
         self._generation = stream.generation
         self._stopping = False
         self._settle_at = self._quiet_ns = self._lag_ns = 0
-        self._told = self._waits = ""
+        self._waits = ""
+        self._standing = Standing(note, parts.clock, "all parts are well again")
+        self._outcomes_wait = Standing(note, parts.clock, "outcomes are taken in again")
 
     @property
     def ready(self) -> bool:
@@ -207,8 +210,9 @@ class Worker:
         try:
             settled = self.outcomes.settle(self.parts.featurizer, now_ns, due)
         except Unavailable as error:
-            self._say(f"outcomes wait: {error}")
+            self._outcomes_wait.now(f"outcomes wait: {error}")
             return
+        self._outcomes_wait.now("")
         if len(settled.pulled):
             nothing = read(Pulled(), self.parts.prepared.schema, 0)
             self.outbox.put(Work(nothing, None, settled.pulled, settled.letters))
@@ -241,10 +245,8 @@ class Worker:
         self.on_published(work, decisions, self.parts.clock.now_ns())
 
     def _tell(self) -> None:
-        trouble = self.trouble
-        if trouble != self._told:
-            self._told = trouble
-            self._say(trouble or "all parts are well again")
+        """Let the log have what is wrong at present, also where decisions go on: while they wait on the disk, say."""
+        self._standing.now(self.trouble or spooling(self.parts.journal))
 
     def _drain(self) -> bool:
         """Publish what was decided, and say whether that was possible; what was not will be delivered to others."""

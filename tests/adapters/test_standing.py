@@ -22,9 +22,9 @@ def test_a_trouble_is_said_once_at_once_then_at_intervals_and_when_it_is_over() 
     standing = Standing(said.append, clock, "well again")
     standing.now("")
     assert said == []
-    for _ in range(int(3 * SAY_AGAIN_S * 10)):
+    for _ in range(int(3 * SAY_AGAIN_S * 8)):
         standing.now("the disk is full")
-        clock.at_s += 0.1
+        clock.at_s += 0.125
     assert said[0] == "the disk is full" and len(said) == 3
     assert all(line.startswith("the disk is full (for ") for line in said[1:])
     standing.now("")

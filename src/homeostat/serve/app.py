@@ -26,7 +26,7 @@ from homeostat.embedded.metrics import engine_registry
 from homeostat.ports import Unavailable
 from homeostat.serve.access import Access, documented
 from homeostat.serve.batching import INLINE_ROWS, Overloaded, Turns, Work
-from homeostat.serve.bodies import NotJson, decoded, items
+from homeostat.serve.bodies import NotJson, TooMany, decoded, items
 from homeostat.serve.inflating import NotGzip, TooLarge, inflated
 from homeostat.serve.openapi import document
 from homeostat.serve.replies import JSON, PROBLEM, TEXT, Message, Receive, Send, encode, refuse, reply
@@ -121,6 +121,8 @@ class Api:
         except BodyTooLarge:
             detail = f"the body has more than {BODY_BYTES_MAX} bytes"
             await refuse(send, 413, "Too large", detail, "Send smaller batches.")
+        except TooMany as error:
+            await refuse(send, 413, "Too large", str(error), "Send smaller batches.")
         except NotJson as error:
             await refuse(send, 400, "Not JSON", str(error), "Send a JSON object or an array of objects, in UTF-8.")
         except Overloaded as error:

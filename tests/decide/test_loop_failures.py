@@ -209,3 +209,28 @@ def test_what_was_waited_for_a_store_in_vain_is_not_the_scorers_and_the_policys_
     made = world.loop.decide(event(1, 1000)).fresh
     assert made.fallback[0] == (Fallback.FEATURES_STALE if fails else Fallback.DEADLINE)
     assert (made.ruling.rule[0] == -3) == (not fails) and made.took_us >= 5
+
+
+@pytest.mark.parametrize("work", ["due", "deliver", "remember", "learn", "policy", "among"])
+def test_work_that_is_due_at_an_event_is_not_charged_to_it(work, monkeypatch):
+    """Joining and learning come before the event, but say nothing about its scorers and policy."""
+    world = World(decision_ns=1000)
+    first = stream(60, 3)
+    owner, name = {
+        "learn": (world.stages.fusion, "learn"), "policy": (world.stages.policy, "learn"),
+        "among": (world.loop._arrivals, "among"),
+    }.get(work, (world.stages.joiner, work))  # fmt: skip
+    inner, calls = getattr(owner, name), []
+
+    def slow(*arguments):
+        calls.append(work)
+        world.clock.advance(5000)
+        return inner(*arguments)
+
+    monkeypatch.setattr(owner, name, slow)
+    last = int(first.time_ns.max())
+    made = [world.loop.decide(first).fresh]
+    world.loop.learn(w.outcomes_of(first, range(40), last, scheduled=False))
+    for step in range(1, 6):
+        made.append(world.loop.decide(event(1000 + step, last + step * w.HORIZON)).fresh)
+    assert calls and not any((one.fallback & Fallback.DEADLINE).any() for one in made)

@@ -41,6 +41,11 @@ class Arrivals:
         """Whether an outcome waits for its moment."""
         return len(self._waiting) > 0
 
+    @property
+    def due(self) -> bool:
+        """Whether outcomes are due in this batch that have not been handed on."""
+        return self._due is not None
+
     def among(self, events: EventBatch, running_ns: Int) -> EventBatch:
         """The events, and the outcomes whose moment has come at their places among them.
 

@@ -29,6 +29,8 @@ from homeostat.records.reasons import Fallback, Reason
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 T = TypeVar("T")
+_MANY_ROWS = 256  # Outcomes due in one batch, from which on the windows take in those before its first event by itself.
+_SLICE_ROWS = 4096  # And so many at once.
 
 
 class Chance(Protocol):
@@ -126,6 +128,7 @@ class DecisionLoop:
         self._arrivals = Arrivals(stages.joiner, journal, stages.watermark.lateness_ns)
         self._unwritten: DecisionBatch | None = None  # Made, but not shown to anyone yet: the journal failed.
         self._stopped = False
+        self._aside_ns = 0  # Time that this batch took for work that was due, and not for its own decisions.
         self.trouble = ""  # Why the journal can't be written, since an append failed and until one succeeds.
 
     @property
@@ -258,6 +261,7 @@ class DecisionLoop:
     def land(self, events: EventBatch, running: Int, features: Features, scores: Scores, begun_ns: int) -> Decided:
         """Decide a batch of new events that has been scored ahead."""
         self.flush()
+        self._aside_ns = 0
         self._unwritten = self._whole(self._scored, events, running, features, scores, begun_ns)
         decisions = self._unwritten
         self.flush()
@@ -266,18 +270,18 @@ class DecisionLoop:
     # The stages, in order.
 
     def _run(self, events: EventBatch, recorded: DecisionBatch | None = None) -> DecisionBatch:
-        begun_ns = self.clock.monotonic_ns()
+        begun_ns, self._aside_ns = self.clock.monotonic_ns(), 0
         running = self.stages.watermark.advance(events.time_ns)
         events = self.stages.watermark.mark_late(events, running)
         features = self._featurize(events, running)
-        # A store that was waited for in vain says nothing against what scorers and policy make of its absence.
-        waited_ns = self.clock.monotonic_ns() - begun_ns if features.fallback else 0
+        if features.fallback:  # Time lost waiting for a store that is away says nothing against scorers and policy.
+            self._aside_ns = self.clock.monotonic_ns() - begun_ns
         if recorded is None:
             scores = self.timed("scorers", self.stages.panel.score, features)
         else:  # Scorers remember nothing, so what they said once need not be asked again.
             was = recorded.scores
             scores = Scores(was.names, was.values.copy(), was.confidence.copy(), was.fallback)
-        return self._scored(events, running, features, scores, begun_ns, recorded, waited_ns)
+        return self._scored(events, running, features, scores, begun_ns, recorded)
 
     def _scored(
         self,
@@ -287,15 +291,11 @@ class DecisionLoop:
         scores: Scores,
         begun_ns: int,
         recorded: DecisionBatch | None = None,
-        waited_ns: int = 0,
     ) -> DecisionBatch:
-        """The stages after the scorers.
-
-        waited_ns : of the time since `begun_ns`, what the decision's budget is not charged with
-        """
+        """The stages after the scorers."""
         chance = self.stages.chance(events.id_code)
         parts = [
-            self._conclude(events, features, scores, begun_ns + waited_ns, chance, slice(start, stop), moment, recorded)
+            self._conclude(events, features, scores, begun_ns, chance, slice(start, stop), moment, recorded)
             for start, stop, moment in self.stages.schedule.cuts(running)
         ]
         took_us = (self.clock.monotonic_ns() - begun_ns) / 1e3
@@ -317,9 +317,10 @@ class DecisionLoop:
         recorded: DecisionBatch | None,
     ) -> DecisionBatch:
         """Fusion, policy and guards of one slice, after learning what was known at its `moment`."""
-        self._arrivals.deliver(rows.start)
+        if self._arrivals.due:
+            self._aside("learning", self._arrivals.deliver, rows.start)
         if moment is not None:
-            self.timed("learning", self._learn_until, moment)
+            self._aside("learning", self._learn_until, moment)
         if rows.stop - rows.start != len(events):
             events, features = events.slice(rows.start, rows.stop), features.slice(rows.start, rows.stop)
             scores = Scores(scores.names, scores.values[rows], scores.confidence[rows], scores.fallback[rows])
@@ -338,7 +339,7 @@ class DecisionLoop:
         version, words = self.stages.version, self.stages.words
         part = DecisionBatch(events, features, scores, fused, proposal, ruling, fallback, version, 0.0, words)
         if self.stages.joiner is not None:
-            self.timed("learning", self.stages.joiner.remember, part)
+            self._aside("learning", self.stages.joiner.remember, part)
         return part
 
     def _follow(self, events: EventBatch, features: Features, was: DecisionBatch) -> DecisionBatch:
@@ -387,11 +388,15 @@ class DecisionLoop:
         return Proposal(np.zeros(n, np.int16), propensity, np.zeros(n, np.uint8), flagged)
 
     def _overdue(self, n: int, begun_ns: int, was: DecisionBatch | None) -> Bytes:
-        """(n,) the DEADLINE bit where scorers and policy have used up the decision's budget."""
+        """(n,) the DEADLINE bit where scorers and policy have used up the decision's budget.
+
+        Work that happened to be due at this event (joining, learning) is not charged to it: it must come before the
+        event, wherever that is in a batch, but none of it is the event's own.
+        """
         if was is not None:
             return was.fallback & np.uint8(Fallback.DEADLINE)
         limit_ns = in_proportion(self._limits.decision_ns, n, self._limits.rows)
-        late = limit_ns is not None and self.clock.monotonic_ns() - begun_ns > limit_ns
+        late = limit_ns is not None and self.clock.monotonic_ns() - begun_ns - self._aside_ns > limit_ns
         overdue = np.zeros(n, np.uint8)
         if late:
             overdue[:] = Fallback.DEADLINE
@@ -399,12 +404,36 @@ class DecisionLoop:
 
     def _featurize(self, events: EventBatch, running: Int) -> Features:
         """The events' features; outcomes whose moment has come reach the windows at their places among the events."""
-        operations = self._arrivals.among(events, running)
+        operations = events
+        if self._arrivals.any:
+            operations = self._aside("learning", self._arrivals.among, events, running)
+            if len(operations) - len(events) >= _MANY_ROWS:
+                operations = self._aside("windows", self._caught_up, operations)
         features = self.timed("windows", self.stages.featurizer.features, operations)
-        if operations is events:
+        if len(operations) == len(events):
             return features
         rows = operations.kind != Row.OUTCOME
         return Features(features.names, features.values[rows], features.freshness[rows], features.fallback)
+
+    def _caught_up(self, operations: EventBatch) -> EventBatch:
+        """What is left once the windows have taken in the outcomes before the first event.
+
+        Rows are the same however they are batched, so these may go first, in slices, and be no part of a decision.
+        """
+        first = int(np.argmax(operations.kind != Row.OUTCOME))
+        for start in range(0, first, _SLICE_ROWS):
+            self.stages.featurizer.features(operations.slice(start, min(start + _SLICE_ROWS, first)))
+        return operations.slice(first, len(operations)) if first else operations
+
+    def _aside(self, stage: str, call: Callable[..., T], *arguments: Any) -> T:
+        """`timed`, for work that is due at this batch without being its own."""
+        begun_ns = self.clock.monotonic_ns()
+        try:
+            return call(*arguments)
+        finally:
+            spent_ns = self.clock.monotonic_ns() - begun_ns
+            self._aside_ns += spent_ns
+            self.meters.spent(stage, spent_ns)
 
     def _learn_until(self, moment_ns: int) -> None:
         joiner = self.stages.joiner

@@ -30,6 +30,7 @@ def warm_up(app: App, features: FeaturePlan, bundle: Bundle | None, clock: Clock
         loop = build(app, features, brain(app, features, bundle, scorers), world)
         for rows in (1, 64):
             loop.decide(made_up(rows, features))
+        try_learning(loop, app, features)  # Else the first outcomes that are learned from wait for the compiler.
         loop.close()
     return (clock.monotonic_ns() - begun_ns) / 1e9
 

@@ -7,6 +7,8 @@ import pytest
 from homeostat import load
 from homeostat.decide import loop
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 START = 1_780_000_000
 DAY = 86_400
 

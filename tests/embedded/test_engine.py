@@ -22,6 +22,7 @@ def plain(answer: dict) -> dict:
     return {name: value for name, value in answer.items() if name not in ("took_us", "duplicate")}
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_batches_and_single_events_get_the_same_decisions() -> None:
     with load("access") as one, load("access") as many:
         singly = [one.decide(event) for event in events(50)]

@@ -15,6 +15,7 @@ from homeostat.decide.loop import Stopped
 from homeostat.embedded.engine import Engine, UnusableEvent
 from homeostat.ports import Unavailable
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 SAME = ("event_id", "action", "risk", "scores", "reasons")
 POISON = 666
 

@@ -33,6 +33,14 @@ class PastOutcomes:
         """When the last of the outcomes became known; long ago, if there are none."""
         return int(self._known_ns.max()) if len(self) else np.iinfo(np.int64).min
 
+    def warnings(self) -> list[str]:
+        """Sentences about outcomes that contradict each other, for reports; one that came later is a correction."""
+        same = (np.diff(self._id_code) == 0) & (np.diff(self._known_ns) == 0)
+        contrary = len(np.unique(self._id_code[1:][same & (np.diff(self._label) != 0)])) if len(self) > 1 else 0
+        if not contrary:
+            return []
+        return [f"{contrary:,} events have contrary outcomes that became known at the same moment: the last one counts"]
+
     def of(self, events: EventBatch) -> OutcomeBatch | None:
         """The outcomes of these events, each waiting for its moment; None if they have none.
 

@@ -23,6 +23,7 @@ from homeostat.config.tree import App
 from homeostat.decide.ahead import decide_ahead
 from homeostat.decide.decided import Decided
 from homeostat.embedded.assembly import Prepared, bundle_of, fitting_bundle, prepare
+from homeostat.embedded.history import History
 from homeostat.embedded.past import PastOutcomes, without_labels
 from homeostat.embedded.report import Gathered, throughput
 from homeostat.embedded.report_page import report_page
@@ -108,6 +109,7 @@ class Replay:
         self._labels: deque[Float] = deque()  # Of the batches on their way, which must not see them.
         self.past = self._past()
         self.learning = request.train_until_ns is not None
+        self.history = History()
         self.trained: dict[str, Any] = {}
         self.world = World(self.journal, self.clock, bounded=False)
         self.collector = Collector.of(
@@ -192,8 +194,8 @@ class Replay:
         assert until_ns is not None
         after = np.flatnonzero(events.time_ns >= until_ns)
         split = int(after[0]) if len(after) else len(events)
-        earlier = events.slice(0, split)
-        if split:
+        earlier = self.history.fresh(events.slice(0, split))
+        if len(earlier):
             known = None if self.past is None else self.past.labels_by(earlier, until_ns)
             self.collector.add(earlier, self.loop.absorb(self._with_outcomes(earlier, self.loop.expect)), known)
         if split < len(events):
@@ -210,7 +212,8 @@ class Replay:
         save_bundle(made, folder)
         self.trained = {
             "rows": made.about["rows"], "positives": made.about["positives"], "left_out": self.collector.left_out(),
-            "warnings": warnings_of(rows), "out_of_fold": made.about["out_of_fold"],
+            "warnings": warnings_of(rows) + self.history.warnings() + (self.past.warnings() if self.past else []),
+            "out_of_fold": made.about["out_of_fold"],
         }  # fmt: skip
         bundle = fitting_bundle(folder, self.prepared)
         trained = brain(self.prepared.app, self.prepared.features, bundle)
@@ -235,7 +238,7 @@ class Replay:
         """The events to decide, batch by batch; learns on the way, when the moment comes."""
         for events, share in self._chunks():
             self.progress("learning" if self.learning else "deciding", share)
-            rest = self._learn_from(events) if self.learning else events
+            rest = self.history.unknown(self._learn_from(events) if self.learning else events)
             if len(rest):
                 self._labels.append(rest.label if self.past is None else self.past.labels_by(rest, None))
                 yield self._with_outcomes(rest, self.loop.learn)
@@ -275,7 +278,7 @@ class Replay:
             "events": self.events,
             "decisions": decisions,
             "dead_letters": self.buried + self.refused,
-            "repeated": loop.counts["repeated"],
+            "repeated": loop.counts["repeated"] + self.history.repeated,
             "differing": loop.counts["differing"],
             "late": loop.counts["late"],
             "outcomes": loop.counts["outcomes"],

@@ -18,6 +18,7 @@ from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.embedded.answers import time_text
 from homeostat.embedded.assembly import Prepared, prepare
+from homeostat.embedded.history import History
 from homeostat.embedded.past import PastOutcomes, without_labels
 from homeostat.embedded.training import Collector, train, warnings_of
 from homeostat.expressions import Membership
@@ -69,7 +70,9 @@ def train_on_events(
         # Found before hours of training rather than after.
         raise BundleError(f"{request.out} exists and is not a bundle; give another path or remove it")
     collector = Collector.of(prepared.app, request.from_ns, request.until_ns, apart=request.outcomes is not None)
-    events, buried = _gather(prepared, request, collector, progress, elsewhere)
+    history = History()
+    past, bad = _past(prepared, request, SystemClock().now_ns())
+    events, buried = _gather(prepared, request, past, collector, history, progress, elsewhere)
     rows = collector.training_set()
     if elsewhere is not None:
         rows = elsewhere.completed(rows)
@@ -85,9 +88,10 @@ def train_on_events(
         "bundle": str(request.out),
         "version": version,
         "events": events,
-        "dead_letters": buried,
+        "repeated": history.repeated,
+        "dead_letters": buried + bad,
         "left_out": collector.left_out(),
-        "warnings": warnings_of(rows),
+        "warnings": warnings_of(rows) + history.warnings() + (past.warnings() if past else []),
         "rows": about["rows"],
         "positives": about["positives"],
         "from": time_text(int(about["from_ns"])),
@@ -101,17 +105,18 @@ def train_on_events(
 def _gather(
     prepared: Prepared,
     request: TrainingRequest,
+    past: PastOutcomes | None,
     collector: Collector,
+    history: History,
     progress: Progress,
     elsewhere: Elsewhere | None,
 ) -> tuple[int, int]:
     """Let the events up to the moment of training fill the windows, and keep the rows to learn from.
 
-    Returns how many events were read, and how many could not be.
+    Returns how many events were read, repeats among them, and how many could not be.
     """
     clock = SystemClock()
-    past, buried = _past(prepared, request, clock.now_ns())
-    read = 0
+    read = buried = 0
     with SqliteJournal(":memory:", app=prepared.app.app) as journal:
         world = World(journal, clock, bounded=False)
         if elsewhere is not None:
@@ -123,6 +128,7 @@ def _gather(
             after = np.flatnonzero(events.time_ns >= request.until_ns)
             earlier = events.slice(0, int(after[0])) if len(after) else events
             read += len(earlier)
+            earlier = history.fresh(earlier)
             if len(earlier):
                 _absorb(loop, earlier, past, request.until_ns, collector)
             progress("filling the windows", _GATHERING * read / (read + len(events)))

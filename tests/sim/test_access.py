@@ -14,11 +14,16 @@ def test_events_are_in_order_and_read_as_the_app_declares():
     assert all(line["timestamp"].endswith("Z") and line["value"] > 0 for line in lines)
 
 
-def test_abuse_is_faster_than_people():
-    events = generate_access(AccessSpec(), 2)
-    counts = np.bincount(events.entity)
-    assert counts[300:].min() > 20 * np.median(counts[:300])
-    assert 0.3 < events.abuse.mean() < 0.8
+def test_bots_never_rest_and_some_do_no_more_than_busy_people():
+    spec = AccessSpec(hours=72)
+    events = generate_access(spec, 2)
+    hour = (events.time_ms - events.time_ms.min()) // 3_600_000
+    counts = np.bincount(events.entity, minlength=spec.people + spec.bots)
+    active = np.array([len(np.unique(hour[events.entity == who])) for who in range(len(counts))])
+    bots, people = slice(spec.people, None), slice(0, spec.people)
+    assert active[bots].min() > 0.9 * 72 > 60 > active[people].max()
+    assert counts[bots].min() < counts[people].max(), "counting alone does not tell them apart"
+    assert 0.05 < events.abuse.mean() < 0.35
 
 
 def test_the_same_seed_gives_the_same_events():

@@ -21,6 +21,7 @@ from homeostat.adapters.snapshots import FileSnapshots
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.checks.batches import decisions
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
+from homeostat.ports import Snapshot
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 
@@ -61,14 +62,15 @@ def seconds(call: Callable[[], object], repeat: int = 3) -> float:
 
 def bench_codec() -> dict[str, float]:
     one, large = batch_of(1), batch_of(65_536)
-    body = codec.encode(one)
+    schemas = codec.Schemas()
+    body = codec.encode_beside(one, schemas)
     bodies = [codec.encode(piece) for piece in codec.parts(large, PIECE_ROWS)]
     return {
         "encode_one_us": seconds(lambda: [codec.encode(one) for _ in range(2000)]) / 2000 * 1e6,
-        "decode_one_us": seconds(lambda: [codec.decode(body) for _ in range(2000)]) / 2000 * 1e6,
+        "decode_one_us": seconds(lambda: [codec.decode(body, schemas) for _ in range(2000)]) / 2000 * 1e6,
         "encode_rows_per_s": 65_536
         / seconds(lambda: [codec.encode(piece) for piece in codec.parts(large, PIECE_ROWS)]),
-        "decode_rows_per_s": 65_536 / seconds(lambda: [codec.decode(data) for data in bodies]),
+        "decode_rows_per_s": 65_536 / seconds(lambda: [codec.decode(data, schemas) for data in bodies]),
         "body_one_bytes": len(body),
         "body_row_bytes": sum(map(len, bodies)) / 65_536,
     }
@@ -156,7 +158,7 @@ def bench_joiner(folder: Path, rows: int) -> dict[str, float]:
         joining += time.perf_counter() - begun
     state = joiner.state()
     store = FileSnapshots(folder)
-    saving = seconds(lambda: store.save(1, state), 1)
+    saving = seconds(lambda: store.save(Snapshot(1, state)), 1)
     return {
         "remember_us_per_row": remembering / rows * 1e6,
         "due_us_per_row": joining / rows * 1e6,

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from homeostat.records import software
 
@@ -23,15 +23,25 @@ __all__ = ["load"]
 __version__ = software.VERSION
 
 
-def load(app: str | Path, *, bundle: str | Path | None = None, data: str | Path | None = None) -> Engine:
+def load(
+    app: str | Path,
+    *,
+    bundle: str | Path | None = None,
+    data: str | Path | None = None,
+    history: Literal["continue", "journal", "new"] = "continue",
+) -> Engine:
     """An engine that decides in this process; see `homeostat.embedded.engine.Engine`.
 
     app : a shipped app (payments, access) or the path of an app file
     bundle : a trained bundle; the shipped one when absent
     data : the folder of its journal and snapshot, so that a restart continues; everything is in memory without one
+    history : what counts where the folder's files disagree: `continue` refuses, `journal` lets the journal alone count,
+        `new` begins again; what does not count is put aside
     """
     from pathlib import Path
 
     from homeostat.embedded.assembly import open_engine
 
-    return open_engine(app, bundle=None if bundle is None else Path(bundle), data=None if data is None else Path(data))
+    return open_engine(
+        app, bundle=None if bundle is None else Path(bundle), data=None if data is None else Path(data), history=history
+    )

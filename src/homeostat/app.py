@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from homeostat.config import plans, settings
+from homeostat.config.remembered import meanings
 from homeostat.config.setting_faults import plugin_settings
 from homeostat.config.settings import ThresholdsSettings
 from homeostat.config.tree import App, ScorerSpec
@@ -235,6 +236,7 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
         actions=app.actions,
         version=brain.version,
         words=plans.vocabulary(app),
+        meaning=meanings(app, features, brain.version.partition("+")[2]),
     )
     limits = Limits(
         decision_ns=app.deadline if world.bounded else None,

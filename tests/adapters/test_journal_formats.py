@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 from tests.samples.reading import FORMAT1, answered, unpacked
@@ -61,13 +62,17 @@ def test_old_entries_are_shown_with_numbers_where_the_names_do_not_fit(tmp_path)
     assert (one["action"], one["rule"], one["reasons"][0]["name"]) == ("#2", "#0", "#0")
 
 
-def test_an_old_entry_keeps_its_digest_when_the_journal_is_brought_up_to_date(tmp_path):
+def rows(path):
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT * FROM entries ORDER BY sequence").fetchall()
+
+
+def test_an_old_entry_stays_as_it_is_when_the_journal_is_brought_up_to_date(tmp_path):
     folder = unpacked("shop", tmp_path)
-    with SqliteJournal(folder / "journal.db", readonly=True) as journal:
-        before = [(facts, journal.digest(facts.sequence)) for facts in journal.facts()]
+    before = rows(folder / "journal.db")
     with SqliteJournal(folder / "journal.db", words=SHOP) as journal:
         journal.append(decisions([-5], 1))
-        after = [(facts, journal.digest(facts.sequence)) for facts in journal.facts()]
+    after = rows(folder / "journal.db")
     assert after[: len(before)] == before and len(after) == len(before) + 1
 
 
@@ -109,3 +114,12 @@ def test_a_decision_is_shown_in_the_words_it_was_made_in(tmp_path):
         for sequence, entry in enumerate(journal.read(), 1):
             assert isinstance(entry.body, DecisionBatch)
             assert entry.body.words == words_of(1 + sequence)
+
+
+def test_names_that_can_not_be_those_of_old_entries_are_not_kept_for_them(tmp_path):
+    folder = unpacked("shop", tmp_path)
+    wanted = expected(folder)
+    with SqliteJournal(folder / "journal.db", words=vocabulary(load_app("access"))) as journal:
+        assert journal.newest().words.actions == ("#0", "#1", "#2")
+    with SqliteJournal(folder / "journal.db", words=SHOP) as journal:
+        assert shown(journal, wanted) == wanted

@@ -10,6 +10,8 @@ from typing import Any
 from homeostat.ports import Unavailable
 
 _ROOM_BYTES = 64 << 10  # More than an entry of one decision takes.
+FILE_MODE, FOLDER_MODE = 0o600, 0o700
+"""Of what holds events or decisions: its owner's alone, whatever the process's umask is."""
 
 
 def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None, mode: int = 0o666) -> None:

@@ -1,7 +1,7 @@
 """The engine's state in one file: named arrays and a digest over all of it. No pickle, no code.
 
-The file: magic, length of the index, the index (JSON: sequence, and name, type, shape of each array), the arrays one
-after the other at multiples of 64 bytes, and the SHA-256 of everything before it.
+The file: magic, length of the index, the index (JSON: sequence, history, software, meaning, and name, type, shape of
+each array), the arrays one after the other at multiples of 64 bytes, and the SHA-256 of everything before it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from homeostat.adapters.files import replace_file
-from homeostat.ports import Unavailable
+from homeostat.ports import Snapshot, Unavailable
 from homeostat.records.arrays import State
+from homeostat.records.meaning import Meaning
 
-_MAGIC = b"HMSTSNAP\x01\0\0\0\0\0\0\0"
+_MAGIC = b"HMSTSNAP\x02\0\0\0\0\0\0\0"
+_OLD = b"HMSTSNAP\x01"
 _DIGEST_BYTES = 32
 _KINDS = "biufSU"  # Plain numbers and texts of fixed length. Objects would need pickle.
 _ALIGNMENT = 64
@@ -34,9 +36,9 @@ class FileSnapshots:
         self.previous = Path(folder) / "snapshot.previous.bin"
         self.skipped: list[str] = []  # Why a snapshot was passed over by `load`.
 
-    def save(self, sequence: int, state: State) -> None:
+    def save(self, snapshot: Snapshot) -> None:
         """Replace the snapshot. Raises Unavailable, keeping the old one; ValueError for arrays of objects."""
-        pieces = list(_pieces(sequence, state))
+        pieces = list(_pieces(snapshot))
         digest = sha256()
         for piece in pieces:
             digest.update(piece)
@@ -44,23 +46,21 @@ class FileSnapshots:
         keep = self.previous if self._read(self.newest, None) is not None else None
         replace_file(self.newest, [*pieces, digest.digest()], keep)
 
-    def load(self, at_most: int | None = None) -> tuple[int, State] | None:
-        """The newest whole snapshot, None if there is none.
-
-        at_most : the journal's last sequence number; a snapshot beyond it, of entries that a power failure took,
-            is passed over
-        """
+    def load(self, refused: Callable[[Snapshot], str] | None = None) -> Snapshot | None:
+        """See `Snapshots`. Why others were passed over is in `skipped`."""
         self.skipped = []
         for path in (self.newest, self.previous):
             loaded = self._read(path, self.skipped)
-            if loaded is not None and (at_most is None or loaded[0] <= at_most):
+            if loaded is None:
+                continue
+            why = "" if refused is None else refused(loaded)
+            if not why:
                 return loaded
-            if loaded is not None:
-                self.skipped.append(f"{path} is of entry {loaded[0]}, beyond the journal's last, {at_most}")
+            self.skipped.append(f"{path} {why}")
         return None
 
     @staticmethod
-    def _read(path: Path, skipped: list[str] | None) -> tuple[int, State] | None:
+    def _read(path: Path, skipped: list[str] | None) -> Snapshot | None:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -75,8 +75,10 @@ class FileSnapshots:
             return None
 
 
-def decode(data: bytes) -> tuple[int, State]:
-    """The sequence number and state of a snapshot's bytes. Raises ValueError on anything but a whole snapshot."""
+def decode(data: bytes) -> Snapshot:
+    """The snapshot of a file's bytes. Raises ValueError on anything but a whole snapshot."""
+    if data.startswith(_OLD):
+        raise ValueError("an older version wrote it, which did not say of which history it is")
     if len(data) < len(_MAGIC) + 8 + _DIGEST_BYTES or not data.startswith(_MAGIC):
         raise ValueError("this is not a snapshot of this format")
     view = memoryview(data)
@@ -86,7 +88,9 @@ def decode(data: bytes) -> tuple[int, State]:
     end = start + int.from_bytes(view[len(_MAGIC) : start], "little")
     try:
         index = json.loads(bytes(view[start:end]))
-        sequence, arrays = index["sequence"], index["arrays"]
+        sequence, arrays = int(index["sequence"]), index["arrays"]
+        history, software = str(index["history"]), str(index["software"])
+        meaning = {str(part): Meaning.of_json(told) for part, told in dict(index["meaning"]).items()}
         state: State = {}
         at = end
         for name, dtype, shape in arrays:
@@ -95,7 +99,7 @@ def decode(data: bytes) -> tuple[int, State]:
             at += state[name].nbytes
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError("the snapshot's index can't be read") from error
-    return int(sequence), state
+    return Snapshot(sequence, state, history, software, meaning)
 
 
 def _array(view: memoryview, at: int, code: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -109,12 +113,16 @@ def _array(view: memoryview, at: int, code: str, shape: tuple[int, ...]) -> np.n
     return array.reshape(shape).copy()
 
 
-def _pieces(sequence: int, state: State) -> Iterator[Any]:
+def _pieces(snapshot: Snapshot) -> Iterator[Any]:
+    state = snapshot.state
     for name, array in state.items():
         if array.dtype.kind not in _KINDS:
             raise ValueError(f"{name} is of type {array.dtype}: a snapshot holds numbers and texts only")
     arrays = [(name, array.dtype.str, array.shape) for name, array in state.items()]
-    index = json.dumps({"sequence": sequence, "arrays": arrays}).encode()
+    index = json.dumps({
+        "sequence": snapshot.sequence, "history": snapshot.history, "software": snapshot.software,
+        "meaning": {part: meaning.as_json() for part, meaning in snapshot.meaning.items()}, "arrays": arrays,
+    }).encode()  # fmt: skip
     yield _MAGIC
     yield len(index).to_bytes(8, "little")
     yield index

@@ -39,8 +39,10 @@ from homeostat.adapters.sqlite_tables import (
     APP,
     FORMAT,
     OLD_UNTIL,
+    OLD_WORDS,
     PAGE_BYTES,
     as_stored,
+    keep_old_words,
     keeps_schemas,
     prepare,
     refusal,
@@ -104,6 +106,7 @@ class SqliteJournal(ById):
         try:
             self._db = self._open()
             self._catch_up()
+            self._keep_old_words(self._db)
         except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
             # A damaged page may read as text that is none, or as a table without the row that must be there.
             self.close()
@@ -125,7 +128,12 @@ class SqliteJournal(ById):
     @property
     def unnamed(self) -> int:
         """The last entry of a version that kept no names, 0 where there is none: see `words`."""
-        return int(self.about(OLD_UNTIL) or 0)
+        return int(self.about(OLD_UNTIL) or 0) if self._keeps_schemas else self._last
+
+    def assume(self, words: Vocabulary) -> None:
+        """Take these for the names of entries of a version that kept none, as long as no others are known."""
+        if self._schemas.legacy.nameless:
+            self._schemas.legacy = words
 
     def about(self, name: str) -> str | None:
         """What the journal says of itself under a name."""
@@ -231,6 +239,11 @@ class SqliteJournal(ById):
         """What the journal says of itself, by name; some of it may be secret."""
         return dict(self._all("SELECT name, value FROM about"))
 
+    def stated(self, sequence: int) -> str | None:
+        """The digest that stands beside an entry; None where there is no such entry."""
+        row = self._one("SELECT digest FROM entries WHERE sequence = ?", sequence)
+        return None if row is None else bytes(row[0]).hex()
+
     def history(self, sequence: int) -> str:
         """SHA-256 over the digests of the entries up to one, in order: it is of this history, and of no other."""
         if sequence == self._last and not self._behind:
@@ -280,6 +293,13 @@ class SqliteJournal(ById):
             if len(rows):
                 yield batch, rows
 
+    def newest(self, until: int | None = None) -> DecisionBatch | None:
+        """The batch that was decided last, up to an entry; None where none was. Raises JournalError."""
+        sql = "SELECT sequence, codec, body FROM entries WHERE kind = ? AND sequence <= ? ORDER BY sequence DESC"
+        row = self._one(sql, codec.DECISIONS, self._last if until is None else until)
+        batch = None if row is None else decoded(str(self.path), self._schemas, *row)
+        return batch if isinstance(batch, DecisionBatch) else None
+
     def close(self) -> None:
         """Close the file and let another process write."""
         if self._checkpointer is not None:
@@ -322,6 +342,13 @@ class SqliteJournal(ById):
             waits = "OFF" if self._bulk else "FULL" if self._power_safe else "NORMAL"
             db.execute(f"PRAGMA synchronous = {waits}")
             db.execute("PRAGMA wal_autocheckpoint = 0")  # The checkpointer does it.
+
+    def _keep_old_words(self, db: sqlite3.Connection) -> None:
+        """Keep the app's names for entries that have none, unless they can't be theirs."""
+        until = 0 if self._readonly or self._words.nameless or self.about(OLD_WORDS) else self.unnamed
+        newest = self.newest(until) if until else None
+        if newest is not None and newest.words.entities == self._words.entities:
+            keep_old_words(db, self._words)
 
     def _catch_up(self) -> None:
         """Read the ids of the entries that the index does not know yet."""

@@ -46,7 +46,8 @@ def prepare(
 ) -> Vocabulary:
     """Make the tables where there are none, and bring them up to date, each in one transaction.
 
-    Returns the names of the entries of format 1. Raises JournalError where the file is something else.
+    Returns the names of the entries of format 1: those kept for them, else the app's of now.
+    Raises JournalError where the file is something else.
     """
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -66,7 +67,13 @@ def prepare(
         raise JournalError(f"{path} is the journal of the app {owner}, not of {app}")
     if not readonly and not bulk and about(db, REPLAYED) is not None and about(db, SERVED) is None:
         _tell(db, SERVED, "yes")
-    return _old_words(db, words, readonly)
+    kept = about(db, OLD_WORDS)
+    return _unversioned(words) if kept is None else read_words(kept)
+
+
+def keep_old_words(db: sqlite3.Connection, words: Vocabulary) -> None:
+    """Let these be the names of the entries of format 1 for good."""
+    _tell(db, OLD_WORDS, words_text(_unversioned(words)))
 
 
 def about(db: sqlite3.Connection, name: str) -> str | None:
@@ -145,16 +152,6 @@ def _keep_schemas(db: sqlite3.Connection) -> None:
         if last is not None:
             _tell(db, OLD_UNTIL, str(last))
         db.execute(f"PRAGMA user_version = {FORMAT}")
-
-
-def _old_words(db: sqlite3.Connection, words: Vocabulary, readonly: bool) -> Vocabulary:
-    """The names of the entries of format 1: those kept for them, else the app's of now, which are then kept."""
-    kept = about(db, OLD_WORDS)
-    if kept is not None:
-        return read_words(kept)
-    if not readonly and not words.nameless and about(db, OLD_UNTIL) is not None:
-        _tell(db, OLD_WORDS, words_text(_unversioned(words)))
-    return _unversioned(words)
 
 
 def _unversioned(words: Vocabulary) -> Vocabulary:

@@ -18,12 +18,13 @@ from typing import Protocol
 import numpy as np
 
 from homeostat.checks.batches import decisions, outcomes, same
-from homeostat.ports import DeadLetters, Journal, Snapshots
+from homeostat.ports import DeadLetters, Journal, Snapshot, Snapshots
 from homeostat.ports.shared import Repeated
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.identity import code_of
+from homeostat.records.meaning import Meaning
 
 
 class OpenJournal(Journal, Protocol):
@@ -148,14 +149,17 @@ def a_snapshot_is_restored_bit_for_bit(open_snapshots: Callable[[], Snapshots]) 
         "names": np.array(["a", "größer"]),
     }
     snapshots = open_snapshots()
-    snapshots.save(3, {"old": np.array([1])})
-    snapshots.save(8, state)
+    meaning = {"windows": Meaning("digest", {"count": 'of "größe"'})}
+    snapshots.save(Snapshot(3, {"old": np.array([1])}))
+    snapshots.save(Snapshot(8, state, "history", "software", meaning))
     for store in (snapshots, open_snapshots()):
         loaded = store.load()
-        assert loaded is not None and loaded[0] == 8
-        assert set(loaded[1]) == set(state)
-        assert all(same(loaded[1][name], array) for name, array in state.items())
-        loaded[1]["flags"][0] = False  # What is restored may be written to.
+        assert loaded is not None and loaded.sequence == 8
+        assert (loaded.history, loaded.software, dict(loaded.meaning)) == ("history", "software", meaning)
+        assert set(loaded.state) == set(state)
+        assert all(same(loaded.state[name], array) for name, array in state.items())
+        loaded.state["flags"][0] = False  # What is restored may be written to.
+        assert snapshots.load(lambda found: "is not wanted") is None
 
 
 SNAPSHOT_CHECKS: tuple[Callable[[Callable[[], Snapshots]], None], ...] = (a_snapshot_is_restored_bit_for_bit,)

@@ -55,7 +55,7 @@ def doctor(
     if app is not None:
         checks.append(lambda: _app(app, bundle))
     if data is not None:
-        checks.append(lambda: _data(data))
+        checks.append(lambda: _data(data, app, bundle))
     checks.append(lambda: _world(app, config))
     findings = [finding for check in checks for finding in check()]
     broken = is_broken(findings)
@@ -188,30 +188,44 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
             yield Finding("features", "warning", seen, mend)
 
 
-def _data(folder: Path) -> Iterator[Finding]:
+def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Finding]:
     from homeostat.adapters.entries import JournalError
-    from homeostat.adapters.snapshots import FileSnapshots
     from homeostat.adapters.sqlite_journal import SqliteJournal
+    from homeostat.embedded.folders import check_history, disagreements
     from homeostat.ports import Unavailable
 
     path = folder / "journal.db"
-    if not path.is_file():
-        yield Finding("data", "ok", f"{folder} has no journal yet: a server would begin one")
-        return
     try:
+        check_history(folder)
+        if not path.is_file():
+            yield Finding("data", "ok", f"{folder} has no journal yet: a server would begin one")
+            return
         with SqliteJournal(path, readonly=True) as journal:
             yield Finding("journal", "ok", f"{len(journal):,} decisions of {journal.app} in {journal.last:,} entries")
-            snapshots = FileSnapshots(folder)
-            saved = snapshots.load(journal.last)
-            behind = journal.last - (0 if saved is None else saved[0])
-            why = "; ".join(snapshots.skipped)
-            mend = "It is passed over; the next one replaces it." if why else ""
-            seen = f"{behind:,} entries behind the journal{', ' + why if why else ''}"
-            yield Finding("snapshot", "warning" if why else "ok", seen, mend)
-        if (folder / "audit.jsonl").is_file():
+            apart = disagreements(folder, journal)
+        if app is not None:
+            yield from _recovery(app, bundle, folder)
+        if apart:
+            yield Finding("audit", "broken", apart[0])
+        elif (folder / "audit.jsonl").is_file():
             yield _audit(folder / "audit.jsonl")
     except (JournalError, Unavailable) as error:
         yield Finding("journal", "broken", str(error), "Restore the folder from a copy, or begin another --data.")
+
+
+def _recovery(app: str, bundle: Path | None, folder: Path) -> Iterator[Finding]:
+    """What a start would take over, and what it would make again."""
+    from homeostat.cli.failures import expected
+    from homeostat.embedded.assembly import preview
+
+    try:
+        planned = preview(app, bundle, folder)
+    except expected() as error:
+        yield Finding("recovery", "broken", str(error))
+        return
+    changed = bool(planned.renamed or planned.rebuilt or planned.passed_over)
+    mend = "The start takes longer; nothing needs to be done." if changed else ""
+    yield Finding("recovery", "warning" if changed else "ok", "; ".join(planned.sentences()), mend)
 
 
 def _audit(trail: Path) -> Finding:

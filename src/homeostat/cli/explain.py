@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Bundle, Json
-
-if TYPE_CHECKING:
-    from homeostat.ports import Journal
 
 
 def explain(
@@ -71,7 +68,7 @@ def told_of(decision: str, folder: Path, app: str | None, bundle: Path | None) -
         if found is None:
             raise CommandError(f"no event {decision!r} was decided in {folder}: check the id")
         trained = folder / "bundle"
-        return _told(journal, found, bundle or (trained if trained.is_dir() else None), app, journal.app)
+        return _told(journal, decision, found, bundle or (trained if trained.is_dir() else None), app, journal.app)
 
 
 def _told_shared(decision: str, config: Path | None, app: str | None, bundle: Path | None) -> dict[str, Any]:
@@ -86,7 +83,7 @@ def _told_shared(decision: str, config: Path | None, app: str | None, bundle: Pa
         found = journal.find_text(decision)
         if found is None:
             raise CommandError(f"no event {decision!r} was decided in {journal.where}: check the id")
-        return _told(journal, found, bundle, app, journal.standing().app or "")
+        return _told(journal, decision, found, bundle, app, journal.standing().app or "")
 
 
 def app_that_decided(named: str, version: str) -> str:
@@ -107,7 +104,7 @@ def app_that_decided(named: str, version: str) -> str:
     return named
 
 
-def _told(journal: Journal, found: Any, bundle: Path | None, app: str | None, named: str) -> dict[str, Any]:
+def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str | None, named: str) -> dict[str, Any]:
     from homeostat.adapters.clock import SystemClock
     from homeostat.app import World, brain, build
     from homeostat.embedded.answers import answer, features_of
@@ -118,7 +115,10 @@ def _told(journal: Journal, found: Any, bundle: Path | None, app: str | None, na
     prepared = prepare(app or app_that_decided(named, decisions.version))
     features = prepared.features
     ready = brain(prepared.app, features, bundle_of(prepared, bundle))
-    if decisions.features.names != features.names:
+    if decisions.words.nameless:  # An older version kept no names: those of the app are the best there are.
+        journal.assume(prepared.words)
+        decisions, row = journal.find_text(decision) or found
+    if not set(decisions.features.names) & set(features.names):
         raise CommandError(f"the decision's features are not those of {prepared.app.app}: give the --app that decided")
     loop = build(prepared.app, features, ready, World(journal, SystemClock(), bounded=False))
     try:

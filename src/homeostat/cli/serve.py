@@ -63,6 +63,21 @@ class Bounds:
     idle_timeout: Annotated[str, Parameter(help="How long a connection is kept between requests.")] = "75s"
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Keeping:
+    """What becomes of the --data folder."""
+
+    plan: Annotated[
+        bool,
+        Parameter(negative="", help="Say what a start would take over, and what it would make again, and end."),
+    ] = False
+    history: Annotated[
+        Literal["continue", "journal", "new"],
+        Parameter(help="What counts where files disagree: the journal alone, or nothing; the rest is put aside."),
+    ] = "continue"
+
+
 def serve(
     app: str,
     /,
@@ -82,6 +97,7 @@ def serve(
     log: Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")] = None,
     doors: Doors = Doors(),
     bounds: Bounds = Bounds(),
+    keeping: Keeping = Keeping(),
 ) -> None:
     """Decide over HTTP, until a signal says to stop: the first drains and saves, the second stops at once.
 
@@ -99,6 +115,9 @@ def serve(
     from homeostat.serve.sockets import url_of
 
     configure(log, app=app)
+    if keeping.plan:
+        _print_plan(app, bundle, data)
+        return
     told = watched()
     world = world_of(config, app)
     if metrics_port is not None:
@@ -127,16 +146,26 @@ def serve(
             _say(f"{engine.app.app} decides at {where}")
             told(where)
 
-        if not serve_with(settings, lambda: _open(app, bundle, data), sock, ready):
+        if not serve_with(settings, lambda: _open(app, bundle, data, keeping), sock, ready):
             raise CommandError("the server did not start; the lines above say why")
     _say("stopped" if data is None else f"saved to {data}, stopped")
 
 
-def _open(app: str, bundle: Path | None, data: Path | None) -> Engine:
+def _print_plan(app: str, bundle: Path | None, data: Path | None) -> None:
+    from homeostat.embedded.assembly import preview
+
+    if data is None:
+        raise CommandError("what is to be planned? Give the --data folder")
+    print("\n".join(preview(app, bundle, data).sentences()))
+
+
+def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping) -> Engine:
     from homeostat.embedded.assembly import open_engine
 
     with shown("starting") as progress:
-        return open_engine(app, bundle=bundle, data=data, on_error=_tell, recovering=progress)
+        return open_engine(
+            app, bundle=bundle, data=data, on_error=_tell, recovering=progress, tell=_say, history=keeping.history
+        )
 
 
 def _place_of_keys(data: Path | None, world: World) -> dict[str, str]:

@@ -61,6 +61,14 @@ class Watermark:
         kind = np.where(late & (events.kind == Row.EVENT), np.uint8(Row.LATE_EVENT), events.kind)
         return replace(events, kind=kind)
 
+    @staticmethod
+    def unmarked(events: EventBatch) -> EventBatch:
+        """The batch as it arrived: another lateness may mark other rows."""
+        late = events.kind == Row.LATE_EVENT
+        if not late.any():
+            return events
+        return replace(events, kind=np.where(late, np.uint8(Row.EVENT), events.kind))
+
     def state(self) -> State:
         return {"now_ns": np.array([self.now_ns])}
 

@@ -13,6 +13,7 @@ from homeostat.decide.waiting import Waiting
 from homeostat.ports import Journal
 from homeostat.records.arrays import Int, State
 from homeostat.records.events import EventBatch, OutcomeBatch
+from homeostat.records.renaming import Entities, keys_as
 
 _LAST_NS = np.iinfo(np.int64).max
 
@@ -21,14 +22,15 @@ class Arrivals:
     """See the module.
 
     lateness_ns : how far events may arrive out of order
+    entities : what the columns of keys are here, wherever a decision was made
     unknown : outcomes whose event was not decided in time for them
     """
 
-    def __init__(self, joiner: Joiner | None, journal: Journal, lateness_ns: int) -> None:
+    def __init__(self, joiner: Joiner | None, journal: Journal, lateness_ns: int, entities: Entities = ()) -> None:
         self.unknown = 0
         self._joiner = joiner
         self._journal = journal
-        self._lateness_ns = lateness_ns
+        self._lateness_ns, self._entities = lateness_ns, entities
         self._waiting = Waiting()
         self._due: tuple[Int, OutcomeBatch] | None = None  # Due in this batch: before which rows.
 
@@ -82,7 +84,8 @@ class Arrivals:
             return outcomes
         found, time_ns, keys = self._locate(outcomes)
         self.unknown += int((~found).sum())
-        return pick_outcomes(replace(outcomes, time_ns=time_ns, keys=keys), np.flatnonzero(found))
+        located = replace(outcomes, time_ns=time_ns, keys=keys, entities=self._entities)
+        return pick_outcomes(located, np.flatnonzero(found))
 
     def _placed(
         self, events: EventBatch, running_ns: Int, position: Int, outcomes: OutcomeBatch
@@ -132,9 +135,11 @@ class Arrivals:
         for k, earlier in zip(rest.tolist(), decided, strict=True):
             if earlier is not None:
                 batch, row = earlier
-                if keys.shape[1] != batch.events.keys.shape[1]:
-                    keys = np.zeros((m, batch.events.keys.shape[1]), np.int64)
-                time_ns[k], keys[k], found[k] = batch.events.time_ns[row], batch.events.keys[row], True
+                was = batch.words.entities
+                own = keys_as(batch.events.keys[row : row + 1], was, self._entities or was)[0]
+                if keys.shape[1] != len(own):
+                    keys = np.zeros((m, len(own)), np.int64)
+                time_ns[k], keys[k], found[k] = batch.events.time_ns[row], own, True
         return found, time_ns, keys
 
     def state(self) -> State:

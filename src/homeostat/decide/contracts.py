@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from homeostat.decide.aside import Aside
-from homeostat.records.arrays import Bytes, Float, Int, State
+from homeostat.records.arrays import Bytes, Float, Int, Small, State
 from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
@@ -82,6 +82,10 @@ class Guard(Stateful, Protocol):
     def rule(
         self, events: EventBatch, features: Features, scores: Scores, fused: Fused, proposal: Proposal, fallback: Int
     ) -> Ruling: ...
+
+    def follow(self, events: EventBatch, action: Small) -> None:
+        """Count decisions that were made already, (n,) by their actions; -1 is one that there is no more."""
+        ...
 
 
 class Joiner(Stateful, Protocol):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -25,7 +26,9 @@ from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.features import Features
+from homeostat.records.meaning import Meaning
 from homeostat.records.reasons import Fallback, Reason
+from homeostat.records.renaming import decisions_as, outcomes_as
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 T = TypeVar("T")
@@ -46,6 +49,7 @@ class Stages:
     thresholds : what proposes where the policy fails; None declares that the guard decides
     joiner : remembers decisions until their outcomes come; None where nobody learns and no outcome is expected
     words : the names that decisions are made in
+    meaning : what the state of each part means, by the part's name
     """
 
     featurizer: Featurizer
@@ -61,6 +65,7 @@ class Stages:
     actions: tuple[str, ...]
     version: str
     words: Vocabulary = NAMELESS
+    meaning: Mapping[str, Meaning] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,21 @@ def in_proportion(budget_ns: int | None, n: int, rows: int | None) -> int | None
     return budget_ns if budget_ns is None or rows is None or n <= rows else budget_ns * n // rows
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Decisions of the journal that are done again, in the columns and numbers of the present app.
+
+    stands : they stand as they were made, because another version made them
+    """
+
+    decisions: DecisionBatch
+    stands: bool
+
+
+class Diverged(RuntimeError):
+    """A journal entry, decided again by what decided it, comes out otherwise: a plug-in or the program was changed."""
+
+
 class Stopped(RuntimeError):
     """The loop broke off inside a batch: what its stages remember no longer fits the journal."""
 
@@ -125,7 +145,7 @@ class DecisionLoop:
         self.clock = clock
         self._limits = limits or Limits()
         self._on_error = on_error
-        self._arrivals = Arrivals(stages.joiner, journal, stages.watermark.lateness_ns)
+        self._arrivals = Arrivals(stages.joiner, journal, stages.watermark.lateness_ns, stages.words.entities)
         self._unwritten: DecisionBatch | None = None  # Made, but not shown to anyone yet: the journal failed.
         self._stopped = False
         self._aside_ns = 0  # Time that this batch took for work that was due, and not for its own decisions.
@@ -171,6 +191,8 @@ class DecisionLoop:
         """
         self.flush()
         wanted = outcomes if outcomes.scheduled else self._arrivals.located(outcomes)
+        if wanted.keys is not None and wanted.entities != self.stages.words.entities:
+            wanted = replace(wanted, entities=self.stages.words.entities)
         if len(wanted):
             self._append(wanted)
             self._whole(self._arrivals.add, wanted)
@@ -193,41 +215,52 @@ class DecisionLoop:
         self.flush()
         return self._whole(self._absorb, events)
 
-    def recover(self, entries: Iterable[Entry]) -> int:
+    def recover(self, entries: Iterable[Entry], stand: bool = False) -> int:
         """Do again what the journal says was done since the state was saved; returns the last sequence number.
 
-        What hung on the clock or the world then (a late scorer, say) is taken from the record, not decided anew; and
-        decisions of another version stand as they were made.
+        What hung on the clock or the world then (a late scorer, say) is taken from the record, not decided again; and
+        decisions of another version, or of another program, stand as they were made. Recorded columns and numbers are
+        found by the names that they had.
+
+        stand : every decision stands as it was made
+        Raises Diverged; renaming.Unnamed where an entry without names does not fit the app.
         """
         sequence = 0
         for entry in entries:
-            body = entry.body
+            sequence, body = entry.sequence, entry.body
             if isinstance(body, OutcomeBatch):
-                self._arrivals.add(body)
+                self._arrivals.add(outcomes_as(body, self.stages.words.entities))
             elif len(body):
-                again = self._whole(self._run, body.events, body)
-                same = np.array_equal(again.ruling.action, body.ruling.action)
-                same = same and np.array_equal(again.fused.risk, body.fused.risk, equal_nan=True)
-                assert same, f"journal entry {entry.sequence} replays to other decisions: was the app file changed?"
-            sequence = entry.sequence
+                self._redo(sequence, body, stand)
         return sequence
 
-    def begin_again(self, stages: Stages, recover: Callable[[], object]) -> None:
-        """Continue after a batch that broke off: with stages that remember nothing, and what `recover` restores.
+    def blank(self) -> DecisionLoop:
+        """A loop of the same stages, in which no outcome waits."""
+        return DecisionLoop(self.stages, self._journal, self.clock, self._limits, self._on_error)
 
-        What `recover` raises is raised here, and the loop stays stopped.
+    def begin_again(self, fresh: DecisionLoop) -> None:
+        """Continue after a batch that broke off: with all that another loop of the same app remembers.
+
+        fresh : it has come to where the journal ends, and decides nothing itself
         """
-        if stages is not self.stages:
+        if fresh.stages is not self.stages:
             self.stages.panel.close()
-        self.stages = stages
-        self._arrivals = Arrivals(stages.joiner, self._journal, stages.watermark.lateness_ns)
-        self._unwritten = None
-        try:
-            recover()
-        except BaseException:
-            self._stopped = True
-            raise
-        self._stopped = False
+        self.stages, self._arrivals = fresh.stages, fresh._arrivals
+        self._unwritten, self._stopped = None, False
+
+    def _redo(self, sequence: int, body: DecisionBatch, stand: bool) -> None:
+        stages = self.stages
+        if stand or body.version != stages.version or body.words != stages.words:
+            was = decisions_as(body, stages.words, stages.panel.names)
+            self._whole(self._run, stages.watermark.unmarked(was.events), Recorded(was, stands=True))
+            return
+        again = self._whole(self._run, body.events, Recorded(body, stands=False))
+        same = np.array_equal(again.ruling.action, body.ruling.action)
+        if not (same and np.array_equal(again.fused.risk, body.fused.risk, equal_nan=True)):
+            raise Diverged(
+                f"journal entry {sequence} replays to other decisions than it holds: a plug-in or the program was "
+                "changed, so all decisions stand as they were made"
+            )
 
     def flush(self) -> NDArray[np.bool_] | None:
         """Write the decisions that a failing journal has left; raises Unavailable while it can't be written.
@@ -269,7 +302,7 @@ class DecisionLoop:
 
     # The stages, in order.
 
-    def _run(self, events: EventBatch, recorded: DecisionBatch | None = None) -> DecisionBatch:
+    def _run(self, events: EventBatch, recorded: Recorded | None = None) -> DecisionBatch:
         begun_ns, self._aside_ns = self.clock.monotonic_ns(), 0
         running = self.stages.watermark.advance(events.time_ns)
         events = self.stages.watermark.mark_late(events, running)
@@ -279,7 +312,7 @@ class DecisionLoop:
         if recorded is None:
             scores = self.timed("scorers", self.stages.panel.score, features)
         else:  # Scorers remember nothing, so what they said once need not be asked again.
-            was = recorded.scores
+            was = recorded.decisions.scores
             scores = Scores(was.names, was.values.copy(), was.confidence.copy(), was.fallback)
         return self._scored(events, running, features, scores, begun_ns, recorded)
 
@@ -290,7 +323,7 @@ class DecisionLoop:
         features: Features,
         scores: Scores,
         begun_ns: int,
-        recorded: DecisionBatch | None = None,
+        recorded: Recorded | None = None,
     ) -> DecisionBatch:
         """The stages after the scorers."""
         chance = self.stages.chance(events.id_code)
@@ -314,7 +347,7 @@ class DecisionLoop:
         chance: Float,
         rows: slice,
         moment: int | None,
-        recorded: DecisionBatch | None,
+        recorded: Recorded | None,
     ) -> DecisionBatch:
         """Fusion, policy and guards of one slice, after learning what was known at its `moment`."""
         if self._arrivals.due:
@@ -325,9 +358,9 @@ class DecisionLoop:
             events, features = events.slice(rows.start, rows.stop), features.slice(rows.start, rows.stop)
             scores = Scores(scores.names, scores.values[rows], scores.confidence[rows], scores.fallback[rows])
             chance = chance[rows]
-        was = None if recorded is None else codec.rows_of(recorded, rows.start, rows.stop)
-        if was is not None and was.version != self.stages.version:
-            return self._follow(events, features, was)
+        was = None if recorded is None else codec.rows_of(recorded.decisions, rows.start, rows.stop)
+        if recorded is not None and recorded.stands and was is not None:
+            return self._follow(events, features, was, chance)
         fused = self.timed("fusion", self.stages.fusion.fuse, scores)
         proposal = self.timed("policy", self._propose, fused, events, features, chance, was)
         fallback = scores.fallback | proposal.fallback | self._overdue(len(events), begun_ns, was)
@@ -342,11 +375,15 @@ class DecisionLoop:
             self._aside("learning", self.stages.joiner.remember, part)
         return part
 
-    def _follow(self, events: EventBatch, features: Features, was: DecisionBatch) -> DecisionBatch:
-        """Take over decisions that another version made, so that guards and learners know of them."""
-        self.stages.guard.rule(events, features, was.scores, was.fused, was.proposal, was.fallback.astype(np.int64))
+    def _follow(self, events: EventBatch, features: Features, was: DecisionBatch, chance: Float) -> DecisionBatch:
+        """Take over decisions that another version made, so that policy, guards and learners know of them."""
+        with suppress(Exception):  # What it explores is charged as if it had decided; a plug-in may raise anything.
+            self.stages.policy.propose(was.fused, events, features, chance)
+        self.stages.guard.follow(events, was.ruling.action)
         if self.stages.joiner is not None:
-            self.stages.joiner.remember(was)
+            made, here = replace(was, events=events, features=features), was.ruling.action >= 0
+            # An action that is no more teaches nothing about those that there are.
+            self.stages.joiner.remember(made if here.all() else pick_decisions(made, here))
         return was
 
     def _propose(
@@ -554,11 +591,18 @@ class DecisionLoop:
         self.flush()
         return {f"{name}/{key}": value for name, part in self._parts() for key, value in part.state().items()}
 
-    def restore(self, state: State) -> None:
-        """Continue from a state, bit for bit."""
+    def restore(self, state: State, only: Collection[str] | None = None) -> None:
+        """Continue from a state, bit for bit; with `only`, just these parts do."""
         for name, part in self._parts():
+            if only is not None and name not in only:
+                continue
             own = {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(f"{name}/")}
             part.restore(own)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of what remembers."""
+        return tuple(name for name, _ in self._parts())
 
     def _parts(self) -> list[tuple[str, Stateful]]:
         stages = self.stages

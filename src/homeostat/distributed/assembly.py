@@ -119,7 +119,7 @@ def open_store(prepared: Prepared, servers: Servers, journal: SharedJournal) -> 
         return MemoryFeatures()
     from homeostat.adapters.redis.features import RedisFeatures
 
-    version = log_version(prepared.features, journal.identity)
+    version = log_version(prepared.features, journal.identity, prepared.words)
     return RedisFeatures(servers.features, version, show_every_s=servers.show_every / 1e9)
 
 

@@ -29,8 +29,9 @@ def settle(
     rows = np.flatnonzero(found)
     if len(rows):
         located = replace(
-            pick_outcomes(outcomes, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**outcomes.texts, **texts}
-        )
+            pick_outcomes(outcomes, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**outcomes.texts, **texts},
+            entities=featurizer.words.entities,
+        )  # fmt: skip
         # The windows first: so the logs are whole up to any entry of the journal.
         featurizer.features(outcome_rows(located, featurizer.plan.fields))
         append(located, rows)

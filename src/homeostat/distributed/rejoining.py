@@ -16,6 +16,7 @@ from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import FeatureStore, LogsLost, SharedJournal
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch, OutcomeBatch
+from homeostat.records.renaming import events_as, outcomes_as
 
 _BEHIND = "features-behind-since"
 POLICY = Policy(
@@ -170,7 +171,7 @@ def _write_since(
 ) -> int:  # fmt: skip
     entries = 0
     for entry in journal.read(after):
-        rows = _rows(entry.body, featurizer.plan.fields)
+        rows = _rows(entry.body, featurizer)
         if rows is not None and len(rows):
             featurizer.write(rows)
         entries += 1
@@ -181,11 +182,13 @@ def _write_since(
     return entries
 
 
-def _rows(body: DecisionBatch | OutcomeBatch, fields: int) -> EventBatch | None:
-    """What an entry's events or outcomes are to the entities' logs."""
+def _rows(body: DecisionBatch | OutcomeBatch, featurizer: SharedFeaturizer) -> EventBatch | None:
+    """What an entry's events or outcomes are to the entities' logs, by the names that they had when it was written."""
+    words = featurizer.words
     if isinstance(body, DecisionBatch):
-        return body.events
+        return events_as(body.events, body.words, words)
+    body = outcomes_as(body, words.entities)
     known = told(body)
     if not known.any():
         return None
-    return outcome_rows(pick_outcomes(body, np.flatnonzero(known)), fields)
+    return outcome_rows(pick_outcomes(body, np.flatnonzero(known)), featurizer.plan.fields)

@@ -79,7 +79,12 @@ class SharedEngine(Engine):
         self._refused = ""
         # The past of the entities is in the store, so beginning again is to read it from there.
         loop = self.parts.loop
-        self.parts.begin_again = lambda: loop.begin_again(loop.stages, shared.featurizer.forget)
+
+        def begin_again() -> None:
+            shared.featurizer.forget()
+            loop.begin_again(loop.blank())
+
+        self.parts.begin_again = begin_again
 
     @property
     def refused(self) -> str:

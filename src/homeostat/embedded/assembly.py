@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -13,7 +13,7 @@ from pathlib import Path
 from homeostat.adapters.audit import AuditLog
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.dead_letters import DeadLetterFile
-from homeostat.adapters.files import find_room
+from homeostat.adapters.files import FOLDER_MODE, find_room
 from homeostat.adapters.snapshots import FileSnapshots
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import OnError, World, brain, build, feature_plan
@@ -22,11 +22,13 @@ from homeostat.config.load import load_app
 from homeostat.config.plans import event_schema, vocabulary
 from homeostat.config.tree import App
 from homeostat.decide.intake.schema import EventSchema
+from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.embedded.engine import Engine, Parts
+from homeostat.embedded.folders import History, check_history, open_history
 from homeostat.embedded.readiness import warm_up
+from homeostat.embedded.recovery import Recovery, plan, recover
 from homeostat.models.bundle import Bundle, load_bundle
-from homeostat.ports import Entry
 from homeostat.records.vocabulary import Vocabulary
 
 
@@ -75,46 +77,81 @@ def open_engine(
     audit: bool = True,
     on_error: OnError | None = None,
     recovering: Callable[[str, float], None] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+    history: History = "continue",
 ) -> Engine:
     """An engine that decides in this process.
 
     bundle : a trained bundle; the shipped one when absent
     data : the folder of its journal, snapshot, audit and dead letters; a restart on it continues where it ended.
         Without one everything is in memory, and gone with the process.
-    Raises AppFileError, BundleError, NotTrained, JournalError; Unavailable where the folder can't be used.
+    tell : is given what the folder's owner should read: that a changed app has what it remembers made again, say
+    history : see `open_history`
+    Raises AppFileError, BundleError, NotTrained, JournalError, LostHistory; Unavailable where the folder can't be used.
     """
-    prepared = prepare(app)
-    if data is not None:
-        data.mkdir(parents=True, exist_ok=True)
-    journal = SqliteJournal(
-        ":memory:" if data is None else data / "journal.db", app=prepared.app.app, words=prepared.words
-    )
+    prepared, parted = prepare(app), None
+
+    def open_journal(path: Path | str) -> SqliteJournal:
+        return SqliteJournal(path, app=prepared.app.app, words=prepared.words)
+
+    if data is None:
+        journal = open_journal(":memory:")
+    else:
+        data.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        journal, parted = open_history(data, history, open_journal, tell)
     clock = SystemClock()
     world = World(journal, clock, bounded=True, on_error=on_error)
     models = bundle_of(prepared, bundle)
     ready = brain(prepared.app, prepared.features, models)
     warm_up(prepared.app, prepared.features, models, clock, ready)
     settle()
-    loop = build(prepared.app, prepared.features, ready, world)
+    brains = [ready]
+
+    def make() -> DecisionLoop:
+        """A loop that has seen nothing; of a brain of its own, since brains learn."""
+        own = brains.pop() if brains else brain(prepared.app, prepared.features, models)
+        return build(prepared.app, prepared.features, own, world)
+
+    snapshots = None if data is None else FileSnapshots(data)
+    loop = recover(make, journal, snapshots, recovering, tell)
     parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
 
     def begin_again() -> None:
-        fresh = build(prepared.app, prepared.features, brain(prepared.app, prepared.features, models), world)
-        loop.begin_again(fresh.stages, lambda: recover(parts, None))
+        loop.begin_again(recover(make, journal, parts.snapshots, tell=tell))
 
     parts.begin_again = begin_again
     if data is not None:
         parts.room = partial(find_room, data)
-        parts.snapshots = FileSnapshots(data)
+        parts.snapshots = snapshots
         parts.dead_letters = DeadLetterFile(data / "dead_letters.jsonl")
-        recover(parts, recovering)
         if audit:
             parts.audit = AuditLog(data / "audit.jsonl", journal, checkpoint_every=1000)
             now_ns = clock.now_ns()
+            if parted is not None:
+                parts.audit.record("parted", parted.facts(), now_ns)
             parts.audit.holds(journal.says(), now_ns)
             parts.audit.follow(journal, now_ns)  # What a killed process decided, and had not audited yet.
             parts.audit.started(loop.stages.version, now_ns)
     return Engine(parts)
+
+
+def preview(app: str | Path | App, bundle: Path | None, data: Path) -> Recovery:
+    """What a server would do on a data folder; nothing is changed.
+
+    Raises AppFileError, BundleError, NotTrained, JournalError, LostHistory, Unavailable.
+    """
+    prepared = prepare(app)
+    check_history(data)
+    path = data / "journal.db"
+    if not path.is_file():
+        return Recovery(0, 0, None, (), {}, ())
+    with SqliteJournal(path, app=prepared.app.app, words=prepared.words, readonly=True) as journal:
+        ready = brain(prepared.app, prepared.features, bundle_of(prepared, bundle))
+        loop = build(prepared.app, prepared.features, ready, World(journal, SystemClock(), bounded=False))
+        try:
+            return plan(loop, journal, FileSnapshots(data))
+        finally:
+            loop.close()
 
 
 def settle() -> None:
@@ -127,22 +164,3 @@ def settle() -> None:
         gc.collect()
         gc.freeze()
         atexit.register(gc.unfreeze)  # Libraries that count their objects at the end find them gone, as ever.
-
-
-def recover(parts: Parts, progress: Callable[[str, float], None] | None) -> int:
-    """Bring a loop to where its journal ends; returns how many entries were done again."""
-    journal, after = parts.journal, 0
-    saved = None if parts.snapshots is None else parts.snapshots.load(journal.last)
-    if saved is not None:
-        after, state = saved
-        parts.loop.restore(state)
-    total = max(1, journal.last - after)
-
-    def entries() -> Iterator[Entry]:
-        for done, entry in enumerate(journal.read(after)):
-            if progress is not None:
-                progress("recovering", done / total)
-            yield entry
-
-    parts.loop.recover(entries())
-    return int(journal.last - after)

@@ -19,7 +19,7 @@ from homeostat.decide.splice import pick_outcomes
 from homeostat.embedded import problems
 from homeostat.embedded.answers import answer, features_of
 from homeostat.embedded.faults import Reports, Spoilt, shown
-from homeostat.ports import Clock, DeadLetters, Snapshots, Unavailable
+from homeostat.ports import Clock, DeadLetters, Snapshot, Snapshots, Unavailable
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 from homeostat.records.identity import text_of
@@ -358,7 +358,9 @@ class Engine:
         if parts.snapshots is not None:
             parts.loop.flush()  # A state that knows more than the journal would be recovered twice.
             parts.journal.flush()
-            parts.snapshots.save(parts.journal.last, parts.loop.state())
+            last, stages = parts.journal.last, parts.loop.stages
+            history, state = parts.journal.history(last), parts.loop.state()
+            parts.snapshots.save(Snapshot(last, state, history, stages.words.software, stages.meaning))
 
     def close(self) -> None:
         """Save, and let go of files and threads."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from homeostat.app import feature_plan
 from homeostat.config.tree import App
 from homeostat.decide.explanation import Explanation, FeatureContribution, explain
 from homeostat.decide.loop import Stages
+from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
+from homeostat.records.features import Features, Freshness
+from homeostat.records.renaming import Unnamed, decisions_as
 
 TOP = 10
 _NAMES_MAX = 8
@@ -16,9 +23,14 @@ _NAMES_MAX = 8
 def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int) -> dict[str, Any]:
     """Why a recorded decision was made, by the parts that decide now.
 
-    `by_version` names them; where it differs from the decision's own version, other parts made the decision.
+    `by_version` names them; where it differs from the decision's own version, other parts made the decision. Those
+    find its features, scores and action by name; a decision that kept no names that fit has nothing explained.
     """
-    found = explain(stages, decisions, row, _ranges(app), TOP)
+    try:
+        here = as_served_now(stages, app, decisions, row)
+    except Unnamed:
+        return {"by_version": stages.version, "same_version": False, "features": [], "scorers": [], "change": None}
+    found = explain(stages, here, 0, _ranges(app), TOP)
     return {
         "by_version": stages.version,
         "same_version": stages.version == decisions.version,
@@ -34,6 +46,24 @@ def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int) -> d
         ],
         "change": _change(found, stages.actions),
     }
+
+
+def as_served_now(stages: Stages, app: App, decisions: DecisionBatch, row: int) -> DecisionBatch:
+    """One decision as the present app would hold it, with the features that it was made of: those of the same name.
+
+    Raises Unnamed.
+    """
+    one = codec.rows_of(decisions, row, row + 1)
+    served, names = one.features, feature_plan(app).names
+    if served.names != names:
+        at = {name: column for column, name in enumerate(served.names)}
+        values = np.full((1, len(names)), np.nan)
+        freshness = np.full((1, len(names)), int(Freshness.ABSENT), np.uint8)
+        for column, name in enumerate(names):
+            if name in at:
+                values[:, column], freshness[:, column] = served.values[:, at[name]], served.freshness[:, at[name]]
+        one = replace(one, features=Features(names, values, freshness))
+    return decisions_as(one, stages.words, stages.panel.names)
 
 
 def _ranges(app: App) -> dict[str, tuple[float, float]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from homeostat.records.arrays import Int, State
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
+from homeostat.records.meaning import Meaning
 
 
 class Unavailable(Exception):
@@ -64,13 +65,32 @@ class DeadLetters(Protocol):
     def bury(self, letters: list[DeadLetter]) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The engine's state as it was after a journal entry.
+
+    history : what identifies the journal up to that entry; a snapshot is of that history, and of no other
+    software : the program that made it
+    meaning : what the state of each part means
+    """
+
+    sequence: int
+    state: State
+    history: str = ""
+    software: str = ""
+    meaning: Mapping[str, Meaning] = field(default_factory=dict)
+
+
 class Snapshots(Protocol):
-    """The engine's state as at a journal sequence number, replaced atomically."""
+    """The newest snapshot, replaced atomically."""
 
-    def save(self, sequence: int, state: State) -> None: ...
+    def save(self, snapshot: Snapshot) -> None: ...
 
-    def load(self, at_most: int | None = None) -> tuple[int, State] | None:
-        """The newest whole snapshot (of at most a sequence number); None if there is none."""
+    def load(self, refused: Callable[[Snapshot], str] | None = None) -> Snapshot | None:
+        """The newest whole snapshot; None if there is none.
+
+        refused : says why a snapshot may not be used, nothing where it may
+        """
         ...
 
 

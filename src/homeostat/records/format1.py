@@ -17,7 +17,7 @@ from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, 
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
 from homeostat.records.texts import decode_texts, padding
-from homeostat.records.vocabulary import NAMELESS, Vocabulary
+from homeostat.records.vocabulary import NAMELESS, Vocabulary, numbered
 
 FORMAT = 1
 _DECISIONS = 1
@@ -89,8 +89,22 @@ def _decisions(
         fallback,
         schema["version"],
         took_us,
-        legacy if legacy.fits(keys.shape[1], numbers.shape[1], propensity.shape[1]) else NAMELESS,
+        _words(tuple(schema["features"][: numbers.shape[1]]), keys.shape[1], propensity.shape[1], legacy),
     )
+
+
+def _words(fields: tuple[str, ...], entities: int, actions: int, legacy: Vocabulary) -> Vocabulary:
+    """The names of a batch, as far as they are known: features begin with the fields, which so have names of their own.
+
+    The legacy's entities, actions and rules are its own where there are as many entities and actions.
+    """
+    if legacy.nameless:
+        return NAMELESS
+    types, known = dict(legacy.fields), numbered(entities, 0, actions)
+    named = tuple((name, types.get(name, "number")) for name in fields)
+    if (len(legacy.entities), len(legacy.actions)) != (entities, actions):
+        return Vocabulary(known.entities, named, known.actions)
+    return Vocabulary(legacy.entities, named, legacy.actions, legacy.rules)
 
 
 def _read_schema(data: bytes, kind: int) -> dict[str, Any]:

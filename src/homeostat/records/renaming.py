@@ -37,9 +37,9 @@ def keys_as(keys: Int, was: Entities, now: Entities) -> Int:
     A pair is computed of its entities where there was none of the same two.
     Raises Unnamed.
     """
-    if was == now:
+    if was == now or not now:
         return keys
-    if not was:
+    if not was or was[0][0].startswith("#"):
         if keys.shape[1] != len(now):
             raise Unnamed(f"keys of {keys.shape[1]} entities have no names, and the app has {len(now)} entities")
         return keys
@@ -63,7 +63,7 @@ def numbers_as(numbers: Float, was: tuple[tuple[str, str], ...], now: tuple[tupl
     """
     if was == now:
         return numbers
-    if not was:
+    if not was and numbers.shape[1]:
         if numbers.shape[1] != len(now):
             raise Unnamed(f"values of {numbers.shape[1]} fields have no names, and the app has {len(now)} fields")
         return numbers
@@ -78,6 +78,8 @@ def numbers_as(numbers: Float, was: tuple[tuple[str, str], ...], now: tuple[tupl
 
 def events_as(events: EventBatch, was: Vocabulary, now: Vocabulary) -> EventBatch:
     """Recorded events in the columns of another app. Raises Unnamed."""
+    if now.nameless:
+        return events
     keys = keys_as(events.keys, was.entities, now.entities)
     numbers = numbers_as(events.numbers, was.fields, now.fields)
     return events if keys is events.keys and numbers is events.numbers else replace(events, keys=keys, numbers=numbers)
@@ -114,7 +116,7 @@ def decisions_as(was: DecisionBatch, now: Vocabulary, scorers: tuple[str, ...]) 
     Raises Unnamed.
     """
     events = events_as(was.events, was.words, now)
-    if was.words == now and was.scores.names == scorers:
+    if (was.words == now or now.nameless) and was.scores.names == scorers:
         return was if events is was.events else replace(was, events=events)
     n = len(was)
     if not was.words.actions and was.proposal.propensity.shape[1] != len(now.actions):

@@ -253,8 +253,31 @@ def test_a_late_event_counts_as_recent_and_moves_nothing_back() -> None:
 
 
 def test_state_of_other_breakers_is_refused() -> None:
-    with pytest.raises(ValueError, match="does not fit"):
-        Guards(replace(PLAN, breakers=()), NAMES).restore(Guards(PLAN, NAMES).state())
+    longer = replace(PLAN, breakers=(replace(PLAN.breakers[0], over_ns=2 * PLAN.breakers[0].over_ns),))
+    with pytest.raises(ValueError, match="no breaker that counts"):
+        Guards(longer, NAMES).restore(Guards(PLAN, NAMES).state())
+
+
+def test_a_breaker_takes_its_own_counts_over_whatever_others_are_declared_beside_it() -> None:
+    other = replace(PLAN.breakers[0], action=CHALLENGE)
+    both = Guards(replace(PLAN, breakers=(*PLAN.breakers, other)), NAMES, LISTS)
+    rulings(both, [{"proposed": BLOCK, "time": k} for k in range(10)])
+    looser = replace(PLAN.breakers[0], share_max=0.9, events_min=1)
+    turned = Guards(replace(PLAN, breakers=(other, looser)), NAMES, LISTS)
+    turned.restore(both.state())
+    assert turned.state()["breaker_counts"].tolist() == both.state()["breaker_counts"][::-1].tolist()
+    assert turned.state()["breaker_marks"].tolist() == both.state()["breaker_marks"][::-1].tolist()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 2)), max_size=60))
+def test_decisions_that_are_followed_count_as_those_that_are_made(made: list[tuple[int, int]]) -> None:
+    deciding, following = Guards(PLAN, NAMES, LISTS), Guards(PLAN, NAMES, LISTS)
+    rows = [{"proposed": action, "time": time} for time, action in made]
+    taken = [action for action, _, _ in rulings(deciding, rows)]
+    if rows:
+        following.follow(batch_of(rows).events, np.array(taken, np.int16))
+    mine, theirs = deciding.state(), following.state()
+    assert all(np.array_equal(mine[name], theirs[name]) for name in mine)
 
 
 def test_read_only_and_strided_columns_are_ruled_alike() -> None:

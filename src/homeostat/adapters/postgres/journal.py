@@ -98,7 +98,7 @@ class PostgresJournal(ById):
         array_parameter(copying.texts([""]), TextArray)
         array_parameter(copying.numbers(np.zeros(1), ">f8"), FloatArray)
         try:
-            schema.migrate(self._connections, app, words)
+            schema.migrate(self._connections, app)
             self._kept.look()
         except BaseException:
             self.close()
@@ -111,6 +111,11 @@ class PostgresJournal(ById):
             row = self._one("SELECT value FROM about WHERE name = 'id'")
             self._identity = "" if row is None else str(row[0])
         return self._identity
+
+    def assume(self, words: Vocabulary) -> None:
+        """Take these for the names of entries of a version that kept none, as long as no others are known."""
+        if self._kept.schemas.legacy.nameless:
+            self._kept.schemas.legacy = words
 
     @property
     def where(self) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from homeostat.adapters.entries import JournalError
+from dataclasses import replace
+
+from homeostat.adapters.entries import JournalError, decoded
 from homeostat.adapters.postgres.connections import Connection, Connections
-from homeostat.adapters.postgres.schema import OLD_WORDS
+from homeostat.adapters.postgres.schema import OLD_UNTIL, OLD_WORDS, about
 from homeostat.adapters.postgres.writing import Names
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 from homeostat.records.renaming import Entities
-from homeostat.records.schemas import Schemas, read_schema, read_words, spoken
+from homeostat.records.schemas import Schemas, read_schema, read_words, spoken, words_text
 from homeostat.records.vocabulary import Vocabulary
+
+_NEWEST = """SELECT sequence, codec, body FROM entries WHERE kind = %s AND sequence <= %s
+    ORDER BY sequence DESC LIMIT 1"""
 
 
 class KeptSchemas:
@@ -25,10 +30,22 @@ class KeptSchemas:
         self._names: dict[Vocabulary, Names] = {}
 
     def look(self) -> None:
-        """Take the names of entries of format 1 from where they are kept. Raises Unavailable."""
-        old = self._one("SELECT value FROM about WHERE name = %s", OLD_WORDS)
-        if old is not None:
-            self.schemas.legacy = read_words(old)
+        """Take the names of entries of format 1 from where they are kept; else keep the app's for them, if they fit.
+
+        Raises JournalError, Unavailable.
+        """
+        told = self._connections.run(about)
+        if OLD_WORDS in told:
+            self.schemas.legacy = read_words(told[OLD_WORDS])
+        elif OLD_UNTIL in told and not self._words.nameless:
+            row = self._connections.run(lambda connection: connection.execute(_NEWEST, (
+                codec.DECISIONS, int(told[OLD_UNTIL]),
+            ), binary=True).fetchone())  # fmt: skip
+            newest = None if row is None else decoded(self._connections.where, self.schemas, *row)
+            if isinstance(newest, DecisionBatch) and newest.words.entities == self._words.entities:
+                text = words_text(replace(self._words, software=""))  # This program did not write the old entries.
+                sql = "INSERT INTO about VALUES (%s, %s) ON CONFLICT DO NOTHING"
+                self._connections.run(lambda connection: connection.execute(sql, (OLD_WORDS, text)))
 
     def keep(self, body: DecisionBatch | OutcomeBatch) -> int:
         """The number of a batch's schema, which is kept from now on. Raises Unavailable."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,6 @@ import psycopg
 from homeostat.adapters.entries import JournalError
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.ports import Unavailable
-from homeostat.records.schemas import words_text
-from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 HEAD = "0003"  # The newest step of `migrations/versions`; a test holds the two together.
 TABLES = ("about", "schemas", "entries", "decisions", "event_ids", "outcomes", "api_keys")
@@ -65,11 +63,10 @@ def version_of(connection: Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def migrate(connections: Connections, app: str, words: Vocabulary = NAMELESS) -> None:
+def migrate(connections: Connections, app: str) -> None:
     """Bring the tables up to date, and make them this app's, whoever else tries the same at the same time.
 
     app : the tables' owner from now on; empty to leave that as it is
-    words : the app's names, which are kept for entries of a version that kept none
     Raises JournalError where they are another app's, or a newer version's; Unavailable where the server or its
     privileges fail.
     """
@@ -82,10 +79,9 @@ def migrate(connections: Connections, app: str, words: Vocabulary = NAMELESS) ->
     owner = told.get("app")
     if version is not None:
         _check_owner(connections, owner, app)
-    named = words.nameless or OLD_UNTIL not in told or OLD_WORDS in told
-    if version == HEAD and (owner or not app) and named:
+    if version == HEAD and (owner or not app):
         return  # Without importing Alembic, which takes a while and 30 MB.
-    _migrate(connections, app, words)
+    _migrate(connections, app)
 
 
 def standing(connections: Connections, now_ns: int) -> Standing:
@@ -132,7 +128,7 @@ def _there(connection: Connection, *names: str) -> tuple[str, ...]:
     return tuple(name for name in names or TABLES if name in found)
 
 
-def _migrate(connections: Connections, app: str, words: Vocabulary) -> None:
+def _migrate(connections: Connections, app: str) -> None:
     """All of it in one transaction: half a migration is none."""
     from sqlalchemy import create_engine
     from sqlalchemy.exc import DBAPIError
@@ -158,9 +154,6 @@ def _migrate(connections: Connections, app: str, words: Vocabulary) -> None:
             _check_owner(connections, _owner(connection), app)
             if app:
                 connection.execute("INSERT INTO about VALUES ('app', %s) ON CONFLICT DO NOTHING", (app,))
-            if OLD_UNTIL in about(connection) and not words.nameless:
-                text = words_text(replace(words, software=""))  # This program did not write the old entries.
-                connection.execute("INSERT INTO about VALUES (%s, %s) ON CONFLICT DO NOTHING", (OLD_WORDS, text))
     except (DBAPIError, psycopg.Error) as error:
         cause = getattr(error, "orig", None) or error
         raise Unavailable(connections.said(cause)) from None

@@ -80,17 +80,31 @@ class Guards:
         """The same guards before their first decision."""
         return Guards(self.plan, self._names, self._lists)
 
+    def follow(self, events: EventBatch, action: Small) -> None:
+        """Count decisions that others made: the action of each, -1 for one that there is no more."""
+        rows = _stacked(events.time_ns, action, np.zeros(len(events), np.int64))
+        kernel.count_rows(rows, self._breakers, self._counts, self._marks)
+
     def state(self) -> State:
         """What the breakers have counted."""
-        return {"breaker_counts": self._counts.copy(), "breaker_marks": self._marks.copy()}
+        names = np.array(self.plan.breaker_names(), dtype=np.str_)
+        return {"breakers": names, "breaker_counts": self._counts.copy(), "breaker_marks": self._marks.copy()}
 
     def restore(self, state: State) -> None:
-        """Continues from `state()` of guards with the same breakers; raises ValueError where it does not fit."""
-        counts, marks = state["breaker_counts"], state["breaker_marks"]
-        if counts.shape != self._counts.shape or marks.shape != self._marks.shape:
+        """Continues from a `state()` in which each of these breakers counted, whatever others did beside them.
+
+        Raises ValueError where it does not fit.
+        """
+        counts, marks, names = state["breaker_counts"], state["breaker_marks"], state["breakers"].tolist()
+        wanted = self.plan.breaker_names()
+        if len(names) != len(counts) or len(names) != len(marks) or counts.shape[1:] != self._counts.shape[1:]:
             raise ValueError(f"the state of {len(marks)} breakers does not fit {len(self._marks)}")
-        self._counts = np.array(counts, dtype=np.int64, order="C")
-        self._marks = np.array(marks, dtype=np.int64, order="C")
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise ValueError(f"the state has no breaker that counts {missing[0]}")
+        rows = [names.index(name) for name in wanted]
+        self._counts = np.array(counts[rows], dtype=np.int64, order="C").reshape(self._counts.shape)
+        self._marks = np.array(marks[rows], dtype=np.int64, order="C").reshape(self._marks.shape)
 
 
 _COLUMNS = (Type.NUMBER, Type.BOOLEAN, Type.CATEGORY)

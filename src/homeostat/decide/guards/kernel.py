@@ -69,6 +69,27 @@ def _broken(action: int, breakers: Int, share_max: Float, marks: Int) -> int:
 
 
 @_compiled
+def _count(action: int, breakers: Int, counts: Int, marks: Int) -> None:
+    """Counts one decision in the newest bucket of each breaker."""
+    for b in range(len(marks)):
+        slot = marks[b, HEAD] % BUCKETS
+        counts[b, 0, slot] += 1
+        marks[b, TOTAL] += 1
+        if action == breakers[ACTION, b]:
+            counts[b, 1, slot] += 1
+            marks[b, TAKEN] += 1
+
+
+@_compiled
+def count_rows(rows: Int, breakers: Int, counts: Int, marks: Int) -> None:
+    """Counts decisions that were made already: as `rule_rows` does, whose first two rows are read."""
+    for i in range(rows.shape[1]):
+        for b in range(len(marks)):
+            _forget(counts[b], marks[b], rows[0, i], breakers[STEP_NS, b])
+        _count(rows[1, i], breakers, counts, marks)
+
+
+@_compiled
 def rule_rows(
     frame: Float, first: int, rules: Int, rows: Int, by_cause: Int, breakers: Int, share_max: Float, counts: Int,
     marks: Int, action: Small, rule: Small, hits: Bits,
@@ -101,11 +122,5 @@ def rule_rows(
             broken = _broken(taken, breakers, share_max, marks)
             if broken != taken:
                 taken, decided = broken, BY_BREAKER
-        for b in range(len(share_max)):
-            slot = marks[b, HEAD] % BUCKETS
-            counts[b, 0, slot] += 1
-            marks[b, TOTAL] += 1
-            if taken == breakers[ACTION, b]:
-                counts[b, 1, slot] += 1
-                marks[b, TAKEN] += 1
+        _count(taken, breakers, counts, marks)
         action[i], rule[i], hits[i] = taken, decided, held

@@ -51,6 +51,15 @@ class BreakerPlan:
     instead: int
 
 
+def counted(action: str, over_ns: int) -> str:
+    """What a breaker counts; how large a share it allows, and what it does then, change nothing of that.
+
+    >>> counted("block", 3_600_000_000_000)
+    'block over 3600 s'
+    """
+    return f"{action} over {over_ns / 1e9:.15g} s"
+
+
 @dataclass(frozen=True, slots=True)
 class FallbackPlan:
     """The action by cause; None where what was proposed stands (by thresholds, if the policy is what failed)."""
@@ -141,6 +150,10 @@ class GuardPlan:
     def order(self) -> list[int]:
         """The rules by precedence: priority, then place."""
         return sorted(range(len(self.rules)), key=lambda at: (-self.rules[at].priority, at))
+
+    def breaker_names(self) -> list[str]:
+        """What each breaker counts."""
+        return [counted(self.actions[b.action], b.over_ns) for b in self.breakers]
 
     def rule_name(self, index: int) -> str:
         """What decided, by name.

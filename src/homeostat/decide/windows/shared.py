@@ -25,6 +25,7 @@ from homeostat.records.events import EventBatch
 from homeostat.records.features import Features, Freshness
 from homeostat.records.identity import is_hashed, text_of
 from homeostat.records.reasons import Fallback
+from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 _STALE = int(Freshness.STALE)
 _NO_TEXTS: dict[int, str] = {}
@@ -35,12 +36,21 @@ MARGIN_NS = 3_600_000_000_000
 after a crash, sees what it saw at first."""
 
 
-def log_version(plan: FeaturePlan, journal: str = "") -> str:
+def log_version(plan: FeaturePlan, journal: str = "", words: Vocabulary = NAMELESS) -> str:
     """Eight characters that differ where logs would mean something else, so that apps and versions never mix theirs.
 
     journal : the identity of the journal that the logs follow from: with an empty one, entities begin anew
+    words : the names of the columns, and what they are
     """
-    told = repr((plan.names[: plan.fields], plan.entities, [program.text for program in plan.inputs]))
+    told = repr(
+        (
+            words.entities,
+            words.fields,
+            plan.names[: plan.fields],
+            plan.entities,
+            [program.text for program in plan.inputs],
+        )
+    )
     return hashlib.sha256(told.encode() + plan.windows.fingerprint() + journal.encode()).hexdigest()[:8]
 
 
@@ -53,6 +63,7 @@ class SharedFeaturizer:
         where it knows the entity) or `absent`
     memory_bytes : about the most that is remembered of logs; then all is forgotten, and read again as it is needed
     behind : whether the store was away and lacks events; until `rejoin`, features are those of `when_down`
+    words : the names of the columns that it reads, for events that were recorded under other names
     through : the last journal entry of which this worker knows that it and all before it are in the store
     """
 
@@ -68,6 +79,7 @@ class SharedFeaturizer:
         lists: Membership | None = None,
     ) -> None:
         self.plan, self.store, self.entities = plan, store, tuple(entities)
+        self.words = NAMELESS
         self.behind = False
         self.trouble = ""
         self.through: int | None = None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from homeostat.adapters.memory_features import MemoryFeatures
 from homeostat.decide.windows.features import FeatureSpec, WindowGroup, plan_features
 from homeostat.decide.windows.featurizer import WindowFeaturizer
+from homeostat.decide.windows.plan import SPAN_NS_MAX
 from homeostat.decide.windows.shared import MARGIN_NS, SharedFeaturizer, log_version
 from homeostat.expressions import Type
 from homeostat.ports import Unavailable
@@ -382,3 +383,11 @@ def test_a_worker_that_may_remember_little_forgets_and_reads_again(plan, events)
         one, other = (worker.features(events.slice(start, start + 7)) for worker in (small, large))
         np.testing.assert_array_equal(one.values, other.values)
         np.testing.assert_array_equal(one.freshness, other.freshness)
+
+
+def test_the_longest_lateness_and_skew_together_are_no_fault():
+    group = WindowGroup("customer", (("1d", DAY),), {"count": "count"}, delay_ns=SPAN_NS_MAX)
+    plan, faults = plan_features(FeatureSpec(ENTITIES, windows=(group,), lateness_ns=SPAN_NS_MAX))
+    assert plan is not None and not faults
+    made = SharedFeaturizer(plan, MemoryFeatures(), ENTITIES, skew_ns=SPAN_NS_MAX)
+    assert made.windows.plan.lateness_ns == 2 * SPAN_NS_MAX

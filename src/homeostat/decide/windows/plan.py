@@ -16,7 +16,10 @@ ABSENT_KEY = -(2**63)
 """The key of an event that does not name this entity."""
 
 SPAN_NS_MAX = 2**60
-"""36 years: the longest delay, length or lateness, so that no sum of them with a time leaves 64 bits."""
+"""36 years: the longest delay or length, so that no sum of them with a time leaves 64 bits."""
+
+LATENESS_NS_MAX = 2 * SPAN_NS_MAX
+"""The longest lateness: as declared, and as much again by which shared entities' events may be out of order."""
 
 MASKS_MAX = 63
 """The masks of a logged event share one word."""
@@ -139,8 +142,8 @@ class WindowPlan:
 
     def __post_init__(self) -> None:
         found = []
-        if not 0 <= self.lateness_ns <= SPAN_NS_MAX:
-            found.append(f"lateness_ns {self.lateness_ns} is not in 0..{SPAN_NS_MAX}")
+        if not 0 <= self.lateness_ns <= LATENESS_NS_MAX:
+            found.append(f"lateness_ns {self.lateness_ns} is not in 0..{LATENESS_NS_MAX}")
         if not 0 <= self.masks <= MASKS_MAX:
             found.append(f"masks {self.masks} is not in 0..{MASKS_MAX}")
         slots = [a.slot for w in self.windows for a in w.aggregates]

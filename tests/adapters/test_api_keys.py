@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -117,3 +118,29 @@ def test_a_server_that_is_away_or_has_no_table_is_said_without_its_password() ->
             use()
         assert "hunter2" not in str(told.value) and told.value.__cause__ is None
     assert "hunter2" not in repr(keys) + repr(os.environ.get("PGPASSWORD"))
+
+
+@pytest.mark.parametrize(("call", "says"), [("mkdir", "can't be made"), ("open", "can't be")])
+def test_a_disk_that_takes_no_writing_is_said_at_once(tmp_path: Path, monkeypatch, call: str, says: str) -> None:
+    """Nobody waits for it as for another process that has the lock."""
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits"))
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, call, read_only)
+    with pytest.raises(Unavailable, match=f"{says}.*Read-only file system"):
+        FileApiKeys(tmp_path / "data").create("till", ["read"])
+
+
+def test_a_disk_that_becomes_read_only_while_a_file_is_written_is_said(tmp_path: Path, monkeypatch) -> None:
+    keys = FileApiKeys(tmp_path)
+    keys.create("till", ["read"])
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "unlink", read_only)
+    monkeypatch.setattr(os, "replace", read_only)
+    with pytest.raises(Unavailable, match="can't be written: Read-only file system"):
+        keys.create("other", ["read"])

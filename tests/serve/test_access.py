@@ -209,6 +209,12 @@ def test_all_clients_together_have_a_rate() -> None:
         (["--workers", "0"], "1 or more"),
         (["--rate", "-1"], "positive"),
         (["--request-timeout", "soon"], "not a duration"),
+        (["--request-timeout", "0s"], "--request-timeout is from 1ms"),
+        (["--idle-timeout", "0ms"], "--idle-timeout is from 1ms"),
+        (["--idle-timeout", "900d"], "--idle-timeout is from 1ms to 1d"),
+        (["--connections", "0"], "from 1 to"),
+        (["--connections", "99999999999999999999"], "from 1 to"),
+        (["--rate", "nan"], "positive"),
     ],
 )
 def test_what_can_not_be_is_said_in_one_sentence(arguments: list[str], says: str) -> None:

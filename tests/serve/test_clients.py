@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from http_servers import EVENT, Server, parsed, post, until_end
@@ -322,3 +325,20 @@ def test_line_ends_in_a_path_reach_neither_log_nor_headers(usual: Server) -> Non
     status, head, _ = usual.ask(forged)
     assert status == 404 and "forged" not in str(head)
     assert not any(line.startswith("homeostat: warning: forged") for line in usual.said)
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="there is no Java here")
+def test_the_client_of_javas_standard_library_is_answered(usual: Server) -> None:
+    command = ["java", str(Path(__file__).with_name("Ask.java")), usual.url + "/v1/decide", BODY.decode()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    lines = done.stdout.splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["200"] * 3, done.stdout + done.stderr
+    assert all('"action":"allow"' in line for line in lines)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+@pytest.mark.parametrize("option", ["--http2", "--http1.1", "--compressed"])
+def test_curl_is_answered(usual: Server, option: str) -> None:
+    command = ["curl", "-s", option, "-H", "content-type: application/json", "-d", "@-", usual.url + "/v1/decide"]
+    done = subprocess.run(command, input=BODY, capture_output=True, timeout=60)
+    assert json.loads(done.stdout)["action"] == "allow"

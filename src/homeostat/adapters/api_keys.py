@@ -14,7 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -187,8 +187,10 @@ class FileApiKeys:
     @contextmanager
     def _changing(self) -> Iterator[list[_Kept]]:
         """The keys as they are in the file, written back if they were changed; one writer at a time."""
-        with suppress(OSError):
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{self._path.parent} can't be made: {os.strerror(error.errno or 0)}") from error
         lock = FileLock(self._path.with_name(FILE + ".lock"))
         _acquire(lock, f"another process is changing {self._path}")
         try:
@@ -209,8 +211,8 @@ def _acquire(lock: FileLock, refusal: str) -> None:
     while True:
         try:
             return lock.acquire(refusal)
-        except Unavailable:
-            if time.monotonic() > until:
+        except Unavailable as error:
+            if str(error) != refusal or time.monotonic() > until:  # Only another process is worth waiting for.
                 raise
             time.sleep(0.02)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None, mo
         os.replace(fresh, path)
         _sync_folder(path.parent)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):  # A disk that takes no writing takes no removing either.
+            fresh.unlink(missing_ok=True)
         raise Unavailable(f"{path} can't be written: {os.strerror(error.errno or 0)}") from error
 
 

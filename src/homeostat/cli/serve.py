@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # What makes, in each of several processes, an engine whose windows and journal are on servers: it is called with `app`,
 # `bundle` and `config` as texts or None.
 SHARED_ENGINE = "homeostat.distributed.serving:open_engine"
+_SECONDS_MIN, _SECONDS_MAX = 0.001, 86_400.0
+_CONNECTIONS_MAX = 1_000_000
 
 
 @Parameter(name="*")
@@ -195,10 +197,13 @@ def _settings(doors: Doors, bounds: Bounds, host: str, metrics_port: int | None,
         required = True if required is None and not doors.expose else required
     if required and not place:
         raise CommandError("where are the API keys? Give --data FOLDER or --config FILE; or say --no-keys")
-    if (bounds.rate is not None and not 0 < bounds.rate < float("inf")) or bounds.connections < 1:
-        raise CommandError("--rate and --connections are positive numbers")
+    if bounds.rate is not None and not 1e-6 <= bounds.rate <= 1e9:
+        raise CommandError("--rate is a positive number of requests a second, from 1e-6 to 1e9")
+    if not 1 <= bounds.connections <= _CONNECTIONS_MAX:
+        raise CommandError(f"--connections is from 1 to {_CONNECTIONS_MAX:,}")
     limits = Limits(
-        request_s_max=_seconds(bounds.request_timeout), idle_s_max=_seconds(bounds.idle_timeout),
+        request_s_max=_seconds("--request-timeout", bounds.request_timeout),
+        idle_s_max=_seconds("--idle-timeout", bounds.idle_timeout),
         connections_max=bounds.connections, rate=bounds.rate,
     )  # fmt: skip
     files = {"tls_certificate": doors.tls_cert, "tls_key": doors.tls_key, "client_ca": doors.client_ca}
@@ -206,13 +211,17 @@ def _settings(doors: Doors, bounds: Bounds, host: str, metrics_port: int | None,
     return Settings(**named, **place, keys_required=required, metrics_port=metrics_port, limits=limits)
 
 
-def _seconds(text: str) -> float:
+def _seconds(option: str, text: str) -> float:
+    """A time that a client may take. Raises CommandError."""
     from homeostat.config.tree import duration_ns
 
     try:
-        return duration_ns(text) / 1e9
+        seconds = duration_ns(text) / 1e9
     except ValueError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(f"{option}: {error}") from error
+    if not _SECONDS_MIN <= seconds <= _SECONDS_MAX:
+        raise CommandError(f"{option} is from 1ms to 1d: with {text} no request would be answered, or none cut off")
+    return seconds
 
 
 def _task(

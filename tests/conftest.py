@@ -2,6 +2,8 @@
 
 Where this machine can't have one, its tests are skipped with one line; where the environment variable CI is set, they
 fail. Tests that stop or kill a server start their own, by `own_server(redis_server, persistence=True)`.
+
+A run ends with the servers that it had, and with how many tests were skipped, for which reasons, and which.
 """
 
 import os
@@ -10,6 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, redis_server, shared_server
+from tests.support.skips import skips
 
 USED = pytest.StashKey[set]()
 
@@ -31,6 +34,8 @@ def pytest_sessionfinish(session):
 def pytest_terminal_summary(terminalreporter, config):
     if config.stash[USED]:
         terminalreporter.write_line(f"servers: {', '.join(sorted(config.stash[USED]))}")
+    for line in skips(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line)
 
 
 def _had(make, config):

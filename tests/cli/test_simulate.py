@@ -56,3 +56,15 @@ def test_what_cannot_be_simulated_is_said_in_a_sentence(tmp_path, capsys, wrong,
         main(["simulate", *wrong, "--out", str(tmp_path)])
     assert stopped.value.code == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("below", ["", "deeper", "deeper/still"])
+def test_a_file_in_place_of_the_folder_is_said_in_a_sentence_and_stays(tmp_path, capsys, below):
+    taken = tmp_path / "world"
+    taken.write_text("mine")
+    with pytest.raises(SystemExit) as stopped:
+        main(["simulate", "access", "--days", "1", "--out", str(taken / below)])
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err
+    assert f"{taken} is a file" in said and "give another path" in said
+    assert taken.read_text() == "mine"

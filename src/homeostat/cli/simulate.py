@@ -40,6 +40,7 @@ def simulate(
         raise CommandError(f"there is no simulated world for {app!r}; there is one for {' and '.join(WORLDS)}")
     if seed < 0 or not 1 <= days <= 3_660 or not 1 <= customers <= 1_000_000:
         raise CommandError("--seed is at least 0, --days from 1 to 3660, --customers from 1 to 1000000")
+    _check_folder(out)  # Before the time that a simulation takes.
     with shown("simulating") as progress:
         world = WORLDS[app](days, seed, customers)
         progress("writing", 0.6)
@@ -49,6 +50,13 @@ def simulate(
         print(dumps(report))
         return
     _print(report)
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a path at which no folder can be made, because a file is there, or on the way to it."""
+    taken = next((path for path in (out, *out.parents) if path.exists() or path.is_symlink()), None)
+    if taken is not None and not taken.is_dir():
+        raise CommandError(f"--out {out} must be a folder, but {taken} is a file: give another path, or move the file")
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -1,0 +1,61 @@
+"""A run of the tests ends with those that it skipped."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SUITE = """
+import pytest
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_of_a_server(k):
+    pytest.skip("there is no server")
+
+
+@pytest.mark.skipif(True, reason="there is no data")
+def test_of_data():
+    raise AssertionError
+
+
+def test_of_nothing():
+    pass
+"""
+
+
+def summary(tmp_path: Path, suite: str, *options: str) -> list[str]:
+    """The lines at the end of a run, from the count of skips on."""
+    (tmp_path / "conftest.py").write_text(
+        "from tests.support.skips import skips\n\n\ndef pytest_terminal_summary(terminalreporter):\n"
+        "    for line in skips(terminalreporter.stats.get('skipped', [])):\n        terminalreporter.write_line(line)\n"
+    )
+    (tmp_path / "test_some.py").write_text(suite)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "."]
+    ran = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    lines = ran.stdout.splitlines()
+    first = next((k for k, line in enumerate(lines) if line.startswith("skipped:")), len(lines))
+    return [line for line in lines[first:] if line.startswith(("skipped", " "))]
+
+
+def test_skipped_tests_are_counted_and_named_by_reason(tmp_path: Path) -> None:
+    assert summary(tmp_path, SUITE) == [
+        "skipped: 3",
+        "  2: there is no server",
+        "     test_some.py::test_of_a_server (2 times)",
+        "  1: there is no data",
+        "     test_some.py::test_of_data",
+    ]
+
+
+def test_a_run_in_several_processes_names_them_too(tmp_path: Path) -> None:
+    assert summary(tmp_path, SUITE, "-n", "1")[:2] == ["skipped: 3", "  2: there is no server"]
+
+
+def test_a_run_that_skips_nothing_says_nothing(tmp_path: Path) -> None:
+    assert summary(tmp_path, "def test_of_nothing():\n    pass\n") == []

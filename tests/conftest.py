@@ -10,9 +10,9 @@ import os
 from contextlib import ExitStack
 
 import pytest
+from tests.support.skips import skips
 
 from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, redis_server, shared_server
-from tests.support.skips import skips
 
 USED = pytest.StashKey[set]()
 

@@ -22,7 +22,6 @@ import psycopg
 from benchmarks.fleet import Fleet, Load, Reader, Sender, payments, stopped_after, until
 from benchmarks.outside import Found, Windows, delivered, journalled, past_of, recomputed
 from homeostat.records.events import Row
-from homeostat.records.identity import code_of
 from homeostat.records.reasons import Fallback
 
 AWAY = Fallback.FEATURES_STALE | Fallback.FEATURES_ABSENT
@@ -194,7 +193,7 @@ def _wrong_probes(
 ) -> list[str]:
     """The probes that did not see exactly what was sent before them, whatever order it came in."""
     sent = sender.sent
-    labels = {code_of(event["event_id"]): sent.outcomes.get(one) for one, event in sent.events.items()}
+    labels = {int(event["event_id"]): sent.outcomes.get(one) for one, event in sent.events.items()}
     own: dict[tuple[int, int], list[tuple[int, int, int, float]]] = {}
     for event_id, one in journal.items():
         if not one.late:

@@ -35,7 +35,6 @@ from homeostat.embedded.assembly import bundle_of, prepare
 from homeostat.embedded.engine import Engine, Parts
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.features import Features, Freshness
-from homeostat.records.identity import code_of
 from homeostat.records.reasons import Fallback
 
 DELAY_S = 7 * 86_400
@@ -91,9 +90,9 @@ class Single:
 def in_one_process(steps: list[Step]) -> Single:
     """What one engine makes of the steps; it waits for every scorer, as replay does."""
     prepared = prepare(APP)
-    journal, clock = SqliteJournal(":memory:", app=APP), SystemClock()
+    journal, clock = SqliteJournal(":memory:", app=APP, secret=prepared.coding.secret), SystemClock()
     models = brain(prepared.app, prepared.features, bundle_of(prepared, None))
-    loop = build(prepared.app, prepared.features, models, World(journal, clock, bounded=False))
+    loop = build(prepared.app, prepared.features, models, World(journal, clock, prepared.coding, bounded=False))
     engine = Engine(Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock))
     told: list[tuple[str, list[int]]] = []
     for kind, rows in steps:
@@ -101,7 +100,7 @@ def in_one_process(steps: list[Step]) -> Single:
             some = rows[first : first + 1000]
             answers = engine.decide(some) if kind == "events" else engine.learn(some)
             assert all("event_id" in answer for answer in answers), answers[:3]
-        told.append((kind, [code_of(row["event_id"]) for row in rows]))
+        told.append((kind, [int(row["event_id"]) for row in rows]))
     found = {
         event_id: one for entry in journal.read() if isinstance(entry.body, DecisionBatch)
         for event_id, one in recorded(entry.body)

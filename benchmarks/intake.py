@@ -27,8 +27,10 @@ from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColum
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
+from homeostat.records.identity import Coding
 
 PAYMENTS = EventSchema(
+    coding=Coding.of_seed(0),
     id=("event_id", "TRANSACTION_ID", "transaction_id"),
     time=("time", "TX_DATETIME", "timestamp"),
     entities=(

@@ -24,6 +24,7 @@ from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.ports import Snapshot
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
+from homeostat.records.identity import Ids
 
 FEATURES, SCORERS, ACTIONS = 45, 4, 3
 DAY_NS = 86_400 * 10**9
@@ -109,14 +110,15 @@ def bench_lookup(folder: Path, rows: int) -> dict[str, float]:
     begun = time.perf_counter()
     with SqliteJournal(path, readonly=True) as journal:
         opened = time.perf_counter() - begun
-        asked = np.random.default_rng(1).permutation(rows * 2)
-        single = asked[:1].copy()
+        codes = np.random.default_rng(1).permutation(rows * 2)
+        asked = Ids(codes, np.zeros_like(codes))
+        single = asked[[0]]
         return {
             "open_s": opened,
             "index_bytes_per_event": journal.index_bytes / len(journal),
             "seen_batch_us_per_row": seconds(lambda: journal.seen(asked)) / len(asked) * 1e6,
             "seen_one_us": seconds(lambda: [journal.seen(single) for _ in range(1000)]) / 1000 * 1e6,
-            "find_ms": seconds(lambda: [journal.find(k) for k in range(0, rows, rows // 100)]) / 100 * 1e3,
+            "find_ms": seconds(lambda: [journal.find((k, 0)) for k in range(0, rows, rows // 100)]) / 100 * 1e3,
         }
 
 

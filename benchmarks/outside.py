@@ -24,7 +24,6 @@ from homeostat.config.load import load_app
 from homeostat.config.tree import App, duration_ns
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import Row
-from homeostat.records.identity import code_of
 
 _SECOND = 10**9
 _TOLERANCE = 1e-9
@@ -276,7 +275,7 @@ class Windows:
         widths(self.app)
         self.features = window_features(self.app)
         self.entities = list(self.app.events.entities)
-        self.events = {code_of(event["event_id"]): event for event in sent.events.values()}
+        self.events = {int(event["event_id"]): event for event in sent.events.values()}
         self.amounts = {code: float(event["amount"]) for code, event in self.events.items()}
         self.rows = logs_of(fleet)
         self.pasts = {place: past_of(rows, self.amounts) for place, rows in self.rows.items()}

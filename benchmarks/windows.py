@@ -67,6 +67,7 @@ def columns_of(frame: pd.DataFrame) -> Columns:
     return {
         "time_ns": frame["TX_DATETIME"].to_numpy("datetime64[ns]").astype(np.int64),
         "keys": np.ascontiguousarray(frame[["CUSTOMER_ID", "TERMINAL_ID"]].to_numpy(np.int64)),
+        "checks": np.zeros((n, 2), dtype=np.int64),
         "values": np.ascontiguousarray(frame[["TX_AMOUNT"]].to_numpy(np.float64)),
         "masks": np.zeros((n, 0), dtype=np.bool_),
         "label": frame["TX_FRAUD"].to_numpy(np.float64),
@@ -144,7 +145,8 @@ def adversarial(columns: Columns, values: np.ndarray, length: int) -> float:
     window = Window(0, length, 0, -1, LabelFilter.ANY, False, tuple(Aggregate(k, 0, s) for s, k in enumerate(kinds)))
     n = len(values)
     few = {name: column[:n] for name, column in columns.items()}
-    few |= {"time_ns": np.arange(n), "keys": np.zeros((n, 1), np.int64), "values": values.reshape(n, 1)}
+    few |= {"time_ns": np.arange(n), "keys": np.zeros((n, 1), np.int64)}
+    few |= {"checks": np.zeros((n, 1), np.int64), "values": values.reshape(n, 1)}
     return seconds_of(lambda: Windows(WindowPlan(1, 1, 0, 3, (window,), 0, False)).advance(**few), 4)
 
 

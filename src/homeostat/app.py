@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -21,7 +20,7 @@ from homeostat.decide.fusion.evidence import Table
 from homeostat.decide.fusion.fixed import FixedFusion, declared_table
 from homeostat.decide.guards.engine import Guards
 from homeostat.decide.learning.schedule import Schedule
-from homeostat.decide.loop import DecisionLoop, Limits, Stages
+from homeostat.decide.loop import Chance, DecisionLoop, Limits, Stages
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.decide.panel import Panel, Seat
 from homeostat.decide.policy.bandit import BanditPolicy, BanditSettings
@@ -35,8 +34,10 @@ from homeostat.decide.windows.features import FeaturePlan, plan_features
 from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock, Journal
+from homeostat.records.arrays import Float
+from homeostat.records.identity import Coding, Ids
 from homeostat.records.parts import Part
-from homeostat.stats.chance import chances
+from homeostat.stats.chance import keyed_chances
 
 TRAINED = ("isolation_forest", "boosted_trees", "network")
 _OURS = (*TRAINED, "rules")
@@ -49,6 +50,7 @@ OnError = Callable[[str, Exception], None]
 class World:
     """What the loop needs of the world.
 
+    coding : how texts became codes in the journal, and whose secret chance depends on
     bounded : whether deadlines hold; replay waits for every part, so that two replays are the same
     featurizer : what remembers the entities' pasts, where several processes share them; then nobody learns online,
         since each would learn from its own share only
@@ -60,6 +62,7 @@ class World:
 
     journal: Journal
     clock: Clock
+    coding: Coding
     bounded: bool = True
     on_error: OnError | None = None
     featurizer: Featurizer | None = None
@@ -221,18 +224,19 @@ def _deadline(app: App, spec: ScorerSpec) -> int | None:
 
 def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> DecisionLoop:
     """The decision loop of an app in a world."""
-    costs = costs_of(app)
+    costs, lists = costs_of(app), plans.membership(app, world.coding)
     stages = Stages(
-        featurizer=world.featurizer or WindowFeaturizer(features, plans.membership(app)),
+        featurizer=world.featurizer or WindowFeaturizer(features, lists),
         panel=panel_of(app, brain, world),
         fusion=brain.fusion,
         policy=brain.policy,
         thresholds=thresholds_of(app, costs),
-        guard=Guards(plans.guard_plan(app), plans.guard_names(app, features), plans.membership(app)),
+        guard=Guards(plans.guard_plan(app), plans.guard_names(app, features), lists),
         joiner=None if world.featurizer is not None else _joiner(app, costs),
         schedule=Schedule(app.learning.every),
         watermark=Watermark(app.events.lateness if world.judges_lateness else _NEVER_LATE_NS),
-        chance=partial(chances, app.seed),
+        chance=chance_of(app, world.coding),
+        coding=world.coding,
         actions=app.actions,
         version=brain.version,
         words=plans.vocabulary(app),
@@ -247,6 +251,16 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
         learn_policy=app.learning.policy,
     )
     return DecisionLoop(stages, world.journal, world.clock, limits, world.on_error)
+
+
+def chance_of(app: App, coding: Coding) -> Chance:
+    """What decides about hold-out and exploration: a function of the secret, the app's seed and an event's id."""
+    keys = [coding.words(b"chance %d of seed %d" % (stream, app.seed)) for stream in range(2)]
+
+    def chance(ids: Ids) -> Float:
+        return keyed_chances(keys, ids.code, ids.check)
+
+    return chance
 
 
 def _joiner(app: App, costs: Costs | None) -> OutcomeJoiner | None:

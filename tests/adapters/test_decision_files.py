@@ -14,11 +14,11 @@ import pytest
 
 from homeostat.adapters import decision_files
 from homeostat.adapters.decision_files import DecisionsWriter
+from homeostat.checks.batches import CODING
 from homeostat.ports import Unavailable
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
-from homeostat.records.identity import code_of
 
 ACTIONS, RULES, SCORES, FEATURES = ("allow", "block"), ("denied", "absurd"), ("forest",), ("amount", "count_1d")
 
@@ -28,10 +28,12 @@ def decisions(start: int, stop: int) -> DecisionBatch:
     row = np.arange(start, stop)
     n = len(row)
     ids = [f"tx-{i}" if i % 7 == 0 else i for i in row.tolist()]
-    texts = {code_of(i): i for i in ids if isinstance(i, str)}
-    codes = np.array([code_of(i) for i in ids], np.int64)
+    own = CODING.ids(ids)
+    texts = {CODING.identify(i): i for i in ids if isinstance(i, str)}
     zeros = np.zeros(n, np.uint8)
-    events = EventBatch(codes, row * 10**9, np.zeros((n, 1), np.int64), np.zeros((n, 0)), row * np.nan, zeros, texts)
+    events = EventBatch(
+        own.code, row * 10**9, np.zeros((n, 1), np.int64), np.zeros((n, 0)), row * np.nan, zeros, texts, own.check
+    )
     scores = np.where(row % 5 == 0, np.nan, row / 1e6)[:, None]
     action = (row % 2).astype(np.int16)
     rule = (row % 5 - 3).astype(np.int16)

@@ -21,10 +21,12 @@ from homeostat.adapters.event_lines import LINE_MAX, blocks
 from homeostat.checks.bad_events import NOW_NS, SCHEMA, bad_lines, good_event
 from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColumn
 from homeostat.records.events import DeadLetter, EventBatch
-from homeostat.records.identity import code_of
+from homeostat.records.identity import Coding
 
 Row: TypeAlias = tuple[object, ...]
+CODING = Coding.of_seed(0)
 PAYMENTS = EventSchema(
+    CODING,
     id=("event_id", "TRANSACTION_ID"),
     time=("time", "TX_DATETIME"),
     entities=(
@@ -168,7 +170,8 @@ def test_text_ids_get_the_codes_that_identity_says(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "e.parquet")
     ((batch, letters),) = read_events(tmp_path / "e.parquet", PAYMENTS, NOW_NS)
     assert letters == []
-    assert batch.id_code.tolist() == [code_of(text) for text in texts] == batch.keys[:, 1].tolist()
+    assert batch.ids.tolist() == [SCHEMA.coding.identify(text) for text in texts]
+    assert batch.keys[:, 1].tolist() == batch.id_code.tolist()
     assert [batch.id_text(row) for row in range(n)] == texts
 
 
@@ -353,7 +356,7 @@ def test_unsigned_ids_beyond_63_bits_are_ids(tmp_path: Path) -> None:
 def test_outcomes_are_read_from_files_too(tmp_path: Path) -> None:
     data = b"event_id,label,time,amount\n1,1,2026-01-01,\n2,x,2026-01-01,\nabc,false,,7\n"
     ((batch, letters),) = read_outcomes(write(tmp_path / "o.csv", data), PAYMENTS, NOW_NS)
-    assert batch.id_code.tolist() == [1, code_of("abc")] and batch.label.tolist() == [1, 0]
+    assert batch.id_code.tolist() == [1, PAYMENTS.coding.identify("abc")[0]] and batch.label.tolist() == [1, 0]
     assert batch.known_ns.tolist() == [1767225600 * 10**9, NOW_NS]
     assert [(letter.line, letter.field, letter.reason) for letter in letters] == [(3, "fraud", "wrong_type")]
 
@@ -379,7 +382,7 @@ def test_the_benchmark_file_is_read_alike_from_every_format(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["e.csv", "e.parquet"])
 def test_rows_stand_in_for_an_id_and_a_time_where_the_app_asks_for_it(tmp_path: Path, name: str) -> None:
     fields = (FieldColumn("amount", ("amount",)),)
-    asked = EventSchema(("id",), ("time",), fields=fields, id_from_rows=True, time_from_rows=True)
+    asked = EventSchema(CODING, ("id",), ("time",), fields=fields, id_from_rows=True, time_from_rows=True)
     if name == "e.csv":
         write(tmp_path / name, b"\namount\n1.5\nbad\n\n2.5\n")
         expected, refused = ["1", "4"], [4]
@@ -391,4 +394,4 @@ def test_rows_stand_in_for_an_id_and_a_time_where_the_app_asks_for_it(tmp_path: 
         assert [row[0] for row in rows] == expected and [letter.line for letter in letters] == refused
         assert [row[1] for row in rows] == [int(number) * 10**9 for number in expected]
     with pytest.raises(EventFileError, match="no column id; time"):
-        read(tmp_path / name, EventSchema(("id",), ("time",), fields=fields))
+        read(tmp_path / name, EventSchema(CODING, ("id",), ("time",), fields=fields))

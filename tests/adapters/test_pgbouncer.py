@@ -62,7 +62,7 @@ def test_many_writers_and_readers_share_few_connections(database):
                     ids = list(range(1000 * worker + 10 * round_, 1000 * worker + 10 * round_ + 3))
                     journal.append(decisions(ids, round_), [f"events/{worker}@{k}" for k in ids])
                     journal.append(outcomes(ids[:1]), [f"outcomes/{worker}@{round_}"])
-                    assert journal.seen(decisions(ids).events.id_code).all()
+                    assert journal.seen(decisions(ids).events.ids).all()
                     assert journal.find(ids[0]) is not None
                     assert journal.last > 0
         except BaseException as error:
@@ -104,11 +104,11 @@ def test_days_are_those_of_utc_whatever_the_server_is_set_to(database, postgres)
     with PostgresJournal(database, app="payments", clock=Clock(), retention_ns=DAY_NS) as journal:
         journal.append(decisions([1]))
         journal.append(outcomes([1]))
-        assert journal.find(1) is not None
+        assert journal.find((1, 0)) is not None
         now_ns += DAY_NS
-        assert journal.retire().rows == 0 and journal.find(1) is not None
+        assert journal.retire().rows == 0 and journal.find((1, 0)) is not None
         now_ns += DAY_NS
-        assert journal.retire().rows == 2 and journal.find(1) is None
+        assert journal.retire().rows == 2 and journal.find((1, 0)) is None
 
 
 def test_keys_audit_and_doctor_work_through_it(database, tmp_path):

@@ -25,14 +25,17 @@ from homeostat.adapters.postgres.retention import DAY_NS
 from homeostat.adapters.postgres.writing import HASHED_FROM, SMALL_ROWS
 from homeostat.adapters.spool import SpooledJournal
 from homeostat.checks.batches import decisions, outcomes, same, words_of
-from homeostat.checks.journal import JOURNAL_CHECKS, codes
+from homeostat.checks.journal import JOURNAL_CHECKS, ids_of
 from homeostat.checks.servers import postgres_server
 from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
 from homeostat.config.load import load_app
 from homeostat.config.plans import vocabulary
+from homeostat.decide.intake.objects import fill_composites
 from homeostat.embedded.answers import answer
+from homeostat.embedded.assembly import prepare
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Repeated
+from homeostat.records.decisions import DecisionBatch
 from homeostat.records.identity import ABSENT
 from homeostat.records.reasons import Fallback
 
@@ -131,7 +134,8 @@ def test_any_batch_is_kept_bit_for_bit(kept, ids, time_ns, risk, keys):
         assert journal.append(batch, places) == number or not ids
         entry = next(journal.read(number - 1))
         assert same(entry.body, batch)
-        known, times, own, _ = journal.locate(batch.events.id_code)
+        their = journal.locate(batch.events.ids)
+        known, times, own = their.found, their.time_ns, their.keys
         assert known.all() and (times == time_ns).all() and same(own, batch.events.keys) | (not ids)
 
 
@@ -237,7 +241,7 @@ def test_old_days_are_dropped_with_their_ids_and_the_rest_stays(database):
             journal.append(outcomes([k], k), [f"o{k}"])
         retired = journal.retire()
         assert (retired.days, retired.rows, retired.waiting) == (2, 4, 0)
-        assert journal.seen(codes(0, 1, 2, 3, 4)).tolist() == [False, False, True, True, True]
+        assert journal.seen(ids_of(0, 1, 2, 3, 4)).tolist() == [False, False, True, True, True]
         assert journal.told(["o1", "o2", ""]).tolist() == [False, True, False]
         assert [entry.body.id_code.tolist() for entry in journal.read() if hasattr(entry.body, "known_ns")] == [
             [2],
@@ -247,7 +251,7 @@ def test_old_days_are_dropped_with_their_ids_and_the_rest_stays(database):
         assert journal.retire().days == 0
         clock.ns = day  # A clock that was set back finds its day's part gone, and makes it again.
         journal.append(decisions([9], 9))
-        assert journal.find(9) is not None
+        assert journal.find((9, 0)) is not None
         retired = journal.retire()
     assert ask(database, "SELECT count(*) FROM decisions") == [(4,)]
 
@@ -354,7 +358,7 @@ def test_small_and_large_batches_leave_the_same_rows(database, rows):
     with open_journal(database) as journal:
         number = journal.append(decisions(ids, 5), [f"lane@{k}" for k in range(rows)])
         body = next(iter(journal.read())).body
-        assert body.events.id_code.tolist() == codes(*ids).tolist() and journal.last == number
+        assert body.events.id_code.tolist() == ids_of(*ids).tolist() and journal.last == number
     found = ask(
         database,
         "SELECT d.event_id, d.row, d.place, i.row, i.place, i.keys, i.time_ns, d.risk, d.action, d.rule, d.fallback, "
@@ -397,7 +401,7 @@ def test_a_server_that_hangs_is_unavailable_at_the_deadline(own_server):
         finally:
             os.kill(pid, signal.SIGCONT)
         journal.append(decisions([3], 3))
-        assert journal.seen(codes(1, 3)).all()
+        assert journal.seen(ids_of(1, 3)).all()
 
 
 def test_a_read_only_server_is_named_as_such(database):
@@ -427,7 +431,7 @@ def test_a_server_stopped_under_load_loses_nothing_doubles_nothing_and_keeps_the
             ids = list(range(k * 20, k * 20 + 20))
             journal.append(decisions(ids, k, features=3), [f"t/0@{key}" for key in ids])
             sent += ids
-            assert journal.seen(codes(*ids)).all()
+            assert journal.seen(ids_of(*ids)).all()
         assert journal.settle(30) and not journal.degraded and journal.figures.drained > 0
         journal.append(decisions([-1], 1))
         read = np.concatenate([entry.body.events.id_code for entry in inner.read()]).tolist()
@@ -495,10 +499,36 @@ def test_the_tables_of_version_1_are_brought_up_to_date_and_shown_as_they_were(d
         for event_id, action, rule in recorded:
             one = answer(*journal.find_text(event_id))
             assert (one["action"], one["rule"]) == (action, rule)
-        codes = np.array([1000], np.int64)
-        mask, _, keys, _ = journal.locate(codes)
-        batch, row = journal.find(1000)
-        assert mask.all() and keys[0].tolist() == batch.events.keys[row].tolist()[::-1]
+        for event_id, _, _ in recorded:
+            ids = journal.coding.ids([event_id])
+            batch, row = journal.find(ids.at(0), event_id)
+            their = journal.locate(ids)
+            assert their.found.all() and their.keys[0].tolist() == batch.events.keys[row].tolist()[::-1]
+            assert their.key_checks[0].tolist() == batch.events.key_checks[row].tolist()[::-1]
+            assert set(their.texts.items()) <= set(batch.events.texts.items())
+
+
+def test_ids_and_keys_of_the_tables_of_version_1_are_named_by_the_secret_of_the_database(database):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute((FORMAT1 / "postgres.sql").read_text())
+    before = dict(ask(database, "SELECT code, keys FROM public.event_ids"))
+    prepared = prepare(FORMAT1 / "shop.yaml")
+    with open_journal(database, app="shop", words=prepared.words) as journal:
+        now = prepared.keyed(journal.coding)
+        for entry in journal.read():
+            if not isinstance(entry.body, DecisionBatch):
+                continue
+            events = entry.body.events
+            their = journal.locate(events.ids)
+            assert their.found.all() and (their.keys == events.keys).all()
+            assert (their.key_checks == events.key_checks).all()
+            keys, checks = events.keys.copy(), events.key_checks.copy()
+            fill_composites(keys, checks, now.schema)
+            assert (keys == events.keys).all() and (checks == events.key_checks).all()
+            assert [now.coding.identify(events.id_text(row)) for row in range(len(events))] == events.ids.tolist()
+    after = ask(database, "SELECT code, code_check FROM event_ids")
+    assert len(after) == len(before) and {code for code, check in after if not check} <= before.keys()
+    assert not {code for code, check in after if check} & before.keys()
 
 
 def test_keys_are_located_in_the_columns_of_the_app_that_asks(database):
@@ -507,7 +537,7 @@ def test_keys_are_located_in_the_columns_of_the_app_that_asks(database):
         journal.append(batch)
     reordered = replace(WORDS, entities=(("shop", ()), *WORDS.entities[::-1]))
     with open_journal(database, words=reordered) as journal:
-        _, _, keys, _ = journal.locate(batch.events.id_code)
+        keys = journal.locate(batch.events.ids).keys
     assert (keys[:, 0] == ABSENT).all()
     assert keys[:, 1:].tolist() == batch.events.keys[:, ::-1].tolist()
 

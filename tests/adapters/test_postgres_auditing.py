@@ -16,9 +16,8 @@ from homeostat.adapters.audit_verification import verify
 from homeostat.adapters.postgres import PostgresJournal
 from homeostat.adapters.postgres.auditing import PostgresTables
 from homeostat.adapters.postgres.connections import Connections
-from homeostat.checks.batches import decisions, outcomes
+from homeostat.checks.batches import CODING, decisions, outcomes
 from homeostat.cli import main
-from homeostat.records.identity import code_of
 
 NUMBERS = count(1)
 DAY_NS = 86_400 * 10**9
@@ -184,8 +183,8 @@ def small(admin, postgres, tmp_path_factory):
 def with_texts(batch):
     """The batch with texts as keys of one entity."""
     for row, text in enumerate(f"customer {row}" for row in range(len(batch))):
-        batch.events.keys[row, 0] = code_of(text)
-        batch.events.texts[code_of(text)] = text
+        batch.events.keys[row, 0], batch.events.key_checks[row, 0] = CODING.identify(text)
+        batch.events.texts[CODING.identify(text)] = text
     return batch
 
 

@@ -16,7 +16,7 @@ from homeostat.adapters.remembered import Remembered
 from homeostat.adapters.segments import SegmentQueue
 from homeostat.adapters.spool import SpooledJournal
 from homeostat.checks.batches import decisions, outcomes, same
-from homeostat.checks.journal import JOURNAL_CHECKS, codes
+from homeostat.checks.journal import JOURNAL_CHECKS, ids_of
 from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Repeated
@@ -62,7 +62,7 @@ def test_what_waits_is_drained_in_order_and_what_comes_meanwhile_queues_behind(t
         assert journal.settle(20)
         assert journal.figures.state is CircuitState.CLOSED and journal.figures.drained >= 40
     assert ids_at(ledger) == [[k] for k in range(1, 60)]
-    assert MemoryJournal(ledger).places(codes(39)) == ["t/0@39"]
+    assert MemoryJournal(ledger).places(ids_of(39)) == ["t/0@39"]
 
 
 def test_outcomes_that_waited_drain_without_a_failure(tmp_path):
@@ -89,12 +89,13 @@ def test_while_the_server_is_away_answers_come_from_what_this_process_knows(tmp_
         assert not journal.degraded
         ledger.away = "the server is away"
         journal.append(waiting, ["p3", "p4"])
-        asked = codes(1, "a", 2, "b", 100, 5)
+        asked = ids_of(1, "a", 2, "b", 100, 5)
         assert journal.seen(asked).tolist() == [True] * 4 + [False, False]
         assert journal.places(asked[:4]) == ["p1", "p2", "p3", "p4"]
         with pytest.raises(Unavailable, match="the server is away"):
             journal.places(asked)
-        known, time_ns, keys, _ = journal.locate(asked)
+        their = journal.locate(asked)
+        known, time_ns, keys = their.found, their.time_ns, their.keys
         assert known.tolist() == [True] * 4 + [False, False]
         assert same(keys[:4], np.concatenate([own.events.keys, waiting.events.keys]))
         assert time_ns[3] == waiting.events.time_ns[1]
@@ -102,7 +103,7 @@ def test_while_the_server_is_away_answers_come_from_what_this_process_knows(tmp_
             found = journal.find_text(text)
             assert found is not None and found[0].version == version and found[0].events.id_text(found[1]) == text
         with pytest.raises(Unavailable, match="the server is away"):
-            journal.find(100)
+            journal.find((100, 0))
         assert journal.figures.guessed > 0
         with pytest.raises(Unavailable, match="the server is away"):
             list(journal.read())
@@ -130,7 +131,7 @@ def test_events_that_another_worker_decided_meanwhile_are_left_out_and_counted(t
         assert journal.settle(20)
         assert (journal.figures.drained, journal.figures.repeated) == (3, 3)
     assert ids_at(ledger) == [[2, 4, 5], [1, 3], [6]]
-    assert MemoryJournal(ledger).places(codes(1, 2, 3, 6)) == ["p1", "q", "p3", "p6"]
+    assert MemoryJournal(ledger).places(ids_of(1, 2, 3, 6)) == ["p1", "q", "p3", "p6"]
 
 
 def test_a_full_spool_refuses_and_goes_on_once_there_is_room(tmp_path):
@@ -161,7 +162,7 @@ def test_what_a_dead_process_left_is_drained_by_the_next_whichever_slot_it_had(t
     first.close(0)
     second.close(0)
     with spooled(ledger, tmp_path) as journal:
-        assert journal.figures.rows == 3 and journal.seen(codes(1, 2, 3, 4)).tolist() == [True, True, True, False]
+        assert journal.figures.rows == 3 and journal.seen(ids_of(1, 2, 3, 4)).tolist() == [True, True, True, False]
         assert journal.figures.oldest_s >= 0
         ledger.away = ""
         assert journal.settle(20)
@@ -299,9 +300,9 @@ def test_what_is_remembered_stays_bounded_and_is_found():
     for k in range(3000):
         remembered.put(decisions(list(range(k * 50, k * 50 + 50)), k, features=1), None)
     assert len(remembered) == 100 and len(remembered._index) < 70_000
-    assert remembered.seen(np.array([0, 149_899, 149_900, 149_999])).tolist() == [False, False, True, True]
-    assert remembered.find(149_950) is not None and remembered.find(10) is None
-    assert remembered.places(np.array([5, 149_950])) == [None, ""]
+    assert remembered.seen(ids_of(0, 149_899, 149_900, 149_999)).tolist() == [False, False, True, True]
+    assert remembered.find((149_950, 0)) is not None and remembered.find((10, 0)) is None
+    assert remembered.places(ids_of(5, 149_950)) == [None, ""]
 
 
 def test_closing_drains_what_can_be_drained_in_a_moment(tmp_path):

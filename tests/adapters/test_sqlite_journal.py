@@ -15,9 +15,10 @@ from homeostat.adapters.entries import JournalError
 from homeostat.adapters.id_index import IdIndex
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.checks.batches import decisions, outcomes, same
-from homeostat.checks.journal import JOURNAL_CHECKS
+from homeostat.checks.journal import JOURNAL_CHECKS, ids_of
 from homeostat.ports import Unavailable
 from homeostat.records import codec
+from homeostat.records.identity import Ids, joined_ids
 
 
 @pytest.mark.parametrize("power_safe", [False, True], ids=["kill_safe", "power_safe"])
@@ -35,32 +36,37 @@ def test_a_journal_in_memory_leaves_no_file(tmp_path, monkeypatch):
         journal.append(decisions(list(range(3000))))
         journal.append(outcomes([1]))
         journal.flush()
-        assert journal.find(2999) is not None and other.find(2999) is None
+        assert journal.find((2999, 0)) is not None and other.find((2999, 0)) is None
         assert len(list(journal.read())) == 3
     assert list(tmp_path.iterdir()) == []
 
 
+identities = st.tuples(st.integers(-9, 9), st.sampled_from([0, 0, 1, -1]))
+
+
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.integers(-50, 50), max_size=40), max_size=30))
+@given(st.lists(st.lists(identities, max_size=40), max_size=30))
 def test_the_index_equals_a_dictionary(groups):
     index, twin = IdIndex(), {}
     for entry, group in enumerate(groups, 1):
-        index.put(np.array(group, np.int64), np.array([entry], np.uint32))
-        for code in group:
-            twin.setdefault(code, entry)
-    asked = np.arange(-60, 60)
-    assert index.entries(asked).tolist() == [twin.get(code, 0) for code in asked.tolist()]
+        index.put(Ids.of(group), np.array([entry], np.uint32))
+        for one in group:
+            twin.setdefault(one, entry)
+    asked = [(code, check) for code in range(-10, 11) for check in (-1, 0, 1, 2)]
+    assert index.entries(Ids.of(asked)).tolist() == [twin.get(one, 0) for one in asked]
     assert len(index) == len(twin)
 
 
-def test_the_index_grows_and_stays_small():
+@pytest.mark.parametrize(("texts", "bytes_max"), [(False, 20.1), (True, 27.1)], ids=["integers", "texts"])
+def test_the_index_grows_and_stays_small(texts, bytes_max):
     index, rng = IdIndex(), np.random.default_rng(1)
     codes = rng.integers(1, 2**62, 200_000)
-    for start in range(0, len(codes), 10_000):
-        index.put(codes[start : start + 10_000], np.array([start // 10_000 + 1], np.uint32))
-    assert (index.entries(codes) == np.arange(200_000) // 10_000 + 1).all()
-    assert not index.entries(-codes).any()
-    assert index.nbytes / len(index) <= 20.1
+    ids = Ids(codes, rng.integers(-(2**63), 2**63 - 1, 200_000) if texts else np.zeros(200_000, np.int64))
+    for start in range(0, len(ids), 10_000):
+        index.put(ids[start : start + 10_000], np.array([start // 10_000 + 1], np.uint32))
+    assert (index.entries(ids) == np.arange(200_000) // 10_000 + 1).all()
+    assert not index.entries(Ids(codes, ids.check + 1)).any() and not index.entries(Ids(-codes, ids.check)).any()
+    assert index.nbytes / len(index) <= bytes_max
 
 
 @pytest.mark.parametrize("check", JOURNAL_CHECKS, ids=lambda check: check.__name__)
@@ -74,7 +80,7 @@ def test_a_journal_written_in_bulk_goes_on_as_any_other(tmp_path):
         journal.append(decisions(list(range(5000))))
         journal.flush()
     with SqliteJournal(path, readonly=True) as reader:
-        assert reader.find(4999) is not None and len(reader) == 5000
+        assert reader.find((4999, 0)) is not None and len(reader) == 5000
     for bulk in (False, True):
         with SqliteJournal(path, bulk=bulk) as journal:
             mode = journal._db.execute("PRAGMA journal_mode").fetchone()[0]
@@ -91,7 +97,7 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path):
         with pytest.raises(Unavailable, match="another process is writing"):
             SqliteJournal(path)
         with SqliteJournal(path, readonly=True) as reader:
-            assert reader.find(1) is not None
+            assert reader.find((1, 0)) is not None
             with pytest.raises(Unavailable, match="for reading only"):
                 reader.append(decisions([2]))
     SqliteJournal(path).close()
@@ -102,7 +108,7 @@ def test_a_closed_journal_says_so(tmp_path):
     journal.append(decisions([1]))
     journal.close()
     journal.close()
-    for use in (lambda: journal.append(decisions([1])), lambda: list(journal.read()), lambda: journal.find(1)):
+    for use in (lambda: journal.append(decisions([1])), lambda: list(journal.read()), lambda: journal.find((1, 0))):
         with pytest.raises(Unavailable, match="is closed"):
             use()
 
@@ -165,11 +171,11 @@ def test_a_full_disk_writes_nothing_and_later_appends_succeed(tmp_path):
         for _ in range(2):
             with pytest.raises(Unavailable, match="free some space"):
                 journal.append(large)
-            assert journal.seen(large.events.id_code).sum() == 0
+            assert journal.seen(large.events.ids).sum() == 0
             assert [entry.sequence for entry in journal.read()] == [1]
         journal._db.execute("PRAGMA max_page_count = 1000000")
         journal.append(large)
-        assert journal.seen(large.events.id_code).all()
+        assert journal.seen(large.events.ids).all()
     with SqliteJournal(tmp_path / "journal.db") as journal:
         assert len(journal) == 4999
 
@@ -182,6 +188,7 @@ from pathlib import Path
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.checks.batches import decisions
 from homeostat.ports import Unavailable
+from homeostat.records.identity import Ids, joined_ids
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path, start, limit = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 journal = SqliteJournal(path)
@@ -221,10 +228,10 @@ def test_no_acknowledged_append_is_lost_and_none_is_torn_when_the_writer_is_kill
         rest = writer.communicate()[0].split()
         acknowledged = int(rest[-1]) if rest else acknowledged
         with SqliteJournal(path) as journal:
-            ids = np.concatenate([entry.body.events.id_code for entry in journal.read()])
-            last = int(ids[-1]) // 10_000
+            ids = joined_ids([entry.body.events.ids for entry in journal.read()])
+            last = int(ids.code[-1]) // 10_000
             assert acknowledged <= last <= acknowledged + 1
-            assert ids.tolist() == [code for k in range(1, last + 1) for code in expected(k)]
+            assert ids.code.tolist() == [code for k in range(1, last + 1) for code in expected(k)]
             assert journal.seen(ids).all() and len(journal) == len(ids)
         start = last + 1
 
@@ -262,12 +269,12 @@ def test_damaged_pages_are_found_and_never_returned_as_decisions(tmp_path):
         assert all(any(same(body, one) for one in bodies) for body in found)
 
 
-def test_the_texts_of_ids_whose_codes_collide_are_told_apart(tmp_path):
+def test_the_texts_of_ids_of_one_hash_are_told_apart(tmp_path):
     with SqliteJournal(tmp_path / "journal.db") as journal:
-        batch = decisions(["mine"])
+        batch = decisions(["mine"], coding=journal.coding)
         journal.append(batch)
         assert journal.find_text("mine") is not None
-        assert journal.find(int(batch.events.id_code[0]), "another text of this code") is None
+        assert journal.find(batch.events.ids.at(0), "another text of this hash") is None
         assert journal.find_text("other") is None
 
 
@@ -296,7 +303,7 @@ def test_outcomes_that_travel_with_decisions_are_not_taken_for_decided_events(tm
         batch = decisions([1, 2])
         batch = replace(batch, events=replace(batch.events, kind=np.array([0, 2], np.uint8)))
         journal.append(batch)
-        assert journal.seen(np.array([1, 2])).tolist() == [True, False]
+        assert journal.seen(ids_of(1, 2)).tolist() == [True, False]
 
 
 def test_facts_and_digests_agree_with_the_bodies(tmp_path):

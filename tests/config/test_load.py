@@ -345,14 +345,14 @@ def test_what_is_no_key_is_a_fault(written: str) -> None:
 @given(st.from_regex(r"[0-9+.eE_x-]{1,8}", fullmatch=True))
 @settings(max_examples=200, deadline=None)
 def test_any_text_of_digits_and_signs_denies_itself_alone(written: str) -> None:
-    from homeostat.records.identity import code_of
+    from homeostat.checks.batches import CODING
 
     text = PAYMENTS.replace("{of: customer}", f"{{of: customer, entries: [{written}]}}", 1)
     try:
         (entry,) = parse_app(text).guards.lists["blocked_customers"].entries
     except AppFileError:
         return
-    assert isinstance(entry, str | int) and code_of(entry) == code_of(written)
+    assert isinstance(entry, str | int) and CODING.identify(entry) == CODING.identify(written)
 
 
 @pytest.mark.parametrize(

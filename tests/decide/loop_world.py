@@ -1,10 +1,10 @@
 """A small app of real stages behind a counting featurizer, for the tests of the loop."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
+from homeostat.checks.batches import CODING
 from homeostat.checks.stand_ins import CountingFeaturizer, FunctionScorer, MemoryJournal, ScriptedClock
 from homeostat.decide.admission import Watermark
 from homeostat.decide.costs import Costs
@@ -21,7 +21,7 @@ from homeostat.decide.policy.exploration import ExplorationPlan
 from homeostat.decide.policy.thresholds import ThresholdPolicy
 from homeostat.expressions import Type
 from homeostat.records.events import EventBatch, OutcomeBatch
-from homeostat.records.identity import code_of
+from homeostat.records.identity import is_hashed
 from homeostat.stats.chance import chances
 
 ACTIONS = ("allow", "challenge", "block")
@@ -69,7 +69,8 @@ class World:
             ),
             schedule=Schedule(EVERY),
             watermark=Watermark(LATENESS),
-            chance=partial(chances, 7),
+            chance=lambda ids: chances(7, ids.code),
+            coding=CODING,
             actions=ACTIONS,
             version="v1",
         )  # fmt: skip
@@ -110,28 +111,22 @@ def outcomes_of(events, rows, known_ns, seed=0, told=False, scheduled=True):
 
 
 def chosen(events, rows):
-    rows = np.asarray(rows)
-    return EventBatch(
-        events.id_code[rows], events.time_ns[rows], events.keys[rows], events.numbers[rows], events.label[rows],
-        events.kind[rows], events.texts,
-    )  # fmt: skip
+    return events.rows(np.asarray(rows))
 
 
 def event(key, time_ns, amount=20.0, user=1):
-    code = code_of(key)
+    code, check = CODING.identify(key)
     return EventBatch(
         np.array([code]), np.array([time_ns]), np.array([[user, 2]]), np.array([[amount, 0.5]]), np.array([np.nan]),
-        np.zeros(1, np.uint8), {code: key} if isinstance(key, str) else {},
+        np.zeros(1, np.uint8), {(code, check): key} if is_hashed(code) else {}, np.array([check]),
     )  # fmt: skip
 
 
 def joined_up(batches):
     """Several event batches as one."""
-    return EventBatch(
-        *(np.concatenate([getattr(b, name) for b in batches])
-          for name in ("id_code", "time_ns", "keys", "numbers", "label", "kind")),
-        {code: text for b in batches for code, text in b.texts.items()},
-    )  # fmt: skip
+    columns = ("id_code", "time_ns", "keys", "numbers", "label", "kind", "id_check", "key_checks")
+    made = {name: np.concatenate([getattr(b, name) for b in batches]) for name in columns}
+    return EventBatch(**made, texts={one: text for b in batches for one, text in b.texts.items()})
 
 
 def record(decided_batches):

@@ -156,7 +156,7 @@ def test_a_policy_that_fails_is_replaced_by_the_thresholds_flagged_and_counted(b
     made = world.loop.decide(stream(4)).fresh
     assert (made.fallback == Fallback.POLICY_FAILED).all() and world.loop.fallbacks[Reason.POLICY_FAILED] == 4
     wanted = world.stages.thresholds.propose(
-        made.fused, made.events, made.features, world.stages.chance(made.events.id_code)
+        made.fused, made.events, made.features, world.stages.chance(made.events.ids)
     )
     assert made.proposal.action.tolist() == wanted.action.tolist()
     assert made.proposal.propensity.tolist() == wanted.propensity.tolist()

@@ -15,6 +15,7 @@ from homeostat.decide.panel import Seat
 from homeostat.ports import Unavailable
 from homeostat.records.decisions import Proposal
 from homeostat.records.events import OutcomeBatch
+from homeostat.records.identity import Ids
 from homeostat.records.reasons import Reason
 
 _spec = importlib.util.spec_from_file_location("loop_world", Path(__file__).with_name("loop_world.py"))
@@ -109,7 +110,7 @@ def test_decisions_of_an_earlier_version_stand_as_they_were_made():
     newer.stages.version = "v2"
     newer.stages.fusion._place[-1] = 1.0
     newer.loop.recover(world.journal.read())
-    assert newer.stages.joiner.locate(np.array([200]))[0].tolist() == [1]
+    assert newer.stages.joiner.locate(Ids.of([(200, 0)]))[0].tolist() == [1]
     made = newer.loop.decide(event(1000, 5000)).fresh
     assert made.version == "v2" and made.features.values[0, 2] > 10
     assert newer.loop.decide(stream(200, 14)).fresh is None

@@ -2,10 +2,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.decide.splice import outcome_rows, pick, pick_outcomes, places_of, splice, told
+from homeostat.decide.splice import outcome_rows, pick, pick_outcomes, splice, told
 from homeostat.decide.waiting import Waiting, merged
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
-from homeostat.records.identity import ABSENT
+from homeostat.records.identity import ABSENT, Ids, rows_in
 
 
 def events(ids):
@@ -43,7 +43,8 @@ def test_outcomes_stand_before_their_rows_in_order_of_arrival(positions):
 
 
 def test_rows_are_found_by_id():
-    assert places_of(events([7, 3, 9]), np.array([9, 1, 7, 7])).tolist() == [2, -1, 0, 0]
+    asked = Ids.of([(9, 0), (1, 0), (7, 0), (7, 0), (7, 1)])
+    assert rows_in(events([7, 3, 9]).ids, asked).tolist() == [2, -1, 0, 0, -1]
 
 
 def test_merged_outcomes_say_which_of_them_were_located():

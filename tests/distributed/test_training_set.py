@@ -35,7 +35,7 @@ from homeostat.embedded.training_run import TrainingRequest, train_on_events
 from homeostat.ports import Unavailable
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.features import Features
-from homeostat.records.identity import ABSENT
+from homeostat.records.identity import ABSENT, Coding
 from homeostat.sim.access import AccessSpec, generate_access
 from homeostat.sim.payments import generate
 
@@ -94,7 +94,8 @@ def disturbed(events: EventBatch, seed: int, late: float = 0.1, absent: float = 
     keys = np.where(rng.random(events.keys.shape) < absent, ABSENT, events.keys)
     return replace(
         events, id_code=events.id_code[order], time_ns=events.time_ns[order], keys=keys[order],
-        numbers=events.numbers[order], label=events.label[order],
+        numbers=events.numbers[order], label=events.label[order], id_check=events.id_check[order],
+        key_checks=np.where(keys == ABSENT, 0, events.key_checks)[order],
     )  # fmt: skip
 
 
@@ -107,13 +108,14 @@ def rows_of(events: EventBatch, lateness_ns: int, batch: int = 997, delay_ns: in
 
     delay_ns : outcomes are rows of their own, most so long after their events; None to leave labels at the events
     """
-    watermark, arrivals = Watermark(lateness_ns), Arrivals(None, MemoryJournal(), lateness_ns)
+    watermark, arrivals = Watermark(lateness_ns), Arrivals(None, MemoryJournal(), lateness_ns, Coding.of_seed(0))
     if delay_ns is not None:
         rng = np.random.default_rng(3)
         known_ns = events.time_ns + (delay_ns * rng.choice([0.1, 1.0, 1.0, 9.0], len(events))).astype(np.int64) + 1
         outcomes = OutcomeBatch(
             events.id_code, events.label, known_ns, np.full(len(events), np.nan), scheduled=True,
-            time_ns=events.time_ns, keys=events.keys,
+            time_ns=events.time_ns, keys=events.keys, texts=events.texts, id_check=events.id_check,
+            key_checks=events.key_checks,
         )  # fmt: skip
         arrivals.add(outcomes)
         events = replace(events, label=np.full(len(events), np.nan))
@@ -127,7 +129,7 @@ def rows_of(events: EventBatch, lateness_ns: int, batch: int = 997, delay_ns: in
 
 
 def replayed(app: App, plan: FeaturePlan, rows: list[EventBatch], from_ns: int | None = None) -> Features:
-    featurizer = WindowFeaturizer(plan, membership(app))
+    featurizer = WindowFeaturizer(plan, membership(app, Coding.of_seed(0)))
     values, freshness = [], []
     for batch in rows:
         made = featurizer.features(batch)
@@ -149,7 +151,7 @@ def assert_same(found: Features, expected: Features) -> None:
 def check(app: App, rows: list[EventBatch], executor: Executor | None = None, partitions: int = 3, from_ns=None):
     plan = feature_plan(app)
     found = training_features(
-        plan, rows, executor=executor, partitions=partitions, lists=membership(app), from_ns=from_ns
+        plan, rows, executor=executor, partitions=partitions, lists=membership(app, Coding.of_seed(0)), from_ns=from_ns
     )
     assert_same(found, replayed(app, plan, rows, from_ns))
     return found
@@ -161,7 +163,7 @@ def access_events(tmp_path: Path) -> list[EventBatch]:
     order = np.argsort(np.arange(len(lines)) + np.random.default_rng(1).integers(0, 9, len(lines)), kind="stable")
     path.write_text("\n".join(lines[k] for k in order))
     app = load_app("access")
-    return [events for events, _ in read_events(path, event_schema(app), 2 * 10**18)]
+    return [events for events, _ in read_events(path, event_schema(app, Coding.of_seed(0)), 2 * 10**18)]
 
 
 def paired_events(n: int = 6000) -> EventBatch:

@@ -48,7 +48,11 @@ def answered(told: Path) -> list[list]:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_killed_at_fifty_instants_nothing_is_lost_doubled_or_different(tmp_path: Path) -> None:
+def test_killed_at_fifty_instants_nothing_is_lost_doubled_or_different(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Exploration hangs on the folder's secret: folders that are compared have the same.
+    monkeypatch.setattr("homeostat.adapters.sqlite_tables._drawn", lambda secret: secret or bytes(32))
     sent = events()
     begun = time.perf_counter()
     feed(tmp_path / "undisturbed", tmp_path / "undisturbed.jsonl", sent, 0)

@@ -8,7 +8,7 @@ import math
 import operator
 from collections.abc import Mapping
 
-from homeostat.records.identity import ABSENT, code_of
+from homeostat.records.identity import ABSENT
 
 NAN = math.nan
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -22,8 +22,8 @@ ARITHMETIC = {
 }  # fmt: skip
 
 
-class Key(int):
-    """An entity's key."""
+class Key(str):
+    """An entity's key, as its text."""
 
 
 def missing(x) -> bool:
@@ -89,7 +89,7 @@ def evaluate(text: str, row: Mapping, lists: Mapping[str, list], time_ns: int):
 
     def side(node: ast.expr, like):
         if isinstance(like, Key):
-            return code_of(ast.literal_eval(node)) if not isinstance(node, ast.Name) else value(node)
+            return Key(ast.literal_eval(node)) if not isinstance(node, ast.Name) else value(node)
         return value(node)
 
     def compare(node: ast.Compare) -> float:
@@ -126,5 +126,5 @@ def evaluate(text: str, row: Mapping, lists: Mapping[str, list], time_ns: int):
     return value(ast.parse(text.strip(), mode="eval").body)
 
 
-def key_code(key: Key | None) -> int:
-    return ABSENT if key is None else int(key)
+def identity(key: Key | None, coding) -> tuple[int, int]:
+    return (ABSENT, 0) if key is None else coding.identify(key)

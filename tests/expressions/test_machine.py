@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.expressions.naive import Key, evaluate, key_code, missing
+from tests.expressions.naive import Key, evaluate, identity, missing
 
 from homeostat.expressions import Membership, Programs, Scope, Type, compile_expression
-from homeostat.records.identity import category_code, code_of
+from homeostat.records.identity import Coding, category_code
 
 COLUMNS = [
     ("x", Type.NUMBER),
@@ -26,6 +26,8 @@ COLUMNS = [
 SCOPE = Scope.of(COLUMNS, ["payer", "payee"], {"bad": (0, "payer"), "odd": (1, "kind")})
 CATEGORIES = ["a", "b", "online"]
 KEYS = ["7", "abc", "-3", "0007"]
+CODING = Coding.of_seed(0)
+NOBODY = Membership.build(coding=CODING)
 
 numbers = st.one_of(st.integers(-9, 9).map(float), st.floats(-1e6, 1e6), st.just(math.nan))
 moments = st.integers(-(10**18), 4 * 10**18)
@@ -38,8 +40,8 @@ def rows(draw):
         "y": draw(numbers),
         "flag": draw(st.sampled_from([0.0, 1.0, math.nan])),
         "kind": draw(st.sampled_from([*CATEGORIES, None])),
-        "payer": draw(st.sampled_from([*(Key(code_of(k)) for k in KEYS), None])),
-        "payee": draw(st.sampled_from([*(Key(code_of(k)) for k in KEYS), None])),
+        "payer": draw(st.sampled_from([*(Key(k) for k in KEYS), None])),
+        "payee": draw(st.sampled_from([*(Key(k) for k in KEYS), None])),
     }
 
 
@@ -87,9 +89,10 @@ def condition(depth: int):
     )
 
 
-def placed(row: dict) -> tuple[list[float], list[int]]:
+def placed(row: dict) -> tuple[list[float], list[int], list[int]]:
     kind = math.nan if row["kind"] is None else category_code(row["kind"])
-    return [row["x"], row["y"], row["flag"], kind, 0.0], [key_code(row["payer"]), key_code(row["payee"])]
+    codes, checks = zip(identity(row["payer"], CODING), identity(row["payee"], CODING))
+    return [row["x"], row["y"], row["flag"], kind, 0.0], list(codes), list(checks)
 
 
 @st.composite
@@ -97,16 +100,17 @@ def stays(draw):
     """Lists as the twin reads them, and as the machine does."""
     bad = draw(st.lists(st.tuples(st.sampled_from(KEYS), moments, moments), max_size=8))
     odd = draw(st.lists(st.tuples(st.sampled_from(CATEGORIES), moments, moments), max_size=8))
-    entries = [(0, code_of(k), s, u) for k, s, u in bad] + [(1, int(category_code(k)), s, u) for k, s, u in odd]
-    return {"bad": [(code_of(k), s, u) for k, s, u in bad], "odd": odd}, Membership.build(entries)
+    entries = [(0, CODING.identify(k), s, u) for k, s, u in bad]
+    entries += [(1, (int(category_code(k)), 0), s, u) for k, s, u in odd]
+    return {"bad": [(Key(k), s, u) for k, s, u in bad], "odd": odd}, Membership.build(entries, CODING)
 
 
 @settings(max_examples=600, deadline=None)
 @given(st.one_of(numeric(3), condition(3)), st.lists(rows(), min_size=1, max_size=4), moments, stays())
 def test_machine_equals_its_naive_twin_on_every_row(text, batch, moment, lists):
     program = compile_expression(text, SCOPE)
-    frame, keys = (np.array(part) for part in zip(*map(placed, batch)))
-    Programs([program], [4], lists[1]).run(frame, keys, np.full(len(batch), moment))
+    frame, keys, checks = (np.array(part) for part in zip(*map(placed, batch)))
+    Programs([program], [4], lists[1]).run(frame, keys, checks, np.full(len(batch), moment))
     for row, got in zip(batch, frame[:, 4]):
         expected = evaluate(text, row, lists[0], moment)
         if program.type == Type.BOOLEAN:
@@ -119,13 +123,14 @@ def test_machine_equals_its_naive_twin_on_every_row(text, batch, moment, lists):
 def test_a_row_does_not_depend_on_its_batch(texts, batch, cut):
     columns = [*COLUMNS[:4], *((f"out{k}", Type.NUMBER) for k in range(len(texts)))]
     scope = Scope.of(columns, ["payer", "payee"], SCOPE.lists)
-    programs = Programs([compile_expression(t, scope) for t in texts], range(4, 4 + len(texts)))
-    frame, keys = (np.array(part) for part in zip(*((p[0][:4] + [0.0] * len(texts), p[1]) for p in map(placed, batch))))
+    programs = Programs([compile_expression(t, scope) for t in texts], range(4, 4 + len(texts)), NOBODY)
+    made = ((p[0][:4] + [0.0] * len(texts), *p[1:]) for p in map(placed, batch))
+    frame, keys, checks = (np.array(part) for part in zip(*made))
     time = np.arange(len(batch)) * 10**13
     whole, parts = frame.copy(), frame.copy()
-    programs.run(whole, keys, time)
-    programs.run(parts[:cut], keys[:cut], time[:cut])
-    programs.run(parts[cut:], keys[cut:], time[cut:])
+    programs.run(whole, keys, checks, time)
+    programs.run(parts[:cut], keys[:cut], checks[:cut], time[:cut])
+    programs.run(parts[cut:], keys[cut:], checks[cut:], time[cut:])
     assert whole.tobytes() == parts.tobytes()
 
 
@@ -133,8 +138,8 @@ def test_a_row_does_not_depend_on_its_batch(texts, batch, cut):
 @given(stays(), moments, st.sampled_from(KEYS))
 def test_joined_stays_hold_the_same_members(lists, moment, key):
     naive, membership = lists
-    expected = any(m == code_of(key) and s <= moment < u for m, s, u in naive["bad"])
-    assert membership.contains(0, code_of(key), moment) == expected
+    expected = any(m == key and s <= moment < u for m, s, u in naive["bad"])
+    assert membership.contains(0, CODING.identify(key), moment) == expected
 
 
 @settings(max_examples=200, deadline=None)
@@ -144,7 +149,7 @@ def test_calendar_agrees_with_the_standard_library_before_and_after_1970(moment)
     scope = Scope.of([("a", Type.NUMBER), ("b", Type.NUMBER), ("c", Type.NUMBER), ("d", Type.NUMBER)])
     parts = [compile_expression(f"{f}(time)", scope) for f in ("hour", "minute", "weekday", "day")]
     frame = np.zeros((1, 4))
-    Programs(parts, range(4)).run(frame, np.empty((1, 0), np.int64), np.array([time_ns]))
+    Programs(parts, range(4)).run(frame, *[np.empty((1, 0), np.int64)] * 2, np.array([time_ns]))
     exact = datetime(1970, 1, 1) + timedelta(seconds=time_ns // 10**9)
     assert frame[0].tolist() == [exact.hour, exact.minute, exact.weekday(), exact.day]
 
@@ -153,7 +158,7 @@ def run_one(text: str, **values: float) -> float:
     scope = Scope.of([*((name, Type.NUMBER) for name in values), ("result", Type.NUMBER)])
     frame = np.array([[*values.values(), 0.0]])
     Programs([compile_expression(text, scope)], [len(values)]).run(
-        frame, np.empty((1, 0), np.int64), np.zeros(1, np.int64)
+        frame, *[np.empty((1, 0), np.int64)] * 2, np.zeros(1, np.int64)
     )
     return float(frame[0, -1])
 
@@ -175,7 +180,7 @@ def test_later_programs_read_earlier_results():
     scope = Scope.of([("x", Type.NUMBER), ("double", Type.NUMBER), ("large", Type.BOOLEAN)])
     programs = Programs([compile_expression("2 * x", scope), compile_expression("double > 10", scope)], [1, 2])
     frame = np.array([[3.0, 0, 0], [6.0, 0, 0]])
-    programs.run(frame, np.empty((2, 0), np.int64), np.zeros(2, np.int64))
+    programs.run(frame, *[np.empty((2, 0), np.int64)] * 2, np.zeros(2, np.int64))
     assert frame[:, 1:].tolist() == [[6.0, 0.0], [12.0, 1.0]]
 
 
@@ -183,9 +188,9 @@ def test_lists_can_be_replaced_as_a_whole():
     scope = Scope.of([("hit", Type.BOOLEAN)], ["payer"], {"bad": (3, "payer")})
     programs = Programs([compile_expression("payer in bad", scope)], [0])
     frame, keys, time = np.zeros((1, 1)), np.array([[5]]), np.zeros(1, np.int64)
-    programs.run(frame, keys, time)
+    programs.run(frame, keys, 0 * keys, time)
     assert frame[0, 0] == 0.0
-    programs.with_lists(Membership.build([(3, 5, -1, 1)])).run(frame, keys, time)
+    programs.with_lists(Membership.build([(3, (5, 0), -1, 1)])).run(frame, keys, 0 * keys, time)
     assert frame[0, 0] == 1.0
 
 
@@ -197,15 +202,17 @@ def test_read_only_and_strided_arrays_give_the_same_result():
     keys = np.ones((8, 2), np.int64)[::2, :1]
     time = np.arange(4) * 3600 * 10**9
     time.flags.writeable = False
-    programs.run(frame, keys, time)
+    programs.run(frame, keys, np.zeros_like(keys), time)
     assert wide[:, 3].tolist() == [0.0, 7.0, 14.0, 21.0]
 
 
 def test_no_rows_and_no_programs_are_fine():
     scope = Scope.of([("x", Type.NUMBER)])
     nothing = np.empty((0, 1))
-    Programs([compile_expression("x", scope)], [0]).run(nothing, np.empty((0, 0), np.int64), np.empty(0, np.int64))
-    Programs([], []).run(np.ones((2, 1)), np.empty((2, 0), np.int64), np.zeros(2, np.int64))
+    Programs([compile_expression("x", scope)], [0]).run(
+        nothing, *[np.empty((0, 0), np.int64)] * 2, np.empty(0, np.int64)
+    )
+    Programs([], []).run(np.ones((2, 1)), *[np.empty((2, 0), np.int64)] * 2, np.zeros(2, np.int64))
     with pytest.raises(ValueError, match="1 programs cannot write 0 columns"):
         Programs([compile_expression("x", scope)], [])
 

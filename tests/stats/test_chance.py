@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.stats.chance import bits, chances, uniform
+from homeostat.records.identity import Coding
+from homeostat.stats.chance import bits, chances, keyed_chances, uniform
 
 
 def _naive(seed: int, code: int, stream: int) -> float:
@@ -44,3 +45,29 @@ def test_seeds_and_streams_differ():
     ids = np.arange(1000)
     assert not (uniform(1, ids) == uniform(2, ids)).any()
     assert not (uniform(1, ids, 0) == uniform(1, ids, 1)).any()
+
+
+def keys_of(coding: Coding, seed: int) -> list:
+    return [coding.words(b"chance %d of seed %d" % (stream, seed)) for stream in range(2)]
+
+
+def test_keyed_numbers_are_uniform_uncorrelated_and_of_one_row_as_of_many():
+    ids, zeros = np.arange(200_000), np.zeros(200_000, np.int64)
+    keys = keys_of(Coding.of_seed(0), 0)
+    draws = keyed_chances(keys, ids, zeros)
+    for column in draws.T:
+        counts = np.bincount((column * 100).astype(int), minlength=100)
+        assert ((counts - 2000) ** 2 / 2000).sum() < 160
+    assert np.abs(np.corrcoef(draws.T) - np.eye(2)).max() < 0.01
+    assert keyed_chances(keys, ids[7:8], zeros[7:8]).tolist() == draws[7:8].tolist()
+    assert not (keyed_chances(keys, ids, zeros + 1) == draws).any()
+
+
+def test_whoever_picks_ids_gets_the_hold_out_at_its_rate():
+    ids = np.arange(2_000_000)
+    chosen = ids[uniform(0, ids) < 0.002]  # By the seed alone, as it once was enough.
+    assert len(chosen) > 3000
+    for coding in (Coding.of_seed(0), Coding(b"drawn by the folder it is of")):
+        draws = keyed_chances(keys_of(coding, 0), chosen, np.zeros(len(chosen), np.int64))
+        assert abs((draws[:, 0] < 0.01).mean() - 0.01) < 0.01
+    assert not np.array_equal(keys_of(coding, 0), keys_of(coding, 1))

@@ -172,8 +172,8 @@ def test_outcomes_find_their_events_whichever_comes_first(servers):
     labels = {}
     for entry in MemoryJournal(servers.ledger).read():
         if not isinstance(entry.body, DecisionBatch):
-            for code, label in zip(entry.body.id_code.tolist(), entry.body.label.tolist(), strict=True):
-                labels[entry.body.texts[code]] = label
+            for one, label in zip(entry.body.ids.tolist(), entry.body.label.tolist(), strict=True):
+                labels[entry.body.texts[one]] = label
     assert labels == {outcome["event_id"]: float(outcome["label"]) for outcome in outcomes}
 
 

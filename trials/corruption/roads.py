@@ -31,6 +31,7 @@ from homeostat.embedded.assembly import open_engine, prepare, shipped_bundle
 from homeostat.embedded.readiness import made_up
 from homeostat.models.bundle import BundleError, load_bundle
 from homeostat.ports import Unavailable
+from homeostat.records.identity import Coding
 from homeostat.records.parts import PartError
 from trials.corruption.noise import Chance, change, damaged
 
@@ -83,7 +84,7 @@ class AppFiles:
         features = feature_plan(app)
         costs_of(app)
         ready_scorers(app, features)
-        Guards(plans.guard_plan(app), plans.guard_names(app, features), plans.membership(app))
+        Guards(plans.guard_plan(app), plans.guard_names(app, features), plans.membership(app, Coding.of_seed(app.seed)))
         prepare(app)
         return "loaded"
 
@@ -140,7 +141,7 @@ class Bundles:
         try:
             bundle = load_bundle(self.folder, self.features.names)
             ready = brain(self.app, self.features, bundle)
-            world = World(MemoryJournal(), ScriptedClock(), bounded=False)
+            world = World(MemoryJournal(), ScriptedClock(), Coding.of_seed(0), bounded=False)
             loop = build(self.app, self.features, ready, world)
             made = loop.decide(made_up(3, self.features)).fresh
         except (BundleError, PartError, NotTrained) as error:

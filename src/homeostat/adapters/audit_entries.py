@@ -7,6 +7,7 @@ that is kept beside the body is worked out of it, and compared.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 
 from homeostat.adapters import compression
@@ -17,6 +18,7 @@ from homeostat.adapters.entries import beside_body
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
+from homeostat.records.identity import Coding
 from homeostat.records.schemas import read_schema
 
 COLUMNS = ("kind", "rows", "first_ns", "last_ns", "digest")
@@ -26,11 +28,18 @@ _BODY = "as its body says"
 class Entries:
     """The table of entries, one after the other."""
 
-    def __init__(self, where: str, said: Said, faults: Faults, schemas: Iterable[tuple[bytes, str]]) -> None:
-        """schemas : hash and text of each that is kept beside the entries; a body's digest covers its own's hash"""
+    def __init__(
+        self, where: str, said: Said, faults: Faults, schemas: Iterable[tuple[bytes, str]], secret: str | None
+    ) -> None:
+        """schemas : hash and text of each that is kept beside the entries; a body's digest covers its own's hash
+        secret : by which ids beside entries of format 1 are named; None where those are as their bodies have them
+        """
         self._where = f"{where}, entries" if where else "entries"
         self._faults, self._kept, self._took = faults, said.kept, TookDigest()
         self._schemas = codec.Schemas()
+        if secret is not None:
+            with suppress(ValueError):  # A changed secret is found as any other row of `about`.
+                self._schemas.coding = Coding(bytes.fromhex(secret))
         for digest, text in schemas:
             try:
                 self._schemas.add(_schema(bytes(digest), text))

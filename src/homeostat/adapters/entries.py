@@ -5,14 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import numpy as np
-
 from homeostat.adapters import compression
 from homeostat.records import codec
-from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
-from homeostat.records.identity import code_of, is_called
+from homeostat.records.identity import Coding, Identity, Ids, is_called
 from homeostat.records.schemas import Schemas
 
 PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
@@ -82,18 +79,23 @@ def took_us_of(where: str, sequence: int, stored_as: int, start: bytes) -> float
 class ById(ABC):
     """A journal that finds one decision as it finds many."""
 
+    @property
     @abstractmethod
-    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+    def coding(self) -> Coding:
+        """How the texts of ids and keys become codes."""
+
+    @abstractmethod
+    def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
         """See `Journal`."""
 
-    def find(self, id_code: int, text: str | None = None) -> tuple[DecisionBatch, int] | None:
+    def find(self, event_id: Identity, text: str | None = None) -> tuple[DecisionBatch, int] | None:
         """The decision of an event id as its batch and row; None if never decided. Raises what `find_all` raises.
 
         text : the id's own text, where known; another event whose hash is the same is then not taken for it.
         """
-        (found,) = self.find_all(np.array([id_code], np.int64))
-        return None if found is None or not is_called(text, id_code, found[0].events.texts) else found
+        (found,) = self.find_all(Ids.of([event_id]))
+        return None if found is None or not is_called(text, event_id, found[0].events.texts) else found
 
     def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
         """The same for an id as people write it."""
-        return self.find(code_of(text), text)
+        return self.find(self.coding.identify(text), text)

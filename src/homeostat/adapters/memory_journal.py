@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from homeostat.adapters.entries import ById, EntryFacts
 from homeostat.decide.splice import pick_outcomes
 from homeostat.ports import Entry, Unavailable
-from homeostat.ports.shared import Repeated
+from homeostat.ports.shared import Located, Repeated
 from homeostat.records import codec
-from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
-from homeostat.records.identity import is_hashed
+from homeostat.records.identity import Coding, Identity, Ids, IdTexts, texts_of
 from homeostat.records.schemas import Schemas
 
 
@@ -29,8 +28,9 @@ class _Decided:
     row: int
     time_ns: int
     keys: tuple[int, ...]
+    key_checks: tuple[int, ...]
     place: str
-    texts: dict[int, str]
+    texts: IdTexts
 
 
 @dataclass(slots=True)
@@ -38,15 +38,17 @@ class Ledger:
     """What several `MemoryJournal`s share.
 
     away : while not empty, every call raises Unavailable and says this
+    coding : by a secret that everybody knows, since nothing outside of this process reaches it
     """
 
     away: str = ""
     bodies: list[bytes] = field(default_factory=list)
     schemas: Schemas = field(default_factory=Schemas)
-    decided: dict[int, _Decided] = field(default_factory=dict)
+    decided: dict[Identity, _Decided] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
+    coding: Coding = field(default_factory=lambda: Coding.of_seed(0))
 
     def decoded(self, entry: int) -> DecisionBatch | OutcomeBatch:
         """The batch of an entry."""
@@ -64,6 +66,11 @@ class MemoryJournal(ById):
     def identity(self) -> str:
         """See `SharedJournal`."""
         return self._asked().identity
+
+    @property
+    def coding(self) -> Coding:
+        """See `SharedJournal`."""
+        return self._ledger.coding
 
     @property
     def last(self) -> int:
@@ -104,32 +111,32 @@ class MemoryJournal(ById):
 
     recent = facts
 
-    def seen(self, id_code: Int) -> NDArray[np.bool_]:
+    def seen(self, ids: Ids) -> NDArray[np.bool_]:
         """(n,) whether each event id has a decision."""
-        return np.array([code in self._asked().decided for code in id_code.tolist()], np.bool_)
+        return np.array([one in self._asked().decided for one in ids.tolist()], np.bool_)
 
-    def places(self, id_code: Int) -> list[str | None]:
+    def places(self, ids: Ids) -> list[str | None]:
         """(n,) where each decided event was read, "" where that was not said; None where it was never decided."""
-        found = [self._asked().decided.get(code) for code in id_code.tolist()]
+        found = [self._asked().decided.get(one) for one in ids.tolist()]
         return [None if one is None else one.place for one in found]
 
-    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
-        """Whether each event was decided (n,), its time (n,), its keys (n, entities), and the texts of hashed keys."""
-        found = [self._asked().decided.get(code) for code in id_code.tolist()]
+    def locate(self, ids: Ids) -> Located:
+        """See `SharedJournal`."""
+        found = [self._asked().decided.get(one) for one in ids.tolist()]
         entities = max((len(one.keys) for one in found if one is not None), default=0)
         mask, time_ns = np.zeros(len(found), np.bool_), np.zeros(len(found), np.int64)
-        keys = np.zeros((len(found), entities), np.int64)
-        texts: dict[int, str] = {}
+        keys, checks = np.zeros((2, len(found), entities), np.int64)
+        texts: IdTexts = {}
         for row, one in enumerate(found):
             if one is not None:
-                mask[row], time_ns[row], keys[row] = True, one.time_ns, one.keys
+                mask[row], time_ns[row], keys[row], checks[row] = True, one.time_ns, one.keys, one.key_checks
                 texts.update(one.texts)
-        return mask, time_ns, keys, texts
+        return Located(mask, time_ns, keys, checks, texts)
 
-    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+    def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
         """See `Journal`."""
         ledger = self._asked()
-        found = [ledger.decided.get(code) for code in id_code.tolist()]
+        found = [ledger.decided.get(one) for one in ids.tolist()]
         entries = {one.entry for one in found if one is not None}
         bodies = {entry: ledger.decoded(entry) for entry in entries}
         return [None if one is None else (cast(DecisionBatch, bodies[one.entry]), one.row) for one in found]
@@ -153,7 +160,7 @@ class MemoryJournal(ById):
 def _append_decisions(ledger: Ledger, body: DecisionBatch, places: Sequence[str]) -> int:
     events, data = body.events, codec.encode_beside(body, ledger.schemas)
     rows = [row for row, kind in enumerate(events.kind.tolist()) if kind != Row.OUTCOME]
-    codes = events.id_code.tolist()
+    codes = events.ids.tolist()
     there = [row for row in rows if codes[row] in ledger.decided]
     if there:
         found = [ledger.decided[codes[row]] for row in there]
@@ -166,9 +173,12 @@ def _append_decisions(ledger: Ledger, body: DecisionBatch, places: Sequence[str]
     ledger.bodies.append(data)
     entry = len(ledger.bodies)
     for row in rows:
-        keys = tuple(events.keys[row].tolist())
-        texts = {key: events.texts[key] for key in keys if is_hashed(key) and key in events.texts}
-        ledger.decided.setdefault(codes[row], _Decided(entry, row, int(events.time_ns[row]), keys, places[row], texts))
+        keys, checks = events.keys[row], events.key_checks[row]
+        made = _Decided(
+            entry, row, int(events.time_ns[row]), tuple(keys.tolist()), tuple(checks.tolist()), places[row],
+            texts_of(keys, checks, events.texts),
+        )  # fmt: skip
+        ledger.decided.setdefault(codes[row], made)
     return entry
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.lane_ends import LaneEnds
 from homeostat.ports.streams import Fenced, Outgoing, Pulled
-from homeostat.records.identity import code_of
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class MemoryBroker:
         with self.changed:
             lanes = self._lanes[kind]
             for message in messages:
-                at = self._turn if message.key is None else code_of(message.key.decode("utf-8", "replace"))
+                at = self._turn if message.key is None else crc32(message.key)
                 self._turn += 1
                 lanes[(at if partition is None else partition) % len(lanes)].messages.append((message, now_ns))
             self.changed.notify_all()

@@ -28,11 +28,11 @@ from homeostat.adapters.remembered import Remembered, merge_located
 from homeostat.adapters.segments import SegmentQueue, Waiting
 from homeostat.decide.splice import pick_decisions
 from homeostat.ports import Clock, Entry, Unavailable
-from homeostat.ports.shared import Repeated, SharedJournal
+from homeostat.ports.shared import Located, Repeated, SharedJournal
 from homeostat.records import codec
-from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
+from homeostat.records.identity import Coding, Ids
 from homeostat.records.renaming import keys_as
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
@@ -47,7 +47,7 @@ _One = TypeVar("_One")
 _RECORD = struct.Struct("<BI")
 _LOOK_S_MAX = 1.0
 _CATCH_UP_S = 0.25  # How long an append waits for the spool to drain, once the server is back.
-_NOBODY = np.zeros(1, np.int64)
+_NOBODY = Ids.of([(0, 0)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class SpooledJournal(ById):
         self._drained = self._repeated = self._guessed = 0
         self.appended = 0  # The last number of an entry of ours at the server.
         for waiting in self._queue.waiting:
-            self._index(waiting, *_decoded(self._queue.read(waiting), self._words))
+            self._index(waiting, *_decoded(self._queue.read(waiting), self._words, self.coding))
         self._thread = threading.Thread(target=self._drain, name="spool", daemon=True)
         self._thread.start()
 
@@ -144,6 +144,12 @@ class SpooledJournal(ById):
         return self._must(lambda: str(self.inner.identity))
 
     @property
+    def coding(self) -> Coding:
+        """The server's."""
+        coding: Coding = self.inner.coding
+        return coding
+
+    @property
     def last(self) -> int:
         """The server's last entry. Raises Unavailable."""
         return self._must(lambda: int(self.inner.last))
@@ -168,46 +174,46 @@ class SpooledJournal(ById):
             self._spool(body, places)
             return self.appended
 
-    def seen(self, id_code: Int) -> NDArray[np.bool_]:
+    def seen(self, ids: Ids) -> NDArray[np.bool_]:
         """(n,) whether each event id has a decision, as far as is known."""
         with self._state:
-            known = self._spooled.seen(id_code)
+            known = self._spooled.seen(ids)
         rest = np.flatnonzero(~known)
         if len(rest):
-            asked = id_code[rest]
+            asked = ids[rest]
             known[rest] = self._ask(len(rest), lambda: self.inner.seen(asked), lambda: self._remembered.seen(asked))
         return known
 
-    def places(self, id_code: Int) -> list[str | None]:
+    def places(self, ids: Ids) -> list[str | None]:
         """See `SharedJournal`. Raises Unavailable where that of any can't be known now."""
         with self._state:
-            places = self._spooled.places(id_code)
+            places = self._spooled.places(ids)
         rest = np.flatnonzero([place is None for place in places])
         if len(rest):
-            asked = id_code[rest]
+            asked = ids[rest]
             found = self._known(lambda: self.inner.places(asked), lambda: self._remembered.places(asked))
             for row, place in zip(rest.tolist(), found, strict=True):
                 places[row] = place
         return places
 
-    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
-        """Whether each event was decided (n,), its time (n,), its keys (n, entities), and the texts of hashed keys."""
+    def locate(self, ids: Ids) -> Located:
+        """See `SharedJournal`."""
         with self._state:
-            own = self._spooled.locate(id_code)
-        rest = np.flatnonzero(~own[0])
-        if not len(rest) and len(id_code):
+            own = self._spooled.locate(ids)
+        rest = np.flatnonzero(~own.found)
+        if not len(rest) and len(ids):
             return own
-        asked = id_code[rest]
+        asked = ids[rest]
         found = self._ask(len(rest), lambda: self.inner.locate(asked), lambda: self._remembered.locate(asked))
         return merge_located(own, found, rest)
 
-    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+    def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
         """See `Journal`. Raises Unavailable where that of any can't be known now."""
         with self._state:
-            out = self._spooled.find_all(id_code)
+            out = self._spooled.find_all(ids)
         rest = [k for k, one in enumerate(out) if one is None]
         if rest:
-            asked = id_code[rest]
+            asked = ids[rest]
             found = self._known(lambda: self.inner.find_all(asked), lambda: self._remembered.find_all(asked))
             for k, one in zip(rest, found, strict=True):
                 out[k] = one
@@ -315,10 +321,10 @@ class SpooledJournal(ById):
     def _is_there(self, body: DecisionBatch, places: Sequence[str] | None) -> bool:
         """Whether this very batch waits already. Raises Repeated where others with its ids do."""
         decided = body.events.kind != Row.OUTCOME
-        rows = np.flatnonzero(self._spooled.seen(body.events.id_code) & decided)
+        rows = np.flatnonzero(self._spooled.seen(body.events.ids) & decided)
         if not len(rows):
             return False
-        held = self._spooled.batch_of(int(body.events.id_code[rows[0]]))
+        held = self._spooled.batch_of(body.events.ids.at(int(rows[0])))
         given = [""] * len(body) if places is None else list(places)
         if held is not None and len(rows) == int(decided.sum()) and held[1] == given:
             digests = {codec.head(codec.encode(one)).digest for one in (held[0], body)}
@@ -328,11 +334,13 @@ class SpooledJournal(ById):
 
     def _index(self, waiting: Waiting, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None) -> None:
         if isinstance(body, DecisionBatch):
-            keys = keys_as(body.events.keys, body.words.entities, self._words.entities or body.words.entities)
-            self._spooled.put_lazily(replace(body.events, keys=keys), waiting.number, lambda: self._load(waiting))
+            now, events = self._words.entities or body.words.entities, body.events
+            keys, checks = keys_as(events.keys, events.key_checks, body.words.entities, now, self.coding)
+            events = replace(events, keys=keys, key_checks=checks)
+            self._spooled.put_lazily(events, waiting.number, lambda: self._load(waiting))
 
     def _load(self, waiting: Waiting) -> tuple[DecisionBatch, list[str]]:
-        body, places = _decoded(self._queue.read(waiting), self._words)
+        body, places = _decoded(self._queue.read(waiting), self._words, self.coding)
         assert isinstance(body, DecisionBatch)
         return body, [""] * len(body) if places is None else places
 
@@ -370,7 +378,7 @@ class SpooledJournal(ById):
         return min(wait_s, _LOOK_S_MAX) if wait_s > 0 else _LOOK_S_MAX
 
     def _drain_one(self, first: Waiting) -> None:
-        body, places = _decoded(self._queue.read(first), self._words)
+        body, places = _decoded(self._queue.read(first), self._words, self.coding)
         rows, repeated, number = len(body), 0, 0
         while len(body) or not rows:
             try:
@@ -393,14 +401,16 @@ class SpooledJournal(ById):
             self._wake.notify_all()
 
 
-def _decoded(record: bytes, legacy: Vocabulary) -> tuple[DecisionBatch | OutcomeBatch, list[str] | None]:
+def _decoded(
+    record: bytes, legacy: Vocabulary, coding: Coding
+) -> tuple[DecisionBatch | OutcomeBatch, list[str] | None]:
     stored_as, length = _RECORD.unpack_from(record)
     end = _RECORD.size + length
     try:
         beside = json.loads(record[end:]) if len(record) > end else None
         if not isinstance(beside, dict):
             beside = {"schema": None, "places": beside}
-        schemas = codec.Schemas([] if beside["schema"] is None else [beside["schema"]], legacy)
+        schemas = codec.Schemas([] if beside["schema"] is None else [beside["schema"]], legacy, coding=coding)
         return codec.decode(compression.unpack(stored_as, record[_RECORD.size : end]), schemas), beside["places"]
     except (KeyError, TypeError, ValueError) as error:
         raise Unavailable(f"a record of the spool is damaged: {error}") from error

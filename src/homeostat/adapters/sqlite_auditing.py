@@ -17,11 +17,20 @@ from homeostat.adapters.audit_entries import COLUMNS, Entries
 from homeostat.adapters.audit_findings import Faults
 from homeostat.adapters.audit_verification import Named, Said, compare_about, paired
 from homeostat.adapters.file_lock import is_held
-from homeostat.adapters.sqlite_tables import FORMAT, NAMELESS_FORMAT, decided_ids, keeps_schemas, structure
+from homeostat.adapters.sqlite_tables import (
+    FORMAT,
+    NAMELESS_FORMAT,
+    SECRET,
+    about,
+    decided_ids,
+    id_bytes,
+    keeps_schemas,
+    structure,
+)
 from homeostat.ports import Unavailable
 from homeostat.records.decisions import DecisionBatch
 
-_ENTRIES = f"SELECT sequence, codec, body, ids, {', '.join(COLUMNS)} FROM entries ORDER BY sequence"  # noqa: S608
+_ENTRIES = f"SELECT sequence, codec, body, ids, {{checks}}, {', '.join(COLUMNS)} FROM entries ORDER BY sequence"  # noqa: S608
 
 
 def tables_beside(path: Path) -> SqliteTables | None:
@@ -71,8 +80,9 @@ class SqliteTables:
 
     def _compare_entries(self, db: sqlite3.Connection, named: Iterator[Named], said: Said, faults: Faults) -> None:
         schemas = db.execute("SELECT hash, text FROM schemas").fetchall() if keeps_schemas(db) else []
-        entries, expected = Entries(self._where, said, faults, schemas), 1
-        rows = iter(db.execute(_ENTRIES))
+        entries, expected = Entries(self._where, said, faults, schemas, about(db, SECRET)), 1
+        column = "checks" if about(db, SECRET) is not None else "x''"  # An old journal has none.
+        rows = iter(db.execute(_ENTRIES.format(checks=column)))
         for line, row, older in paired(named, rows, itemgetter(0)):
             if row is None:
                 assert line is not None
@@ -89,10 +99,11 @@ class SqliteTables:
             elif line is None:
                 self._beyond = [*self._beyond[:1], sequence]
                 faults.unaudited += 1
-            body = entries.compare(line, sequence, row[1], row[2], dict(zip(COLUMNS, row[4:], strict=True)))
+            body = entries.compare(line, sequence, row[1], row[2], dict(zip(COLUMNS, row[5:], strict=True)))
             if body is not None:
-                ids = decided_ids(body).tobytes() if isinstance(body, DecisionBatch) else b""
+                ids, checks = id_bytes(decided_ids(body)) if isinstance(body, DecisionBatch) else (b"", b"")
                 entries.expect(sequence, "ids", row[3], ids)
+                entries.expect(sequence, "checks", row[4], checks)
         entries.finish()
 
     def _say_beyond(self, live: bool, said: Said, faults: Faults) -> None:

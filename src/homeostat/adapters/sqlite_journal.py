@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,6 +43,9 @@ from homeostat.adapters.sqlite_tables import (
     OLD_WORDS,
     PAGE_BYTES,
     as_stored,
+    coding_of,
+    decided_ids,
+    id_bytes,
     keep_old_words,
     keeps_schemas,
     prepare,
@@ -52,6 +56,7 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, row_of
+from homeostat.records.identity import SECRET_BYTES, Coding, Ids, is_hashed
 from homeostat.records.schemas import Schemas
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
@@ -60,8 +65,8 @@ _RECENT = 256  # Entries whose facts are kept for the audit trail, which follows
 _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
 
 _Facts = tuple[int, int, int, int, int, bytes, float]  # As EntryFacts, with the digest's own bytes.
-_Stored = tuple[_Facts, Int | None]
-_INSERT = "INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?)"
+_Stored = tuple[_Facts, Ids | None]
+_INSERT = "INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?,?)"
 
 __all__ = ["FORMAT", "SqliteJournal"]
 
@@ -79,6 +84,7 @@ class SqliteJournal(ById):
         readonly: bool = False,
         compress: int = compression.LZ4,
         bulk: bool = False,
+        secret: bytes | None = None,
     ) -> None:
         """Open, or create, a journal; one at `:memory:` lasts as long as the object.
 
@@ -86,6 +92,7 @@ class SqliteJournal(ById):
             version that does are kept for good
         bulk : for a run that writes large batches and nobody reads meanwhile: bytes go into the file itself, once, and
             on the disk for sure only after `flush`. A killed process loses nothing appended in this way either
+        secret : of a new journal's coding; drawn where none is given. One that exists keeps its own
 
         Raises JournalError for a file that isn't this app's journal, Unavailable when the file can't be opened
         or another process is writing to it.
@@ -94,6 +101,7 @@ class SqliteJournal(ById):
         self._words, self._schemas = words, Schemas(legacy=words, ask=self._schema_text)
         self._app, self._power_safe, self._readonly, self._compress = app, power_safe, readonly, compress
         self._bulk = bulk and not readonly
+        self._secret = secret
         self._ids = IdIndex()
         self._history = sha256()  # Over the digests of all entries, in order.
         self._last = 0
@@ -119,6 +127,11 @@ class SqliteJournal(ById):
     def last(self) -> int:
         """The last entry's sequence number, 0 when there is none."""
         return self._last
+
+    @property
+    def coding(self) -> Coding:
+        """How the texts of ids and keys become codes here."""
+        return self._coding
 
     @property
     def app(self) -> str:
@@ -253,14 +266,14 @@ class SqliteJournal(ById):
             history.update(digest)
         return history.hexdigest()
 
-    def seen(self, id_codes: Int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def seen(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """(n,) whether each event id has been decided."""
-        return self._ids.entries(id_codes) > 0
+        return self._ids.entries(ids) > 0
 
-    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+    def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
         """See `Journal`."""
-        out: list[tuple[DecisionBatch, int] | None] = [None] * len(id_code)
-        entries = self._ids.entries(id_code)
+        out: list[tuple[DecisionBatch, int] | None] = [None] * len(ids)
+        entries = self._ids.entries(ids)
         for sequence in np.unique(entries[entries != 0]).tolist():
             stored = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
             if stored is None:
@@ -269,7 +282,7 @@ class SqliteJournal(ById):
             if not isinstance(batch, DecisionBatch):
                 raise JournalError(f"{self.path}: entry {sequence} holds no decisions")
             for k in np.flatnonzero(entries == sequence).tolist():
-                row = row_of(batch.events, int(id_code[k]))
+                row = row_of(batch.events, ids.at(k))
                 if row is None:
                     raise JournalError(f"{self.path}: entry {sequence} does not hold the event that it is indexed for")
                 out[k] = batch, row
@@ -334,8 +347,12 @@ class SqliteJournal(ById):
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         self._schemas.legacy = prepare(
-            db, self.path, app=self._app, words=self._words, readonly=self._readonly, bulk=self._bulk
-        )
+            db, self.path, app=self._app, words=self._words, readonly=self._readonly, bulk=self._bulk,
+            secret=self._secret,
+        )  # fmt: skip
+        coding = coding_of(db, self.path)
+        self._is_old, self._coding = coding is None, coding or Coding(secrets.token_bytes(SECRET_BYTES))
+        self._schemas.coding = self._coding
         self._keeps_schemas = keeps_schemas(db)
         if not self._readonly:
             db.execute(f"PRAGMA journal_mode = {'DELETE' if self._bulk else 'WAL'}")
@@ -353,16 +370,17 @@ class SqliteJournal(ById):
     def _catch_up(self) -> None:
         """Read the ids of the entries that the index does not know yet."""
         entries: list[int] = []
-        blobs: list[bytes] = []
+        blobs: list[tuple[bytes, bytes]] = []
         last, history = self._last, self._history.copy()
-        sql = "SELECT sequence, ids, digest FROM entries WHERE sequence > ? ORDER BY sequence"
-        for sequence, ids, digest in self._all(sql, last):
+        checks_column = "x''" if self._is_old else "checks"
+        sql = f"SELECT sequence, ids, {checks_column}, digest FROM entries WHERE sequence > ? ORDER BY sequence"  # noqa: S608
+        for sequence, ids, checks, digest in self._all(sql, last):
             if sequence != last + 1:
                 raise JournalError(f"{self.path}: entry {last + 1} is missing")
             last = sequence
             history.update(digest)
             entries.append(sequence)
-            blobs.append(ids)
+            blobs.append(self._renamed(sequence, ids) if self._is_old else (ids, checks))
             if len(entries) >= 65536:
                 self._index(entries, blobs)
                 entries, blobs = [], []
@@ -371,13 +389,24 @@ class SqliteJournal(ById):
             self._recent.clear()  # What was found in the file is not in it, so it would have a gap.
         self._last, self._history, self._behind = last, history, False
 
-    def _index(self, entries: list[int], blobs: list[bytes]) -> None:
-        if any(len(ids) % 8 for ids in blobs):
+    def _index(self, entries: list[int], blobs: list[tuple[bytes, bytes]]) -> None:
+        if any(len(ids) % 8 or len(checks) not in (0, len(ids)) for ids, checks in blobs):
             raise JournalError(f"{self.path}: the ids of an entry are damaged")
-        counts = np.fromiter((len(ids) // 8 for ids in blobs), np.int64, len(blobs))
-        codes = np.frombuffer(bytearray().join(blobs), np.int64)
+        counts = np.fromiter((len(ids) // 8 for ids, _ in blobs), np.int64, len(blobs))
+        codes = np.frombuffer(bytearray().join(ids for ids, _ in blobs), np.int64)
+        checks = np.frombuffer(bytearray().join(its or bytes(len(ids)) for ids, its in blobs), np.int64)
         if len(codes):
-            self._ids.put(codes, np.repeat(np.asarray(entries, np.uint32), counts))
+            self._ids.put(Ids(codes, checks), np.repeat(np.asarray(entries, np.uint32), counts))
+
+    def _renamed(self, sequence: int, ids: bytes) -> tuple[bytes, bytes]:
+        """The ids of an entry of an old journal that is only read, by the coding that its bodies are read in."""
+        if len(ids) % 8 or not is_hashed(int(np.frombuffer(ids, np.int64).max(initial=0))):
+            return ids, b""
+        row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
+        assert row is not None
+        body = decoded(str(self.path), self._schemas, *row)
+        assert isinstance(body, DecisionBatch), "an entry of outcomes has ids"
+        return id_bytes(decided_ids(body))
 
     def _schema_text(self, digest: bytes) -> str | None:
         if not self._keeps_schemas:

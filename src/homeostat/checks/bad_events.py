@@ -9,11 +9,13 @@ from typing import TypeVar
 import numpy as np
 
 from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColumn
+from homeostat.records.identity import Coding
 
 T = TypeVar("T")
 NOW_NS = 1_800_000_000 * 10**9
 
 SCHEMA = EventSchema(
+    coding=Coding.of_seed(0),
     id=("event_id", "TRANSACTION_ID"),
     time=("time", "TX_DATETIME"),
     entities=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,22 +10,30 @@ import numpy as np
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
-from homeostat.records.identity import code_of
+from homeostat.records.identity import Coding, Ids, IdTexts, is_hashed
 from homeostat.records.vocabulary import Vocabulary
+
+CODING = Coding.of_seed(0)
 
 
 def decisions(
-    ids: list[int | str], seed: int = 0, features: int = 5, scorers: int = 2, actions: int = 3, start_ns: int = 0
+    ids: list[int | str],
+    seed: int = 0,
+    features: int = 5,
+    scorers: int = 2,
+    actions: int = 3,
+    start_ns: int = 0,
+    coding: Coding | None = None,
 ) -> DecisionBatch:
     """Decisions on events of these ids, a second apart; two entities and one field, awkward floats among the values."""
     rng = np.random.default_rng([seed, len(ids)])
     n = len(ids)
-    codes = np.array([code_of(key) for key in ids], np.int64)
+    own = (CODING if coding is None else coding).ids(ids)
     values = rng.choice([0.0, -0.0, 1.0, np.nan, np.inf, 5e-324, 1 / 3], (n, features))
     events = EventBatch(
-        codes, start_ns + np.arange(n, dtype=np.int64) * 10**9, rng.integers(0, 9, (n, 2)), rng.random((n, 1)),
+        own.code, start_ns + np.arange(n, dtype=np.int64) * 10**9, rng.integers(0, 9, (n, 2)), rng.random((n, 1)),
         rng.choice([0.0, 1.0, np.nan], n), rng.integers(0, 2, n).astype(np.uint8),
-        {code: key for code, key in zip(codes.tolist(), ids, strict=True) if isinstance(key, str)},
+        _texts(own, ids), own.check,
     )  # fmt: skip
     return DecisionBatch(
         events,
@@ -52,13 +60,28 @@ def words_of(actions: int = 3, rules: int = 4) -> Vocabulary:
     )  # fmt: skip
 
 
-def outcomes(ids: list[int | str], seed: int = 0, known_ns: int = 10**12) -> OutcomeBatch:
+def outcomes(ids: list[int | str], seed: int = 0, known_ns: int = 10**12, coding: Coding | None = None) -> OutcomeBatch:
     """Outcomes of events of these ids."""
     rng = np.random.default_rng([seed, len(ids)])
-    codes = np.array([code_of(key) for key in ids], np.int64)
-    texts = {code: key for code, key in zip(codes.tolist(), ids, strict=True) if isinstance(key, str)}
+    own = (CODING if coding is None else coding).ids(ids)
     label = rng.integers(0, 2, len(ids)).astype(np.float64)
-    return OutcomeBatch(codes, label, np.full(len(ids), known_ns, np.int64), rng.random(len(ids)), texts)
+    known = np.full(len(ids), known_ns, np.int64)
+    return OutcomeBatch(own.code, label, known, rng.random(len(ids)), _texts(own, ids), id_check=own.check)
+
+
+def _texts(own: Ids, ids: list[int | str]) -> IdTexts:
+    return {one: str(key) for one, key in zip(own.tolist(), ids, strict=True) if is_hashed(one[0])}
+
+
+def of_one_code(seed: int = 0) -> DecisionBatch:
+    """Decisions on events whose ids, and whose first entities, have one code: only their checks tell them apart."""
+    batch = decisions(["a", "b", "c"], seed)
+    code, checks = int(batch.events.id_code[0]), batch.events.id_check
+    keys, key_checks = batch.events.keys.copy(), batch.events.key_checks.copy()
+    keys[:, 0], key_checks[:, 0] = code, checks
+    texts = {(code, check): text for check, text in zip(checks.tolist(), "abc", strict=True)}
+    events = replace(batch.events, id_code=np.full(3, code), keys=keys, key_checks=key_checks, texts=texts)
+    return replace(batch, events=events)
 
 
 def same(one: Any, other: Any) -> bool:

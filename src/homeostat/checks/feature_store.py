@@ -20,6 +20,7 @@ import numpy as np
 
 from homeostat.ports.shared import Asked, FeatureStore, LogsLost, Shown
 from homeostat.records.arrays import Int
+from homeostat.records.identity import Ids
 
 _EVENT, _OUTCOME = 0, 2
 _DAY_NS = 86_400_000_000_000
@@ -251,7 +252,7 @@ def shown(codes: Sequence[str], rows: Sequence[int], values: Sequence[float], en
     """One value of each of some entities."""
     n = len(codes)
     return Shown(
-        entity, np.array([int(code) for code in codes], np.int64), {}, np.array(rows, np.int64), ("amount",),
+        entity, Ids.of([(int(code), 0) for code in codes]), {}, np.array(rows, np.int64), ("amount",),
         np.array([0]), np.arange(n), np.array(values, np.float64).reshape(n, 1), np.zeros((n, 1), np.uint8),
         np.full(n, 1_500_000_000 * 10**9, np.int64),
     )  # fmt: skip

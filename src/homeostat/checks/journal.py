@@ -17,13 +17,13 @@ from typing import Protocol
 
 import numpy as np
 
-from homeostat.checks.batches import decisions, outcomes, same
+from homeostat.checks.batches import CODING, decisions, of_one_code, outcomes, same
+from homeostat.decide.splice import pick_decisions
 from homeostat.ports import DeadLetters, Journal, Snapshot, Snapshots
 from homeostat.ports.shared import Repeated
-from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
-from homeostat.records.identity import code_of
+from homeostat.records.identity import Ids
 from homeostat.records.meaning import Meaning
 
 
@@ -36,18 +36,18 @@ class OpenJournal(Journal, Protocol):
 OpensJournal = Callable[[], OpenJournal]
 
 
-def codes(*ids: int | str) -> Int:
-    """The codes of ids, (n,)."""
-    return np.array([code_of(key) for key in ids], np.int64)
+def ids_of(*ids: int | str) -> Ids:
+    """The identities of ids, (n,)."""
+    return CODING.ids(ids)
 
 
 def an_empty_journal_has_seen_nothing(open_journal: OpensJournal) -> None:
     """Nothing is found, read or seen before anything was appended."""
     journal = open_journal()
     assert list(journal.read()) == []
-    assert journal.find(1) is None
-    assert not journal.seen(codes(1, "a")).any()
-    assert journal.seen(codes()).shape == (0,)
+    assert journal.find((1, 0)) is None
+    assert not journal.seen(ids_of(1, "a")).any()
+    assert journal.seen(ids_of()).shape == (0,)
     journal.close()
 
 
@@ -79,23 +79,45 @@ def every_decision_is_found_by_its_id(open_journal: OpensJournal) -> None:
     journal.append(outcomes([77, "c"]))
     journal.append(second)
     for _ in range(2):
-        asked = codes(1, "a", -5, "b", 2, 77, "c", 3)
+        asked = ids_of(1, "a", -5, "b", 2, 77, "c", 3)
         assert journal.seen(asked).tolist() == [True] * 5 + [False] * 3
         for batch in (first, second):
-            for row, code in enumerate(batch.events.id_code.tolist()):
-                found = journal.find(code)
+            for row, one in enumerate(batch.events.ids.tolist()):
+                found = journal.find(one)
                 assert found is not None
-                assert found[0].events.id_code[found[1]] == code
+                assert found[0].events.ids.at(found[1]) == one
                 assert found[0].events.id_text(found[1]) == batch.events.id_text(row)
                 assert found[0].fused.risk[found[1]] == batch.fused.risk[row]
-        assert journal.find(77) is None
+        assert journal.find((77, 0)) is None
         together = journal.find_all(asked)
         assert together[5:] == [None] * 3
-        for code, found in zip(asked.tolist(), together[:5], strict=False):
-            assert found is not None and found[0].events.id_code[found[1]] == code
+        for one, found in zip(asked.tolist(), together[:5], strict=False):
+            assert found is not None and found[0].events.ids.at(found[1]) == one
         assert journal.find_all(asked[:0]) == []
         journal.close()
         journal = open_journal()
+    journal.close()
+
+
+def ids_of_one_code_are_told_apart(open_journal: OpensJournal) -> None:
+    """Where the codes of several ids are one, each is found as itself, now and after opening again."""
+    journal = open_journal()
+    batch = of_one_code(1)
+    ids, events = batch.events.ids, batch.events
+    journal.append(pick_decisions(batch, np.array([True, False, False])))
+    assert journal.seen(ids).tolist() == [True, False, False]
+    journal.append(pick_decisions(batch, np.array([False, True, False])))
+    for _ in range(2):
+        assert journal.seen(ids).tolist() == [True, True, False]
+        found = journal.find_all(ids)
+        assert [None if one is None else one[0].events.id_text(one[1]) for one in found] == ["a", "b", None]
+        assert journal.find((ids.at(0)[0], 0)) is None
+        journal.close()
+        journal = open_journal()
+    journal.append(pick_decisions(batch, np.array([False, False, True])))
+    (*_, last) = journal.read()
+    assert isinstance(last.body, DecisionBatch) and last.body.events.id_text(0) == "c"
+    assert last.body.events.key_checks[0].tolist() == events.key_checks[2].tolist()
     journal.close()
 
 
@@ -106,7 +128,7 @@ def the_first_decision_of_an_id_is_the_one_found(open_journal: OpensJournal) -> 
     with suppress(Repeated):
         journal.append(decisions([1], 2))
     for _ in range(2):
-        found = journal.find(1)
+        found = journal.find((1, 0))
         assert found is not None and found[0].version == "version-1"
         journal.close()
         journal = open_journal()
@@ -122,8 +144,8 @@ def a_large_batch_is_kept_whole(open_journal: OpensJournal) -> None:
     assert all(isinstance(body, DecisionBatch) for body in bodies)
     risks = np.concatenate([body.fused.risk for body in bodies if isinstance(body, DecisionBatch)])
     assert risks.tobytes() == batch.fused.risk.tobytes()
-    assert journal.seen(batch.events.id_code).all()
-    found = journal.find(9_999)
+    assert journal.seen(batch.events.ids).all()
+    found = journal.find((9_999, 0))
     assert found is not None and found[0].fused.risk[found[1]] == batch.fused.risk[-1]
     journal.close()
 
@@ -132,6 +154,7 @@ JOURNAL_CHECKS: tuple[Callable[[OpensJournal], None], ...] = (
     an_empty_journal_has_seen_nothing,
     what_was_appended_is_read_in_order,
     every_decision_is_found_by_its_id,
+    ids_of_one_code_are_told_apart,
     the_first_decision_of_an_id_is_the_one_found,
     a_large_batch_is_kept_whole,
 )

@@ -15,12 +15,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from homeostat.checks.batches import decisions, outcomes, same
-from homeostat.checks.journal import codes
+from homeostat.checks.batches import CODING, decisions, of_one_code, outcomes, same
+from homeostat.checks.journal import ids_of
 from homeostat.ports.shared import Repeated, SharedJournal
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
-from homeostat.records.identity import ABSENT, code_of
+from homeostat.records.identity import ABSENT
 
 OpensShared = Callable[[], SharedJournal]
 
@@ -30,11 +30,11 @@ def what_one_appended_the_others_see(open_journal: OpensShared) -> None:
     one, other = open_journal(), open_journal()
     assert one.last == other.last == 0
     first = one.append(decisions([1, "a"], 1), ["t/0@1", "t/0@2"])
-    assert other.last == first and other.seen(codes(1, "a", 2)).tolist() == [True, True, False]
+    assert other.last == first and other.seen(ids_of(1, "a", 2)).tolist() == [True, True, False]
     second = other.append(decisions(["b"], 2), ["t/1@1"])
     assert second > first and one.last == second
     assert [entry.sequence for entry in one.read()] == [entry.sequence for entry in other.read()] == [first, second]
-    found = one.find(int(codes("b")[0]))
+    found = one.find(ids_of("b").at(0))
     assert found is not None and found[0].events.id_text(found[1]) == "b"
     one.close()
     other.close()
@@ -52,9 +52,9 @@ def events_that_another_decided_are_named_and_nothing_is_written(open_journal: O
             assert repeated.rows.tolist() == [1, 3]  # noqa: PT017
         else:
             raise AssertionError("nothing was said about the repeated events")
-        assert other.last == last and not other.seen(codes(7, 8)).any()
+        assert other.last == last and not other.seen(ids_of(7, 8)).any()
     assert other.append(decisions([7, 8], 3)) > last
-    found = one.find(2)
+    found = one.find((2, 0))
     assert found is not None and found[0].version == "version-1"
     one.close()
     other.close()
@@ -81,20 +81,42 @@ def places_times_and_keys_are_known(open_journal: OpensShared) -> None:
     """`places` and `locate` answer row for row, also for ids that were never decided."""
     one, other = open_journal(), open_journal()
     batch = decisions([5, "a", -7], 1, start_ns=10**18)
-    customer, odd = code_of("customer-\U0001f642"), code_of("\0\ud800")
-    batch.events.keys[0] = (customer, 4)
-    batch.events.keys[2] = (ABSENT, odd)
+    customer, odd = CODING.identify("customer-\U0001f642"), CODING.identify("\0\ud800")
+    batch.events.keys[0], batch.events.key_checks[0] = (customer[0], 4), (customer[1], 0)
+    batch.events.keys[2], batch.events.key_checks[2] = (ABSENT, odd[0]), (0, odd[1])
     batch.events.texts.update({customer: "customer-\U0001f642", odd: "\0\ud800"})
     one.append(batch, ["t/0@5", "t/0@6", ""])
     one.append(decisions([9], 2))
-    asked = codes("a", 100, -7, 5, 9)
+    asked = ids_of("a", 100, -7, 5, 9)
     assert other.places(asked) == ["t/0@6", None, "", "t/0@5", ""]
-    known, time_ns, keys, texts = other.locate(asked)
-    assert known.tolist() == [True, False, True, True, True]
-    assert time_ns[[0, 2, 3]].tolist() == batch.events.time_ns[[1, 2, 0]].tolist()
-    assert keys[[0, 2, 3]].tolist() == batch.events.keys[[1, 2, 0]].tolist()
-    assert texts == {customer: "customer-\U0001f642", odd: "\0\ud800"}
-    assert [len(column) for column in other.locate(codes())] == [0, 0, 0, 0] and other.places(codes()) == []
+    their = other.locate(asked)
+    assert their.found.tolist() == [True, False, True, True, True]
+    assert their.time_ns[[0, 2, 3]].tolist() == batch.events.time_ns[[1, 2, 0]].tolist()
+    assert their.keys[[0, 2, 3]].tolist() == batch.events.keys[[1, 2, 0]].tolist()
+    assert their.key_checks[[0, 2, 3]].tolist() == batch.events.key_checks[[1, 2, 0]].tolist()
+    assert their.texts == {customer: "customer-\U0001f642", odd: "\0\ud800"}
+    assert len(other.locate(ids_of()).found) == len(other.locate(ids_of()).keys) == 0 and other.places(ids_of()) == []
+    one.close()
+    other.close()
+
+
+def events_of_one_code_keep_their_own(open_journal: OpensShared) -> None:
+    """Where the codes of several ids and of their entities are one, each is located as itself, by every instance."""
+    one, other = open_journal(), open_journal()
+    batch = of_one_code(1)
+    one.append(batch, ["p1", "p2", "p3"])
+    ids = batch.events.ids[[2, 0, 1]]
+    their = other.locate(ids)
+    assert other.places(ids) == ["p3", "p1", "p2"] and their.found.all()
+    assert their.key_checks.tolist() == batch.events.key_checks[[2, 0, 1]].tolist()
+    assert their.texts == batch.events.texts
+    again = replace(batch, events=replace(batch.events, time_ns=batch.events.time_ns + 1))
+    try:
+        other.append(again, ["q1", "q2", "q3"])
+    except Repeated as repeated:
+        assert repeated.rows.tolist() == [0, 1, 2]  # noqa: PT017
+    else:
+        raise AssertionError("events were decided twice")
     one.close()
     other.close()
 
@@ -110,9 +132,9 @@ def an_outcome_from_a_place_counts_once(open_journal: OpensShared) -> None:
     other.append(outcomes([8], 3))
     other.append(outcomes([8], 3))
     bodies = [entry.body for entry in one.read()]
-    ids = [body.id_code.tolist() for body in bodies if isinstance(body, OutcomeBatch)]
-    assert ids == [codes(1, "a").tolist(), codes("b", 4).tolist(), [8], [8]]
-    assert not one.seen(codes(1, "a", "b", 4, 8)).any()
+    ids = [body.ids.tolist() for body in bodies if isinstance(body, OutcomeBatch)]
+    assert ids == [ids_of(1, "a").tolist(), ids_of("b", 4).tolist(), [(8, 0)], [(8, 0)]]
+    assert not one.seen(ids_of(1, "a", "b", 4, 8)).any()
     one.close()
     other.close()
 
@@ -123,9 +145,9 @@ def outcomes_among_events_are_no_decisions(open_journal: OpensShared) -> None:
     batch = decisions([1, 2], 1)
     batch = replace(batch, events=replace(batch.events, kind=np.array([2, 0], np.uint8)))
     journal.append(batch, ["p1", "p2"])
-    assert journal.seen(codes(1, 2)).tolist() == [False, True]
+    assert journal.seen(ids_of(1, 2)).tolist() == [False, True]
     journal.append(decisions([1], 2), ["p3"])
-    found = journal.find(2)
+    found = journal.find((2, 0))
     assert found is not None and found[1] == 1
     journal.close()
 
@@ -135,8 +157,8 @@ def an_id_that_comes_twice_in_a_batch_counts_where_it_comes_first(open_journal: 
     journal = open_journal()
     batch = decisions([4, 5, 4], 1)
     journal.append(batch, ["p1", "p2", "p3"])
-    found = journal.find(4)
-    assert found is not None and found[1] == 0 and journal.places(codes(4, 5)) == ["p1", "p2"]
+    found = journal.find((4, 0))
+    assert found is not None and found[1] == 0 and journal.places(ids_of(4, 5)) == ["p1", "p2"]
     assert all(same(entry.body, batch) for entry in journal.read())
     journal.close()
 
@@ -171,7 +193,7 @@ def of_two_that_decide_the_same_events_at_once_one_wins(open_journal: OpensShare
     ids = np.concatenate(kept).tolist()
     assert len(ids) == len(set(ids)) == rounds * width + width // 2
     assert sorted(won[0] + won[1]) == sorted(ids)
-    assert journal.places(codes(*won[0])) == [f"0@{key}" for key in won[0]]
+    assert journal.places(ids_of(*won[0])) == [f"0@{key}" for key in won[0]]
     journal.close()
 
 
@@ -224,9 +246,9 @@ def odd_texts_and_numbers_are_kept(open_journal: OpensShared) -> None:
     places = [f"at {key}" for key in odd]
     journal.append(batch, places)
     assert all(same(entry.body, batch) for entry in journal.read())
-    assert journal.seen(batch.events.id_code).all()
-    known, time_ns, keys, _ = journal.locate(batch.events.id_code)
-    assert known.all() and same(time_ns, batch.events.time_ns) and same(keys, batch.events.keys)
+    assert journal.seen(batch.events.ids).all()
+    their = journal.locate(batch.events.ids)
+    assert their.found.all() and same(their.time_ns, batch.events.time_ns) and same(their.keys, batch.events.keys)
     assert journal.append(batch, places) == journal.last
     late = outcomes(odd, 1)
     late.known_ns[:2] = [-(1 << 63), (1 << 63) - 1]
@@ -243,6 +265,7 @@ SHARED_JOURNAL_CHECKS: tuple[Callable[[OpensShared], None], ...] = (
     events_that_another_decided_are_named_and_nothing_is_written,
     the_same_append_again_is_no_error_and_writes_nothing,
     places_times_and_keys_are_known,
+    events_of_one_code_keep_their_own,
     an_outcome_from_a_place_counts_once,
     outcomes_among_events_are_no_decisions,
     an_id_that_comes_twice_in_a_batch_counts_where_it_comes_first,

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from homeostat.ports import Entry, Unavailable
 from homeostat.records import codec
-from homeostat.records.arrays import Float, Int, State
+from homeostat.records.arrays import Float, State
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.features import Features
+from homeostat.records.identity import Coding, Identity, Ids
 
 
 class ScriptedClock:
@@ -43,8 +44,9 @@ class MemoryJournal:
         self.rows_max = rows_max
         self.failures = 0
         self.bodies: list[bytes] = []
+        self.coding = Coding.of_seed(0)
         self._schemas = codec.Schemas()
-        self._found: dict[int, tuple[int, int]] = {}
+        self._found: dict[Identity, tuple[int, int]] = {}
 
     def append(self, body: DecisionBatch | OutcomeBatch) -> int:
         if self.failures > 0:
@@ -56,8 +58,8 @@ class MemoryJournal:
             ]
             return len(self.bodies)
         for piece in codec.parts(body, self.rows_max):
-            for row, code in enumerate(piece.events.id_code.tolist()):
-                self._found.setdefault(code, (len(self.bodies), row))
+            for row, one in enumerate(piece.events.ids.tolist()):
+                self._found.setdefault(one, (len(self.bodies), row))
             self.bodies.append(codec.encode_beside(piece, self._schemas))
         return len(self.bodies)
 
@@ -65,19 +67,19 @@ class MemoryJournal:
         for k in range(after, len(self.bodies)):
             yield Entry(k + 1, codec.decode(self.bodies[k], self._schemas))
 
-    def seen(self, id_code: Int) -> NDArray[np.bool_]:
-        return np.array([code in self._found for code in id_code.tolist()], bool)
+    def seen(self, ids: Ids) -> NDArray[np.bool_]:
+        return np.array([one in self._found for one in ids.tolist()], bool)
 
-    def find(self, id_code: int) -> tuple[DecisionBatch, int] | None:
-        if id_code not in self._found:
+    def find(self, event_id: Identity) -> tuple[DecisionBatch, int] | None:
+        if event_id not in self._found:
             return None
-        entry, row = self._found[id_code]
+        entry, row = self._found[event_id]
         body = codec.decode(self.bodies[entry], self._schemas)
         assert isinstance(body, DecisionBatch)
         return body, row
 
-    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
-        return [self.find(code) for code in id_code.tolist()]
+    def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
+        return [self.find(one) for one in ids.tolist()]
 
 
 class CountingFeaturizer:

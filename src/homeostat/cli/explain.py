@@ -112,7 +112,7 @@ def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str
     from homeostat.embedded.explaining import explained
 
     decisions, row = found
-    prepared = prepare(app or app_that_decided(named, decisions.version))
+    prepared = prepare(app or app_that_decided(named, decisions.version)).keyed(journal.coding)
     features = prepared.features
     ready = brain(prepared.app, features, bundle_of(prepared, bundle))
     if decisions.words.nameless:  # An older version kept no names: those of the app are the best there are.
@@ -120,7 +120,7 @@ def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str
         decisions, row = journal.find_text(decision) or found
     if not set(decisions.features.names) & set(features.names):
         raise CommandError(f"the decision's features are not those of {prepared.app.app}: give the --app that decided")
-    loop = build(prepared.app, features, ready, World(journal, SystemClock(), bounded=False))
+    loop = build(prepared.app, features, ready, World(journal, SystemClock(), prepared.coding, bounded=False))
     try:
         told = answer(decisions, row)
         told["features"] = features_of(decisions, row)

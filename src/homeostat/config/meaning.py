@@ -10,13 +10,14 @@ from itertools import pairwise
 from homeostat.config.faults import Fault, Step, nearest
 from homeostat.config.instants import instant_ns
 from homeostat.config.nodes import YamlNode
-from homeostat.config.plans import feature_spec, field_types, list_places
+from homeostat.config.plans import category_literals, feature_spec, field_types, list_places
 from homeostat.config.setting_faults import setting_faults
 from homeostat.config.shape import Shaped
 from homeostat.config.tree import App
 from homeostat.decide.guards.plan import Names, condition
 from homeostat.decide.windows.features import plan_features
 from homeostat.expressions import ExpressionError, Scope, Type, compile_expression, names_in
+from homeostat.records.identity import category_code
 
 SCORER_KINDS = ("isolation_forest", "boosted_trees", "network", "rules")
 RESERVED = ("time", "risk")
@@ -77,6 +78,7 @@ class _Checker:
         self.aliases()
         self.costs()
         self.lists()
+        self.literals()
         if self.whole("features", "outcomes"):
             self.on_features(self.features())
 
@@ -276,6 +278,16 @@ class _Checker:
             self.known(("guards", "lists", name, "of"), members.of, known, "entity or category")
             if name in taken:
                 self.at_key(("guards", "lists", name), f"{name!r} is the name of something else")
+
+    def literals(self) -> None:
+        """Categories become numbers; two of one number would be one category."""
+        by_code: dict[float, str] = {}
+        for text in sorted(category_literals(self.app)):
+            other = by_code.setdefault(category_code(text), text)
+            if other != text:
+                self.fault(
+                    ("events", "fields"), f"the categories {other!r} and {text!r} can't be told apart: rename one"
+                )
 
     def features(self) -> dict[str, Type]:
         """Name and type of each feature; as far as can be told, where the section has faults."""

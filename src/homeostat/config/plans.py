@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 from homeostat.config.instants import since_ns, until_ns
 from homeostat.config.tree import App, Column, NamedList, duration_ns
@@ -10,15 +12,15 @@ from homeostat.decide.guards.plan import BreakerPlan, FallbackPlan, GuardPlan, N
 from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColumn
 from homeostat.decide.windows.features import FeaturePlan, FeatureSpec, WindowGroup
 from homeostat.expressions import Membership, Type
-from homeostat.records.identity import category_code, code_of
+from homeostat.records.identity import Coding, Identity
 from homeostat.records.software import VERSION
 from homeostat.records.vocabulary import Vocabulary
 
 _TYPES = {"number": Type.NUMBER, "integer": Type.NUMBER, "boolean": Type.BOOLEAN, "category": Type.CATEGORY}
 
 
-def event_schema(app: App) -> EventSchema:
-    """How the app's events are read."""
+def event_schema(app: App, coding: Coding) -> EventSchema:
+    """How the app's events are read, and their texts coded."""
     events = app.events
     order = list(events.entities)
     entities = tuple(
@@ -36,7 +38,8 @@ def event_schema(app: App) -> EventSchema:
     )
     label = () if events.label is None else _names(events.label, app.outcomes.label)
     return EventSchema(
-        _names(events.id, "event_id"), _names(events.time, "time"), entities, fields, label, events.ahead_max,
+        coding, _names(events.id, "event_id"), _names(events.time, "time"),
+        entities, fields, label, events.ahead_max,
         id_from_rows=events.id.from_rows, time_from_rows=events.time.from_rows,
     )  # fmt: skip
 
@@ -110,20 +113,46 @@ def guard_plan(app: App) -> GuardPlan:
     )
 
 
-def membership(app: App) -> Membership:
-    """Who is on which list, and when."""
-    return Membership.build(
-        (number, code(key), since_ns(since), until_ns(until))
+def membership(app: App, coding: Coding) -> Membership:
+    """Who is on which list, and when; and how the literals of expressions become codes."""
+    entries = (
+        (number, identify(key), since_ns(since), until_ns(until))
         for number, named in enumerate(app.guards.lists.values())
-        for code in (_coder(app, named),)
+        for identify in (_coder(app, named, coding),)
         for key, since, until in _entries(named)
     )
+    return Membership.build(entries, coding)
 
 
-def _coder(app: App, named: NamedList) -> Callable[[str | int], int]:
+def _coder(app: App, named: NamedList, coding: Coding) -> Callable[[str | int], Identity]:
     if named.of in app.events.entities:
-        return code_of
-    return lambda key: int(category_code(str(key)))
+        return coding.identify
+    return lambda key: (int(coding.category(str(key))), 0)
+
+
+def category_literals(app: App) -> frozenset[str]:
+    """Every text that the app file may mean as a category: in expressions, among `values`, on lists."""
+    found = {value for declared in app.events.fields.values() for value in declared.values or ()}
+    for text in _expressions(app):
+        with suppress(SyntaxError, ValueError):  # What is wrong with it is said where it is compiled.
+            tree = ast.parse(text.strip(), mode="eval")
+            found |= {
+                node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is str
+            }
+    for named in app.guards.lists.values():
+        if named.of not in app.events.entities:
+            found |= {str(key) for key, _, _ in _entries(named)}
+    return frozenset(found)
+
+
+def _expressions(app: App) -> Iterator[str]:
+    for group in app.features.windows:
+        yield from group.compute.values()
+        yield group.where or ""
+    yield from app.features.derived.values()
+    yield from (rule.when for rule in app.guards.rules)
+    yield from (rule.when for scorer in app.scorers.values() for rule in scorer.rules)
+    yield from (text for cost in app.costs.values() for text in (cost.positive, cost.negative))
 
 
 def _entries(named: NamedList) -> list[tuple[str | int, str | None, str | None]]:

@@ -10,23 +10,9 @@ from numpy.typing import NDArray
 
 from homeostat.records.arrays import Int, State
 from homeostat.records.events import EventBatch, Row
+from homeostat.records.identity import Identity, Ids, first_rows, rows_in
 
 _NEVER = np.iinfo(np.int64).min
-
-
-def first_rows(id_code: Int) -> Int:
-    """For each row, the first row of the batch with the same id.
-
-    id_code : (n,) event id codes
-    Returns (n,) row numbers; a row whose id is new to the batch names itself.
-
-    >>> first_rows(np.array([5, 7, 5])).tolist()
-    [0, 1, 0]
-    """
-    if len(id_code) < 2 or bool(np.all(id_code[1:] > id_code[:-1])):  # Ids that only grow can't repeat.
-        return np.arange(len(id_code))
-    _, first, inverse = np.unique(id_code, return_index=True, return_inverse=True)
-    return first[inverse]
 
 
 class Watermark:
@@ -101,7 +87,7 @@ def admit(events: EventBatch, seen: NDArray[np.bool_], watermark: Watermark, rej
     """
     if len(events) == 1 and not reject_late:
         return Admission(~seen, _NONE, _NONE, _FIRST)
-    first = first_rows(events.id_code)
+    first = first_rows(events.ids)
     refused = np.zeros(len(events), bool)
     again = (first != np.arange(len(events))) & ~seen
     if reject_late and again.any():
@@ -116,23 +102,24 @@ def admit(events: EventBatch, seen: NDArray[np.bool_], watermark: Watermark, rej
 def _one_by_one(events: EventBatch, seen: NDArray[np.bool_], watermark: Watermark) -> tuple[Int, NDArray[np.bool_]]:
     """(n,) first rows and (n,) refusals: whether a row is the first of its id hangs on whether others were refused."""
     first, refused = np.arange(len(events)), np.zeros(len(events), bool)
-    taken: dict[int, int] = {}
+    taken: dict[Identity, int] = {}
     now_ns = watermark.now_ns
-    for row, (code, time_ns) in enumerate(zip(events.id_code.tolist(), events.time_ns.tolist(), strict=True)):
+    for row, (one, time_ns) in enumerate(zip(events.ids.tolist(), events.time_ns.tolist(), strict=True)):
         if seen[row]:
             continue
-        if code in taken:
-            first[row] = taken[code]
+        if one in taken:
+            first[row] = taken[one]
         elif time_ns < now_ns - watermark.lateness_ns:
             refused[row] = True
         else:
-            taken[code] = row
+            taken[one] = row
             now_ns = max(now_ns, time_ns)
     return first, refused
 
 
-def overlaps(id_code: Int, others: Iterable[Int]) -> bool:
+def overlaps(ids: Ids, others: Iterable[Ids]) -> bool:
     """Whether an id is among those of other batches."""
     return any(
-        len(other) > 0 and id_code.min() <= other.max() and bool(np.isin(id_code, other).any()) for other in others
+        len(other) > 0 and ids.code.min() <= other.code.max() and bool((rows_in(other, ids) >= 0).any())
+        for other in others
     )

@@ -42,7 +42,7 @@ def decide_ahead(loop: DecisionLoop, batches: Iterable[EventBatch]) -> Iterator[
     with ThreadPoolExecutor(1, "windows") as windows, ThreadPoolExecutor(1, "scorers") as scorers:
         flying: deque[_Flying] = deque()
         for sent in batches:
-            if not loop.all_new(sent, [batch.events.id_code for batch in flying]):
+            if not loop.all_new(sent, [batch.events.ids for batch in flying]):
                 while flying:
                     yield _landed(loop, flying.popleft())
                 yield sent, loop.decide(sent)

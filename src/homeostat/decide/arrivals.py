@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.decide.contracts import Joiner
-from homeostat.decide.splice import outcome_rows, pick_outcomes, places_of, splice, told
+from homeostat.decide.splice import outcome_rows, pick_outcomes, splice, told
 from homeostat.decide.waiting import Waiting
 from homeostat.ports import Journal
 from homeostat.records.arrays import Int, State
 from homeostat.records.events import EventBatch, OutcomeBatch
+from homeostat.records.identity import Coding, rows_in
 from homeostat.records.renaming import Entities, keys_as
 
 _LAST_NS = np.iinfo(np.int64).max
@@ -26,11 +27,13 @@ class Arrivals:
     unknown : outcomes whose event was not decided in time for them
     """
 
-    def __init__(self, joiner: Joiner | None, journal: Journal, lateness_ns: int, entities: Entities = ()) -> None:
+    def __init__(
+        self, joiner: Joiner | None, journal: Journal, lateness_ns: int, coding: Coding, entities: Entities = ()
+    ) -> None:
         self.unknown = 0
         self._joiner = joiner
         self._journal = journal
-        self._lateness_ns, self._entities = lateness_ns, entities
+        self._lateness_ns, self._coding, self._entities = lateness_ns, coding, entities
         self._waiting = Waiting()
         self._due: tuple[Int, OutcomeBatch] | None = None  # Due in this batch: before which rows.
 
@@ -82,9 +85,9 @@ class Arrivals:
         """
         if len(outcomes) == 0:
             return outcomes
-        found, time_ns, keys = self._locate(outcomes)
+        found, time_ns, keys, checks = self._locate(outcomes)
         self.unknown += int((~found).sum())
-        located = replace(outcomes, time_ns=time_ns, keys=keys, entities=self._entities)
+        located = replace(outcomes, time_ns=time_ns, keys=keys, key_checks=checks, entities=self._entities)
         return pick_outcomes(located, np.flatnonzero(found))
 
     def _placed(
@@ -95,13 +98,14 @@ class Arrivals:
         One whose event is still to come waits for it, until no event of its time would count any more; then it is
         unknown. So it makes no difference in which batch the event comes.
         """
-        row = places_of(events, outcomes.id_code)
+        row = rows_in(events.ids, outcomes.ids)
         inside, ahead = row >= 0, row >= position
-        found, time_ns, keys = self._locate(outcomes)
+        found, time_ns, keys, checks = self._locate(outcomes)
         if keys.shape[1] != events.keys.shape[1]:
-            keys = np.zeros((len(outcomes), events.keys.shape[1]), np.int64)
+            keys, checks = np.zeros((2, len(outcomes), events.keys.shape[1]), np.int64)
         time_ns = np.where(inside, events.time_ns[row], time_ns)
         keys = np.where(inside[:, None], events.keys[row], keys)
+        checks = np.where(inside[:, None], events.key_checks[row], checks)
         position = np.where(ahead, row + 1, position)
         until_ns = np.minimum(outcomes.known_ns, _LAST_NS - self._lateness_ns) + self._lateness_ns
         closed = np.searchsorted(running_ns, until_ns, "right")  # The row from which on it no longer waits.
@@ -113,34 +117,39 @@ class Arrivals:
             self._waiting.add(replace(pick_outcomes(outcomes, waits), scheduled=True))
         now = np.flatnonzero(~dropped & ~waits)
         now = now[np.argsort(position[now], kind="stable")]
-        return position[now], replace(pick_outcomes(outcomes, now), time_ns=time_ns[now], keys=keys[now])
+        due = pick_outcomes(outcomes, now)
+        return position[now], replace(due, time_ns=time_ns[now], keys=keys[now], key_checks=checks[now])
 
-    def _locate(self, outcomes: OutcomeBatch) -> tuple[NDArray[np.bool_], Int, Int]:
-        """Whether each outcome's event was decided (m,), when (m,) and of whom (m, entities).
+    def _locate(self, outcomes: OutcomeBatch) -> tuple[NDArray[np.bool_], Int, Int, Int]:
+        """Whether each outcome's event was decided (m,), when (m,) and of whom (m, entities): keys and their checks.
 
         The joiner knows, and whoever read the outcomes may; the journal is asked only for what is left.
         """
         m = len(outcomes)
         if self._joiner is not None:
-            mask, time_ns, keys = self._joiner.locate(outcomes.id_code)
-            found, time_ns, keys = mask.astype(bool), time_ns.copy(), keys.copy()
+            mask, time_ns, keys, checks = self._joiner.locate(outcomes.ids)
+            found = mask.astype(bool)
         else:
             entities = 0 if outcomes.keys is None else outcomes.keys.shape[1]
-            found, time_ns, keys = np.zeros(m, bool), np.zeros(m, np.int64), np.zeros((m, entities), np.int64)
+            found, time_ns = np.zeros(m, bool), np.zeros(m, np.int64)
+            keys, checks = np.zeros((2, m, entities), np.int64)
         fill = told(outcomes) & ~found
-        if outcomes.time_ns is not None and outcomes.keys is not None and fill.any():
+        if fill.any():
+            assert outcomes.time_ns is not None and outcomes.keys is not None and outcomes.key_checks is not None
             time_ns[fill], keys[fill], found = outcomes.time_ns[fill], outcomes.keys[fill], found | fill
+            checks[fill] = outcomes.key_checks[fill]
         rest = np.flatnonzero(~found)
-        decided = self._journal.find_all(outcomes.id_code[rest]) if len(rest) else []
+        decided = self._journal.find_all(outcomes.ids[rest]) if len(rest) else []
         for k, earlier in zip(rest.tolist(), decided, strict=True):
             if earlier is not None:
                 batch, row = earlier
-                was = batch.words.entities
-                own = keys_as(batch.events.keys[row : row + 1], was, self._entities or was)[0]
-                if keys.shape[1] != len(own):
-                    keys = np.zeros((m, len(own)), np.int64)
-                time_ns[k], keys[k], found[k] = batch.events.time_ns[row], own, True
-        return found, time_ns, keys
+                events, was, at = batch.events, batch.words.entities, slice(row, row + 1)
+                now = self._entities or was
+                own, own_checks = keys_as(events.keys[at], events.key_checks[at], was, now, self._coding)
+                if keys.shape[1] != own.shape[1]:
+                    keys, checks = np.zeros((2, m, own.shape[1]), np.int64)
+                time_ns[k], keys[k], checks[k], found[k] = events.time_ns[row], own[0], own_checks[0], True
+        return found, time_ns, keys, checks
 
     def state(self) -> State:
         """What waits."""

@@ -9,6 +9,7 @@ from homeostat.records.arrays import Bytes, Float, Int, Small, State
 from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
+from homeostat.records.identity import Ids
 
 
 class Stateful(Protocol):
@@ -93,8 +94,8 @@ class Joiner(Stateful, Protocol):
 
     def remember(self, decisions: DecisionBatch) -> None: ...
 
-    def locate(self, id_code: Int) -> tuple[Bytes, Int, Int]:
-        """Whether each event is remembered (n,), its time (n,) and its entity keys (n, entities)."""
+    def locate(self, ids: Ids) -> tuple[Bytes, Int, Int, Int]:
+        """Whether each event is remembered (n,), its time (n,), its entity keys and their checks (n, entities)."""
         ...
 
     def deliver(self, outcomes: OutcomeBatch) -> None:

@@ -33,6 +33,6 @@ class Costs:
         """Two (n, actions) arrays: the costs if the outcome is positive, and if it is negative."""
         frame = np.empty((len(events), self._fields + 2 * self._actions))
         frame[:, : self._fields] = events.numbers
-        self._programs.run(frame, events.keys, events.time_ns)
+        self._programs.run(frame, events.keys, events.key_checks, events.time_ns)
         middle = self._fields + self._actions
         return np.ascontiguousarray(frame[:, self._fields : middle]), np.ascontiguousarray(frame[:, middle:])

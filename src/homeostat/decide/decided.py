@@ -12,6 +12,7 @@ from homeostat.decide.splice import pick_decisions
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch
+from homeostat.records.identity import Ids
 from homeostat.records.reasons import Reason
 
 
@@ -49,18 +50,26 @@ def compared(decided: Decided, events: EventBatch) -> Decided:
 def _alike(events: EventBatch, k: int, before: EventBatch, row: int) -> bool:
     if events.time_ns[k] != before.time_ns[row]:
         return False
-    pairs = ((events.keys[k], before.keys[row]), (events.numbers[k], before.numbers[row]))
+    pairs = (
+        (events.keys[k], before.keys[row]), (events.key_checks[k], before.key_checks[row]),
+        (events.numbers[k], before.numbers[row]),
+    )  # fmt: skip
     return all(len(now) != len(then) or np.array_equal(now, then, equal_nan=True) for now, then in pairs)
 
 
+def refused_field(why: Reason) -> str:
+    """Which field of an event a refusal is about, for its dead letter."""
+    return "time" if why is Reason.TOO_LATE else "event_id"
+
+
 def without(
-    decided: Decided, theirs: NDArray[np.bool_], find: Callable[[Int], list[tuple[DecisionBatch, int]]]
+    decided: Decided, theirs: NDArray[np.bool_], find: Callable[[Ids], list[tuple[DecisionBatch, int]]]
 ) -> Decided:
     """The same, where rows `theirs` (m,) of the fresh decisions were decided by others: found under their ids."""
     fresh = decided.fresh
     assert fresh is not None
     lost = np.flatnonzero(theirs)
-    found = dict(zip(lost.tolist(), find(fresh.events.id_code[lost]), strict=True))
+    found = dict(zip(lost.tolist(), find(fresh.events.ids[lost]), strict=True))
     kept = pick_decisions(fresh, ~theirs)
     place = np.cumsum(~theirs) - 1
     row, repeated = decided.row.copy(), dict(decided.repeated)

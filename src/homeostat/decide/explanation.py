@@ -186,7 +186,4 @@ def _actions(stages: Stages, one: DecisionBatch, columns: Int, values: Float) ->
 
 
 def _repeated(events: EventBatch, m: int) -> EventBatch:
-    return EventBatch(
-        np.repeat(events.id_code, m), np.repeat(events.time_ns, m), np.repeat(events.keys, m, axis=0),
-        np.repeat(events.numbers, m, axis=0), np.repeat(events.label, m), np.repeat(events.kind, m), events.texts,
-    )  # fmt: skip
+    return events.rows(np.repeat(np.arange(len(events)), m))

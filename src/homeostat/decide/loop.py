@@ -26,6 +26,7 @@ from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.features import Features
+from homeostat.records.identity import Coding, Ids, is_hashed
 from homeostat.records.meaning import Meaning
 from homeostat.records.reasons import Fallback, Reason
 from homeostat.records.renaming import decisions_as, outcomes_as
@@ -39,7 +40,7 @@ _SLICE_ROWS = 4096  # And so many at once.
 class Chance(Protocol):
     """(n, 2) numbers uniform in [0, 1), a function of the event ids alone."""
 
-    def __call__(self, id_code: Int) -> Float: ...
+    def __call__(self, ids: Ids) -> Float: ...
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Stages:
     """The concrete stages of one app, in order.
 
     thresholds : what proposes where the policy fails; None declares that the guard decides
+    coding : how the texts of ids and keys became codes
     joiner : remembers decisions until their outcomes come; None where nobody learns and no outcome is expected
     words : the names that decisions are made in
     meaning : what the state of each part means, by the part's name
@@ -62,6 +64,7 @@ class Stages:
     schedule: Schedule
     watermark: Watermark
     chance: Chance
+    coding: Coding
     actions: tuple[str, ...]
     version: str
     words: Vocabulary = NAMELESS
@@ -145,7 +148,9 @@ class DecisionLoop:
         self.clock = clock
         self._limits = limits or Limits()
         self._on_error = on_error
-        self._arrivals = Arrivals(stages.joiner, journal, stages.watermark.lateness_ns, stages.words.entities)
+        self._arrivals = Arrivals(
+            stages.joiner, journal, stages.watermark.lateness_ns, stages.coding, stages.words.entities
+        )
         self._unwritten: DecisionBatch | None = None  # Made, but not shown to anyone yet: the journal failed.
         self._stopped = False
         self._aside_ns = 0  # Time that this batch took for work that was due, and not for its own decisions.
@@ -163,12 +168,12 @@ class DecisionLoop:
         before anything else is done: who asks again gets them, and no other.
         """
         self.flush()
-        seen = self.timed("journal", self._journal.seen, events.id_code)
+        seen = self.timed("journal", self._journal.seen, events.ids)
         rows = admit(events, seen, self.stages.watermark, self._limits.reject_late)
         earlier = {}
         if np.count_nonzero(seen):
             known = np.flatnonzero(seen)
-            earlier = dict(zip(known.tolist(), self._earlier(events.id_code[known]), strict=True))
+            earlier = dict(zip(known.tolist(), self._earlier(events.ids[known]), strict=True))
         fresh = pick(events, rows.new)
         decisions = None
         if len(fresh):
@@ -176,7 +181,7 @@ class DecisionLoop:
             self._unwritten = decisions
         self.counts["repeated"] += len(earlier) + int(np.count_nonzero(rows.again))
         self.counts["refused"] += int(np.count_nonzero(rows.refused))
-        decided = _answered(rows, decisions, earlier)
+        decided = _answered(rows, decisions, *_by_text(events, earlier))
         theirs = self.flush()
         if theirs is not None:
             decided = without(decided, theirs, self._earlier)
@@ -229,7 +234,7 @@ class DecisionLoop:
         for entry in entries:
             sequence, body = entry.sequence, entry.body
             if isinstance(body, OutcomeBatch):
-                self._arrivals.add(outcomes_as(body, self.stages.words.entities))
+                self._arrivals.add(outcomes_as(body, self.stages.words.entities, self.stages.coding))
             elif len(body):
                 self._redo(sequence, body, stand)
         return sequence
@@ -251,7 +256,7 @@ class DecisionLoop:
     def _redo(self, sequence: int, body: DecisionBatch, stand: bool) -> None:
         stages = self.stages
         if stand or body.version != stages.version or body.words != stages.words:
-            was = decisions_as(body, stages.words, stages.panel.names)
+            was = decisions_as(body, stages.words, stages.panel.names, stages.coding)
             self._whole(self._run, stages.watermark.unmarked(was.events), Recorded(was, stands=True))
             return
         again = self._whole(self._run, body.events, Recorded(body, stands=False))
@@ -282,14 +287,14 @@ class DecisionLoop:
         self._unwritten = None
         return theirs
 
-    def all_new(self, events: EventBatch, in_flight: Sequence[Int]) -> bool:
+    def all_new(self, events: EventBatch, in_flight: Sequence[Ids]) -> bool:
         """Whether a batch may be decided ahead: no row repeats an event, and no outcome waits among them."""
         self.flush()
         if self._limits.reject_late or self._arrivals.any or len(events) == 0:
             return False
-        seen = self.timed("journal", self._journal.seen, events.id_code)
+        seen = self.timed("journal", self._journal.seen, events.ids)
         rows = admit(events, seen, self.stages.watermark, reject_late=False)
-        return bool(rows.new.all()) and not overlaps(events.id_code, in_flight)
+        return bool(rows.new.all()) and not overlaps(events.ids, in_flight)
 
     def land(self, events: EventBatch, running: Int, features: Features, scores: Scores, begun_ns: int) -> Decided:
         """Decide a batch of new events that has been scored ahead."""
@@ -326,7 +331,7 @@ class DecisionLoop:
         recorded: Recorded | None = None,
     ) -> DecisionBatch:
         """The stages after the scorers."""
-        chance = self.stages.chance(events.id_code)
+        chance = self.stages.chance(events.ids)
         parts = [
             self._conclude(events, features, scores, begun_ns, chance, slice(start, stop), moment, recorded)
             for start, stop, moment in self.stages.schedule.cuts(running)
@@ -509,10 +514,10 @@ class DecisionLoop:
         self._arrivals.deliver(len(events))
         return features
 
-    def _earlier(self, id_code: Int) -> list[tuple[DecisionBatch, int]]:
+    def _earlier(self, ids: Ids) -> list[tuple[DecisionBatch, int]]:
         """The decisions of events that the journal has seen. Raises Unavailable where it can't find them after all."""
-        found = [one for one in self._journal.find_all(id_code) if one is not None]
-        if len(found) < len(id_code):
+        found = [one for one in self._journal.find_all(ids) if one is not None]
+        if len(found) < len(ids):
             raise Unavailable("the journal has seen events that it can't find now")
         return found
 
@@ -618,8 +623,23 @@ class DecisionLoop:
         self.stages.panel.close()
 
 
+def _by_text(
+    events: EventBatch, earlier: dict[int, tuple[DecisionBatch, int]]
+) -> tuple[dict[int, tuple[DecisionBatch, int]], dict[int, Reason]]:
+    """What was found under the events' ids, parted into what is theirs and what is of another text of the same hash."""
+    others = {
+        k: Reason.AMBIGUOUS
+        for k, (batch, row) in earlier.items()
+        if is_hashed(events.id_code.item(k)) and batch.events.id_text(row) != events.id_text(k)
+    }
+    return {k: found for k, found in earlier.items() if k not in others}, others
+
+
 def _answered(
-    rows: Admission, decisions: DecisionBatch | None, earlier: dict[int, tuple[DecisionBatch, int]]
+    rows: Admission,
+    decisions: DecisionBatch | None,
+    earlier: dict[int, tuple[DecisionBatch, int]],
+    others: dict[int, Reason],
 ) -> Decided:
     """What became of each row of a batch whose new rows are `decisions`."""
     if np.count_nonzero(rows.new) == len(rows.new):
@@ -628,6 +648,6 @@ def _answered(
     repeated = dict(earlier)
     if decisions is not None:
         repeated |= {k: (decisions, int(row[rows.first[k]])) for k in np.flatnonzero(rows.again).tolist()}
-    row[rows.refused] = -2
-    refused = dict.fromkeys(np.flatnonzero(rows.refused).tolist(), Reason.TOO_LATE)
+    refused = {**dict.fromkeys(np.flatnonzero(rows.refused).tolist(), Reason.TOO_LATE), **others}
+    row[list(refused)] = -2
     return Decided(decisions, row, repeated, refused)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,7 @@ def pick(events: EventBatch, rows: NDArray[np.bool_]) -> EventBatch:
 
 def take(events: EventBatch, rows: NDArray[np.bool_] | Int) -> EventBatch:
     """The rows where a mask (n,) holds, or those that it numbers, in its order."""
-    return EventBatch(
-        events.id_code[rows], events.time_ns[rows], events.keys[rows], events.numbers[rows], events.label[rows],
-        events.kind[rows], events.texts,
-    )  # fmt: skip
+    return events.rows(rows)
 
 
 def pick_decisions(decisions: DecisionBatch, rows: NDArray[np.bool_]) -> DecisionBatch:
@@ -47,11 +43,7 @@ def pick_decisions(decisions: DecisionBatch, rows: NDArray[np.bool_]) -> Decisio
 
 def pick_outcomes(outcomes: OutcomeBatch, rows: NDArray[np.bool_] | Int) -> OutcomeBatch:
     """The outcomes where the mask `rows` (n,) holds, or those that it numbers."""
-    return replace(
-        outcomes, id_code=outcomes.id_code[rows], label=outcomes.label[rows], known_ns=outcomes.known_ns[rows],
-        amount=outcomes.amount[rows], time_ns=None if outcomes.time_ns is None else outcomes.time_ns[rows],
-        keys=None if outcomes.keys is None else outcomes.keys[rows],
-    )  # fmt: skip
+    return outcomes.rows(rows)
 
 
 def told(outcomes: OutcomeBatch) -> NDArray[np.bool_]:
@@ -61,26 +53,19 @@ def told(outcomes: OutcomeBatch) -> NDArray[np.bool_]:
     return np.asarray(outcomes.time_ns != ABSENT)
 
 
-def places_of(events: EventBatch, id_code: Int) -> Int:
-    """(m,) the row of each id among the events, each of which has an id of its own; -1 where it is not there."""
-    order = np.argsort(events.id_code, kind="stable")
-    place = np.searchsorted(events.id_code, id_code, sorter=order)
-    row = order[np.minimum(place, len(order) - 1)]
-    return np.where(events.id_code[row] == id_code, row, -1)
-
-
 def outcome_rows(outcomes: OutcomeBatch, fields: int) -> EventBatch:
     """Outcomes that say when and of whom their events were, as rows of an event batch.
 
     fields : how many declared fields an event of this app has
     """
     m = len(outcomes)
-    assert outcomes.time_ns is not None and outcomes.keys is not None, "an outcome was not located"
+    time_ns, keys, checks = outcomes.time_ns, outcomes.keys, outcomes.key_checks
+    assert time_ns is not None and keys is not None and checks is not None, "an outcome was not located"
     kind = np.full(m, Row.OUTCOME, np.uint8)
     numbers = np.full((m, fields), np.nan)
     return EventBatch(
-        outcomes.id_code, outcomes.time_ns, outcomes.keys, numbers, outcomes.label, kind, outcomes.texts
-    )  # fmt: skip
+        outcomes.id_code, time_ns, keys, numbers, outcomes.label, kind, outcomes.texts, outcomes.id_check, checks
+    )
 
 
 def splice(events: EventBatch, outcomes: EventBatch, position: Int) -> EventBatch:
@@ -95,6 +80,7 @@ def splice(events: EventBatch, outcomes: EventBatch, position: Int) -> EventBatc
         inserted(events.id_code, outcomes.id_code), inserted(events.time_ns, outcomes.time_ns),
         inserted(events.keys, outcomes.keys), inserted(events.numbers, outcomes.numbers),
         inserted(events.label, outcomes.label), inserted(events.kind, outcomes.kind), events.texts,
+        inserted(events.id_check, outcomes.id_check), inserted(events.key_checks, outcomes.key_checks),
     )  # fmt: skip
 
 

@@ -100,7 +100,7 @@ class Waiting:
                 self.add(OutcomeBatch(**arrays, scheduled=kind == "scheduled"))  # type: ignore[arg-type]
 
 
-_ARRAYS = ("id_code", "label", "known_ns", "amount", "time_ns", "keys")
+_ARRAYS = ("id_code", "id_check", "label", "known_ns", "amount", "time_ns", "keys", "key_checks")
 
 
 def merged(batches: Sequence[OutcomeBatch]) -> OutcomeBatch:
@@ -110,16 +110,19 @@ def merged(batches: Sequence[OutcomeBatch]) -> OutcomeBatch:
     told = [batch for batch in batches if batch.time_ns is not None and batch.keys is not None]
     time_ns: Int | None = None
     keys: Int | None = None
+    checks: Int | None = None
     if told and told[0].keys is not None:
         width = told[0].keys.shape[1]
         times = [np.full(len(b), ABSENT) if b.time_ns is None else b.time_ns for b in batches]
         places = [np.full((len(b), width), ABSENT) if b.keys is None else b.keys for b in batches]
-        time_ns, keys = np.concatenate(times), np.concatenate(places)
+        theirs = [np.zeros((len(b), width), np.int64) if b.key_checks is None else b.key_checks for b in batches]
+        time_ns, keys, checks = np.concatenate(times), np.concatenate(places), np.concatenate(theirs)
     return replace(
         batches[0], id_code=np.concatenate([b.id_code for b in batches]),
+        id_check=np.concatenate([b.id_check for b in batches]), key_checks=checks,
         label=np.concatenate([b.label for b in batches]), known_ns=np.concatenate([b.known_ns for b in batches]),
         amount=np.concatenate([b.amount for b in batches]), time_ns=time_ns, keys=keys,
-        texts={code: text for b in batches for code, text in b.texts.items()},
+        texts={one: text for b in batches for one, text in b.texts.items()},
     )  # fmt: skip
 
 

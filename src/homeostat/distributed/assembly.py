@@ -156,9 +156,10 @@ def open_shared(
     try:
         opened = journal or open_journal(prepared, servers, clock)
         return _assembled(
-            prepared, servers, ready, opened, store or open_store(prepared, servers, opened), folder, lock,
-            World(wrap(opened), clock, bounded=True, on_error=on_error, judges_lateness=judges_lateness,
-                  budget_rows=BUDGET_ROWS),
+            prepared.keyed(opened.coding), servers, ready, opened, store or open_store(prepared, servers, opened),
+            folder, lock,
+            World(wrap(opened), clock, opened.coding, bounded=True, on_error=on_error,
+                  judges_lateness=judges_lateness, budget_rows=BUDGET_ROWS),
             progress,
         )  # fmt: skip
     except BaseException:  # Whoever tries again must find the folder free.
@@ -174,10 +175,11 @@ def _assembled(
 ) -> SharedParts:  # fmt: skip
     featurizer = SharedFeaturizer(
         prepared.features, store, tuple(prepared.app.events.entities), skew_ns=servers.skew,
-        when_down=servers.features_down, memory_bytes=servers.memory_mb << 20, lists=plans.membership(prepared.app),
+        when_down=servers.features_down, memory_bytes=servers.memory_mb << 20,
+        lists=plans.membership(prepared.app, prepared.coding),
     )  # fmt: skip
     _warm_up(prepared)
-    loop = build(prepared.app, prepared.features, ready, replace(world, featurizer=featurizer))
+    loop = build(prepared.app, prepared.features, ready, replace(world, coding=prepared.coding, featurizer=featurizer))
     name = name_of(folder)
     parts = SharedParts(prepared, servers, loop, featurizer, store, journal, world.clock, name, folder, lock)
     if servers.retention is not None:
@@ -192,7 +194,8 @@ def _assembled(
 def _warm_up(prepared: Prepared) -> None:
     """Load the kernels that read shared logs, before the first event waits for the compiler."""
     store, entities = MemoryFeatures(), tuple(prepared.app.events.entities)
-    two = [SharedFeaturizer(prepared.features, store, entities) for _ in range(2)]
+    lists = plans.membership(prepared.app, prepared.coding)
+    two = [SharedFeaturizer(prepared.features, store, entities, lists=lists) for _ in range(2)]
     for rows in (1, 64):  # Each reads what the other has written.
         for featurizer in two:
             featurizer.features(made_up(rows, prepared.features))

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from homeostat.decide.splice import outcome_rows, pick_outcomes
 from homeostat.decide.windows.shared import SharedFeaturizer
+from homeostat.ports.shared import Located
 from homeostat.records.arrays import Int
 from homeostat.records.events import OutcomeBatch
+from homeostat.records.identity import Ids
 
-Locate = Callable[[Int], tuple[NDArray[np.bool_], Int, Int, dict[int, str]]]
+Locate = Callable[[Ids], Located]
 
 
 def settle(
@@ -25,14 +27,15 @@ def settle(
     append : journals outcomes, of which it is told which rows they are
     Raises Unavailable.
     """
-    found, time_ns, keys, texts = locate(outcomes.id_code)
-    rows = np.flatnonzero(found)
+    their = locate(outcomes.ids)
+    rows = np.flatnonzero(their.found)
     if len(rows):
         located = replace(
-            pick_outcomes(outcomes, rows), time_ns=time_ns[rows], keys=keys[rows], texts={**outcomes.texts, **texts},
+            pick_outcomes(outcomes, rows), time_ns=their.time_ns[rows], keys=their.keys[rows],
+            key_checks=their.key_checks[rows], texts={**outcomes.texts, **their.texts},
             entities=featurizer.words.entities,
         )  # fmt: skip
         # The windows first: so the logs are whole up to any entry of the journal.
         featurizer.features(outcome_rows(located, featurizer.plan.fields))
         append(located, rows)
-    return found
+    return their.found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,7 +172,7 @@ def _write_since(
 ) -> int:  # fmt: skip
     entries = 0
     for entry in journal.read(after):
-        rows = _rows(entry.body, featurizer)
+        rows = _rows(entry.body, featurizer, journal)
         if rows is not None and len(rows):
             featurizer.write(rows)
         entries += 1
@@ -182,13 +183,19 @@ def _write_since(
     return entries
 
 
-def _rows(body: DecisionBatch | OutcomeBatch, featurizer: SharedFeaturizer) -> EventBatch | None:
+def _rows(
+    body: DecisionBatch | OutcomeBatch, featurizer: SharedFeaturizer, journal: SharedJournal
+) -> EventBatch | None:
     """What an entry's events or outcomes are to the entities' logs, by the names that they had when it was written."""
     words = featurizer.words
     if isinstance(body, DecisionBatch):
-        return events_as(body.events, body.words, words)
-    body = outcomes_as(body, words.entities)
+        return events_as(body.events, body.words, words, journal.coding)
+    body = outcomes_as(body, words.entities, journal.coding)
     known = told(body)
-    if not known.any():
-        return None
-    return outcome_rows(pick_outcomes(body, np.flatnonzero(known)), featurizer.plan.fields)
+    if not known.any():  # An entry of an earlier version that named its events' entities by other codes.
+        their = journal.locate(body.ids)
+        body = replace(
+            body, time_ns=their.time_ns, keys=their.keys, key_checks=their.key_checks, entities=words.entities
+        )
+        known = their.found
+    return outcome_rows(pick_outcomes(body, np.flatnonzero(known)), featurizer.plan.fields) if known.any() else None

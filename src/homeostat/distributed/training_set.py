@@ -111,7 +111,7 @@ class PartitionedFeaturizer:
         self._around = Around(plan, lists)
         self._newest = _NEVER
         self._asked = 0
-        self._kept: list[tuple[Float, Int, Int]] = []
+        self._kept: list[tuple[Float, Int, Int, Int]] = []
 
     def features(self, events: EventBatch) -> Features:
         """Take rows in: events, late events, and outcomes at their places among them.
@@ -129,8 +129,11 @@ class PartitionedFeaturizer:
         asked = wanted(events.time_ns, kind, self._from_ns)
         number = np.where(asked, self._asked + np.cumsum(asked) - 1, -1)
         self._asked += int(np.count_nonzero(asked))
-        self._kept.append((events.numbers[asked], events.keys[asked], events.time_ns[asked]))
-        seen = self._around.seen(events.numbers, np.array(events.keys, order="C"), np.array(events.time_ns))
+        self._kept.append((events.numbers[asked], events.keys[asked], events.key_checks[asked], events.time_ns[asked]))
+        seen = self._around.seen(
+            events.numbers, np.array(events.keys, order="C"), np.array(events.key_checks, order="C"),
+            np.array(events.time_ns),
+        )  # fmt: skip
         for cut, shares in zip(self._cuts, self._shares, strict=True):
             self._scatter(cut, shares, events, seen, newest, kind, number)
         row = np.where(asked, number.astype(np.float64), np.nan)[:, None]
@@ -145,16 +148,16 @@ class PartitionedFeaturizer:
         for shares in self._shares:
             for share in shares:
                 self._hand_over(share)
-        numbers, keys, time_ns = (np.concatenate(columns) for columns in zip(*self._kept, strict=True))
+        numbers, keys, checks, time_ns = (np.concatenate(columns) for columns in zip(*self._kept, strict=True))
         self._kept.clear()
         place = np.arange(self._asked)
         if rows is not None:
             place = np.full(self._asked, -1)
             place[rows] = np.arange(len(rows))
-            numbers, keys, time_ns = numbers[rows], keys[rows], time_ns[rows]
+            numbers, keys, checks, time_ns = numbers[rows], keys[rows], checks[rows], time_ns[rows]
         values, freshness = self._gathered(len(numbers), place)
-        numbers, keys, time_ns = (np.ascontiguousarray(column) for column in (numbers, keys, time_ns))
-        self._around.complete(numbers, keys, time_ns, values, freshness)
+        numbers, keys, checks, time_ns = map(np.ascontiguousarray, (numbers, keys, checks, time_ns))
+        self._around.complete(numbers, keys, checks, time_ns, values, freshness)
         return Features(self.plan.names, values, freshness)
 
     def state(self) -> State:
@@ -184,7 +187,7 @@ class PartitionedFeaturizer:
         number: Int,
     ) -> None:
         """Give each row to the share of its key, with the whole stream's event time before a row that came too late."""
-        key = events.keys[:, cut.entity]
+        key, check = events.keys[:, cut.entity], events.key_checks[:, cut.entity]
         kept = self._counting(cut, key, events.time_ns, kind, newest)
         late = kind[kept] == Row.LATE_EVENT
         index = np.repeat(kept, 1 + late)
@@ -196,10 +199,11 @@ class PartitionedFeaturizer:
         index, told = index[order], told[order]
         masks = [self._around.masks_from + mask for mask in cut.masks]
         piece = (
-            np.where(told, newest[index], events.time_ns[index]), key[index], seen[index[:, None], list(cut.values)],
+            np.where(told, newest[index], events.time_ns[index]), key[index], check[index],
+            seen[index[:, None], list(cut.values)],
             (seen[index[:, None], masks] != 0.0).view(np.uint8),
             events.label[index] if cut.labelled else _NONE,
-            events.id_code[index] if cut.labelled else _NONE.astype(np.int64),
+            events.tag[index] if cut.labelled else _NONE.astype(np.int64),
             np.where(told, np.uint8(WATERMARK), kind[index]),
         )  # fmt: skip
         row = np.where(told, -1, number[index])

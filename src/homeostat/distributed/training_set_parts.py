@@ -17,8 +17,8 @@ from homeostat.decide.windows.plan import ABSENT_KEY, LABEL, Aggregate, Kind, La
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.events import Row
 
-Piece: TypeAlias = tuple[Int, Int, Float, Bytes, Float, Int, Bytes]
-"""Rows as columns: time, key, the values and masks that the windows read, label, tag, kind.
+Piece: TypeAlias = tuple[Int, Int, Int, Float, Bytes, Float, Int, Bytes]
+"""Rows as columns: time, key and its check, the values and masks that the windows read, label, tag, kind.
 
 Label and tag have no rows where no window of the entity depends on labels.
 """
@@ -131,15 +131,15 @@ def features_of_part(text: str, *pieces: Piece) -> tuple[Float, Bytes]:
 
 def _advanced(windows: Any, piece: Piece, from_ns: int | None) -> tuple[Float, Bytes]:
     # Copies, because what lies in shared memory can't be written, and kernels would be compiled anew for that.
-    time_ns, key, values, masks = piece[0].copy(), piece[1].copy(), piece[2].copy(), piece[3].copy()
-    label, tag, kind = piece[4].copy(), piece[5].copy(), piece[6].copy()
+    copies: list[Any] = [column.copy() for column in piece]
+    time_ns, key, check, values, masks, label, tag, kind = copies
     n = len(time_ns)
     if len(label) != n:
         label, tag = np.full(n, np.nan), np.zeros(n, np.int64)
     asked = wanted(time_ns, kind, from_ns)
     key[kind == WATERMARK] = ABSENT_KEY
     kind[kind == WATERMARK] = Row.EVENT
-    made, freshness = windows.advance(time_ns, key[:, None], values, masks, label, tag, kind)
+    made, freshness = windows.advance(time_ns, key[:, None], check[:, None], values, masks, label, tag, kind)
     return (made, freshness) if asked.all() else (made[asked], freshness[asked])
 
 

@@ -89,7 +89,7 @@ def answer(decisions: DecisionBatch, row: int) -> dict[str, Any]:
     scores = decisions.scores.values[row].tolist()
     words, propensity = decisions.words, proposal.propensity[row].tolist()
     return {
-        "event_id": text_of(events.id_code.item(row), events.texts),
+        "event_id": events.id_text(row),
         "time": time_text(events.time_ns.item(row)),
         "action": words.action(ruling.action.item(row)),
         "proposed": words.action(proposal.action.item(row)),
@@ -119,8 +119,9 @@ def answers(decisions: DecisionBatch) -> Iterator[dict[str, Any]]:
     order = np.argsort(-np.abs(decisions.fused.contributions), axis=1, kind="stable")[:, :_REASONS_MAX].tolist()
     parts = rounded.tolist()
     whole = not bool(np.isnan(scores.values).any())
-    for row, (code, time_ns, kind, proposed, risk, values, propensity) in enumerate(zip(
-        events.id_code.tolist(), events.time_ns.tolist(), events.kind.tolist(), proposal.action.tolist(),
+    for row, (code, check, time_ns, kind, proposed, risk, values, propensity) in enumerate(zip(
+        events.id_code.tolist(), events.id_check.tolist(), events.time_ns.tolist(), events.kind.tolist(),
+        proposal.action.tolist(),
         decisions.fused.risk.tolist(), scores.values.tolist(), proposal.propensity.tolist(), strict=True,
     )):  # fmt: skip
         if plain[row]:
@@ -130,7 +131,7 @@ def answers(decisions: DecisionBatch) -> Iterator[dict[str, Any]]:
             why = reasons(decisions, row)
         fallback = fallbacks[row]
         yield {
-            "event_id": text_of(code, texts),
+            "event_id": text_of(code, check, texts),
             "time": time_text(time_ns),
             "action": actions[taken[row]],
             "proposed": actions[proposed],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +19,7 @@ from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import OnError, World, brain, build, feature_plan
 from homeostat.config.definitions import feature_definitions
 from homeostat.config.load import load_app
-from homeostat.config.plans import event_schema, vocabulary
+from homeostat.config.plans import category_literals, event_schema, vocabulary
 from homeostat.config.tree import App
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop
@@ -29,23 +29,34 @@ from homeostat.embedded.folders import History, check_history, open_history
 from homeostat.embedded.readiness import warm_up
 from homeostat.embedded.recovery import Recovery, plan, recover
 from homeostat.models.bundle import Bundle, load_bundle
+from homeostat.records.identity import Coding
 from homeostat.records.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An app file, checked and resolved."""
+    """An app file, checked and resolved.
+
+    coding : how its texts become codes; by the app's seed, until `keyed` says otherwise
+    """
 
     app: App
     features: FeaturePlan
     schema: EventSchema
     words: Vocabulary
+    coding: Coding
+
+    def keyed(self, coding: Coding) -> Prepared:
+        """The same app whose texts are coded by the secret of a journal."""
+        coding = coding.with_literals(self.coding.literals)
+        return replace(self, coding=coding, schema=event_schema(self.app, coding))
 
 
 def prepare(app: str | Path | App) -> Prepared:
     """Load and resolve an app: a shipped name, a path, or a tree that is loaded already."""
     tree = app if isinstance(app, App) else load_app(app)
-    return Prepared(tree, feature_plan(tree), event_schema(tree), vocabulary(tree))
+    coding = Coding.of_seed(tree.seed, category_literals(tree))
+    return Prepared(tree, feature_plan(tree), event_schema(tree, coding), vocabulary(tree), coding)
 
 
 def shipped_bundle(app: App) -> Path | None:
@@ -91,16 +102,19 @@ def open_engine(
     """
     prepared, parted = prepare(app), None
 
+    secret = prepared.coding.secret if data is None else None
+
     def open_journal(path: Path | str) -> SqliteJournal:
-        return SqliteJournal(path, app=prepared.app.app, words=prepared.words)
+        return SqliteJournal(path, app=prepared.app.app, words=prepared.words, secret=secret)
 
     if data is None:
         journal = open_journal(":memory:")
     else:
         data.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         journal, parted = open_history(data, history, open_journal, tell)
+    prepared = prepared.keyed(journal.coding)
     clock = SystemClock()
-    world = World(journal, clock, bounded=True, on_error=on_error)
+    world = World(journal, clock, prepared.coding, bounded=True, on_error=on_error)
     models = bundle_of(prepared, bundle)
     ready = brain(prepared.app, prepared.features, models)
     warm_up(prepared.app, prepared.features, models, clock, ready)
@@ -146,8 +160,10 @@ def preview(app: str | Path | App, bundle: Path | None, data: Path) -> Recovery:
     if not path.is_file():
         return Recovery(0, 0, None, (), {}, ())
     with SqliteJournal(path, app=prepared.app.app, words=prepared.words, readonly=True) as journal:
+        prepared = prepared.keyed(journal.coding)
         ready = brain(prepared.app, prepared.features, bundle_of(prepared, bundle))
-        loop = build(prepared.app, prepared.features, ready, World(journal, SystemClock(), bounded=False))
+        world = World(journal, SystemClock(), prepared.coding, bounded=False)
+        loop = build(prepared.app, prepared.features, ready, world)
         try:
             return plan(loop, journal, FileSnapshots(data))
         finally:

@@ -41,8 +41,8 @@ def collect(prepared: Prepared, recipe: Recipe) -> Collector:
     until_s = spec.start_s + spec.days * DAY_S
     collector = Collector.of(app, from_s * SECOND_NS, until_s * SECOND_NS, apart=False)
     events = events_of(generate(spec, recipe.seed))
-    with SqliteJournal(":memory:", app=app.app) as journal:
-        world = World(journal, SystemClock(), bounded=False)
+    with SqliteJournal(":memory:", app=app.app, secret=prepared.coding.secret) as journal:
+        world = World(journal, SystemClock(), prepared.coding, bounded=False)
         loop = build(app, prepared.features, untrained(app), world)
         for start in range(0, len(events), _BATCH_ROWS):
             batch = events.slice(start, min(len(events), start + _BATCH_ROWS))

@@ -30,6 +30,7 @@ from homeostat.models.training_set import Progress, silent
 from homeostat.records.arrays import Bytes, Float, Small
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch, OutcomeBatch
+from homeostat.records.identity import Identity
 from homeostat.sim.payments import DAY_S, generate
 from homeostat.sim.world import PaymentsWorld, Response, Slice
 
@@ -117,7 +118,7 @@ class Arm:
 
     def _remember(self, events: EventBatch) -> None:
         times, keys = events.time_ns.tolist(), events.keys
-        self._decided.update(zip(events.id_code.tolist(), zip(times, keys, strict=True), strict=True))
+        self._decided.update(zip(events.id_code.tolist(), zip(times, keys, strict=True), strict=True))  # All integers.
 
     def _learn(self, outcomes: OutcomeBatch) -> None:
         """Tell the loop what became known, and of which payments it is: so it need not ask its journal."""
@@ -222,10 +223,12 @@ class Demo:
     def _loop(self, name: str, past: EventBatch, share: Callable[[float], None]) -> tuple[DecisionLoop, SqliteJournal]:
         app = app_of(name, self.prepared.app)
         prepared = prepare(app)
-        journal = self._stack.enter_context(SqliteJournal(self.journal_of(name), app=app.app))
+        journal = self._stack.enter_context(
+            SqliteJournal(self.journal_of(name), app=app.app, secret=prepared.coding.secret)
+        )
         parts = brain(app, prepared.features, None if name == RULES else self._bundle)
         # Nothing hangs on the clock, so that two demos of one seed decide the same.
-        loop = build(app, prepared.features, parts, World(journal, self._clock, bounded=False))
+        loop = build(app, prepared.features, parts, World(journal, self._clock, prepared.coding, bounded=False))
         self._stack.callback(loop.close)
         for start in range(0, len(past), _BATCH_ROWS):
             loop.absorb(past.slice(start, min(len(past), start + _BATCH_ROWS)))
@@ -275,7 +278,9 @@ class Tally:
         self.rules: dict[str, int] = {}
         self.explored = 0
         self.expected = np.zeros(3)  # Frauds among what let an outcome show: by the models, as corrected, in truth.
-        self.blocked: tuple[int, float] | None = None  # A fraud that was blocked, and its risk: to explain at the end.
+        self.blocked: tuple[Identity, float] | None = (
+            None  # A fraud that was blocked, and its risk: to explain at the end.
+        )
         self._words = tuple(app.actions)
         self._scores: list[Float] = []
         self._risk: list[Float] = []
@@ -338,7 +343,7 @@ class Tally:
         for row in held.tolist():
             risk = float(batch.fused.risk[row])
             if self.blocked is None or abs(risk - 0.9) < abs(self.blocked[1] - 0.9):
-                self.blocked = int(batch.events.id_code[row]), risk
+                self.blocked = batch.events.ids.at(row), risk
 
     def known(self) -> tuple[Float, Float, Float]:
         """(n, scorers) scores, (n,) risks, (n,) truth, of everything decided so far."""

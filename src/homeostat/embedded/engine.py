@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.config.tree import App
+from homeostat.decide.decided import refused_field
 from homeostat.decide.intake.border import Texts
 from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes, read_objects
 from homeostat.decide.intake.schema import EventSchema
@@ -22,7 +23,7 @@ from homeostat.embedded.faults import Reports, Spoilt, shown
 from homeostat.ports import Clock, DeadLetters, Snapshot, Snapshots, Unavailable
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
-from homeostat.records.identity import text_of
+from homeostat.records.identity import Ids
 from homeostat.records.reasons import Reason
 from homeostat.records.vocabulary import Vocabulary
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 # Batches after which the audit trail is brought up to the journal, which has everything already: so few that none of
 # the decisions that wait for it waits for long, and enough to share one write to the file.
 AUDIT_EVERY = 16
-_NOBODY = np.zeros(1, np.int64)  # An id that is asked for to see whether the journal answers.
+_NOBODY = Ids.of([(0, 0)])  # An id that is asked for to see whether the journal answers.
 Event = Mapping[str, Any]
 Answer = dict[str, Any]
 
@@ -245,7 +246,8 @@ class Engine:
                     answers[position]["differs"] = True
             else:
                 reason = decided.refused[k]
-                letter = DeadLetter(position + 1, "time", str(int(batch.time_ns[k])), reason.value)
+                value = str(int(batch.time_ns[k])) if reason is Reason.TOO_LATE else batch.id_text(k)
+                letter = DeadLetter(position + 1, refused_field(reason), value, reason.value)
                 self._bury([letter], {position}, answers)
 
     def _audit_if_it_can_be(self) -> None:
@@ -293,12 +295,12 @@ class Engine:
             if not known[k]:
                 receipts[position] = problems.of_unknown(objects[position], parts.schema.id)
             else:
-                receipts[position] = {"event_id": text_of(int(batch.id_code[k]), batch.texts), "accepted": True}
+                receipts[position] = {"event_id": batch.id_text(k), "accepted": True}
         return receipts
 
     def _learned(self, batch: OutcomeBatch) -> NDArray[np.bool_]:
         """Take in the outcomes of decided events; (n,) which those are."""
-        known = self.parts.journal.seen(batch.id_code)
+        known = self.parts.journal.seen(batch.ids)
         if known.any():
             self.parts.loop.learn(pick_outcomes(batch, known))
         mask: NDArray[np.bool_] = known
@@ -327,9 +329,8 @@ class Engine:
     def find(self, event_id: str | int) -> tuple[DecisionBatch, int] | None:
         """The recorded decision as its batch and row."""
         journal = self.parts.journal
-        found: tuple[DecisionBatch, int] | None
         # The text tells an id apart from another with the same hash.
-        found = journal.find(event_id) if isinstance(event_id, int) else journal.find_text(event_id)
+        found: tuple[DecisionBatch, int] | None = journal.find_text(str(event_id))
         return found
 
     def audit(self) -> None:

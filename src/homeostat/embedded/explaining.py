@@ -63,7 +63,7 @@ def as_served_now(stages: Stages, app: App, decisions: DecisionBatch, row: int) 
             if name in at:
                 values[:, column], freshness[:, column] = served.values[:, at[name]], served.freshness[:, at[name]]
         one = replace(one, features=Features(names, values, freshness))
-    return decisions_as(one, stages.words, stages.panel.names)
+    return decisions_as(one, stages.words, stages.panel.names, stages.coding)
 
 
 def _ranges(app: App) -> dict[str, tuple[float, float]]:

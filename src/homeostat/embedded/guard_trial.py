@@ -55,8 +55,11 @@ def try_rules(trial: Trial, progress: Progress) -> dict[str, Any]:
     Raises CanNotTry, AppFileError, EventFileError, BundleError, NotTrained, JournalError.
     """
     prepared, changed = prepare(trial.app), prepare(load_app(trial.app, guards_from=trial.rules))
-    app = changed.app
-    new = Guards(plans.guard_plan(app), plans.guard_names(app, changed.features), plans.membership(app))
+    if trial.data is not None:  # What was recorded there names its events by a secret of its own.
+        with _journal(trial.data) as journal:
+            prepared = prepared.keyed(journal.coding)
+    app, lists = changed.app, plans.membership(changed.app, prepared.coding)
+    new = Guards(plans.guard_plan(app), plans.guard_names(app, changed.features), lists)
     outcomes = [] if trial.outcomes is None else _outcomes(trial.outcomes, prepared)
     if trial.data is not None:
         decided, known = _recorded(trial.data, prepared, progress), [*_journalled(trial.data), *outcomes]
@@ -135,9 +138,9 @@ def _check_same(batch: DecisionBatch, prepared: Prepared, folder: Path) -> None:
 def _decided(prepared: Prepared, bundle: Any, events: Path, progress: Progress) -> Iterator[DecisionBatch]:
     """The app's decisions on recorded events, batch by batch."""
     clock, read = SystemClock(), 0
-    with SqliteJournal(":memory:", app=prepared.app.app) as journal:
+    with SqliteJournal(":memory:", app=prepared.app.app, secret=prepared.coding.secret) as journal:
         ready = brain(prepared.app, prepared.features, bundle)
-        loop = build(prepared.app, prepared.features, ready, World(journal, clock, bounded=False))
+        loop = build(prepared.app, prepared.features, ready, World(journal, clock, prepared.coding, bounded=False))
         for batch, _ in read_events(events, prepared.schema, clock.now_ns()):
             decided = loop.decide(batch)
             read += len(batch)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from homeostat.decide.admission import first_rows
 from homeostat.decide.splice import pick
-from homeostat.records.arrays import Float, Int
+from homeostat.records.arrays import Float
 from homeostat.records.events import EventBatch
+from homeostat.records.identity import Ids, first_rows, joined_ids, rows_in
 
 _LEAST = np.iinfo(np.int64).min
 
@@ -25,11 +25,11 @@ class History:
     repeated: int = 0
     contrary: int = 0
     _newest: int = _LEAST
-    _parts: list[tuple[Int, Float]] = field(default_factory=list)  # Ids that rise, and their labels.
+    _parts: list[tuple[Ids, Float]] = field(default_factory=list)  # Ids by rising codes, and their labels.
 
     def fresh(self, events: EventBatch) -> EventBatch:
         """The events that repeat none before; from now on they are known."""
-        ids = events.id_code
+        ids = events.ids
         if len(ids) == 0:
             return events
         first = first_rows(ids)
@@ -42,7 +42,7 @@ class History:
 
     def unknown(self, events: EventBatch) -> EventBatch:
         """The events without those that repeat one of the history."""
-        found = self._labels(events.id_code)
+        found = self._labels(events.ids)
         return self._without(events, ~np.isnan(found), found)
 
     def _without(self, events: EventBatch, repeats: np.ndarray, known: Float) -> EventBatch:
@@ -53,15 +53,14 @@ class History:
         self.contrary += int(np.count_nonzero(other))
         return pick(events, ~repeats)
 
-    def _labels(self, ids: Int) -> Float:
+    def _labels(self, ids: Ids) -> Float:
         """(n,) the label of the first event of each id, -1 where it had none; NaN where no event had the id."""
         found = np.full(len(ids), np.nan)
-        if len(ids) == 0 or int(ids.min()) > self._newest:  # Ids that only grow can't repeat.
+        if len(ids) == 0 or int(ids.code.min()) > self._newest:  # Ids that only grow can't repeat.
             return found
         for known, label in self._parts:
-            place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-            same = known[place] == ids
-            found[same] = label[place[same]]
+            place = rows_in(known, ids, ordered=True)
+            found[place >= 0] = label[place[place >= 0]]
         return found
 
     def _keep(self, events: EventBatch) -> None:
@@ -69,12 +68,12 @@ class History:
         if len(events) == 0:
             return
         order = np.argsort(events.id_code, kind="stable")
-        ids, label = events.id_code[order], np.nan_to_num(events.label[order], nan=-1.0)
-        self._newest = max(self._newest, int(ids[-1]))
+        ids, label = events.ids[order], np.nan_to_num(events.label[order], nan=-1.0)
+        self._newest = max(self._newest, int(ids.code[-1]))
         while self._parts and len(self._parts[-1][0]) < 2 * len(ids):
             before, theirs = self._parts.pop()
-            ids, label = np.concatenate([before, ids]), np.concatenate([theirs, label])
-            order = np.argsort(ids, kind="stable")
+            ids, label = joined_ids([before, ids]), np.concatenate([theirs, label])
+            order = np.argsort(ids.code, kind="stable")
             ids, label = ids[order], label[order]
         self._parts.append((ids, label))
 

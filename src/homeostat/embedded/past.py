@@ -9,6 +9,7 @@ import numpy as np
 
 from homeostat.records.arrays import Float, Int
 from homeostat.records.events import EventBatch, OutcomeBatch
+from homeostat.records.identity import rows_in
 
 
 class PastOutcomes:
@@ -21,6 +22,7 @@ class PastOutcomes:
         parts = list(batches)
         order = np.lexsort((_column(parts, "known_ns"), _column(parts, "id_code")))
         self._id_code: Int = _column(parts, "id_code").astype(np.int64)[order]
+        self._id_check: Int = _column(parts, "id_check").astype(np.int64)[order]
         self._label: Float = _column(parts, "label").astype(np.float64)[order]
         self._known_ns: Int = _column(parts, "known_ns").astype(np.int64)[order]
         self._amount: Float = _column(parts, "amount").astype(np.float64)[order]
@@ -53,10 +55,14 @@ class PastOutcomes:
             return None
         row = np.repeat(np.arange(len(events)), count)
         at = np.arange(total) - np.repeat(np.cumsum(count) - count, count) + np.repeat(start, count)
+        same = self._id_check[at] == events.id_check[row]
+        row, at = row[same], at[same]
+        if len(row) == 0:
+            return None
         time_ns = events.time_ns[row]
         return OutcomeBatch(
             self._id_code[at], self._label[at], np.maximum(self._known_ns[at], time_ns + 1), self._amount[at],
-            scheduled=True, time_ns=time_ns, keys=events.keys[row],
+            events.texts, True, time_ns, events.keys[row], self._id_check[at], events.key_checks[row],
         )  # fmt: skip
 
     def labels_by(self, events: EventBatch, moment_ns: int | None) -> Float:
@@ -66,9 +72,7 @@ class PastOutcomes:
         if outcomes is None:
             return label
         known = np.ones(len(outcomes), bool) if moment_ns is None else outcomes.known_ns <= moment_ns
-        place = {code: row for row, code in reversed(list(enumerate(events.id_code.tolist())))}
-        for code, value in zip(outcomes.id_code[known].tolist(), outcomes.label[known].tolist(), strict=True):
-            label[place[code]] = value
+        label[rows_in(events.ids, outcomes.ids[known])] = outcomes.label[known]  # The last of an event's stays.
         return label
 
 

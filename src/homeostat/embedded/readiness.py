@@ -14,6 +14,7 @@ from homeostat.decide.windows.features import FeaturePlan
 from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock
 from homeostat.records.events import EventBatch, OutcomeBatch
+from homeostat.records.identity import Coding
 
 _PATIENCE_S = 10.0  # For a plug-in's first answer; a start must not wait for ever for one that hangs.
 
@@ -25,8 +26,9 @@ def warm_up(app: App, features: FeaturePlan, bundle: Bundle | None, clock: Clock
     """
     begun_ns = clock.monotonic_ns()
     scorers = None if ready is None else dict(zip(app.scorers, ready.scorers, strict=True))
-    with SqliteJournal(":memory:", app=app.app) as journal:
-        world = World(journal, clock, bounded=False, patience_s=_PATIENCE_S)
+    coding = Coding.of_seed(app.seed)
+    with SqliteJournal(":memory:", app=app.app, secret=coding.secret) as journal:
+        world = World(journal, clock, coding, bounded=False, patience_s=_PATIENCE_S)
         loop = build(app, features, brain(app, features, bundle, scorers), world)
         for rows in (1, 64):
             loop.decide(made_up(rows, features))

@@ -21,7 +21,7 @@ from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrained, weights_of
 from homeostat.config.tree import App
 from homeostat.decide.ahead import decide_ahead
-from homeostat.decide.decided import Decided
+from homeostat.decide.decided import Decided, refused_field
 from homeostat.embedded.assembly import Prepared, bundle_of, fitting_bundle, prepare
 from homeostat.embedded.history import History
 from homeostat.embedded.past import PastOutcomes, without_labels
@@ -94,7 +94,9 @@ class Replay:
         out = request.out
         for stale in _OUTPUT:
             (out / stale).unlink(missing_ok=True)
-        self.journal = stack.enter_context(SqliteJournal(out / "journal.db", app=prepared.app.app, bulk=True))
+        self.journal = stack.enter_context(
+            SqliteJournal(out / "journal.db", app=prepared.app.app, bulk=True, secret=prepared.coding.secret)
+        )
         self.letters = stack.enter_context(DeadLetterFile(out / "dead_letters.jsonl"))
         self.audit = stack.enter_context(AuditLog(out / "audit.jsonl", self.journal))
         self.audit.holds(self.journal.says())
@@ -111,7 +113,7 @@ class Replay:
         self.learning = request.train_until_ns is not None
         self.history = History()
         self.trained: dict[str, Any] = {}
-        self.world = World(self.journal, self.clock, bounded=False)
+        self.world = World(self.journal, self.clock, prepared.coding, bounded=False)
         self.collector = Collector.of(
             prepared.app, request.train_from_ns, request.train_until_ns or 0, apart=self.past is not None
         )
@@ -246,7 +248,9 @@ class Replay:
     def _keep(self, sent: EventBatch, decided: Decided) -> None:
         """Write a batch's decisions, and remember what the report needs."""
         label = self._labels.popleft()
-        refused = [DeadLetter(0, "time", sent.id_text(row), why.value) for row, why in decided.refused.items()]
+        refused = [
+            DeadLetter(0, refused_field(why), sent.id_text(row), why.value) for row, why in decided.refused.items()
+        ]
         self.letters.bury(refused)
         self.refused += len(refused)
         if decided.fresh is None:

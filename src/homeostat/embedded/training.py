@@ -170,10 +170,7 @@ class Collector:
 
 
 def _rows(events: EventBatch, rows: np.ndarray) -> EventBatch:
-    return EventBatch(
-        events.id_code[rows], events.time_ns[rows], events.keys[rows], events.numbers[rows][:, :0], events.label[rows],
-        events.kind[rows], {},
-    )  # fmt: skip
+    return replace(events, numbers=events.numbers[:, :0], texts={}).rows(rows)
 
 
 def warnings_of(rows: TrainingSet) -> list[str]:

@@ -117,10 +117,10 @@ def _gather(
     """
     clock = SystemClock()
     read = buried = 0
-    with SqliteJournal(":memory:", app=prepared.app.app) as journal:
-        world = World(journal, clock, bounded=False)
+    with SqliteJournal(":memory:", app=prepared.app.app, secret=prepared.coding.secret) as journal:
+        world = World(journal, clock, prepared.coding, bounded=False)
         if elsewhere is not None:
-            lists = membership(prepared.app)
+            lists = membership(prepared.app, prepared.coding)
             world = replace(world, featurizer=elsewhere.featurizer(prepared.features, lists, request.from_ns))
         loop = build(prepared.app, prepared.features, untrained(prepared.app), world)
         for events, letters in read_events(request.events, prepared.schema, clock.now_ns()):

@@ -49,7 +49,7 @@ def compile_expression(text: str, scope: Scope, strict: bool = False) -> Compile
         type=kind,
         code=np.array(compiler.code, dtype=np.int32).reshape(-1, 4),
         constants=np.array(compiler.constants, dtype=np.float64),
-        integers=np.array(compiler.integers, dtype=np.int64),
+        keys=tuple(compiler.keys),
         names=frozenset(compiler.names),
         lists=frozenset(compiler.lists),
         column=column,
@@ -60,8 +60,7 @@ def compile_entity(name: str, scope: Scope) -> Compiled:
     """A program whose result is a number for each entity, as far as 52 bits tell them apart; for counting them."""
     slot = scope.symbols[name].slot
     code = np.array([[op.ENTITY_CODE, slot, 0, 0]], dtype=np.int32)
-    none = np.empty(0)
-    return Compiled(name, Type.CATEGORY, code, none, none.astype(np.int64), frozenset([name]), frozenset(), -1)
+    return Compiled(name, Type.CATEGORY, code, np.empty(0), (), frozenset([name]), frozenset(), -1)
 
 
 @dataclass
@@ -77,7 +76,7 @@ class _Compiler:
     faults: list[ExpressionError] = field(default_factory=list)
     code: list[tuple[int, int, int, int]] = field(default_factory=list)
     constants: list[float] = field(default_factory=list)
-    integers: list[int] = field(default_factory=list)
+    keys: list[int | str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     lists: set[str] = field(default_factory=set)
     height: int = 0
@@ -291,12 +290,12 @@ class _Compiler:
             same = op.ENTITY_SAME if equal else op.ENTITY_DIFFERS
             self.emit(node, same, self.slot(entity), self.slot(other))
             return
-        self.integers.append(self.key(other))
-        self.emit(node, op.ENTITY_IS if equal else op.ENTITY_IS_NOT, self.slot(entity), len(self.integers) - 1)
+        self.keys.append(self.key(other))
+        self.emit(node, op.ENTITY_IS if equal else op.ENTITY_IS_NOT, self.slot(entity), len(self.keys) - 1)
 
-    def key(self, node: ast.expr) -> int:
-        """The code of an entity's key, which counts as it is written: 1_000 or 0x10 would be another one."""
-        code = key_of(node)
+    def key(self, node: ast.expr) -> int | str:
+        """An entity's key, which counts as it is written: 1_000 or 0x10 would be another one."""
+        key = key_of(node)
         written = self.text[node.col_offset : node.end_col_offset].replace(" ", "")
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
             plain = written.removeprefix("-")
@@ -304,7 +303,7 @@ class _Compiler:
                 raise ExpressionError(
                     f"a key counts as it is written: put it into quotes, '{written}'", node.col_offset
                 )
-        return code
+        return key
 
     def plain_comparison(self, node: ast.Compare, operator: ast.cmpop, right: ast.expr) -> None:
         kinds = [self.value(node.left)]
@@ -334,8 +333,8 @@ class _Compiler:
         if not isinstance(right, ast.Tuple | ast.List | ast.Set) or not right.elts:
             raise ExpressionError("`in` needs a list's name, or literals such as (1, 2) or ('a',)", right.col_offset)
         if self.is_entity(left):
-            start = len(self.integers)
-            self.integers += [self.key(element) for element in right.elts]
+            start = len(self.keys)
+            self.keys += [self.key(element) for element in right.elts]
             among = op.ENTITY_NOT_AMONG if negated else op.ENTITY_AMONG
             self.emit(left, among, self.slot(left), start, len(right.elts))
             return

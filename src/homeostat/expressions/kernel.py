@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from homeostat.expressions import opcodes as op
 from homeostat.records.arrays import Float, Int
+from homeostat.records.siphash import of_two
 
 _HOUR_NS = 3_600_000_000_000
 _MINUTE_NS = 60_000_000_000
@@ -51,30 +52,24 @@ def _day_of_month(time_ns: int) -> int:
 
 
 @_jit
-def _listed(members: Int, start: int, stop: int, code: int, time_ns: int) -> bool:
-    """Whether the newest stay of `code` begun by `time_ns` has not ended; see `Membership` for the order."""
+def _listed(members: Int, start: int, stop: int, code: int, check: int, time_ns: int) -> bool:
+    """Whether the newest stay of an identity begun by `time_ns` has not ended; see `Membership` for the order."""
     low, high = start, stop
     while low < high:
         middle = (low + high) // 2
-        here = members[0, middle]
-        if here < code or (here == code and members[1, middle] <= time_ns):
+        here, its = members[0, middle], members[1, middle]
+        if here < code or (here == code and (its < check or (its == check and members[2, middle] <= time_ns))):
             low = middle + 1
         else:
             high = middle
-    return low > start and members[0, low - 1] == code and time_ns < members[2, low - 1]
+    found = low > start and members[0, low - 1] == code and members[1, low - 1] == check
+    return found and time_ns < members[3, low - 1]
 
 
 @_jit
-def _mixed(key: int) -> float:
-    """52 bits of a key, spread so that neighbouring large ids stay apart. Source: Stafford's Mix13."""
-    bits = np.uint64(key)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return float((bits ^ (bits >> np.uint64(31))) >> np.uint64(12))
-
-
-@_jit
-def _push(operation: int, a: int, b: int, c: int, time_ns: int, keys: Int, integers: Int, members: Int) -> float:
+def _push(
+    operation: int, a: int, b: int, c: int, time_ns: int, keys: Int, checks: Int, literals: Int, members: Int
+) -> float:
     """The value of an operation that reads the event's time or keys."""
     if operation == op.HOUR:
         return float((time_ns // _HOUR_NS) % 24)
@@ -84,26 +79,29 @@ def _push(operation: int, a: int, b: int, c: int, time_ns: int, keys: Int, integ
         return float((time_ns // _DAY_NS + 3) % 7)
     if operation == op.DAY:
         return float(_day_of_month(time_ns))
-    key = keys[a]
+    key, check = keys[a], checks[a]
     if operation == op.ENTITY_MISSING:
         return 1.0 if key == _NO_KEY else 0.0
     if operation == op.ENTITY_CODE:
-        return math.nan if key == _NO_KEY else _mixed(key)
+        if key == _NO_KEY:
+            return math.nan
+        first, second = np.uint64(literals[0, 0]), np.uint64(literals[1, 0])
+        return float(of_two(first, second, np.uint64(key), np.uint64(check)) >> np.uint64(12))
     if key == _NO_KEY:
         return 0.0
     negated = operation >= op.ENTITY_IS_NOT
     holds = False
     if operation == op.ENTITY_IS or operation == op.ENTITY_IS_NOT:
-        holds = key == integers[b]
+        holds = key == literals[0, 1 + b] and check == literals[1, 1 + b]
     elif operation == op.ENTITY_SAME or operation == op.ENTITY_DIFFERS:
         if keys[b] == _NO_KEY:
             return 0.0
-        holds = key == keys[b]
+        holds = key == keys[b] and check == checks[b]
     elif operation == op.ENTITY_AMONG or operation == op.ENTITY_NOT_AMONG:
-        for k in range(b, b + c):
-            holds = holds or key == integers[k]
+        for k in range(1 + b, 1 + b + c):
+            holds = holds or (key == literals[0, k] and check == literals[1, k])
     else:
-        holds = _listed(members, b, c, key, time_ns)
+        holds = _listed(members, b, c, key, check, time_ns)
     return 1.0 if holds != negated else 0.0
 
 
@@ -117,7 +115,7 @@ def _among(x: float, operation: int, a: int, b: int, c: int, constants: Float, m
         for k in range(a, a + b):
             holds = holds or x == constants[k]
     else:
-        holds = _listed(members, b, c, int(x), time_ns)
+        holds = _listed(members, b, c, int(x), 0, time_ns)
     return 1.0 if holds != (operation >= op.NOT_AMONG) else 0.0
 
 
@@ -228,12 +226,20 @@ def _replace_rows(operation: int, x: Float, y: Float, rows: int) -> None:
 
 
 def _run(
-    frame: Float, keys: Int, time_ns: Int, code: NDArray[np.int32], constants: Float, integers: Int, members: Int
+    frame: Float,
+    keys: Int,
+    checks: Int,
+    time_ns: Int,
+    code: NDArray[np.int32],
+    constants: Float,
+    literals: Int,
+    members: Int,
 ) -> None:
     """Runs `code` on the rows of the frame, which it reads and writes.
 
-    frame (n, columns), keys (n, entities), time_ns (n,); code (m, 4), see `opcodes`; constants and integers are the
-    literals; members (3, entries) see `Membership`.
+    frame (n, columns), keys and checks (n, entities), time_ns (n,); code (m, 4), see `opcodes`; constants are the
+    literals that are numbers, literals (2, 1 + keys) those that are keys, behind the key of the hash for counting;
+    members (4, entries) see `Membership`.
     """
     stack = np.empty((op.STACK_MAX, BLOCK), dtype=np.float64)
     for start in range(0, len(frame), BLOCK):
@@ -252,7 +258,9 @@ def _run(
                 else:
                     for i in range(rows):
                         row = start + i
-                        stack[top, i] = _push(operation, a, b, c, time_ns[row], keys[row], integers, members)
+                        stack[top, i] = _push(
+                            operation, a, b, c, time_ns[row], keys[row], checks[row], literals, members
+                        )
             elif operation < op.AMONG:
                 for i in range(rows):
                     stack[top, i] = _replace_one(operation, stack[top, i])
@@ -280,10 +288,11 @@ def _run(
 _SIGNATURE = types.void(
     types.float64[:, ::1],
     types.int64[:, ::1],
+    types.int64[:, ::1],
     types.int64[::1],
     types.int32[:, ::1],
     types.float64[::1],
-    types.int64[::1],
+    types.int64[:, ::1],
     types.int64[:, ::1],
 )
 

@@ -6,7 +6,7 @@ import ast
 import math
 
 from homeostat.expressions.scope import ExpressionError, Type
-from homeostat.records.identity import category_code, code_of
+from homeostat.records.identity import category_code
 
 
 def number_of(node: ast.Constant) -> float:
@@ -28,14 +28,14 @@ def _signed(node: ast.expr) -> tuple[ast.expr, int]:
     return node, 1
 
 
-def key_of(node: ast.expr) -> int:
-    """The code of an entity's key, written as a text or an integer."""
+def key_of(node: ast.expr) -> int | str:
+    """An entity's key, written as a text or an integer."""
     inner, sign = _signed(node)
     if isinstance(inner, ast.Constant):
         if isinstance(inner.value, str) and sign == 1:
-            return code_of(inner.value)
+            return inner.value
         if isinstance(inner.value, int) and not isinstance(inner.value, bool):
-            return code_of(sign * inner.value)
+            return sign * inner.value
     raise ExpressionError("an entity is compared with its key, a text or an integer", node.col_offset)
 
 

@@ -13,16 +13,16 @@ HOUR = 2
 MINUTE = 3
 WEEKDAY = 4  # Monday is 0.
 DAY = 5  # Of the month, from 1.
-ENTITY_IS = 6  # keys[row, a] == integers[b]
-ENTITY_SAME = 7  # keys[row, a] == keys[row, b]
-ENTITY_AMONG = 8  # keys[row, a] is one of integers[b : b + c]
-ENTITY_LISTED = 9  # keys[row, a] is in the list at members[:, b:c] at the event's time
+ENTITY_IS = 6  # The key in column a is literal b.
+ENTITY_SAME = 7  # The keys in columns a and b are one.
+ENTITY_AMONG = 8  # The key in column a is one of the literals b to b + c.
+ENTITY_LISTED = 9  # The key in column a is in the list at members[:, b:c] at the event's time
 ENTITY_MISSING = 10
 ENTITY_IS_NOT = 11
 ENTITY_DIFFERS = 12
 ENTITY_NOT_AMONG = 13
 ENTITY_NOT_LISTED = 14
-ENTITY_CODE = 15  # keys[row, a] mixed to 52 bits, which a float holds exactly
+ENTITY_CODE = 15  # The key in column a as 52 bits of a keyed hash, which a float holds exactly.
 
 # Replace the top.
 NEGATE = 20

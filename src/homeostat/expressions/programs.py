@@ -14,12 +14,13 @@ from homeostat.expressions import opcodes as op
 from homeostat.expressions.membership import Membership
 from homeostat.expressions.scope import Type
 from homeostat.records.arrays import Float, Int
+from homeostat.records.identity import Coding, number_of
 
 Code = NDArray[np.int32]
 
 _CONSTANT_READERS = (op.AMONG, op.NOT_AMONG)
 _LIST_READERS = (op.LISTED, op.NOT_LISTED, op.ENTITY_LISTED, op.ENTITY_NOT_LISTED)
-_INTEGER_READERS = (op.ENTITY_IS, op.ENTITY_IS_NOT, op.ENTITY_AMONG, op.ENTITY_NOT_AMONG)
+_KEY_READERS = (op.ENTITY_IS, op.ENTITY_IS_NOT, op.ENTITY_AMONG, op.ENTITY_NOT_AMONG)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +29,7 @@ class Compiled:
 
     type : of its result.
     code : (m, 4) instructions, see `opcodes`; operand b of a list reader is the list's index until it is linked.
+    keys : literals that entities' keys are compared with; they become codes when it is linked.
     names : the symbols that it reads; lists : the lists.
     column : the column it merely repeats, -1 where it computes something.
     """
@@ -36,7 +38,7 @@ class Compiled:
     type: Type
     code: Code
     constants: Float
-    integers: Int
+    keys: tuple[int | str, ...]
     names: frozenset[str]
     lists: frozenset[str]
     column: int
@@ -51,18 +53,31 @@ def _kernel() -> Callable[..., None]:
     return machine
 
 
-def _linked(program: Compiled, constants: int, integers: int, lists: Membership) -> Code:
+def _linked(program: Compiled, constants: int, keys: int, lists: Membership) -> Code:
     """The program's code for literals that begin at these positions, and for these lists."""
     code = program.code.copy()
     for line in code:
         operation = int(line[0])
         if operation == op.CONSTANT or operation in _CONSTANT_READERS:
             line[1] += constants
-        elif operation in _INTEGER_READERS:
-            line[2] += integers
+        elif operation in _KEY_READERS:
+            line[2] += keys
         elif operation in _LIST_READERS:
             line[2:] = lists.range_of(int(line[2]))
     return code
+
+
+def _key_table(literals: Sequence[int | str], coding: Coding | None) -> Int:
+    """(2, 1 + literals) the key of the hash that entities are counted by, then each literal's code and check."""
+    if coding is None:
+        assert all(number_of(key) is not None for key in literals), "texts are compared by a coding"
+        identities = [(int(key), 0) for key in literals]
+        words = np.zeros(2, np.uint64)
+    else:
+        identities = [coding.identify(key) for key in literals]
+        words = np.array(coding.words(b"distinct"), np.uint64)
+    table = np.concatenate([words.view(np.int64).reshape(1, 2), np.array(identities, np.int64).reshape(-1, 2)])
+    return np.ascontiguousarray(table.T)
 
 
 class Programs:
@@ -75,16 +90,17 @@ class Programs:
         self._programs, self._targets = tuple(programs), tuple(targets)
         lists = lists or Membership.build()
         parts: list[Code] = []
-        constants = integers = 0
+        literals = [key for program in programs for key in program.keys]
+        constants = keys = 0
         for program, target in zip(programs, targets):
-            parts.append(_linked(program, constants, integers, lists))
+            parts.append(_linked(program, constants, keys, lists))
             parts.append(np.array([[op.STORE, target, 0, 0]], dtype=np.int32))
             constants += len(program.constants)
-            integers += len(program.integers)
+            keys += len(program.keys)
         self._tables: tuple[Any, ...] = (
             np.concatenate(parts) if parts else np.empty((0, 4), dtype=np.int32),
             np.concatenate([np.empty(0), *(p.constants for p in programs)]),
-            np.concatenate([np.empty(0, dtype=np.int64), *(p.integers for p in programs)]),
+            _key_table(literals, lists.coding),
             np.array(lists.table, dtype=np.int64, order="C"),
         )
         self._run = _kernel()
@@ -96,15 +112,16 @@ class Programs:
         """The same programs asking other lists."""
         return Programs(self._programs, self._targets, lists)
 
-    def run(self, frame: Float, keys: Int, time_ns: Int) -> None:
+    def run(self, frame: Float, keys: Int, key_checks: Int, time_ns: Int) -> None:
         """Evaluates every program on each row, in place; booleans are 0 and 1.
 
-        frame : (n, columns); keys : (n, entities) codes, see `records.identity`; time_ns : (n,).
+        frame : (n, columns); keys, key_checks : (n, entities) see `records.identity`; time_ns : (n,).
         """
         try:
-            self._run(frame, keys, time_ns, *self._tables)
+            self._run(frame, keys, key_checks, time_ns, *self._tables)
         except TypeError:  # Read-only or strided arrays have a machine type of their own: run on copies instead.
             work = np.array(frame, dtype=np.float64, order="C")
             keys = np.array(keys, dtype=np.int64, order="C").reshape(len(work), -1)
-            self._run(work, keys, np.array(time_ns, dtype=np.int64), *self._tables)
+            checks = np.array(key_checks, dtype=np.int64, order="C").reshape(len(work), -1)
+            self._run(work, keys, checks, np.array(time_ns, dtype=np.int64), *self._tables)
             frame[...] = work

@@ -9,9 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.records.arrays import Int, State
+from homeostat.records.arrays import State
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
+from homeostat.records.identity import Identity, Ids
 from homeostat.records.meaning import Meaning
 
 
@@ -46,15 +47,15 @@ class Journal(Protocol):
         """Every entry with a sequence number above `after`, in order."""
         ...
 
-    def seen(self, id_code: Int) -> NDArray[np.bool_]:
+    def seen(self, ids: Ids) -> NDArray[np.bool_]:
         """(n,) whether each event id has a decision."""
         ...
 
-    def find(self, id_code: int) -> tuple[DecisionBatch, int] | None:
+    def find(self, event_id: Identity) -> tuple[DecisionBatch, int] | None:
         """The decision of an event id as its batch and row; None if never decided."""
         ...
 
-    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+    def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
         """The same for each of (n,) event ids; those that were decided together are read together."""
         ...
 

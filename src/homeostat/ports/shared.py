@@ -14,7 +14,7 @@ from homeostat.ports import Journal
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
-from homeostat.records.identity import text_of
+from homeostat.records.identity import Coding, Ids, IdTexts, text_of
 
 
 class Repeated(Exception):
@@ -28,6 +28,23 @@ class Repeated(Exception):
         super().__init__(f"{len(rows)} events were decided by another worker meanwhile")
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """When and of whom events were.
+
+    found : (n,) which of those asked for were decided; the others' rows mean nothing
+    time_ns : (n,)
+    keys, key_checks : (n, entities)
+    texts : of those keys that are hashed
+    """
+
+    found: NDArray[np.bool_]
+    time_ns: Int
+    keys: Int
+    key_checks: Int
+    texts: IdTexts
+
+
 class SharedJournal(Journal, Protocol):
     """A journal that many processes write at once. One row for each event id, whoever comes first.
 
@@ -37,6 +54,11 @@ class SharedJournal(Journal, Protocol):
     """
 
     appended: int
+
+    @property
+    def coding(self) -> Coding:
+        """How the texts of ids and keys become codes, by a secret that every process of the journal shares."""
+        ...
 
     @property
     def identity(self) -> str:
@@ -52,13 +74,12 @@ class SharedJournal(Journal, Protocol):
         """
         ...
 
-    def places(self, id_code: Int) -> list[str | None]:
+    def places(self, ids: Ids) -> list[str | None]:
         """(n,) where each decided event was read, "" where that was not said; None where it was never decided."""
         ...
 
-    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
-        """Whether each event was decided (n,), its time (n,), its entity keys (n, entities), and the texts of those
-        keys that are hashed: the entities' shared logs are found by them."""
+    def locate(self, ids: Ids) -> Located:
+        """When and of whom each event was, where it was decided."""
         ...
 
     @property
@@ -122,16 +143,16 @@ class Logs:
 class Shown:
     """Current values of entities of one kind, for people and other programs: see `values_of`.
 
-    codes : (g,) the entities, see `records.identity`
-    texts : of codes that are hashes
+    ids : (g,) the entities, see `records.identity`
+    texts : of those that are hashed
     rows : (g,) number of the log's rows that the values rest on; older values never replace newer ones
     names, slots : what the values are called, and their columns in `values`
     last : (g,) the row of `values`, `freshness`, `time_ns` that is an entity's last, -1 where there is nothing to show
     """
 
     entity: str
-    codes: Int
-    texts: dict[int, str]
+    ids: Ids
+    texts: IdTexts
     rows: Int
     names: tuple[str, ...]
     slots: Int
@@ -144,7 +165,7 @@ class Shown:
         """One entity's id as people write it, values, worst `Freshness` among them, and the event time they are of."""
         row = int(self.last[g])
         fresh = int(self.freshness[row, self.slots].max(initial=0))
-        return text_of(int(self.codes[g]), self.texts), self.values[row, self.slots], fresh, int(self.time_ns[row])
+        return text_of(*self.ids.at(g), self.texts), self.values[row, self.slots], fresh, int(self.time_ns[row])
 
 
 class FeatureStore(Protocol):

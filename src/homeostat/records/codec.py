@@ -32,6 +32,8 @@ from homeostat.records import format1
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
+from homeostat.records.identity import IdTexts
+from homeostat.records.legacy import rekeyed
 from homeostat.records.schemas import (
     DECISIONS,
     DIGEST_BYTES,
@@ -167,7 +169,8 @@ def decode(data: bytes, schemas: Schemas | None = None) -> DecisionBatch | Outco
     content = memoryview(bytearray(memoryview(data)[_CONTENT_AT:]))
     known = Schemas() if schemas is None else schemas
     if form == format1.FORMAT:
-        return format1.decode(content, kind, took_us, known.legacy)
+        old = format1.decode(content, kind, took_us, known.legacy)
+        return old if known.coding is None else rekeyed(old, known.coding)
     rows, alike, about_bytes, text_count, text_bytes, _ = _SIZES.unpack_from(content)
     schema = known.find(bytes(content[_SCHEMA_AT:_ABOUT_AT]))
     if schema.kind != kind:
@@ -214,12 +217,7 @@ def rows_of(batch: DecisionBatch, start: int, stop: int) -> DecisionBatch:
 def outcome_parts(batch: OutcomeBatch, rows_max: int) -> Iterator[OutcomeBatch]:
     """The outcomes in pieces of at most `rows_max` rows, as views."""
     for start in range(0, max(len(batch), 1), rows_max):
-        at = slice(start, start + rows_max)
-        yield OutcomeBatch(
-            batch.id_code[at], batch.label[at], batch.known_ns[at], batch.amount[at], batch.texts, batch.scheduled,
-            None if batch.time_ns is None else batch.time_ns[at], None if batch.keys is None else batch.keys[at],
-            batch.entities,
-        )  # fmt: skip
+        yield batch.rows(slice(start, start + rows_max))
 
 
 def _columns_of(body: DecisionBatch) -> tuple[Column, ...]:
@@ -228,6 +226,7 @@ def _columns_of(body: DecisionBatch) -> tuple[Column, ...]:
         events.id_code, events.time_ns, events.keys, events.numbers,
         events.label, body.features.values, scores.values, scores.confidence,
         body.fused.risk, body.fused.contributions, proposal.propensity, ruling.hits,
+        events.id_check, events.key_checks,
         proposal.action, ruling.action, ruling.rule, events.kind,
         body.features.freshness, scores.fallback, proposal.explored, proposal.fallback,
         body.fallback,
@@ -235,27 +234,28 @@ def _columns_of(body: DecisionBatch) -> tuple[Column, ...]:
 
 
 def _outcome_columns_of(body: OutcomeBatch) -> tuple[Column, ...]:
-    columns: tuple[Column, ...] = (body.id_code, body.label, body.known_ns, body.amount)
+    columns: tuple[Column, ...] = (body.id_code, body.label, body.known_ns, body.amount, body.id_check)
     if body.time_ns is not None:
         columns += (body.time_ns,)
-    return columns if body.keys is None else (*columns, body.keys)
+    return columns if body.keys is None or body.key_checks is None else (*columns, body.keys, body.key_checks)
 
 
-def _outcomes(columns: dict[str, Column], schema: Schema, about: str, texts: dict[int, str]) -> OutcomeBatch:
+def _outcomes(columns: dict[str, Column], schema: Schema, about: str, texts: IdTexts) -> OutcomeBatch:
     return OutcomeBatch(
         columns["id_code"], columns["label"], columns["known_ns"], columns["amount"], texts, about == _SCHEDULED,
-        columns.get("time_ns"), columns.get("keys"), spoken(schema.words).entities,
+        columns.get("time_ns"), columns.get("keys"), spoken(schema.words).entities, columns["id_check"],
+        columns.get("key_checks"),
     )  # fmt: skip
 
 
 def _decisions(
-    columns: dict[str, Column], schema: Schema, version: str, texts: dict[int, str], took_us: float
+    columns: dict[str, Column], schema: Schema, version: str, texts: IdTexts, took_us: float
 ) -> DecisionBatch:
     c = columns
     return DecisionBatch(
         EventBatch(
             c["events.id_code"], c["events.time_ns"], c["events.keys"], c["events.numbers"], c["events.label"],
-            c["events.kind"], texts,
+            c["events.kind"], texts, c["events.id_check"], c["events.key_checks"],
         ),
         Features(schema.features, c["features.values"], c["features.freshness"]),
         Scores(schema.scorers, c["scores.values"], c["scores.confidence"], c["scores.fallback"]),

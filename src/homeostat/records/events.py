@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Float, Int
-from homeostat.records.identity import text_of
+from homeostat.records.identity import Identity, Ids, IdTexts, is_hashed, text_of
+
+_UNSAID: Int = np.zeros(0, np.int64)
 
 
 class Row(IntEnum):
@@ -23,13 +26,14 @@ class Row(IntEnum):
 class EventBatch:
     """`n` events in order of arrival.
 
-    id_code : (n,) see `records.identity`
+    id_code, id_check : (n,) see `records.identity`
     time_ns : (n,) event time, nanoseconds since 1970 UTC
-    keys : (n, entities) entity key codes, ABSENT where the event has none
+    keys, key_checks : (n, entities) entity keys' codes and checks, ABSENT and 0 where the event has none
     numbers : (n, fields) declared fields: numbers, booleans as 0/1, categories as `category_code`; NaN where absent
     label : (n,) an outcome that came along with the event, NaN if none; known only after the app's outcome delay
     kind : (n,) `Row`
-    texts : the text of every hashed code in the batch
+    texts : the text of every id and key in the batch that is hashed
+    Checks may be left out where every id and key is an integer.
     """
 
     id_code: Int
@@ -38,56 +42,113 @@ class EventBatch:
     numbers: Float
     label: Float
     kind: Bytes
-    texts: dict[int, str] = field(default_factory=dict)
+    texts: IdTexts = field(default_factory=dict)
+    id_check: Int = field(default_factory=lambda: _UNSAID)
+    key_checks: Int = field(default_factory=lambda: _UNSAID)
+
+    def __post_init__(self) -> None:
+        if self.id_check is _UNSAID:
+            object.__setattr__(self, "id_check", _no_checks(self.id_code))
+        if self.key_checks is _UNSAID:
+            object.__setattr__(self, "key_checks", _no_checks(self.keys))
 
     def __len__(self) -> int:
         return len(self.id_code)
 
+    @property
+    def ids(self) -> Ids:
+        """(n,) the events' identities."""
+        return Ids(self.id_code, self.id_check)
+
+    @property
+    def tag(self) -> Int:
+        """(n,) 64 bits that tell an event apart from others of the same entity and instant."""
+        return self.id_code ^ self.id_check
+
     def id_text(self, row: int) -> str:
         """The id of one row as text."""
-        return text_of(int(self.id_code[row]), self.texts)
+        return text_of(self.id_code.item(row), self.id_check.item(row), self.texts)
+
+    def rows(self, rows: slice | Int | NDArray[np.bool_]) -> EventBatch:
+        """The rows of a slice (as views), those where a mask (n,) holds, or those of these numbers."""
+        return EventBatch(
+            self.id_code[rows], self.time_ns[rows], self.keys[rows], self.numbers[rows], self.label[rows],
+            self.kind[rows], self.texts, self.id_check[rows], self.key_checks[rows],
+        )  # fmt: skip
 
     def slice(self, start: int, stop: int) -> EventBatch:
         """Rows `start` to `stop` as views."""
-        rows = slice(start, stop)
-        return EventBatch(
-            self.id_code[rows], self.time_ns[rows], self.keys[rows], self.numbers[rows], self.label[rows],
-            self.kind[rows], self.texts,
-        )  # fmt: skip
+        return self.rows(slice(start, stop))
 
 
-def row_of(events: EventBatch, id_code: int) -> int | None:
-    """The row of an event id among those that are decided; None where it is not there."""
-    rows = np.flatnonzero((events.id_code == id_code) & (events.kind != Row.OUTCOME))
-    return int(rows[0]) if len(rows) else None
+def _no_checks(codes: Int) -> Int:
+    """The checks of integers."""
+    assert not is_hashed(int(codes.max(initial=0))), "a text's code goes with a check"
+    return np.zeros(codes.shape, np.int64)
+
+
+def row_of(events: EventBatch, event_id: Identity, text: str | None = None) -> int | None:
+    """The row of an event id among those that are decided; None where it is not there.
+
+    text : the id's own text, where it is at hand: another event of the same identity is not taken for it
+    """
+    rows = np.flatnonzero(events.ids.where(event_id) & (events.kind != Row.OUTCOME))
+    return next((row for row in rows.tolist() if text is None or events.id_text(row) == text), None)
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeBatch:
     """`n` outcomes in order of arrival.
 
-    id_code : (n,) the decided events' ids
+    id_code, id_check : (n,) the decided events' ids
     label : (n,) 1 positive (fraud), 0 negative
     known_ns : (n,) when each became known, nanoseconds since 1970 UTC
     amount : (n,) the outcome's own amount if it has one (a chargeback), else NaN
     scheduled : each counts from the moment on at which the stream's event time reaches its `known_ns` (a file of past
         outcomes), instead of at once
-    time_ns, keys : (n,), (n, entities) of the decided events, where whoever read the outcomes knows them already
+    time_ns, keys, key_checks : (n,), (n, entities) twice, of the decided events, where whoever read the outcomes knows
+        them already
     entities : what the columns of the keys stand for, as in `Vocabulary`; nothing where nobody named them
+    Checks may be left out where every id and key is an integer.
     """
 
     id_code: Int
     label: Float
     known_ns: Int
     amount: Float
-    texts: dict[int, str] = field(default_factory=dict)
+    texts: IdTexts = field(default_factory=dict)
     scheduled: bool = False
     time_ns: Int | None = None
     keys: Int | None = None
     entities: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    id_check: Int = field(default_factory=lambda: _UNSAID)
+    key_checks: Int | None = None
+
+    def __post_init__(self) -> None:
+        if self.id_check is _UNSAID:
+            object.__setattr__(self, "id_check", _no_checks(self.id_code))
+        if self.keys is not None and self.key_checks is None:
+            object.__setattr__(self, "key_checks", _no_checks(self.keys))
 
     def __len__(self) -> int:
         return len(self.id_code)
+
+    @property
+    def ids(self) -> Ids:
+        """(n,) the decided events' identities."""
+        return Ids(self.id_code, self.id_check)
+
+    def id_text(self, row: int) -> str:
+        """The id of one row as text."""
+        return text_of(self.id_code.item(row), self.id_check.item(row), self.texts)
+
+    def rows(self, rows: slice | Int | NDArray[np.bool_]) -> OutcomeBatch:
+        """The outcomes of a slice (as views), those where a mask (n,) holds, or those of these numbers."""
+        return OutcomeBatch(
+            self.id_code[rows], self.label[rows], self.known_ns[rows], self.amount[rows], self.texts, self.scheduled,
+            None if self.time_ns is None else self.time_ns[rows], None if self.keys is None else self.keys[rows],
+            self.entities, self.id_check[rows], None if self.key_checks is None else self.key_checks[rows],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
+from homeostat.records.identity import IdTexts
 from homeostat.records.texts import decode_texts, padding
 from homeostat.records.vocabulary import NAMELESS, Vocabulary, numbered
 
@@ -57,30 +58,30 @@ def decode(content: memoryview, kind: int, took_us: float, legacy: Vocabulary) -
         raise ValueError("the body's schema and texts are longer than the body")
     schema = _read_schema(bytes(content[_SIZES_BYTES : _SIZES_BYTES + schema_bytes]), kind)
     at = _SIZES_BYTES + schema_bytes
-    texts = decode_texts(bytes(content[at : at + text_bytes]), text_count)
+    texts = decode_texts(bytes(content[at : at + text_bytes]), text_count, checked=False)
     columns = _read_columns(content, at + text_bytes, rows, alike, schema["widths"], kind)
     if kind == _DECISIONS:
         return _decisions(columns, schema, texts, took_us, legacy)
     return _outcomes(columns, schema["version"], texts, legacy)
 
 
-def _outcomes(columns: list[Column], about: str, texts: dict[int, str], legacy: Vocabulary) -> OutcomeBatch:
+def _outcomes(columns: list[Column], about: str, texts: IdTexts, legacy: Vocabulary) -> OutcomeBatch:
     id_code, label, known_ns, amount, time_ns, keys = columns
     located = keys if "keys" in about else None
     named = legacy.entities if located is not None and len(legacy.entities) == located.shape[1] else ()
     return OutcomeBatch(
         id_code, label, known_ns, amount, texts, "scheduled" in about, time_ns[:, 0] if time_ns.shape[1] else None,
-        located, named,
+        located, named, np.zeros_like(id_code), None if located is None else np.zeros_like(located),
     )  # fmt: skip
 
 
 def _decisions(
-    columns: list[Column], schema: dict[str, Any], texts: dict[int, str], took_us: float, legacy: Vocabulary
+    columns: list[Column], schema: dict[str, Any], texts: IdTexts, took_us: float, legacy: Vocabulary
 ) -> DecisionBatch:
     (id_code, time_ns, keys, numbers, label, values, score, confidence, risk, contributions, propensity, hits,
      proposed, action, rule, kind, freshness, missing, explored, policy_fallback, fallback) = columns  # fmt: skip
     return DecisionBatch(
-        EventBatch(id_code, time_ns, keys, numbers, label, kind, texts),
+        EventBatch(id_code, time_ns, keys, numbers, label, kind, texts, np.zeros_like(id_code), np.zeros_like(keys)),
         Features(tuple(schema["features"]), values, freshness),
         Scores(tuple(schema["scorers"]), score, confidence, missing),
         Fused(risk, contributions),

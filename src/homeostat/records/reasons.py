@@ -17,6 +17,7 @@ class Reason(StrEnum):
     BAD_TIME = "bad_time"
     TOO_LATE = "too_late"
     TOO_EARLY = "too_early"  # Further ahead of the clock than declared.
+    AMBIGUOUS = "ambiguous"  # Its id or key has the hash of another text, which it must not be taken for.
     UNKNOWN_EVENT = "unknown_event"  # An outcome for an event that was never decided.
     UNDECIDABLE = "undecidable"  # It brought about a fault of ours.
     # Why an answer is not what the models alone would have given.

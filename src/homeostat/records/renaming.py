@@ -10,7 +10,7 @@ import numpy as np
 from homeostat.records.arrays import Float, Int
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
-from homeostat.records.identity import ABSENT, pair_code
+from homeostat.records.identity import ABSENT, Coding
 from homeostat.records.vocabulary import Vocabulary
 
 Entities = tuple[tuple[str, tuple[str, ...]], ...]
@@ -31,29 +31,29 @@ def is_same_field(one: str, other: str) -> bool:
     return one == other or (one in _ALIKE and other in _ALIKE)
 
 
-def keys_as(keys: Int, was: Entities, now: Entities) -> Int:
-    """(n, entities) keys in the columns of `now`; ABSENT where there was no such entity.
+def keys_as(keys: Int, checks: Int, was: Entities, now: Entities, coding: Coding) -> tuple[Int, Int]:
+    """(n, entities) keys and their checks in the columns of `now`; ABSENT where there was no such entity.
 
     A pair is computed of its entities where there was none of the same two.
     Raises Unnamed.
     """
     if was == now or not now:
-        return keys
+        return keys, checks
     if not was or was[0][0].startswith("#"):
         if keys.shape[1] != len(now):
             raise Unnamed(f"keys of {keys.shape[1]} entities have no names, and the app has {len(now)} entities")
-        return keys
+        return keys, checks
     at = {entity: column for column, entity in enumerate(was)}
-    out = np.full((len(keys), len(now)), ABSENT, np.int64)
+    out, out_checks = np.full((len(keys), len(now)), ABSENT, np.int64), np.zeros((len(keys), len(now)), np.int64)
     for column, entity in enumerate(now):
         if entity in at:
-            out[:, column] = keys[:, at[entity]]
+            out[:, column], out_checks[:, column] = keys[:, at[entity]], checks[:, at[entity]]
     place = {name: column for column, (name, _) in enumerate(now)}
     for column, entity in enumerate(now):
         if entity[1] and entity not in at:
-            first, second = (out[:, place[name]].tolist() for name in entity[1])
-            out[:, column] = [pair_code(one, other) for one, other in zip(first, second, strict=True)]
-    return out
+            first, second = (place[name] for name in entity[1])
+            coding.fill_pair(out, out_checks, (first, second), column)
+    return out, out_checks
 
 
 def numbers_as(numbers: Float, was: tuple[tuple[str, str], ...], now: tuple[tuple[str, str], ...]) -> Float:
@@ -76,20 +76,23 @@ def numbers_as(numbers: Float, was: tuple[tuple[str, str], ...], now: tuple[tupl
     return out
 
 
-def events_as(events: EventBatch, was: Vocabulary, now: Vocabulary) -> EventBatch:
+def events_as(events: EventBatch, was: Vocabulary, now: Vocabulary, coding: Coding) -> EventBatch:
     """Recorded events in the columns of another app. Raises Unnamed."""
     if now.nameless:
         return events
-    keys = keys_as(events.keys, was.entities, now.entities)
+    keys, checks = keys_as(events.keys, events.key_checks, was.entities, now.entities, coding)
     numbers = numbers_as(events.numbers, was.fields, now.fields)
-    return events if keys is events.keys and numbers is events.numbers else replace(events, keys=keys, numbers=numbers)
+    if keys is events.keys and numbers is events.numbers:
+        return events
+    return replace(events, keys=keys, key_checks=checks, numbers=numbers)
 
 
-def outcomes_as(outcomes: OutcomeBatch, now: Entities) -> OutcomeBatch:
+def outcomes_as(outcomes: OutcomeBatch, now: Entities, coding: Coding) -> OutcomeBatch:
     """Recorded outcomes in the columns of another app. Raises Unnamed."""
-    if outcomes.keys is None or outcomes.entities == now:
+    if outcomes.keys is None or outcomes.key_checks is None or outcomes.entities == now:
         return outcomes
-    return replace(outcomes, keys=keys_as(outcomes.keys, outcomes.entities, now), entities=now)
+    keys, checks = keys_as(outcomes.keys, outcomes.key_checks, outcomes.entities, now, coding)
+    return replace(outcomes, keys=keys, key_checks=checks, entities=now)
 
 
 @lru_cache(maxsize=64)
@@ -108,14 +111,14 @@ def _renumbered(numbers: Int, was: tuple[str, ...], now: tuple[str, ...]) -> Int
     return np.where(numbers < 0, numbers, table[np.maximum(inside, 0)])
 
 
-def decisions_as(was: DecisionBatch, now: Vocabulary, scorers: tuple[str, ...]) -> DecisionBatch:
+def decisions_as(was: DecisionBatch, now: Vocabulary, scorers: tuple[str, ...], coding: Coding) -> DecisionBatch:
     """Recorded decisions in the columns and numbers of another app; features stay as they were served.
 
     An action that is no more has the number UNNAMED, a rule that is no more one above all others; a scorer that is new
     is missing.
     Raises Unnamed.
     """
-    events = events_as(was.events, was.words, now)
+    events = events_as(was.events, was.words, now, coding)
     if (was.words == now or now.nameless) and was.scores.names == scorers:
         return was if events is was.events else replace(was, events=events)
     n = len(was)

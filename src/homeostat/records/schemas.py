@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from homeostat.records.identity import Coding
 from homeostat.records.vocabulary import NAMELESS, Vocabulary, numbered
 
 DECISIONS, OUTCOMES = 1, 2
@@ -37,15 +38,17 @@ DECISION_COLUMNS: Columns = (
     ("events.numbers", _F8, "fields"), ("events.label", _F8, ""), ("features.values", _F8, "features"),
     ("scores.values", _F8, "scorers"), ("scores.confidence", _F8, "scorers"), ("fused.risk", _F8, ""),
     ("fused.contributions", _F8, "scorers"), ("proposal.propensity", _F8, "actions"), ("ruling.hits", _U8, ""),
+    ("events.id_check", _I8, ""), ("events.key_checks", _I8, "entities"),
     ("proposal.action", _I2, ""), ("ruling.action", _I2, ""), ("ruling.rule", _I2, ""), ("events.kind", _U1, ""),
     ("features.freshness", _U1, "features"), ("scores.fallback", _U1, ""), ("proposal.explored", _U1, ""),
     ("proposal.fallback", _U1, ""), ("fallback", _U1, ""),
 )  # fmt: skip
 OUTCOME_COLUMNS: Columns = (
     ("id_code", _I8, ""), ("label", _F8, ""), ("known_ns", _I8, ""), ("amount", _F8, ""),
+    ("id_check", _I8, ""),
 )  # fmt: skip
 # The columns of outcomes that say when and of whom their events were; each is there or not.
-LOCATED_COLUMNS: Columns = (("time_ns", _I8, ""), ("keys", _I8, "entities"))
+LOCATED_COLUMNS: Columns = (("time_ns", _I8, ""), ("keys", _I8, "entities"), ("key_checks", _I8, "entities"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,7 @@ class Schemas:
     """The schemas that some keeper of bodies knows, by hash.
 
     legacy : the names of bodies of format 1, which hold none; nothing where that is not known
+    coding : by which the ids and keys of bodies of format 1 are named once read; None leaves them as they were
     ask : the text of a schema by its hash, for one that others have kept meanwhile; None where it is not there
     """
 
@@ -192,8 +196,9 @@ class Schemas:
         texts: Iterable[str] = (),
         legacy: Vocabulary = NAMELESS,
         ask: Callable[[bytes], str | None] | None = None,
+        coding: Coding | None = None,
     ) -> None:
-        self.legacy = legacy
+        self.legacy, self.coding = legacy, coding
         self._ask = ask
         self._known: dict[bytes, Schema] = {}
         for text in texts:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import struct
 
-import numpy as np
-
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
-
-_CATEGORY_END = float(1 << 52)  # Category codes are below this.
+from homeostat.records.identity import IdTexts, texts_of
 
 
 def padding(length: int) -> int:
@@ -17,41 +14,42 @@ def padding(length: int) -> int:
     return -length % 8
 
 
-def mentioned(texts: dict[int, str], body: DecisionBatch | OutcomeBatch) -> dict[int, str]:
+def mentioned(texts: IdTexts, body: DecisionBatch | OutcomeBatch) -> IdTexts:
     """The texts that these rows mention: a piece of a large batch must not carry the texts of all of it."""
     if len(texts) <= len(body) + 8:
         return texts
-    if isinstance(body, OutcomeBatch):
-        codes = set(body.id_code.tolist())
-        codes.update([] if body.keys is None else body.keys.ravel().tolist())
-    else:
-        events = body.events
-        codes = set(events.id_code.tolist()).union(events.keys.ravel().tolist())
-        codes.update(map(int, events.numbers[np.abs(events.numbers) < _CATEGORY_END].tolist()))
-    return {code: texts[code] for code in sorted(codes) if code in texts}
+    batch = body if isinstance(body, OutcomeBatch) else body.events
+    found = texts_of(batch.id_code, batch.id_check, texts)
+    if batch.keys is not None and batch.key_checks is not None:
+        found.update(texts_of(batch.keys, batch.key_checks, texts))
+    return {one: found[one] for one in sorted(found)}
 
 
-def encode_texts(texts: dict[int, str]) -> bytes:
-    """Codes, lengths and the texts themselves in UTF-8, one after the other, padded to a multiple of 8 bytes."""
+def encode_texts(texts: IdTexts) -> bytes:
+    """Codes, checks, lengths and the texts themselves in UTF-8, one after the other, padded to a multiple of 8."""
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts.values()]
-    codes = struct.pack(f"<{len(texts)}q", *texts)
+    words = struct.pack(f"<{2 * len(texts)}q", *(code for code, _ in texts), *(check for _, check in texts))
     lengths = struct.pack(f"<{len(texts)}I", *map(len, encoded))
-    data = b"".join((codes, lengths, *encoded))
+    data = b"".join((words, lengths, *encoded))
     return data + b"\0" * padding(len(data))
 
 
-def decode_texts(data: bytes, count: int) -> dict[int, str]:
-    """The texts by code. Raises ValueError where they are not whole."""
-    if count * 12 > len(data):
+def decode_texts(data: bytes, count: int, checked: bool = True) -> IdTexts:
+    """The texts by identity. Raises ValueError where they are not whole.
+
+    checked : whether the codes have checks; those of format 1 have none, and get 0
+    """
+    width = 2 if checked else 1
+    if count * (8 * width + 4) > len(data):
         raise ValueError("the body's texts are cut short")
-    codes = struct.unpack_from(f"<{count}q", data)
-    lengths = struct.unpack_from(f"<{count}I", data, count * 8)
-    texts: dict[int, str] = {}
-    at = count * 12
-    for code, length in zip(codes, lengths, strict=True):
+    words = (*struct.unpack_from(f"<{width * count}q", data), *([0] * count))
+    lengths = struct.unpack_from(f"<{count}I", data, count * 8 * width)
+    texts: IdTexts = {}
+    at = count * (8 * width + 4)
+    for code, check, length in zip(words[:count], words[count : 2 * count], lengths, strict=True):
         if at + length > len(data):
             raise ValueError("the body's texts are cut short")
-        texts[code] = data[at : at + length].decode("utf-8", "surrogatepass")
+        texts[code, check] = data[at : at + length].decode("utf-8", "surrogatepass")
         at += length
     if at + padding(at) != len(data):
         raise ValueError("bytes follow the body's last text")

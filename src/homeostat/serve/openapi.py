@@ -12,6 +12,7 @@ from homeostat.config.tree import App, FieldType
 from homeostat.decide.intake.schema import EventSchema, outcome_schema
 from homeostat.decide.intake.times import TIME_MIN
 from homeostat.embedded.engine import stepped
+from homeostat.records.identity import Coding
 
 Json = dict[str, Any]
 _TYPES = {"number": "number", "integer": "integer", "boolean": "boolean", "category": "string"}
@@ -24,7 +25,7 @@ _LABEL: Json = {"enum": [0, 1, True, False]}
 
 def document(app: App, now_ns: int) -> Json:
     """The whole document. Times that it allows are those that are allowed at `now_ns`."""
-    schema = event_schema(app)
+    schema = event_schema(app, Coding.of_seed(app.seed))  # Only names and limits are looked at.
     when = _time(stepped(now_ns, schema.ahead_max_ns) + schema.ahead_max_ns)
     return {
         "openapi": "3.1.0",

@@ -1,12 +1,14 @@
 """Chance that depends on nothing but a seed, an event's id and a stream: the same in any batch, order or process.
 
-A counter-based generator: the splitmix64 finaliser (Steele, Lea, Flood, "Fast splittable pseudorandom number
-generators", OOPSLA 2014; constants of Stafford's variant 13) applied to the seed, then to the id, then to the stream.
+Of decisions, a secret is part of the function, so that whoever picks an id can't pick its fate: `keyed_chances` is
+SipHash-2-4, see `records.siphash`. Simulations have no secrets. Theirs is a counter-based generator: the splitmix64
+finaliser (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014; constants of Stafford's
+variant 13) applied to the seed, then to the id, then to the stream.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,8 @@ _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
 _STREAM = np.uint64(0xD1342543DE82EF95)  # Odd, so that streams are distinct (Steele, Vigna 2021, table of multipliers).
 _TO_UNIT = 2.0**-53
-_MASK = (1 << 64) - 1
-_G, _A, _B = int(_GAMMA), int(_M1), int(_M2)
+
+Words = tuple[np.uint64, np.uint64]
 
 
 def finalise(x: Bits) -> Bits:
@@ -57,34 +59,28 @@ def uniform(seed: int, codes: Int, stream: int = 0) -> Float:
     return (bits(seed, codes, stream) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
 
 
+def keyed_chances(keys: Sequence[Words], code: Int, check: Int) -> Float:
+    """(n, streams) uniform numbers in [0, 1) for events of these identities; nobody can tell them without the keys.
+
+    keys : two words for each stream; those of different streams have nothing in common
+    code, check : (n,) see `records.identity`
+    """
+    from homeostat.records.siphash import hash_twos  # Loads the compiler, which simulations do without.
+
+    drawn = np.empty((len(keys), len(code)), np.uint64)
+    for stream, (first, second) in enumerate(keys):
+        hash_twos(first, second, code, check, drawn[stream])
+    return np.ascontiguousarray((drawn >> np.uint64(11)).T.astype(np.float64) * _TO_UNIT)
+
+
 def chances(seed: int, codes: Int, streams: int = 2) -> Float:
-    """(n, streams) uniform numbers in [0, 1): what a policy may use for the events `codes`.
+    """(n, streams) uniform numbers in [0, 1) for the counters `codes`.
 
     >>> ids = np.array([5, -6])
     >>> bool((chances(1, ids)[1:] == chances(1, ids[1:])).all())
     True
     """
-    if len(codes) == 1:  # Plain integers are ten times as fast as arrays of one.
-        code = int(codes[0])
-        return np.array([[_uniform_of_one(seed, code, stream) for stream in range(streams)]])
     out: NDArray[np.float64] = np.empty((len(codes), streams))
     for stream in range(streams):
         out[:, stream] = uniform(seed, codes, stream)
     return out
-
-
-def _uniform_of_one(seed: int, code: int, stream: int) -> float:
-    """`uniform` of one code, in plain integers."""
-    key = _key_of(seed, stream)
-    return (_finalise_one((_finalise_one((code * _G + key) & _MASK) + key) & _MASK) >> 11) * _TO_UNIT
-
-
-@lru_cache(maxsize=64)
-def _key_of(seed: int, stream: int) -> int:
-    return (_finalise_one(((seed & _MASK) + _G) & _MASK) + (stream & _MASK) * int(_STREAM)) & _MASK
-
-
-def _finalise_one(x: int) -> int:
-    x = ((x ^ (x >> 30)) * _A) & _MASK
-    x = ((x ^ (x >> 27)) * _B) & _MASK
-    return x ^ (x >> 31)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from homeostat.ports import Entry
 from homeostat.ports.shared import SharedJournal
-from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, row_of
+from homeostat.records.identity import Identity, Ids, rows_in
 
 
 class InFlightJournal:
@@ -39,27 +39,27 @@ class InFlightJournal:
         with self._lock:
             self._flying = [one for one in self._flying if one is not body]
 
-    def seen(self, id_code: Int) -> NDArray[np.bool_]:
+    def seen(self, ids: Ids) -> NDArray[np.bool_]:
         """(n,) whether each event was decided, or is being journalled."""
-        found: NDArray[np.bool_] = np.zeros(len(id_code), bool)
+        found: NDArray[np.bool_] = np.zeros(len(ids), bool)
         for batch in self._batches():  # First what is on its way: it may land before the journal is asked.
-            found |= np.isin(id_code, batch.events.id_code)
-        return found | self.inner.seen(id_code)
+            found |= rows_in(batch.events.ids, ids) >= 0
+        return found | self.inner.seen(ids)
 
-    def find(self, id_code: int) -> tuple[DecisionBatch, int] | None:
+    def find(self, event_id: Identity) -> tuple[DecisionBatch, int] | None:
         """The decision of an event id as its batch and row; None if never decided."""
-        return self.find_all(np.array([id_code], np.int64))[0]
+        return self.find_all(Ids.of([event_id]))[0]
 
-    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+    def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
         """The same for each of (n,) event ids."""
-        out: list[tuple[DecisionBatch, int] | None] = [None] * len(id_code)
+        out: list[tuple[DecisionBatch, int] | None] = [None] * len(ids)
         for batch in self._batches():  # First what is on its way: it may land before the journal is asked.
-            for k in np.flatnonzero(np.isin(id_code, batch.events.id_code)).tolist():
-                row = row_of(batch.events, int(id_code[k]))
+            for k in np.flatnonzero(rows_in(batch.events.ids, ids) >= 0).tolist():
+                row = row_of(batch.events, ids.at(k))
                 out[k] = out[k] if row is None else (batch, row)
         rest = [k for k, one in enumerate(out) if one is None]
         if rest:
-            for k, one in zip(rest, self.inner.find_all(id_code[rest]), strict=True):
+            for k, one in zip(rest, self.inner.find_all(ids[rest]), strict=True):
                 out[k] = one
         return out
 

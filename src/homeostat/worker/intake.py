@@ -186,6 +186,7 @@ def _together(first: Batch, second: Batch) -> Batch:
         np.concatenate([x.id_code, y.id_code]), np.concatenate([x.time_ns, y.time_ns]),
         np.concatenate([x.keys, y.keys]), np.concatenate([x.numbers, y.numbers]), np.concatenate([x.label, y.label]),
         np.concatenate([x.kind, y.kind]), {**x.texts, **y.texts} if y.texts else x.texts,
+        np.concatenate([x.id_check, y.id_check]), np.concatenate([x.key_checks, y.key_checks]),
     )  # fmt: skip
     letters = [*first.letters, *((k + n, letter) for k, letter in second.letters)]
     return Batch(pulled, events, np.concatenate([first.at, second.at + n]), letters)

@@ -19,7 +19,6 @@ from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Outgoing, Pulled
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, OutcomeBatch
-from homeostat.records.identity import text_of
 from homeostat.records.reasons import Reason
 from homeostat.worker.encodings import JSON, Encoding
 from homeostat.worker.in_flight import InFlightJournal
@@ -125,7 +124,7 @@ class Outcomes:
                 too_many -= 1
                 self.unknown += 1
                 assert message.outcomes is not None
-                event_id = text_of(int(message.outcomes.id_code[message.at]), message.outcomes.texts)
+                event_id = message.outcomes.id_text(message.at)
                 reason = Reason.UNKNOWN_EVENT.value
                 self._refuse(message, DeadLetter(message.row, self._schema.id[0], event_id, reason))
         self._waiting = [message for message in self._waiting if not message.settled]

@@ -27,6 +27,7 @@ from homeostat.ports.streams import Fenced, Outgoing, Pulled, Stream
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter
+from homeostat.records.identity import Ids
 from homeostat.worker.encodings import JSON, Encoding
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.intake import Batch, pick_messages
@@ -221,7 +222,7 @@ class Outbox:
             except Repeated as error:  # Another worker was faster: its decisions are the ones that count.
                 theirs = np.zeros(len(at), bool)
                 theirs[error.rows] = True
-                self._look_up(work, written.events.id_code[theirs], at[theirs])
+                self._look_up(work, written.events.ids[theirs], at[theirs])
                 written, at = pick_decisions(written, ~theirs), at[~theirs]
         work.fresh, work.fresh_at = written, at
         self._journal.landed(fresh)
@@ -234,16 +235,16 @@ class Outbox:
         own, repeated = decided.fresh, decided.repeated
         rows = [k for k, (batch, _) in repeated.items() if decided.row[k] == -1 and batch is not own]
         if rows:
-            self._look_up(work, work.batch.events.id_code[rows], work.batch.at[rows])
+            self._look_up(work, work.batch.events.ids[rows], work.batch.at[rows])
 
-    def _look_up(self, work: Work, id_code: Int, at: Int) -> None:
+    def _look_up(self, work: Work, ids: Ids, at: Int) -> None:
         """Let decisions that were journalled from these very messages go out again."""
-        places = self._patiently(lambda: self._journal.inner.places(id_code))
+        places = self._patiently(lambda: self._journal.inner.places(ids))
         pulled = work.batch.pulled
         rows = [k for k, (place, message) in enumerate(zip(places, at.tolist())) if place == pulled.place(message)]
         if rows:
             # Not what is in flight: that may be a decision of ours which another worker's came before.
-            found = self._patiently(lambda: self._journal.inner.find_all(id_code[rows]))
+            found = self._patiently(lambda: self._journal.inner.find_all(ids[rows]))
             work.again += [(int(at[k]), *one) for k, one in zip(rows, found, strict=True) if one is not None]
 
     def _patiently(self, call: Callable[[], T]) -> T:

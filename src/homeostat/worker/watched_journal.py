@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from homeostat.decide.meters import Meters
 from homeostat.ports import Clock, Unavailable
-from homeostat.ports.shared import SharedJournal
-from homeostat.records.arrays import Int
+from homeostat.ports.shared import Located, SharedJournal
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
+from homeostat.records.identity import Ids
 from homeostat.records.reasons import Reason
 
 T = TypeVar("T")
@@ -36,17 +36,17 @@ class WatchedJournal:
         """See `SharedJournal`; so for the others."""
         return self._timed(lambda: self._inner.append(body, places))
 
-    def seen(self, id_code: Int) -> NDArray[np.bool_]:
-        return self._timed(lambda: self._inner.seen(id_code))
+    def seen(self, ids: Ids) -> NDArray[np.bool_]:
+        return self._timed(lambda: self._inner.seen(ids))
 
-    def places(self, id_code: Int) -> list[str | None]:
-        return self._counted(lambda: self._inner.places(id_code))
+    def places(self, ids: Ids) -> list[str | None]:
+        return self._counted(lambda: self._inner.places(ids))
 
-    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
-        return self._counted(lambda: self._inner.find_all(id_code))
+    def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
+        return self._counted(lambda: self._inner.find_all(ids))
 
-    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
-        return self._counted(lambda: self._inner.locate(id_code))
+    def locate(self, ids: Ids) -> Located:
+        return self._counted(lambda: self._inner.locate(ids))
 
     def _timed(self, ask: Callable[[], T]) -> T:
         began_ns = self._clock.monotonic_ns()

@@ -36,7 +36,7 @@ ACTIONS = ("allow", "challenge", "block")
 NAMES = Names(
     [("amount", Type.NUMBER), ("count_1d", Type.NUMBER)], ["customer"], ["forest"], {"denied": (0, "customer")}
 )
-LISTS = Membership.build([(0, 7, 100, 200), (0, 8, ALWAYS, FOREVER)])
+LISTS = Membership.build([(0, (7, 0), 100, 200), (0, (8, 0), ALWAYS, FOREVER)])
 RULES = (
     Rule("denied", "customer in denied", BLOCK, priority=100, reason="The customer is on the deny list."),
     Rule("large", "amount > 100", CHALLENGE, priority=5, since_ns=50, until_ns=300),
@@ -301,7 +301,7 @@ def test_read_only_and_strided_columns_are_ruled_alike() -> None:
 def test_other_lists_take_over_without_forgetting_the_breakers() -> None:
     guards = Guards(PLAN, NAMES, LISTS)
     rulings(guards, [{"proposed": BLOCK}] * 5)
-    other = guards.with_lists(Membership.build([(0, 1, ALWAYS, FOREVER)]))
+    other = guards.with_lists(Membership.build([(0, (1, 0), ALWAYS, FOREVER)]))
     assert rulings(other, [{"customer": 8, "proposed": BLOCK}, {"customer": 1}]) == [
         (CHALLENGE, BY_BREAKER, 0),
         (BLOCK, 0, 1),

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from homeostat.checks.bad_events import NOW_NS, SCHEMA, bad_lines, good_event
 from homeostat.decide.intake.columns import read_columns
 from homeostat.decide.intake.lines import FEW, parse_events, parse_outcome_body, read_lines
-from homeostat.decide.intake.objects import pair_codes, parse_outcomes, read_objects
+from homeostat.decide.intake.objects import parse_outcomes, read_objects
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.intake.values import Source
 from homeostat.records.events import DeadLetter, EventBatch
-from homeostat.records.identity import ABSENT, category_code, code_of, pair_code, text_of
+from homeostat.records.identity import ABSENT, Coding, category_code, text_of
 from homeostat.records.reasons import Reason
 
 LEAST, MOST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1900, 2262))
@@ -202,17 +202,26 @@ def events(draw: st.DrawFn) -> dict[str, object]:
     return event
 
 
+def pair_of(first: tuple[int, int], second: tuple[int, int], coding: Coding) -> tuple[int, int]:
+    """The identity of a composite, one at a time."""
+    table = np.array([[[first[0], second[0], 0]], [[first[1], second[1], 0]]], np.int64)
+    coding.fill_pair(table[0], table[1], (0, 1), 2)
+    return int(table[0, 0, 2]), int(table[1, 0, 2])
+
+
 def same(left: EventBatch, right: EventBatch) -> None:
     assert left.id_code.tolist() == right.id_code.tolist()
     assert left.time_ns.tolist() == right.time_ns.tolist()
     assert left.keys.tolist() == right.keys.tolist()
+    assert left.id_check.tolist() == right.id_check.tolist()
+    assert left.key_checks.tolist() == right.key_checks.tolist()
     assert left.numbers.tobytes() == right.numbers.tobytes()
     assert left.label.tobytes() == right.label.tobytes()
     assert left.kind.tolist() == right.kind.tolist()
     for row in range(len(left)):
         assert left.id_text(row) == right.id_text(row)
-        for key in left.keys[row, :2].tolist():
-            assert text_of(key, left.texts) == text_of(key, right.texts)
+        for one in zip(left.keys[row, :2].tolist(), left.key_checks[row, :2].tolist(), strict=True):
+            assert text_of(*one, left.texts) == text_of(*one, right.texts)
 
 
 @settings(deadline=None)
@@ -229,12 +238,13 @@ def test_an_event_is_valid_if_and_only_if_the_naive_validator_says_so(objects: l
         event = objects[position]
         at: Any = first(event, SCHEMA.time)
         key: Any = first(event, SCHEMA.id)
-        assert batch.id_code[row] == code_of(key)
+        assert batch.ids.at(row) == SCHEMA.coding.identify(key)
         assert isinstance(at, float) or batch.time_ns[row] == (instant(at) or 0) * 10**9
         customer: Any = first(event, ("customer", "CUSTOMER_ID"))
         terminal: Any = first(event, ("terminal", "TERMINAL_ID"))
-        codes = [code_of(customer), ABSENT if terminal is None else code_of(terminal)]
-        assert batch.keys[row].tolist() == [*codes, pair_code(codes[0], codes[1])]
+        own = [SCHEMA.coding.identify(customer), (ABSENT, 0) if terminal is None else SCHEMA.coding.identify(terminal)]
+        found = list(zip(batch.keys[row].tolist(), batch.key_checks[row].tolist(), strict=True))
+        assert found == [*own, pair_of(*own, SCHEMA.coding)]
         amount: Any = first(event, ("amount", "TX_AMOUNT"))
         assert batch.numbers[row, 0] == float(amount)
         channel: Any = first(event, ("channel",))
@@ -425,13 +435,6 @@ def test_outcomes_have_an_id_a_label_and_perhaps_a_time_and_an_amount() -> None:
     ]
     again, _, _ = parse_outcome_body(json.dumps(objects).encode(), SCHEMA, NOW_NS)
     assert again.id_code.tolist() == [7, 8]
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(*[st.integers(-(2**61), 2**61) | st.just(ABSENT)] * 2), min_size=1, max_size=5))
-def test_composite_keys_equal_the_pair_code(pairs: list[tuple[int, int]]) -> None:
-    left, right = (np.array(column, np.int64) for column in zip(*pairs))
-    assert pair_codes(left, right).tolist() == [pair_code(*pair) for pair in pairs]
 
 
 def test_a_dead_letter_never_shows_control_characters() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from homeostat.checks.batches import decisions, same
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.records.events import OutcomeBatch
+from homeostat.records.identity import Ids
 
 _spec = importlib.util.spec_from_file_location("naive_joiner", Path(__file__).with_name("naive.py"))
 naive = importlib.util.module_from_spec(_spec)
@@ -192,11 +193,11 @@ def test_time_and_keys_of_remembered_events_are_found_until_the_horizon():
     batch = batch_of(range(200), range(200), [np.nan] * 200, [0] * 200)
     stage.remember(batch)
     stage.due(100 + HORIZON)
-    found, time_ns, keys = stage.locate(np.arange(-5, 200))
+    found, time_ns, keys, _ = stage.locate(Ids.of([(one, 0) for one in range(-5, 200)]))
     assert found.tolist() == [0] * 106 + [1] * 99
     assert time_ns[106:].tolist() == list(range(101, 200))
     np.testing.assert_array_equal(keys[106:], batch.events.keys[101:])
-    assert stage.locate(np.empty(0, np.int64))[2].shape == (0, 2)
+    assert stage.locate(Ids.of([]))[2].shape == (0, 2)
 
 
 def test_the_last_moments_of_time_do_not_overflow():

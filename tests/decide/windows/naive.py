@@ -171,12 +171,18 @@ def rounded_root(x: Fraction) -> float:
     return rounded(Fraction(root, 2**shift))
 
 
+def _halves(key: int) -> tuple[int, int]:
+    return (key, 0) if key == ABSENT_KEY else (key >> 1, key & 1)
+
+
 def as_batch(plan: WindowPlan, rows: list[Row]) -> dict[str, np.ndarray]:
     """Rows as the engine's columns."""
     n = len(rows)
     return {
         "time_ns": np.array([r.time for r in rows], dtype=np.int64),
-        "keys": np.array([r.keys for r in rows], dtype=np.int64).reshape(n, plan.entities),
+        # Keys share codes by twos: their checks alone tell them apart.
+        "keys": np.array([[_halves(k)[0] for k in r.keys] for r in rows], dtype=np.int64).reshape(n, plan.entities),
+        "checks": np.array([[_halves(k)[1] for k in r.keys] for r in rows], dtype=np.int64).reshape(n, plan.entities),
         "values": np.array([r.values for r in rows], dtype=np.float64).reshape(n, plan.values),
         "masks": np.array([r.masks for r in rows], dtype=np.bool_).reshape(n, plan.masks),
         "label": np.array([r.label for r in rows], dtype=np.float64),

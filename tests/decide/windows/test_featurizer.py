@@ -15,7 +15,7 @@ from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.expressions import Type
 from homeostat.records.events import EventBatch, Row
 from homeostat.records.features import Freshness
-from homeostat.records.identity import ABSENT, category_code, pair_code
+from homeostat.records.identity import ABSENT, Coding, category_code
 
 DAY = 86_400_000_000_000
 HOUR = DAY // 24
@@ -53,6 +53,9 @@ SPEC = FeatureSpec(
 )  # fmt: skip
 
 
+CODING = Coding.of_seed(0)
+
+
 def planned(spec: FeatureSpec = SPEC):
     plan, faults = plan_features(spec)
     assert not faults and plan is not None
@@ -61,12 +64,15 @@ def planned(spec: FeatureSpec = SPEC):
 
 def batch_of(events) -> EventBatch:
     """Events (time, customer, terminal, amount, channel, foreign, label, kind); ids count from 0."""
-    keys = [[c, t, pair_code(c, t)] for _, c, t, *_ in events]
+    keys = np.array([[c, t, 0] for _, c, t, *_ in events], np.int64).reshape(-1, 3)
+    checks = np.zeros_like(keys)
+    CODING.fill_pair(keys, checks, (0, 1), 2)
     numbers = [[a, category_code(ch) if ch else math.nan, f] for _, _, _, a, ch, f, _, _ in events]
     return EventBatch(
         id_code=np.arange(len(events)),
         time_ns=np.array([e[0] for e in events], np.int64),
-        keys=np.array(keys, np.int64).reshape(-1, 3),
+        keys=keys,
+        key_checks=checks,
         numbers=np.array(numbers, np.float64).reshape(-1, 3),
         label=np.array([e[6] for e in events], np.float64),
         kind=np.array([e[7] for e in events], np.uint8),

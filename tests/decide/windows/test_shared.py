@@ -20,15 +20,17 @@ from homeostat.ports import Unavailable
 from homeostat.ports.shared import LogsLost
 from homeostat.records.events import EventBatch, Row
 from homeostat.records.features import Freshness
-from homeostat.records.identity import ABSENT, category_code, code_of, pair_code
+from homeostat.records.identity import ABSENT, Coding, category_code
 from homeostat.records.reasons import Fallback
 
 HOUR = 3_600 * 10**9
 DAY = 24 * HOUR
 START = 1_600_000_000 * 10**9
 ENTITIES = ("customer", "terminal", "visit")
-ALICE = code_of("alice")
-TEXTS = {ALICE: "alice"}
+CODING = Coding.of_seed(0)
+ALICE, ALICE_CHECK = CODING.identify("alice")
+BOB = ALICE + 2**56  # Stands for a text of the same code as Alice's, with a check of its own.
+TEXTS = {(ALICE, ALICE_CHECK): "alice", (ALICE, 7): "bob"}
 LATE_NS = HOUR
 
 PLAIN = (
@@ -95,7 +97,7 @@ def streams(draw, late_ns=LATE_NS, size=40):
             if late
             else draw(st.sampled_from([0, 0, 0, 1, late_ns // 2, late_ns]))
         )
-        keys = draw(st.sampled_from([1, 2, ALICE, ABSENT])), draw(st.sampled_from([1, 9, -(2**40), ABSENT]))
+        keys = draw(st.sampled_from([1, 2, ALICE, BOB, ABSENT])), draw(st.sampled_from([1, 9, -(2**40), ABSENT]))
         amount = draw(st.sampled_from([0.0, -0.0, 5.0, 0.1, 19.99, 1e6 + 0.1, math.nan, math.inf]))
         label = draw(st.sampled_from([math.nan, 0.0, 1.0]))
         row = (number, newest - back, *keys, amount, draw(st.sampled_from(["web", "shop", None])), label,
@@ -107,14 +109,19 @@ def streams(draw, late_ns=LATE_NS, size=40):
 
 def batch_of(rows) -> EventBatch:
     """Rows (id, time, customer, terminal, amount, channel, label, kind)."""
+    keys = np.array([[c, t, 0] for _, _, c, t, *_ in rows], np.int64).reshape(-1, 3)
+    checks = np.where(keys == ALICE, ALICE_CHECK, np.where(keys == BOB, 7, 0))
+    keys[keys == BOB] = ALICE
+    CODING.fill_pair(keys, checks, (0, 1), 2)
     return EventBatch(
         np.array([row[0] for row in rows], np.int64),
         np.array([row[1] for row in rows], np.int64),
-        np.array([[c, t, pair_code(c, t)] for _, _, c, t, *_ in rows], np.int64).reshape(-1, 3),
+        keys,
         np.array([[row[4], category_code(row[5]) if row[5] else math.nan] for row in rows], np.float64).reshape(-1, 2),
         np.array([row[6] for row in rows], np.float64),
         np.array([row[7] for row in rows], np.uint8),
         TEXTS,
+        key_checks=checks,
     )
 
 

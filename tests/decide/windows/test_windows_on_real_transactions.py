@@ -42,6 +42,7 @@ def columns() -> Columns:
     return {
         "time_ns": np.asarray(rows["t"], dtype=np.int64),
         "keys": np.column_stack([rows["c"], rows["m"]]).astype(np.int64),
+        "checks": np.zeros((n, 2), np.int64),
         "values": np.asarray(rows["x"], dtype=np.float64).reshape(-1, 1),
         "masks": np.asarray(rows["x"] > 50.0).reshape(-1, 1),
         "label": np.asarray(rows["y"], dtype=np.float64),

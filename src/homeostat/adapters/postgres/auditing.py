@@ -64,7 +64,7 @@ class PostgresTables:
             tables = [_rows(cursor, sql) for cursor, sql in zip(cursors, (_ENTRIES, *Grouped.SQL), strict=True)]
             decisions, ids, outcomes = (Grouped(rows) for rows in tables[1:])
             schemas = connection.execute("SELECT hash, text, number FROM schemas").fetchall()
-            entries = Entries("", said, faults, [(digest, text) for digest, text, _ in schemas])
+            entries = Entries("", said, faults, [(digest, text) for digest, text, _ in schemas], _secret(connection))
             numbers = {bytes(digest): int(number) for digest, _, number in schemas}
             rows = DecisionRows(connection, decisions, ids, self._oldest_us, faults, numbers)
             outcome_rows = OutcomeRows(outcomes, self._oldest_us, faults)
@@ -120,6 +120,11 @@ class PostgresTables:
                 "not run for a while (--behind says how long it may not), or the trail was cut off"
             )
             entries.add(beyond, why)
+
+
+def _secret(connection: Connection) -> str | None:
+    row = connection.execute("SELECT value FROM about WHERE name = 'secret'").fetchone()
+    return None if row is None else str(row[0])
 
 
 def _compare_columns(connection: Connection, faults: Faults) -> bool:

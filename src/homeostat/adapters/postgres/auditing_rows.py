@@ -18,7 +18,7 @@ from homeostat.adapters.postgres.writing import digest_of_outcomes, digest_of_pl
 from homeostat.records.codec import schema_of
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
-from homeostat.records.identity import text_of
+from homeostat.records.identity import Identity, text_of
 from homeostat.records.reasons import Fallback
 
 _Row = tuple[Any, ...]
@@ -26,13 +26,13 @@ _BY_ENTRY = "as its entry says"
 _DAY_US = DAY_NS // 1000
 _RULES = {-1: "", -2: "breaker", -3: "fallback"}
 _DECISION = ("event_id", "time", "recorded_at", "risk", "action", "rule", "fallback", "version", "place")
-_ID = ("code", "time_ns", "day", "keys", "key_texts", "schema", "place")
+_ID = ("code", "code_check", "time_ns", "day", "keys", "key_checks", "key_texts", "schema", "place")
 _OUTCOME = ("event_id", "label", "amount", "known_at", "recorded_at", "place")
 _DECISIONS = """SELECT entry, row, event_id, (extract(epoch FROM time) * 1000000)::bigint,
     (extract(epoch FROM recorded_at) * 1000000)::bigint, float8send(risk), action, rule, fallback, version, place
     FROM decisions ORDER BY entry, row"""
-_IDS = """SELECT entry, row, code, time_ns, day - date '1970-01-01', keys, key_texts, schema, place
-    FROM event_ids ORDER BY entry, row"""
+_IDS = """SELECT entry, row, code, code_check, time_ns, day - date '1970-01-01', keys, key_checks, key_texts,
+    schema, place FROM event_ids ORDER BY entry, row"""
 _OUTCOMES = """SELECT entry, event_id, float8send(label), float8send(amount),
     (extract(epoch FROM known_at) * 1000000)::bigint, (extract(epoch FROM recorded_at) * 1000000)::bigint, place
     FROM outcomes ORDER BY entry, event_id"""
@@ -102,7 +102,7 @@ class DecisionRows:
         for at in np.flatnonzero(events.kind != Row.OUTCOME).tolist():
             shown_row, id_row = decisions.pop(at, None), ids.pop(at, None)
             if shown_row is None and id_row is None and (
-                may_be_gone or self._came_before(int(events.id_code[at]), sequence, at)
+                may_be_gone or self._came_before(events.ids.at(at), sequence, at)
             ):  # fmt: skip
                 continue
             where = f"event {shown(expected.event_id[at])} (entry {sequence}, row {at})"
@@ -136,7 +136,7 @@ class DecisionRows:
                     "decisions", _named("decisions", row), "is of an entry that holds no decisions", "entry"
                 )
         for row in self._ids.before(sequence):
-            if row[4] * _DAY_US >= self._oldest_us - _DAY_US:
+            if row[5] * _DAY_US >= self._oldest_us - _DAY_US:
                 self._faults.add(
                     "event_ids", _named("event_ids", row), "is of an entry that holds no decisions", "entry"
                 )
@@ -190,9 +190,10 @@ class DecisionRows:
             return f"a name of {what} {number}, not that of {self._numbers[what, version, known]}"
         return known
 
-    def _came_before(self, code: int, sequence: int, at: int) -> bool:
+    def _came_before(self, event_id: Identity, sequence: int, at: int) -> bool:
         """Whether this is the repeat of an event that comes earlier in the same append."""
-        row = self._connection.execute("SELECT entry, row FROM event_ids WHERE code = %s", (code,)).fetchone()
+        sql = "SELECT entry, row FROM event_ids WHERE code = %s AND code_check = %s"
+        row = self._connection.execute(sql, event_id).fetchone()
         return row is not None and (int(row[0]), int(row[1])) < (sequence, at)
 
 
@@ -201,13 +202,14 @@ class _Expected:
 
     def __init__(self, body: DecisionBatch, recorded_us: int, schema: int | None) -> None:
         events = body.events
-        self.event_id = [told(text_of(code, events.texts)).decode() for code in events.id_code.tolist()]
+        self.event_id = [told(text_of(*one, events.texts)).decode() for one in events.ids.tolist()]
         self._version = told(body.version).decode()
         self._time_us = (events.time_ns // 1000).tolist()
         self._risk = body.fused.risk.astype(">f8").tobytes()
         self._fallback = [_fallback(bits) for bits in body.fallback.tolist()]
-        self._codes, self._times_ns, self._keys = events.id_code.tolist(), events.time_ns.tolist(), events.keys.tolist()
-        self._key_texts = key_texts(events.keys, events.texts)
+        self._ids, self._times_ns, self._keys = events.ids.tolist(), events.time_ns.tolist(), events.keys.tolist()
+        self._key_checks = events.key_checks.tolist()
+        self._key_texts = key_texts(events.keys, events.key_checks, events.texts)
         self._recorded_us, self._schema = recorded_us, schema
 
     def of_decision(self, at: int, action: str, rule: str) -> _Row:
@@ -221,9 +223,11 @@ class _Expected:
     def of_id(self, at: int) -> _Row:
         """A row of `event_ids`, without its place."""
         texts = self._key_texts[at]
+        checks = self._key_checks[at]
         return (
-            self._codes[at], self._times_ns[at], self._recorded_us // _DAY_US, self._keys[at],
-            texts.decode() if texts else None, self._schema,
+            *self._ids[at], self._times_ns[at], self._recorded_us // _DAY_US, self._keys[at],
+            checks if any(checks) else None, texts.decode() if texts else None,
+            self._schema,
         )  # fmt: skip
 
 
@@ -250,10 +254,10 @@ class OutcomeRows:
             self._open[sequence] = {}
             for row in rows:
                 self._open[sequence].setdefault(row[1], []).append(row)
-        columns = (body.id_code.tolist(), body.label.tolist(), body.amount.tolist(), body.known_ns.tolist())
+        columns = (body.ids.tolist(), body.label.tolist(), body.amount.tolist(), body.known_ns.tolist())
         wanted = [
-            _Outcome(told(text_of(code, body.texts)).decode(), label, amount, known_ns, recorded_us, places is not None)
-            for code, label, amount, known_ns in zip(*columns, strict=True)
+            _Outcome(told(text_of(*one, body.texts)).decode(), label, amount, known_ns, recorded_us, places is not None)
+            for one, label, amount, known_ns in zip(*columns, strict=True)
         ]
         left = self._pool(sequence, wanted)
         changed = [one for one in wanted if not one.taken_from(left)]

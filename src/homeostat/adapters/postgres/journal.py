@@ -36,15 +36,17 @@ from homeostat.adapters.postgres.reading import settled
 from homeostat.adapters.postgres.retention import Retired, day_of, make_days, retire
 from homeostat.adapters.postgres.writing import Batch
 from homeostat.ports import Clock, Entry, Unavailable
-from homeostat.ports.shared import Repeated
+from homeostat.ports.shared import Located, Repeated
 from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
+from homeostat.records.identity import Coding, Ids, IdTexts
+from homeostat.records.legacy import fill_old_pairs, pairs_of
 from homeostat.records.renaming import keys_as
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
-_OF_IDS = " FROM unnest(%s) WITH ORDINALITY asked(code, ord) JOIN event_ids USING (code)"
+_OF_IDS = " FROM unnest(%s, %s) WITH ORDINALITY asked(code, code_check, ord) JOIN event_ids USING (code, code_check)"
 _READ_ENTRIES = 16  # Bodies of up to a megabyte each, read at a time.
 _READ_FACTS = 128  # Of compressed bodies all is read, to know how long they took.
 _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
@@ -92,6 +94,7 @@ class PostgresJournal(ById):
         self._days: set[int] = set()  # Whose parts are known to be there.
         self._entities = 0
         self._identity = ""
+        self._coding: Coding | None = None
         self.appended = 0  # The last number that `append` returned here.
         # Let the compiled loops be loaded before the first decision waits for them.
         copying.rows([copying.texts([""])])
@@ -100,6 +103,7 @@ class PostgresJournal(ById):
         try:
             schema.migrate(self._connections, app)
             self._kept.look()
+            self._kept.schemas.coding = self.coding
         except BaseException:
             self.close()
             raise
@@ -116,6 +120,16 @@ class PostgresJournal(ById):
         """Take these for the names of entries of a version that kept none, as long as no others are known."""
         if self._kept.schemas.legacy.nameless:
             self._kept.schemas.legacy = words
+
+    @property
+    def coding(self) -> Coding:
+        """See `SharedJournal`. Raises Unavailable; JournalError where the secret is gone."""
+        if self._coding is None:
+            row = self._one("SELECT value FROM about WHERE name = 'secret'")
+            if row is None:
+                raise JournalError(f"{self.where}: the table about has lost its secret: restore it from a copy")
+            self._coding = Coding(bytes.fromhex(row[0]))
+        return self._coding
 
     @property
     def where(self) -> str:
@@ -202,48 +216,52 @@ class PostgresJournal(ById):
         """What the journal says of itself, by name; some of it may be secret. Raises Unavailable."""
         return dict(self._all("SELECT name, value FROM about"))
 
-    def seen(self, id_code: Int) -> NDArray[np.bool_]:
+    def seen(self, ids: Ids) -> NDArray[np.bool_]:
         """(n,) whether each event id has a decision."""
         sql = "SELECT ord" + _OF_IDS
-        out = np.zeros(len(id_code), np.bool_)
-        rows = self._all(sql, codes_parameter(id_code)) if len(id_code) else []
+        out = np.zeros(len(ids), np.bool_)
+        rows = self._all(sql, *_asked(ids)) if len(ids) else []
         out[[ord_ - 1 for (ord_,) in rows]] = True
         return out
 
-    def places(self, id_code: Int) -> list[str | None]:
+    def places(self, ids: Ids) -> list[str | None]:
         """(n,) where each decided event was read, "" where that was not said; None where it was never decided."""
         sql = "SELECT ord, place" + _OF_IDS
-        out: list[str | None] = [None] * len(id_code)
-        for ord_, place in self._all(sql, codes_parameter(id_code)) if len(id_code) else []:
+        out: list[str | None] = [None] * len(ids)
+        for ord_, place in self._all(sql, *_asked(ids)) if len(ids) else []:
             out[ord_ - 1] = place
         return out
 
-    def locate(self, id_code: Int) -> tuple[NDArray[np.bool_], Int, Int, dict[int, str]]:
-        """Whether each event was decided (n,), its time (n,), its keys (n, entities), and the texts of hashed keys."""
-        sql = "SELECT ord, time_ns, keys, key_texts, schema" + _OF_IDS
-        rows = self._all(sql, codes_parameter(id_code)) if len(id_code) else []
-        mask, time_ns = np.zeros(len(id_code), np.bool_), np.zeros(len(id_code), np.int64)
+    def locate(self, ids: Ids) -> Located:
+        """See `SharedJournal`."""
+        sql = "SELECT ord, time_ns, keys, key_checks, key_texts, schema" + _OF_IDS
+        rows = self._all(sql, *_asked(ids)) if len(ids) else []
+        mask, time_ns = np.zeros(len(ids), np.bool_), np.zeros(len(ids), np.int64)
         if rows:
             self._entities = len(self._words.entities) or len(rows[0][2])
-        keys = np.zeros((len(id_code), self._entities), np.int64)
-        texts: dict[int, str] = {}
-        for number, group in groupby(sorted(rows, key=lambda row: row[4] or 0), lambda row: row[4] or 0):
-            ords, moments, own, told, _ = zip(*group, strict=True)
+        keys, checks = np.zeros((2, len(ids), self._entities), np.int64)
+        texts: IdTexts = {}
+        for number, group in groupby(sorted(rows, key=lambda row: row[5] or 0), lambda row: row[5] or 0):
+            ords, moments, own, their, told, _ = zip(*group, strict=True)
             at = np.array(ords) - 1
             was = self._kept.entities_of(number)
             mask[at], time_ns[at] = True, moments
-            keys[at] = keys_as(np.array(own, np.int64), was, self._words.entities or was)
-            for row, written in zip(own, told, strict=True):
+            found = np.array(own, np.int64).reshape(len(at), -1)
+            found_checks = np.array([one or [0] * found.shape[1] for one in their], np.int64).reshape(found.shape)
+            fill_old_pairs(found, found_checks, self.coding, pairs_of(was))
+            now = self._words.entities or was
+            keys[at], checks[at] = keys_as(found, found_checks, was, now, self.coding)
+            for one, its, written in zip(found.tolist(), found_checks.tolist(), told, strict=True):
                 if written is not None:
-                    told_of = zip(row, json.loads(written), strict=True)
-                    texts.update({key: text for key, text in told_of if text is not None})
-        return mask, time_ns, keys, texts
+                    told_of = zip(one, its, json.loads(written), strict=True)
+                    texts.update({(key, check): text for key, check, text in told_of if text is not None})
+        return Located(mask, time_ns, keys, checks, texts)
 
-    def find_all(self, id_code: Int) -> list[tuple[DecisionBatch, int] | None]:
+    def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
         """See `Journal`."""
-        out: list[tuple[DecisionBatch, int] | None] = [None] * len(id_code)
+        out: list[tuple[DecisionBatch, int] | None] = [None] * len(ids)
         sql = "SELECT entry, ord, row, day" + _OF_IDS + " ORDER BY entry"
-        found = self._all(sql, codes_parameter(id_code)) if len(id_code) else []
+        found = self._all(sql, *_asked(ids)) if len(ids) else []
         by_entry = {entry: list(rows) for entry, rows in groupby(found, itemgetter(0))}
         entries = list(by_entry)
         for first in range(0, len(entries), _READ_ENTRIES):
@@ -258,7 +276,7 @@ class PostgresJournal(ById):
                     raise JournalError(f"{self.where}: entry {sequence} is missing")
                 batch = decoded(self.where, self._kept.schemas, *bodies[sequence])
                 for _, ord_, row, _ in by_entry[sequence]:
-                    if not isinstance(batch, DecisionBatch) or batch.events.id_code[row] != id_code[ord_ - 1]:
+                    if not isinstance(batch, DecisionBatch) or batch.events.ids.at(row) != ids.at(ord_ - 1):
                         wrong = "does not hold the event that it is indexed for"
                         raise JournalError(f"{self.where}: entry {sequence} {wrong}")
                     out[ord_ - 1] = batch, row
@@ -365,14 +383,14 @@ class PostgresJournal(ById):
     def _written(self, batch: Batch) -> int | Int:
         """The last sequence number of a batch that is there already as it is; else its rows that others decided."""
         sql = "SELECT ord, entry, place" + _OF_IDS
-        found = self._all(sql, codes_parameter(batch.codes))
+        found = self._all(sql, *_asked(batch.ids))
         sequences = sorted({entry for _, entry, _ in found})
-        if len(found) == len(batch.codes) and batch.holds_places({ord_ - 1: place for ord_, _, place in found}):
+        if len(found) == len(batch.ids) and batch.holds_places({ord_ - 1: place for ord_, _, place in found}):
             sql = "SELECT digest FROM entries WHERE sequence = ANY(%s) ORDER BY sequence"
             stored = [bytes(digest) for (digest,) in self._all(sql, sequences)]
             if stored == [piece.digest for piece in batch.pieces if piece.decided]:
                 return int(sequences[-1])
-        return batch.rows_with(batch.codes[[ord_ - 1 for ord_, _, _ in found]])
+        return batch.rows_with(batch.ids[[ord_ - 1 for ord_, _, _ in found]])
 
     def _settled(self) -> int:
         """The highest number such that no entry with a lower one is under way."""
@@ -388,3 +406,7 @@ class PostgresJournal(ById):
     def _one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         rows = self._all(sql, *values)
         return rows[0] if rows else None
+
+
+def _asked(ids: Ids) -> tuple[Any, Any]:
+    return codes_parameter(ids.code), codes_parameter(ids.check)

@@ -14,7 +14,7 @@ from homeostat.adapters.entries import JournalError
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.ports import Unavailable
 
-HEAD = "0003"  # The newest step of `migrations/versions`; a test holds the two together.
+HEAD = "0004"  # The newest step of `migrations/versions`; a test holds the two together.
 TABLES = ("about", "schemas", "entries", "decisions", "event_ids", "outcomes", "api_keys")
 # Keys of advisory locks, which all programs on a database share: "hmst" and a number of ours.
 MIGRATION_LOCK = 0x686D7374_00000001

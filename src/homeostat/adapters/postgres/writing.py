@@ -33,7 +33,7 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
-from homeostat.records.identity import is_hashed, text_of
+from homeostat.records.identity import Identity, Ids, IdTexts, first_rows, is_hashed, rows_in, text_of
 from homeostat.records.reasons import Fallback
 from homeostat.records.vocabulary import Vocabulary
 
@@ -117,7 +117,7 @@ class Batch:
 
     schema : the number of its schema in the table of them
     first : rows whose id comes first here, in the order of their ids, in which any two writers take their locks
-    codes : (len(first),) their ids
+    ids : (len(first),) their ids
     """
 
     body: DecisionBatch
@@ -125,25 +125,23 @@ class Batch:
     places: list[str] | None
     pieces: tuple[Piece, ...]
     first: Int
-    codes: Int
+    ids: Ids
 
     @classmethod
     def of(cls, body: DecisionBatch, schema: int, places: Sequence[str] | None, compress: int) -> Batch:
         """Encode a batch; all that needs no connection is done here."""
-        codes, first = np.unique(body.events.id_code, return_index=True)
-        if (body.events.kind == Row.OUTCOME).any():
-            decided = np.flatnonzero(body.events.kind != Row.OUTCOME)
-            codes, at = np.unique(body.events.id_code[decided], return_index=True)
-            first = decided[at]
+        decided = np.flatnonzero(body.events.kind != Row.OUTCOME)
+        rows = decided[np.unique(first_rows(body.events.ids[decided]))]
+        ids = body.events.ids[rows]
+        order = np.lexsort((ids.check, ids.code))
         kept = None if places is None else stored_texts(places)
-        rows = np.sort(first)
         bounds = np.searchsorted(rows, np.arange(0, max(len(body), 1) + PIECE_ROWS, PIECE_ROWS)).tolist()
         pieces = []
         for k, piece in enumerate(codec.parts(body, PIECE_ROWS)):
             own = rows[bounds[k] : bounds[k + 1]]
             where = [""] * len(own) if kept is None else [kept[row] for row in own.tolist()]
             pieces.append(_piece(piece, compress, len(own) > 0, digest_of_places(own - k * PIECE_ROWS, where)))
-        return cls(body, schema, kept, tuple(pieces), first, codes)
+        return cls(body, schema, kept, tuple(pieces), rows[order], ids[order])
 
     @property
     def is_small(self) -> bool:
@@ -151,16 +149,16 @@ class Batch:
         return len(self.pieces) == 1 and 0 < len(self.first) <= SMALL_ROWS
 
     def holds_places(self, stored: dict[int, str]) -> bool:
-        """Whether these places, by position in `codes`, are the batch's own."""
+        """Whether these places, by position in `ids`, are the batch's own."""
         if self.places is None:
             return not any(stored.values())
         own = self.places
         return all(own[row] == stored[k] for k, row in enumerate(self.first.tolist()))
 
-    def rows_with(self, codes: Int) -> Int:
+    def rows_with(self, ids: Ids) -> Int:
         """The rows of decisions with these ids."""
         events = self.body.events
-        return np.flatnonzero(np.isin(events.id_code, codes) & (events.kind != Row.OUTCOME))
+        return np.flatnonzero((rows_in(ids, events.ids) >= 0) & (events.kind != Row.OUTCOME))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +167,7 @@ class _Columns:
 
     place: Column
     key_texts: Column
+    key_checks: Column
     time: Column
     risk: Column
     event_id: Column
@@ -180,8 +179,9 @@ class _Columns:
     def of(cls, batch: Batch, names: Names) -> _Columns:
         first, body, events = batch.first, batch.body, batch.body.events
         return cls(
-            _places(batch), _key_texts(events.keys[first], events.texts), copying.times(events.time_ns[first]),
-            numbers(body.fused.risk[first], ">f8"), _ids(events.id_code[first], events.texts),
+            _places(batch), _key_texts(events.keys[first], events.key_checks[first], events.texts),
+            _key_checks(events.key_checks[first]), copying.times(events.time_ns[first]),
+            numbers(body.fused.risk[first], ">f8"), _ids(batch.ids, events.texts),
             names.action(body.ruling.action[first]), names.rule(body.ruling.rule[first]),
             names.fallback(body.fallback[first]),
         )  # fmt: skip
@@ -197,9 +197,9 @@ def write_decisions(connection: Connection, batch: Batch, names: Names, now_ns: 
         row = numbers(first % PIECE_ROWS, ">i4")
         day = copying.days(np.full(len(first), day_of(now_ns)))
         _copy(connection, "event_ids", [
-            numbers(batch.codes, ">i8"), entry, numbers(events.time_ns[first], ">i8"), row, day,
-            copying.arrays(events.keys[first]), told_of.place, told_of.key_texts,
-            numbers(np.full(len(first), batch.schema), ">i4"),
+            numbers(batch.ids.code, ">i8"), entry, numbers(events.time_ns[first], ">i8"), row, day,
+            copying.arrays(events.keys[first]), told_of.place, told_of.key_texts, numbers(batch.ids.check, ">i8"),
+            told_of.key_checks, numbers(np.full(len(first), batch.schema), ">i4"),
         ])  # fmt: skip
         _copy(connection, "decisions", [
             entry, told_of.time, _moment(now_ns, len(first)), told_of.risk, row, told_of.event_id, told_of.action,
@@ -217,6 +217,7 @@ def write_at_once(connection: Connection, batch: Batch, names: Names, now_ns: in
     """
     first, events, (piece,) = batch.first, batch.body.events, batch.pieces
     told_of, keys, now = _Columns.of(batch, names), events.keys[first], Moment.of(now_ns)
+    checks = events.key_checks[first]
     row = array_parameter(numbers(first, ">i4"), IntegerArray)
     place = array_parameter(told_of.place, TextArray)
     kept = (
@@ -224,8 +225,9 @@ def write_at_once(connection: Connection, batch: Batch, names: Names, now_ns: in
         piece.places,
     )  # fmt: skip
     named = (
-        day_of(now_ns), batch.schema, codes_parameter(batch.codes), codes_parameter(events.time_ns[first]), row, place,
-        array_parameter(told_of.key_texts, TextArray), *map(codes_parameter, keys.T),
+        day_of(now_ns), batch.schema, codes_parameter(batch.ids.code), codes_parameter(batch.ids.check),
+        codes_parameter(events.time_ns[first]), row, place, array_parameter(told_of.key_texts, TextArray),
+        *map(codes_parameter, keys.T), *(map(codes_parameter, checks.T) if checks.any() else ()),
     )  # fmt: skip
     shown = (
         now, told(batch.body.version).decode(), array_parameter(told_of.time, TimeArray),
@@ -233,25 +235,30 @@ def write_at_once(connection: Connection, batch: Batch, names: Names, now_ns: in
         array_parameter(told_of.action, TextArray), array_parameter(told_of.rule, TextArray),
         array_parameter(told_of.fallback, TextArray), place,
     )  # fmt: skip
-    cursor = connection.execute(_at_once(keys.shape[1]), (*kept, *named, *shown))
+    cursor = connection.execute(_at_once(keys.shape[1], bool(checks.any())), (*kept, *named, *shown))
     number = int(cursor.fetchall()[0][0])
     return Written((number,), number, committed=True)
 
 
 @cache
-def _at_once(entities: int) -> str:
+def _at_once(entities: int, checked: bool) -> str:
     names = [f"key_{k}" for k in range(entities)]
-    unnested = "".join(", %s" for _ in names)
+    their = [f"check_{k}" for k in range(entities)] if checked else []
+    unnested = "".join(", %s" for _ in (*names, *their))
     keys = f"ARRAY[{', '.join(names)}]::bigint[]"
+    checks = f"ARRAY[{', '.join(their)}]::bigint[]" if checked else "NULL"
     return f"""WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({APPEND_LOCK})),
         numbered AS MATERIALIZED (SELECT nextval('entry_numbers') AS entry FROM locked),
         kept AS (INSERT INTO entries
             (sequence, recorded_at, first_ns, last_ns, kind, codec, rows, digest, body, places)
             SELECT entry, %s, %s, %s, %s, %s, %s, %s, %s, %s FROM numbered),
-        named AS (INSERT INTO event_ids (code, entry, time_ns, row, day, keys, place, key_texts, schema)
-            SELECT code, entry, time_ns, row, date '1970-01-01' + %s, {keys}, place, key_texts, %s
-            FROM numbered, unnest(%s, %s, %s, %s, %s{unnested})
-                AS given(code, time_ns, row, place, key_texts{"".join(", " + name for name in names)})),
+        named AS (INSERT INTO event_ids (code, code_check, entry, time_ns, row, day, keys, key_checks, place,
+                key_texts, schema)
+            SELECT code, code_check, entry, time_ns, row, date '1970-01-01' + %s, {keys}, {checks}, place, key_texts,
+                %s
+            FROM numbered, unnest(%s, %s, %s, %s, %s, %s{unnested})
+                AS given(code, code_check, time_ns, row, place, key_texts
+                {"".join(", " + name for name in (*names, *their))})),
         told AS (INSERT INTO decisions
             (entry, time, recorded_at, risk, row, event_id, action, rule, fallback, version, place)
             SELECT entry, time, %s, risk, row, event_id, action, rule, fallback, %s, place
@@ -266,7 +273,7 @@ def write_outcomes(
     """Those outcomes whose places are new, in a transaction that is left open; nothing where none is new."""
     sequences = _begin(connection, -(-max(len(body), 1) // PIECE_ROWS))
     kept = [""] * len(body) if places is None else stored_texts(places)
-    ids = [told(text_of(code, body.texts)).decode() for code in body.id_code.tolist()]
+    ids = [told(text_of(*one, body.texts)).decode() for one in body.ids.tolist()]
     # In the order of their places, so that no two writers wait for each other.
     order = sorted(range(len(body)), key=kept.__getitem__)
     cursor = connection.execute(
@@ -369,28 +376,36 @@ def _places(batch: Batch) -> Column:
     return copying.texts([own[row] for row in batch.first.tolist()])
 
 
-def _ids(codes: Int, texts: dict[int, str]) -> Column:
+def _ids(ids: Ids, texts: IdTexts) -> Column:
     if not texts:
-        return copying.blobs([b"%d" % code for code in codes.tolist()])
-    return copying.texts([text_of(code, texts) for code in codes.tolist()])
+        return copying.blobs([b"%d" % code for code in ids.code.tolist()])
+    return copying.texts([text_of(*one, texts) for one in ids.tolist()])
 
 
-def key_texts(keys: Int, texts: dict[int, str]) -> list[bytes]:
+def _key_checks(checks: Int) -> Column:
+    """The checks of keys, NULL for a row that has none but 0."""
+    column = copying.arrays(checks)
+    column.length[~checks.any(axis=1)] = -1
+    return column
+
+
+def key_texts(keys: Int, checks: Int, texts: IdTexts) -> list[bytes]:
     """(n,) the texts of keys that are hashed, as a JSON array for each row; empty where no key of a row is."""
     hashed = keys >= HASHED_FROM
-    written: dict[int, str] = {}
+    written: dict[Identity, str] = {}
     values = [b""] * len(keys)
     for row in np.flatnonzero(hashed.any(axis=1)).tolist():
-        for key in keys[row].tolist():
-            if key not in written:
-                written[key] = json.dumps(texts[key]) if is_hashed(key) and key in texts else "null"
-        values[row] = f"[{','.join([written[key] for key in keys[row].tolist()])}]".encode("ascii")
+        own = list(zip(keys[row].tolist(), checks[row].tolist(), strict=True))
+        for one in own:
+            if one not in written:
+                written[one] = json.dumps(texts[one]) if is_hashed(one[0]) and one in texts else "null"
+        values[row] = f"[{','.join([written[one] for one in own])}]".encode("ascii")
     return values
 
 
-def _key_texts(keys: Int, texts: dict[int, str]) -> Column:
+def _key_texts(keys: Int, checks: Int, texts: IdTexts) -> Column:
     """The same as a column, NULL where it is empty."""
-    column = copying.blobs(key_texts(keys, texts))
+    column = copying.blobs(key_texts(keys, checks, texts))
     column.length[column.length == 0] = -1
     return column
 

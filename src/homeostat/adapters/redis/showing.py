@@ -13,6 +13,7 @@ from homeostat.adapters.redis.wire import Call
 from homeostat.ports.shared import Shown
 from homeostat.records.arrays import Int
 from homeostat.records.features import Freshness
+from homeostat.records.identity import Identity, Ids
 
 _SHARE = 8  # One entity is shown for every so many that are exchanged: showing one costs several times as much.
 _SHARE_MIN = 32
@@ -23,8 +24,8 @@ _FRESHNESS = [one.name.lower() for one in Freshness]
 
 _PLACES = 1 << 20  # A place is a batch's number times this, and the entity's in the batch.
 
-Waiting = dict[tuple[str, ...], dict[int, int]]
-"""By kind of entity and the names of its values: the place of each entity's newest values, by its code."""
+Waiting = dict[tuple[str, ...], dict[Identity, int]]
+"""By kind of entity and the names of its values: the place of each entity's newest values, by its identity."""
 
 
 class Showing:
@@ -52,11 +53,11 @@ class Showing:
         for one in shown:
             if one.last.min(initial=0) < 0:  # Outcomes have nothing to show.
                 rows = np.flatnonzero(one.last >= 0)
-                one = replace(one, codes=one.codes[rows], rows=one.rows[rows], last=one.last[rows])
-            assert len(one.codes) < _PLACES, "a batch has too many entities"
+                one = replace(one, ids=one.ids[rows], rows=one.rows[rows], last=one.last[rows])
+            assert len(one.ids) < _PLACES, "a batch has too many entities"
             first = self._keep(one)
             waiting = self._next.setdefault((one.entity, *one.names), {})
-            waiting.update(zip(one.codes.tolist(), range(first, first + len(one.codes))))
+            waiting.update(zip(one.ids.tolist(), range(first, first + len(one.ids))))
             self._rows += len(one.values) + _BATCH_ROWS
         if self._rows > _ROWS_MAX:
             self._compact()
@@ -92,9 +93,9 @@ class Showing:
         calls = []
         for kind in list(self._now):
             places, newer = self._now[kind], self._next.get(kind, {})
-            codes = list(islice(places, count))
-            count -= len(codes)
-            taken = [newer.pop(code, place) for code, place in [(code, places.pop(code)) for code in codes]]
+            first = list(islice(places, count))
+            count -= len(first)
+            taken = [newer.pop(one, place) for one, place in [(one, places.pop(one)) for one in first]]
             if not places:
                 del self._now[kind]
             those = [(self._batches[place // _PLACES], place % _PLACES) for place in taken]
@@ -106,7 +107,7 @@ class Showing:
         old, self._batches, self._rows = self._batches, {}, 0
         for waiting in (self._now, self._next):
             for places in waiting.values():
-                codes, held = np.array(list(places), np.int64), np.array(list(places.values()), np.int64)
+                ids, held = Ids.of(list(places)), np.array(list(places.values()), np.int64)
                 numbers, counts = np.unique(held // _PLACES, return_counts=True)
                 for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
                     batch = old[number]
@@ -115,7 +116,7 @@ class Showing:
                         continue
                     mine = np.flatnonzero(held // _PLACES == number)
                     first = self._keep(_part(batch, held[mine] % _PLACES))
-                    places.update(zip(codes[mine].tolist(), range(first, first + count)))
+                    places.update(zip(ids[mine].tolist(), range(first, first + count)))
 
     def _call(self, names: tuple[str, ...], those: Sequence[tuple[Shown, int]]) -> Call:
         keys: list[str] = []
@@ -133,7 +134,7 @@ def _part(shown: Shown, those: Int) -> Shown:
     """Some entities of a batch, and no more of its values than theirs."""
     last = shown.last[those]
     return replace(
-        shown, codes=shown.codes[those], rows=shown.rows[those], last=np.arange(len(those)),
+        shown, ids=shown.ids[those], rows=shown.rows[those], last=np.arange(len(those)),
         slots=np.arange(len(shown.slots)), values=shown.values[np.ix_(last, shown.slots)],
         freshness=shown.freshness[np.ix_(last, shown.slots)], time_ns=shown.time_ns[last],
     )  # fmt: skip

@@ -50,7 +50,7 @@ class Guards:
         n = len(events)
         frame = self._frame(features, scores, fused)
         if len(self._programs):
-            self._programs.run(frame, events.keys, events.time_ns)
+            self._programs.run(frame, events.keys, events.key_checks, events.time_ns)
         rows = _stacked(events.time_ns, proposal.action, fallback)
         action, rule = np.empty(n, dtype=np.int16), np.empty(n, dtype=np.int16)
         hits = np.empty(n, dtype=np.uint64)

@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 from homeostat.decide.intake.objects import NAN, Event, field_checks, fill_composites, read_event
 from homeostat.decide.intake.schema import EventSchema, FieldColumn
 from homeostat.decide.intake.times import TIME_MAX, TIME_MIN, times_of_seconds, times_of_texts
-from homeostat.decide.intake.values import INTEGER_MAX, SPACE, TEXT_MAX, Fault, Source
+from homeostat.decide.intake.values import INTEGER_MAX, SPACE, Fault, Source, key
 from homeostat.records.arrays import Float, Int
 from homeostat.records.events import DeadLetter, EventBatch
-from homeostat.records.identity import ABSENT, code_of
+from homeostat.records.identity import ABSENT, CODE_MAX, Coding, IdTexts
 
 Array: TypeAlias = Any  # pyarrow ships no types.
 Mask: TypeAlias = NDArray[np.bool_]
 Columns: TypeAlias = Mapping[str, Array]
 Fetch: TypeAlias = Callable[[int], object]
 
-_CODE_MAX = (1 << 61) - 1  # Integers up to here are their own codes.
 _PLAIN_INTEGER = r"^(?:0|-?[1-9][0-9]{0,17})$"
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
@@ -50,8 +49,8 @@ def read_columns(
     fetch : a row's object for reading it again; the columns' own values when absent
     """
     columns = {name: _simple(column, source) for name, column in columns.items()}
-    texts: dict[int, str] = {}
-    codes, absent, ok = _keys(_merged(columns, schema.id, n), texts, source)
+    texts: IdTexts = {}
+    codes, id_check, absent, ok = _keys(_merged(columns, schema.id, n), schema.coding, texts, source)
     ok &= ~absent
     time_ns, absent, fine = _times(_merged(columns, schema.time, n), source)
     if schema.time_required:
@@ -60,12 +59,16 @@ def read_columns(
         time_ns = np.where(absent, now_ns, time_ns)
         ok &= fine | absent
     ok &= time_ns <= now_ns + schema.ahead_max_ns
-    keys = np.full((n, len(schema.entities)), ABSENT, np.int64)
+    keys, key_checks = (
+        np.full((n, len(schema.entities)), ABSENT, np.int64),
+        np.zeros((n, len(schema.entities)), np.int64),
+    )
     for position, entity in enumerate(schema.entities):
         if entity.of is None:
-            keys[:, position], absent, fine = _keys(_merged(columns, entity.names, n), texts, source)
+            column = _merged(columns, entity.names, n)
+            keys[:, position], key_checks[:, position], absent, fine = _keys(column, schema.coding, texts, source)
             ok &= fine & ~absent if entity.required else fine | absent
-    fill_composites(keys, schema)
+    fill_composites(keys, key_checks, schema)
     numbers = np.full((n, len(schema.fields)), NAN)
     for position, field in enumerate(schema.fields):
         numbers[:, position], absent, fine = _field(_merged(columns, field.names, n), field, schema, position, source)
@@ -74,7 +77,7 @@ def read_columns(
     if schema.label:
         label, absent, fine = _booleans(_merged(columns, schema.label, n), source)
         ok &= fine & ~absent if schema.label_required else fine | absent
-    batch = EventBatch(codes, time_ns, keys, numbers, label, np.zeros(n, np.uint8), texts)
+    batch = EventBatch(codes, time_ns, keys, numbers, label, np.zeros(n, np.uint8), texts, id_check, key_checks)
     if ok.all():
         return batch, []
     return _read_again(batch, ok, columns, schema, now_ns, lines, source, fetch)
@@ -95,19 +98,14 @@ def _read_again(
             continue
         _put(batch, row, event)
         ok[row] = True
-    fill_composites(batch.keys, schema)
-    if letters:
-        batch = EventBatch(
-            batch.id_code[ok], batch.time_ns[ok], batch.keys[ok], batch.numbers[ok], batch.label[ok], batch.kind[ok],
-            batch.texts,
-        )  # fmt: skip
-    return batch, letters
+    fill_composites(batch.keys, batch.key_checks, schema)
+    return batch.rows(ok) if letters else batch, letters
 
 
 def _put(batch: EventBatch, row: int, event: Event) -> None:
-    batch.id_code[row] = event.code
+    batch.id_code[row], batch.id_check[row] = event.code, event.check
     batch.time_ns[row] = event.time_ns
-    batch.keys[row] = event.keys
+    batch.keys[row], batch.key_checks[row] = event.keys, event.key_checks
     batch.numbers[row] = event.numbers
     batch.label[row] = event.label
 
@@ -278,36 +276,36 @@ def _filled(column: Array, value: object, kind: Array, dtype: type[Any]) -> NDAr
     return np.array(column.to_numpy(zero_copy_only=False), dtype)
 
 
-def _keys(column: Array, texts: dict[int, str], source: Source) -> tuple[Int, Mask, Mask]:
-    """Codes, which rows have none, and which passed."""
+def _keys(column: Array, coding: Coding, texts: IdTexts, source: Source) -> tuple[Int, Int, Mask, Mask]:
+    """Codes, checks, which rows have none, and which passed."""
     kind, n = column.type, len(column)
+    checks = np.zeros(n, np.int64)
     absent = _nulls(column) if not isinstance(column, _Mixed) else np.zeros(n, np.bool_)
     if pa.types.is_integer(kind):
         if kind == pa.uint64():
             column = pc.if_else(
-                pc.greater(column, pa.scalar(_CODE_MAX, pa.uint64())),
+                pc.greater(column, pa.scalar(CODE_MAX, pa.uint64())),
                 pa.scalar(-(1 << 62), pa.int64()),
                 column.cast(pa.int64(), safe=False),
             )
         codes = _filled(column, ABSENT, pa.int64(), np.int64)
-        return codes, absent, absent | ((codes >= -_CODE_MAX) & (codes <= _CODE_MAX))
+        return codes, checks, absent, absent | ((codes >= -CODE_MAX) & (codes <= CODE_MAX))
     if pa.types.is_floating(kind) and source is Source.COLUMNS:
         values = _filled(column, NAN, pa.float64(), np.float64)
         absent = np.isnan(values)
         whole = (np.abs(values) <= INTEGER_MAX) & (np.floor(values) == values)
-        return np.where(whole, values, ABSENT).astype(np.int64), absent, absent | whole
+        return np.where(whole, values, ABSENT).astype(np.int64), checks, absent, absent | whole
     if _is_text(column):
-        return _text_keys(column, absent, texts)
+        return _text_keys(column, absent, checks, coding, texts)
     if pa.types.is_null(kind):
-        return np.full(n, ABSENT, np.int64), ~np.zeros(n, np.bool_), ~np.zeros(n, np.bool_)
-    return _refused(n)
+        return np.full(n, ABSENT, np.int64), checks, ~np.zeros(n, np.bool_), ~np.zeros(n, np.bool_)
+    return np.zeros(n, np.int64), checks, np.zeros(n, np.bool_), np.zeros(n, np.bool_)
 
 
-def _text_keys(column: Array, absent: Mask, texts: dict[int, str]) -> tuple[Int, Mask, Mask]:
-    n = len(column)
+def _text_keys(column: Array, absent: Mask, checks: Int, coding: Coding, texts: IdTexts) -> tuple[Int, Int, Mask, Mask]:
     plain = pc.fill_null(pc.match_substring_regex(column, _PLAIN_INTEGER), False)
     if pc.all(plain).as_py():
-        return _filled(column, ABSENT, pa.int64(), np.int64), absent, ~absent
+        return _filled(column, ABSENT, pa.int64(), np.int64), checks, absent, ~absent
     integers = pc.if_else(plain, column, pa.scalar(None, column.type))
     codes = _filled(integers, ABSENT, pa.int64(), np.int64)
     passed = np.array(plain.to_numpy(zero_copy_only=False), np.bool_)
@@ -316,20 +314,18 @@ def _text_keys(column: Array, absent: Mask, texts: dict[int, str]) -> tuple[Int,
     if len(rows):
         encoded = column.take(pa.array(rows)).dictionary_encode()
         distinct = encoded.dictionary.to_pylist()
-        known = np.array([_text_code(text, texts) for text in distinct], np.int64)
-        codes[rows] = known[encoded.indices.to_numpy(zero_copy_only=False)]
+        known = np.array([_identity(text, coding, texts) for text in distinct], np.int64)
+        at = encoded.indices.to_numpy(zero_copy_only=False)
+        codes[rows], checks[rows] = known[at, 0], known[at, 1]
         passed[rows] = codes[rows] != ABSENT
-    assert len(codes) == n
-    return codes, absent | empty, passed | empty
+    return codes, checks, absent | empty, passed | empty
 
 
-def _text_code(text: str, texts: dict[int, str]) -> int:
-    if len(text) > TEXT_MAX or "\0" in text:
-        return ABSENT
-    code = code_of(text)
-    if code >= 1 << 62:
-        texts[code] = text
-    return code
+def _identity(text: str, coding: Coding, texts: IdTexts) -> tuple[int, int]:
+    try:
+        return key(text, coding, texts, Source.COLUMNS)
+    except Fault:
+        return ABSENT, 0
 
 
 def _times(column: Array, source: Source) -> tuple[Int, Mask, Mask]:

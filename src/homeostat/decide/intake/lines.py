@@ -20,6 +20,7 @@ from homeostat.decide.intake.border import SPACE, Broken, TextMessage, Texts, Un
 from homeostat.decide.intake.objects import Event, batch_of, outcomes_of, outcomes_of_events, read_event, read_objects
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
+from homeostat.records.identity import IdTexts
 
 FEW = 32  # Up to here one by one is faster than as columns.
 
@@ -62,7 +63,7 @@ def read_lines(
     numbers = range(1, len(lines) + 1) if numbers is None else numbers
     if len(lines) > FEW:
         return _read_many(lines, schema, now_ns, numbers)
-    texts: dict[int, str] = {}
+    texts: IdTexts = {}
     events: list[Event] = []
     letters: list[DeadLetter] = []
     for line, number in zip(lines, numbers, strict=True):
@@ -74,9 +75,7 @@ def read_lines(
     return batch_of(events, schema, texts), letters
 
 
-def read_line(
-    line: bytes, schema: EventSchema, now_ns: int, texts: dict[int, str], number: int
-) -> Event | DeadLetter | None:
+def read_line(line: bytes, schema: EventSchema, now_ns: int, texts: IdTexts, number: int) -> Event | DeadLetter | None:
     """One line: an event, or what is wrong with it; None if it is blank."""
     value = value_of(line)
     if type(value) is Unread and not line.strip(SPACE):
@@ -150,7 +149,7 @@ def _read_many(
     from homeostat.decide.intake.columns import read_columns  # Arrow takes a while to load, and one event needs none.
 
     decode, members = _struct(schema, _used(lines, schema))
-    texts: dict[int, str] = {}
+    texts: IdTexts = {}
     rows: list[Any] = []
     kept: list[int] = []  # Positions of `rows` among `lines`.
     odd: dict[int, Event] = {}  # Events that the struct does not fit, by position.
@@ -214,7 +213,7 @@ def _column(members: list[Any]) -> Any:
 
 
 def _interleave(
-    batch: EventBatch, where: Any, odd: dict[int, Event], schema: EventSchema, texts: dict[int, str]
+    batch: EventBatch, where: Any, odd: dict[int, Event], schema: EventSchema, texts: IdTexts
 ) -> EventBatch:
     """Put the odd events between the others, in the order of their lines."""
     other = batch_of(list(odd.values()), schema, texts)
@@ -226,5 +225,5 @@ def _interleave(
     return EventBatch(
         join(batch.id_code, other.id_code), join(batch.time_ns, other.time_ns), join(batch.keys, other.keys),
         join(batch.numbers, other.numbers), join(batch.label, other.label), join(batch.kind, other.kind),
-        batch.texts | texts,
+        batch.texts | texts, join(batch.id_check, other.id_check), join(batch.key_checks, other.key_checks),
     )  # fmt: skip

@@ -14,7 +14,7 @@ from homeostat.decide.intake.schema import EventSchema, FieldColumn, outcome_sch
 from homeostat.decide.intake.values import EVENT, Fault, Source
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
-from homeostat.records.identity import ABSENT, category_code, pair_code
+from homeostat.records.identity import ABSENT, Coding, IdTexts
 from homeostat.records.reasons import Reason
 
 NAN = float("nan")
@@ -25,8 +25,10 @@ class Event(NamedTuple):
     """One valid event, before it becomes a row. Composite keys are left ABSENT."""
 
     code: int
+    check: int
     time_ns: int
     keys: list[int]
+    key_checks: list[int]
     numbers: list[float]
     label: float
 
@@ -34,19 +36,16 @@ class Event(NamedTuple):
 @lru_cache(maxsize=64)
 def field_checks(schema: EventSchema) -> tuple[Check, ...]:
     """The check of each declared field, in order."""
-    return tuple(_field_check(field) for field in schema.fields)
+    return tuple(_field_check(field, schema.coding) for field in schema.fields)
 
 
-def _field_check(field: FieldColumn) -> Check:
-    allowed = None if field.values is None else frozenset(category_code(value) for value in field.values)
+def _field_check(field: FieldColumn, coding: Coding) -> Check:
+    allowed = None if field.values is None else frozenset(field.values)
     low = -np.inf if field.min is None else field.min
     high = np.inf if field.max is None else field.max
 
     def check_category(value: object, source: Source) -> float:
-        code = values.category(value)
-        if allowed is not None and code not in allowed:
-            raise Fault(Reason.OUT_OF_RANGE, value)
-        return code
+        return values.category(value, coding, allowed)
 
     if field.kind == "category":
         return check_category
@@ -83,7 +82,7 @@ def _first(event: Mapping[str, object], names: tuple[str, ...], source: Source) 
 
 
 def read_event(
-    event: object, schema: EventSchema, now_ns: int, texts: dict[int, str], line: int, source: Source = Source.JSON
+    event: object, schema: EventSchema, now_ns: int, texts: IdTexts, line: int, source: Source = Source.JSON
 ) -> Event | DeadLetter:
     """One event, or the first of its faults. The texts of hashed keys go to `texts`."""
     if type(event) is not dict:
@@ -94,30 +93,34 @@ def read_event(
             return found if isinstance(found, DeadLetter) and found.field != EVENT else not_an_event(event, line)
         elif not isinstance(event, Mapping):
             return not_an_event(event, line)
-    name = schema.id[0]
+    name, coding = schema.id[0], schema.coding
     try:
         value = _first(event, schema.id, source)
         if value is None:
             raise Fault(Reason.MISSING, None)
-        code = values.key(value, texts, source)
+        code, check = values.key(value, coding, texts, source)
         name = schema.time[0]
         time_ns = _time(event, schema, now_ns, source)
         keys: list[int] = []
+        key_checks: list[int] = []
         for entity in schema.entities:
             name = entity.name
             value = None if entity.of is not None else _first(event, entity.names, source)
             if value is not None:
-                keys.append(values.key(value, texts, source))
+                key, key_check = values.key(value, coding, texts, source)
+                keys.append(key)
+                key_checks.append(key_check)
             elif entity.required and entity.of is None:
                 raise Fault(Reason.MISSING, None)
             else:
                 keys.append(ABSENT)
+                key_checks.append(0)
         numbers: list[float] = []
-        for field, check in zip(schema.fields, field_checks(schema), strict=True):
+        for field, checked in zip(schema.fields, field_checks(schema), strict=True):
             name = field.name
             value = _first(event, field.names, source)
             if value is not None:
-                numbers.append(check(value, source))
+                numbers.append(checked(value, source))
             elif field.required:
                 raise Fault(Reason.MISSING, None)
             else:
@@ -131,7 +134,7 @@ def read_event(
             label = NAN if value is None else values.boolean(value, source)
     except Fault as fault:
         return DeadLetter(line, name, values.shown(fault.value), fault.reason.value, fault.detail)
-    return Event(code, time_ns, keys, numbers, label)
+    return Event(code, check, time_ns, keys, key_checks, numbers, label)
 
 
 def not_an_event(found: object, line: int) -> DeadLetter:
@@ -152,13 +155,14 @@ def _time(event: Mapping[str, object], schema: EventSchema, now_ns: int, source:
     return now_ns
 
 
-def batch_of(events: Sequence[Event], schema: EventSchema, texts: dict[int, str]) -> EventBatch:
+def batch_of(events: Sequence[Event], schema: EventSchema, texts: IdTexts) -> EventBatch:
     """Valid events as columns."""
     n = len(events)
     if n == 1:
         return _batch_of_one(events[0], schema, texts)
     keys = np.array([event.keys for event in events], np.int64).reshape(n, len(schema.entities))
-    fill_composites(keys, schema)
+    key_checks = np.array([event.key_checks for event in events], np.int64).reshape(n, len(schema.entities))
+    fill_composites(keys, key_checks, schema)
     return EventBatch(
         id_code=np.array([event.code for event in events], np.int64),
         time_ns=np.array([event.time_ns for event in events], np.int64),
@@ -167,36 +171,28 @@ def batch_of(events: Sequence[Event], schema: EventSchema, texts: dict[int, str]
         label=np.array([event.label for event in events], np.float64),
         kind=np.zeros(n, np.uint8),  # Row.EVENT
         texts=texts,
+        id_check=np.array([event.check for event in events], np.int64),
+        key_checks=key_checks,
     )
 
 
-def _batch_of_one(event: Event, schema: EventSchema, texts: dict[int, str]) -> EventBatch:
+def _batch_of_one(event: Event, schema: EventSchema, texts: IdTexts) -> EventBatch:
     """The same by two arrays and views of them: making arrays is what a single event's intake costs."""
-    whole = np.array([event.code, event.time_ns, *event.keys], np.int64)
+    whole = np.array([[event.code, event.time_ns, *event.keys], [event.check, 0, *event.key_checks]], np.int64)
     real = np.array([event.label, *event.numbers], np.float64)
-    keys = whole[2:].reshape(1, -1)
-    fill_composites(keys, schema)
-    return EventBatch(whole[:1], whole[1:2], keys, real[1:].reshape(1, -1), real[:1], np.zeros(1, np.uint8), texts)
+    keys, key_checks = whole[:1, 2:], whole[1:, 2:]
+    fill_composites(keys, key_checks, schema)
+    return EventBatch(
+        whole[0, :1], whole[0, 1:2], keys, real[1:].reshape(1, -1), real[:1], np.zeros(1, np.uint8), texts,
+        whole[1, :1], key_checks,
+    )  # fmt: skip
 
 
-def fill_composites(keys: Int, schema: EventSchema) -> None:
-    """Compute the composite entities' columns of `keys` (n, entities) from those they are made of."""
+def fill_composites(keys: Int, key_checks: Int, schema: EventSchema) -> None:
+    """Compute the composite entities' columns of keys and checks (n, entities) from those they are made of."""
     for column, entity in enumerate(schema.entities):
         if entity.of is not None:
-            keys[:, column] = pair_codes(keys[:, entity.of[0]], keys[:, entity.of[1]])
-
-
-def pair_codes(first: Int, second: Int) -> Int:
-    """`records.identity.pair_code` of (n,) columns."""
-    if len(first) == 1:
-        return np.array([pair_code(int(first[0]), int(second[0]))], np.int64)
-    folded = (second ^ (second >> 31)).astype(np.uint64)
-    mixed = first.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + folded * np.uint64(0xC2B2AE3D27D4EB4F)
-    mixed ^= mixed >> np.uint64(32)
-    mixed *= np.uint64(0xD6E8FEB86659FD93)
-    mixed ^= mixed >> np.uint64(29)
-    codes = (np.uint64(1 << 62) | (mixed >> np.uint64(2))).astype(np.int64)
-    return np.where((first == ABSENT) | (second == ABSENT), ABSENT, codes)
+            schema.coding.fill_pair(keys, key_checks, entity.of, column)
 
 
 def read_objects(
@@ -211,7 +207,7 @@ def read_objects(
     lines : where each came from, for dead letters; 1, 2, ... when absent
     Returns the valid events in order, a dead letter for each of the others, and the valid ones' positions.
     """
-    texts: dict[int, str] = {}
+    texts: IdTexts = {}
     events: list[Event] = []
     letters: list[DeadLetter] = []
     positions: list[int] = []
@@ -228,7 +224,9 @@ def read_objects(
 
 def outcomes_of(batch: EventBatch) -> OutcomeBatch:
     """A batch that was read with an `outcome_schema`, as outcomes."""
-    return OutcomeBatch(batch.id_code, batch.label, batch.time_ns, batch.numbers[:, 0], batch.texts)
+    return OutcomeBatch(
+        batch.id_code, batch.label, batch.time_ns, batch.numbers[:, 0], batch.texts, id_check=batch.id_check
+    )
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from homeostat.records.identity import Coding
+
 Kind = Literal["number", "integer", "boolean", "category"]
 
 
@@ -43,8 +45,10 @@ class EventSchema:
     id, time, label : names in order of precedence, the declared one first; no label when empty
     ahead_max_ns : how far ahead of the clock an event time may be
     id_from_rows, time_from_rows : in a table without the column, the row's number is the id, or seconds since 1970
+    coding : how ids, keys and categories become codes
     """
 
+    coding: Coding
     id: tuple[str, ...]
     time: tuple[str, ...]
     entities: tuple[EntityColumn, ...] = ()
@@ -77,11 +81,12 @@ def outcome_schema(events: EventSchema) -> EventSchema:
 
     Beside the app's own names, `event_id`, `label`, `time` and `amount` are always understood.
 
-    >>> outcome_schema(EventSchema(("tx",), ("at",), label=("fraud",))).label
+    >>> outcome_schema(EventSchema(Coding.of_seed(0), ("tx",), ("at",), label=("fraud",))).label
     ('fraud', 'label')
     """
     amounts = next((field.names for field in events.fields if field.name == "amount"), ())
     return EventSchema(
+        events.coding,
         id=_with(events.id, "event_id"),
         time=_with(events.time, "time"),
         fields=(FieldColumn("amount", _with(amounts, "amount"), required=False),),

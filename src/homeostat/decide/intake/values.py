@@ -15,14 +15,13 @@ from math import isfinite, isnan
 import numpy as np
 
 from homeostat.decide.intake.times import time_of_seconds, time_of_text
-from homeostat.records.identity import category_code, code_of
+from homeostat.records.identity import CODE_MAX, Coding, Identity, IdTexts, is_hashed
 from homeostat.records.reasons import Reason
 
 TEXT_MAX = 256  # Characters of an id, an entity key or a category.
 SHOWN_MAX = 120  # Characters of a value in a dead letter.
 INTEGER_MAX = 2**53  # float64 holds every integer up to here.
 EVENT = "event"  # The field of a dead letter that no field is to blame for.
-_CODE_MAX = (1 << 61) - 1  # Integers up to here are their own codes.
 # What has matched is never given back, so that a long text is read once.
 _NUMBER = re.compile(r"[+-]?+(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][+-]?+\d++)?+", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,400}", re.ASCII)
@@ -83,26 +82,26 @@ def _encodable(value: str) -> bool:
     return True
 
 
-def key(value: object, texts: dict[int, str], source: Source) -> int:
-    """The code of an id or entity key; a hashed one's text goes to `texts`."""
+def key(value: object, coding: Coding, texts: IdTexts, source: Source) -> Identity:
+    """The identity of an id or entity key; a hashed one's text goes to `texts`."""
     kind = type(value)
-    if kind is int and -_CODE_MAX <= value <= _CODE_MAX:  # type: ignore[operator]
-        return value  # type: ignore[return-value]
+    if kind is int and -CODE_MAX <= value <= CODE_MAX:  # type: ignore[operator]
+        return value, 0  # type: ignore[return-value]
     if kind is str:
-        code = code_of(text(value))  # type: ignore[arg-type]
+        found = coding.identify(text(value))  # type: ignore[arg-type]
     elif isinstance(value, int) and not isinstance(value, bool):
         if value.bit_length() > 4 * TEXT_MAX or len(str(value)) > TEXT_MAX:
             raise Fault(Reason.OUT_OF_RANGE, value)
-        code = code_of(value)
+        found = coding.identify(value)
     elif isinstance(value, float) and source is Source.COLUMNS and value.is_integer():
         if abs(value) > INTEGER_MAX:  # The column has rounded it: another id may look the same.
             raise Fault(Reason.OUT_OF_RANGE, value)
-        return int(value)
+        return int(value), 0
     else:
         raise Fault(Reason.WRONG_TYPE, value)
-    if code >= 1 << 62:
-        texts[code] = str(value)
-    return code
+    if is_hashed(found[0]) and texts.setdefault(found, str(value)) != str(value):
+        raise Fault(Reason.AMBIGUOUS, value)
+    return found
 
 
 def number(value: object, source: Source) -> float:
@@ -152,11 +151,14 @@ def _zero_or_one(result: float, value: object) -> float:
     return result
 
 
-def category(value: object) -> float:
-    """The code of a category's name."""
+def category(value: object, coding: Coding, allowed: frozenset[str] | None) -> float:
+    """The code of a category's name, which is one of those allowed."""
     if not isinstance(value, str):
         raise Fault(Reason.WRONG_TYPE, value)
-    return category_code(text(value))
+    code = coding.category(text(value))
+    if allowed is not None and value not in allowed:
+        raise Fault(Reason.OUT_OF_RANGE, value)
+    return code
 
 
 def time(value: object, latest_ns: int, source: Source) -> int:

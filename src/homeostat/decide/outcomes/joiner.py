@@ -1,9 +1,9 @@
 """The outcome joiner: keeps each decision until its outcome is known, then hands both on to whoever learns.
 
 All on event time, with no clock of its own. A decision is remembered compactly until its horizon has passed: 8 bytes
-for each of c context features, s scores, e entity keys and 2 a action costs, and about 120 for the rest, its places in
-the queue and in the index of ids included: 300 bytes with c=10, s=4, e=2, a=3. Arrays grow by half, so up to half as
-much again is room for more.
+for each of c context features, s scores, e entity keys, e checks of these and 2 a action costs, and about 130 for the
+rest, its places in the queue and in the index of ids included: 320 bytes with c=10, s=4, e=2, a=3. Arrays grow by half,
+so up to half as much again is room for more.
 
 What becomes known at the same instant is handed on in the order of arrival, so how calls were batched can't matter.
 """
@@ -20,11 +20,12 @@ from homeostat.decide.outcomes import kernel
 from homeostat.records.arrays import Bytes, Float, Int, Small, State
 from homeostat.records.decisions import DecisionBatch, Experience
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
+from homeostat.records.identity import Ids
 
 T = TypeVar("T", bound=np.generic)
 CostsOf = Callable[[EventBatch], tuple[Float, Float]]
 
-_FACTS = 2  # Id and time stand before the entity keys.
+_FACTS = kernel.KEYS  # So many words stand before the entity keys.
 
 
 class OutcomeJoiner:
@@ -94,8 +95,9 @@ class OutcomeJoiner:
             return
         self._reserve(len(rows))
         added = kernel.remember(
-            rows, events.id_code, events.time_ns, events.keys, self._numbers_of(decisions), events.label,
-            decisions.ruling.action, self._delay_ns, self._silence_ns, self._horizon_ns, self._arrivals, self._facts,
+            rows, events.id_code, events.id_check, events.time_ns, events.keys, events.key_checks,
+            self._numbers_of(decisions), events.label, decisions.ruling.action, self._delay_ns, self._silence_ns,
+            self._horizon_ns, self._arrivals, self._facts,
             self._numbers, self._marks, self._arrival, self._action, self._free, self._live, self._table, self._queue,
             self._queue_label, self._queued,
         )  # fmt: skip
@@ -104,14 +106,14 @@ class OutcomeJoiner:
         self._arrivals += len(rows)
         self.repeated += len(rows) - added
 
-    def locate(self, id_code: Int) -> tuple[Bytes, Int, Int]:
-        """Whether each event is remembered (n,), its time (n,) and its entity keys (n, entities)."""
-        slot = kernel.find(id_code, self._facts, self._table)
+    def locate(self, ids: Ids) -> tuple[Bytes, Int, Int, Int]:
+        """Whether each event is remembered (n,), its time (n,), its entity keys and their checks (n, entities)."""
+        slot = kernel.find(ids.code, ids.check, self._facts, self._table)
         found = slot >= 0
         at = np.where(found, slot, 0)
-        time_ns = np.where(found, self._facts[at, 1], 0)
+        time_ns = np.where(found, self._facts[at, kernel.TIME], 0)
         keys = np.where(found[:, None], self._facts[at, _FACTS:], 0)
-        return found.astype(np.uint8), time_ns, keys
+        return found.astype(np.uint8), time_ns, keys[:, ::2].copy(), keys[:, 1::2].copy()
 
     def deliver(self, outcomes: OutcomeBatch) -> None:
         """Outcomes of remembered events; each becomes due at its `known_ns`, or when its event is old enough.
@@ -123,7 +125,8 @@ class OutcomeJoiner:
             return
         self._reserve_queue(n)
         known = kernel.deliver(
-            outcomes.id_code, outcomes.label, outcomes.known_ns, self._maturity_ns, self._told, self._facts,
+            outcomes.id_code, outcomes.id_check, outcomes.label, outcomes.known_ns, self._maturity_ns, self._told,
+            self._facts,
             self._arrival, self._table, self._queue, self._queue_label, self._queued,
         )  # fmt: skip
         self._queued += known
@@ -175,7 +178,7 @@ class OutcomeJoiner:
     def restore(self, state: State) -> None:
         """Continue from a state, bit for bit. Raises ValueError when it is of another app."""
         facts, numbers, queue = state["facts"], state["numbers"], state["queue"]
-        if facts.shape[1:] != (_FACTS + self._entities,) or numbers.shape[1:] != (self._width,):
+        if facts.shape[1:] != (_FACTS + 2 * self._entities,) or numbers.shape[1:] != (self._width,):
             raise ValueError("the remembered decisions are of another app: other scorers, actions, entities or context")
         n, queued = len(facts), len(queue)
         self._clear(max(64, n, queued))
@@ -218,14 +221,14 @@ class OutcomeJoiner:
         action: Small = self._action[slots]
         cost = kernel.costs(np.ascontiguousarray(numbers[:, c + s + 2 :]), label, a)
         return Experience(
-            np.ascontiguousarray(facts[:, 1]), np.ascontiguousarray(facts[:, 0]),
+            np.ascontiguousarray(facts[:, kernel.TIME]), np.ascontiguousarray(facts[:, kernel.CODE]),
             np.ascontiguousarray(numbers[:, :c]), np.ascontiguousarray(numbers[:, c : c + s]),
             np.ascontiguousarray(numbers[:, c + s]), action, np.ascontiguousarray(numbers[:, c + s + 1]),
             label.copy(), cost, censored.copy(),
         )  # fmt: skip
 
     def _clear(self, capacity: int) -> None:
-        self._facts = np.zeros((capacity, _FACTS + self._entities), np.int64)
+        self._facts = np.zeros((capacity, _FACTS + 2 * self._entities), np.int64)
         self._numbers = np.zeros((capacity, self._width))
         self._marks = np.zeros((capacity, 2))  # The label that came along, and the label handed on last; NaN for none.
         self._arrival = np.full(capacity, -1, np.int64)

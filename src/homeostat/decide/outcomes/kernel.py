@@ -16,6 +16,7 @@ from homeostat.records.arrays import Bytes, Float, Int, Small
 # What a queue entry stands for. At one moment, labels come before horizons and silence.
 ALONG, TOLD, HORIZON, SILENCE = 0, 1, 2, 3
 ASSUMED = -1.0  # The mark of a decision that was handed on as censored.
+CODE, CHECK, TIME, KEYS = range(4)  # Columns of the facts; each key stands there with its check behind it.
 QUEUE_COLUMNS = 5  # Moment, kind, arrival, slot of the decision, arrival of the decision.
 
 Slots = NDArray[np.int32]
@@ -39,22 +40,22 @@ def _home(code: int, mask: int) -> int:
 
 
 @_njit  # type: ignore[untyped-decorator]
-def _place(code: int, facts: Int, table: Slots) -> int:
+def _place(code: int, check: int, facts: Int, table: Slots) -> int:
     """Where in the table an id is, or where it would go."""
     mask = len(table) - 1
     at = _home(code, mask)
-    while table[at] >= 0 and facts[table[at], 0] != code:
+    while table[at] >= 0 and (facts[table[at], CODE] != code or facts[table[at], CHECK] != check):
         at = (at + 1) & mask
     found: int = at
     return found
 
 
 @_njit  # type: ignore[untyped-decorator]
-def find(id_code: Int, facts: Int, table: Slots) -> Int:
+def find(id_code: Int, id_check: Int, facts: Int, table: Slots) -> Int:
     """(n,) the slot of each id, -1 where it isn't remembered."""
     out = np.empty(len(id_code), np.int64)
     for i in range(len(id_code)):
-        out[i] = table[_place(id_code[i], facts, table)]
+        out[i] = table[_place(id_code[i], id_check[i], facts, table)]
     return out
 
 
@@ -62,7 +63,7 @@ def find(id_code: Int, facts: Int, table: Slots) -> Int:
 def index(slots: Int, facts: Int, table: Slots) -> None:
     """Put the ids of slots into the table."""
     for slot in slots:
-        table[_place(facts[slot, 0], facts, table)] = slot
+        table[_place(facts[slot, CODE], facts[slot, CHECK], facts, table)] = slot
 
 
 @_njit  # type: ignore[untyped-decorator]
@@ -118,7 +119,8 @@ def _later(time_ns: int, more_ns: int) -> int:
 
 @_njit  # type: ignore[untyped-decorator]
 def remember(
-    rows: Int, id_code: Int, time_ns: Int, keys: Int, new_numbers: Float, label: Float, new_action: Small,
+    rows: Int, id_code: Int, id_check: Int, time_ns: Int, keys: Int, key_checks: Int, new_numbers: Float,
+    label: Float, new_action: Small,
     delay_ns: int, silence_ns: int, horizon_ns: int, arrivals: int, facts: Int, numbers: Float,
     marks: Float, arrival: Int, action: Small, free: Int, live: int, table: Slots, queue: Int, queue_label: Float,
     queued: int,
@@ -127,14 +129,14 @@ def remember(
     added = 0
     for k in range(len(rows)):
         row = rows[k]
-        place = _place(id_code[row], facts, table)
+        place = _place(id_code[row], id_check[row], facts, table)
         if table[place] >= 0:
             continue
         slot = free[live + added]
         table[place] = slot
-        facts[slot, 0], facts[slot, 1] = id_code[row], time_ns[row]
+        facts[slot, CODE], facts[slot, CHECK], facts[slot, TIME] = id_code[row], id_check[row], time_ns[row]
         for e in range(keys.shape[1]):
-            facts[slot, 2 + e] = keys[row, e]
+            facts[slot, KEYS + 2 * e], facts[slot, KEYS + 2 * e + 1] = keys[row, e], key_checks[row, e]
         for j in range(new_numbers.shape[1]):
             numbers[slot, j] = new_numbers[row, j]
         marks[slot, 0], marks[slot, 1] = label[row], np.nan
@@ -152,7 +154,8 @@ def remember(
 
 @_njit  # type: ignore[untyped-decorator]
 def deliver(
-    id_code: Int, label: Float, known_ns: Int, maturity_ns: int, arrivals: int, facts: Int, arrival: Int, table: Slots,
+    id_code: Int, id_check: Int, label: Float, known_ns: Int, maturity_ns: int, arrivals: int, facts: Int,
+    arrival: Int, table: Slots,
     queue: Int, queue_label: Float, queued: int,
 ) -> int:  # fmt: skip
     """Put the outcomes of remembered decisions into the queue; returns how many they are.
@@ -161,10 +164,10 @@ def deliver(
     """
     known = 0
     for i in range(len(id_code)):
-        slot = table[_place(id_code[i], facts, table)]
+        slot = table[_place(id_code[i], id_check[i], facts, table)]
         if slot >= 0:
             owner = arrival[slot]
-            moment = max(known_ns[i], _later(facts[slot, 1], maturity_ns))
+            moment = max(known_ns[i], _later(facts[slot, TIME], maturity_ns))
             _push(queue, queue_label, queued + known, moment, TOLD, arrivals + i, slot, owner, label[i])
             known += 1
     return known
@@ -202,7 +205,7 @@ def due(
         hides = censors[action[slot]] == 1
         if kind in (ALONG, SILENCE):
             # The decision's one entry is used again, for its horizon.
-            queue[0, 0], queue[0, 1] = max(queue[0, 0], _later(facts[slot, 1], horizon_ns)), HORIZON
+            queue[0, 0], queue[0, 1] = max(queue[0, 0], _later(facts[slot, TIME], horizon_ns)), HORIZON
         else:
             queued -= 1
             _swap(queue, queue_label, 0, queued)
@@ -241,13 +244,13 @@ def release(gone: Int, facts: Int, table: Slots, free: Int, live: int) -> int:
     """Forget slots; returns how many are left."""
     mask = len(table) - 1
     for slot in gone:
-        hole = _place(facts[slot, 0], facts, table)
+        hole = _place(facts[slot, CODE], facts[slot, CHECK], facts, table)
         at = hole
         while True:
             at = (at + 1) & mask
             if table[at] < 0:
                 break
-            home = _home(facts[table[at], 0], mask)
+            home = _home(facts[table[at], CODE], mask)
             # An entry may fill the hole unless its home lies cyclically within (hole, at].
             if ((at - home) & mask) >= ((at - hole) & mask):
                 table[hole] = table[at]

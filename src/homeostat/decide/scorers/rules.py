@@ -61,7 +61,8 @@ class RulesScorer:
         n, width = len(features.values), len(self._columns)
         frame: Float = np.empty((n, width + len(self.rules)))
         _gather(features.values, self._columns, frame)
-        self._programs.run(frame, np.empty((n, 0), dtype=np.int64), np.empty(n, dtype=np.int64))
+        nobody = np.empty((n, 0), dtype=np.int64)
+        self._programs.run(frame, nobody, nobody, np.empty(n, dtype=np.int64))
         return frame[:, width:]
 
     def score(self, features: Features) -> tuple[Float, Float]:

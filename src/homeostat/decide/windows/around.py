@@ -25,20 +25,22 @@ class Around:
         self._ends: Int = np.cumsum([len(s) for s in plan.sources], dtype=np.int64)
         self._sources: Int = np.array([column for s in plan.sources for column in s], dtype=np.int64)
 
-    def seen(self, numbers: Float, keys: Int, time_ns: Int) -> Float:
+    def seen(self, numbers: Float, keys: Int, key_checks: Int, time_ns: Int) -> Float:
         """(n, fields + inputs) what the windows see of events: `numbers` (n, fields), and what is computed of them."""
         if not self._plan.inputs:
             return numbers
         seen: Float = np.empty((len(numbers), self._plan.windows.values))
         seen[:, : self._plan.fields] = numbers
-        self._inputs.run(seen, keys, time_ns)
+        self._inputs.run(seen, keys, key_checks, time_ns)
         return seen
 
-    def complete(self, numbers: Float, keys: Int, time_ns: Int, values: Float, freshness: Bytes) -> None:
+    def complete(
+        self, numbers: Float, keys: Int, key_checks: Int, time_ns: Int, values: Float, freshness: Bytes
+    ) -> None:
         """Fill in the fields and the derived features beside those of the windows.
 
         values, freshness : (n, fields + windows + derived), of which the windows' columns are set
         """
         assemble(numbers, self._ends, self._sources, values, freshness)
         if self._plan.derived:
-            self._derived.run(values, keys, time_ns)
+            self._derived.run(values, keys, key_checks, time_ns)

@@ -40,16 +40,16 @@ SILENT_NS = 43_200_000_000_000
 longer than that."""
 
 # What `arrange` says of each entity: columns of `groups`.
-G_KEY, G_KNOWN, G_OLDEST, G_END, G_OWN, G_LAST, G_ANEW, G_COLUMNS = range(8)
+G_KEY, G_CHECK, G_KNOWN, G_OLDEST, G_END, G_OWN, G_LAST, G_ANEW, G_COLUMNS = range(9)
 
 
 @kernel
-def pin(p: Ints, m: Memory, e: int, key: int, g: int, newest: int) -> int:
+def pin(p: Ints, m: Memory, e: int, key: int, check: int, g: int, newest: int) -> int:
     """How many rows of the entity's log have been read; it stays in memory until it is followed.
 
     0 where it has been silent for so long, as of `newest`, that its log may have expired: it is read anew.
     """
-    o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, False)
+    o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, check, False)
     if o < 0 or newest_of(p, m.state, m.log, o, e, NEVER) <= newest - p[e + P_RETAIN] - SILENT_NS:
         return 0
     m.state[o + E_GROUP] = g
@@ -57,13 +57,13 @@ def pin(p: Ints, m: Memory, e: int, key: int, g: int, newest: int) -> int:
 
 
 @kernel
-def remembers(p: Ints, m: Memory, e: int, key: int, time: int, tag: int) -> bool:
+def remembers(p: Ints, m: Memory, e: int, key: int, check: int, time: int, tag: int) -> bool:
     """Whether the part of the entity's log that has been read may hold this event: another process wrote it, and fell.
 
     The event's features are those of its place there, so the log is read anew. What is so old that it was dropped here
     may be there, too.
     """
-    o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, False)
+    o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, check, False)
     if o < 0:
         return False
     newest = newest_of(p, m.state, m.log, o, e, NEVER)
@@ -81,7 +81,8 @@ def remembers(p: Ints, m: Memory, e: int, key: int, time: int, tag: int) -> bool
 def unpin(p: Ints, m: Memory, e: int, groups: Ints, count: int) -> None:
     """Lets go of entities that are not followed after all."""
     for g in range(count):
-        o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, groups[G_KEY, g], False)
+        key, check = groups[G_KEY, g], groups[G_CHECK, g]
+        o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, check, False)
         if o >= 0:
             m.state[o + E_GROUP] = -1
 
@@ -118,16 +119,17 @@ def fill_row(
 @kernel
 def arrange(
     p: Ints, m: Memory, e: int, column: int, outcomes: bool, pinned: bool, time: Ints, tag: Ints, keys: Ints,
-    kind: Bytes, label: Floats, seen: Floats, masks_from: int, table: Ints, of: Ints, groups: Ints, rows: Ints,
-    row_floats: Floats, emits: Ints,
+    checks: Ints, kind: Bytes, label: Floats, seen: Floats, masks_from: int, table: Ints, of: Ints, groups: Ints,
+    rows: Ints, row_floats: Floats, emits: Ints,
 ) -> tuple[int, int, int]:  # fmt: skip
     """The rows that name an entity e, entity by entity, in their order.
 
     outcomes : whether these entities' windows ask for outcomes; if not, outcome rows are left out
     pinned : whether the entities are to be read from where they were left
     table, of : scratch, (a power of 2, at least 2 n) and (n,)
-    groups : (G_COLUMNS, n) each entity's key, rows of its log that are known, earliest event, end among `rows`, rows
-        for its log, last row that is no outcome (-1 for none), and whether the log is to be read from its beginning
+    groups : (G_COLUMNS, n) each entity's key and its check, rows of its log that are known, earliest event, end among
+        `rows`, rows for its log, last row that is no outcome (-1 for none), and whether the log is to be read from its
+        beginning
     rows, row_floats : (n, words), the same memory; emits : (n,) the event that each row is, -1 for an outcome
     Returns the number of entities, of rows, and of late events among them, which are not for the log.
     """
@@ -142,14 +144,16 @@ def arrange(
         key = keys[i, column]
         if key == ABSENT_KEY or (kind[i] == OUTCOME and not outcomes):
             continue
+        check = checks[i, column]
         place = mix(np.uint64(key)) & mask
-        while table[np.int64(place)] >= 0 and groups[G_KEY, table[np.int64(place)]] != key:
-            place = (place + np.uint64(1)) & mask
         g = table[np.int64(place)]
+        while g >= 0 and (groups[G_KEY, g] != key or groups[G_CHECK, g] != check):
+            place = (place + np.uint64(1)) & mask
+            g = table[np.int64(place)]
         if g < 0:
             g = count
             table[np.int64(place)] = g
-            groups[G_KEY, g] = key
+            groups[G_KEY, g], groups[G_CHECK, g] = key, check
             groups[G_END, g] = groups[G_OWN, g] = groups[G_ANEW, g] = 0
             groups[G_OLDEST, g] = I64_MIN
             groups[G_LAST, g] = -1
@@ -161,7 +165,7 @@ def arrange(
         size = groups[G_END, g]
         groups[G_END, g] = total
         total += size
-        groups[G_KNOWN, g] = pin(p, m, e, groups[G_KEY, g], g, newest) if pinned else 0
+        groups[G_KNOWN, g] = pin(p, m, e, groups[G_KEY, g], groups[G_CHECK, g], g, newest) if pinned else 0
     late = 0
     for i in range(len(time)):
         g = of[i]
@@ -174,7 +178,8 @@ def arrange(
         if kind[i] == EVENT:
             oldest = groups[G_OLDEST, g]
             groups[G_OLDEST, g] = time[i] if oldest == I64_MIN else min(oldest, time[i])
-            if groups[G_KNOWN, g] > 0 and remembers(p, m, e, groups[G_KEY, g], time[i], tag[i]):
+            key, check = groups[G_KEY, g], groups[G_CHECK, g]
+            if groups[G_KNOWN, g] > 0 and remembers(p, m, e, key, check, time[i], tag[i]):
                 groups[G_ANEW, g] = 1
         if kind[i] == NOT_INSERTED:
             late += 1

@@ -38,8 +38,9 @@ class Windows:
     >>> windows = Windows(WindowPlan(1, 1, 0, 1, (hour,), 0, True))
     >>> n = 3
     >>> values, freshness = windows.advance(
-    ...     time_ns=np.array([0, 1, 2]), keys=np.full((n, 1), 7), values=np.array([[1.0], [2.0], [4.0]]),
-    ...     masks=np.zeros((n, 0), bool), label=np.full(n, np.nan), tag=np.arange(n), kind=np.zeros(n, np.uint8))
+    ...     time_ns=np.array([0, 1, 2]), keys=np.full((n, 1), 7), checks=np.zeros((n, 1), int),
+    ...     values=np.array([[1.0], [2.0], [4.0]]), masks=np.zeros((n, 0), bool),
+    ...     label=np.full(n, np.nan), tag=np.arange(n), kind=np.zeros(n, np.uint8))
     >>> values[:, 0].tolist()
     [1.0, 3.0, 7.0]
     """
@@ -63,6 +64,7 @@ class Windows:
         self,
         time_ns: npt.NDArray[np.int64],
         keys: npt.NDArray[np.int64],
+        checks: npt.NDArray[np.int64],
         values: npt.NDArray[np.float64],
         masks: npt.NDArray[np.bool_] | npt.NDArray[np.uint8],
         label: npt.NDArray[np.float64],
@@ -74,7 +76,7 @@ class Windows:
         """Takes n rows in their order; returns their features (n, F) and each one's freshness (n, F).
 
         time_ns : (n,) event times, ns since 1970 (UTC), between the years 1900 and 2100; of an outcome, its event's.
-        keys : (n, E) entities, ABSENT_KEY where the event names none.
+        keys, checks : (n, E) entities, see `records.identity`; ABSENT_KEY where the event names none.
         values : (n, V); a value that is not finite is none.
         masks : (n, M), true where a mask admits the event.
         label : (n,) the event's outcome, NaN while unknown.
@@ -92,15 +94,15 @@ class Windows:
         batch = at.Batch(
             np.ascontiguousarray(time_ns, np.int64),
             np.ascontiguousarray(keys, np.int64),
+            np.ascontiguousarray(checks, np.int64),
             np.ascontiguousarray(values, np.float64),
             np.ascontiguousarray(masks).view(np.uint8),
             np.ascontiguousarray(label, np.float64),
             np.ascontiguousarray(tag, np.int64),
             np.ascontiguousarray(kind, np.uint8),
         )
-        shapes = ((n,), (n, plan.entities), (n, plan.values), (n, plan.masks), (n,), (n,), (n,))
-        time, key, value, mask, outcome, tags, kinds = batch
-        found = (time.shape, key.shape, value.shape, mask.shape, outcome.shape, tags.shape, kinds.shape)
+        shapes = ((n,), (n, plan.entities), (n, plan.entities), (n, plan.values), (n, plan.masks), (n,), (n,), (n,))
+        found = tuple(column.shape for column in batch)
         if found != shapes:
             raise ValueError(f"columns have shapes {found}, the plan needs {shapes}")
         shape = (n, before + plan.features + after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -34,17 +35,17 @@ class WindowFeaturizer:
         """
         plan, n = self.plan, len(events)
         events = writable(events)
-        numbers, keys = events.numbers, events.keys
+        numbers, keys, checks = events.numbers, events.keys, events.key_checks
         if numbers.shape != (n, plan.fields) or keys.shape != (n, plan.entities):
             found = f"{numbers.shape[1:]} fields and {keys.shape[1:]} entities"
             raise ValueError(f"events have {found}, the plan has {plan.fields} and {plan.entities}")
-        seen = self._around.seen(numbers, keys, events.time_ns)
+        seen = self._around.seen(numbers, keys, checks, events.time_ns)
         masks = seen[:, self._around.masks_from :] != 0.0
         values, freshness = self.windows.advance(
-            events.time_ns, keys, seen, masks, events.label, events.id_code, events.kind,
+            events.time_ns, keys, checks, seen, masks, events.label, events.tag, events.kind,
             before=plan.fields, after=len(plan.derived),
         )  # fmt: skip
-        self._around.complete(numbers, keys, events.time_ns, values, freshness)
+        self._around.complete(numbers, keys, checks, events.time_ns, values, freshness)
         return Features(plan.names, values, freshness)
 
     def _fingerprint(self) -> Bytes:
@@ -69,10 +70,11 @@ def writable(events: EventBatch) -> EventBatch:
 
     Kernels have a version for each kind of array; a second kind would be compiled while events wait.
     """
-    columns = (events.id_code, events.time_ns, events.keys, events.numbers, events.label, events.kind)
+    columns: tuple[Any, ...] = (
+        events.id_code, events.time_ns, events.keys, events.numbers, events.label, events.kind, events.id_check,
+        events.key_checks,
+    )  # fmt: skip
     if all(column.flags.carray for column in columns):
         return events
-    return EventBatch(
-        events.id_code.copy(), events.time_ns.copy(), events.keys.copy(), events.numbers.copy(),
-        events.label.copy(), events.kind.copy(), events.texts,
-    )  # fmt: skip
+    id_code, time_ns, keys, numbers, label, kind, id_check, key_checks = (column.copy("C") for column in columns)
+    return EventBatch(id_code, time_ns, keys, numbers, label, kind, events.texts, id_check, key_checks)

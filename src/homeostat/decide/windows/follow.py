@@ -126,17 +126,19 @@ def take_rows(
 
 
 @kernel
-def prepare(p: Ints, m: Memory, e: int, keys: Ints, ends: Ints, rows: Ints, starts: Ints, scratch: Ints) -> bool:
+def prepare(
+    p: Ints, m: Memory, e: int, keys: Ints, checks: Ints, ends: Ints, rows: Ints, starts: Ints, scratch: Ints
+) -> bool:
     """Finds or makes the entities' states and sees to it that their logs have room; False if there is none."""
     si, sf, li, lf, counters = m.state, m.state_floats, m.log, m.log_floats, m.counters
     members, sizes, horizons, capacities = scratch[0], scratch[1], scratch[2], scratch[3]
     start = 0
     for g in range(len(keys)):
-        o = state_of(p, si, m.hash_keys, m.hash_states, counters, e, keys[g], True)
+        o = state_of(p, si, m.hash_keys, m.hash_states, counters, e, keys[g], checks[g], True)
         if o == NO_ROOM:
             return False
         if si[o + E_KNOWN] != starts[g]:
-            begin(p, si, o, e, keys[g])
+            begin(p, si, o, e, keys[g], checks[g])
             si[o + E_KNOWN] = starts[g]
         si[o + E_GROUP] = g
         members[g] = o
@@ -155,6 +157,7 @@ def follow(
     m: Memory,
     e: int,
     keys: Ints,
+    checks: Ints,
     ends: Ints,
     rows: Ints,
     emits: Ints,
@@ -166,8 +169,9 @@ def follow(
     fresh: Bytes,
     column: int,
 ) -> int:
-    """Each entity keys[g] reads rows [ends[g - 1], ends[g]); row i's features go to row emits[i] of `out`, if not -1.
+    """Each entity (keys[g], checks[g]) reads rows [ends[g - 1], ends[g]).
 
+    emits : (rows,) to which row of `out` each row's features go, -1 for none
     starts : (g,) the number of each one's first row; where that is not the next one of those it has read, older rows
         were dropped or the log is another one, and it forgets what it knew
     known : (g,) how many rows each has read then
@@ -177,7 +181,7 @@ def follow(
     """
     si, counters, members = m.state, m.counters, scratch[0]
     first = counters[C_RESUME]
-    if first == 0 and not prepare(p, m, e, keys, ends, rows, starts, scratch):
+    if first == 0 and not prepare(p, m, e, keys, checks, ends, rows, starts, scratch):
         return NO_ROOM
     counters[C_RESUME] = 0
     start = ends[first - 1] if first > 0 else 0

@@ -10,6 +10,7 @@ import numpy as np
 from homeostat.decide.windows import layout as at
 from homeostat.decide.windows.arrange import (
     G_ANEW,
+    G_CHECK,
     G_COLUMNS,
     G_END,
     G_KEY,
@@ -28,6 +29,7 @@ from homeostat.decide.windows.follow import L_KIND, L_MORE, follow
 from homeostat.decide.windows.plan import RowKind, WindowPlan
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.events import EventBatch
+from homeostat.records.identity import Ids
 
 _LATE = int(RowKind.EVENT_NOT_INSERTED)
 
@@ -67,10 +69,9 @@ class Column:
     late: int
 
     @property
-    def keys(self) -> Int:
+    def ids(self) -> Ids:
         """(g,) the entities."""
-        keys: Int = self.groups[G_KEY]
-        return keys
+        return Ids(self.groups[G_KEY], self.groups[G_CHECK])
 
     @property
     def known(self) -> Int:
@@ -140,8 +141,8 @@ class FollowedWindows(Windows):
         scratch = np.empty((1 << (2 * n).bit_length()) + n, np.int64)
         count, total, late = arrange(
             self._program, self._memory, self._at[entity], entity, layout.label, pinned, events.time_ns,
-            events.id_code, events.keys, events.kind, events.label, seen, masks_from, scratch[n:], scratch[:n],
-            groups, rows, rows.view(np.float64), emits,
+            events.tag, events.keys, events.key_checks, events.kind, events.label, seen, masks_from, scratch[n:],
+            scratch[:n], groups, rows, rows.view(np.float64), emits,
         )  # fmt: skip
         if count == 0:
             return None
@@ -149,7 +150,7 @@ class FollowedWindows(Windows):
 
     def leave(self, column: Column) -> None:
         """Nothing is read of the entities of this column after all."""
-        unpin(self._program, self._memory, self._at[column.entity], column.groups, len(column.keys))
+        unpin(self._program, self._memory, self._at[column.entity], column.groups, len(column.ids))
 
     def follow(
         self, column: Column, start: Int, unread: Mapping[int, bytes], features: Float, freshness: Bytes, before: int
@@ -173,7 +174,7 @@ class FollowedWindows(Windows):
             merge(rows, emits, ends, read, np.cumsum(sizes), np.empty(len(rows), np.int64), merged, to, to_ends)
             rows, emits, ends = merged, to, to_ends
             known = np.where(sizes > 0, start + sizes, known)
-        self._follow(column.entity, column.keys, ends, rows, emits, start, known, features, freshness, before)
+        self._follow(column.entity, column.ids, ends, rows, emits, start, known, features, freshness, before)
         return known
 
     def guess(self, column: Column, features: Float, freshness: Bytes, before: int) -> Int:
@@ -188,16 +189,29 @@ class FollowedWindows(Windows):
             return column.emits[:0]
         ends = np.cumsum(np.diff(column.groups[G_END], prepend=0)[met])
         rows, emits, start = column.rows[known], column.emits[known], column.known[met]
-        self._follow(column.entity, column.keys[met], ends, rows, emits, start, start, features, freshness, before)
+        self._follow(column.entity, column.ids[met], ends, rows, emits, start, start, features, freshness, before)
         guessed: Int = emits[emits >= 0]
         return guessed
 
     def _follow(
-        self, entity: int, keys: Int, ends: Int, rows: Int, emits: Int, start: Int, known: Int,
+        self, entity: int, ids: Ids, ends: Int, rows: Int, emits: Int, start: Int, known: Int,
         features: Float, freshness: Bytes, before: int,
     ) -> None:  # fmt: skip
-        scratch = np.empty((4, len(keys)), np.int64)
-        given = (self._at[entity], keys, ends, rows, emits, start, known, scratch, self._made, features, freshness)
+        scratch = np.empty((4, len(ids)), np.int64)
+        given = (
+            self._at[entity],
+            ids.code,
+            ids.check,
+            ends,
+            rows,
+            emits,
+            start,
+            known,
+            scratch,
+            self._made,
+            features,
+            freshness,
+        )
         while follow(self._program, self._memory, *given, before) != 0:
             self._make_room()
 

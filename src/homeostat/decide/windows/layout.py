@@ -106,6 +106,7 @@ NEED_MORE = NEED_MIN | NEED_MAX | NEED_DISTINCT | NEED_TOP | NEED_SINCE
 # The state of one entity: this, then heads, tails, streams and accounts.
 (
     E_KEY,
+    E_CHECK,
     E_ENTITY,
     E_BLOCK,
     E_CAPACITY,
@@ -115,7 +116,7 @@ NEED_MORE = NEED_MIN | NEED_MAX | NEED_DISTINCT | NEED_TOP | NEED_SINCE
     E_GROUP,  # Its number among the entities of a batch, -1 between batches; one that has a number is never dropped.
     E_KNOWN,  # Rows read of a log that others write too; see `follow`.
     E_WORDS,
-) = range(10)
+) = range(11)
 
 # Counters that kernels share with the engine.
 (
@@ -162,6 +163,7 @@ class Batch(NamedTuple):
 
     time_ns: Ints
     keys: Ints
+    checks: Ints
     values: Floats
     masks: Bytes
     label: Floats

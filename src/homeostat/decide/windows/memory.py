@@ -23,6 +23,7 @@ from homeostat.decide.windows.layout import (
     E_BASE,
     E_BLOCK,
     E_CAPACITY,
+    E_CHECK,
     E_END,
     E_ENTITY,
     E_GROUP,
@@ -56,22 +57,32 @@ NO_ROOM = -2
 
 
 @inlined
-def place_of(hash_keys: Ints, hash_states: Ints, e: int, key: int) -> int:
-    """Where the map holds entity e's key, or the free place where it would."""
+def place_of(si: Ints, hash_keys: Ints, hash_states: Ints, e: int, key: int, check: int) -> int:
+    """Where the map holds entity e's key, or the free place where it would.
+
+    The check lies in the state, which whoever finds it reads next anyway.
+    """
     mask = np.uint64(len(hash_keys) - 1)
     place = mix(np.uint64(key) + np.uint64(e + 1) * np.uint64(0x9E3779B97F4A7C15)) & mask
     while True:
         held = hash_states[np.int64(place)]
-        if held < 0 or (hash_keys[np.int64(place)] == key and (held & (PROGRAM_MAX - 1)) == e):
+        if held < 0:
+            return np.int64(place)  # type: ignore[return-value]
+        if (
+            hash_keys[np.int64(place)] == key
+            and (held & (PROGRAM_MAX - 1)) == e
+            and si[(held >> 16) + E_CHECK] == check
+        ):
             return np.int64(place)  # type: ignore[return-value]
         place = (place + np.uint64(1)) & mask
 
 
 @kernel
-def begin(p: Ints, si: Ints, o: int, e: int, key: int) -> None:
+def begin(p: Ints, si: Ints, o: int, e: int, key: int, check: int) -> None:
     """Makes the words at o the state of entity e's key, of whose past nothing is known."""
     si[o : o + p[e + P_STATE_WORDS]] = 0
     si[o + E_KEY] = key
+    si[o + E_CHECK] = check
     si[o + E_ENTITY] = e
     si[o + E_TIME] = NEVER
     si[o + E_GROUP] = -1
@@ -88,10 +99,10 @@ def begin(p: Ints, si: Ints, o: int, e: int, key: int) -> None:
 
 @inlined
 def state_of(
-    p: Ints, si: Ints, hash_keys: Ints, hash_states: Ints, counters: Ints, e: int, key: int, create: bool
+    p: Ints, si: Ints, hash_keys: Ints, hash_states: Ints, counters: Ints, e: int, key: int, check: int, create: bool
 ) -> int:
     """Where the state of entity e's key begins; NO_ENTITY if there is none; NO_ROOM if it can not be made now."""
-    place = place_of(hash_keys, hash_states, e, key)
+    place = place_of(si, hash_keys, hash_states, e, key, check)
     if hash_states[place] >= 0:
         return hash_states[place] >> 16  # type: ignore[no-any-return]
     if not create:
@@ -101,7 +112,7 @@ def state_of(
     if o + size > len(si) or 4 * (counters[C_ENTITIES] + 1) > 3 * len(hash_keys):
         counters[C_STATE_NEEDED] = size
         return NO_ROOM
-    begin(p, si, o, e, key)
+    begin(p, si, o, e, key, check)
     hash_keys[place] = key
     hash_states[place] = o * PROGRAM_MAX + e
     counters[C_STATE_USED] = o + size
@@ -287,7 +298,7 @@ def move_all(p: Ints, m: Memory, to: Memory, newest: int, log_used: int) -> None
                 si[used + a] = m.state[o + a]
             copy_block(p, si, used, e, start, capacity, m.log, li, log_used)
             relink(p, si, sf, li, lf, used, e)
-            place = place_of(to.hash_keys, to.hash_states, e, m.state[o + E_KEY])
+            place = place_of(si, to.hash_keys, to.hash_states, e, m.state[o + E_KEY], m.state[o + E_CHECK])
             to.hash_keys[place] = m.state[o + E_KEY]
             to.hash_states[place] = used * PROGRAM_MAX + e
             used += size

@@ -112,7 +112,7 @@ def classify(p: Ints, counters: Ints, b: Batch, start: int, rows: int, newest: I
 def group(
     p: Ints,
     m: Memory,
-    keys: Ints,
+    b: Batch,
     e: int,
     start: int,
     rows: int,
@@ -129,11 +129,11 @@ def group(
     column = (e - p[G_ENTITIES_FROM]) // P_COLUMNS
     count = 0
     for i in range(rows):
-        key = keys[start + i, column]
+        key = b.keys[start + i, column]
         groups[i] = -1
         if key == ABSENT_KEY:
             continue
-        o = state_of(p, si, hash_keys, hash_states, counters, e, key, action[i] != OUTCOME)
+        o = state_of(p, si, hash_keys, hash_states, counters, e, key, b.checks[start + i, column], action[i] != OUTCOME)
         if o == NO_ROOM:
             count = -count - 1
             break
@@ -256,7 +256,7 @@ def line_up(
     groups, places = scratch[C_ROW_GROUP], scratch[C_ROW_PLACE]
     members, sizes, ends = scratch[C_GROUP_STATE], scratch[C_GROUP_ROWS], scratch[C_GROUP_END]
     horizons, capacities = scratch[C_GROUP_HORIZON], scratch[C_GROUP_CAPACITY]
-    count = group(p, m, b.keys, e, start, rows, action, groups, members, sizes)
+    count = group(p, m, b, e, start, rows, action, groups, members, sizes)
     total = 0
     for g in range(count):
         ends[g] = total

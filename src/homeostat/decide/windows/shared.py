@@ -23,12 +23,12 @@ from homeostat.ports.shared import Asked, FeatureStore, Logs, LogsLost, Shown
 from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features, Freshness
-from homeostat.records.identity import is_hashed, text_of
+from homeostat.records.identity import IdTexts, is_hashed, text_of
 from homeostat.records.reasons import Fallback
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 _STALE = int(Freshness.STALE)
-_NO_TEXTS: dict[int, str] = {}
+_NO_TEXTS: IdTexts = {}
 
 MEMORY_BYTES = 4 << 30
 MARGIN_NS = 3_600_000_000_000
@@ -114,7 +114,7 @@ class SharedFeaturizer:
             self.store.show(self._shown(columns, rows, events, values, freshness))
             if self.windows.nbytes > self._memory_bytes:
                 self.forget()
-        self._around.complete(events.numbers, events.keys, events.time_ns, values, freshness)
+        self._around.complete(events.numbers, events.keys, events.key_checks, events.time_ns, values, freshness)
         return Features(plan.names, values, freshness, fallback)
 
     def write(self, events: EventBatch) -> None:
@@ -140,15 +140,18 @@ class SharedFeaturizer:
         self.behind, self.trouble = False, ""
 
     def _columns(self, events: EventBatch, pinned: bool = True) -> list[Column]:
-        seen = self._around.seen(events.numbers, events.keys, events.time_ns)
+        seen = self._around.seen(events.numbers, events.keys, events.key_checks, events.time_ns)
         made = (self.windows.arrange(entity, events, seen, self._around.masks_from, pinned) for entity in self._watched)
         return [column for column in made if column is not None]
 
     def _asked(self, column: Column, read: bool = True) -> Asked:
         rows, ends = column.for_log()
-        # An outcome knows its entity's code, but not always its text: logs are named by what both know.
-        keys = column.keys.tolist()
-        ids = [text_of(key, _NO_TEXTS) for key in keys] if is_hashed(max(keys)) else list(map(str, keys))
+        # An outcome knows its entity's identity, but not always its text: logs are named by what both know.
+        codes = column.ids.code.tolist()
+        if is_hashed(max(codes)):
+            ids = [text_of(*one, _NO_TEXTS) for one in column.ids.tolist()]
+        else:
+            ids = list(map(str, codes))
         return Asked(
             self.entities[column.entity], ids, column.asked_from, column.oldest_ns, rows, ends,
             self.windows.retained_ns(column.entity) + MARGIN_NS, read,
@@ -178,7 +181,7 @@ class SharedFeaturizer:
     ) -> list[Shown]:
         return [
             Shown(
-                self.entities[column.entity], column.keys, events.texts, read, self._names[column.entity],
+                self.entities[column.entity], column.ids, events.texts, read, self._names[column.entity],
                 self._slots[column.entity], column.last, values, freshness, events.time_ns,
             )
             for column, read in zip(columns, rows, strict=True)

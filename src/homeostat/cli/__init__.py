@@ -23,6 +23,7 @@ COMMANDS = {
     "worker": ("homeostat.cli.worker:worker", "Decide the events of a stream, on servers that many share"),
     "serve": ("homeostat.cli.serve:serve", "Decide over HTTP"),
     "keys": ("homeostat.cli.keys:keys", "Create, list and revoke API keys"),
+    "export": ("homeostat.cli.export:export", "Write a journal as Parquet: events, outcomes, decisions"),
     "explain": ("homeostat.cli.explain:explain", "Say why a decision was made"),
     "guards": ("homeostat.cli.guards:guards", "Try a change of rules on recorded events"),
     "audit": ("homeostat.cli.audit:audit", "Verify the audit chain, and write that of a shared journal"),

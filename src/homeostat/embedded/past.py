@@ -62,7 +62,8 @@ class PastOutcomes:
         time_ns = events.time_ns[row]
         return OutcomeBatch(
             self._id_code[at], self._label[at], np.maximum(self._known_ns[at], time_ns + 1), self._amount[at],
-            events.texts, True, time_ns, events.keys[row], self._id_check[at], events.key_checks[row],
+            events.texts, True, time_ns, events.keys[row], id_check=self._id_check[at],
+            key_checks=events.key_checks[row],
         )  # fmt: skip
 
     def labels_by(self, events: EventBatch, moment_ns: int | None) -> Float:

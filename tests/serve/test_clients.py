@@ -147,6 +147,13 @@ def test_a_large_body_is_refused_however_its_length_is_said(usual: Server) -> No
     assert parsed(usual.raw(chunks, *[chunk] * 150, b"0\r\n\r\n"))[0] == 413
 
 
+def test_a_body_that_waits_to_be_asked_for_and_makes_no_sense_is_a_problem(usual: Server) -> None:
+    """The answer has ended the connection before the request's turn comes to ask for its body."""
+    expecting = HEAD + b"expect: 100-continue\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert parsed(usual.raw(expecting + b"zz\r\n\r\n"))[0] == 400
+    assert not any("fault" in line for line in usual.said)
+
+
 def test_a_body_without_an_end_is_cut_off(usual: Server) -> None:
     chunk = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
     with socket.create_connection(("127.0.0.1", usual.port), timeout=20) as connection:

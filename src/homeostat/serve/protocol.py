@@ -71,8 +71,7 @@ class LimitedProtocol(HttpToolsProtocol):
         # as well, and must not write to a transport that is closed.
         for cycle in [self._answering, *(waiting for waiting, _ in self.pipeline)]:
             if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
+                _give_up(cycle)
         self.pipeline.clear()
         self._held.clear()
         super().connection_lost(exc)
@@ -266,8 +265,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if cycle.response_started or self.pipeline:  # It has its answer, or others have to have theirs first.
                 self.transport.close()
                 return
-            cycle.disconnected = True
-            cycle.message_event.set()
+            _give_up(cycle)
         elif cycle is not None and not cycle.response_complete:
             cycle.keep_alive = False  # The request before is under way, and nothing may be written into its answer.
             return
@@ -283,6 +281,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(_LINGER_S, self.transport.close)
+
+
+def _give_up(cycle: RequestResponseCycle) -> None:
+    """Let a request find that its client is gone, without being asked to go on (`100 Continue`) first."""
+    cycle.disconnected, cycle.waiting_for_100_continue = True, False
+    cycle.message_event.set()
 
 
 def within(limits: Limits, counts: Counts | None = None) -> type[LimitedProtocol]:

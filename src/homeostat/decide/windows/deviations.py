@@ -61,7 +61,7 @@ def is_narrow(x: float) -> bool:
     return bool((0 <= place <= NARROW_PLACE_MAX) | (whole == ZERO))
 
 
-@kernel
+@inlined
 def root_of(s: float, t: float, k: int, n: int) -> float:
     """The standard deviation of a sample of n values: the root of (s + t) * 2^k / (n * (n - 1))."""
     if k & 1:
@@ -125,35 +125,37 @@ def two_words(x: float) -> tuple[np.uint64, np.uint64]:
     """|x| < ROOT_MAX in units of 2^NARROW_ROOT, of which it is a multiple."""
     whole, exponent = apart(x)
     place = exponent - NARROW_ROOT
-    if place >= 64:
-        return ZERO, whole << np.uint64(place - 64)
-    if place < 0:
-        return whole >> np.uint64(min(-place, 63)), ZERO
-    shift = np.uint64(place)
-    return whole << shift, (whole >> ONE) >> (SIX3 - shift)
+    whole >>= np.uint64(max(min(-place, 63), 0))
+    place = max(place, 0)
+    shift = np.uint64(place & 63)
+    far = ZERO - np.uint64(place >> 6)  # All bits where a whole word lies below it.
+    low = whole << shift
+    return low & ~far, (((whole >> ONE) >> (SIX3 - shift)) & ~far) | (low & far)
 
 
 @inlined
-def spread_near(li: Ints, d: int, n: int, squares: int, s: float, t: float) -> None:
-    """`spread` for a sum s + t below ROOT_MAX, s being it rounded: without a loop, since every event may need it."""
+def spread_near(li: Ints, d: int, n: int, squares: int, s: float, t: float) -> int:
+    """`spread` for a sum s + t below ROOT_MAX, s being it rounded: without a loop, since every event may need it.
+
+    The word at d is 0 before.
+    """
     s0, s1 = two_words(s)
     t0, t1 = two_words(t)
-    if (s < 0.0) == (t < 0.0):
-        r0, carry = plus(s0, t0, ZERO)
-        r1, carry = plus(s1, t1, carry)
-    else:
-        r0, carry = minus(s0, t0, ZERO)
-        r1, carry = minus(s1, t1, carry)
+    other = ZERO - np.uint64((s < 0.0) != (t < 0.0))  # All bits where t is to be taken from s: its sign is chance.
+    r0, carry = plus(s0, t0 ^ other, other & ONE)
+    r1, carry = plus(s1, t1 ^ other, carry)
     low, high = r0 * r1, mul_high(r0, r1)
     q0 = r0 * r0
     q1, carry = plus(mul_high(r0, r0), low << ONE, ZERO)
     q2, carry = plus(r1 * r1, (high << ONE) | (low >> SIX3), carry)
     q3 = mul_high(r1, r1) + (high >> SIX3) + carry
     times = np.uint64(n)
+    above = carry = borrow = ZERO
     word = np.uint64(li[squares])
-    m, borrow = minus(word * times, q0, ZERO)
-    li[d] = np.int64(m)
-    above = mul_high(word, times)
+    if (word | q0) != ZERO:  # Prices have no such bits.
+        m, borrow = minus(word * times, q0, ZERO)
+        li[d] = np.int64(m)
+        above = mul_high(word, times)
     word = np.uint64(li[squares + 1])
     m, carry = plus(word * times, above, ZERO)
     m, borrow = minus(m, q1, borrow)
@@ -168,14 +170,17 @@ def spread_near(li: Ints, d: int, n: int, squares: int, s: float, t: float) -> N
     m, carry = plus(word * times, above, carry)
     m, borrow = minus(m, q3, borrow)
     li[d + 3] = np.int64(m)
-    above = mul_high(word, times)
+    above = mul_high(word, times) + carry
     word = np.uint64(li[squares + 4])
-    m, carry = plus(word * times, above, carry)
+    if (word | above | borrow) == ZERO:
+        return 4
+    m, carry = plus(word * times, above, ZERO)
     li[d + 4] = np.int64(m - borrow)
     li[d + 5] = np.int64(mul_high(word, times) + carry - np.uint64(m < borrow))
+    return 6
 
 
-@kernel
+@inlined
 def narrow_deviation(li: Ints, d: int, n: int, squares: int, total: float, low: float) -> float:
     """The standard deviation of n values from their ordinary squares' limbs and their sum in two parts.
 
@@ -183,8 +188,8 @@ def narrow_deviation(li: Ints, d: int, n: int, squares: int, total: float, low: 
     """
     total, low = two_sum(total, low)
     if abs(total) < ROOT_MAX:
-        limbs = NARROW_LIMBS + 1
-        spread_near(li, d, n, squares, total, low)
+        li[d] = 0
+        limbs = spread_near(li, d, n, squares, total, low)
     else:
         roots = d + NARROW_LIMBS + 2
         for i in range(ROOT_LIMBS):

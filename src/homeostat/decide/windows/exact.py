@@ -21,8 +21,7 @@ SUM_LIMBS = 35
 SQUARE_UNIT = 2 * SUM_UNIT
 SQUARE_LIMBS = 67
 
-IMPLIED = 1 << 52
-FRACTION = IMPLIED - 1
+FRACTION = (1 << 52) - 1
 EXPONENTS = 0x7FF
 BIAS = 1075
 """A float is a whole number of 53 bits times 2^(its exponent - BIAS)."""
@@ -65,10 +64,8 @@ def apart(x: float) -> tuple[np.uint64, int]:
     """|x| as a whole number and the power of two that it is to be multiplied by."""
     bits = np.float64(x).view(np.int64)
     exponent = (bits >> 52) & EXPONENTS
-    whole = bits & FRACTION
-    if exponent:
-        return np.uint64(whole | IMPLIED), exponent - BIAS  # type: ignore[return-value]
-    return np.uint64(whole), 1 - BIAS
+    normal = np.int64(exponent > 0)  # Without a branch: which floats are 0 is hard to foresee.
+    return np.uint64((bits & FRACTION) | normal << 52), exponent - normal + (1 - BIAS)  # type: ignore[return-value]
 
 
 @inlined
@@ -157,7 +154,7 @@ def negate(li: Ints, a: int, to: int, limbs: int) -> None:
         li[to + i] = np.int64(word)
 
 
-@kernel
+@inlined
 def leading(li: Ints, a: int, limbs: int) -> tuple[float, float, int]:
     """The number at a, not negative, as (s + t) * 2^k: s is it rounded to nearest, t the rest.
 

@@ -21,6 +21,20 @@ from homeostat.records.reasons import Fallback
 GROUP_ROWS = 65_536  # Rows of a row group: always full but the last, so that batches leave no trace.
 _BITS = sum(Fallback.NAMES)
 _HASHED = 1 << 62
+# What each column means, and its unit; of several of a kind by the name before the point. docs/files.md has the same.
+MEANINGS = {
+    "event_id": ("the event's id, as text", ""),
+    "time": ("when the event happened, UTC", "ns"),
+    "action": ("the action taken", ""),
+    "proposed": ("the action that the policy proposed", ""),
+    "risk": ("calibrated probability of a positive outcome", "1"),
+    "score": ("the scorer's score, NaN where it did not answer", "1"),
+    "feature": ("the feature as it was served, NaN where it is missing", "that of the app's expression"),
+    "propensity": ("probability with which the policy proposes the action", "1"),
+    "rule": ("the rule that decided, `breaker`, `fallback:` and its causes, or empty where the policy decided", ""),
+    "fallback": ("the causes for which a part did not answer, joined by +, or empty", ""),
+    "version": ("of the app file, the bundle and the settings that decided", ""),
+}
 
 
 class DecisionsWriter:
@@ -28,7 +42,8 @@ class DecisionsWriter:
 
     Columns: event_id, time, action, proposed, risk, score.*, feature.*, propensity.*, rule, fallback, version. A score
     or feature without a value is NaN. `rule` is the rule that decided, or `breaker`, or `fallback:` and the causes, or
-    empty where the policy decided.
+    empty where the policy decided. Each field of the file's Arrow schema says what it means, and its unit, in its
+    metadata.
     """
 
     def __init__(
@@ -55,13 +70,13 @@ class DecisionsWriter:
         category = pa.dictionary(pa.int16(), pa.string())
         self._schema = pa.schema(
             [
-                ("event_id", pa.string()),
-                ("time", pa.timestamp("ns", "UTC")),
-                ("action", category),
-                ("proposed", category),
+                _field("event_id", pa.string()),
+                _field("time", pa.timestamp("ns", "UTC")),
+                _field("action", category),
+                _field("proposed", category),
+                *(_field(name, pa.float64()) for name in reals),
+                *(_field(name, category) for name in ("rule", "fallback", "version")),
             ]
-            + [(name, pa.float64()) for name in reals]
-            + [("rule", category), ("fallback", category), ("version", category)]
         )
         self._reals = np.empty((len(reals), GROUP_ROWS))
         self._whole = np.empty((2, GROUP_ROWS), np.int64)
@@ -177,6 +192,11 @@ class DecisionsWriter:
             self.close()
         else:
             self.abandon()
+
+
+def _field(name: str, kind: pa.DataType) -> pa.Field:
+    meaning, unit = MEANINGS[name.partition(".")[0]]
+    return pa.field(name, kind, metadata={"meaning": meaning, **({"unit": unit} if unit else {})})
 
 
 def _named(codes: NDArray[np.int16], names: pa.Array) -> pa.DictionaryArray:

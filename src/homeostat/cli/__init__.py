@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "demo": ("homeostat.cli.demo:demo", "Decide on simulated card payments, live in the terminal"),
     "init": ("homeostat.cli.files:init", "Write a commented starter app file"),
-    "schema": ("homeostat.cli.files:schema", "Print the JSON Schema of app files, for editors"),
+    "schema": ("homeostat.cli.schema:schema", "Print the JSON Schema of app files, or of a file that homeostat writes"),
     "doctor": ("homeostat.cli.doctor:doctor", "Check this machine and an app, and say how to mend what is wrong"),
     "replay": ("homeostat.cli.replay:replay", "Decide on recorded events"),
     "simulate": ("homeostat.cli.simulate:simulate", "Write the events and outcomes of a simulated world"),

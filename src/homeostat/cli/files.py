@@ -1,8 +1,7 @@
-"""`homeostat init` and `homeostat schema`."""
+"""`homeostat init`."""
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from homeostat.cli.failures import CommandError
-from homeostat.config.schema import json_schema
 
 
 def init(
@@ -60,8 +58,3 @@ def app_name(path: Path) -> str:
     """
     name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
     return name if name and name[0].isalpha() else f"app_{name}".rstrip("_")
-
-
-def schema() -> None:
-    """Print the JSON Schema of app files, for editors."""
-    print(json.dumps(json_schema(), indent=2))

@@ -9,7 +9,9 @@ from typing import Any
 from homeostat.config.scalars import Node
 from homeostat.config.settings import POLICIES, SCORERS
 from homeostat.config.tree import DURATION_PATTERN, App
+from homeostat.config.world import World
 
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _UNITS = (("d", 86400 * 10**9), ("h", 3600 * 10**9), ("m", 60 * 10**9), ("s", 10**9), ("ms", 10**6))
 
 
@@ -31,14 +33,24 @@ def _schema() -> dict[str, Any]:
     _type_settings(schema, "ScorerSpec", SCORERS)
     _type_settings(schema, "PolicySpec", POLICIES)
     _write_durations(schema)
-    title = "homeostat app file"
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
+    return {"$schema": _DRAFT, **schema, "title": "homeostat app file"}
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of the app file; what it can't say (names that must exist, types of expressions) is
     checked when the file is loaded."""
     return copy.deepcopy(_schema())
+
+
+def world_schema() -> dict[str, Any]:
+    """JSON Schema 2020-12 of a file of servers: a `world` section; what else is in it is not read."""
+    world = World.model_json_schema(mode="validation")
+    _write_durations(world)
+    parts = world.pop("$defs", {}) | {"World": world}
+    return {
+        "$schema": _DRAFT, "title": "homeostat servers", "type": "object",
+        "properties": {"world": {"$ref": "#/$defs/World"}}, "$defs": parts,
+    }  # fmt: skip
 
 
 def _type_settings(schema: dict[str, Any], section: str, kinds: dict[str, type[Node]]) -> None:

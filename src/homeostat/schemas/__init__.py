@@ -1,0 +1,1 @@
+"""JSON Schemas of the files that homeostat writes; docs/files.md describes the files."""

@@ -67,12 +67,17 @@ def rows(path):
         return db.execute("SELECT * FROM entries ORDER BY sequence").fetchall()
 
 
+def without_ids(row):
+    """The ids beside a body are an index, and named by the secret that the folder gets."""
+    return (*row[:6], *row[7:9])
+
+
 def test_an_old_entry_stays_as_it_is_when_the_journal_is_brought_up_to_date(tmp_path):
     folder = unpacked("shop", tmp_path)
-    before = rows(folder / "journal.db")
+    before = [without_ids(row) for row in rows(folder / "journal.db")]
     with SqliteJournal(folder / "journal.db", words=SHOP) as journal:
         journal.append(decisions([-5], 1))
-    after = rows(folder / "journal.db")
+    after = [without_ids(row) for row in rows(folder / "journal.db")]
     assert after[: len(before)] == before and len(after) == len(before) + 1
 
 

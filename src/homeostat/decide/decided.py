@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch
 from homeostat.records.identity import Ids
 from homeostat.records.reasons import Reason
+from homeostat.records.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +37,36 @@ class Decided:
     differing: frozenset[int] = frozenset()
 
 
-def compared(decided: Decided, events: EventBatch) -> Decided:
+def compared(decided: Decided, events: EventBatch, words: Vocabulary) -> Decided:
     """The same, with the events (n) that differ from those which they repeat: by time, key or value.
 
-    Their outcomes are not compared, since these may become known later; nor are columns that another version of the
-    app declared.
+    words : what the columns of the events stand for
+    Their outcomes are not compared, since these may become known later; nor are columns that only one of the two apps
+    declares, where the app was changed in between.
     """
     if not decided.repeated:
         return decided
-    differing = [k for k, (batch, row) in decided.repeated.items() if not _alike(events, k, batch.events, row)]
+    differing = [k for k, (batch, row) in decided.repeated.items() if not _alike(events, words, k, batch, row)]
     return replace(decided, differing=frozenset(differing))
 
 
-def _alike(events: EventBatch, k: int, before: EventBatch, row: int) -> bool:
-    if events.time_ns[k] != before.time_ns[row]:
-        return False
-    pairs = (
-        (events.keys[k], before.keys[row]), (events.key_checks[k], before.key_checks[row]),
-        (events.numbers[k], before.numbers[row]),
-    )  # fmt: skip
-    return all(len(now) != len(then) or np.array_equal(now, then, equal_nan=True) for now, then in pairs)
+def _alike(events: EventBatch, words: Vocabulary, k: int, batch: DecisionBatch, row: int) -> bool:
+    before, theirs = batch.events, batch.words
+    return bool(
+        events.time_ns[k] == before.time_ns[row]
+        and _same(events.keys[k], words.entities, before.keys[row], theirs.entities)
+        and _same(events.key_checks[k], words.entities, before.key_checks[row], theirs.entities)
+        and _same(events.numbers[k], words.fields, before.numbers[row], theirs.fields)
+    )
+
+
+def _same(now: NDArray[Any], names: tuple[Any, ...], then: NDArray[Any], names_then: tuple[Any, ...]) -> bool:
+    """Whether one row's values are those of another, in the columns that both have."""
+    if names == names_then or not (names and names_then):
+        return len(now) != len(then) or np.array_equal(now, then, equal_nan=True)
+    both = [(column, names_then.index(name)) for column, name in enumerate(names) if name in names_then]
+    mine, theirs = (list(columns) for columns in zip(*both, strict=True)) if both else ([], [])
+    return np.array_equal(now[mine], then[theirs], equal_nan=True)
 
 
 def refused_field(why: Reason) -> str:

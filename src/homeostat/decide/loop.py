@@ -185,7 +185,7 @@ class DecisionLoop:
         theirs = self.flush()
         if theirs is not None:
             decided = without(decided, theirs, self._earlier)
-        decided = compared(decided, events)
+        decided = compared(decided, events, self.stages.words)
         self.counts["differing"] += len(decided.differing)
         return decided
 

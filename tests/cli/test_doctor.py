@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.samples.reading import unpacked
 
 from homeostat.cli import main
 from homeostat.config.starter import starter
+from homeostat.embedded.assembly import open_engine
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[dict[str, str]]]:
@@ -57,3 +59,32 @@ def test_a_world_that_can_not_be_read_is_a_finding(capsys, tmp_path: Path) -> No
     config.write_text("worlds: {}")
     code, findings = doctor(capsys, "--config", config)
     assert code == 0 and by_name(findings)["world"]["health"] == "warning"
+
+
+def test_a_data_folder_that_others_may_look_at_is_a_warning(capsys, tmp_path: Path) -> None:
+    folder = unpacked("access", tmp_path)
+    folder.chmod(0o755)
+    found = by_name(doctor(capsys, "--data", folder)[1])
+    assert found["privacy"]["health"] == "warning" and "chmod" in found["privacy"]["mend"]
+    for path in (folder, *folder.iterdir()):
+        path.chmod(path.stat().st_mode & 0o700)
+    assert "privacy" not in by_name(doctor(capsys, "--data", folder)[1])
+
+
+def test_what_a_start_would_take_over_and_make_again_is_said(capsys, tmp_path: Path) -> None:
+    folder = unpacked("access", tmp_path)
+    code, findings = doctor(capsys, "access", "--data", folder)
+    found = by_name(findings)["recovery"]
+    assert code == 0 and found["health"] == "warning"
+    assert "kept no names" in found["seen"] and "are done again" in found["seen"]
+    with open_engine("access", data=folder):
+        pass
+    assert "nothing is done again" in by_name(doctor(capsys, "access", "--data", folder)[1])["recovery"]["seen"]
+
+
+def test_a_lost_journal_is_broken_and_the_finding_says_what_can_be_done(capsys, tmp_path: Path) -> None:
+    folder = unpacked("access", tmp_path)
+    (folder / "journal.db").unlink()
+    code, findings = doctor(capsys, "access", "--data", folder)
+    found = by_name(findings)["journal"]
+    assert code == 1 and "is missing" in found["seen"] and "--history new" in found["seen"]

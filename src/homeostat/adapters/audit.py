@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from homeostat.adapters.entries import PIECE_ROWS, EntryFacts
-from homeostat.adapters.files import replace_file
+from homeostat.adapters.files import FILE_MODE, opener, replace_file
 from homeostat.ports import Unavailable
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
@@ -135,25 +135,28 @@ class AuditLog:
     count : lines so far
     """
 
-    def __init__(self, path: Path | str, journal: Audited | None = None, checkpoint_every: int = 0) -> None:
+    def __init__(
+        self, path: Path | str, journal: Audited | None = None, checkpoint_every: int = 0, mode: int = FILE_MODE
+    ) -> None:
         """Open, or create, a trail.
 
         journal : where the decisions are; their digests are then taken from it instead of being computed again, and
             its outcomes are audited too
+        mode : who may read and write files that are created
         checkpoint_every : lines after which count and head are written to `checkpoint_path`; 0 writes none
 
         Raises AuditError for a trail whose end is damaged, or that is shorter than its checkpoint; Unavailable.
         """
         self.path = Path(path)
         self.head, self.count, self._entry = NO_HASH, 0, 0
-        self._journal, self._checkpoint_every = journal, checkpoint_every
+        self._journal, self._checkpoint_every, self._mode = journal, checkpoint_every, mode
         self._keeping: threading.Thread | None = None
         self._kept, self._took = Kept(), TookDigest()
         dropped = self._continue()
         if checkpoint_every:
             self._check_checkpoint()
         try:
-            self._file = open(self.path, "ab")  # noqa: SIM115
+            self._file = open(self.path, "ab", opener=opener(mode))  # noqa: SIM115
             if dropped:
                 self._file.truncate(self._file.seek(0, os.SEEK_END) - dropped)
         except OSError as error:
@@ -252,7 +255,7 @@ class AuditLog:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        replace_file(checkpoint_path(self.path), [line_of(standing)[0].encode("ascii"), b"\n"])
+        replace_file(checkpoint_path(self.path), [line_of(standing)[0].encode("ascii"), b"\n"], mode=self._mode)
 
     def close(self) -> None:
         """Close the file, after a last checkpoint where checkpoints are kept."""

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
+from homeostat.adapters.files import FILE_MODE, opener
 from homeostat.ports import Unavailable
 from homeostat.records.events import DeadLetter
 
@@ -16,12 +17,12 @@ VALUE_MAX = 500  # Characters of a value that are kept: enough to recognise it, 
 class DeadLetterFile:
     """Appends to a file, which is created with the first letter at the latest. A context manager."""
 
-    def __init__(self, path: Path | str) -> None:
-        """Open the file for appending. Raises Unavailable."""
+    def __init__(self, path: Path | str, mode: int = FILE_MODE) -> None:
+        """Open the file for appending, or create it with a mode. Raises Unavailable."""
         self.path = Path(path)
         self.count = 0
         try:
-            self._file = open(self.path, "a", encoding="ascii", newline="\n")  # noqa: SIM115
+            self._file = open(self.path, "a", encoding="ascii", newline="\n", opener=opener(mode))  # noqa: SIM115
         except OSError as error:
             raise Unavailable(f"{self.path} can't be written: {os.strerror(error.errno or 0)}") from error
 

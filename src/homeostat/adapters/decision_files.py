@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from homeostat.adapters.files import FILE_MODE, create
 from homeostat.ports import Unavailable
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.reasons import Fallback
@@ -53,6 +54,7 @@ class DecisionsWriter:
         rules: Sequence[str],
         scores: Sequence[str],
         features: Sequence[str],
+        mode: int = FILE_MODE,
     ) -> None:
         """Raises Unavailable if the file can't be created."""
         self._path = Path(path)
@@ -87,6 +89,8 @@ class DecisionsWriter:
         self.rows = 0
         self._closed = False
         try:
+            self._part.unlink(missing_ok=True)  # What a killed process left keeps its own mode otherwise.
+            create(self._part, mode)
             self._writer = pq.ParquetWriter(
                 self._part,
                 self._schema,

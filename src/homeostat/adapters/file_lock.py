@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from homeostat.adapters.files import FILE_MODE
 from homeostat.ports import Unavailable
 
 try:
@@ -16,14 +17,14 @@ except ImportError:  # Windows has no flock; there SQLite's own locks are what i
 class FileLock:
     """An exclusive lock on the file at `path`, which is created and stays."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, mode: int = FILE_MODE) -> None:
+        self._path, self._mode = path, mode
         self._file: int | None = None
 
     def acquire(self, refusal: str) -> None:
         """Take the lock; raises Unavailable, saying `refusal`, when another holds it."""
         try:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
         except OSError as error:
             raise Unavailable(f"{self._path} can't be opened for writing: {os.strerror(error.errno or 0)}") from error
         if fcntl is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,24 @@ _ROOM_BYTES = 64 << 10  # More than an entry of one decision takes.
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 """Of what holds events or decisions: its owner's alone, whatever the process's umask is."""
 
+OPEN_FILE_MODE, OPEN_FOLDER_MODE = 0o666, 0o777
+"""The same where the process's umask is to decide."""
 
-def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None, mode: int = 0o666) -> None:
+
+def opener(mode: int) -> Callable[[str, int], int]:
+    """For `open`: a file that is created gets this mode, less what the process's umask takes away."""
+    return lambda path, flags: os.open(path, flags, mode)
+
+
+def create(path: Path, mode: int) -> None:
+    """Create an empty file with this mode where there is none, for a library that would choose its own.
+
+    Raises OSError.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode))
+
+
+def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None, mode: int = FILE_MODE) -> None:
     """Write a file whole and on the disk before it takes the name; what had the name is kept as `keep`, if given.
 
     pieces : bytes-like, written one after the other
@@ -25,7 +41,7 @@ def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None, mo
     fresh = path.with_name(path.name + ".new")
     try:
         fresh.unlink(missing_ok=True)  # What was left by a process that died keeps its own mode otherwise.
-        with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        with open(fresh, "wb", opener=opener(mode)) as file:
             for piece in pieces:
                 file.write(piece)
             file.flush()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.adapters.files import replace_file
+from homeostat.adapters.files import FILE_MODE, replace_file
 from homeostat.ports import Snapshot, Unavailable
 from homeostat.records.arrays import State
 from homeostat.records.meaning import Meaning
@@ -31,7 +31,9 @@ _ALIGNMENT = 64
 class FileSnapshots:
     """The newest snapshot and the one before it, in a folder. A damaged newest one falls back to the one before."""
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, mode: int = FILE_MODE) -> None:
+        """mode : who may read and write files that are created"""
+        self._mode = mode
         self.newest = Path(folder) / "snapshot.bin"
         self.previous = Path(folder) / "snapshot.previous.bin"
         self.skipped: list[str] = []  # Why a snapshot was passed over by `load`.
@@ -44,7 +46,7 @@ class FileSnapshots:
             digest.update(piece)
         # A damaged newest one must not push the good one before it out.
         keep = self.previous if self._read(self.newest, None) is not None else None
-        replace_file(self.newest, [*pieces, digest.digest()], keep)
+        replace_file(self.newest, [*pieces, digest.digest()], keep, self._mode)
 
     def load(self, refused: Callable[[Snapshot], str] | None = None) -> Snapshot | None:
         """See `Snapshots`. Why others were passed over is in `skipped`."""

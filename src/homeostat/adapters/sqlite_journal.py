@@ -35,6 +35,7 @@ from homeostat.adapters.entries import (
     took_us_of,
 )
 from homeostat.adapters.file_lock import FileLock
+from homeostat.adapters.files import FILE_MODE, create
 from homeostat.adapters.id_index import IdIndex
 from homeostat.adapters.sqlite_tables import (
     APP,
@@ -85,11 +86,13 @@ class SqliteJournal(ById):
         compress: int = compression.LZ4,
         bulk: bool = False,
         secret: bytes | None = None,
+        mode: int = FILE_MODE,
     ) -> None:
         """Open, or create, a journal; one at `:memory:` lasts as long as the object.
 
         words : the app's names, for entries of a version that kept none: those at the first opening for writing by a
             version that does are kept for good
+        mode : who may read and write files that are created
         bulk : for a run that writes large batches and nobody reads meanwhile: bytes go into the file itself, once, and
             on the disk for sure only after `flush`. A killed process loses nothing appended in this way either
         secret : of a new journal's coding; drawn where none is given. One that exists keeps its own
@@ -100,7 +103,7 @@ class SqliteJournal(ById):
         self.path = Path(path)
         self._words, self._schemas = words, Schemas(legacy=words, ask=self._schema_text)
         self._app, self._power_safe, self._readonly, self._compress = app, power_safe, readonly, compress
-        self._bulk = bulk and not readonly
+        self._bulk, self._mode = bulk and not readonly, mode
         self._secret = secret
         self._ids = IdIndex()
         self._history = sha256()  # Over the digests of all entries, in order.
@@ -108,7 +111,7 @@ class SqliteJournal(ById):
         self._recent: deque[_Facts] = deque(maxlen=_RECENT)  # Of what this object appended, without a gap.
         self._behind = False  # After a failed append, whether it was written is asked of the file itself.
         self._in_memory = in_memory = str(path) == ":memory:"
-        self._lock = None if readonly or in_memory else FileLock(self.path.with_name(self.path.name + ".lock"))
+        self._lock = None if readonly or in_memory else FileLock(self.path.with_name(self.path.name + ".lock"), mode)
         self._checkpointer = None if in_memory or self._bulk else Checkpointer(self.path)
         self._db: sqlite3.Connection | None = None
         try:
@@ -334,6 +337,8 @@ class SqliteJournal(ById):
             self._lock.acquire(f"another process is writing to the journal {self.path}: stop it, or use another folder")
         elif self._readonly and not self.path.exists():
             raise Unavailable(f"there is no journal {self.path}")
+        if not self._readonly and not self._in_memory:
+            create(self.path, self._mode)  # SQLite gives the files that it puts beside it the same mode.
         location = self.path.absolute().as_uri() + f"?mode={'ro' if self._readonly else 'rwc'}"
         if self._in_memory:
             location = ":memory:"

@@ -196,6 +196,7 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Findin
 
     path = folder / "journal.db"
     try:
+        yield from _privacy(folder)
         check_history(folder)
         if not path.is_file():
             yield Finding("data", "ok", f"{folder} has no journal yet: a server would begin one")
@@ -211,6 +212,17 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Findin
             yield _audit(folder / "audit.jsonl")
     except (JournalError, Unavailable) as error:
         yield Finding("journal", "broken", str(error), "Restore the folder from a copy, or begin another --data.")
+
+
+def _privacy(folder: Path) -> Iterator[Finding]:
+    """Whether the folder's files are its owner's alone."""
+    if not folder.is_dir():
+        return
+    paths = [folder, *(path for path in sorted(folder.iterdir()) if not path.is_symlink())]
+    open_ = [path.name if path != folder else str(folder) for path in paths if path.stat().st_mode & 0o077]
+    if open_:
+        seen = f"others on this machine may look at {', '.join(open_[:6])}" + " and more" * (len(open_) > 6)
+        yield Finding("privacy", "warning", seen, f"Events and keys are in there: chmod -R go= {folder}")
 
 
 def _recovery(app: str, bundle: Path | None, folder: Path) -> Iterator[Finding]:

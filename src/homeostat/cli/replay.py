@@ -28,6 +28,12 @@ def replay(
     until: Instant = None,
     bundle: Bundle = None,
     chunk_rows: Annotated[int, Parameter(help="Events in a batch; it changes speed, never a decision.")] = 65_536,
+    force: Annotated[
+        bool, Parameter(negative="", help="Delete a journal in --out, even that of a server, and say what is deleted.")
+    ] = False,
+    open_files: Annotated[
+        bool, Parameter(negative="", help="Let the umask say who may read new files, not their owner alone.")
+    ] = False,
     full: Annotated[bool, Parameter(help="Print all tables, not one screen of them.", negative="")] = False,
     json: Json = False,
 ) -> None:
@@ -41,7 +47,7 @@ def replay(
         A .parquet, .csv, .jsonl or .jsonl.gz file.
     out
         The folder for decisions.parquet, dead_letters.jsonl, audit.jsonl, journal.db, report.json and its plots
-        in report.html.
+        in report.html. Only an older replay's output there is replaced.
     train_from
         Learn from events since then; older ones still fill the windows.
     train_until
@@ -52,8 +58,9 @@ def replay(
     from homeostat.embedded.replay import Request, replay_events
 
     request = Request(
-        events, out, outcomes, bundle, instant(train_from), instant(train_until), instant(until), chunk_rows
-    )
+        events, out, outcomes, bundle, instant(train_from), instant(train_until), instant(until), chunk_rows,
+        force, not open_files, tell=lambda text: print(text, file=sys.stderr),
+    )  # fmt: skip
     with shown("replay") as progress:
         report = replay_events(app, request, progress)
     if json:

@@ -78,6 +78,9 @@ class Keeping:
         Literal["continue", "journal", "new"],
         Parameter(help="What counts where files disagree: the journal alone, or nothing; the rest is put aside."),
     ] = "continue"
+    open_files: Annotated[
+        bool, Parameter(negative="", help="Let the umask say who may read new files, not their owner alone.")
+    ] = False
 
 
 def serve(
@@ -166,7 +169,14 @@ def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping) ->
 
     with shown("starting") as progress:
         return open_engine(
-            app, bundle=bundle, data=data, on_error=_tell, recovering=progress, tell=_say, history=keeping.history
+            app,
+            bundle=bundle,
+            data=data,
+            on_error=_tell,
+            recovering=progress,
+            tell=_say,
+            history=keeping.history,
+            private=not keeping.open_files,
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.file_lock import FileLock
+from homeostat.adapters.files import FOLDER_MODE
 from homeostat.adapters.memory_features import MemoryFeatures
 from homeostat.app import Brain, OnError, World, brain, build
 from homeostat.config import plans
@@ -76,7 +77,7 @@ def own_folder(root: Path) -> tuple[Path, FileLock]:
     for number in range(FOLDERS_MAX):
         folder = root / str(number)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         except OSError as error:
             raise Unavailable(f"{folder} can't be made: {error.strerror}; name another folder: world.spool") from error
         lock = FileLock(folder / "lock")

@@ -13,7 +13,7 @@ from pathlib import Path
 from homeostat.adapters.audit import AuditLog
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.dead_letters import DeadLetterFile
-from homeostat.adapters.files import FOLDER_MODE, find_room
+from homeostat.adapters.files import FILE_MODE, FOLDER_MODE, OPEN_FILE_MODE, OPEN_FOLDER_MODE, find_room
 from homeostat.adapters.snapshots import FileSnapshots
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import OnError, World, brain, build, feature_plan
@@ -90,6 +90,7 @@ def open_engine(
     recovering: Callable[[str, float], None] | None = None,
     tell: Callable[[str], None] = lambda text: None,
     history: History = "continue",
+    private: bool = True,
 ) -> Engine:
     """An engine that decides in this process.
 
@@ -98,19 +99,21 @@ def open_engine(
         Without one everything is in memory, and gone with the process.
     tell : is given what the folder's owner should read: that a changed app has what it remembers made again, say
     history : see `open_history`
+    private : files and folders that are created are their owner's alone; if not, the process's umask decides
     Raises AppFileError, BundleError, NotTrained, JournalError, LostHistory; Unavailable where the folder can't be used.
     """
     prepared, parted = prepare(app), None
+    mode = FILE_MODE if private else OPEN_FILE_MODE
 
     secret = prepared.coding.secret if data is None else None
 
     def open_journal(path: Path | str) -> SqliteJournal:
-        return SqliteJournal(path, app=prepared.app.app, words=prepared.words, secret=secret)
+        return SqliteJournal(path, app=prepared.app.app, words=prepared.words, secret=secret, mode=mode)
 
     if data is None:
         journal = open_journal(":memory:")
     else:
-        data.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        data.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE if private else OPEN_FOLDER_MODE)
         journal, parted = open_history(data, history, open_journal, tell)
     prepared = prepared.keyed(journal.coding)
     clock = SystemClock()
@@ -126,7 +129,7 @@ def open_engine(
         own = brains.pop() if brains else brain(prepared.app, prepared.features, models)
         return build(prepared.app, prepared.features, own, world)
 
-    snapshots = None if data is None else FileSnapshots(data)
+    snapshots = None if data is None else FileSnapshots(data, mode)
     loop = recover(make, journal, snapshots, recovering, tell)
     parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
 
@@ -137,9 +140,9 @@ def open_engine(
     if data is not None:
         parts.room = partial(find_room, data)
         parts.snapshots = snapshots
-        parts.dead_letters = DeadLetterFile(data / "dead_letters.jsonl")
+        parts.dead_letters = DeadLetterFile(data / "dead_letters.jsonl", mode)
         if audit:
-            parts.audit = AuditLog(data / "audit.jsonl", journal, checkpoint_every=1000)
+            parts.audit = AuditLog(data / "audit.jsonl", journal, checkpoint_every=1000, mode=mode)
             now_ns = clock.now_ns()
             if parted is not None:
                 parts.audit.record("parted", parted.facts(), now_ns)

@@ -6,8 +6,9 @@ on with it would decide events again that have been answered. So it is refused, 
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from homeostat.adapters.file_lock import FileLock
 from homeostat.adapters.files import FOLDER_MODE
 from homeostat.adapters.snapshots import FileSnapshots
 from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.adapters.sqlite_tables import REPLAYED, SERVED
 from homeostat.ports import Unavailable
 
 History = Literal["continue", "journal", "new"]
@@ -25,7 +27,9 @@ History = Literal["continue", "journal", "new"]
 JOURNAL = ("journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal")
 TRAIL = ("audit.jsonl", "audit.checkpoint.json", "report.json")
 SNAPSHOTS = ("snapshot.bin", "snapshot.previous.bin")
-OTHERS = ("dead_letters.jsonl", "decisions.parquet")
+OTHERS = ("dead_letters.jsonl", "decisions.parquet", "report.html")
+_REPLAYED = frozenset({*JOURNAL, *TRAIL, *OTHERS, "decisions.parquet.part"})
+_KEPT = frozenset({"journal.db.lock", "bundle"})  # A replay leaves them as they are, or makes the bundle again.
 _TAIL_BYTES = 1 << 16
 
 
@@ -76,6 +80,70 @@ def check_history(folder: Path) -> None:
     if known:
         with SqliteJournal(folder / "journal.db", readonly=True) as journal:
             _check(folder, journal, known)
+
+
+class NotAReplay(JournalError):
+    """A folder holds more than an older replay's output; the text says what."""
+
+
+def clear_for_replay(out: Path, force: bool, tell: Callable[[str], None]) -> None:
+    """Remove an older replay's output from a folder.
+
+    force : remove a server's journal, and what belongs to it, too; never what is neither
+    tell : is given what is removed, where it is not an older replay's output
+    Raises NotAReplay, having removed nothing; Unavailable where another process writes there, or the disk fails.
+    """
+    lock, path = FileLock(out / "journal.db.lock"), out / "journal.db"
+    names = {entry.name for entry in out.iterdir()}
+    if "journal.db.lock" in names:
+        lock.acquire(f"another process is writing to {out}: give another --out, or stop it first")
+    try:
+        others = sorted(names - _REPLAYED - _KEPT)
+        why = f"it holds {_listed(others)}" if others else _why_not_a_replay(out, names)
+        if why and not force:
+            raise NotAReplay(
+                f"{out} is not an older replay's output: {why}. Give another --out, or --force to delete "
+                f"{_listed(sorted(names & {*_REPLAYED, *SNAPSHOTS})) or 'nothing'} there"
+            )
+        doomed = sorted(names & ({*_REPLAYED, *SNAPSHOTS} if force else _REPLAYED))
+        if why and doomed:
+            tell(f"deletes {_listed(doomed)} in {out}")
+        for name in doomed:
+            (out / name).unlink()
+    except OSError as error:
+        raise Unavailable(f"{path.parent} can't be changed: {os.strerror(error.errno or 0)}") from error
+    finally:
+        lock.release()
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _why_not_a_replay(out: Path, names: set[str]) -> str:
+    """Why files of a replay's names may be a server's; empty where they are a replay's."""
+    if not names & {*JOURNAL, *TRAIL}:
+        return ""
+    if "journal.db" not in names:
+        return "it holds an audit trail without its journal"
+    if (out / "journal.db").stat().st_size == 0:
+        return ""  # A replay that was killed as it began.
+    try:
+        with SqliteJournal(out / "journal.db", readonly=True) as journal:
+            if journal.about(REPLAYED) is not None:
+                return "a server has gone on with its journal" if journal.about(SERVED) is not None else ""
+            decided = len(journal)
+    except JournalError as error:
+        return f"its journal can't be read ({error})"
+    # Older versions did not say what made a journal; a replay that came to its end left a report of its trail.
+    last = _last_of(out / "audit.jsonl")
+    try:
+        report = json.loads((out / "report.json").read_bytes())
+        if last is not None and report["audit_head"] == last[0]["hash"]:
+            return ""
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return f"its journal of {decided:,} decisions may be that of a server"
 
 
 def _known_of_a_lost_one(folder: Path) -> dict[str, int]:

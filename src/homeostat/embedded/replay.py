@@ -17,12 +17,14 @@ from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.dead_letters import DeadLetterFile
 from homeostat.adapters.decision_files import DecisionsWriter
 from homeostat.adapters.event_files import read_events, read_outcomes
+from homeostat.adapters.files import FILE_MODE, FOLDER_MODE, OPEN_FILE_MODE, OPEN_FOLDER_MODE, replace_file
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrained, weights_of
 from homeostat.config.tree import App
 from homeostat.decide.ahead import decide_ahead
 from homeostat.decide.decided import Decided, refused_field
 from homeostat.embedded.assembly import Prepared, bundle_of, fitting_bundle, prepare
+from homeostat.embedded.folders import clear_for_replay
 from homeostat.embedded.history import History
 from homeostat.embedded.past import PastOutcomes, without_labels
 from homeostat.embedded.report import Gathered, throughput
@@ -34,17 +36,6 @@ from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 
 Progress = Callable[[str, float], None]
 _CHUNK_ROWS = 65_536
-_OUTPUT = (
-    "journal.db",
-    "journal.db-journal",
-    "journal.db-wal",
-    "journal.db-shm",
-    "audit.jsonl",
-    "audit.checkpoint.json",
-    "dead_letters.jsonl",
-    "report.json",
-    "report.html",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +46,9 @@ class Request:
         then on; None decides from the first event with the bundle
     until_ns : stop before the first event at or after this
     chunk_rows : events in a batch
+    force : delete what is in `out` even if it is more than an older replay's output
+    private : files and folders that are created are their owner's alone; if not, the process's umask decides
+    tell : is given what is deleted by force
     """
 
     events: Path
@@ -65,6 +59,9 @@ class Request:
     train_until_ns: int | None = None
     until_ns: int | None = None
     chunk_rows: int = _CHUNK_ROWS
+    force: bool = False
+    private: bool = True
+    tell: Callable[[str], None] = lambda text: None
 
 
 def replay_events(app: str | Path | App, request: Request, progress: Progress) -> dict[str, Any]:
@@ -73,13 +70,15 @@ def replay_events(app: str | Path | App, request: Request, progress: Progress) -
     Raises AppFileError, EventFileError, BundleError, NotTrained; Unavailable where the disk fails.
     """
     prepared = prepare(app)
-    request.out.mkdir(parents=True, exist_ok=True)
+    file_mode, folder_mode = (FILE_MODE, FOLDER_MODE) if request.private else (OPEN_FILE_MODE, OPEN_FOLDER_MODE)
+    request.out.mkdir(parents=True, exist_ok=True, mode=folder_mode)
+    clear_for_replay(request.out, request.force, request.tell)
     with ExitStack() as stack:
         run = Replay(prepared, request, progress, stack)
         report = run.run()
         path = request.out / "report.json"
-        path.write_text(json.dumps(report, indent=2) + "\n")
-        (request.out / "report.html").write_text(report_page(report), "utf-8")
+        replace_file(path, [json.dumps(report, indent=2).encode(), b"\n"], mode=file_mode)
+        replace_file(request.out / "report.html", [report_page(report).encode()], mode=file_mode)
         run.audit.seal(path)
     return report
 
@@ -92,13 +91,13 @@ class Replay:
         self.clock = SystemClock()
         self._begun_ns = self.clock.monotonic_ns()
         out = request.out
-        for stale in _OUTPUT:
-            (out / stale).unlink(missing_ok=True)
+        mode = FILE_MODE if request.private else OPEN_FILE_MODE
+        secret = prepared.coding.secret
         self.journal = stack.enter_context(
-            SqliteJournal(out / "journal.db", app=prepared.app.app, bulk=True, secret=prepared.coding.secret)
+            SqliteJournal(out / "journal.db", app=prepared.app.app, bulk=True, secret=secret, mode=mode)
         )
-        self.letters = stack.enter_context(DeadLetterFile(out / "dead_letters.jsonl"))
-        self.audit = stack.enter_context(AuditLog(out / "audit.jsonl", self.journal))
+        self.letters = stack.enter_context(DeadLetterFile(out / "dead_letters.jsonl", mode))
+        self.audit = stack.enter_context(AuditLog(out / "audit.jsonl", self.journal, mode=mode))
         self.audit.holds(self.journal.says())
         self.costs = costs_of(prepared.app)
         guards = prepared.app.guards.rules
@@ -122,7 +121,7 @@ class Replay:
         self.writer = stack.enter_context(
             DecisionsWriter(
                 out / "decisions.parquet", words.actions, [name for name, _ in words.rules],
-                tuple(prepared.app.scorers), prepared.features.names,
+                tuple(prepared.app.scorers), prepared.features.names, mode,
             )
         )  # fmt: skip
         if not self.learning:

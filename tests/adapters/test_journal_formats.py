@@ -62,9 +62,13 @@ def test_old_entries_are_shown_with_numbers_where_the_names_do_not_fit(tmp_path)
     assert (one["action"], one["rule"], one["reasons"][0]["name"]) == ("#2", "#0", "#0")
 
 
+# The index of ids, beside the body, is of the journal's secret, which old journals get.
+_COLUMNS = "sequence, kind, rows, first_ns, last_ns, digest, codec, body"
+
+
 def rows(path):
     with closing(sqlite3.connect(path)) as db:
-        return db.execute("SELECT * FROM entries ORDER BY sequence").fetchall()
+        return db.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY sequence").fetchall()
 
 
 def without_ids(row):

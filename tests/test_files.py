@@ -53,7 +53,7 @@ guards: {fallback: {scorers_absent: allow}}
 # Files that are there for a moment only, or that no run in one process leaves.
 FLEETING = {
     "FILE.new": "until it takes FILE's place", "BUNDLE.partial/": "until it takes BUNDLE's place",
-    "decisions.parquet.part": "until it is complete", ".room-PID": "while the disk is tried",
+    "FILE.parquet.part": "until it is complete", ".room-PID": "while the disk is tried",
     "journal.db-journal": "while a transaction runs",
 }  # fmt: skip
 
@@ -76,6 +76,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
     served(root)
     (root / "forest.yaml").write_text(FOREST)
     command("train", root / "forest.yaml", events, "--until", "2030-01-01", "--out", root / "train", "--json")
+    command("export", "--data", root / "data", "--out", root / "export")
     command("init", root / "init" / "app.yaml")
     shared(root)
     with pytest.MonkeyPatch.context() as patch:
@@ -265,20 +266,17 @@ def test_the_page_names_every_schema_and_every_member_of_it() -> None:
         assert not missing, (what, missing)
 
 
-def test_the_page_and_the_file_say_each_column_of_the_decisions_alike(left: Path) -> None:
-    schema = pq.read_schema(left / "replay" / "decisions.parquet")
-    assert {name.partition(".")[0] for name in schema.names} == set(MEANINGS)
-    for field in schema:
+def test_the_page_and_the_files_say_each_column_of_the_decisions_alike(left: Path) -> None:
+    schemas = [pq.read_schema(left / folder / "decisions.parquet") for folder in ("replay", "export")]
+    assert {name.partition(".")[0] for schema in schemas for name in schema.names} == set(MEANINGS)
+    for field in (field for schema in schemas for field in schema):
         kind = field.name.partition(".")[0]
         meaning, unit = MEANINGS[kind]
-        told = {key.decode(): value.decode() for key, value in field.metadata.items() if key != b"PARQUET:field_id"}
-        assert told == {"meaning": meaning, **({"unit": unit} if unit else {})}
+        noted = {key.decode(): value.decode() for key, value in field.metadata.items() if key != b"PARQUET:field_id"}
+        assert noted == {"meaning": meaning, **({"unit": unit} if unit else {})}
         shown = kind if kind == field.name else f"{kind}.NAME"
-        assert re.search(
-            rf"^\| `{re.escape(shown)}` \| [^|]+ \| {re.escape(meaning)} \| {re.escape(unit or '-')} \|$",
-            PAGE,
-            re.MULTILINE,
-        ), kind
+        row = rf"^\| `{re.escape(shown)}` \| [^|]+ \| {re.escape(meaning)} \| {re.escape(unit or '-')} \|$"
+        assert re.search(row, PAGE, re.MULTILINE), kind
 
 
 def test_the_page_lists_the_journals_tables_and_columns(left: Path) -> None:

@@ -35,6 +35,7 @@ MEANINGS = {
     "rule": ("the rule that decided, `breaker`, `fallback:` and its causes, or empty where the policy decided", ""),
     "fallback": ("the causes for which a part did not answer, joined by +, or empty", ""),
     "version": ("of the app file, the bundle and the settings that decided", ""),
+    "late": ("whether the event came later than the app allows", ""),
 }
 
 
@@ -72,12 +73,12 @@ class DecisionsWriter:
         category = pa.dictionary(pa.int16(), pa.string())
         self._schema = pa.schema(
             [
-                _field("event_id", pa.string()),
-                _field("time", pa.timestamp("ns", "UTC")),
-                _field("action", category),
-                _field("proposed", category),
-                *(_field(name, pa.float64()) for name in reals),
-                *(_field(name, category) for name in ("rule", "fallback", "version")),
+                decision_column("event_id", pa.string()),
+                decision_column("time", pa.timestamp("ns", "UTC")),
+                decision_column("action", category),
+                decision_column("proposed", category),
+                *(decision_column(name, pa.float64()) for name in reals),
+                *(decision_column(name, category) for name in ("rule", "fallback", "version")),
             ]
         )
         self._reals = np.empty((len(reals), GROUP_ROWS))
@@ -198,7 +199,8 @@ class DecisionsWriter:
             self.abandon()
 
 
-def _field(name: str, kind: pa.DataType) -> pa.Field:
+def decision_column(name: str, kind: pa.DataType) -> pa.Field:
+    """A column of decisions, with its meaning and unit as metadata."""
     meaning, unit = MEANINGS[name.partition(".")[0]]
     return pa.field(name, kind, metadata={"meaning": meaning, **({"unit": unit} if unit else {})})
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from homeostat.adapters.decision_files import decision_column
 from homeostat.embedded.answers import actions_of, rule_text
 from homeostat.ports import Entry, Unavailable
 from homeostat.records.arrays import Float, Int
@@ -67,12 +68,13 @@ class _Columns:
         return pa.schema(columns + [("label", pa.float64())] * self.labels)
 
     def decisions(self) -> pa.Schema:
-        texts = [(name, pa.string()) for name in ("action", "proposed", "rule", "fallback", "version")]
+        texts = ("action", "proposed", "rule", "fallback", "version")
         reals = ["risk", *(f"score.{name}" for name in self.scorers), *(f"feature.{name}" for name in self.features)]
         reals += [f"propensity.{name}" for name in self.actions]
         return pa.schema([
-            ("event_id", pa.string()), ("time", _TIME), *texts, ("late", pa.bool_()),
-            *((name, pa.float64()) for name in reals),
+            decision_column("event_id", pa.string()), decision_column("time", _TIME),
+            *(decision_column(name, pa.string()) for name in texts), decision_column("late", pa.bool_()),
+            *(decision_column(name, pa.float64()) for name in reals),
         ])  # fmt: skip
 
 

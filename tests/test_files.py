@@ -289,7 +289,8 @@ def test_the_page_lists_the_journals_tables_and_columns(left: Path) -> None:
         assert row is not None and re.findall(r"`(\w+)`", row[1]) == names, table
 
 
-def test_only_the_owner_may_read_what_is_served_from(left: Path) -> None:
-    assert (left / "data").stat().st_mode & 0o077 == 0
-    assert (left / "data" / "keys.json").stat().st_mode & 0o077 == 0
-    assert (left / "spool" / "payments" / "0").stat().st_mode & 0o077 == 0
+def test_only_the_owner_may_read_what_holds_events(left: Path) -> None:
+    for folder in ("data", "replay", "replay-access", "spool", "export"):
+        assert (left / folder).stat().st_mode & 0o077 == 0 or folder == "spool", folder
+    private = [path for folder in ("data", "replay-access", "spool/payments/0") for path in (left / folder).rglob("*")]
+    assert [path for path in private if path.stat().st_mode & 0o077] == []

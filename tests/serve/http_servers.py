@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import homeostat
+
 EVENT = {"event_id": "1", "entity_id": "7", "event_type": "action", "value": 1, "timestamp": "2026-01-30T12:00:00Z"}
 
 
@@ -92,6 +94,14 @@ class Server:
         code = self.process.wait(timeout=30)
         self._reader.join()
         return code
+
+
+def steady(folder: Path) -> Path:
+    """The access app with a bound on times that holds for an hour: a fuzzer holds what it reads at first to be true."""
+    text = (Path(homeostat.__file__).parent / "apps" / "access" / "app.yaml").read_text()
+    path = folder / "app.yaml"
+    path.write_text(text.replace("  late: decide\n", "  late: decide\n  ahead_max: 1d\n", 1))
+    return path
 
 
 def read(response):

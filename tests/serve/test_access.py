@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from http_servers import EVENT, Server
+from http_servers import EVENT, Server, steady
 
 from homeostat.adapters.api_keys import FILE, FileApiKeys
 
@@ -23,7 +23,7 @@ class Keyed:
     def __init__(self, folder: Path) -> None:
         self.keys = FileApiKeys(folder)
         self.secrets = {scope: self.keys.create(scope, [scope]) for scope in ("decide", "read", "operate", "admin")}
-        self.server = Server("access", "--data", folder)
+        self.server = Server(steady(folder), "--data", folder)
 
     def ask(self, path: str, who: str | None, body: object = None, **more: str):
         headers = {} if who is None else {"authorization": f"Bearer {self.secrets.get(who, who)}"}

@@ -193,22 +193,41 @@ def _named(shape: Json, names: tuple[str, ...]) -> Json:
 
 
 def _time(latest_ns: int) -> Json:
-    """A time up to `latest_ns`, precisely enough that what fits is never refused: text up to the end of the day before.
+    """A time up to `latest_ns`, precisely enough that what fits is never refused: text up to the minute before.
 
-    A zone may move a text's time by a day less a minute, so texts with one end another day earlier.
+    A zone east of UTC makes a text's time earlier. One west of it makes it later by up to a day less a minute, so texts
+    with such a zone end a day earlier.
     """
-    latest = latest_ns // 10**9 // _DAY_S
-    clock = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,9})?)?"
-    plain = f"{_dates_before(latest)}([Tt ]{clock}[Zz]?)?"
-    zoned = f"{_dates_before(latest - 1)}[Tt ]{clock}[+-]([01][0-9]|2[0-3]):?[0-5][0-9]"
+    latest, minute = divmod(latest_ns // 10**9 // 60, _DAY_S // 60)
+    hours, rest = "([01][0-9]|2[0-3])", "(:[0-5][0-9](\\.[0-9]{1,9})?)?"
+    clock, east = f"{hours}:[0-5][0-9]{rest}", f"([Zz]|\\+{hours}:?[0-5][0-9])?"
+    past = f"{_dates_before(latest)}([Tt ]{clock}{east})?"
+    today = str(np.datetime64(latest, "D"))  # It begins before `latest_ns`.
+    if minute:
+        today += f"([Tt ]({_clock_before(minute)}){rest}{east})?"
+    west = f"{_dates_before(latest - 1)}[Tt ]{clock}-{hours}:?[0-5][0-9]"
     return {
         "anyOf": [
-            {"type": "string", "pattern": f"^({plain}|{zoned})$"},
+            {"type": "string", "pattern": f"^({past}|{today}|{west})$"},
             {"type": "number", "minimum": TIME_MIN // 10**9, "maximum": latest_ns // 10**9},
         ],
         "description": "ISO 8601, UTC where it has no zone; or seconds since 1970. Times after this document's may be "
         "later by as much.",
     }
+
+
+def _clock_before(minute: int) -> str:
+    """A pattern for hours and minutes up to and excluding a minute of the day, which is not the first.
+
+    >>> import re
+    >>> pattern = _clock_before(13 * 60 + 5)
+    >>> [bool(re.fullmatch(pattern, clock)) for clock in ("12:59", "13:04", "13:05", "14:00")]
+    [True, True, False, False]
+    """
+    hour, rest = divmod(minute, 60)
+    options = [f"({_numbers(0, hour - 1, 2)}):[0-5][0-9]"] if hour else []
+    options += [f"{hour:02d}:({_numbers(0, rest - 1, 2)})"] if rest else []
+    return "|".join(options)
 
 
 def _dates_before(day: int) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from pathlib import Path
 
 import pytest
 from tests.samples.reading import unpacked
 
+import homeostat
 from homeostat.cli import main
 from homeostat.config.starter import starter
-from homeostat.embedded.assembly import open_engine
+from homeostat.distributed.health import newest_event
+from homeostat.distributed.samples import sampled
+from homeostat.embedded.assembly import open_engine, prepare
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[dict[str, str]]]:
@@ -88,3 +93,29 @@ def test_a_lost_journal_is_broken_and_the_finding_says_what_can_be_done(capsys, 
     code, findings = doctor(capsys, "access", "--data", folder)
     found = by_name(findings)["journal"]
     assert code == 1 and "is missing" in found["seen"] and "--history new" in found["seen"]
+
+
+def test_a_journal_whose_newest_event_is_ahead_of_the_clock_is_a_finding(capsys, tmp_path: Path) -> None:
+    app = tmp_path / "app.yaml"
+    app.write_text(starter().replace("  late: decide", "  ahead_max: 1d\n  late: decide", 1))
+    told = {"entity_id": "a", "event_type": "login", "value": 1}
+    with homeostat.load(app, data=tmp_path / "data") as engine:
+        engine.decide({**told, "event_id": "1", "timestamp": time.time()})
+    code, findings = doctor(capsys, "--data", tmp_path / "data")
+    assert code == 0 and by_name(findings)["newest event"]["health"] == "ok"
+    with homeostat.load(app, data=tmp_path / "data") as engine:
+        engine.decide({**told, "event_id": "2", "timestamp": time.time() + 22 * 3600})
+    code, findings = doctor(capsys, app, "--data", tmp_path / "data")
+    found = by_name(findings)["newest event"]
+    assert found["health"] == "warning"
+    assert re.fullmatch(r"the newest event is 2[12] h( \d+ min)? ahead of the clock", found["seen"])
+
+
+def test_messages_whose_newest_event_is_ahead_of_the_clock_say_by_how_much() -> None:
+    prepared, now_ns = prepare("access"), 1_780_000_000 * 10**9
+    told = {"event_id": "1", "entity_id": "a", "event_type": "login"}
+    messages = [json.dumps({**told, "timestamp": 1_780_000_000 + ahead}).encode() for ahead in (0, 22 * 3600, 60)]
+    why, ahead_ns = sampled(messages, prepared, False, now_ns)
+    assert dict(why) == {"timestamp: too_early": 1} and ahead_ns == 22 * 3600 * 10**9
+    assert sampled(messages[:1], prepared, False, now_ns)[1] == 0
+    assert newest_event(ahead_ns, 10**9).seen == "the newest event is 22 h ahead of the clock"

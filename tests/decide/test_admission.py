@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.decide.admission import Watermark, admit
+from homeostat.decide.admission import Watermark, admit, admitted
 from homeostat.records.events import EventBatch, Row
 from homeostat.records.identity import Ids, first_rows
 
@@ -88,3 +88,36 @@ def test_a_watermark_that_saw_nothing_finds_nothing_late():
     events = batch([1], [-(1 << 62)])
     assert watermark.mark_late(events, watermark.advance(events.time_ns)) is events
     assert len(watermark.advance(np.empty(0, np.int64))) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 99)), min_size=1, max_size=20), st.integers(1, 20))
+def test_how_far_events_reach_does_not_hang_on_what_came_with_them(rows, step):
+    """Each row is (time, clock); rows of one clock reading come together, as a server takes them."""
+    clocks = sorted(clock for _, clock in rows)
+    parts = [admitted(batch([k], [time]), clock, 5, 60) for k, ((time, _), clock) in enumerate(zip(rows, clocks))]
+    for part, (time, _), clock in zip(parts, rows, clocks, strict=True):
+        assert part.reach.tolist() == [time if time <= clock + 5 else clock - 60]
+    for clock in set(clocks):
+        chosen = [k for k, one in enumerate(clocks) if one == clock]
+        together = admitted(batch(chosen, [rows[k][0] for k in chosen]), clock, 5, 60)
+        assert together.reach.tolist() == [parts[k].reach.item() for k in chosen]
+        for start in range(0, len(chosen), step):
+            assert together.slice(start, start + step).reach.tolist() == together.reach.tolist()[start : start + step]
+    watermark = Watermark(LATENESS)
+    for part, clock in zip(parts, clocks, strict=True):
+        watermark.advance(part.reach)
+        assert watermark.now_ns <= clock + 5
+
+
+def test_an_ordinary_batch_has_no_column_of_how_far_it_reaches():
+    events = batch([1, 2, 3], [100, 105, 7])
+    assert admitted(events, 100, 5, 60) is events
+    assert admitted(batch([], []), 100, 5, 60).reach_ns is None
+
+
+def test_what_is_refused_as_late_hangs_on_how_far_earlier_events_reach():
+    events = admitted(batch([1, 2, 2, 3], [100, 150, 150, 94]), 100, 5, 60)
+    found = admit(events, np.zeros(4, bool), Watermark(LATENESS), reject_late=True)
+    assert found.refused.tolist() == [False, False, False, True] and found.again.tolist() == [False, False, True, False]
+    alone = admit(events.slice(0, 2), np.zeros(2, bool), Watermark(LATENESS), reject_late=True)
+    assert not alone.refused.any()

@@ -316,6 +316,11 @@ class SqliteJournal(ById):
         batch = None if row is None else decoded(str(self.path), self._schemas, *row)
         return batch if isinstance(batch, DecisionBatch) else None
 
+    def newest_ns(self) -> int | None:
+        """The latest event time of a decision; None where there is none."""
+        row = self._one("SELECT max(last_ns) FROM entries WHERE kind = ? AND rows > 0", codec.DECISIONS)
+        return None if row is None or row[0] is None else int(row[0])
+
     def close(self) -> None:
         """Close the file and let another process write."""
         if self._checkpointer is not None:

@@ -18,7 +18,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from homeostat.cli.options import Bundle, Json
-from homeostat.distributed.health import Finding, examine, is_broken
+from homeostat.distributed.health import Finding, examine, is_broken, newest_event
 
 _BASE = (
     "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "prometheus-client", "pyarrow",
@@ -203,6 +203,9 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Findin
             return
         with SqliteJournal(path, readonly=True) as journal:
             yield Finding("journal", "ok", f"{len(journal):,} decisions of {journal.app} in {journal.last:,} entries")
+            newest_ns = journal.newest_ns()
+            if newest_ns is not None:
+                yield newest_event(newest_ns - time.time_ns(), _skew_ns(app))
             apart = disagreements(folder, journal)
         if app is not None:
             yield from _recovery(app, bundle, folder)
@@ -238,6 +241,17 @@ def _recovery(app: str, bundle: Path | None, folder: Path) -> Iterator[Finding]:
     changed = bool(planned.renamed or planned.rebuilt or planned.passed_over)
     mend = "The start takes longer; nothing needs to be done." if changed else ""
     yield Finding("recovery", "warning" if changed else "ok", "; ".join(planned.sentences()), mend)
+
+
+def _skew_ns(app: str | None) -> int:
+    """How much clocks differ for this app, by default where it is not named or can't be read."""
+    from homeostat.cli.failures import expected
+    from homeostat.config.load import load_app
+    from homeostat.decide.intake.schema import SKEW_NS
+
+    with suppress(*expected()):  # Its faults are a finding of their own.
+        return SKEW_NS if app is None else load_app(app).events.skew
+    return SKEW_NS
 
 
 def _audit(trail: Path) -> Finding:

@@ -40,7 +40,7 @@ def event_schema(app: App, coding: Coding) -> EventSchema:
     return EventSchema(
         coding, _names(events.id, "event_id"), _names(events.time, "time"),
         entities, fields, label, events.ahead_max,
-        id_from_rows=events.id.from_rows, time_from_rows=events.time.from_rows,
+        skew_ns=events.skew, id_from_rows=events.id.from_rows, time_from_rows=events.time.from_rows,
     )  # fmt: skip
 
 

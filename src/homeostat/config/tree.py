@@ -68,8 +68,13 @@ class Events(Node):
         default="decide", description="what comes later still: decided without being counted, or a dead letter"
     )
     ahead_max: Duration = Field(
-        default=duration_ns("1d"), description="how far ahead of the clock an event time may be"
-    )
+        default=duration_ns("5m"), description="how far ahead of the clock an event time may be; what is further ahead "
+        "is refused"
+    )  # fmt: skip
+    skew: Duration = Field(
+        default=duration_ns("1s"), description="how much clocks differ: an event further ahead of this one is decided, "
+        "but does not move the time by which others are late, models learn and breakers count"
+    )  # fmt: skip
 
 
 class WindowGroup(Node):

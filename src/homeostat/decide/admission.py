@@ -15,8 +15,34 @@ from homeostat.records.identity import Identity, Ids, first_rows, rows_in
 _NEVER = np.iinfo(np.int64).min
 
 
+def admitted(events: EventBatch, now_ns: int, skew_ns: int, ahead_max_ns: int) -> EventBatch:
+    """The events as they come in at `now_ns`, with how far they reach where that is not their own time.
+
+    Clocks differ a little: up to `skew_ns` ahead of this one, an event's time is taken for the time that it is. One
+    further ahead says nothing of that, and must not make all others late. It reaches `ahead_max_ns`, as far
+    as an event may be ahead at all, behind the clock: so it hides nobody, and time goes on even where each event is
+    ahead because it is this clock that is slow.
+
+    >>> import numpy as np
+    >>> one = np.zeros(3, np.int64)
+    >>> times = np.array([99, 101, 150])
+    >>> batch = EventBatch(one, times, one[:, None], np.zeros((3, 0)), one * 1.0, one.astype(np.uint8))
+    >>> admitted(batch, 100, 1, 60).reach.tolist(), admitted(batch, 100, 50, 60).reach_ns
+    ([99, 101, 40], None)
+    """
+    trusted_ns = now_ns + skew_ns
+    if newest(events) <= trusted_ns:
+        return events
+    return replace(events, reach_ns=np.where(events.time_ns <= trusted_ns, events.time_ns, now_ns - ahead_max_ns))
+
+
+def newest(events: EventBatch) -> int:
+    """The latest event time of a batch; the earliest time there is where it is empty."""
+    return events.time_ns.item() if len(events) == 1 else int(events.time_ns.max(initial=_NEVER))
+
+
 class Watermark:
-    """The latest event time seen, and what is later than the declared bound behind it.
+    """The latest time that events have reached, and what is later than the declared bound behind it.
 
     lateness_ns : how far events may arrive out of order
     """
@@ -25,17 +51,20 @@ class Watermark:
         self.lateness_ns = lateness_ns
         self.now_ns = _NEVER
 
-    def advance(self, time_ns: Int) -> Int:
-        """The watermark as each row arrives, the row itself included: (n,), never falling."""
-        running = self.running(time_ns)
+    def advance(self, reach_ns: Int) -> Int:
+        """The watermark as each row arrives, the row itself included: (n,), never falling.
+
+        reach_ns : (n,) see `EventBatch.reach`
+        """
+        running = self.running(reach_ns)
         self.now_ns = int(running[-1]) if len(running) else self.now_ns
         return running
 
-    def running(self, time_ns: Int) -> Int:
+    def running(self, reach_ns: Int) -> Int:
         """What `advance` would return; the watermark stays where it is."""
-        if len(time_ns) == 1:
-            return np.array([max(int(time_ns[0]), self.now_ns)])
-        return np.maximum.accumulate(np.maximum(time_ns, self.now_ns))
+        if len(reach_ns) == 1:
+            return np.array([max(int(reach_ns[0]), self.now_ns)])
+        return np.maximum.accumulate(np.maximum(reach_ns, self.now_ns))
 
     def mark_late(self, events: EventBatch, running: Int) -> EventBatch:
         """The batch with its late rows marked, so that the windows leave them out."""
@@ -94,8 +123,8 @@ def admit(events: EventBatch, seen: NDArray[np.bool_], watermark: Watermark, rej
         first, refused = _one_by_one(events, seen, watermark)
         again = first != np.arange(len(events))
     elif reject_late:
-        time_ns = events.time_ns if not seen.any() else np.where(seen, _NEVER, events.time_ns)
-        refused = (time_ns < watermark.running(time_ns) - watermark.lateness_ns) & ~seen
+        reach_ns = events.reach if not seen.any() else np.where(seen, _NEVER, events.reach)
+        refused = (events.time_ns < watermark.running(reach_ns) - watermark.lateness_ns) & ~seen
     return Admission(~(seen | again | refused), again, refused, first)
 
 
@@ -104,7 +133,8 @@ def _one_by_one(events: EventBatch, seen: NDArray[np.bool_], watermark: Watermar
     first, refused = np.arange(len(events)), np.zeros(len(events), bool)
     taken: dict[Identity, int] = {}
     now_ns = watermark.now_ns
-    for row, (one, time_ns) in enumerate(zip(events.ids.tolist(), events.time_ns.tolist(), strict=True)):
+    columns = (events.ids.tolist(), events.time_ns.tolist(), events.reach.tolist())
+    for row, (one, time_ns, reach_ns) in enumerate(zip(*columns, strict=True)):
         if seen[row]:
             continue
         if one in taken:
@@ -113,7 +143,7 @@ def _one_by_one(events: EventBatch, seen: NDArray[np.bool_], watermark: Watermar
             refused[row] = True
         else:
             taken[one] = row
-            now_ns = max(now_ns, time_ns)
+            now_ns = max(now_ns, reach_ns)
     return first, refused
 
 

@@ -56,7 +56,7 @@ def decide_ahead(loop: DecisionLoop, batches: Iterable[EventBatch]) -> Iterator[
 
 def _started(loop: DecisionLoop, sent: EventBatch, windows: ThreadPoolExecutor, scorers: ThreadPoolExecutor) -> _Flying:
     begun_ns = loop.clock.monotonic_ns()
-    running = loop.stages.watermark.advance(sent.time_ns)
+    running = loop.stages.watermark.advance(sent.reach)
     events = loop.stages.watermark.mark_late(sent, running)
     features = windows.submit(loop.timed, "windows", loop.stages.featurizer.features, events)
     scores = scorers.submit(lambda: loop.timed("scorers", loop.stages.panel.score, features.result()))

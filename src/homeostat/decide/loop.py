@@ -138,7 +138,7 @@ class DecisionLoop:
         on_error: Callable[[str, Exception], None] | None = None,
     ) -> None:
         self.stages = stages
-        self.meters = Meters(len(stages.actions))
+        self.meters = Meters(len(stages.actions), clock)
         self.counts: dict[str, int] = dict.fromkeys(
             ("events", "repeated", "differing", "late", "refused", "outcomes", "unknown_outcomes", "failed_learning"), 0
         )
@@ -309,7 +309,7 @@ class DecisionLoop:
 
     def _run(self, events: EventBatch, recorded: Recorded | None = None) -> DecisionBatch:
         begun_ns, self._aside_ns = self.clock.monotonic_ns(), 0
-        running = self.stages.watermark.advance(events.time_ns)
+        running = self.stages.watermark.advance(events.reach)
         events = self.stages.watermark.mark_late(events, running)
         features = self._featurize(events, running)
         if features.fallback:  # Time lost waiting for a store that is away says nothing against scorers and policy.
@@ -509,7 +509,7 @@ class DecisionLoop:
         return result
 
     def _absorb(self, events: EventBatch) -> Features:
-        running = self.stages.watermark.advance(events.time_ns)
+        running = self.stages.watermark.advance(events.reach)
         features = self._featurize(self.stages.watermark.mark_late(events, running), running)
         self._arrivals.deliver(len(events))
         return features

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from homeostat.ports import Clock
 from homeostat.records.arrays import Bytes, Float, Int, Small
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter
@@ -29,6 +30,7 @@ ROWS_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0
 SHARE_BOUNDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 1.0
 )  # fmt: skip
+LATELY_NS = 300 * 10**9  # What is shown of events ahead of the clock is of this span and the one before it.
 DECIDED_BY = ("fallback", "breaker", "chance", "policy", "rule")
 
 _FEATURES = (Fallback.FEATURES_STALE, Fallback.FEATURES_ABSENT)
@@ -116,13 +118,15 @@ class Meters:
     """Counts of one loop. Fed by the loop's thread; `tally`, `spent_aside` and `failed` may be called by any.
 
     actions : how many the app has
+    clock : tells what was counted lately; without one all was
     aside : times of stages that other threads see to; where the loop has one of that name, these stand for it
     failures : by stage, part and reason, what the stages don't count themselves
     """
 
-    def __init__(self, actions: int) -> None:
+    def __init__(self, actions: int, clock: Clock | None = None) -> None:
         self.stages = defaultdict(StageTimes, {name: StageTimes() for name in STAGES})
-        self._actions = actions
+        self._actions, self._clock = actions, clock
+        self._ahead: dict[int, int] = {}
         self._tables = self._empty((), ())
         self._earlier: list[_Tables] = []
         self._bad: dict[str, int] = {}
@@ -164,6 +168,26 @@ class Meters:
         """Count events and outcomes that could not be read."""
         for letter in letters:
             self._bad[letter.reason] = self._bad.get(letter.reason, 0) + 1
+            self.came(letter.ahead_ns)
+
+    def came(self, ahead_ns: int) -> None:
+        """An event's time was so far ahead of the clock as it came, whether it was decided or refused."""
+        if ahead_ns <= 0:
+            return
+        with self._lock:
+            span = self._span()
+            self._ahead = {k: ns for k, ns in self._ahead.items() if k >= span - 1}
+            self._ahead[span] = max(ahead_ns, self._ahead.get(span, 0))
+
+    @property
+    def ahead_ns(self) -> int:
+        """How far ahead of the clock an event was at most, of those that came within the last minutes."""
+        with self._lock:
+            span = self._span()
+            return max((ns for k, ns in self._ahead.items() if k >= span - 1), default=0)
+
+    def _span(self) -> int:
+        return 0 if self._clock is None else self._clock.monotonic_ns() // LATELY_NS
 
     def tally(self) -> Tally:
         """Everything counted so far, under whatever models."""

@@ -81,6 +81,7 @@ def splice(events: EventBatch, outcomes: EventBatch, position: Int) -> EventBatc
         inserted(events.keys, outcomes.keys), inserted(events.numbers, outcomes.numbers),
         inserted(events.label, outcomes.label), inserted(events.kind, outcomes.kind), events.texts,
         inserted(events.id_check, outcomes.id_check), inserted(events.key_checks, outcomes.key_checks),
+        reach_ns=None if events.reach_ns is None else inserted(events.reach_ns, outcomes.time_ns),
     )  # fmt: skip
 
 

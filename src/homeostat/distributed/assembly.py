@@ -17,6 +17,7 @@ from homeostat.config import plans
 from homeostat.config.tree import App
 from homeostat.config.world import World as Servers
 from homeostat.decide.loop import DecisionLoop
+from homeostat.decide.windows.plan import SPAN_NS_MAX
 from homeostat.decide.windows.shared import SharedFeaturizer, log_version
 from homeostat.distributed.rejoining import Progress, adopt_behind, rejoin
 from homeostat.distributed.upkeep import Upkeep
@@ -175,7 +176,9 @@ def _assembled(
     folder: Path, lock: FileLock, world: World, progress: Progress | None,
 ) -> SharedParts:  # fmt: skip
     featurizer = SharedFeaturizer(
-        prepared.features, store, tuple(prepared.app.events.entities), skew_ns=servers.skew,
+        prepared.features, store, tuple(prepared.app.events.entities),
+        # What an entity's log keeps is counted from its newest event, which may be that far ahead of the clock.
+        skew_ns=min(servers.skew + prepared.app.events.ahead_max, SPAN_NS_MAX),
         when_down=servers.features_down, memory_bytes=servers.memory_mb << 20,
         lists=plans.membership(prepared.app, prepared.coding),
     )  # fmt: skip

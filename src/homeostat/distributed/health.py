@@ -16,6 +16,7 @@ from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.encryption import plain_connections
 from homeostat.adapters.logs import redacted
 from homeostat.config.world import World
+from homeostat.decide.intake.times import span_text
 from homeostat.distributed.samples import sampled
 from homeostat.ports import Unavailable
 
@@ -207,6 +208,14 @@ def _ahead(newest_ns: int) -> Iterator[Finding]:
         yield Finding("kafka clock", "ok", f"the newest message of the sample is {-ahead_s:,.0f} s old")
 
 
+def newest_event(ahead_ns: int, skew_ns: int) -> Finding:
+    """Whether the newest event is further ahead of the clock than clocks differ."""
+    if ahead_ns <= skew_ns:
+        return Finding("newest event", "ok", "is not ahead of the clock")
+    mend = "Correct the clock and time zone of who sends it, or this machine's: see docs/events.md, `ahead_max`."
+    return Finding("newest event", "warning", f"the newest event is {span_text(ahead_ns)} ahead of the clock", mend)
+
+
 def sampled_findings(subject: Subject, addresses: Addresses, sample: dict[str, list[bytes]]) -> Iterator[Finding]:
     """How many of the last messages can be read as the app declares them."""
     for what, address in (("events", addresses.events), ("outcomes", addresses.outcomes)):
@@ -220,7 +229,10 @@ def sampled_findings(subject: Subject, addresses: Addresses, sample: dict[str, l
             mend = f"Name the app, to hold them against its schema: homeostat doctor {subject.name or 'APP'} ..."
             yield Finding(f"{what} schema", "ok", f"not looked at ({len(messages)} messages are there)", mend)
             continue
-        why = sampled(messages, subject.prepared, what == "outcomes", SystemClock().now_ns())
+        now_ns = SystemClock().now_ns()
+        why, ahead_ns = sampled(messages, subject.prepared, what == "outcomes", now_ns)
+        if what == "events":
+            yield newest_event(ahead_ns, subject.prepared.schema.skew_ns)
         bad = sum(why.values())
         seen = f"{len(messages) - bad} of the last {len(messages)} messages can be read"
         if not bad:

@@ -169,9 +169,9 @@ class PartitionedFeaturizer:
         raise NotImplementedError("a partitioned training run keeps no snapshot")
 
     def _judged(self, events: EventBatch) -> tuple[Int, Bytes]:
-        """The newest event time as of each row, and its kind with lateness judged over the whole stream."""
+        """The time that events have reached as of each row, and its kind with lateness judged over the whole stream."""
         is_event = events.kind == Row.EVENT
-        newest = np.maximum.accumulate(np.where(is_event, np.maximum(events.time_ns, self._newest), self._newest))
+        newest = np.maximum.accumulate(np.where(is_event, np.maximum(events.reach, self._newest), self._newest))
         self._newest = int(newest[-1])
         late = is_event & (events.time_ns < newest - self.plan.windows.lateness_ns)
         return newest, np.where(late, np.uint8(Row.LATE_EVENT), events.kind)

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.config.tree import App
+from homeostat.decide.admission import admitted, newest
 from homeostat.decide.decided import refused_field
 from homeostat.decide.intake.border import Texts
-from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes, read_objects
+from homeostat.decide.intake.objects import by_clock, outcomes_of_events, parse_outcomes, read_objects
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop, Stopped
 from homeostat.decide.splice import pick_outcomes
@@ -216,11 +217,14 @@ class Engine:
 
     def _answer(self, objects: Sequence[object]) -> list[Answer]:
         parts = self.parts
-        now_ns = stepped(parts.clock.now_ns(), parts.schema.ahead_max_ns)
-        batch, letters, positions = parts.loop.timed("intake", read_objects, objects, parts.schema, now_ns)
+        schema, now_ns = parts.schema, parts.clock.now_ns()
+        until_ns = stepped(now_ns, schema.ahead_max_ns)
+        batch, letters, positions = parts.loop.timed("intake", read_objects, objects, schema, until_ns)
+        letters = by_clock(letters, now_ns - until_ns)
         answers: list[Answer] = [{}] * len(objects)
         if len(batch):
-            self._decided(batch, positions, answers)
+            parts.loop.meters.came(newest(batch) - now_ns)
+            self._decided(admitted(batch, now_ns, schema.skew_ns, schema.ahead_max_ns), positions, answers)
         # Last, so that events which are sent again because the journal is down are not buried each time.
         self._bury(letters, set(range(len(objects))) - set(positions), answers)
         return answers
@@ -286,7 +290,9 @@ class Engine:
         now_ns = parts.clock.now_ns()
         names = outcomes_of_events(parts.schema).time
         told = [dated(item, names, now_ns) for item in objects]
-        batch, letters, positions = parse_outcomes(told, parts.schema, stepped(now_ns, parts.schema.ahead_max_ns))
+        until_ns = stepped(now_ns, parts.schema.ahead_max_ns)
+        batch, letters, positions = parse_outcomes(told, parts.schema, until_ns)
+        letters = by_clock(letters, now_ns - until_ns)
         receipts: list[Answer] = [{}] * len(objects)
         known = self._learned(batch) if len(batch) else np.zeros(0, bool)
         self._taken = True

@@ -86,11 +86,20 @@ class LoopCollector(Collector):
             [((group, code.name.lower()), int(row[code])) for group, row in groups.items() for code in Freshness],
         )  # fmt: skip
         watermark = GaugeMetricFamily(
-            "homeostat_watermark_timestamp_seconds", "Latest event time seen, since 1970; 0 before the first.",
+            "homeostat_watermark_timestamp_seconds",
+            "The time that events have reached, since 1970; 0 before the first.",
             labels=("app",),
         )  # fmt: skip
         watermark.add_metric((self._app,), max(self._loop.stages.watermark.now_ns, _NONE_SEEN_NS) / 1e9)
         yield watermark
+        ahead = GaugeMetricFamily(
+            "homeostat_event_ahead_seconds",
+            "How far ahead of the clock the newest event was as it came, of those of the last 5 to 10 minutes, refused "
+            "ones too; 0 where none was.",
+            labels=("app",),
+        )
+        ahead.add_metric((self._app,), self._loop.meters.ahead_ns / 1e9)
+        yield ahead
 
     def _decisions(self, tally: Tally) -> Iterator[Metric]:
         actions = self._loop.stages.actions

@@ -15,7 +15,7 @@ _FIX = {
     Reason.OUT_OF_RANGE: "Send a value within the declared range.",
     Reason.BAD_TIME: "Send an ISO 8601 time such as 2026-01-30T12:00:00Z, or seconds since 1970.",
     Reason.TOO_LATE: "Events this late are rejected by this app; see `lateness` and `late` in its file.",
-    Reason.TOO_EARLY: "The time is ahead of the clock: check the sender's clock and time zone.",
+    Reason.TOO_EARLY: "Check the sender's clock and time zone, and this machine's; see `ahead_max` in the app's file.",
     Reason.UNKNOWN_EVENT: "Send outcomes for events that were decided here, by the same event id.",
     Reason.UNDECIDABLE: "This event brings about a fault of the server, whose log has it: do not send it again.",
 }

@@ -96,7 +96,7 @@ def schema_of(body: DecisionBatch | OutcomeBatch) -> Schema:
         events = body.events
         return decision_schema(
             body.words, body.features.names, body.scores.names, events.keys.shape[1], events.numbers.shape[1],
-            body.proposal.propensity.shape[1],
+            body.proposal.propensity.shape[1], events.reach_ns is not None,
         )  # fmt: skip
     width = None if body.keys is None else body.keys.shape[1]
     return outcome_schema(body.entities, body.time_ns is not None, width)
@@ -222,7 +222,7 @@ def outcome_parts(batch: OutcomeBatch, rows_max: int) -> Iterator[OutcomeBatch]:
 
 def _columns_of(body: DecisionBatch) -> tuple[Column, ...]:
     events, scores, proposal, ruling = body.events, body.scores, body.proposal, body.ruling
-    return (
+    columns: tuple[Column, ...] = (
         events.id_code, events.time_ns, events.keys, events.numbers,
         events.label, body.features.values, scores.values, scores.confidence,
         body.fused.risk, body.fused.contributions, proposal.propensity, ruling.hits,
@@ -231,6 +231,7 @@ def _columns_of(body: DecisionBatch) -> tuple[Column, ...]:
         body.features.freshness, scores.fallback, proposal.explored, proposal.fallback,
         body.fallback,
     )  # fmt: skip
+    return columns if events.reach_ns is None else (*columns, events.reach_ns)
 
 
 def _outcome_columns_of(body: OutcomeBatch) -> tuple[Column, ...]:
@@ -255,7 +256,7 @@ def _decisions(
     return DecisionBatch(
         EventBatch(
             c["events.id_code"], c["events.time_ns"], c["events.keys"], c["events.numbers"], c["events.label"],
-            c["events.kind"], texts, c["events.id_check"], c["events.key_checks"],
+            c["events.kind"], texts, c["events.id_check"], c["events.key_checks"], c.get("events.reach_ns"),
         ),
         Features(schema.features, c["features.values"], c["features.freshness"]),
         Scores(schema.scorers, c["scores.values"], c["scores.confidence"], c["scores.fallback"]),

@@ -33,6 +33,7 @@ class EventBatch:
     label : (n,) an outcome that came along with the event, NaN if none; known only after the app's outcome delay
     kind : (n,) `Row`
     texts : the text of every id and key in the batch that is hashed
+    reach_ns : (n,) how far each event moves the time that all share; None where that is its own time, see `reach`
     Checks may be left out where every id and key is an integer.
     """
 
@@ -45,6 +46,7 @@ class EventBatch:
     texts: IdTexts = field(default_factory=dict)
     id_check: Int = field(default_factory=lambda: _UNSAID)
     key_checks: Int = field(default_factory=lambda: _UNSAID)
+    reach_ns: Int | None = None
 
     def __post_init__(self) -> None:
         if self.id_check is _UNSAID:
@@ -65,6 +67,15 @@ class EventBatch:
         """(n,) 64 bits that tell an event apart from others of the same entity and instant."""
         return self.id_code ^ self.id_check
 
+    @property
+    def reach(self) -> Int:
+        """(n,) the time that each event says it is: its own, unless that was ahead of the clock when it came.
+
+        What all entities share (watermark, learning, breakers) goes by this; what concerns the event itself, by its
+        time.
+        """
+        return self.time_ns if self.reach_ns is None else self.reach_ns
+
     def id_text(self, row: int) -> str:
         """The id of one row as text."""
         return text_of(self.id_code.item(row), self.id_check.item(row), self.texts)
@@ -74,6 +85,7 @@ class EventBatch:
         return EventBatch(
             self.id_code[rows], self.time_ns[rows], self.keys[rows], self.numbers[rows], self.label[rows],
             self.kind[rows], self.texts, self.id_check[rows], self.key_checks[rows],
+            None if self.reach_ns is None else self.reach_ns[rows],
         )  # fmt: skip
 
     def slice(self, start: int, stop: int) -> EventBatch:
@@ -156,6 +168,7 @@ class DeadLetter:
     """An event or outcome that could not be read: where, which field, which value and which rule it broke.
 
     detail : what else is known, as a sentence without its end; empty where the reason says it all
+    ahead_ns : how far ahead of the clock its time is, where it is refused for that
     """
 
     line: int
@@ -163,3 +176,4 @@ class DeadLetter:
     value: str
     reason: str
     detail: str = ""
+    ahead_ns: int = 0

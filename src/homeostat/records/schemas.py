@@ -43,6 +43,8 @@ DECISION_COLUMNS: Columns = (
     ("features.freshness", _U1, "features"), ("scores.fallback", _U1, ""), ("proposal.explored", _U1, ""),
     ("proposal.fallback", _U1, ""), ("fallback", _U1, ""),
 )  # fmt: skip
+# How far decided events reach; there where that is not the time of each.
+REACH_COLUMNS: Columns = (("events.reach_ns", _I8, ""),)
 OUTCOME_COLUMNS: Columns = (
     ("id_code", _I8, ""), ("label", _F8, ""), ("known_ns", _I8, ""), ("amount", _F8, ""),
     ("id_check", _I8, ""),
@@ -77,10 +79,17 @@ class Schema:
 
 @lru_cache(maxsize=256)
 def decision_schema(
-    words: Vocabulary, features: tuple[str, ...], scorers: tuple[str, ...], entities: int, fields: int, actions: int
+    words: Vocabulary,
+    features: tuple[str, ...],
+    scorers: tuple[str, ...],
+    entities: int,
+    fields: int,
+    actions: int,
+    reach: bool = False,
 ) -> Schema:
     """The schema of decisions with so many entities, fields and actions.
 
+    reach : whether they say how far their events reach
     Raises ValueError where the words name another number of them.
     """
     if words.nameless:
@@ -91,7 +100,7 @@ def decision_schema(
             f"decisions with {entities} entities, {fields} fields and {actions} actions are named by "
             f"{len(words.entities)}, {len(words.fields)} and {len(words.actions)} names"
         )
-    return _made(DECISIONS, DECISION_COLUMNS, words, features, scorers)
+    return _made(DECISIONS, DECISION_COLUMNS + REACH_COLUMNS * reach, words, features, scorers)
 
 
 @lru_cache(maxsize=64)
@@ -132,7 +141,8 @@ def read_schema(text: str) -> Schema:
         words = _words(data)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("the schema cannot be read") from error
-    known = {name: (code, of) for name, code, of in (*DECISION_COLUMNS, *OUTCOME_COLUMNS, *LOCATED_COLUMNS)}
+    every = (*DECISION_COLUMNS, *REACH_COLUMNS, *OUTCOME_COLUMNS, *LOCATED_COLUMNS)
+    known = {name: (code, of) for name, code, of in every}
     for name, code, of in columns:
         if known.get(name) != (code, of):
             raise ValueError(

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from homeostat.decide.admission import admitted, newest
+from homeostat.decide.intake.objects import by_clock
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.splice import take
+from homeostat.embedded.engine import stepped
 from homeostat.ports.streams import Pulled
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, EventBatch, Row
@@ -57,24 +60,29 @@ class Intake:
     ) -> None:
         self._schema, self._lateness_ns, self._reject_late = schema, lateness_ns, reject_late
         self._ahead_ns, self._encoding = ahead_ns, encoding
-        self._newest: dict[str, int] = {}  # By lane, the newest event time.
+        self._newest: dict[str, int] = {}  # By lane, the time that its events have reached.
         self._epoch: dict[str, int] = {}  # Of the lane's assignment, which that time is of.
         self._held: Batch | None = None
-        self._running = np.zeros(0, np.int64)  # (n,) its lane's newest time as each held message came.
+        self._running = np.zeros(0, np.int64)  # (n,) how far its lane had come with each held message.
         self._order: Int | None = None  # In which the held messages are to be decided, once it was asked for.
         self._since_ns = 0
 
     def __len__(self) -> int:
         return 0 if self._held is None else len(self._held)
 
-    def add(self, pulled: Pulled, wall_ns: int, monotonic_ns: int) -> None:
-        """Take messages in.
+    def add(self, pulled: Pulled, wall_ns: int, monotonic_ns: int) -> int:
+        """Take messages in; returns how far ahead of the clock the newest event is, 0 where none is.
 
-        wall_ns : the time against which times in the future are held
+        wall_ns : what the clock shows
         """
         if len(pulled) == 0:
-            return
-        batch = read(pulled, self._schema, wall_ns, self._encoding)
+            return 0
+        schema = self._schema
+        until_ns = stepped(wall_ns, schema.ahead_max_ns)
+        batch = read(pulled, schema, until_ns, self._encoding)
+        batch.letters[:] = [(at, by_clock([one], wall_ns - until_ns)[0]) for at, one in batch.letters]
+        ahead_ns = max(newest(batch.events) - wall_ns, 0)
+        batch = replace(batch, events=admitted(batch.events, wall_ns, schema.skew_ns, schema.ahead_max_ns))
         batch, running = self._judged(batch)
         self._order = None
         if self._held is None:
@@ -82,6 +90,7 @@ class Intake:
         else:
             self._held = _together(self._held, batch)
             self._running = np.concatenate([self._running, running])
+        return ahead_ns
 
     def take(self, rows_max: int, lag: Mapping[str, int], monotonic_ns: int, patience_ns: int) -> Batch | None:
         """What is to be decided now: up to about `rows_max` messages; None while they should wait for others.
@@ -113,10 +122,10 @@ class Intake:
         return taken
 
     def _judged(self, batch: Batch) -> tuple[Batch, Int]:
-        """The batch with its late events marked or refused, and (n,) its lane's newest time as each message came."""
+        """The batch with its late events marked or refused, and (n,) how far its lane had come with each message."""
         lanes = batch.pulled.lane
         times = np.full(len(lanes), _NEVER)
-        times[batch.at] = batch.events.time_ns
+        times[batch.at] = batch.events.reach
         running = np.empty(len(lanes), np.int64)
         held = list(zip(lanes, batch.pulled.epoch, strict=True))
         number = {one: k for k, one in enumerate(sorted(set(held), key=lambda one: one[1]))}
@@ -187,6 +196,7 @@ def _together(first: Batch, second: Batch) -> Batch:
         np.concatenate([x.keys, y.keys]), np.concatenate([x.numbers, y.numbers]), np.concatenate([x.label, y.label]),
         np.concatenate([x.kind, y.kind]), {**x.texts, **y.texts} if y.texts else x.texts,
         np.concatenate([x.id_check, y.id_check]), np.concatenate([x.key_checks, y.key_checks]),
+        reach_ns=None if x.reach_ns is y.reach_ns is None else np.concatenate([x.reach, y.reach]),
     )  # fmt: skip
     letters = [*first.letters, *((k + n, letter) for k, letter in second.letters)]
     return Batch(pulled, events, np.concatenate([first.at, second.at + n]), letters)

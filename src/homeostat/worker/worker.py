@@ -13,7 +13,6 @@ from homeostat.adapters.standing import Standing
 from homeostat.distributed.assembly import SharedParts
 from homeostat.distributed.rejoining import Rejoiner
 from homeostat.distributed.serving import spooling, without_features
-from homeostat.embedded.engine import stepped
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Pulled, Stream
@@ -139,9 +138,9 @@ class Worker:
         if self.stream.generation != self._generation:
             self._take_over()
         now_ns = clock.monotonic_ns()
-        wall_ns = stepped(clock.now_ns(), self.parts.prepared.schema.ahead_max_ns)
         if len(events):
-            self.parts.loop.timed("intake", self._intake.add, events, wall_ns, now_ns)
+            ahead_ns = self.parts.loop.timed("intake", self._intake.add, events, clock.now_ns(), now_ns)
+            self.parts.loop.meters.came(ahead_ns)
             self.tally.pulled += len(events)
         if len(outcomes):
             self.outcomes.add(outcomes, clock.now_ns(), now_ns)

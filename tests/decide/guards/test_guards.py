@@ -269,6 +269,7 @@ def test_a_breaker_takes_its_own_counts_over_whatever_others_are_declared_beside
     assert turned.state()["breaker_marks"].tolist() == both.state()["breaker_marks"][::-1].tolist()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 2)), max_size=60))
 def test_decisions_that_are_followed_count_as_those_that_are_made(made: list[tuple[int, int]]) -> None:
     deciding, following = Guards(PLAN, NAMES, LISTS), Guards(PLAN, NAMES, LISTS)
@@ -425,3 +426,23 @@ def test_a_rehearsal_counts_the_rows_that_differ(rows: list[dict[str, float]]) -
     batches = [decided(Guards(PLAN, NAMES, LISTS), rows)] if rows else []
     found = rehearse(PLAN, Guards(other, NAMES, LISTS), batches)
     assert found.changed == sum(a[0] != b[0] for a, b in zip(before, after))
+
+
+def test_a_breaker_covers_what_it_declares_after_an_event_that_was_ahead_of_the_clock():
+    def ruled(rows: list[dict[str, float]], reach: list[int]) -> list[int]:
+        b = batch_of(rows)
+        events = replace(b.events, reach_ns=np.array(reach, np.int64))
+        guards = Guards(PLAN, NAMES, LISTS)
+        return guards.rule(
+            events, b.features, b.scores, b.fused, b.proposal, b.fallback.astype(np.int64)
+        ).action.tolist()
+
+    calm = [{"time": 10 * k} for k in range(20)]
+    fast = {"time": 80_000}
+    storm = [{"time": 200 + k, "proposed": BLOCK} for k in range(12)]
+    times = [int(row["time"]) for row in [*calm, *storm]]
+    without = ruled([*calm, *storm], times)
+    found = ruled([*calm, fast, *storm], [*times[:20], 190, *times[20:]])
+    assert found[:20] == without[:20] and CHALLENGE in found[21:]
+    later = [{"time": 2000 + k, "proposed": BLOCK} for k in range(3)]  # All before is forgotten, and these are too few.
+    assert ruled([*calm, fast, *later], [*times[:20], 190, 2000, 2001, 2002])[-3:] == [BLOCK] * 3

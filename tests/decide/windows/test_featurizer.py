@@ -160,6 +160,29 @@ def test_features_do_not_depend_on_batches_nor_on_a_restart(events, cut):
     assert np.vstack([p.freshness for p in parts]).tobytes() == whole.freshness.tobytes()
 
 
+@settings(max_examples=60, deadline=None)
+@given(streams(), st.data())
+def test_events_ahead_of_the_clock_change_no_feature_of_others(events, data):
+    """They lie in the future of all others, of the same entities, too, and reach no further than these."""
+    ahead = [data.draw(st.sampled_from([0, 0, 1, HOUR, 22 * HOUR, 40 * DAY])) for _ in events]
+    mixed, reach, honest = [], [], []
+    for event, far in zip(events, ahead):
+        if far:
+            mixed.append((events[-1][0] + far, *event[1:]))
+            reach.append(event[0] - DAY)
+        honest.append(len(mixed))
+        mixed.append(event)
+        reach.append(event[0])
+    batch = replace(batch_of(mixed), reach_ns=np.array(reach, np.int64))
+    expected = WindowFeaturizer(planned()).features(batch_of(events))
+    found = WindowFeaturizer(planned()).features(batch)
+    assert found.values[honest].tobytes() == expected.values.tobytes()
+    assert found.freshness[honest].tobytes() == expected.freshness.tobytes()
+    cut, first = len(mixed) // 2, WindowFeaturizer(planned())
+    parts = [first.features(batch.slice(0, cut)), first.features(batch.slice(cut, len(mixed)))]
+    assert np.vstack([p.values for p in parts]).tobytes() == found.values.tobytes()
+
+
 def test_names_are_fields_then_windows_then_derived():
     plan = planned()
     assert plan.names[:4] == ("amount", "channel", "foreign", "customer_count_1h")

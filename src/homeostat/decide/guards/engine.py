@@ -51,7 +51,7 @@ class Guards:
         frame = self._frame(features, scores, fused)
         if len(self._programs):
             self._programs.run(frame, events.keys, events.key_checks, events.time_ns)
-        rows = _stacked(events.time_ns, proposal.action, fallback)
+        rows = _stacked(events.time_ns, proposal.action, fallback, events.reach)
         action, rule = np.empty(n, dtype=np.int16), np.empty(n, dtype=np.int16)
         hits = np.empty(n, dtype=np.uint64)
         kernel.rule_rows(
@@ -82,7 +82,7 @@ class Guards:
 
     def follow(self, events: EventBatch, action: Small) -> None:
         """Count decisions that others made: the action of each, -1 for one that there is no more."""
-        rows = _stacked(events.time_ns, action, np.zeros(len(events), np.int64))
+        rows = _stacked(events.time_ns, action, np.zeros(len(events), np.int64), events.reach)
         kernel.count_rows(rows, self._breakers, self._counts, self._marks)
 
     def state(self) -> State:
@@ -110,13 +110,13 @@ class Guards:
 _COLUMNS = (Type.NUMBER, Type.BOOLEAN, Type.CATEGORY)
 
 
-def _stacked(time_ns: Int, proposed: Small, fallback: Int) -> Int:
-    """(3, n) as the kernel reads it, whatever the columns' types and strides were."""
+def _stacked(time_ns: Int, proposed: Small, fallback: Int, reach_ns: Int) -> Int:
+    """(4, n) as the kernel reads it, whatever the columns' types and strides were."""
     n = len(time_ns)
-    if n == 1:  # Three assignments of arrays cost a single decision a microsecond more.
-        return np.array([[time_ns[0]], [proposed[0]], [fallback[0]]], dtype=np.int64)
-    rows = np.empty((3, n), dtype=np.int64)
-    rows[0], rows[1], rows[2] = time_ns, proposed, fallback
+    if n == 1:  # Four assignments of arrays cost a single decision a microsecond more.
+        return np.array([[time_ns[0]], [proposed[0]], [fallback[0]], [reach_ns[0]]], dtype=np.int64)
+    rows = np.empty((4, n), dtype=np.int64)
+    rows[0], rows[1], rows[2], rows[3] = time_ns, proposed, fallback, reach_ns
     return rows
 
 

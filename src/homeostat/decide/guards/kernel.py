@@ -26,7 +26,7 @@ def _compiled(function: _Function) -> _Function:
 
 @_compiled
 def _forget(counts: Int, marks: Int, time_ns: int, step_ns: int) -> None:
-    """Moves one breaker to the bucket of an event time; an earlier one changes nothing.
+    """Moves one breaker to the bucket of a time that events have reached; an earlier one changes nothing.
 
     counts : (2, BUCKETS) decisions, and those that took the action; marks : (MARKS,)
     """
@@ -82,10 +82,10 @@ def _count(action: int, breakers: Int, counts: Int, marks: Int) -> None:
 
 @_compiled
 def count_rows(rows: Int, breakers: Int, counts: Int, marks: Int) -> None:
-    """Counts decisions that were made already: as `rule_rows` does, whose first two rows are read."""
+    """Counts decisions that were made already: as `rule_rows` does, of whose rows the second and the last are read."""
     for i in range(rows.shape[1]):
         for b in range(len(marks)):
-            _forget(counts[b], marks[b], rows[0, i], breakers[STEP_NS, b])
+            _forget(counts[b], marks[b], rows[3, i], breakers[STEP_NS, b])
         _count(rows[1, i], breakers, counts, marks)
 
 
@@ -98,7 +98,7 @@ def rule_rows(
 
     frame : (n, columns); column `first + r` is 1 where rule r's condition holds
     rules : (4, r) order of precedence, action, since, until
-    rows : (3, n) event time, proposed action, fallback bits
+    rows : (4, n) event time, proposed action, fallback bits, the time that the event reaches
     by_cause : (256,) fallback bits -> action, -1 where what was proposed stands
     breakers, share_max : (4, b) and (b,); counts, marks : (b, 2, BUCKETS) and (b, MARKS), changed in place
     action, rule, hits : (n,) written
@@ -117,7 +117,7 @@ def rule_rows(
         if decided == NO_RULE and fallen >= 0:
             taken, decided = fallen, BY_FALLBACK
         for b in range(len(share_max)):
-            _forget(counts[b], marks[b], time_ns, breakers[STEP_NS, b])
+            _forget(counts[b], marks[b], rows[3, i], breakers[STEP_NS, b])
         if decided == NO_RULE and len(share_max) > 0:
             broken = _broken(taken, breakers, share_max, marks)
             if broken != taken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from homeostat.decide.intake import values
 from homeostat.decide.intake.border import Texts, Unread, value_of
 from homeostat.decide.intake.schema import EventSchema, FieldColumn, outcome_schema
+from homeostat.decide.intake.times import ahead_text
 from homeostat.decide.intake.values import EVENT, Fault, Source
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
@@ -133,7 +135,7 @@ def read_event(
                 raise Fault(Reason.MISSING, None)
             label = NAN if value is None else values.boolean(value, source)
     except Fault as fault:
-        return DeadLetter(line, name, values.shown(fault.value), fault.reason.value, fault.detail)
+        return DeadLetter(line, name, values.shown(fault.value), fault.reason.value, fault.detail, fault.ahead_ns)
     return Event(code, check, time_ns, keys, key_checks, numbers, label)
 
 
@@ -149,10 +151,20 @@ def not_an_event(found: object, line: int) -> DeadLetter:
 def _time(event: Mapping[str, object], schema: EventSchema, now_ns: int, source: Source) -> int:
     value = _first(event, schema.time, source)
     if value is not None:
-        return values.time(value, now_ns + schema.ahead_max_ns, source)
+        return values.time(value, now_ns, schema.ahead_max_ns, source)
     if schema.time_required:
         raise Fault(Reason.MISSING, None)
     return now_ns
+
+
+def by_clock(letters: list[DeadLetter], passed_ns: int) -> list[DeadLetter]:
+    """What was held against a time that has passed for so long, told by the clock."""
+    return [
+        replace(letter, detail=ahead_text(letter.ahead_ns - passed_ns), ahead_ns=letter.ahead_ns - passed_ns)
+        if letter.ahead_ns
+        else letter
+        for letter in letters
+    ]
 
 
 def batch_of(events: Sequence[Event], schema: EventSchema, texts: IdTexts) -> EventBatch:

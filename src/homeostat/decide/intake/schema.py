@@ -7,6 +7,7 @@ from typing import Literal
 
 from homeostat.records.identity import Coding
 
+SKEW_NS = 10**9  # How much clocks differ, where nobody says.
 Kind = Literal["number", "integer", "boolean", "category"]
 
 
@@ -44,6 +45,7 @@ class EventSchema:
 
     id, time, label : names in order of precedence, the declared one first; no label when empty
     ahead_max_ns : how far ahead of the clock an event time may be
+    skew_ns : so far ahead of the clock, an event's time is taken for the time that it is
     id_from_rows, time_from_rows : in a table without the column, the row's number is the id, or seconds since 1970
     coding : how ids, keys and categories become codes
     """
@@ -54,7 +56,8 @@ class EventSchema:
     entities: tuple[EntityColumn, ...] = ()
     fields: tuple[FieldColumn, ...] = ()
     label: tuple[str, ...] = ()
-    ahead_max_ns: int = 86_400 * 10**9
+    ahead_max_ns: int = 300 * 10**9
+    skew_ns: int = SKEW_NS
     time_required: bool = True
     label_required: bool = False
     id_from_rows: bool = False

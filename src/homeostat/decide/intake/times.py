@@ -93,6 +93,29 @@ def time_of_seconds(seconds: int | float) -> int | None:
     return _bounded(whole * 10**9 + (round((seconds - whole) * 1e9) if isinstance(seconds, float) else 0))
 
 
+def span_text(span_ns: int) -> str:
+    """A span for people, to about a hundredth.
+
+    >>> [span_text(int(s * 10**9)) for s in (0.25, 59, 125, 22 * 3600 - 1, 22 * 3600 + 300, 3 * 86400, 366 * 86400)]
+    ['0.25 s', '59 s', '2 min 5 s', '22 h', '22 h 5 min', '3 d', '366 d']
+    """
+    seconds = round(span_ns / 10**9)
+    if seconds < 60:
+        return f"{span_ns / 10**9:.3g} s"
+    if seconds < 3570:
+        large, rest, names = *divmod(seconds, 60), ("min", "s")
+    elif seconds < 172_770:
+        large, rest, names = *divmod(round(seconds / 60), 60), ("h", "min")
+    else:
+        large, rest, names = *divmod(round(seconds / 3600), 24), ("d", "h")
+    return f"{large} {names[0]}" + (f" {rest} {names[1]}" if rest and large < 100 else "")
+
+
+def ahead_text(ahead_ns: int) -> str:
+    """What a time so far ahead is, for people."""
+    return f"it is {span_text(ahead_ns)} ahead of the clock"
+
+
 def _bounded(ns: int) -> int | None:
     return ns if TIME_MIN <= ns < TIME_MAX else None
 

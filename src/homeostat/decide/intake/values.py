@@ -14,7 +14,7 @@ from math import isfinite, isnan
 
 import numpy as np
 
-from homeostat.decide.intake.times import time_of_seconds, time_of_text
+from homeostat.decide.intake.times import ahead_text, time_of_seconds, time_of_text
 from homeostat.records.identity import CODE_MAX, Coding, Identity, IdTexts, is_hashed
 from homeostat.records.reasons import Reason
 
@@ -39,11 +39,11 @@ class Source(IntEnum):
 class Fault(Exception):
     """A value that breaks a rule; becomes a dead letter."""
 
-    def __init__(self, reason: Reason, value: object, detail: str = "") -> None:
+    def __init__(self, reason: Reason, value: object, detail: str = "", ahead_ns: int = 0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.value = value
-        self.detail = detail
+        self.detail, self.ahead_ns = detail, ahead_ns
 
 
 def plain(value: object, source: Source) -> object:
@@ -161,8 +161,8 @@ def category(value: object, coding: Coding, allowed: frozenset[str] | None) -> f
     return code
 
 
-def time(value: object, latest_ns: int, source: Source) -> int:
-    """An event time, at most `latest_ns`."""
+def time(value: object, now_ns: int, ahead_max_ns: int, source: Source) -> int:
+    """An event time, at most `ahead_max_ns` ahead of the clock, which shows `now_ns`."""
     ns: int | None
     if isinstance(value, str):
         ns = time_of_text(value)
@@ -181,8 +181,8 @@ def time(value: object, latest_ns: int, source: Source) -> int:
         raise Fault(Reason.WRONG_TYPE, value)
     if ns is None:
         raise Fault(Reason.BAD_TIME, value)
-    if ns > latest_ns:
-        raise Fault(Reason.TOO_EARLY, value)
+    if ns > now_ns + ahead_max_ns:
+        raise Fault(Reason.TOO_EARLY, value, ahead_text(ns - now_ns), ns - now_ns)
     return ns
 
 

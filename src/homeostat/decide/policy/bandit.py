@@ -132,11 +132,11 @@ class BanditPolicy:
         positive, negative = self._costs(events, features)
         n, actions = positive.shape
         if n:
-            self._newest_ns = max(self._newest_ns, int(events.time_ns.max()))
+            self._newest_ns = max(self._newest_ns, int(events.reach.max()))
         propensity, estimates = np.zeros((n, actions)), np.zeros((n, actions))
         action, explored = np.zeros(n, dtype=np.int16), np.zeros(n, dtype=np.uint8)
         kernel.propose_rows(
-            fused.risk, self._seen(features), events.time_ns, positive, negative, self._mean, self._covariance,
+            fused.risk, self._seen(features), events.reach, positive, negative, self._mean, self._covariance,
             self._arm_mean, self._arm_covariance, self._algorithm, self._settings.alpha, self._z, self._plan,
             self._account, self._censoring, self._instead, np.ascontiguousarray(chance), propensity, action, explored,
             estimates,

@@ -101,7 +101,7 @@ class PpoPolicy:
         action, explored = np.zeros(n, dtype=np.int16), np.zeros(n, dtype=np.uint8)
         decide_rows(
             logits.argmax(axis=1), softmax(logits, self._temperature), expected_costs(fused.risk, positive, negative),
-            events.time_ns, self._plan, self._account, self._censoring, self._instead, np.ascontiguousarray(chance),
+            events.reach, self._plan, self._account, self._censoring, self._instead, np.ascontiguousarray(chance),
             propensity, action, explored,
         )  # fmt: skip
         return Proposal(action, propensity, explored, np.zeros(n, dtype=np.uint8))

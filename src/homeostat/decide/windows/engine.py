@@ -72,6 +72,7 @@ class Windows:
         kind: npt.NDArray[np.uint8],
         before: int = 0,
         after: int = 0,
+        reach_ns: npt.NDArray[np.int64] | None = None,
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
         """Takes n rows in their order; returns their features (n, F) and each one's freshness (n, F).
 
@@ -84,6 +85,7 @@ class Windows:
         kind : (n,) of `RowKind`. An event older than the lateness allows is not inserted, whatever its kind.
         before, after : columns left beside the features, for the caller to fill: (n, before + F + after) come back.
             Their freshness is 0.
+        reach_ns : (n,) how far each event moves the time from which what is kept is counted; its own time when absent.
         Windows of an absent entity: counts, sums, rates and distincts are 0, others NaN, freshness ABSENT. Windows
         of an event so late that a part of them is no longer retained are of what is, freshness STALE. An outcome's
         features are NaN.
@@ -100,9 +102,20 @@ class Windows:
             np.ascontiguousarray(label, np.float64),
             np.ascontiguousarray(tag, np.int64),
             np.ascontiguousarray(kind, np.uint8),
+            np.ascontiguousarray(time_ns if reach_ns is None else reach_ns, np.int64),
         )
-        shapes = ((n,), (n, plan.entities), (n, plan.entities), (n, plan.values), (n, plan.masks), (n,), (n,), (n,))
-        found = tuple(column.shape for column in batch)
+        shapes = (
+            (n,),
+            (n, plan.entities),
+            (n, plan.entities),
+            (n, plan.values),
+            (n, plan.masks),
+            (n,),
+            (n,),
+            (n,),
+            (n,),
+        )
+        found = tuple([column.shape for column in batch])
         if found != shapes:
             raise ValueError(f"columns have shapes {found}, the plan needs {shapes}")
         shape = (n, before + plan.features + after)

@@ -43,7 +43,7 @@ class WindowFeaturizer:
         masks = seen[:, self._around.masks_from :] != 0.0
         values, freshness = self.windows.advance(
             events.time_ns, keys, checks, seen, masks, events.label, events.tag, events.kind,
-            before=plan.fields, after=len(plan.derived),
+            before=plan.fields, after=len(plan.derived), reach_ns=events.reach_ns,
         )  # fmt: skip
         self._around.complete(numbers, keys, checks, events.time_ns, values, freshness)
         return Features(plan.names, values, freshness)
@@ -72,9 +72,20 @@ def writable(events: EventBatch) -> EventBatch:
     """
     columns: tuple[Any, ...] = (
         events.id_code, events.time_ns, events.keys, events.numbers, events.label, events.kind, events.id_check,
-        events.key_checks,
+        events.key_checks, events.reach,
     )  # fmt: skip
     if all(column.flags.carray for column in columns):
         return events
-    id_code, time_ns, keys, numbers, label, kind, id_check, key_checks = (column.copy("C") for column in columns)
-    return EventBatch(id_code, time_ns, keys, numbers, label, kind, events.texts, id_check, key_checks)
+    id_code, time_ns, keys, numbers, label, kind, id_check, key_checks, reach = (column.copy("C") for column in columns)
+    return EventBatch(
+        id_code,
+        time_ns,
+        keys,
+        numbers,
+        label,
+        kind,
+        events.texts,
+        id_check,
+        key_checks,
+        None if events.reach_ns is None else reach,
+    )

@@ -120,7 +120,7 @@ NEED_MORE = NEED_MIN | NEED_MAX | NEED_DISTINCT | NEED_TOP | NEED_SINCE
 
 # Counters that kernels share with the engine.
 (
-    C_NEWEST,  # Time of the newest event: the watermark before lateness.
+    C_NEWEST,  # The time that the events have reached: the watermark before lateness.
     C_STATE_USED,
     C_LOG_USED,
     C_ENTITIES,
@@ -169,6 +169,7 @@ class Batch(NamedTuple):
     label: Floats
     tag: Ints
     kind: Bytes
+    reach_ns: Ints
 
 
 def words(count: int) -> tuple[Ints, Floats]:

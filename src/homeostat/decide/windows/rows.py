@@ -95,7 +95,7 @@ VALUE_MAX = 1.7976931348623157e308
 
 @inlined
 def classify(p: Ints, counters: Ints, b: Batch, start: int, rows: int, newest: Ints, action: Ints) -> None:
-    """The newest event time as of each row, and whether the row may be inserted."""
+    """The time that the events have reached as of each row, and whether the row may be inserted."""
     latest = counters[C_NEWEST]
     for i in range(rows):
         kind = b.kind[start + i]
@@ -103,7 +103,7 @@ def classify(p: Ints, counters: Ints, b: Batch, start: int, rows: int, newest: I
         if kind == EVENT and now < latest - p[G_LATENESS]:
             kind = TOO_LATE
         if kind == EVENT:
-            latest = max(latest, now)
+            latest = max(latest, b.reach_ns[start + i])
         newest[i] = latest
         action[i] = kind
 

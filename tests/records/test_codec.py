@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from homeostat.checks.batches import decisions, outcomes, same, words_of
 from homeostat.records import codec
+from homeostat.records.identity import category_code
 from homeostat.records.schemas import read_schema
 from homeostat.records.vocabulary import NAMELESS
 
@@ -157,6 +158,19 @@ def test_a_piece_carries_only_the_texts_it_mentions():
     batch = decisions([f"event-{k}" for k in range(500)], 1)
     piece = coded(codec.rows_of(batch, 10, 12))
     assert sorted(piece.events.texts.values()) == ["event-10", "event-11"]
+
+
+def test_a_piece_carries_the_texts_of_the_categories_that_it_mentions():
+    batch = decisions([f"event-{k}" for k in range(500)], 1)
+    texts = {f"category {k}": category_code(f"category {k}") for k in range(50)}
+    numbers = np.array(list(texts.values()))[np.arange(500) % 50][:, None].copy()
+    numbers[10] = np.nan
+    named = {(int(code), 0): text for text, code in texts.items()}
+    events = replace(batch.events, numbers=numbers, texts=batch.events.texts | named)
+    words = replace(batch.words, fields=(("kind", "category"),)) if batch.words.fields else batch.words
+    piece = coded(codec.rows_of(replace(batch, events=events, words=words), 10, 12))
+    assert sorted(piece.events.texts.values()) == ["category 11", "event-10", "event-11"]
+    assert piece.events.category_texts == {texts["category 11"]: "category 11"}
 
 
 def test_a_body_names_its_schema_by_the_hash_of_its_text():

@@ -32,7 +32,7 @@ class EventBatch:
     numbers : (n, fields) declared fields: numbers, booleans as 0/1, categories as `category_code`; NaN where absent
     label : (n,) an outcome that came along with the event, NaN if none; known only after the app's outcome delay
     kind : (n,) `Row`
-    texts : the text of every id and key in the batch that is hashed
+    texts : the text of every id and key in the batch that is hashed, and of every category by its code and 0
     reach_ns : (n,) how far each event moves the time that all share; None where that is its own time, see `reach`
     Checks may be left out where every id and key is an integer.
     """
@@ -79,6 +79,11 @@ class EventBatch:
     def id_text(self, row: int) -> str:
         """The id of one row as text."""
         return text_of(self.id_code.item(row), self.id_check.item(row), self.texts)
+
+    @property
+    def category_texts(self) -> dict[float, str]:
+        """The texts of the categories that the batch may mention, by code."""
+        return {float(code): text for (code, _), text in self.texts.items() if not is_hashed(code)}
 
     def rows(self, rows: slice | Int | NDArray[np.bool_]) -> EventBatch:
         """The rows of a slice (as views), those where a mask (n,) holds, or those of these numbers."""

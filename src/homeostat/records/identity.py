@@ -259,6 +259,15 @@ def rows_in(known: Ids, asked: Ids, ordered: bool = False) -> Int:
     return found
 
 
+def category_texts_of(numbers: NDArray[Any], texts: IdTexts) -> IdTexts:
+    """The texts of the categories among these numbers, of any shape: a category's text goes by its code and 0."""
+    known = {float(code): text for (code, _), text in texts.items() if not is_hashed(code)}
+    if not known:
+        return {}
+    asked = np.unique(numbers[np.isin(numbers, list(known))]).tolist()
+    return {(int(code), 0): known[code] for code in asked}
+
+
 def texts_of(keys: NDArray[Any], checks: NDArray[Any], texts: IdTexts) -> IdTexts:
     """The texts of these identities, (n,) or of any shape, among `texts`."""
     if not texts:

@@ -6,7 +6,7 @@ import struct
 
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
-from homeostat.records.identity import IdTexts, texts_of
+from homeostat.records.identity import IdTexts, category_texts_of, texts_of
 
 
 def padding(length: int) -> int:
@@ -22,6 +22,8 @@ def mentioned(texts: IdTexts, body: DecisionBatch | OutcomeBatch) -> IdTexts:
     found = texts_of(batch.id_code, batch.id_check, texts)
     if batch.keys is not None and batch.key_checks is not None:
         found.update(texts_of(batch.keys, batch.key_checks, texts))
+    if isinstance(body, DecisionBatch):
+        found.update(category_texts_of(body.events.numbers, texts))
     return {one: found[one] for one in sorted(found)}
 
 

@@ -222,6 +222,8 @@ def same(left: EventBatch, right: EventBatch) -> None:
         assert left.id_text(row) == right.id_text(row)
         for one in zip(left.keys[row, :2].tolist(), left.key_checks[row, :2].tolist(), strict=True):
             assert text_of(*one, left.texts) == text_of(*one, right.texts)
+    for channel in set(left.numbers[~np.isnan(left.numbers[:, 3]), 3].tolist()):
+        assert left.category_texts[channel] == right.category_texts[channel]
 
 
 @settings(deadline=None)
@@ -250,6 +252,7 @@ def test_an_event_is_valid_if_and_only_if_the_naive_validator_says_so(objects: l
         channel: Any = first(event, ("channel",))
         code = batch.numbers[row, 3]
         assert math.isnan(code) if channel is None else code == category_code(channel)
+        assert channel is None or batch.category_texts[code.item()] == channel
 
 
 def encodable(event: dict[str, object]) -> bool:

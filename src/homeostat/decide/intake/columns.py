@@ -71,7 +71,11 @@ def read_columns(
     fill_composites(keys, key_checks, schema)
     numbers = np.full((n, len(schema.fields)), NAN)
     for position, field in enumerate(schema.fields):
-        numbers[:, position], absent, fine = _field(_merged(columns, field.names, n), field, schema, position, source)
+        column = _merged(columns, field.names, n)
+        if field.kind == "category":
+            numbers[:, position], absent, fine = _categories(column, schema, position, texts, source)
+        else:
+            numbers[:, position], absent, fine = _field(column, field, source)
         ok &= fine & ~absent if field.required else fine | absent
     label = np.full(n, NAN)
     if schema.label:
@@ -372,11 +376,7 @@ def _text_times(column: Array, absent: Mask, source: Source) -> tuple[Int, Mask,
     return ns, empty, ok & ~empty
 
 
-def _field(
-    column: Array, field: FieldColumn, schema: EventSchema, position: int, source: Source
-) -> tuple[Float, Mask, Mask]:
-    if field.kind == "category":
-        return _categories(column, schema, position, source)
+def _field(column: Array, field: FieldColumn, source: Source) -> tuple[Float, Mask, Mask]:
     if field.kind == "boolean":
         return _booleans(column, source)
     values, absent, ok = _numbers(column, source)
@@ -435,7 +435,9 @@ def _booleans(column: Array, source: Source) -> tuple[Float, Mask, Mask]:
     return values, absent, ok & ((values == 0) | (values == 1))
 
 
-def _categories(column: Array, schema: EventSchema, position: int, source: Source) -> tuple[Float, Mask, Mask]:
+def _categories(
+    column: Array, schema: EventSchema, position: int, texts: IdTexts, source: Source
+) -> tuple[Float, Mask, Mask]:
     n = len(column)
     if pa.types.is_null(column.type):
         return np.full(n, NAN), ~np.zeros(n, np.bool_), np.zeros(n, np.bool_)
@@ -453,6 +455,7 @@ def _categories(column: Array, schema: EventSchema, position: int, source: Sourc
     encoded = pc.fill_null(column, "").dictionary_encode()
     distinct = encoded.dictionary.to_pylist()
     known = np.array([code(text) if text else NAN for text in distinct], np.float64)
+    texts.update({(int(number), 0): text for text, number in zip(distinct, known.tolist()) if number == number})
     empty = np.array([not text for text in distinct], np.bool_)
     rows = encoded.indices.to_numpy(zero_copy_only=False)
     return known[rows], empty[rows], ~np.isnan(known[rows])

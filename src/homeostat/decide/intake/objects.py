@@ -86,7 +86,7 @@ def _first(event: Mapping[str, object], names: tuple[str, ...], source: Source) 
 def read_event(
     event: object, schema: EventSchema, now_ns: int, texts: IdTexts, line: int, source: Source = Source.JSON
 ) -> Event | DeadLetter:
-    """One event, or the first of its faults. The texts of hashed keys go to `texts`."""
+    """One event, or the first of its faults. The texts of hashed keys and of categories go to `texts`."""
     if type(event) is not dict:
         if isinstance(event, Texts):
             source = Source.TEXT
@@ -123,6 +123,8 @@ def read_event(
             value = _first(event, field.names, source)
             if value is not None:
                 numbers.append(checked(value, source))
+                if field.kind == "category":
+                    texts[int(numbers[-1]), 0] = value  # type: ignore[assignment]  # The check let texts through only.
             elif field.required:
                 raise Fault(Reason.MISSING, None)
             else:

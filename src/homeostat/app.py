@@ -27,11 +27,14 @@ from homeostat.decide.policy.bandit import BanditPolicy, BanditSettings
 from homeostat.decide.policy.exploration import ExplorationPlan
 from homeostat.decide.policy.ppo import PpoPolicy
 from homeostat.decide.policy.thresholds import FixedThresholdPolicy, ThresholdPolicy
-from homeostat.decide.scorers.build import serve_part
+from homeostat.decide.scorers.build import check_categories, serve_part
 from homeostat.decide.scorers.plugins import PluginScorer, entry_point, wait_for
 from homeostat.decide.scorers.rules import RulesScorer, ScoreRule
+from homeostat.decide.what_if import WhatIf
+from homeostat.decide.windows.around import Around
 from homeostat.decide.windows.features import FeaturePlan, plan_features
 from homeostat.decide.windows.featurizer import WindowFeaturizer
+from homeostat.expressions import Membership
 from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock, Journal
 from homeostat.records.arrays import Float
@@ -140,9 +143,12 @@ def brain(app: App, features: FeaturePlan, bundle: Bundle | None, ready: Mapping
     ready : scorers that are made already, by name: they remember nothing, so several loops may ask them
     """
     made = ready_scorers(app, features) if ready is None else dict(ready)
+    code = plans.category_coding(app)
     for name in app.scorers:
         if name not in made:
-            made[name] = serve_part(name, _part(app, bundle, f"scorer.{name}"), features.names)
+            part = _part(app, bundle, f"scorer.{name}")
+            check_categories(name, part, features.categories)
+            made[name] = serve_part(name, part, features.names, code)
     scorers = tuple(made[name] for name in app.scorers)
     version = f"{app.app}-{fingerprint(app)}" + (f"+{bundle.version}" if bundle is not None else "")
     return Brain(scorers, _fusion(app, bundle), _policy(app, bundle), version)
@@ -241,6 +247,7 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
         version=brain.version,
         words=plans.vocabulary(app),
         meaning=meanings(app, features, brain.version.partition("+")[2]),
+        what_if=what_if_of(app, features, lists, world.coding),
     )
     limits = Limits(
         decision_ns=app.deadline if world.bounded else None,
@@ -261,6 +268,12 @@ def chance_of(app: App, coding: Coding) -> Chance:
         return keyed_chances(keys, ids.code, ids.check)
 
     return chance
+
+
+def what_if_of(app: App, features: FeaturePlan, lists: Membership, coding: Coding) -> WhatIf:
+    """What explanations know of the app's features."""
+    declared = {name: field.values for name, field in app.events.fields.items() if field.values is not None}
+    return WhatIf(features, Around(features, lists), coding.category, declared)
 
 
 def _joiner(app: App, costs: Costs | None) -> OutcomeJoiner | None:

@@ -107,7 +107,7 @@ def app_that_decided(named: str, version: str) -> str:
 def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str | None, named: str) -> dict[str, Any]:
     from homeostat.adapters.clock import SystemClock
     from homeostat.app import World, brain, build
-    from homeostat.embedded.answers import answer, features_of
+    from homeostat.embedded.answers import answer, features_of, naming
     from homeostat.embedded.assembly import bundle_of, prepare
     from homeostat.embedded.explaining import explained
 
@@ -123,7 +123,7 @@ def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str
     loop = build(prepared.app, features, ready, World(journal, SystemClock(), prepared.coding, bounded=False))
     try:
         told = answer(decisions, row)
-        told["features"] = features_of(decisions, row)
+        told["features"] = features_of(decisions, row, naming(loop.stages, decisions))
         told["explanation"] = explained(loop.stages, prepared.app, decisions, row)
     finally:
         loop.close()

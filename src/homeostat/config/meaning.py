@@ -300,8 +300,9 @@ class _Checker:
         """The features that the file names, whether or not their definitions are right."""
         types = dict(field_types(self.app))
         for group in self.app.features.windows:
-            names = [name.replace("{length}", length) for name in group.compute for length in group.lengths]
-            types |= dict.fromkeys(names, Type.NUMBER)
+            for name, text in group.compute.items():  # The newest of something is of its type.
+                kind = Type.UNKNOWN if text.lstrip().startswith("last") else Type.NUMBER
+                types |= {name.replace("{length}", length): kind for length in group.lengths}
         derived = self.app.features.derived
         for name, text in derived.items():
             below = dict.fromkeys((later for later in derived if later not in types), Type.UNKNOWN)
@@ -324,6 +325,12 @@ class _Checker:
             self.feature(("features", "redefined", at), feature, types)
         for at, feature in enumerate(self.app.policy.context):
             self.feature(("policy", "context", at), feature, types)
+            if types.get(feature) == Type.CATEGORY:
+                self.fault(
+                    ("policy", "context", at),
+                    f"{feature} is a category, which is no quantity: derive a condition from it under "
+                    f"features.derived, such as {feature} == 'some value', and name that",
+                )
         if self.whole("scorers", "guards"):
             names = Names(tuple(types.items()), entities, tuple(self.app.scorers), list_places(self.app))
             for at, hard in enumerate(self.app.guards.rules):

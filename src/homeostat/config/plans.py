@@ -130,6 +130,11 @@ def _coder(app: App, named: NamedList, coding: Coding) -> Callable[[str | int], 
     return lambda key: (int(coding.category(str(key))), 0)
 
 
+def category_coding(app: App) -> Callable[[str], float]:
+    """How the app's categories become codes: these follow from the texts and the app file, whatever the secret."""
+    return Coding.of_seed(app.seed, category_literals(app)).category
+
+
 def category_literals(app: App) -> frozenset[str]:
     """Every text that the app file may mean as a category: in expressions, among `values`, on lists."""
     found = {value for declared in app.events.fields.values() for value in declared.values or ()}

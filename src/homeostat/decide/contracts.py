@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from homeostat.decide.aside import Aside
@@ -10,6 +11,7 @@ from homeostat.records.decisions import DecisionBatch, Experience, Fused, Propos
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
 from homeostat.records.identity import Ids
+from homeostat.stats.categories import Encoding
 
 
 class Stateful(Protocol):
@@ -41,6 +43,18 @@ class ContributingScorer(Scorer, Protocol):
     def contributions(self, features: Features) -> tuple[Float, float]:
         """(n, features) and the baseline; a row plus the baseline is the scorer's raw output of that row."""
         ...
+
+
+@runtime_checkable
+class EncodingScorer(Scorer, Protocol):
+    """A scorer whose model knows categories.
+
+    encodings : by feature
+    texts : of the categories that it knows, by code
+    """
+
+    encodings: Mapping[str, Encoding]
+    texts: Mapping[float, str]
 
 
 @runtime_checkable

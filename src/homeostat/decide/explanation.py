@@ -112,18 +112,44 @@ def smallest_change(stages: Stages, one: DecisionBatch, ranges: dict[str, tuple[
     """The change of one feature, smallest relative to its range, that would have changed the proposed action.
 
     None where no single feature can, or where a guard decided: then its rule, fallback or breaker is the whole reason.
-    Where the app has thresholds it is they that are asked, whose answer hangs on the event alone.
+    Where the app has thresholds it is they that are asked, whose answer hangs on the event alone. Features that follow
+    from the changed one change with it, and are not changed by themselves. Another category, or the other of yes and
+    no, counts as a change over the whole range.
+    Source of the distance: Gower (1971), A general coefficient of similarity, Biometrics 27.
     """
     if one.ruling.rule[0] != -1:
         return None
-    names, values = one.features.names, one.features.values[0]
-    lows, highs = _bounds(names, values, ranges)
-    candidates = [k for k in range(len(names)) if highs[k] > lows[k] and not np.isnan(values[k])]
-    if not candidates:
+    values = one.features.values[0]
+    proposed = int(_actions(stages, one, np.array([0]), values[:1])[0])
+    found = [*_smallest_quantity(stages, one, ranges, proposed), *_choices(stages, one, proposed)]
+    if not found:
         return None
+    column, becomes, _ = min(found, key=lambda change: change[2])
+    action = int(_actions(stages, one, np.array([column]), np.array([becomes]))[0])
+    return Change(one.features.names[column], float(values[column]), becomes, action)
+
+
+_Found = tuple[int, float, float]
+"""A column, its value that changes the action, and how far that is from today's, as a share of the range."""
+
+
+def _smallest_quantity(
+    stages: Stages, one: DecisionBatch, ranges: dict[str, tuple[float, float]], proposed: int
+) -> list[_Found]:
+    """The smallest change of a quantity; empty where none changes the action."""
+    names, values, what_if = one.features.names, one.features.values[0], stages.what_if
+    lows, highs = _bounds(names, values, ranges)
+    discrete = () if what_if is None else {*what_if.choices(stages.panel), *what_if.plan.categories}
+    candidates = [
+        k
+        for k, name in enumerate(names)
+        if highs[k] > lows[k] and not np.isnan(values[k]) and name not in discrete
+        if what_if is None or what_if.movable(name)
+    ]
+    if not candidates:
+        return []
     tried = np.array([np.linspace(lows[k], highs[k], _GRID) for k in candidates])
     actions = _actions(stages, one, np.repeat(candidates, _GRID), tried.ravel()).reshape(tried.shape)
-    proposed = int(_actions(stages, one, np.array(candidates[:1]), values[candidates[:1]])[0])
     found: list[tuple[int, float]] = []
     for place, k in enumerate(candidates):
         other = np.flatnonzero(actions[place] != proposed)
@@ -131,13 +157,30 @@ def smallest_change(stages: Stages, one: DecisionBatch, ranges: dict[str, tuple[
             nearest = other[np.argmin(np.abs(tried[place, other] - values[k]))]
             found.append((k, float(tried[place, nearest])))
     if not found:
-        return None
+        return []
     columns = np.array([k for k, _ in found])
     changed = _narrowed(stages, one, columns, np.array([far for _, far in found]), proposed)
     distance = np.abs(changed - values[columns]) / (highs[columns] - lows[columns])
     best = int(np.argmin(distance))
-    action = int(_actions(stages, one, columns[best : best + 1], changed[best : best + 1])[0])
-    return Change(names[columns[best]], float(values[columns[best]]), float(changed[best]), action)
+    return [(int(columns[best]), float(changed[best]), float(distance[best]))]
+
+
+def _choices(stages: Stages, one: DecisionBatch, proposed: int) -> list[_Found]:
+    """The changes of features that are no quantities, the likeliest value first."""
+    if stages.what_if is None:
+        return []
+    names, values = one.features.names, one.features.values[0]
+    tried = [
+        (names.index(name), value)
+        for name, choices in stages.what_if.choices(stages.panel).items()
+        if name in names
+        for value in choices
+        if value != values[names.index(name)]
+    ]
+    if not tried:
+        return []
+    actions = _actions(stages, one, np.array([k for k, _ in tried]), np.array([value for _, value in tried]))
+    return [(k, value, 1.0) for (k, value), action in zip(tried, actions.tolist(), strict=True) if action != proposed]
 
 
 def _narrowed(stages: Stages, one: DecisionBatch, columns: Int, far: Float, proposed: int) -> Float:
@@ -163,7 +206,8 @@ def _bounds(names: Sequence[str], values: Float, ranges: dict[str, tuple[float, 
 def _actions(stages: Stages, one: DecisionBatch, columns: Int, values: Float) -> Int:
     """The actions that would be proposed with one feature changed in each row: (m,) columns, (m,) values.
 
-    A feature that is a field of the event changes it in the event too, since costs are computed from there.
+    A feature that is a field of the event changes it in the event too, since costs are computed from there; and
+    features that follow from it.
     """
     m = len(columns)
     changed = np.repeat(one.features.values, m, axis=0)
@@ -173,6 +217,8 @@ def _actions(stages: Stages, one: DecisionBatch, columns: Int, values: Float) ->
     fields = events.numbers.shape[1]
     in_event = columns < fields
     events.numbers[np.flatnonzero(in_event), columns[in_event]] = values[in_event]
+    if stages.what_if is not None:
+        features = stages.what_if.followed(events, features, columns)
     missing = np.isnan(one.scores.values[0]).tolist()
     fused = stages.fusion.fuse(stages.panel.score_again(features, missing))
     chance = np.tile([0.0, 1.0 - _TINY], (m, 1))  # Neither exploration nor hold-out: what value alone chooses.

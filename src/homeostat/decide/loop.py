@@ -19,6 +19,7 @@ from homeostat.decide.meters import Meters
 from homeostat.decide.panel import Panel
 from homeostat.decide.proposals import checked
 from homeostat.decide.splice import joined, pick, pick_decisions
+from homeostat.decide.what_if import WhatIf
 from homeostat.ports import Clock, Entry, Journal, Unavailable
 from homeostat.ports.shared import Repeated
 from homeostat.records import codec
@@ -52,6 +53,7 @@ class Stages:
     joiner : remembers decisions until their outcomes come; None where nobody learns and no outcome is expected
     words : the names that decisions are made in
     meaning : what the state of each part means, by the part's name
+    what_if : what explanations know of the features; without it each is a quantity by itself
     """
 
     featurizer: Featurizer
@@ -69,6 +71,7 @@ class Stages:
     version: str
     words: Vocabulary = NAMELESS
     meaning: Mapping[str, Meaning] = field(default_factory=dict)
+    what_if: WhatIf | None = None
 
 
 @dataclass(frozen=True, slots=True)

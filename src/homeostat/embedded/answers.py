@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
+from homeostat.decide.loop import Stages
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import Row
 from homeostat.records.features import Freshness
 from homeostat.records.identity import text_of
 from homeostat.records.reasons import Fallback, Reason
 from homeostat.records.vocabulary import Vocabulary
+
+Naming: TypeAlias = Callable[[str, float], float | str | None]
 
 _REASONS_MAX = 5
 _RULE, _BREAKER, _HOLDOUT = Reason.RULE.value, Reason.BREAKER.value, Reason.HOLDOUT.value
@@ -149,10 +152,30 @@ def answers(decisions: DecisionBatch) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def features_of(decisions: DecisionBatch, row: int) -> dict[str, dict[str, Any]]:
-    """The features as served: value (None where there is none) and freshness, by name."""
+def naming(stages: Stages, decisions: DecisionBatch) -> Naming:
+    """How the value of a feature is shown: a category by its text, all else as a number; None where there is none."""
+    what_if, types = stages.what_if, dict(decisions.words.fields)
+
+    def named(name: str, value: float) -> float | str | None:
+        if value != value:
+            return None
+        # A field is what it was when the decision was made.
+        if what_if is None or types.get(name, "category") != "category":
+            return value
+        if name not in types and name not in what_if.plan.categories:
+            return value
+        return what_if.text(value, stages.panel, decisions.events)
+
+    return named
+
+
+def features_of(decisions: DecisionBatch, row: int, named: Naming) -> dict[str, dict[str, Any]]:
+    """The features as served: value (None where there is none) and freshness, by name.
+
+    named : how a feature's value is shown, see `naming`
+    """
     values, freshness = decisions.features.values[row].tolist(), decisions.features.freshness[row].tolist()
     return {
-        name: {"value": None if value != value else value, "freshness": Freshness(fresh).name.lower()}
+        name: {"value": named(name, value), "freshness": Freshness(fresh).name.lower()}
         for name, value, fresh in zip(decisions.features.names, values, freshness)
     }

@@ -19,7 +19,7 @@ from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop, Stopped
 from homeostat.decide.splice import pick_outcomes
 from homeostat.embedded import problems
-from homeostat.embedded.answers import answer, features_of
+from homeostat.embedded.answers import answer, features_of, naming
 from homeostat.embedded.faults import Reports, Spoilt, shown
 from homeostat.ports import Clock, DeadLetters, Snapshot, Snapshots, Unavailable
 from homeostat.records.decisions import DecisionBatch
@@ -324,7 +324,7 @@ class Engine:
         decisions, row = found
         recorded = answer(decisions, row)
         if features:
-            recorded["features"] = features_of(decisions, row)
+            recorded["features"] = features_of(decisions, row, naming(self.parts.loop.stages, decisions))
         if explain:
             from homeostat.embedded.explaining import explained
 

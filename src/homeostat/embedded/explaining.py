@@ -11,6 +11,7 @@ from homeostat.app import feature_plan
 from homeostat.config.tree import App
 from homeostat.decide.explanation import Explanation, FeatureContribution, explain
 from homeostat.decide.loop import Stages
+from homeostat.embedded.answers import Naming, naming
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.features import Features, Freshness
@@ -31,20 +32,21 @@ def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int) -> d
     except Unnamed:
         return {"by_version": stages.version, "same_version": False, "features": [], "scorers": [], "change": None}
     found = explain(stages, here, 0, _ranges(app), TOP)
+    named = naming(stages, here)
     return {
         "by_version": stages.version,
         "same_version": stages.version == decisions.version,
-        "features": [_feature(feature) for feature in found.features],
+        "features": [_feature(feature, named) for feature in found.features],
         "scorers": [
             {
                 "name": scorer.name,
                 "score": _number(scorer.score),
                 "contribution": round(scorer.contribution, 6),
-                "features": [_feature(feature) for feature in scorer.features],
+                "features": [_feature(feature, named) for feature in scorer.features],
             }
             for scorer in found.scorers
         ],
-        "change": _change(found, stages.actions),
+        "change": _change(found, stages.actions, named),
     }
 
 
@@ -75,20 +77,21 @@ def _ranges(app: App) -> dict[str, tuple[float, float]]:
     }
 
 
-def _feature(feature: FeatureContribution) -> dict[str, Any]:
+def _feature(feature: FeatureContribution, named: Naming) -> dict[str, Any]:
     return {
-        "name": feature.name, "value": _number(feature.value), "contribution": round(feature.contribution, 6),
+        "name": feature.name, "value": named(feature.name, feature.value),
+        "contribution": round(feature.contribution, 6),
     }  # fmt: skip
 
 
-def _change(found: Explanation, actions: tuple[str, ...]) -> dict[str, Any] | None:
+def _change(found: Explanation, actions: tuple[str, ...], named: Naming) -> dict[str, Any] | None:
     change = found.change
     if change is None:
         return None
     return {
         "feature": change.feature,
-        "was": _number(change.was),
-        "becomes": _number(change.becomes),
+        "was": named(change.feature, change.was),
+        "becomes": named(change.feature, change.becomes),
         "action": actions[change.action],
     }
 
@@ -122,7 +125,12 @@ def sentences(told: dict[str, Any]) -> list[str]:
     lines += _table("What moved the risk (log-odds)", explanation["features"], "value")
     lines += _table("Scorers", explanation["scorers"], "score")
     change = explanation["change"]
-    if change is not None:
+    if change is not None and isinstance(change["becomes"], str):
+        lines.append(
+            f"For {change['action']}, {change['feature']} would have to be {change['becomes']} instead of "
+            f"{shown(change['was'])}, all else equal."
+        )
+    elif change is not None:
         lines.append(
             f"With {change['feature']} at {shown(change['becomes'])} instead of {shown(change['was'])}, "
             f"all else equal, the action would have been {change['action']}."
@@ -165,7 +173,7 @@ def _table(title: str, rows: list[dict[str, Any]], value: str) -> list[str]:
     ]
 
 
-def shown(value: float | None) -> str:
+def shown(value: float | str | None) -> str:
     """A feature's value for people.
 
     >>> shown(12.0), shown(0.123456), shown(1234567.0), shown(None)
@@ -173,6 +181,8 @@ def shown(value: float | None) -> str:
     """
     if value is None:
         return "none"
+    if isinstance(value, str):
+        return value
     if value == int(value) or abs(value) >= 1e6:
         return f"{value:,.0f}"
     return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.1f}"

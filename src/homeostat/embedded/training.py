@@ -87,6 +87,7 @@ class Collector:
     result: Matured | None = None
     _parts: list[tuple[EventBatch, Features]] = field(default_factory=list)
     _all: list[tuple[Int, Float, np.ndarray]] = field(default_factory=list)
+    _texts: dict[float, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, app: App, from_ns: int | None, until_ns: int, apart: bool) -> Collector:
@@ -102,6 +103,7 @@ class Collector:
         rows = asked & (~np.isnan(known) | silent | (not self.outcomes))
         self._all.append((events.time_ns[asked], known[asked], rows[asked]))
         if rows.any():
+            self._texts.update(events.category_texts)
             kept = Features(features.names, features.values[rows], features.freshness[:0])
             self._parts.append((_rows(events, rows), kept))
 
@@ -129,6 +131,7 @@ class Collector:
             time_ns[rows],
             np.concatenate([part.id_code for part in events])[chosen],
             np.concatenate([groups_of(part) for part in events])[chosen],
+            texts=self._texts,
         )
 
     def _check(self, found: Matured, events: int, rows: int, positives: int) -> None:
@@ -201,6 +204,7 @@ def train(
     from homeostat.models.training.bundles import train_bundle
 
     app, rows = prepared.app, collector.training_set() if rows is None else rows
+    rows = replace(rows, categories=prepared.features.categories)
     chosen = app.seed if seed is None else seed
     policies: dict[str, Part] = {}
 
@@ -219,7 +223,7 @@ def train(
     ]
 
     def serve(name: str, part: Part, features: tuple[str, ...]) -> Scorer:
-        return serve_part(name, part, features)
+        return serve_part(name, part, features, prepared.coding.category)
 
     weights = tuple(app.fusion.weights.get(name, 1.0) for name in (*(t.name for t in tasks), *ready_names(prepared)))
     fusion = FusionTask(app.fusion.kind, {"weights": weights} if app.fusion.kind == "weighted" else {})

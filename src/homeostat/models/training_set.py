@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +35,8 @@ class TrainingSet:
     time_ns : (n,) event time
     id_code : (n,)
     groups : (n,) an entity's key code (a customer): rows of one group never sit on both sides of a fold
+    categories : the features whose values are categories' codes
+    texts : the text of each code; a category without one counts among the rare
     """
 
     names: tuple[str, ...]
@@ -43,6 +45,8 @@ class TrainingSet:
     time_ns: Int
     id_code: Int
     groups: Int
+    categories: frozenset[str] = frozenset()
+    texts: Mapping[float, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.y)
@@ -73,9 +77,8 @@ class TrainingSet:
 
     def rows(self, chosen: NDArray[np.generic]) -> TrainingSet:
         """A part of the rows, by index or mask."""
-        return TrainingSet(
-            self.names, self.x[chosen], self.y[chosen], self.time_ns[chosen], self.id_code[chosen], self.groups[chosen]
-        )
+        columns = {name: getattr(self, name)[chosen] for name in ("x", "y", "time_ns", "id_code", "groups")}
+        return replace(self, **columns)
 
 
 @dataclass(frozen=True, slots=True)

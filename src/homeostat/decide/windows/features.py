@@ -106,6 +106,7 @@ class FeaturePlan:
     windows : whose values are the fields and the inputs
     derived : programs on the features, which they extend
     sources : for each derived feature the fields and windows that it rests on, as columns
+    categories : the features whose values are codes: these say whether two are the same, and are no quantities
     """
 
     names: tuple[str, ...]
@@ -117,6 +118,7 @@ class FeaturePlan:
     windows: WindowPlan
     derived: tuple[Compiled, ...]
     sources: tuple[tuple[int, ...], ...]
+    categories: frozenset[str] = frozenset()
 
     def scope(
         self,
@@ -153,6 +155,7 @@ class _Planner:
         self.values: dict[str, Compiled] = {}
         self.masks: dict[str, Compiled] = {}
         self.windows: list[Window] = []
+        self.keys: set[str] = set()  # Features that hold an entity's key.
 
     def fault(self, path: Path, message: str, nearest: str | None = None, offset: int | None = None) -> None:
         self.faults.append(PlanFault(path, message, nearest, offset))
@@ -175,6 +178,7 @@ class _Planner:
         if self.faults:
             return None
         inputs = (*self.values.values(), *self.masks.values())
+        categories = {name for name, kind in zip(self.names, self.types, strict=True) if kind == Type.CATEGORY}
         windows = WindowPlan(
             entities=len(self.spec.entities),
             values=len(self.spec.fields) + len(inputs),
@@ -186,7 +190,7 @@ class _Planner:
         )
         return FeaturePlan(
             tuple(self.names), tuple(self.types), len(self.spec.fields), len(self.spec.entities),
-            inputs, len(self.masks), windows, derived, sources,
+            inputs, len(self.masks), windows, derived, sources, frozenset(categories | self.keys),
         )  # fmt: skip
 
     def claim(self, path: Path, name: str, kind: Type) -> bool:
@@ -209,23 +213,36 @@ class _Planner:
         needs_label = label != LabelFilter.ANY
         if needs_label:
             self.check_delay((*path, "where"), group)
-        aggregates: list[tuple[Path, str, Kind, int]] = []
+        aggregates: list[tuple[Path, str, Kind, int, Type]] = []
         for name, text in group.compute.items():
             found = self.aggregate((*path, "compute", name), text)
             if found is not None:
                 if not needs_label and (found[1] == LABEL or found[0] == Kind.COUNT_SINCE):
                     self.check_delay((*path, "compute", name), group)
-                aggregates.append(((*path, "compute", name), name, *found))
+                aggregates.append(((*path, "compute", name), name, *found, self.type_of(*found)))
         for length, length_ns in group.lengths:
             made = []
-            for place, name, kind, value in aggregates:
-                slot = len(self.names) - len(self.spec.fields)
-                if self.claim(place, name.replace("{length}", length), Type.NUMBER):
+            for place, name, kind, value, result in aggregates:
+                slot, name = len(self.names) - len(self.spec.fields), name.replace("{length}", length)
+                if self.claim(place, name, Type.NUMBER if result == Type.ENTITY else result):
                     made.append(Aggregate(kind, value, slot))
+                    if result == Type.ENTITY:
+                        self.keys.add(name)
             window = Window(entity, length_ns, group.delay_ns, mask, label, group.past, tuple(made))
             for message in replace(window, label=LabelFilter.ANY, aggregates=()).faults():
                 self.fault((*path, "lengths"), message)
             self.windows.append(window)
+
+    def type_of(self, kind: Kind, value: int) -> Type:
+        """The type of an aggregate: the newest of something is of its type, all else is a number."""
+        if kind != Kind.LAST or value < 0:
+            return Type.NUMBER
+        if value < len(self.spec.fields):
+            found = self.spec.fields[value][1]
+        else:
+            text, compiled = list(self.values.items())[value - len(self.spec.fields)]
+            found = Type.ENTITY if text in self.spec.entities else compiled.type
+        return found if found in (Type.CATEGORY, Type.ENTITY) else Type.NUMBER
 
     def entity(self, path: Path, name: str) -> int:
         if name in self.spec.entities:

@@ -11,6 +11,7 @@ import numpy as np
 
 from homeostat.models.bundle import Bundle
 from homeostat.models.training.boosted_trees import train_boosted
+from homeostat.models.training.categories import learned_encodings
 from homeostat.models.training.extras import BadSetting
 from homeostat.models.training.folds import grouped_folds, lacking
 from homeostat.models.training.fusion import fused_risk, train_fusion
@@ -28,6 +29,7 @@ from homeostat.models.training_set import (
 from homeostat.records.arrays import Float
 from homeostat.records.features import Features
 from homeostat.records.parts import Part
+from homeostat.stats.categories import SETTING, written
 from homeostat.stats.metrics import average_precision, brier, expected_calibration_error, log_loss, roc_auc
 
 Trainer = Callable[[Float, Float, tuple[str, ...], Mapping[str, Any], int, Progress], Part]
@@ -145,8 +147,12 @@ def train_part(task: ScorerTask, rows: TrainingSet, seed: int, progress: Progres
     trainer = TRAINERS.get(task.kind)
     if trainer is None:
         raise BadSetting(f"scorer {task.name!r}: nobody trains {task.kind!r}; kinds are {', '.join(sorted(TRAINERS))}")
-    names, x = rows.columns(task.features)
-    return trainer(_held(x), rows.y, names, task.settings, seed, progress)
+    names, _ = rows.columns(task.features)
+    encodings, columns, x = learned_encodings(rows, names, seed, supervised=task.kind not in UNSUPERVISED)
+    part = trainer(_held(x), rows.y, columns, task.settings, seed, progress)
+    if not encodings:
+        return part
+    return replace(part, features=names, settings={**part.settings, SETTING: written(encodings)})
 
 
 def _held(x: Float) -> Float:

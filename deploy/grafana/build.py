@@ -144,6 +144,7 @@ DECIDE = (
     ), "percentunit", width=12),
     Panel("Age of the newest event", ((f"time() - max by (app) (homeostat_watermark_timestamp_seconds{{{APP}}} > 0)",
                                        "{{app}}"),), "s"),
+    Panel("Scorers left out", ((f"max by (scorer) (homeostat_scorer_out{{{APP}}})", "{{scorer}}"),), "short"),
     Panel("Events ahead of the clock", ((f"max by (app) (homeostat_event_ahead_seconds{{{APP}}})", "{{app}}"),), "s"),
     Panel("Bad events", ((rate("homeostat_bad_events_total", "reason"), "{{reason}}"),), "ops"),
     Panel("Outcomes", ((rate("homeostat_outcomes_total", "kind"), "{{kind}}"),), "ops"),

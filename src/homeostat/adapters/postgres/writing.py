@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -196,15 +196,17 @@ def write_decisions(connection: Connection, batch: Batch, names: Names, now_ns: 
         entry = numbers(np.asarray(sequences)[first // PIECE_ROWS], ">i8")
         row = numbers(first % PIECE_ROWS, ">i4")
         day = copying.days(np.full(len(first), day_of(now_ns)))
-        _copy(connection, "event_ids", [
-            numbers(batch.ids.code, ">i8"), entry, numbers(events.time_ns[first], ">i8"), row, day,
-            copying.arrays(events.keys[first]), told_of.place, told_of.key_texts, numbers(batch.ids.check, ">i8"),
-            told_of.key_checks, numbers(np.full(len(first), batch.schema), ">i4"),
-        ])  # fmt: skip
-        _copy(connection, "decisions", [
-            entry, told_of.time, _moment(now_ns, len(first)), told_of.risk, row, told_of.event_id, told_of.action,
-            told_of.rule, told_of.fallback, _alike(batch.body.version, len(first)), told_of.place,
-        ])  # fmt: skip
+        _copy(connection, "event_ids", {
+            "code": numbers(batch.ids.code, ">i8"), "code_check": numbers(batch.ids.check, ">i8"), "entry": entry,
+            "time_ns": numbers(events.time_ns[first], ">i8"), "row": row, "day": day,
+            "keys": copying.arrays(events.keys[first]), "key_checks": told_of.key_checks, "place": told_of.place,
+            "key_texts": told_of.key_texts, "schema": numbers(np.full(len(first), batch.schema), ">i4"),
+        })  # fmt: skip
+        _copy(connection, "decisions", {
+            "entry": entry, "time": told_of.time, "recorded_at": _moment(now_ns, len(first)), "risk": told_of.risk,
+            "row": row, "event_id": told_of.event_id, "action": told_of.action, "rule": told_of.rule,
+            "fallback": told_of.fallback, "version": _alike(batch.body.version, len(first)), "place": told_of.place,
+        })  # fmt: skip
     _write_entries(connection, sequences, batch.pieces, now_ns)
     return Written(tuple(sequences), sequences[-1])
 
@@ -327,12 +329,14 @@ def _begin(connection: Connection, count: int) -> list[int]:
 def _write_entries(connection: Connection, sequences: Sequence[int], pieces: Sequence[Piece], now_ns: int) -> None:
     table = [(piece.first_ns, piece.last_ns, piece.kind, piece.stored_as, piece.rows) for piece in pieces]
     first_ns, last_ns, kind, stored_as, count = (np.array(column, np.int64) for column in zip(*table, strict=True))
-    _copy(connection, "entries", [
-        numbers(np.array(sequences, np.int64), ">i8"), _moment(now_ns, len(pieces)), numbers(first_ns, ">i8"),
-        numbers(last_ns, ">i8"), numbers(kind, ">i2"), numbers(stored_as, ">i2"), numbers(count, ">i4"),
-        copying.blobs([piece.digest for piece in pieces]), copying.blobs([piece.stored for piece in pieces]),
-        copying.blobs([piece.places for piece in pieces]),
-    ])  # fmt: skip
+    _copy(connection, "entries", {
+        "sequence": numbers(np.array(sequences, np.int64), ">i8"), "recorded_at": _moment(now_ns, len(pieces)),
+        "first_ns": numbers(first_ns, ">i8"), "last_ns": numbers(last_ns, ">i8"), "kind": numbers(kind, ">i2"),
+        "codec": numbers(stored_as, ">i2"), "rows": numbers(count, ">i4"),
+        "digest": copying.blobs([piece.digest for piece in pieces]),
+        "body": copying.blobs([piece.stored for piece in pieces]),
+        "places": copying.blobs([piece.places for piece in pieces]),
+    })  # fmt: skip
 
 
 def stored_texts(values: Sequence[str]) -> list[str]:
@@ -364,9 +368,10 @@ def _piece(piece: DecisionBatch | OutcomeBatch, compress: int, decided: bool, pl
     return Piece(kind, count, first_ns, last_ns, body[32:64], *compression.pack(body, compress), decided, places)
 
 
-def _copy(connection: Connection, table: str, columns: Sequence[Column]) -> None:
-    with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
-        copy.write(rows(columns))
+def _copy(connection: Connection, table: str, columns: Mapping[str, Column]) -> None:
+    """COPY by the columns' names: their order in the table hangs on which migration added which."""
+    with connection.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(rows(list(columns.values())))
 
 
 def _places(batch: Batch) -> Column:

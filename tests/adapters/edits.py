@@ -9,7 +9,9 @@ def edits_of(kind: str, value: object) -> list[object]:
     """Other values of the same type than this one: the least change there is, larger ones, and none at all."""
     made: list[object]
     if value is None:
-        made = [{"integer": 1, "bigint": 1, "text": "x", "blob": b"x" * 32, "bytea": b"x" * 32}.get(kind, 0.5)]
+        made = [
+            {"integer": 1, "bigint": 1, "text": "x", "blob": b"x" * 32, "bytea": b"x" * 32, "ARRAY": [1]}.get(kind, 0.5)
+        ]
     elif isinstance(value, bool):
         made = [not value]
     elif isinstance(value, int):

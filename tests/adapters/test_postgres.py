@@ -358,7 +358,7 @@ def test_small_and_large_batches_leave_the_same_rows(database, rows):
     with open_journal(database) as journal:
         number = journal.append(decisions(ids, 5), [f"lane@{k}" for k in range(rows)])
         body = next(iter(journal.read())).body
-        assert body.events.id_code.tolist() == ids_of(*ids).tolist() and journal.last == number
+        assert body.events.id_code.tolist() == ids_of(*ids).code.tolist() and journal.last == number
     found = ask(
         database,
         "SELECT d.event_id, d.row, d.place, i.row, i.place, i.keys, i.time_ns, d.risk, d.action, d.rule, d.fallback, "

@@ -20,6 +20,7 @@ from homeostat.decide.scorers import plugins
 from homeostat.embedded.assembly import open_engine
 from homeostat.embedded.metrics import engine_registry
 from homeostat.embedded.replay import Request, replay_events
+from homeostat.records.identity import Coding
 
 ROOT = Path(__file__).parents[2]
 ACCESS = (ROOT / "src/homeostat/apps/access/app.yaml").read_text()

@@ -20,6 +20,7 @@ from homeostat.ports import Entry, Unavailable
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
+from homeostat.records.identity import Coding
 from trials.corruption.noise import Chance
 from trials.corruption.roads import sentence
 
@@ -45,6 +46,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.bodies: list[DecisionBatch] = []
+        self.coding = Coding.of_seed(0)
 
     @property
     def last(self) -> int:

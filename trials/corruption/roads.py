@@ -30,7 +30,7 @@ from homeostat.decide.guards.engine import Guards
 from homeostat.embedded.assembly import open_engine, prepare, shipped_bundle
 from homeostat.embedded.readiness import made_up
 from homeostat.models.bundle import BundleError, load_bundle
-from homeostat.ports import Unavailable
+from homeostat.ports import Snapshot, Unavailable
 from homeostat.records.identity import Coding
 from homeostat.records.parts import PartError
 from trials.corruption.noise import Chance, change, damaged
@@ -186,7 +186,7 @@ class Snapshots:
         rng = np.random.default_rng(0)
         self.states = [{"a/x": rng.random(20 * k), "b/y": np.arange(5 * k), "c": np.array(["x" * k])} for k in (1, 2)]
         for k, state in enumerate(self.states):
-            self.store.save(k + 1, state)
+            self.store.save(Snapshot(k + 1, state))
         self.files = {path: path.read_bytes() for path in (self.store.newest, self.store.previous)}
 
     def case(self, number: int, chance: Chance) -> str:
@@ -202,10 +202,10 @@ class Snapshots:
         if found is None:
             assert not any(same) and len(self.store.skipped) >= 1
             return "none"
-        assert same[0] if found[0] == 2 else same[1] and not same[0], "a damaged snapshot was loaded"
-        expected = self.states[found[0] - 1]
-        assert found[1].keys() == expected.keys()
-        assert all(np.array_equal(found[1][name], value) for name, value in expected.items())
+        assert same[0] if found.sequence == 2 else same[1] and not same[0], "a damaged snapshot was loaded"
+        expected = self.states[found.sequence - 1]
+        assert found.state.keys() == expected.keys()
+        assert all(np.array_equal(found.state[name], value) for name, value in expected.items())
         return "loaded"
 
 

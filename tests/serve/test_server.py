@@ -55,7 +55,8 @@ def test_a_repeated_id_gets_its_first_decision_back(access: Server) -> None:
     event = {**EVENT, "event_id": "again"}
     first, second = access.decide([event, {**event, "value": 99}])
     third = access.decide(event)
-    assert "duplicate" not in first and second == third == {**first, "duplicate": True}
+    assert "duplicate" not in first and third == {**first, "duplicate": True}
+    assert second == {**third, "differs": True}  # Another content under the same id gets the first decision, marked.
 
 
 @pytest.mark.parametrize(

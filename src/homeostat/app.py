@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
+
 from homeostat.config import plans, settings
 from homeostat.config.remembered import meanings
 from homeostat.config.setting_faults import plugin_settings
@@ -262,7 +264,7 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
 
 def chance_of(app: App, coding: Coding) -> Chance:
     """What decides about hold-out and exploration: a function of the secret, the app's seed and an event's id."""
-    keys = [coding.words(b"chance %d of seed %d" % (stream, app.seed)) for stream in range(2)]
+    keys = np.array([coding.words(b"chance %d of seed %d" % (stream, app.seed)) for stream in range(2)], np.uint64)
 
     def chance(ids: Ids) -> Float:
         return keyed_chances(keys, ids.code, ids.check)

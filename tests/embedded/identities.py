@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,14 @@ def lived(open_engine) -> dict[str, tuple]:
 
 def one_code_for_all(monkeypatch) -> None:
     """Texts share one code; only their checks tell them apart."""
-    strong = Coding._hashed
-    monkeypatch.setattr(Coding, "_hashed", lambda coding, text: (1 << 62, strong(coding, text)[1]))
+    strong = Coding._digests
+
+    def weak(coding: Coding, texts: Sequence[str]) -> bytes:
+        return b"".join(bytes(8) + strong(coding, (text,))[8:] for text in texts)
+
+    monkeypatch.setattr(Coding, "_digests", weak)
 
 
 def one_hash_for_all(monkeypatch) -> None:
     """Texts share one code and one check."""
-    monkeypatch.setattr(Coding, "_hashed", lambda coding, text: (1 << 62, 7))
+    monkeypatch.setattr(Coding, "_digests", lambda coding, texts: bytes([*bytes(8), 7, *bytes(7)]) * len(texts))

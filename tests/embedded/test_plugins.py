@@ -168,7 +168,6 @@ def test_a_replay_goes_on_without_a_plug_in_that_hangs_and_says_so_in_its_report
 def test_a_plug_in_without_a_deadline_has_half_of_the_apps(plugin: Any) -> None:
     from homeostat.app import World, build
     from homeostat.checks.stand_ins import MemoryJournal, ScriptedClock
-    from homeostat.records.identity import Coding
 
     app = parse_app(plugin())
     features = feature_plan(app)

@@ -47,8 +47,8 @@ def test_seeds_and_streams_differ():
     assert not (uniform(1, ids, 0) == uniform(1, ids, 1)).any()
 
 
-def keys_of(coding: Coding, seed: int) -> list:
-    return [coding.words(b"chance %d of seed %d" % (stream, seed)) for stream in range(2)]
+def keys_of(coding: Coding, seed: int) -> np.ndarray:
+    return np.array([coding.words(b"chance %d of seed %d" % (stream, seed)) for stream in range(2)])
 
 
 def test_keyed_numbers_are_uniform_uncorrelated_and_of_one_row_as_of_many():

@@ -86,7 +86,7 @@ class IdIndex:
 
     def put(self, ids: Ids, entry: Entries) -> None:
         """Put ids (n,), decided in `entry`, (n,) or (1,) for all; the first entry of an id stays."""
-        if not len(self._checks) and ids.check.any():
+        if not len(self._checks) and np.count_nonzero(ids.check):
             self._rebuild(len(self._codes), True)
         needed = self._count + len(ids)
         if needed > len(self._codes) * self._load_max:

@@ -248,7 +248,7 @@ def as_stored(
 
 def id_bytes(ids: Ids) -> tuple[bytes, bytes]:
     """Ids as the columns `ids` and `checks` hold them; integers have no checks."""
-    return ids.code.tobytes(), ids.check.tobytes() if ids.check.any() else b""
+    return ids.code.tobytes(), ids.check.tobytes() if np.count_nonzero(ids.check) else b""
 
 
 def decided_ids(batch: DecisionBatch) -> Ids:

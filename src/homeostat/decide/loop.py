@@ -630,6 +630,8 @@ def _by_text(
     events: EventBatch, earlier: dict[int, tuple[DecisionBatch, int]]
 ) -> tuple[dict[int, tuple[DecisionBatch, int]], dict[int, Reason]]:
     """What was found under the events' ids, parted into what is theirs and what is of another text of the same hash."""
+    if not earlier:
+        return {}, {}
     others = {
         k: Reason.AMBIGUOUS
         for k, (batch, row) in earlier.items()

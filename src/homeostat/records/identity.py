@@ -47,7 +47,7 @@ class Coding:
             raise ValueError("a secret has 16 bytes at least")
         self.secret = secret
         self.literals = frozenset(literals)
-        self._text_key = self._derived(b"texts", 64)
+        self._begun = blake2b(key=self._derived(b"texts", 64), digest_size=16)
         self._pair_key = self.words(b"pairs")
         self._taken = {category_code(text): text for text in self.literals}
         self._hash = lru_cache(maxsize=1 << 16)(self._hashed)
@@ -81,6 +81,12 @@ class Coding:
         """The identities of several."""
         return Ids.of([self.identify(key) for key in keys])
 
+    def of_texts(self, texts: Sequence[str]) -> Int:
+        """(n, 2) codes and checks of texts none of which is an integer's."""
+        words = np.frombuffer(bytearray(self._digests(texts)), "<i8").reshape(-1, 2)
+        words[:, 0] = (words[:, 0] >> 2) & (_HASH_BASE - 1) | _HASH_BASE
+        return words
+
     def fill_pair(self, keys: Int, checks: Int, of: tuple[int, int], column: int) -> None:
         """Write `column` of keys and checks, each (n, entities) and contiguous: the identities of pairs of entities.
 
@@ -110,9 +116,18 @@ class Coding:
         return blake2b(purpose, key=blake2b(self.secret, digest_size=32).digest(), digest_size=size).digest()
 
     def _hashed(self, text: str) -> Identity:
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), key=self._text_key, digest_size=16).digest()
+        digest = self._digests((text,))
         check = int.from_bytes(digest[8:], "little", signed=True)
         return _HASH_BASE | (int.from_bytes(digest[:8], "little") >> 2), check
+
+    def _digests(self, texts: Sequence[str]) -> bytes:
+        """16 bytes of each. A copy of the state after the key saves hashing the key again."""
+        begun, found = self._begun.copy, []
+        for text in texts:
+            one = begun()
+            one.update(text.encode("utf-8", "surrogatepass"))
+            found.append(one.digest())
+        return b"".join(found)
 
 
 def secret_of_seed(seed: int) -> bytes:

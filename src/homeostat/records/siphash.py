@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import numba
 import numpy as np
 
-from homeostat.records.arrays import Bits, Int
+from homeostat.records.arrays import Bits, Float, Int
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 _V0, _V1, _V2, _V3 = 0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573
@@ -95,10 +95,12 @@ def of_four(
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def hash_twos(k0: np.uint64, k1: np.uint64, a: Int, b: Int, out: Bits) -> None:
-    """`of_two` of (n,) words each."""
-    for i in range(len(a)):
-        out[i] = of_two(k0, k1, np.uint64(a[i]), np.uint64(b[i]))
+def draw_chances(keys: Bits, code: Int, check: Int, out: Float) -> None:
+    """Writes (n, streams) uniform numbers in [0, 1): the upper 53 bits of `of_two` by each stream's key."""
+    for i in range(len(code)):
+        for stream in range(len(keys)):
+            drawn = of_two(keys[stream, 0], keys[stream, 1], np.uint64(code[i]), np.uint64(check[i]))
+            out[i, stream] = np.float64(drawn >> np.uint64(11)) * 2.0**-53
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

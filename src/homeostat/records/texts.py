@@ -8,6 +8,8 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 from homeostat.records.identity import IdTexts, category_texts_of, texts_of
 
+_ONE = struct.Struct("<qqI")  # As `encode_texts` lays out a single text.
+
 
 def padding(length: int) -> int:
     """The bytes from a length to the next multiple of 8."""
@@ -30,6 +32,9 @@ def mentioned(texts: IdTexts, body: DecisionBatch | OutcomeBatch) -> IdTexts:
 def encode_texts(texts: IdTexts) -> bytes:
     """Codes, checks, lengths and the texts themselves in UTF-8, one after the other, padded to a multiple of 8."""
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts.values()]
+    if len(texts) == 1:
+        ((code, check),) = texts
+        return b"".join((_ONE.pack(code, check, len(encoded[0])), encoded[0], bytes(padding(20 + len(encoded[0])))))
     words = struct.pack(f"<{2 * len(texts)}q", *(code for code, _ in texts), *(check for _, check in texts))
     lengths = struct.pack(f"<{len(texts)}I", *map(len, encoded))
     data = b"".join((words, lengths, *encoded))

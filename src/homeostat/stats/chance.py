@@ -8,8 +8,6 @@ variant 13) applied to the seed, then to the id, then to the stream.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +18,6 @@ _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
 _STREAM = np.uint64(0xD1342543DE82EF95)  # Odd, so that streams are distinct (Steele, Vigna 2021, table of multipliers).
 _TO_UNIT = 2.0**-53
-
-Words = tuple[np.uint64, np.uint64]
 
 
 def finalise(x: Bits) -> Bits:
@@ -59,18 +55,17 @@ def uniform(seed: int, codes: Int, stream: int = 0) -> Float:
     return (bits(seed, codes, stream) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
 
 
-def keyed_chances(keys: Sequence[Words], code: Int, check: Int) -> Float:
+def keyed_chances(keys: Bits, code: Int, check: Int) -> Float:
     """(n, streams) uniform numbers in [0, 1) for events of these identities; nobody can tell them without the keys.
 
-    keys : two words for each stream; those of different streams have nothing in common
+    keys : (streams, 2) words; those of different streams have nothing in common
     code, check : (n,) see `records.identity`
     """
-    from homeostat.records.siphash import hash_twos  # Loads the compiler, which simulations do without.
+    from homeostat.records.siphash import draw_chances  # Loads the compiler, which simulations do without.
 
-    drawn = np.empty((len(keys), len(code)), np.uint64)
-    for stream, (first, second) in enumerate(keys):
-        hash_twos(first, second, code, check, drawn[stream])
-    return np.ascontiguousarray((drawn >> np.uint64(11)).T.astype(np.float64) * _TO_UNIT)
+    drawn = np.empty((len(code), len(keys)))
+    draw_chances(keys, code, check, drawn)
+    return drawn
 
 
 def chances(seed: int, codes: Int, streams: int = 2) -> Float:

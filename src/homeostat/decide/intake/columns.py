@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from homeostat.decide.intake.objects import NAN, Event, field_checks, fill_composites, read_event
 from homeostat.decide.intake.schema import EventSchema, FieldColumn
 from homeostat.decide.intake.times import TIME_MAX, TIME_MIN, times_of_seconds, times_of_texts
-from homeostat.decide.intake.values import INTEGER_MAX, SPACE, Fault, Source, key
+from homeostat.decide.intake.values import INTEGER_MAX, SPACE, TEXT_MAX, Fault, Source, key
 from homeostat.records.arrays import Float, Int
 from homeostat.records.events import DeadLetter, EventBatch
 from homeostat.records.identity import ABSENT, CODE_MAX, Coding, IdTexts
@@ -29,6 +29,7 @@ Columns: TypeAlias = Mapping[str, Array]
 Fetch: TypeAlias = Callable[[int], object]
 
 _PLAIN_INTEGER = r"^(?:0|-?[1-9][0-9]{0,17})$"
+_NOT_HASHED = r"\x00|^-?[0-9]{19}$"  # No text that may be a key, or one that may be an integer's after all.
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
@@ -317,12 +318,23 @@ def _text_keys(column: Array, absent: Mask, checks: Int, coding: Coding, texts: 
     rows = np.flatnonzero(~passed & ~empty)
     if len(rows):
         encoded = column.take(pa.array(rows)).dictionary_encode()
-        distinct = encoded.dictionary.to_pylist()
-        known = np.array([_identity(text, coding, texts) for text in distinct], np.int64)
+        known = _identities(encoded.dictionary, coding, texts)
         at = encoded.indices.to_numpy(zero_copy_only=False)
         codes[rows], checks[rows] = known[at, 0], known[at, 1]
         passed[rows] = codes[rows] != ABSENT
     return codes, checks, absent | empty, passed | empty
+
+
+def _identities(column: Array, coding: Coding, texts: IdTexts) -> Int:
+    """(n, 2) codes and checks of distinct texts, which go to `texts`; ABSENT where one is refused."""
+    distinct = column.to_pylist()
+    known = coding.of_texts(distinct)
+    odd = pc.or_(pc.greater(pc.binary_length(column), TEXT_MAX), pc.match_substring_regex(column, _NOT_HASHED))
+    strange = np.array(odd.to_numpy(zero_copy_only=False), np.bool_)
+    for k, (one, text) in enumerate(zip(zip(*known.T.tolist()), distinct)):
+        if strange[k] or texts.setdefault(one, text) != text:
+            known[k] = _identity(text, coding, texts)
+    return known
 
 
 def _identity(text: str, coding: Coding, texts: IdTexts) -> tuple[int, int]:

@@ -192,13 +192,14 @@ def batch_of(events: Sequence[Event], schema: EventSchema, texts: IdTexts) -> Ev
 
 def _batch_of_one(event: Event, schema: EventSchema, texts: IdTexts) -> EventBatch:
     """The same by two arrays and views of them: making arrays is what a single event's intake costs."""
-    whole = np.array([[event.code, event.time_ns, *event.keys], [event.check, 0, *event.key_checks]], np.int64)
-    real = np.array([event.label, *event.numbers], np.float64)
-    keys, key_checks = whole[:1, 2:], whole[1:, 2:]
+    whole = np.array((event.code, event.time_ns, event.check, *event.keys, *event.key_checks), np.int64)
+    real = np.array((event.label, *event.numbers), np.float64)
+    checks_at = 3 + len(event.keys)
+    keys, key_checks = whole[None, 3:checks_at], whole[None, checks_at:]
     fill_composites(keys, key_checks, schema)
     return EventBatch(
-        whole[0, :1], whole[0, 1:2], keys, real[1:].reshape(1, -1), real[:1], np.zeros(1, np.uint8), texts,
-        whole[1, :1], key_checks,
+        whole[:1], whole[1:2], keys, real[None, 1:], real[:1], np.zeros(1, np.uint8), texts, whole[2:3],
+        key_checks,
     )  # fmt: skip
 
 

@@ -99,8 +99,10 @@ def key(value: object, coding: Coding, texts: IdTexts, source: Source) -> Identi
         return int(value), 0
     else:
         raise Fault(Reason.WRONG_TYPE, value)
-    if is_hashed(found[0]) and texts.setdefault(found, str(value)) != str(value):
-        raise Fault(Reason.AMBIGUOUS, value)
+    if is_hashed(found[0]):
+        name = str(value)
+        if texts.setdefault(found, name) != name:
+            raise Fault(Reason.AMBIGUOUS, value)
     return found
 
 

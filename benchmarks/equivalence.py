@@ -28,6 +28,7 @@ import psycopg
 from benchmarks.fleet import Fleet, Sender, payments, stopped_after, until
 from benchmarks.outside import Recorded, Windows, journalled, recorded
 from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.postgres import PostgresJournal
 from homeostat.adapters.sqlite_journal import SqliteJournal
 from homeostat.app import World, brain, build
 from homeostat.decide.guards.plan import BY_BREAKER
@@ -35,6 +36,7 @@ from homeostat.embedded.assembly import bundle_of, prepare
 from homeostat.embedded.engine import Engine, Parts
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.features import Features, Freshness
+from homeostat.records.identity import Coding
 from homeostat.records.reasons import Fallback
 
 DELAY_S = 7 * 86_400
@@ -87,9 +89,12 @@ class Single:
     engine: Engine
 
 
-def in_one_process(steps: list[Step]) -> Single:
-    """What one engine makes of the steps; it waits for every scorer, as replay does."""
-    prepared = prepare(APP)
+def in_one_process(steps: list[Step], coding: Coding) -> Single:
+    """What one engine makes of the steps; it waits for every scorer, as replay does.
+
+    coding : that of the workers' journal, since chance follows from its secret
+    """
+    prepared = prepare(APP).keyed(coding)
     journal, clock = SqliteJournal(":memory:", app=APP, secret=prepared.coding.secret), SystemClock()
     models = brain(prepared.app, prepared.features, bundle_of(prepared, None))
     loop = build(prepared.app, prepared.features, models, World(journal, clock, prepared.coding, bounded=False))
@@ -303,7 +308,7 @@ def trial(
 ) -> list[Compared]:  # fmt: skip
     """The runs beside one process's."""
     steps = steps_of(events)
-    single, results = in_one_process(steps), []
+    results: list[Compared] = []
     with Fleet(folder) as fleet, stopped_after(fleet):
         for number, name in enumerate(runs):
             if number:
@@ -311,6 +316,9 @@ def trial(
             keyed, happening = RUNS[name]
             began = time.monotonic()
             sender = by_workers(fleet, steps, keyed, happening)
+            assert fleet.world.journal is not None
+            with PostgresJournal(fleet.world.journal) as journal:
+                single = in_one_process(steps, journal.coding)
             results.append(compare(name, fleet, sender, single))
             results[-1].seconds = time.monotonic() - began
             note(f"{name}: {results[-1]}")

@@ -63,7 +63,7 @@ def test_many_writers_and_readers_share_few_connections(database):
                     journal.append(decisions(ids, round_), [f"events/{worker}@{k}" for k in ids])
                     journal.append(outcomes(ids[:1]), [f"outcomes/{worker}@{round_}"])
                     assert journal.seen(decisions(ids).events.ids).all()
-                    assert journal.find(ids[0]) is not None
+                    assert journal.find((ids[0], 0)) is not None
                     assert journal.last > 0
         except BaseException as error:
             failures.append(error)

@@ -80,7 +80,6 @@ def _explained(found: Mapping[str, Any] | None, currency: str) -> RenderableType
             "  it would have been ", (change["action"], "bold"),
             f" with {change['feature']} {change['becomes']:,.4g} instead of {change['was']:,.4g}",
         )  # fmt: skip
-    last.no_wrap, last.overflow = True, "ellipsis"
     return Group(head, table, last)
 
 

@@ -254,7 +254,7 @@ def known_keys(path: tuple[Step, ...]) -> list[str]:
     """The keys that a mapping at this path may have.
 
     >>> known_keys(("outcomes",))
-    ['label', 'delay', 'horizon', 'unknown', 'censoring']
+    ['label', 'delay', 'horizon', 'maturity', 'unknown', 'censoring']
     """
     return [key for place in _resolved(_places(path)) for key in place.get("properties", {})]
 

@@ -177,7 +177,7 @@ def recomputed(feature: Feature, past: Past, time_ns: int, amount: float, before
     if kind == "max":
         return float(x.max()) if len(x) else math.nan
     assert kind == "mean"
-    return math.fsum(x) / len(x) if len(x) else 0.0 if argument == "fraud" else math.nan
+    return math.fsum(x) / len(x) if len(x) else math.nan
 
 
 def equal(found: float, expected: float) -> bool:

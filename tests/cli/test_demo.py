@@ -110,7 +110,8 @@ def test_the_explained_payment_is_found_afterwards_by_the_command_that_the_demo_
     why, kept = found["explained"], found["machine"]["kept"]
     lines = Console(width=200, file=io.StringIO())
     lines.print(end(found))
-    assert f"homeostat explain {why['event_id']} --app {kept}/app.yaml" in lines.file.getvalue()
+    shown = " ".join(lines.file.getvalue().replace("\\\n", " ").split())
+    assert f"homeostat explain {why['event_id']} --app {kept}/app.yaml --out {kept}" in shown
     again = said("explain", why["event_id"], "--app", f"{kept}/app.yaml", "--out", kept)
     assert (again["action"], again["risk"]) == (why["action"], why["risk"])
 

@@ -24,7 +24,7 @@ def end(summary: Mapping[str, Any]) -> RenderableType:
     explained, kept = summary["explained"], summary["machine"].get("kept")
     again: tuple[str, ...] = ()
     if explained is not None and kept is not None:
-        again = (f"homeostat explain {explained['event_id']} --app {kept}/app.yaml \\\n    --out {kept}",)
+        again = (f"homeostat explain {explained['event_id']} \\\n    --app {kept}/app.yaml \\\n    --out {kept}",)
     return Group(_title(summary), _costs(summary), _explained(explained, summary["currency"]), _next((*again, *NEXT)))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from homeostat.cli.failures import CommandError
+from homeostat.cli.journals import journal_in, shared_journal
 from homeostat.cli.options import Bundle, Json
 
 
@@ -58,12 +59,7 @@ def explain(
 
 def told_of(decision: str, folder: Path, app: str | None, bundle: Path | None) -> dict[str, Any]:
     """A recorded decision, with its features and explanation."""
-    from homeostat.adapters.sqlite_journal import SqliteJournal
-
-    path = folder / "journal.db"
-    if not path.is_file():
-        raise CommandError(f"{folder} has no journal.db: give the --data folder of a server, or --out of a replay")
-    with SqliteJournal(path, readonly=True) as journal:
+    with journal_in(folder) as journal:
         found = journal.find_text(decision)
         if found is None:
             raise CommandError(f"no event {decision!r} was decided in {folder}: check the id")
@@ -73,13 +69,7 @@ def told_of(decision: str, folder: Path, app: str | None, bundle: Path | None) -
 
 def _told_shared(decision: str, config: Path | None, app: str | None, bundle: Path | None) -> dict[str, Any]:
     """The same of a journal that several processes share."""
-    from homeostat.adapters.environment import world_of
-    from homeostat.adapters.postgres import PostgresJournal
-
-    address = world_of(config, app).journal
-    if address is None:
-        raise CommandError("which journal? Say world.journal in the file of --config")
-    with PostgresJournal(address) as journal:
+    with shared_journal(config, app) as journal:
         found = journal.find_text(decision)
         if found is None:
             raise CommandError(f"no event {decision!r} was decided in {journal.where}: check the id")

@@ -6,18 +6,15 @@ import sys
 from contextlib import ExitStack
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from homeostat.cli.failures import CommandError
 from homeostat.cli.instants import instant
+from homeostat.cli.journals import journal_in, shared_journal
 from homeostat.cli.options import Instant, Json
 from homeostat.cli.progress import shown
-
-if TYPE_CHECKING:
-    from homeostat.adapters.postgres import PostgresJournal
-    from homeostat.adapters.sqlite_journal import SqliteJournal
 
 
 def export(
@@ -47,9 +44,9 @@ def export(
     with ExitStack() as stack:
         journal: Read
         if config is not None:
-            journal = stack.enter_context(_shared(config))
+            journal = stack.enter_context(shared_journal(config))
         else:
-            journal = stack.enter_context(_embedded(data))
+            journal = stack.enter_context(journal_in(data or Path()))
         progress = stack.enter_context(shown("export"))
         rows = export_journal(journal, out, instant(from_), instant(until), progress)
     if json:
@@ -61,22 +58,3 @@ def export(
         "--until TIME --out bundle",
         file=sys.stderr,
     )  # fmt: skip
-
-
-def _embedded(folder: Path | None) -> SqliteJournal:
-    from homeostat.adapters.sqlite_journal import SqliteJournal
-
-    path = (folder or Path()) / "journal.db"
-    if not path.is_file():
-        raise CommandError(f"{folder} has no journal.db: give the --data folder of a server, or --out of a replay")
-    return SqliteJournal(path, readonly=True)
-
-
-def _shared(config: Path) -> PostgresJournal:
-    from homeostat.adapters.environment import world_of
-    from homeostat.adapters.postgres import PostgresJournal
-
-    address = world_of(config).journal
-    if address is None:
-        raise CommandError("which journal? Say world.journal in the file of --config")
-    return PostgresJournal(address)

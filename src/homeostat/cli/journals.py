@@ -1,0 +1,33 @@
+"""The journal that a command is to read: of a folder, or that of servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from homeostat.cli.failures import CommandError
+
+if TYPE_CHECKING:
+    from homeostat.adapters.postgres import PostgresJournal
+    from homeostat.adapters.sqlite_journal import SqliteJournal
+
+
+def journal_in(folder: Path) -> SqliteJournal:
+    """The journal of a folder, for reading. Raises CommandError where there is none."""
+    from homeostat.adapters.sqlite_journal import SqliteJournal
+
+    path = folder / "journal.db"
+    if not path.is_file():
+        raise CommandError(f"{folder} has no journal.db: give the --data folder of a server, or --out of a replay")
+    return SqliteJournal(path, readonly=True)
+
+
+def shared_journal(config: Path | None, app: str | None = None) -> PostgresJournal:
+    """The journal in PostgreSQL that a file or an app names. Raises CommandError where none is named."""
+    from homeostat.adapters.environment import world_of
+    from homeostat.adapters.postgres import PostgresJournal
+
+    address = world_of(config, app).journal
+    if address is None:
+        raise CommandError("which journal? Say world.journal in the file of --config")
+    return PostgresJournal(address)

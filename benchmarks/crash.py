@@ -193,7 +193,7 @@ def _wrong_probes(
 ) -> list[str]:
     """The probes that did not see exactly what was sent before them, whatever order it came in."""
     sent = sender.sent
-    labels = {int(event["event_id"]): sent.outcomes.get(one) for one, event in sent.events.items()}
+    labels = {code: sent.outcomes.get(str(event["event_id"])) for code, event in windows.events.items()}
     own: dict[tuple[int, int], list[tuple[int, int, int, float]]] = {}
     for event_id, one in journal.items():
         if not one.late:

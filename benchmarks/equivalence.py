@@ -26,7 +26,7 @@ import numpy as np
 import psycopg
 
 from benchmarks.fleet import Fleet, Sender, payments, stopped_after, until
-from benchmarks.outside import Recorded, Windows, journalled, recorded
+from benchmarks.outside import Recorded, Windows, journalled, recorded, tag_of
 from homeostat.adapters.clock import SystemClock
 from homeostat.adapters.postgres import PostgresJournal
 from homeostat.adapters.sqlite_journal import SqliteJournal
@@ -105,7 +105,7 @@ def in_one_process(steps: list[Step], coding: Coding) -> Single:
             some = rows[first : first + 1000]
             answers = engine.decide(some) if kind == "events" else engine.learn(some)
             assert all("event_id" in answer for answer in answers), answers[:3]
-        told.append((kind, [int(row["event_id"]) for row in rows]))
+        told.append((kind, [tag_of(coding, row["event_id"]) for row in rows]))
     found = {
         event_id: one for entry in journal.read() if isinstance(entry.body, DecisionBatch)
         for event_id, one in recorded(entry.body)

@@ -327,7 +327,7 @@ def payments(customers: int, days: int, seed: int = 7, late_share: float = 0.0) 
     arrival += np.where(rng.random(n) < late_share, rng.integers(1, 400, n), 0)
     for k in np.argsort(arrival, kind="stable").tolist():
         yield {
-            "event_id": k, "time": int(world.time_s[k]),
+            "event_id": k if k % 3 else f"payment-{k}", "time": int(world.time_s[k]),
             "customer": int(world.customer[k]), "terminal": int(world.terminal[k]), "amount": float(world.amount[k]),
         }, int(world.fraud[k])  # fmt: skip
 

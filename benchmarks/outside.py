@@ -24,6 +24,7 @@ from homeostat.config.load import load_app
 from homeostat.config.tree import App, duration_ns
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import Row
+from homeostat.records.identity import Coding
 
 _SECOND = 10**9
 _TOLERANCE = 1e-9
@@ -222,7 +223,7 @@ def widths(app: App) -> None:
 
 @dataclass(slots=True)
 class Recorded:
-    """One journalled decision."""
+    """One journalled decision; `code` is the tag of its event, by which logs name it."""
 
     code: int
     time_ns: int
@@ -252,12 +253,25 @@ def journalled(url: str) -> tuple[dict[str, Recorded], tuple[str, ...]]:
     return found, names
 
 
+def coding_of(url: str) -> Coding:
+    """The coding of PostgreSQL's journal: what its ids and keys are hashed with."""
+    with PostgresJournal(url) as journal:
+        return journal.coding
+
+
+def tag_of(coding: Coding, event_id: int | str) -> int:
+    """What an event's rows in the shared logs are marked with: 64 bits of its identity."""
+    code, check = coding.identify(event_id)
+    return code ^ check
+
+
 def recorded(body: DecisionBatch) -> Iterable[tuple[str, Recorded]]:
     """The decisions of a batch, one by one."""
     events = body.events
+    tags = events.tag
     for row in range(len(body)):
         yield events.id_text(row), Recorded(
-            int(events.id_code[row]), int(events.time_ns[row]), tuple(events.keys[row].tolist()),
+            int(tags[row]), int(events.time_ns[row]), tuple(events.keys[row].tolist()),
             body.features.values[row].copy(), body.features.freshness[row].copy(), float(body.fused.risk[row]),
             int(body.ruling.action[row]), int(body.proposal.action[row]), int(body.ruling.rule[row]),
             int(body.fallback[row]), int(events.kind[row]) == Row.LATE_EVENT, body.scores.values[row].copy(),
@@ -275,7 +289,8 @@ class Windows:
         widths(self.app)
         self.features = window_features(self.app)
         self.entities = list(self.app.events.entities)
-        self.events = {int(event["event_id"]): event for event in sent.events.values()}
+        coding = coding_of(fleet.journal_url)
+        self.events = {tag_of(coding, event["event_id"]): event for event in sent.events.values()}
         self.amounts = {code: float(event["amount"]) for code, event in self.events.items()}
         self.rows = logs_of(fleet)
         self.pasts = {place: past_of(rows, self.amounts) for place, rows in self.rows.items()}

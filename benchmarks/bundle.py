@@ -9,9 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from homeostat.cli.progress import shown
-from homeostat.embedded.assembly import prepare
-from homeostat.embedded.bundling import make_bundle
-from homeostat.embedded.simulated import Recipe
+from homeostat.engine.assembly import prepare
+from homeostat.jobs.bundling import make_bundle
+from homeostat.jobs.simulated import Recipe
 from homeostat.models.bundle import save_bundle
 
 

@@ -27,13 +27,13 @@ import psycopg
 
 from benchmarks.fleet import Fleet, Sender, payments, stopped_after, until
 from benchmarks.outside import Recorded, Windows, journalled, recorded, tag_of
-from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.postgres import PostgresJournal
-from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.adapters.process.clock import SystemClock
 from homeostat.app import World, brain, build
 from homeostat.decide.guards.plan import BY_BREAKER
-from homeostat.embedded.assembly import bundle_of, prepare
-from homeostat.embedded.engine import Engine, Parts
+from homeostat.engine.assembly import bundle_of, prepare
+from homeostat.engine.engine import Engine, Parts
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.features import Features, Freshness
 from homeostat.records.identity import Coding

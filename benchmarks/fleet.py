@@ -21,12 +21,12 @@ import confluent_kafka as kafka
 import numpy as np
 import psycopg
 
-from homeostat.adapters.streams import ensure_topics
+from homeostat.adapters.streams.opening import ensure_topics
 from homeostat.checks.servers import Server, kafka_broker, postgres_server, redis_server
 from homeostat.checks.servers.machine import free_port
 from homeostat.config.world import World
-from homeostat.embedded.simulated import world_of
-from homeostat.sim.payments import generate
+from homeostat.jobs.simulated import world_of
+from homeostat.sim.payments.transactions import generate
 
 TOPICS = ("events", "outcomes", "decisions", "dead_letters")
 BAD = (b"{", b"[]", b"\xff\xfe\xfd", b'{"event_id": "no time"}', b'{"event_id": "odd", "time": "never", "customer": 1}')

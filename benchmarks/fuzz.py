@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.hostile import Hostile
-from homeostat.adapters.event_files import EventFileError, read_events
+from homeostat.adapters.disk.event_files import EventFileError, read_events
 from homeostat.checks.bad_events import NOW_NS, SCHEMA, good_event
 from homeostat.config.faults import AppFileError
 from homeostat.config.load import parse_app, shipped_apps
@@ -250,10 +250,10 @@ def served(rounds: int, seed: int, report: Report, server: Any = None) -> None:
 
 def _worked(report: Report, world: Any, produce: Callable[[int], None], rounds: int) -> None:
     """Let a worker read what was produced, on a journal and a feature store in memory."""
-    from homeostat.adapters.memory_features import MemoryFeatures
-    from homeostat.adapters.memory_journal import Ledger, MemoryJournal
-    from homeostat.adapters.streams import open_stream
-    from homeostat.distributed.assembly import open_shared
+    from homeostat.adapters.memory.features import MemoryFeatures
+    from homeostat.adapters.memory.journal import Ledger, MemoryJournal
+    from homeostat.adapters.streams.opening import open_stream
+    from homeostat.engine.shared.assembly import open_shared
     from homeostat.worker.in_flight import InFlightJournal
     from homeostat.worker.worker import Worker
 
@@ -303,7 +303,7 @@ def kafka(rounds: int, seed: int, report: Report, server: Any = None) -> None:
     """Messages on Kafka, tombstones among them, read by a worker."""
     from confluent_kafka import Producer
 
-    from homeostat.adapters.streams import ensure_topics
+    from homeostat.adapters.streams.opening import ensure_topics
     from homeostat.checks.servers import kafka_broker
     from homeostat.config.world import World
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
-from homeostat.adapters.decision_files import DecisionsWriter
-from homeostat.adapters.event_files import read_events
+from homeostat.adapters.disk.decision_files import DecisionsWriter
+from homeostat.adapters.disk.event_files import read_events
 from homeostat.checks.bad_events import NOW_NS, SCHEMA, bad_lines
 from homeostat.decide.intake.lines import parse_events, read_lines
 from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColumn

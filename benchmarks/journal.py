@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from homeostat.adapters import compression
-from homeostat.adapters.audit import AuditLog
-from homeostat.adapters.audit_verification import verify
-from homeostat.adapters.entries import PIECE_ROWS
-from homeostat.adapters.snapshots import FileSnapshots
-from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.adapters.disk.audit.trail import AuditLog
+from homeostat.adapters.disk.audit.verification import verify
+from homeostat.adapters.disk.snapshots import FileSnapshots
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.journals import compression
+from homeostat.adapters.journals.entries import PIECE_ROWS
 from homeostat.checks.batches import decisions
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.ports import Snapshot

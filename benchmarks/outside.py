@@ -212,7 +212,7 @@ ROW_WORDS = {"customer": 6, "terminal": 5}  # Set anew by `widths`.
 def widths(app: App) -> None:
     """How wide the rows of each entity's log are: what the store's version says, asked of the plan."""
     from homeostat.decide.windows.followed import FollowedWindows
-    from homeostat.embedded.assembly import prepare
+    from homeostat.engine.assembly import prepare
 
     windows = FollowedWindows(prepare(app).features.windows)
     for entity, layout in zip(app.events.entities, windows.layouts, strict=True):

@@ -195,7 +195,7 @@ def produce(world: World, topic: str, messages: Sequence[tuple[bytes, bytes]]) -
 
 def make_topics(config: Path) -> None:
     """What a worker would create, before the backlog comes."""
-    from homeostat.adapters.streams import ensure_topics
+    from homeostat.adapters.streams.opening import ensure_topics
     from homeostat.config.world import read_world
 
     ensure_topics(read_world(config, {}), "payments")

@@ -25,11 +25,11 @@ from homeostat.decide.policy.thresholds import FixedThresholdPolicy, ThresholdPo
 from homeostat.records.decisions import Experience, Fused, Proposal
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
-from homeostat.sim.episodes import declared_costs
-from homeostat.sim.payments import Payments, generate
-from homeostat.sim.ppo_training import RAMP_DAYS, WORLD, train_payments_policy
-from homeostat.sim.risk import CONTEXT, StandInRisk, context
-from homeostat.sim.world import PaymentsWorld, Slice
+from homeostat.sim.payments.episodes import declared_costs
+from homeostat.sim.payments.ppo_training import RAMP_DAYS, WORLD, train_payments_policy
+from homeostat.sim.payments.risk import CONTEXT, StandInRisk, context
+from homeostat.sim.payments.transactions import Payments, generate
+from homeostat.sim.payments.world import PaymentsWorld, Slice
 from homeostat.stats.chance import chances
 from homeostat.stats.intervals import bootstrap_interval, paired_difference
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from homeostat.config.instants import instant_ns
-from homeostat.embedded.replay import Request, replay_events
+from homeostat.jobs.replay import Request, replay_events
 from homeostat.stats.metrics import average_precision, card_precision_at_k, roc_auc
 
 DAY_NS = 86_400 * 10**9

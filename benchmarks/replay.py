@@ -28,7 +28,7 @@ from benchmarks.figures import Figure, as_text, machine, packed
 from benchmarks.floors import GraphFloor
 from benchmarks.transactions import Transactions, the_bundle, transactions
 from homeostat.decide.scorers.build import serve_part
-from homeostat.embedded.replay import Request, replay_events
+from homeostat.jobs.replay import Request, replay_events
 from homeostat.models.bundle import Bundle
 from homeostat.records.features import Features
 

@@ -17,7 +17,7 @@ import redis
 from homeostat.adapters.redis.features import RedisFeatures
 from homeostat.checks.servers import redis_server
 from homeostat.decide.windows.shared import SharedFeaturizer, log_version
-from homeostat.embedded.assembly import prepare
+from homeostat.engine.assembly import prepare
 from homeostat.records.arrays import Int
 from homeostat.records.events import EventBatch
 

@@ -13,15 +13,15 @@ import numpy as np
 
 from benchmarks.figures import Figure, as_text, machine, packed
 from benchmarks.transactions import transactions
-from homeostat.adapters.event_files import read_events
-from homeostat.adapters.ray_cluster import RayCluster
+from homeostat.adapters.disk.event_files import read_events
+from homeostat.adapters.ray.cluster import RayCluster
 from homeostat.decide.admission import Watermark
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.decide.windows.featurizer import WindowFeaturizer
-from homeostat.distributed.training_set import Executor, ThisProcess, training_features
-from homeostat.distributed.training_set_parts import features_of_part
-from homeostat.distributed.training_set_run import SHARES
-from homeostat.embedded.assembly import prepare
+from homeostat.engine.assembly import prepare
+from homeostat.jobs.training_set import Executor, ThisProcess, training_features
+from homeostat.jobs.training_set_parts import features_of_part
+from homeostat.jobs.training_set_run import SHARES
 from homeostat.ports import Unavailable
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from homeostat.decide.windows.features import FeaturePlan, FeatureSpec, WindowGroup, plan_features
-from homeostat.embedded.assembly import bundle_of, prepare, shipped_bundle
+from homeostat.engine.assembly import bundle_of, prepare, shipped_bundle
 from homeostat.expressions import Type
 from homeostat.models.bundle import Bundle
 from homeostat.records.events import EventBatch
-from homeostat.sim.payments import PaymentsSpec, generate
+from homeostat.sim.payments.transactions import PaymentsSpec, generate
 
 COLUMNS = ("TRANSACTION_ID", "TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_FRAUD")
 DAY_NS = 86_400 * 10**9

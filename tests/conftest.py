@@ -83,3 +83,12 @@ def own_server(pytestconfig):
     """Starts a server for one test, which may stop and kill it: `own_server(redis_server, persistence=True)`."""
     with ExitStack() as stack:
         yield lambda make, *given, **named: stack.enter_context(_had(lambda: make(*given, **named), pytestconfig))
+
+
+@pytest.fixture
+def unhurried(monkeypatch):
+    """Engines wait for their parts however busy the machine is, so that equal decisions are equal."""
+    from homeostat.app import World
+    from homeostat.engine import assembly
+
+    monkeypatch.setattr(assembly, "World", lambda *given, **named: World(*given, **{**named, "bounded": False}))

@@ -17,20 +17,20 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from jsonschema import Draft202012Validator
-from tests.embedded.worlds import DAY_NS, events_file, payments, small_app
+from tests.support.worlds import DAY_NS, events_file, payments, small_app
 
 from homeostat import load
-from homeostat.adapters.api_keys import FileApiKeys
-from homeostat.adapters.audit import AuditLog
-from homeostat.adapters.decision_files import MEANINGS
-from homeostat.adapters.segments import SegmentQueue
+from homeostat.adapters.disk.api_keys import FileApiKeys
+from homeostat.adapters.disk.audit.trail import AuditLog
+from homeostat.adapters.disk.decision_files import MEANINGS
+from homeostat.adapters.disk.segments import SegmentQueue
 from homeostat.cli import main
 from homeostat.cli.demo import _kept
 from homeostat.cli.schema import schema_of, titles
-from homeostat.distributed.assembly import own_folder
-from homeostat.distributed.rejoining import Behind
-from homeostat.embedded.demo import app_text
-from homeostat.embedded.replay import Request, replay_events
+from homeostat.engine.shared.assembly import own_folder
+from homeostat.engine.shared.rejoining import Behind
+from homeostat.jobs.demo.demo import app_text
+from homeostat.jobs.replay import Request, replay_events
 from homeostat.models.training_set import silent
 
 PAGE = (Path(__file__).parents[1] / "docs" / "files.md").read_text("utf-8")

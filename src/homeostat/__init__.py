@@ -17,7 +17,7 @@ from homeostat.records import software
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from homeostat.embedded.engine import Engine
+    from homeostat.engine.engine import Engine
 
 __all__ = ["load"]
 __version__ = software.VERSION
@@ -30,7 +30,7 @@ def load(
     data: str | Path | None = None,
     history: Literal["continue", "journal", "new"] = "continue",
 ) -> Engine:
-    """An engine that decides in this process; see `homeostat.embedded.engine.Engine`.
+    """An engine that decides in this process; see `homeostat.engine.engine.Engine`.
 
     app : a shipped app (payments, access) or the path of an app file
     bundle : a trained bundle; the shipped one when absent
@@ -40,7 +40,7 @@ def load(
     """
     from pathlib import Path
 
-    from homeostat.embedded.assembly import open_engine
+    from homeostat.engine.assembly import open_engine
 
     return open_engine(
         app, bundle=None if bundle is None else Path(bundle), data=None if data is None else Path(data), history=history

@@ -5,7 +5,7 @@ import uuid
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from homeostat.adapters.streams import ensure_topics, open_stream
+from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.config.world import World
 from homeostat.ports.streams import Outgoing
 

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from homeostat.adapters.streams import open_stream
+from homeostat.adapters.streams.opening import open_stream
 from homeostat.config.world import World
 from homeostat.ports.streams import Fenced, Outgoing, Pulled
 

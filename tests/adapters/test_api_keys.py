@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.adapters.api_keys import FILE, FileApiKeys, PostgresApiKeys
+from homeostat.adapters.disk.api_keys import FILE, FileApiKeys, PostgresApiKeys
 from homeostat.checks.api_keys import API_KEY_CHECKS
 from homeostat.ports import Unavailable
 

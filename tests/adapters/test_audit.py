@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from homeostat.adapters import audit as audit_module
-from homeostat.adapters.audit import AuditError, AuditLog, checkpoint_path, line_of
-from homeostat.adapters.audit_verification import records, verify
-from homeostat.adapters.entries import EntryFacts
-from homeostat.adapters.sqlite_auditing import SqliteTables, tables_beside
-from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.adapters.disk.audit import trail as audit_module
+from homeostat.adapters.disk.audit.trail import AuditError, AuditLog, checkpoint_path, line_of
+from homeostat.adapters.disk.audit.verification import records, verify
+from homeostat.adapters.disk.sqlite.auditing import SqliteTables, tables_beside
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.journals.entries import EntryFacts
 from homeostat.checks.batches import decisions, outcomes
 from homeostat.ports import Unavailable
 

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from homeostat.adapters.checkpointer import Checkpointer
+from homeostat.adapters.disk.sqlite.checkpointer import Checkpointer
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.adapters.circuit import Backoff, Circuit, CircuitState, Pauses, Policy
+from homeostat.adapters.servers.circuit import Backoff, Circuit, CircuitState, Pauses, Policy
 from homeostat.ports import Unavailable
 
 

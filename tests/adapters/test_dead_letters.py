@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.adapters.dead_letters import VALUE_MAX, DeadLetterFile, as_line
+from homeostat.adapters.disk.dead_letters import VALUE_MAX, DeadLetterFile, as_line
 from homeostat.checks.journal import DEAD_LETTER_CHECKS
 from homeostat.ports import Unavailable
 from homeostat.records.events import DeadLetter

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from homeostat.adapters import decision_files
-from homeostat.adapters.decision_files import DecisionsWriter
+from homeostat.adapters.disk import decision_files
+from homeostat.adapters.disk.decision_files import DecisionsWriter
 from homeostat.checks.batches import CODING
 from homeostat.ports import Unavailable
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores

@@ -2,7 +2,7 @@
 
 import pytest
 
-from homeostat.adapters.encryption import plain_connections
+from homeostat.adapters.servers.encryption import plain_connections
 from homeostat.config.world import World
 
 POSTGRES = "postgresql://me:hunter2@"

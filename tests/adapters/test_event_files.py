@@ -16,8 +16,8 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 
-from homeostat.adapters.event_files import EventFileError, read_events, read_outcomes
-from homeostat.adapters.event_lines import LINE_MAX, blocks
+from homeostat.adapters.disk.event_files import EventFileError, read_events, read_outcomes
+from homeostat.adapters.disk.event_lines import LINE_MAX, blocks
 from homeostat.checks.bad_events import NOW_NS, SCHEMA, bad_lines, good_event
 from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColumn
 from homeostat.records.events import DeadLetter, EventBatch

@@ -9,9 +9,9 @@ from contextlib import closing
 import pytest
 from tests.samples.reading import unpacked
 
-from homeostat.adapters import sqlite_journal
-from homeostat.adapters.entries import JournalError
-from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.adapters.disk.sqlite import journal as sqlite_journal
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.journals.entries import JournalError
 from homeostat.checks.batches import decisions, words_of
 
 

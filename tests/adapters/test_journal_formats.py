@@ -8,12 +8,12 @@ from contextlib import closing
 import pytest
 from tests.samples.reading import FORMAT1, answered, unpacked
 
-from homeostat.adapters.entries import JournalError
-from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.journals.entries import JournalError
 from homeostat.checks.batches import decisions, same, words_of
 from homeostat.config.load import load_app
 from homeostat.config.plans import vocabulary
-from homeostat.embedded.answers import answer
+from homeostat.engine.answers import answer
 from homeostat.records.decisions import DecisionBatch
 
 SHOP = vocabulary(load_app(FORMAT1 / "shop.yaml"))

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from homeostat.adapters.kafka import topics
-from homeostat.adapters.streams import ensure_topics, open_stream
+from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.checks.servers import kafka_broker
 from homeostat.checks.streams import pulled_until
 from homeostat.config.world import World

@@ -13,8 +13,8 @@ from stream_worker import pick
 
 from homeostat.adapters.kafka import member, publisher, topics
 from homeostat.adapters.kafka.settings import consumer_settings, producer_settings
-from homeostat.adapters.stream_addresses import read_addresses
-from homeostat.adapters.streams import ensure_topics, open_stream
+from homeostat.adapters.streams.addresses import read_addresses
+from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.checks.servers import kafka_broker
 from homeostat.checks.streams import messages, pulled_until
 from homeostat.config.world import World

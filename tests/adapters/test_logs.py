@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.adapters.logs import JsonLines, TextLines, configure, redacted
+from homeostat.adapters.process.logs import JsonLines, TextLines, configure, redacted
 from homeostat.ports import Unavailable
 
 
@@ -151,7 +151,7 @@ def test_an_extra_that_is_named_like_a_secret_is_left_out(stream: io.StringIO) -
 
 def test_nothing_but_lines_is_written_to_standard_error() -> None:
     code = (
-        "import warnings; from homeostat.adapters.logs import configure; log = configure('json', app='a');"
+        "import warnings; from homeostat.adapters.process.logs import configure; log = configure('json', app='a');"
         "log.info('one'); warnings.warn('two'); log.error('three\\nlines')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from homeostat.adapters.memory_features import MemoryFeatures
+from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.checks.feature_store import FEATURE_STORE_CHECKS, asked, event, shown
 from homeostat.ports.shared import LogsLost
 

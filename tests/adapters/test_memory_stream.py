@@ -1,6 +1,6 @@
 import pytest
 
-from homeostat.adapters.memory_stream import MemoryBroker, MemoryStream
+from homeostat.adapters.memory.stream import MemoryBroker, MemoryStream
 from homeostat.checks.streams import STREAM_CHECKS
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homeostat.adapters.sqlite_journal import SqliteJournal
-from homeostat.embedded.assembly import prepare
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.engine.assembly import prepare
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 from homeostat.records.identity import is_hashed, text_of

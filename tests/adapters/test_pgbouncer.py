@@ -10,9 +10,9 @@ from itertools import count
 import psycopg
 import pytest
 
-from homeostat.adapters.api_keys import PostgresApiKeys
-from homeostat.adapters.audit import AuditLog
-from homeostat.adapters.audit_verification import verify
+from homeostat.adapters.disk.api_keys import PostgresApiKeys
+from homeostat.adapters.disk.audit.trail import AuditLog
+from homeostat.adapters.disk.audit.verification import verify
 from homeostat.adapters.postgres import PostgresJournal
 from homeostat.adapters.postgres.auditing import PostgresTables
 from homeostat.adapters.postgres.connections import Connections
@@ -22,7 +22,7 @@ from homeostat.checks.journal import JOURNAL_CHECKS
 from homeostat.checks.servers import CantBeHad, pgbouncer
 from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
 from homeostat.config.world import World
-from homeostat.distributed.health import examine
+from homeostat.engine.shared.health import examine
 
 NUMBERS = count(1)
 

@@ -13,17 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.samples.reading import FORMAT1
 
-from homeostat.adapters import compression
-from homeostat.adapters.audit import AuditLog
-from homeostat.adapters.audit_verification import verify
-from homeostat.adapters.circuit import Backoff, Policy
-from homeostat.adapters.entries import JournalError
+from homeostat.adapters.disk.audit.trail import AuditLog
+from homeostat.adapters.disk.audit.verification import verify
+from homeostat.adapters.disk.spool import SpooledJournal
+from homeostat.adapters.journals import compression
+from homeostat.adapters.journals.entries import JournalError
 from homeostat.adapters.postgres import PostgresJournal, copying, schema
 from homeostat.adapters.postgres.auditing import PostgresTables
 from homeostat.adapters.postgres.connections import Connections
 from homeostat.adapters.postgres.retention import DAY_NS
 from homeostat.adapters.postgres.writing import HASHED_FROM, SMALL_ROWS
-from homeostat.adapters.spool import SpooledJournal
+from homeostat.adapters.servers.circuit import Backoff, Policy
 from homeostat.checks.batches import decisions, outcomes, same, words_of
 from homeostat.checks.journal import JOURNAL_CHECKS, ids_of
 from homeostat.checks.servers import postgres_server
@@ -31,8 +31,8 @@ from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
 from homeostat.config.load import load_app
 from homeostat.config.plans import vocabulary
 from homeostat.decide.intake.objects import fill_composites
-from homeostat.embedded.answers import answer
-from homeostat.embedded.assembly import prepare
+from homeostat.engine.answers import answer
+from homeostat.engine.assembly import prepare
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Repeated
 from homeostat.records.decisions import DecisionBatch

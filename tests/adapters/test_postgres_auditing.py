@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from edits import edits_of
 
-from homeostat.adapters.audit import AuditLog
-from homeostat.adapters.audit_verification import verify
+from homeostat.adapters.disk.audit.trail import AuditLog
+from homeostat.adapters.disk.audit.verification import verify
 from homeostat.adapters.postgres import PostgresJournal
 from homeostat.adapters.postgres.auditing import PostgresTables
 from homeostat.adapters.postgres.connections import Connections

@@ -12,8 +12,8 @@ from redis import Redis
 from stream_worker import pick
 
 from homeostat.adapters.redis.stream import RedisStream
-from homeostat.adapters.stream_addresses import read_addresses
-from homeostat.adapters.streams import ensure_topics, open_stream
+from homeostat.adapters.streams.addresses import read_addresses
+from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.checks.servers import redis_server
 from homeostat.checks.streams import STREAM_CHECKS, messages, pulled_until
 from homeostat.config.world import World

@@ -6,8 +6,8 @@ import pytest
 from tests.serve.certificates import Authority
 
 from homeostat.adapters.redis.stream import RedisStream
-from homeostat.adapters.stream_addresses import read_address, read_addresses
-from homeostat.adapters.streams import ensure_topics, open_stream
+from homeostat.adapters.streams.addresses import read_address, read_addresses
+from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.checks.servers import machine, redis_server
 from homeostat.config.world import World, read_world
 from homeostat.ports import Unavailable

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.samples.reading import unpacked
 
-from homeostat.adapters import snapshots
-from homeostat.adapters.snapshots import FileSnapshots, decode
+from homeostat.adapters.disk import snapshots
+from homeostat.adapters.disk.snapshots import FileSnapshots, decode
 from homeostat.checks.journal import SNAPSHOT_CHECKS
 from homeostat.ports import Snapshot, Unavailable
 
@@ -66,7 +66,7 @@ def test_a_snapshot_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypa
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("homeostat.adapters.files.os.fsync", full)
+    monkeypatch.setattr("homeostat.adapters.disk.files.os.fsync", full)
     with pytest.raises(Unavailable, match="No space left"):
         store.save(Snapshot(2, {"a": np.arange(4)}))
     assert store.load().sequence == 1

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeostat.adapters.circuit import Backoff, CircuitState, Policy
-from homeostat.adapters.memory_journal import Ledger, MemoryJournal
-from homeostat.adapters.remembered import Remembered
-from homeostat.adapters.segments import SegmentQueue
-from homeostat.adapters.spool import SpooledJournal
+from homeostat.adapters.disk.segments import SegmentQueue
+from homeostat.adapters.disk.spool import SpooledJournal
+from homeostat.adapters.journals.remembered import Remembered
+from homeostat.adapters.memory.journal import Ledger, MemoryJournal
+from homeostat.adapters.servers.circuit import Backoff, CircuitState, Policy
 from homeostat.checks.batches import decisions, outcomes, same
 from homeostat.checks.journal import JOURNAL_CHECKS, ids_of
 from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
@@ -192,8 +192,8 @@ def test_an_error_that_is_nobodys_outage_loses_nothing(tmp_path):
 WRITER = """
 import resource, sys
 from pathlib import Path
-from homeostat.adapters.memory_journal import Ledger, MemoryJournal
-from homeostat.adapters.spool import SpooledJournal
+from homeostat.adapters.memory.journal import Ledger, MemoryJournal
+from homeostat.adapters.disk.spool import SpooledJournal
 from homeostat.checks.batches import decisions
 from homeostat.ports import Unavailable
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])

@@ -11,12 +11,12 @@ from zlib import crc32
 import pytest
 from edits import edits_of
 
-from homeostat.adapters import compression
-from homeostat.adapters.audit import AuditLog, checkpoint_path, line_of
-from homeostat.adapters.audit_verification import verify
-from homeostat.adapters.sqlite_auditing import SqliteTables
-from homeostat.adapters.sqlite_journal import SqliteJournal
-from homeostat.adapters.sqlite_tables import structure
+from homeostat.adapters.disk.audit.trail import AuditLog, checkpoint_path, line_of
+from homeostat.adapters.disk.audit.verification import verify
+from homeostat.adapters.disk.sqlite.auditing import SqliteTables
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.disk.sqlite.tables import structure
+from homeostat.adapters.journals import compression
 from homeostat.checks.batches import decisions, outcomes
 from homeostat.records import codec
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeostat.adapters import compression
-from homeostat.adapters.entries import JournalError
-from homeostat.adapters.id_index import IdIndex
-from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.adapters.disk.sqlite.id_index import IdIndex
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.journals import compression
+from homeostat.adapters.journals.entries import JournalError
 from homeostat.checks.batches import decisions, outcomes, same
 from homeostat.checks.journal import JOURNAL_CHECKS, ids_of
 from homeostat.ports import Unavailable
@@ -185,7 +185,7 @@ ROUNDS = 4  # Each starts an interpreter; more are run by setting this higher.
 WRITER = """
 import resource, signal, sys
 from pathlib import Path
-from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.checks.batches import decisions
 from homeostat.ports import Unavailable
 from homeostat.records.identity import Ids, joined_ids

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeostat.adapters.standing import SAY_AGAIN_S, Standing
+from homeostat.adapters.process.standing import SAY_AGAIN_S, Standing
 
 
 class Clock:

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from homeostat.adapters.tracing import (
+from homeostat.adapters.process.tracing import (
     Sampling,
     Stretch,
     Traced,

@@ -3,9 +3,9 @@
 import pyarrow.parquet as pq
 import pytest
 
-from homeostat.embedded.assembly import open_engine
-from homeostat.embedded.replay import Request, replay_events
-from homeostat.embedded.simulation import simulate_access, write_world
+from homeostat.engine.assembly import open_engine
+from homeostat.jobs.replay import Request, replay_events
+from homeostat.jobs.simulation import simulate_access, write_world
 from homeostat.models.training_set import silent
 
 DAYS = 4

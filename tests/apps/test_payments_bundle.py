@@ -13,16 +13,16 @@ from homeostat.decide.fusion.evidence import Table
 from homeostat.decide.fusion.fixed import FixedFusion
 from homeostat.decide.policy.ppo import PpoPolicy
 from homeostat.decide.scorers.build import serve_part
-from homeostat.embedded.assembly import Prepared, fitting_bundle, prepare, shipped_bundle
-from homeostat.embedded.bundling import collect, make_bundle, meaning_of
-from homeostat.embedded.policy_training import PART, pool_of_rows
-from homeostat.embedded.simulated import Recipe
+from homeostat.engine.assembly import Prepared, fitting_bundle, prepare, shipped_bundle
+from homeostat.jobs.bundling import collect, make_bundle, meaning_of
+from homeostat.jobs.policy_training import PART, pool_of_rows
+from homeostat.jobs.simulated import Recipe
 from homeostat.models.bundle import Bundle
 from homeostat.models.training_set import TrainingSet, silent
 from homeostat.records.decisions import Scores
 from homeostat.records.features import Features
-from homeostat.sim.episodes import Episodes, Pool
-from homeostat.sim.world import Response
+from homeostat.sim.payments.episodes import Episodes, Pool
+from homeostat.sim.payments.world import Response
 from homeostat.stats.metrics import average_precision, log_loss, roc_auc
 
 SIZE_MAX = 1_500_000

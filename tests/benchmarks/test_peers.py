@@ -9,7 +9,7 @@ from benchmarks.transactions import events_of, published_features, transactions
 
 from benchmarks import peer_pandas, peer_stack, peers
 from homeostat.checks.servers import redis_server
-from homeostat.sim.payments import PaymentsSpec, generate
+from homeostat.sim.payments.transactions import PaymentsSpec, generate
 
 SPEC = PaymentsSpec(customers=20, terminals=60, days=50, radius=30.0, terminals_a_day=1, cards_a_day=1)
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from homeostat.cli import main
 from homeostat.cli.demo_end import end
 from homeostat.cli.demo_view import screen
-from homeostat.embedded.demo import ARMS, FIXED, LEARNING, NOTHING, RULES, Demo, Plan
-from homeostat.embedded.demo_summary import snapshot, summary
+from homeostat.jobs.demo.demo import ARMS, FIXED, LEARNING, NOTHING, RULES, Demo, Plan
+from homeostat.jobs.demo.summary import snapshot, summary
 
 TINY = Plan(seed=5, customers=150, history_days=20, days=14)
 

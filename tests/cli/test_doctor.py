@@ -13,9 +13,9 @@ from tests.samples.reading import unpacked
 import homeostat
 from homeostat.cli import main
 from homeostat.config.starter import starter
-from homeostat.distributed.health import newest_event
-from homeostat.distributed.samples import sampled
-from homeostat.embedded.assembly import open_engine, prepare
+from homeostat.engine.assembly import open_engine, prepare
+from homeostat.engine.shared.health import newest_event
+from homeostat.engine.shared.samples import sampled
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[dict[str, str]]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.adapters.api_keys import FileApiKeys
+from homeostat.adapters.disk.api_keys import FileApiKeys
 from homeostat.cli import main
 
 

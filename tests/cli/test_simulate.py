@@ -3,7 +3,7 @@ import json
 import pytest
 
 from homeostat.cli import main
-from homeostat.embedded.replay import Request, replay_events
+from homeostat.jobs.replay import Request, replay_events
 from homeostat.models.training_set import silent
 
 

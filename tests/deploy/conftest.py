@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from homeostat import load
 from homeostat.checks.servers import machine
-from homeostat.embedded.metrics import engine_registry
-from homeostat.embedded.readings import FAMILIES, Durations, Readings
+from homeostat.engine.metrics import engine_registry
+from homeostat.engine.readings import FAMILIES, Durations, Readings
 
 sys.path.insert(0, str(Path(__file__).parent))  # For `queries`, beside the tests.
 EVENT = {"event_id": "1", "entity_id": "7", "event_type": "action", "value": 1, "timestamp": "2026-01-30T12:00:00Z"}

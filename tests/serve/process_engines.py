@@ -86,12 +86,12 @@ def troubled(app: str, folder: str):
 
 def shared(app: str, folder: str):
     """An engine on a journal with a small spool and a feature store, each away while a file of its name is there."""
-    from homeostat.adapters.memory_features import MemoryFeatures
-    from homeostat.adapters.memory_journal import MemoryJournal
-    from homeostat.adapters.spool import SpooledJournal
+    from homeostat.adapters.disk.spool import SpooledJournal
+    from homeostat.adapters.memory.features import MemoryFeatures
+    from homeostat.adapters.memory.journal import MemoryJournal
     from homeostat.config.world import World
-    from homeostat.distributed.assembly import open_shared
-    from homeostat.distributed.serving import SharedEngine
+    from homeostat.engine.shared.assembly import open_shared
+    from homeostat.engine.shared.serving import SharedEngine
     from homeostat.ports import Unavailable
 
     root = Path(folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from http_servers import EVENT, Server, steady
 
-from homeostat.adapters.api_keys import FILE, FileApiKeys
+from homeostat.adapters.disk.api_keys import FILE, FileApiKeys
 
 SECURE = ("x-content-type-options", "cache-control", "content-security-policy", "referrer-policy")
 
@@ -159,7 +159,7 @@ def test_keys_are_asked_for_from_the_first_one_made_and_then_always(tmp_path: Pa
 
 
 def test_keys_in_postgresql_let_in(postgres) -> None:
-    from homeostat.adapters.api_keys import PostgresApiKeys
+    from homeostat.adapters.disk.api_keys import PostgresApiKeys
 
     keys = PostgresApiKeys(postgres.url)
     keys.prepare()

@@ -113,7 +113,7 @@ def test_an_engine_that_can_not_be_made_ends_the_whole_without_its_secrets(tmp_p
 def test_keys_hold_in_every_process_and_each_shows_its_own_metrics(tmp_path: Path) -> None:
     from urllib.request import urlopen
 
-    from homeostat.adapters.api_keys import FileApiKeys
+    from homeostat.adapters.disk.api_keys import FileApiKeys
     from homeostat.checks.servers.machine import free_port
 
     secret, port = FileApiKeys(tmp_path / "data").create("till", ["decide"]), free_port()
@@ -153,7 +153,7 @@ def _within_s(holds: Callable[[], bool], seconds: float) -> bool:
 
 def test_two_processes_share_windows_journal_and_keys(own_server, tmp_path: Path) -> None:
     """What one decided the other knows: an event id gets its first decision back, whoever is asked."""
-    from homeostat.adapters.api_keys import PostgresApiKeys
+    from homeostat.adapters.disk.api_keys import PostgresApiKeys
     from homeostat.checks.servers import postgres_server, redis_server
 
     # Their own: a database belongs to one app, and keys that others made would be asked for.

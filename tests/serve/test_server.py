@@ -132,9 +132,9 @@ def test_a_restart_continues_after_a_stop_and_after_a_kill(tmp_path: Path) -> No
         assert code == (-signal.SIGKILL if number == 1 else 0)
     same = ("event_id", "action", "risk", "scores", "reasons")
     assert [[a[name] for name in same] for a in told] == [[b[name] for name in same] for b in expected]
-    from homeostat.adapters.audit_verification import verify
-    from homeostat.adapters.sqlite_auditing import tables_beside
-    from homeostat.adapters.sqlite_journal import SqliteJournal
+    from homeostat.adapters.disk.audit.verification import verify
+    from homeostat.adapters.disk.sqlite.auditing import tables_beside
+    from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 
     with SqliteJournal(tmp_path / "data" / "journal.db", readonly=True) as journal:
         assert len(journal) == 60

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from http_servers import EVENT, Server
 
-from homeostat.adapters.api_keys import FileApiKeys
+from homeostat.adapters.disk.api_keys import FileApiKeys
 from homeostat.serve.certificates import validity
 from homeostat.serve.tls import Tls, TlsError
 

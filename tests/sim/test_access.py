@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from homeostat.sim.access import KINDS, AccessSpec, generate_access
+from homeostat.sim.access.traffic import KINDS, AccessSpec, generate_access
 
 
 def test_events_are_in_order_and_read_as_the_app_declares():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from homeostat.sim.episodes import Episodes, Pool, pool_of
-from homeostat.sim.payments import PaymentsSpec, generate
-from homeostat.sim.risk import StandInRisk
+from homeostat.sim.payments.episodes import Episodes, Pool, pool_of
+from homeostat.sim.payments.risk import StandInRisk
+from homeostat.sim.payments.transactions import PaymentsSpec, generate
 
 SPEC = PaymentsSpec(customers=300, terminals=600, days=25, radius=12.0, terminals_a_day=1, cards_a_day=1)
 
@@ -55,7 +55,7 @@ def test_it_is_a_gymnasium_environment(pool):
     pytest.importorskip("gymnasium")
     from gymnasium.utils.env_checker import check_env
 
-    from homeostat.sim.env import PaymentsEnv
+    from homeostat.sim.payments.env import PaymentsEnv
 
     env = PaymentsEnv(pool)
     check_env(env, skip_render_check=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homeostat.sim.payments import DAY_S, Payments, PaymentsSpec, generate
+from homeostat.sim.payments.transactions import DAY_S, Payments, PaymentsSpec, generate
 
 FILE = "fraud_transactions_2018-04-01_2018-08-21.parquet"
 

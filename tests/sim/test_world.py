@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from homeostat.sim.payments import PaymentsSpec, generate
-from homeostat.sim.risk import StandInRisk, context
-from homeostat.sim.world import ALLOW, BLOCK, CHALLENGE, PaymentsWorld, Response
+from homeostat.sim.payments.risk import StandInRisk, context
+from homeostat.sim.payments.transactions import PaymentsSpec, generate
+from homeostat.sim.payments.world import ALLOW, BLOCK, CHALLENGE, PaymentsWorld, Response
 
 SPEC = PaymentsSpec(customers=300, terminals=600, days=25, radius=12.0, terminals_a_day=1, cards_a_day=1)
 PAYMENTS = generate(SPEC, 3)

@@ -15,7 +15,7 @@ from tests.worker.worlds import Servers, until
 from homeostat.config.starter import starter
 from homeostat.decide.admission import admitted
 from homeostat.decide.intake.objects import read_objects
-from homeostat.embedded.assembly import prepare
+from homeostat.engine.assembly import prepare
 from homeostat.ports.streams import Pulled
 from homeostat.worker.intake import Intake
 from homeostat.worker.telemetry import Telemetry, Tracing

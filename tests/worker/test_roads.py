@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from homeostat.adapters.event_files import read_events
+from homeostat.adapters.disk.event_files import read_events
 from homeostat.adapters.redis.stream import message_of
 from homeostat.checks.bad_events import NOW_NS, SCHEMA
 from homeostat.decide.intake.border import body_of, items_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.worker.worlds import Servers, access_events, until
 
-from homeostat.adapters.tracing import Tracing, open_tracing, traceparent_for
+from homeostat.adapters.process.tracing import Tracing, open_tracing, traceparent_for
 from homeostat.ports import Unavailable
 from homeostat.worker.telemetry import Telemetry
 

@@ -11,8 +11,8 @@ import pytest
 from tests.worker.worlds import Servers, access_events, until
 
 import homeostat
-from homeostat.adapters.memory_journal import MemoryJournal
-from homeostat.adapters.memory_stream import MemoryStream
+from homeostat.adapters.memory.journal import MemoryJournal
+from homeostat.adapters.memory.stream import MemoryStream
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Outgoing, Pulled
 from homeostat.records.decisions import DecisionBatch

@@ -8,12 +8,12 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from homeostat.adapters.memory_features import MemoryFeatures
-from homeostat.adapters.memory_journal import Ledger, MemoryJournal
-from homeostat.adapters.memory_stream import MemoryBroker, MemoryStream
-from homeostat.adapters.spool import SpooledJournal
+from homeostat.adapters.disk.spool import SpooledJournal
+from homeostat.adapters.memory.features import MemoryFeatures
+from homeostat.adapters.memory.journal import Ledger, MemoryJournal
+from homeostat.adapters.memory.stream import MemoryBroker, MemoryStream
 from homeostat.config.world import World
-from homeostat.distributed.assembly import open_shared
+from homeostat.engine.shared.assembly import open_shared
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Outgoing
 from homeostat.worker.in_flight import InFlightJournal

@@ -14,7 +14,7 @@ from homeostat.checks.servers import redis_server
 from homeostat.decide.windows.features import FeaturePlan, FeatureSpec, WindowGroup, plan_features
 from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.decide.windows.shared import SharedFeaturizer
-from homeostat.distributed.rejoining import rejoin
+from homeostat.engine.shared.rejoining import rejoin
 from homeostat.expressions import Type
 from homeostat.ports import Entry, Unavailable
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from homeostat.adapters.entries import JournalError
-from homeostat.adapters.event_files import EventFileError, read_events
-from homeostat.adapters.snapshots import FileSnapshots
-from homeostat.adapters.sqlite_journal import SqliteJournal
+from homeostat.adapters.disk.event_files import EventFileError, read_events
+from homeostat.adapters.disk.snapshots import FileSnapshots
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.journals.entries import JournalError
 from homeostat.app import NotTrained, World, brain, build, costs_of, feature_plan, ready_scorers
 from homeostat.checks.stand_ins import MemoryJournal, ScriptedClock
 from homeostat.config import plans
@@ -27,8 +27,8 @@ from homeostat.config.load import load_app, parse_app, shipped_apps
 from homeostat.config.nodes import compose
 from homeostat.config.starter import starter
 from homeostat.decide.guards.engine import Guards
-from homeostat.embedded.assembly import open_engine, prepare, shipped_bundle
-from homeostat.embedded.readiness import made_up
+from homeostat.engine.assembly import open_engine, prepare, shipped_bundle
+from homeostat.engine.readiness import made_up
 from homeostat.models.bundle import BundleError, load_bundle
 from homeostat.ports import Snapshot, Unavailable
 from homeostat.records.identity import Coding

@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if not _is_for_people(error):
             raise
-        from homeostat.adapters.printable import printable
+        from homeostat.adapters.process.printable import printable
 
         print(f"homeostat: {printable(str(error), lines=True)}", file=sys.stderr)
         sys.exit(1)

@@ -19,7 +19,7 @@ from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Json
 
 if TYPE_CHECKING:
-    from homeostat.adapters.audit_findings import Verification
+    from homeostat.adapters.disk.audit.findings import Verification
     from homeostat.config.world import World
 
 audit = App(name="audit", help="Verify the audit chain, and write that of a shared journal", help_format="plaintext")
@@ -56,8 +56,8 @@ def verify(
     json
         Print the result as JSON.
     """
-    from homeostat.adapters import audit_verification
-    from homeostat.adapters.sqlite_auditing import tables_beside
+    from homeostat.adapters.disk.audit import verification as audit_verification
+    from homeostat.adapters.disk.sqlite.auditing import tables_beside
 
     path = file / "audit.jsonl" if file.is_dir() else file
     with ExitStack() as opened:
@@ -105,7 +105,7 @@ def head_(file: Path, /) -> None:
     file
         The audit.jsonl, or the folder that holds it.
     """
-    from homeostat.adapters.audit import last_record
+    from homeostat.adapters.disk.audit.trail import last_record
 
     path = file / "audit.jsonl" if file.is_dir() else file
     record = last_record(path)
@@ -126,8 +126,8 @@ def follow(
 
     One process at a time writes a file; one that starts again goes on where it ended, and misses nothing.
     """
-    from homeostat.adapters.audit import AuditLog
-    from homeostat.adapters.file_lock import FileLock
+    from homeostat.adapters.disk.audit.trail import AuditLog
+    from homeostat.adapters.disk.file_lock import FileLock
     from homeostat.adapters.postgres import PostgresJournal
     from homeostat.ports import Unavailable
 
@@ -172,7 +172,7 @@ def _duration(text: str) -> int:
 
 
 def _world(config: Path | None) -> World:
-    from homeostat.adapters.environment import world_of
+    from homeostat.adapters.process.environment import world_of
 
     world = world_of(config)
     if world.journal is None:

@@ -21,7 +21,7 @@ from homeostat.cli.options import Json
 from homeostat.cli.progress import Progress, shown
 
 if TYPE_CHECKING:
-    from homeostat.embedded.demo import Demo
+    from homeostat.jobs.demo.demo import Demo
     from homeostat.models.bundle import Bundle
 
 _TITLE = "simulated payments"
@@ -47,8 +47,8 @@ def demo(
     begun = perf_counter()
     if seed < 0 or not 1 <= days <= 366 or not 100 <= customers <= 100_000:
         raise CommandError("--seed is at least 0, --days from 1 to 366, --customers from 100 to 100000")
-    from homeostat.embedded.demo import LEARNING, Demo, Plan, app_text
-    from homeostat.embedded.demo_summary import summary
+    from homeostat.jobs.demo.demo import LEARNING, Demo, Plan, app_text
+    from homeostat.jobs.demo.summary import summary
 
     bundle = _trained() if train else None
     plan = Plan(seed=seed, days=days, customers=customers)
@@ -69,9 +69,9 @@ def demo(
 
 def _trained() -> Bundle:
     """A bundle made here and now, by the shipped one's recipe. Raises TrainingUnavailable without the extra."""
-    from homeostat.embedded.assembly import fitting_bundle, prepare
-    from homeostat.embedded.bundling import make_bundle
-    from homeostat.embedded.simulated import Recipe
+    from homeostat.engine.assembly import fitting_bundle, prepare
+    from homeostat.jobs.bundling import make_bundle
+    from homeostat.jobs.simulated import Recipe
     from homeostat.models.bundle import save_bundle
     from homeostat.models.training.extras import library
 
@@ -119,7 +119,7 @@ def _warming() -> Iterator[Callable[[], None]]:
     that everything must have been compiled already.
     """
     begun = perf_counter()
-    command = [sys.executable, "-m", "homeostat.embedded.demo_warming"]
+    command = [sys.executable, "-m", "homeostat.jobs.demo.warming"]
     with Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL) as process:  # noqa: S603 - our own module.
 
         def wait() -> None:
@@ -156,7 +156,7 @@ def _watch(running: Demo, begun: float) -> None:
     if sys.stderr.isatty():
         _watch_live(running, begun)
         return
-    from homeostat.embedded.demo import LEARNING, NOTHING
+    from homeostat.jobs.demo.demo import LEARNING, NOTHING
 
     day = 0
     for _ in running.run():
@@ -175,7 +175,7 @@ def _watch_live(running: Demo, begun: float) -> None:
     from rich.live import Live
 
     from homeostat.cli.demo_view import WIDTH_MAX, screen
-    from homeostat.embedded.demo_summary import snapshot
+    from homeostat.jobs.demo.summary import snapshot
 
     console = Console(stderr=True)
     console.width = min(console.width, WIDTH_MAX)

@@ -18,7 +18,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from homeostat.cli.options import Bundle, Json
-from homeostat.distributed.health import Finding, examine, is_broken, newest_event
+from homeostat.engine.shared.health import Finding, examine, is_broken, newest_event
 
 _BASE = (
     "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "prometheus-client", "pyarrow",
@@ -140,7 +140,7 @@ def _disk(folder: Path) -> Iterator[Finding]:
 
 def _app(app: str, bundle: Path | None) -> Iterator[Finding]:
     from homeostat.cli.failures import expected
-    from homeostat.embedded.assembly import prepare
+    from homeostat.engine.assembly import prepare
 
     try:
         prepared = prepare(app)
@@ -159,8 +159,8 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
     """Whether the app's parts are there, fit, and decide."""
     from homeostat.app import feature_plan
     from homeostat.cli.failures import expected
-    from homeostat.embedded.assembly import bundle_of, open_engine, prepare
-    from homeostat.embedded.readiness import try_learning
+    from homeostat.engine.assembly import bundle_of, open_engine, prepare
+    from homeostat.engine.readiness import try_learning
     from homeostat.records.parts import PartError
 
     begun = time.perf_counter()
@@ -189,9 +189,9 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
 
 
 def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Finding]:
-    from homeostat.adapters.entries import JournalError
-    from homeostat.adapters.sqlite_journal import SqliteJournal
-    from homeostat.embedded.folders import check_history, disagreements
+    from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+    from homeostat.adapters.journals.entries import JournalError
+    from homeostat.engine.folders import check_history, disagreements
     from homeostat.ports import Unavailable
 
     path = folder / "journal.db"
@@ -231,7 +231,7 @@ def _privacy(folder: Path) -> Iterator[Finding]:
 def _recovery(app: str, bundle: Path | None, folder: Path) -> Iterator[Finding]:
     """What a start would take over, and what it would make again."""
     from homeostat.cli.failures import expected
-    from homeostat.embedded.assembly import preview
+    from homeostat.engine.assembly import preview
 
     try:
         planned = preview(app, bundle, folder)
@@ -256,8 +256,8 @@ def _skew_ns(app: str | None) -> int:
 
 def _audit(trail: Path) -> Finding:
     """The verdict of `homeostat audit verify`."""
-    from homeostat.adapters.audit_verification import verify
-    from homeostat.adapters.sqlite_auditing import tables_beside
+    from homeostat.adapters.disk.audit.verification import verify
+    from homeostat.adapters.disk.sqlite.auditing import tables_beside
 
     found = verify(trail, tables_beside(trail))
     if found.ok:
@@ -270,9 +270,9 @@ def _audit(trail: Path) -> Finding:
 
 def _world(app: str | None, config: Path | None) -> Iterator[Finding]:
     """The servers that the app's file, another file and the environment name."""
-    from homeostat.adapters.environment import world_of
+    from homeostat.adapters.process.environment import world_of
     from homeostat.cli.failures import expected
-    from homeostat.embedded.assembly import prepare
+    from homeostat.engine.assembly import prepare
 
     prepared = None
     with suppress(*expected()):  # What is wrong with the app's file is a finding of its own.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def refuse_metrics_to_others(host: str, allowed: bool) -> None:
     """Metrics are shown without TLS and without a key. Raises CommandError where that was not said to be meant."""
-    from homeostat.adapters.addresses import is_loopback
+    from homeostat.adapters.servers.addresses import is_loopback
 
     if not allowed and not is_loopback(host):
         raise CommandError(
@@ -24,7 +24,7 @@ def refuse_metrics_to_others(host: str, allowed: bool) -> None:
 
 def warn_of_plain_connections(world: World, *, streams: bool = True) -> None:
     """One line, if there are any."""
-    from homeostat.adapters.encryption import plain_connections
+    from homeostat.adapters.servers.encryption import plain_connections
 
     found = plain_connections(world, streams=streams)
     if found:

@@ -48,8 +48,8 @@ def explain(
     if json:
         print(dumps(told if said is None else {**told, "words": said}))
         return
-    from homeostat.adapters.printable import printable
-    from homeostat.embedded.explaining import sentences
+    from homeostat.adapters.process.printable import printable
+    from homeostat.engine.explaining import sentences
 
     print("\n".join(map(printable, sentences(told))))
     if said is not None:
@@ -95,11 +95,11 @@ def app_that_decided(named: str, version: str) -> str:
 
 
 def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str | None, named: str) -> dict[str, Any]:
-    from homeostat.adapters.clock import SystemClock
+    from homeostat.adapters.process.clock import SystemClock
     from homeostat.app import World, brain, build
-    from homeostat.embedded.answers import answer, features_of, naming
-    from homeostat.embedded.assembly import bundle_of, prepare
-    from homeostat.embedded.explaining import explained
+    from homeostat.engine.answers import answer, features_of, naming
+    from homeostat.engine.assembly import bundle_of, prepare
+    from homeostat.engine.explaining import explained
 
     decisions, row = found
     prepared = prepare(app or app_that_decided(named, decisions.version)).keyed(journal.coding)
@@ -121,7 +121,7 @@ def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str
 
 
 def _model(url: str | None, model: str | None, anywhere: bool) -> Any:
-    from homeostat.adapters.wording import HttpWording, WordingSettings
+    from homeostat.adapters.language.wording import HttpWording, WordingSettings
 
     settings = WordingSettings.from_environment(url=url, model=model, anywhere=anywhere)
     if settings is None:
@@ -134,6 +134,6 @@ def _model(url: str | None, model: str | None, anywhere: bool) -> Any:
 
 def _facts(told: dict[str, Any], ids: bool) -> str:
     """What a model may know: the explanation's own lines; the event's id only if asked."""
-    from homeostat.embedded.explaining import sentences
+    from homeostat.engine.explaining import sentences
 
     return "\n".join(sentences(told if ids else {**told, "event_id": "One event"}))

@@ -37,7 +37,7 @@ def export(
     from_
         Only what happened, or became known, since then.
     """
-    from homeostat.embedded.exporting import Read, export_journal
+    from homeostat.jobs.exporting import Read, export_journal
 
     if (data is None) == (config is None):
         raise CommandError("which journal? Give --data of a server or a replay, or --config with a world section")

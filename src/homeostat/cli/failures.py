@@ -9,9 +9,9 @@ class CommandError(Exception):
 
 def expected() -> tuple[type[Exception], ...]:
     """The error types whose text is written for the person at the terminal."""
-    from homeostat.adapters.audit import AuditError
-    from homeostat.adapters.entries import JournalError
-    from homeostat.adapters.event_lines import EventFileError
+    from homeostat.adapters.disk.audit.trail import AuditError
+    from homeostat.adapters.disk.event_lines import EventFileError
+    from homeostat.adapters.journals.entries import JournalError
     from homeostat.app import NotTrained
     from homeostat.config.faults import AppFileError
     from homeostat.decide.scorers.plugins import PluginError

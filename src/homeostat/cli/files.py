@@ -43,7 +43,7 @@ def _content(path: Path, events: Path | None) -> tuple[str, str]:
 
         return starter(), f"homeostat doctor {path}"
     from homeostat.cli.tables import profile_table
-    from homeostat.embedded.drafting import draft
+    from homeostat.jobs.drafting import draft
 
     drafted = draft(events, app_name(path))
     profile_table(drafted.columns, sys.stderr)

@@ -44,7 +44,7 @@ def try_rules(
     events
         A .parquet, .csv, .jsonl or .jsonl.gz file.
     """
-    from homeostat.embedded import guard_trial
+    from homeostat.jobs import guard_trial
 
     if app is None:
         raise CommandError(f"which app are the rules in {rules} for? Give --app, a shipped app or an app file")

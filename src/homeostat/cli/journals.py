@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from homeostat.cli.failures import CommandError
 
 if TYPE_CHECKING:
+    from homeostat.adapters.disk.sqlite.journal import SqliteJournal
     from homeostat.adapters.postgres import PostgresJournal
-    from homeostat.adapters.sqlite_journal import SqliteJournal
 
 
 def journal_in(folder: Path) -> SqliteJournal:
     """The journal of a folder, for reading. Raises CommandError where there is none."""
-    from homeostat.adapters.sqlite_journal import SqliteJournal
+    from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 
     path = folder / "journal.db"
     if not path.is_file():
@@ -24,8 +24,8 @@ def journal_in(folder: Path) -> SqliteJournal:
 
 def shared_journal(config: Path | None, app: str | None = None) -> PostgresJournal:
     """The journal in PostgreSQL that a file or an app names. Raises CommandError where none is named."""
-    from homeostat.adapters.environment import world_of
     from homeostat.adapters.postgres import PostgresJournal
+    from homeostat.adapters.process.environment import world_of
 
     address = world_of(config, app).journal
     if address is None:

@@ -67,7 +67,7 @@ def list_(*, data: Data = None, config: Config = None, json: Json = False) -> No
     if json:
         print(dumps(found))
         return
-    from homeostat.adapters.printable import printable
+    from homeostat.adapters.process.printable import printable
 
     columns = ("id", "name", "scopes", "state", "created", "expires", "rate")
     rows = [[printable(_cell(key[column])) for column in columns] for key in found]
@@ -99,7 +99,7 @@ def store_of(data: Path | None, config: Path | None, prepare: bool = False) -> A
     prepare : create what is missing there
     Raises CommandError where neither is named.
     """
-    from homeostat.adapters.api_keys import FileApiKeys, PostgresApiKeys
+    from homeostat.adapters.disk.api_keys import FileApiKeys, PostgresApiKeys
     from homeostat.config.world import read_world
 
     if data is not None:

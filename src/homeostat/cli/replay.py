@@ -55,7 +55,7 @@ def replay(
     until
         Stop before the first event at or after this.
     """
-    from homeostat.embedded.replay import Request, replay_events
+    from homeostat.jobs.replay import Request, replay_events
 
     request = Request(
         events, out, outcomes, bundle, instant(train_from), instant(train_until), instant(until), chunk_rows,

@@ -75,7 +75,7 @@ def _shipped() -> dict[str, dict[str, Any]]:
 
 def _of_the_app(what: str, app: str) -> dict[str, Any]:
     """As the app's OpenAPI document has it, under all names that are read."""
-    from homeostat.adapters.clock import SystemClock
+    from homeostat.adapters.process.clock import SystemClock
     from homeostat.config.load import load_app
     from homeostat.config.plans import event_schema
     from homeostat.decide.intake.schema import outcome_schema

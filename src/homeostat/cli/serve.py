@@ -20,13 +20,13 @@ from homeostat.cli.watched import watched
 
 if TYPE_CHECKING:
     from homeostat.config.world import World
-    from homeostat.embedded.engine import Engine
+    from homeostat.engine.engine import Engine
     from homeostat.serve.processes import Task
     from homeostat.serve.settings import Settings
 
 # What makes, in each of several processes, an engine whose windows and journal are on servers: it is called with `app`,
 # `bundle` and `config` as texts or None.
-SHARED_ENGINE = "homeostat.distributed.serving:open_engine"
+SHARED_ENGINE = "homeostat.engine.shared.serving:open_engine"
 _SECONDS_MIN, _SECONDS_MAX = 0.001, 86_400.0
 _CONNECTIONS_MAX = 1_000_000
 
@@ -113,9 +113,9 @@ def serve(
     host
         The address to listen at; beyond this machine only with TLS and API keys, or a word that says otherwise.
     """
-    from homeostat.adapters.addresses import is_loopback
-    from homeostat.adapters.environment import world_of
-    from homeostat.adapters.logs import configure
+    from homeostat.adapters.process.environment import world_of
+    from homeostat.adapters.process.logs import configure
+    from homeostat.adapters.servers.addresses import is_loopback
     from homeostat.serve.settings import serve_with
     from homeostat.serve.sockets import url_of
 
@@ -157,7 +157,7 @@ def serve(
 
 
 def _print_plan(app: str, bundle: Path | None, data: Path | None) -> None:
-    from homeostat.embedded.assembly import preview
+    from homeostat.engine.assembly import preview
 
     if data is None:
         raise CommandError("what is to be planned? Give the --data folder")
@@ -165,7 +165,7 @@ def _print_plan(app: str, bundle: Path | None, data: Path | None) -> None:
 
 
 def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping) -> Engine:
-    from homeostat.embedded.assembly import open_engine
+    from homeostat.engine.assembly import open_engine
 
     with shown("starting") as progress:
         return open_engine(
@@ -189,7 +189,7 @@ def _place_of_keys(data: Path | None, world: World) -> dict[str, str]:
 
 def _settings(doors: Doors, bounds: Bounds, host: str, metrics_port: int | None, place: dict[str, str]) -> Settings:
     """What was said, checked. Raises CommandError."""
-    from homeostat.adapters.addresses import is_loopback
+    from homeostat.adapters.servers.addresses import is_loopback
     from homeostat.serve.limits import Limits
     from homeostat.serve.settings import Settings
 

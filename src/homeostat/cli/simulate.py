@@ -34,7 +34,7 @@ def simulate(
     app
         payments or access.
     """
-    from homeostat.embedded.simulation import WORLDS, write_world
+    from homeostat.jobs.simulation import WORLDS, write_world
 
     if app not in WORLDS:
         raise CommandError(f"there is no simulated world for {app!r}; there is one for {' and '.join(WORLDS)}")

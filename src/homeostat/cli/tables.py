@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from homeostat.embedded.profiles import Profile
+    from homeostat.jobs.profiles import Profile
 
 
 def training_table(report: Mapping[str, Any], out: TextIO) -> None:
@@ -43,7 +43,7 @@ def guards_table(report: Mapping[str, Any], out: TextIO) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from homeostat.adapters.printable import printable
+    from homeostat.adapters.process.printable import printable
 
     console = Console(file=out)
     total = max(1, report["decisions"])

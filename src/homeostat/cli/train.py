@@ -47,8 +47,8 @@ def train(
     from_
         Learn from events since then; older ones still fill the windows.
     """
-    from homeostat.distributed.training_set_run import elsewhere
-    from homeostat.embedded.training_run import TrainingRequest, train_on_events
+    from homeostat.jobs.training_run import TrainingRequest, train_on_events
+    from homeostat.jobs.training_set_run import elsewhere
 
     until_ns, from_ns = instant(until), instant(from_)
     assert until_ns is not None

@@ -49,8 +49,8 @@ def up(
     app
         A shipped app (payments, access) or an app file.
     """
-    from homeostat.adapters.environment import world_of
-    from homeostat.adapters.logs import configure
+    from homeostat.adapters.process.environment import world_of
+    from homeostat.adapters.process.logs import configure
     from homeostat.config.load import load_app
 
     world = world_of(config, app)
@@ -129,7 +129,7 @@ def _pass_on(name: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def _run(app: str, world: World, children: list[Child], metrics: int | None) -> int:
-    from homeostat.adapters.logs import redacted
+    from homeostat.adapters.process.logs import redacted
     from homeostat.serve.supervision import Supervisor
 
     def ready() -> None:

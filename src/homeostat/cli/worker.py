@@ -52,10 +52,10 @@ def worker(
     metrics_host
         The address to show metrics at; beyond this machine only with --plain-http.
     """
-    from homeostat.adapters.environment import world_of
-    from homeostat.adapters.logs import configure
-    from homeostat.adapters.tracing import open_tracing
-    from homeostat.embedded.metrics_endpoint import serve_metrics
+    from homeostat.adapters.process.environment import world_of
+    from homeostat.adapters.process.logs import configure
+    from homeostat.adapters.process.tracing import open_tracing
+    from homeostat.engine.metrics_endpoint import serve_metrics
     from homeostat.worker.assembly import open_worker
     from homeostat.worker.telemetry import Telemetry
 
@@ -129,6 +129,6 @@ def _unready(worker: Worker) -> str:
 
 
 def _without_secrets(address: str) -> str:
-    from homeostat.adapters.logs import redacted
+    from homeostat.adapters.process.logs import redacted
 
     return redacted(address)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any, NamedTuple
 
-from homeostat.adapters.standing import Standing
+from homeostat.adapters.process.standing import Standing
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.keys import ApiKeys, Key
 from homeostat.serve.limits import Bucket

@@ -17,12 +17,12 @@ from urllib.parse import parse_qsl
 from fastapi import FastAPI
 from prometheus_client.exposition import generate_latest
 
-from homeostat.adapters.standing import Standing
-from homeostat.adapters.tracing import open_tracing
+from homeostat.adapters.process.standing import Standing
+from homeostat.adapters.process.tracing import open_tracing
 from homeostat.decide.loop import Stopped
-from homeostat.embedded.engine import Engine, NotBuried
-from homeostat.embedded.faults import Reports
-from homeostat.embedded.metrics import engine_registry
+from homeostat.engine.engine import Engine, NotBuried
+from homeostat.engine.faults import Reports
+from homeostat.engine.metrics import engine_registry
 from homeostat.ports import Unavailable
 from homeostat.serve.access import Access, documented
 from homeostat.serve.batching import INLINE_ROWS, Overloaded, Turns, Work

@@ -11,7 +11,7 @@ from homeostat.config.plans import event_schema
 from homeostat.config.tree import App, FieldType
 from homeostat.decide.intake.schema import EventSchema, outcome_schema
 from homeostat.decide.intake.times import TIME_MIN
-from homeostat.embedded.engine import stepped
+from homeostat.engine.engine import stepped
 from homeostat.records.identity import Coding
 
 Json = dict[str, Any]

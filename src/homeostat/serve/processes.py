@@ -20,13 +20,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from homeostat.adapters.logs import configure
+from homeostat.adapters.process.logs import configure
 from homeostat.serve.settings import Settings, serve_with
 from homeostat.serve.sharing import GONE, Counts
 from homeostat.serve.supervision import READY, Child, Supervisor
 
 if TYPE_CHECKING:
-    from homeostat.embedded.engine import Engine
+    from homeostat.engine.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)

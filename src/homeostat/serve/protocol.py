@@ -16,7 +16,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from homeostat.embedded.problems import problem
+from homeostat.engine.problems import problem
 from homeostat.serve.limits import Limits
 from homeostat.serve.replies import PROBLEM, encode
 from homeostat.serve.sharing import Counts

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from homeostat.embedded.problems import problem
+from homeostat.engine.problems import problem
 from homeostat.serve.headers import masked
 
 Message = MutableMapping[str, Any]

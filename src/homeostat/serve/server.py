@@ -18,9 +18,9 @@ from typing import cast
 
 import uvicorn
 
-from homeostat.adapters.clock import SystemClock
-from homeostat.adapters.standing import Standing
-from homeostat.embedded.engine import Engine
+from homeostat.adapters.process.clock import SystemClock
+from homeostat.adapters.process.standing import Standing
+from homeostat.engine.engine import Engine
 from homeostat.serve.access import Access
 from homeostat.serve.app import create_app
 from homeostat.serve.headers import ENCRYPTED, SECURE, mask_logs

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from homeostat.serve.limits import Limits
 
 if TYPE_CHECKING:
-    from homeostat.embedded.engine import Engine
+    from homeostat.engine.engine import Engine
     from homeostat.ports.keys import ApiKeys
     from homeostat.serve.sharing import Counts
     from homeostat.serve.tls import Tls
@@ -71,7 +71,7 @@ class Settings:
 
         Raises Unavailable.
         """
-        from homeostat.adapters.api_keys import FileApiKeys, PostgresApiKeys
+        from homeostat.adapters.disk.api_keys import FileApiKeys, PostgresApiKeys
 
         if self.keys_required is False:
             return None
@@ -95,9 +95,9 @@ def serve_with(
 
     Raises TlsError; Unavailable where the keys can't be read; OSError where the port for metrics is taken.
     """
-    from homeostat.adapters.clock import SystemClock
-    from homeostat.embedded.metrics import engine_registry
-    from homeostat.embedded.metrics_endpoint import serve_metrics
+    from homeostat.adapters.process.clock import SystemClock
+    from homeostat.engine.metrics import engine_registry
+    from homeostat.engine.metrics_endpoint import serve_metrics
     from homeostat.serve.access import Access
     from homeostat.serve.server import run
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from homeostat.adapters.clock import SystemClock
+from homeostat.adapters.process.clock import SystemClock
 
 READY = b"r"
 _POLL_S = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from homeostat.adapters.tracing import Attributes, Traced, Tracing
+from homeostat.adapters.process.tracing import Attributes, Traced, Tracing
 from homeostat.serve.replies import Headers
 
 _SHOWN = ("action", "risk", "version", "fallback", "rule", "late", "duplicate")

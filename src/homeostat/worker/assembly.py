@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from homeostat.adapters.circuit import Backoff, Pauses
-from homeostat.adapters.clock import SystemClock
-from homeostat.adapters.standing import Standing
-from homeostat.adapters.streams import ensure_topics, open_stream
-from homeostat.adapters.tracing import Tracing
+from homeostat.adapters.process.clock import SystemClock
+from homeostat.adapters.process.standing import Standing
+from homeostat.adapters.process.tracing import Tracing
+from homeostat.adapters.servers.circuit import Backoff, Pauses
+from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.config.tree import App
 from homeostat.config.world import World
-from homeostat.distributed.assembly import SharedParts, WorldIncomplete, open_shared
+from homeostat.engine.shared.assembly import SharedParts, WorldIncomplete, open_shared
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import SharedJournal
 from homeostat.worker.in_flight import InFlightJournal

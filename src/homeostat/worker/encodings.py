@@ -22,7 +22,7 @@ class Encoding:
     events : messages, the schema, and the time against which times in the future are held -> the events, and a dead
         letter for each message that is none, its `line` the message's number
     outcome : a message -> the object that it holds; an `Unread` where it can't be read, which is refused in its turn
-    decision : an answer as `embedded.answers` makes it -> a message
+    decision : an answer as `engine.answers` makes it -> a message
     dead_letter : what is wrong with a message -> a message
     """
 

@@ -16,7 +16,7 @@ from homeostat.decide.admission import admitted, newest
 from homeostat.decide.intake.objects import by_clock
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.splice import take
-from homeostat.embedded.engine import stepped
+from homeostat.engine.engine import stepped
 from homeostat.ports.streams import Pulled
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, EventBatch, Row

@@ -13,8 +13,8 @@ from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.splice import pick_outcomes
 from homeostat.decide.waiting import merged
 from homeostat.decide.windows.shared import SharedFeaturizer
-from homeostat.distributed.outcomes import settle
-from homeostat.embedded.engine import dated
+from homeostat.engine.engine import dated
+from homeostat.engine.shared.outcomes import settle
 from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Outgoing, Pulled
 from homeostat.records.arrays import Int

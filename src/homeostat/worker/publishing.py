@@ -17,10 +17,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from homeostat.adapters.circuit import Backoff, Pauses
+from homeostat.adapters.servers.circuit import Backoff, Pauses
 from homeostat.decide.decided import Decided
 from homeostat.decide.splice import pick_decisions
-from homeostat.embedded.answers import answer, answers
+from homeostat.engine.answers import answer, answers
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import Repeated
 from homeostat.ports.streams import Fenced, Outgoing, Pulled, Stream

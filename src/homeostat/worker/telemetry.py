@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from homeostat.adapters.tracing import Stretch, Traced, Tracing
+from homeostat.adapters.process.tracing import Stretch, Traced, Tracing
 from homeostat.decide.intake.border import value_of
 from homeostat.decide.intake.objects import outcomes_of_events
-from homeostat.distributed.serving import readings_of
-from homeostat.embedded.metrics import registry_of
-from homeostat.embedded.readings import Durations, Readings, Value
+from homeostat.engine.metrics import registry_of
+from homeostat.engine.readings import Durations, Readings, Value
+from homeostat.engine.shared.serving import readings_of
 from homeostat.ports.streams import Outgoing, Pulled
 from homeostat.records.events import DeadLetter
 from homeostat.records.reasons import Fallback

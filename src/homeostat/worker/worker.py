@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
-from homeostat.adapters.standing import Standing
-from homeostat.distributed.assembly import SharedParts
-from homeostat.distributed.rejoining import Rejoiner
-from homeostat.distributed.serving import spooling, without_features
+from homeostat.adapters.process.standing import Standing
+from homeostat.engine.shared.assembly import SharedParts
+from homeostat.engine.shared.rejoining import Rejoiner
+from homeostat.engine.shared.serving import spooling, without_features
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Pulled, Stream

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeostat.adapters import event_csv, event_lines
+from homeostat.adapters.disk import event_csv, event_lines
 from homeostat.checks.bad_events import NOW_NS, SCHEMA
 from homeostat.decide.intake import border, columns, lines, objects, times, values
 from homeostat.decide.intake.border import ITEMS_MAX, MESSAGE_MAX, Broken, Unread, body_of, items_of, value_of

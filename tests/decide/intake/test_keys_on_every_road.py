@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from homeostat.adapters.event_files import read_events
+from homeostat.adapters.disk.event_files import read_events
 from homeostat.decide.intake.lines import FEW, parse_events, read_lines
 from homeostat.decide.intake.objects import read_objects
 from homeostat.decide.intake.schema import EntityColumn, EventSchema

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeostat.adapters.memory_features import MemoryFeatures
+from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.decide.windows.features import FeatureSpec, WindowGroup, plan_features
 from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.decide.windows.plan import SPAN_NS_MAX

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from homeostat.sim.episodes import Episodes, declared_costs, pool_of
-from homeostat.sim.payments import PaymentsSpec, generate
-from homeostat.sim.risk import CONTEXT, StandInRisk
+from homeostat.sim.payments.episodes import Episodes, declared_costs, pool_of
+from homeostat.sim.payments.risk import CONTEXT, StandInRisk
+from homeostat.sim.payments.transactions import PaymentsSpec, generate
 
 pytest.importorskip("stable_baselines3")
 pytest.importorskip("onnx")
@@ -18,7 +18,7 @@ from homeostat.models.training.policy_ppo import PpoSettings, export_actor, trai
 from homeostat.records.decisions import Fused
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
-from homeostat.sim.env import many_environments
+from homeostat.sim.payments.env import many_environments
 from homeostat.stats.chance import chances
 
 CENSORING = (False, False, True)
@@ -121,7 +121,7 @@ def test_the_observation_of_a_row_does_not_depend_on_others():
 
 
 def test_the_payments_policy_is_trained_for_the_context_that_is_served():
-    from homeostat.sim.ppo_training import train_payments_policy, training_pool
+    from homeostat.sim.payments.ppo_training import train_payments_policy, training_pool
 
     longer = replace(SPEC, days=40)
     assert len(training_pool(1, StandInRisk(), worlds=2, spec=longer).risk) > 1000

@@ -11,7 +11,7 @@ import confluent_kafka as kafka
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # type: ignore[attr-defined]  # Stubs forget.
 
 from homeostat.adapters.kafka.settings import LOG, consumer_settings, outcomes_group, producer_settings, reach, refused
-from homeostat.adapters.stream_addresses import Addresses
+from homeostat.adapters.streams.addresses import Addresses
 from homeostat.config.world import KafkaSettings
 from homeostat.ports import Unavailable
 

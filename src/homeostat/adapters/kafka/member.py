@@ -16,7 +16,7 @@ from typing import Any
 import confluent_kafka as kafka
 
 from homeostat.adapters.kafka.settings import LOG, refused
-from homeostat.adapters.lane_ends import LaneEnds
+from homeostat.adapters.streams.lane_ends import LaneEnds
 from homeostat.ports.streams import Pulled
 
 _ALIVE_EVERY_S = 0.5  # While nothing is pulled, rebalances are looked after so often.

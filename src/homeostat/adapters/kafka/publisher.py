@@ -18,8 +18,8 @@ from typing import Any
 
 import confluent_kafka as kafka
 
-from homeostat.adapters.circuit import Pauses
 from homeostat.adapters.kafka.settings import LOG, POLICY, refused
+from homeostat.adapters.servers.circuit import Pauses
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Fenced, Outgoing
 

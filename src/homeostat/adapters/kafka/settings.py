@@ -11,8 +11,8 @@ from typing import Any
 
 import confluent_kafka as kafka
 
-from homeostat.adapters.circuit import Backoff, Policy
-from homeostat.adapters.stream_addresses import Addresses
+from homeostat.adapters.servers.circuit import Backoff, Policy
+from homeostat.adapters.streams.addresses import Addresses
 from homeostat.config.world import KafkaSettings
 
 POLICY = Policy(

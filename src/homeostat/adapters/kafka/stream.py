@@ -18,7 +18,7 @@ import confluent_kafka as kafka
 from homeostat.adapters.kafka.member import Member
 from homeostat.adapters.kafka.publisher import Offsets, Publisher
 from homeostat.adapters.kafka.settings import consumer_settings, outcomes_settings, producer_settings
-from homeostat.adapters.stream_addresses import Addresses
+from homeostat.adapters.streams.addresses import Addresses
 from homeostat.config.world import KafkaSettings
 from homeostat.ports.streams import Fenced, Outgoing, Pulled
 

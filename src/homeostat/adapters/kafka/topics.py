@@ -8,7 +8,7 @@ import confluent_kafka as kafka
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # The stubs forget it.
 
 from homeostat.adapters.kafka.settings import LOG, reach, refused
-from homeostat.adapters.stream_addresses import Addresses
+from homeostat.adapters.streams.addresses import Addresses
 from homeostat.config.world import KafkaSettings
 from homeostat.ports import Unavailable
 

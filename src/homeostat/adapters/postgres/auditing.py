@@ -11,9 +11,9 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import Any
 
-from homeostat.adapters.audit_entries import COLUMNS, Entries, said_by
-from homeostat.adapters.audit_findings import Faults
-from homeostat.adapters.audit_verification import Named, Said, compare_about, paired
+from homeostat.adapters.disk.audit.entries import COLUMNS, Entries, said_by
+from homeostat.adapters.disk.audit.findings import Faults
+from homeostat.adapters.disk.audit.verification import Named, Said, compare_about, paired
 from homeostat.adapters.postgres.auditing_rows import KNOWN, DecisionRows, Grouped, OutcomeRows
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.records.decisions import DecisionBatch

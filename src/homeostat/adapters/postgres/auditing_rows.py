@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from homeostat.adapters.audit_findings import Faults, shown
+from homeostat.adapters.disk.audit.findings import Faults, shown
 from homeostat.adapters.postgres.connections import Connection
 from homeostat.adapters.postgres.copying import told
 from homeostat.adapters.postgres.retention import DAY_NS

@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import errors
 
-from homeostat.adapters import compression
-from homeostat.adapters.clock import SystemClock
-from homeostat.adapters.entries import TOOK_OF_BODY, ById, EntryFacts, JournalError, decoded, took_us_of
+from homeostat.adapters.journals import compression
+from homeostat.adapters.journals.entries import TOOK_OF_BODY, ById, EntryFacts, JournalError, decoded, took_us_of
 from homeostat.adapters.postgres import copying, schema, writing
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.adapters.postgres.naming import KeptSchemas
@@ -35,6 +34,7 @@ from homeostat.adapters.postgres.parameters import (
 from homeostat.adapters.postgres.reading import settled
 from homeostat.adapters.postgres.retention import Retired, day_of, make_days, retire
 from homeostat.adapters.postgres.writing import Batch
+from homeostat.adapters.process.clock import SystemClock
 from homeostat.ports import Clock, Entry, Unavailable
 from homeostat.ports.shared import Located, Repeated
 from homeostat.records import codec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from homeostat.adapters.entries import JournalError, decoded
+from homeostat.adapters.journals.entries import JournalError, decoded
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.adapters.postgres.schema import OLD_UNTIL, OLD_WORDS, about
 from homeostat.adapters.postgres.writing import Names

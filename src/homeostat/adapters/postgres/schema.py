@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from homeostat.adapters.entries import JournalError
+from homeostat.adapters.journals.entries import JournalError
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.ports import Unavailable
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.adapters import compression
-from homeostat.adapters.entries import PIECE_ROWS, beside_body
+from homeostat.adapters.journals import compression
+from homeostat.adapters.journals.entries import PIECE_ROWS, beside_body
 from homeostat.adapters.postgres import copying
 from homeostat.adapters.postgres.connections import Connection
 from homeostat.adapters.postgres.copying import TEXT_BYTES_MAX, Column, numbers, rows, told

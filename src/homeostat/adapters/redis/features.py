@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.adapters.circuit import Pauses
 from homeostat.adapters.redis.about import About, about
 from homeostat.adapters.redis.scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW, TAKE
 from homeostat.adapters.redis.showing import Showing
 from homeostat.adapters.redis.wire import POLICY, Call, NodeGone, RedisMissing, Wire, shown_url
+from homeostat.adapters.servers.circuit import Pauses
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Asked, Logs, LogsLost, Shown
 

@@ -19,9 +19,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from homeostat.adapters.circuit import Backoff, Pauses, Policy
-from homeostat.adapters.redis_stream_scripts import OWNED, PUBLISH, SET_IDLE
-from homeostat.adapters.stream_addresses import Address, Addresses
+from homeostat.adapters.redis.stream_scripts import OWNED, PUBLISH, SET_IDLE
+from homeostat.adapters.servers.circuit import Backoff, Pauses, Policy
+from homeostat.adapters.streams.addresses import Address, Addresses
 from homeostat.decide.intake.border import TextMessage
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Fenced, Outgoing, Pulled

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from homeostat.adapters.redis.stream import connect, message_of
-from homeostat.adapters.stream_addresses import Addresses
+from homeostat.adapters.streams.addresses import Addresses
 from homeostat.ports import Unavailable
 
 VERSION_MIN = (7, 0)

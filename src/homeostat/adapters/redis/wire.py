@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from homeostat.adapters.circuit import Backoff, Policy
+from homeostat.adapters.servers.circuit import Backoff, Policy
 from homeostat.ports import Unavailable
 
 CONNECT_S = 0.5

@@ -10,7 +10,7 @@ import numpy as np
 from alembic import op
 from sqlalchemy import text
 
-from homeostat.adapters import compression
+from homeostat.adapters.journals import compression
 from homeostat.records import codec, format1
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.identity import SECRET_BYTES, Coding

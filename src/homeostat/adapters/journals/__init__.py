@@ -1,0 +1,1 @@
+"""Parts that all journals share, on disk and on servers."""

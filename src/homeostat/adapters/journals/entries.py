@@ -1,0 +1,101 @@
+"""Entries of a journal, whatever keeps them: how large they are, what is known of them, and their bodies."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from homeostat.adapters.journals import compression
+from homeostat.records import codec
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import OutcomeBatch
+from homeostat.records.identity import Coding, Identity, Ids, is_called
+from homeostat.records.schemas import Schemas
+
+PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the columns still compress well.
+
+
+# As much of a stored body as `took_us_of` needs: one that is not compressed need not be read whole.
+TOOK_OF_BODY = "CASE codec WHEN 0 THEN substr(body, 1, 64) ELSE body END"
+
+
+class JournalError(Exception):
+    """What is there is not a journal, is another app's or another version's, or its bytes are damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFacts:
+    """What the journal knows of an entry without reading its body.
+
+    kind : `codec.DECISIONS` or `codec.OUTCOMES`
+    first_ns, last_ns : the earliest and latest time in it; 0 when it is empty
+    digest : SHA-256 of the content, as hexadecimal
+    took_us : how long the batch took, which the digest leaves out
+    recorded_us : when it was written, microseconds since 1970; None where the journal does not say
+    places : SHA-256 of where its rows were read, as hexadecimal; None where the journal does not say
+    """
+
+    sequence: int
+    kind: int
+    rows: int
+    first_ns: int
+    last_ns: int
+    digest: str
+    took_us: float = 0.0
+    recorded_us: int | None = None
+    places: str | None = None
+
+
+def decoded(where: str, schemas: Schemas, sequence: int, stored_as: int, stored: bytes) -> DecisionBatch | OutcomeBatch:
+    """The batch of an entry. Raises JournalError where its bytes are damaged, or its schema is not kept."""
+    try:
+        return codec.decode(compression.unpack(stored_as, stored), schemas)
+    except ValueError as error:
+        raise JournalError(f"{where}: entry {sequence}: {error}") from error
+
+
+def beside_body(piece: DecisionBatch | OutcomeBatch) -> tuple[int, int, int, int]:
+    """What is kept of an entry beside its body: kind, rows, first and last time."""
+    if isinstance(piece, DecisionBatch):
+        kind, time_ns = codec.DECISIONS, piece.events.time_ns
+    else:
+        kind, time_ns = codec.OUTCOMES, piece.known_ns
+    rows = len(time_ns)
+    if rows == 1:
+        first = last = int(time_ns[0])
+    else:
+        first, last = (int(time_ns.min()), int(time_ns.max())) if rows else (0, 0)
+    return kind, rows, first, last
+
+
+def took_us_of(where: str, sequence: int, stored_as: int, start: bytes) -> float:
+    """How long an entry's batch took, of its TOOK_OF_BODY. Raises JournalError where its bytes are damaged."""
+    try:
+        return codec.took_us(compression.unpack(stored_as, start))
+    except ValueError as error:
+        raise JournalError(f"{where}: entry {sequence}: {error}") from error
+
+
+class ById(ABC):
+    """A journal that finds one decision as it finds many."""
+
+    @property
+    @abstractmethod
+    def coding(self) -> Coding:
+        """How the texts of ids and keys become codes."""
+
+    @abstractmethod
+    def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
+        """See `Journal`."""
+
+    def find(self, event_id: Identity, text: str | None = None) -> tuple[DecisionBatch, int] | None:
+        """The decision of an event id as its batch and row; None if never decided. Raises what `find_all` raises.
+
+        text : the id's own text, where known; another event whose hash is the same is then not taken for it.
+        """
+        (found,) = self.find_all(Ids.of([event_id]))
+        return None if found is None or not is_called(text, event_id, found[0].events.texts) else found
+
+    def find_text(self, text: str) -> tuple[DecisionBatch, int] | None:
+        """The same for an id as people write it."""
+        return self.find(self.coding.identify(text), text)

@@ -1,0 +1,1 @@
+"""This process: its clocks, log lines, traces and environment."""

@@ -1,0 +1,1 @@
+"""How servers are reached, and what is done when they fail."""

@@ -1,0 +1,185 @@
+"""Puts an app, its bundle and the world of one process together."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+
+from homeostat.adapters.disk.audit.trail import AuditLog
+from homeostat.adapters.disk.dead_letters import DeadLetterFile
+from homeostat.adapters.disk.files import FILE_MODE, FOLDER_MODE, OPEN_FILE_MODE, OPEN_FOLDER_MODE, find_room
+from homeostat.adapters.disk.snapshots import FileSnapshots
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.process.clock import SystemClock
+from homeostat.app import OnError, World, brain, build, feature_plan
+from homeostat.config.definitions import feature_definitions
+from homeostat.config.load import load_app
+from homeostat.config.plans import category_literals, event_schema, vocabulary
+from homeostat.config.tree import App
+from homeostat.decide.intake.schema import EventSchema
+from homeostat.decide.loop import DecisionLoop
+from homeostat.decide.windows.features import FeaturePlan
+from homeostat.engine.engine import Engine, Parts
+from homeostat.engine.folders import History, check_history, open_history
+from homeostat.engine.readiness import warm_up
+from homeostat.engine.recovery import Recovery, plan, recover
+from homeostat.models.bundle import Bundle, load_bundle
+from homeostat.records.identity import Coding
+from homeostat.records.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An app file, checked and resolved.
+
+    coding : how its texts become codes; by the app's seed, until `keyed` says otherwise
+    """
+
+    app: App
+    features: FeaturePlan
+    schema: EventSchema
+    words: Vocabulary
+    coding: Coding
+
+    def keyed(self, coding: Coding) -> Prepared:
+        """The same app whose texts are coded by the secret of a journal."""
+        coding = coding.with_literals(self.coding.literals)
+        return replace(self, coding=coding, schema=event_schema(self.app, coding))
+
+
+def prepare(app: str | Path | App) -> Prepared:
+    """Load and resolve an app: a shipped name, a path, or a tree that is loaded already."""
+    tree = app if isinstance(app, App) else load_app(app)
+    coding = Coding.of_seed(tree.seed, category_literals(tree))
+    return Prepared(tree, feature_plan(tree), event_schema(tree, coding), vocabulary(tree), coding)
+
+
+def shipped_bundle(app: App) -> Path | None:
+    """Where the wheel carries this app's trained bundle, None if it has none."""
+    folder = Path(str(files("homeostat.apps") / app.app / "bundle"))
+    return folder if folder.is_dir() else None
+
+
+def bundle_of(prepared: Prepared, path: Path | None) -> Bundle | None:
+    """The bundle at `path`, or the shipped one if it fits; None where the app needs none."""
+    chosen = path or shipped_bundle(prepared.app)
+    return None if chosen is None else fitting_bundle(chosen, prepared)
+
+
+def fitting_bundle(path: Path, prepared: Prepared) -> Bundle:
+    """The bundle in a folder, which must have been trained on features that mean what those of the app do.
+
+    Raises BundleError.
+    """
+    app = prepared.app
+    return load_bundle(path, prepared.features.names, feature_definitions(app), app.features.redefined)
+
+
+def open_engine(
+    app: str | Path | App,
+    *,
+    bundle: Path | None = None,
+    data: Path | None = None,
+    audit: bool = True,
+    on_error: OnError | None = None,
+    recovering: Callable[[str, float], None] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+    history: History = "continue",
+    private: bool = True,
+) -> Engine:
+    """An engine that decides in this process.
+
+    bundle : a trained bundle; the shipped one when absent
+    data : the folder of its journal, snapshot, audit and dead letters; a restart on it continues where it ended.
+        Without one everything is in memory, and gone with the process.
+    tell : is given what the folder's owner should read: that a changed app has what it remembers made again, say
+    history : see `open_history`
+    private : files and folders that are created are their owner's alone; if not, the process's umask decides
+    Raises AppFileError, BundleError, NotTrained, JournalError, LostHistory; Unavailable where the folder can't be used.
+    """
+    prepared, parted = prepare(app), None
+    mode = FILE_MODE if private else OPEN_FILE_MODE
+
+    secret = prepared.coding.secret if data is None else None
+
+    def open_journal(path: Path | str) -> SqliteJournal:
+        return SqliteJournal(path, app=prepared.app.app, words=prepared.words, secret=secret, mode=mode)
+
+    if data is None:
+        journal = open_journal(":memory:")
+    else:
+        data.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE if private else OPEN_FOLDER_MODE)
+        journal, parted = open_history(data, history, open_journal, tell)
+    prepared = prepared.keyed(journal.coding)
+    clock = SystemClock()
+    world = World(journal, clock, prepared.coding, bounded=True, on_error=on_error)
+    models = bundle_of(prepared, bundle)
+    ready = brain(prepared.app, prepared.features, models)
+    warm_up(prepared.app, prepared.features, models, clock, ready)
+    settle()
+    brains = [ready]
+
+    def make() -> DecisionLoop:
+        """A loop that has seen nothing; of a brain of its own, since brains learn."""
+        own = brains.pop() if brains else brain(prepared.app, prepared.features, models)
+        return build(prepared.app, prepared.features, own, world)
+
+    snapshots = None if data is None else FileSnapshots(data, mode)
+    loop = recover(make, journal, snapshots, recovering, tell)
+    parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
+
+    def begin_again() -> None:
+        loop.begin_again(recover(make, journal, parts.snapshots, tell=tell))
+
+    parts.begin_again = begin_again
+    if data is not None:
+        parts.room = partial(find_room, data)
+        parts.snapshots = snapshots
+        parts.dead_letters = DeadLetterFile(data / "dead_letters.jsonl", mode)
+        if audit:
+            parts.audit = AuditLog(data / "audit.jsonl", journal, checkpoint_every=1000, mode=mode)
+            now_ns = clock.now_ns()
+            if parted is not None:
+                parts.audit.record("parted", parted.facts(), now_ns)
+            parts.audit.holds(journal.says(), now_ns)
+            parts.audit.follow(journal, now_ns)  # What a killed process decided, and had not audited yet.
+            parts.audit.started(loop.stages.version, now_ns)
+    return Engine(parts)
+
+
+def preview(app: str | Path | App, bundle: Path | None, data: Path) -> Recovery:
+    """What a server would do on a data folder; nothing is changed.
+
+    Raises AppFileError, BundleError, NotTrained, JournalError, LostHistory, Unavailable.
+    """
+    prepared = prepare(app)
+    check_history(data)
+    path = data / "journal.db"
+    if not path.is_file():
+        return Recovery(0, 0, None, (), {}, ())
+    with SqliteJournal(path, app=prepared.app.app, words=prepared.words, readonly=True) as journal:
+        prepared = prepared.keyed(journal.coding)
+        ready = brain(prepared.app, prepared.features, bundle_of(prepared, bundle))
+        world = World(journal, SystemClock(), prepared.coding, bounded=False)
+        loop = build(prepared.app, prepared.features, ready, world)
+        try:
+            return plan(loop, journal, FileSnapshots(data))
+        finally:
+            loop.close()
+
+
+def settle() -> None:
+    """Take what imports and the compiler have left behind out of the collector's sight, once in a process.
+
+    All of it lives as long as the process, and walking through it in the middle of a decision takes 0.1 s.
+    Only once, so that the cycles of engines that come and go are still collected.
+    """
+    if gc.get_freeze_count() == 0:
+        gc.collect()
+        gc.freeze()
+        atexit.register(gc.unfreeze)  # Libraries that count their objects at the end find them gone, as ever.

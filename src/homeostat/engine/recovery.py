@@ -1,0 +1,192 @@
+"""How a loop comes to where its journal ends: of its snapshot where that still means the same, of the journal else.
+
+The journal is the truth. A snapshot saves the time of doing all of it again, and only for those parts whose state means
+what it meant when it was saved; each other part is made by doing again all that the journal holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.journals.entries import JournalError
+from homeostat.config.remembered import follows
+from homeostat.decide.loop import DecisionLoop, Diverged
+from homeostat.ports import Entry, Snapshot, Snapshots
+from homeostat.records.renaming import Unnamed, is_same_field
+from homeostat.records.software import VERSION
+from homeostat.records.vocabulary import Vocabulary
+
+SOFTWARE = f"homeostat {VERSION}"
+Progress = Callable[[str, float], None]
+Tell = Callable[[str], None]
+
+
+class _Unfit(Exception):
+    """A snapshot says that it fits, and does not: another build of the same version made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What will be done.
+
+    entries, unnamed : how many entries the journal holds, and how many of them are of a version that kept no names
+    snapshot : the one that is used; None where all is made of the journal
+    passed_over : why snapshots are not used
+    rebuilt : the parts whose state is made of the journal though there is a snapshot, each with what is different
+    renamed : how the app's names differ from those of the newest decision
+    """
+
+    entries: int
+    unnamed: int
+    snapshot: Snapshot | None
+    passed_over: tuple[str, ...]
+    rebuilt: dict[str, tuple[str, ...]]
+    renamed: tuple[str, ...]
+
+    @property
+    def again(self) -> int:
+        """How many entries are done again."""
+        return self.entries - (0 if self.snapshot is None or self.rebuilt else self.snapshot.sequence)
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether nothing of it needs to be said."""
+        return not (self.passed_over or self.rebuilt or self.renamed or self.unnamed)
+
+    def sentences(self) -> list[str]:
+        """All of it, for people."""
+        said = [f"the app was changed since the newest decision: {'; '.join(self.renamed)}"] if self.renamed else []
+        if self.unnamed:
+            said.append(
+                f"entries 1 to {self.unnamed} were written by a version that kept no names: they are shown with those "
+                "that the app had when a later version first opened the journal"
+            )
+        said += [f"a snapshot is ignored: {why}" for why in self.passed_over]
+        for part, differences in self.rebuilt.items():
+            said.append(f"{part}: rebuilt from the journal, since {'; '.join(differences)}")
+        if self.snapshot is not None and self.rebuilt:
+            said.append("all else that is remembered follows from the snapshot")
+        if self.again == 0:
+            said.append(f"nothing is done again: the snapshot is of the journal's last entry, {self.entries}")
+        elif self.snapshot is None or self.rebuilt:
+            said.append(f"all {self.entries:,} entries of the journal are done again")
+        else:
+            said.append(f"{self.again:,} of {self.entries:,} entries are done again, those since the snapshot")
+        return said
+
+
+def plan(loop: DecisionLoop, journal: SqliteJournal, snapshots: Snapshots | None) -> Recovery:
+    """What `recover` would do now. Raises JournalError, Unavailable."""
+    last = journal.last
+
+    def refused(found: Snapshot) -> str:
+        if found.sequence > last:
+            return f"is of entry {found.sequence}, beyond the journal's last, {last}"
+        if found.history != journal.history(found.sequence):
+            return f"is of another history than this journal's first {found.sequence} entries"
+        return f"was made by {found.software or 'another program'}" if found.software != SOFTWARE else ""
+
+    snapshot = None if snapshots is None else snapshots.load(refused)
+    skipped = tuple(getattr(snapshots, "skipped", ()))
+    rebuilt: dict[str, tuple[str, ...]] = {}
+    if snapshot is not None:
+        for part in loop.parts:
+            now, was = loop.stages.meaning.get(part), snapshot.meaning.get(part)
+            if now is not None and not follows(part, now, was):
+                rebuilt[part] = ("it is new",) if was is None else tuple(now.differences(was))
+        if rebuilt.keys() >= set(loop.parts):
+            snapshot = None
+    newest = journal.newest()
+    renamed = () if newest is None else tuple(renamings(newest.words, loop.stages.words))
+    return Recovery(last, journal.unnamed, snapshot, skipped, rebuilt, renamed)
+
+
+def recover(
+    make: Callable[[], DecisionLoop],
+    journal: SqliteJournal,
+    snapshots: Snapshots | None,
+    progress: Progress | None = None,
+    tell: Tell = lambda text: None,
+) -> DecisionLoop:
+    """A loop that stands where its journal ends.
+
+    make : a loop that has seen nothing yet
+    tell : is given each sentence that the owner should read
+    Raises JournalError, Unavailable.
+    """
+    loop = make()
+    planned = plan(loop, journal, snapshots)
+    if not planned.is_ordinary:
+        for sentence in planned.sentences():
+            tell(sentence)
+    try:
+        try:
+            _redo(loop, journal, planned, progress, stand=False)
+        except (Diverged, _Unfit) as error:
+            tell(str(error))
+            loop.close()
+            loop, planned = make(), replace(planned, snapshot=None)
+            _redo(loop, journal, planned, progress, stand=isinstance(error, Diverged))
+    except Unnamed as error:
+        loop.close()
+        raise JournalError(
+            f"{journal.path} has entries of a version that kept no names, and they don't fit the app: {error}. Start "
+            "once with the app file as it was when they were written, or begin a new history (--history new)"
+        ) from error
+    except BaseException:
+        loop.close()
+        raise
+    return loop
+
+
+def _redo(
+    loop: DecisionLoop, journal: SqliteJournal, planned: Recovery, progress: Progress | None, stand: bool
+) -> None:
+    total, done = max(1, planned.again), 0
+
+    def entries(after: int, through: int) -> Iterator[Entry]:
+        nonlocal done
+        for entry in journal.read(after):
+            if entry.sequence > through:
+                return
+            if progress is not None:
+                progress("recovering", done / total)
+            done += 1
+            yield entry
+
+    snapshot = planned.snapshot
+    after = 0 if snapshot is None else snapshot.sequence
+    if snapshot is not None:
+        if planned.rebuilt:
+            loop.recover(entries(0, after), stand)
+        try:
+            loop.restore(snapshot.state, [part for part in loop.parts if part not in planned.rebuilt])
+        except (KeyError, ValueError) as error:
+            raise _Unfit(f"the snapshot does not fit this program ({error}): all is made of the journal") from error
+    loop.recover(entries(after, planned.entries), stand)
+
+
+def renamings(was: Vocabulary, now: Vocabulary) -> Iterator[str]:
+    """How an app's names differ from earlier ones, in words.
+
+    >>> list(renamings(Vocabulary(actions=("go", "stop")), Vocabulary(actions=("go", "wait"))))
+    ['the action wait is new', 'the action stop is no more']
+    """
+    if was.nameless:
+        return
+    old, new = dict(was.fields), dict(now.fields)
+    for name in new.keys() & old.keys():
+        if not is_same_field(old[name], new[name]):
+            yield f"the field {name} is of type {new[name]}, and was of type {old[name]}: its past values are absent"
+    pairs, pairs_now = dict(was.entities), dict(now.entities)
+    for name in pairs.keys() & pairs_now.keys():
+        if pairs[name] != pairs_now[name]:
+            yield f"the entity {name} is another pair than it was"
+    for what, before, after in (
+        ("entity", pairs, pairs_now), ("field", old, new), ("action", was.actions, now.actions),
+        ("rule", dict(was.rules), dict(now.rules)),
+    ):  # fmt: skip
+        yield from (f"the {what} {name} is new" for name in after if name not in before)
+        yield from (f"the {what} {name} is no more" for name in before if name not in after)

@@ -1,0 +1,207 @@
+"""Puts an app, its bundle and the shared world together."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from homeostat.adapters.disk.file_lock import FileLock
+from homeostat.adapters.disk.files import FOLDER_MODE
+from homeostat.adapters.memory.features import MemoryFeatures
+from homeostat.adapters.process.clock import SystemClock
+from homeostat.app import Brain, OnError, World, brain, build
+from homeostat.config import plans
+from homeostat.config.tree import App
+from homeostat.config.world import World as Servers
+from homeostat.decide.loop import DecisionLoop
+from homeostat.decide.windows.plan import SPAN_NS_MAX
+from homeostat.decide.windows.shared import SharedFeaturizer, log_version
+from homeostat.engine.assembly import Prepared, bundle_of, prepare, settle
+from homeostat.engine.readiness import made_up, warm_up
+from homeostat.engine.shared.rejoining import Progress, adopt_behind, rejoin
+from homeostat.engine.shared.upkeep import Upkeep
+from homeostat.ports import Clock, Unavailable
+from homeostat.ports.shared import FeatureStore, SharedJournal
+
+FOLDERS_MAX = 1000
+BUDGET_ROWS = 32  # Streams come in batches of a thousand; the app's budgets are for what is decided at once.
+_TAKEN = "another process uses this folder"
+
+
+class WorldIncomplete(Exception):
+    """The world names no server for a part that several processes must share; the text says which."""
+
+
+@dataclass(slots=True)
+class SharedParts:
+    """What one process that decides together with others is made of."""
+
+    prepared: Prepared
+    servers: Servers
+    loop: DecisionLoop
+    featurizer: SharedFeaturizer
+    store: FeatureStore
+    journal: SharedJournal
+    clock: Clock
+    name: str
+    folder: Path
+    lock: FileLock
+    upkeep: Upkeep | None = None
+
+    def close(self) -> None:
+        """Let go of servers, and of the folder."""
+        if self.upkeep is not None:
+            self.upkeep.close()
+        self.store.close()
+        self.journal.close()
+        self.lock.release()
+
+    @property
+    def app(self) -> App:
+        """The app file as a typed tree."""
+        return self.prepared.app
+
+
+def name_of(folder: Path) -> str:
+    """What the process that has this folder is called among its like: the same after a restart, and no other's."""
+    return f"{socket.gethostname()}-{sha256(str(folder.absolute()).encode()).hexdigest()[:8]}"
+
+
+def own_folder(root: Path) -> tuple[Path, FileLock]:
+    """The first folder below `root` that no other process has, and the lock on it: a restart finds what it left.
+
+    Raises Unavailable where the disk can't be written.
+    """
+    for number in range(FOLDERS_MAX):
+        folder = root / str(number)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        except OSError as error:
+            raise Unavailable(f"{folder} can't be made: {error.strerror}; name another folder: world.spool") from error
+        lock = FileLock(folder / "lock")
+        try:
+            lock.acquire(_TAKEN)
+        except Unavailable as error:
+            if str(error) != _TAKEN:
+                raise
+            continue
+        return folder, lock
+    raise Unavailable(f"{FOLDERS_MAX} processes use {root} already")
+
+
+def open_journal(prepared: Prepared, servers: Servers, clock: Clock) -> SharedJournal:
+    """The journal on PostgreSQL, with a spool on this machine's disk for when that is away.
+
+    What processes that have died left in their spools is taken over.
+    """
+    from homeostat.adapters.disk.spool import POLICY, SpooledJournal
+    from homeostat.adapters.postgres import PostgresJournal
+
+    if servers.journal is None:
+        raise WorldIncomplete("the world names no journal: say world.journal, such as postgresql://user@host/database")
+    inner = PostgresJournal(
+        servers.journal, app=prepared.app.app, words=prepared.words, clock=clock,
+        retention_ns=servers.retention, deadline_s=POLICY.deadline_s,
+    )  # fmt: skip
+    return SpooledJournal(
+        inner,
+        Path(servers.spool) / prepared.app.app,
+        max_bytes=servers.spool_max_mb << 20,
+        clock=clock,
+        words=prepared.words,
+    )
+
+
+def open_store(prepared: Prepared, servers: Servers, journal: SharedJournal) -> FeatureStore:
+    """The feature store on Redis; one in this process's memory where none is named."""
+    if servers.features is None:
+        return MemoryFeatures()
+    from homeostat.adapters.redis.features import RedisFeatures
+
+    version = log_version(prepared.features, journal.identity, prepared.words)
+    return RedisFeatures(servers.features, version, show_every_s=servers.show_every / 1e9)
+
+
+def open_shared(
+    app: str | Path | App,
+    servers: Servers,
+    *,
+    bundle: Path | None = None,
+    on_error: OnError | None = None,
+    progress: Progress | None = None,
+    judges_lateness: bool = False,
+    wrap: Callable[[SharedJournal], SharedJournal] = lambda journal: journal,
+    journal: SharedJournal | None = None,
+    store: FeatureStore | None = None,
+) -> SharedParts:
+    """A decision loop whose memory is shared, ready to decide.
+
+    judges_lateness : whether the loop says which events are late, by the newest that this process has seen; if not,
+        whoever reads the streams does, for each partition by itself
+    wrap : what the loop journals through, if it is not the journal itself
+    journal, store : to be used instead of those that the servers are
+    Raises AppFileError, BundleError, NotTrained, WorldIncomplete; Unavailable where a server can't be reached.
+    """
+    prepared = prepare(app)
+    clock = SystemClock()
+    models = bundle_of(prepared, bundle)
+    ready = brain(prepared.app, prepared.features, models)
+    warm_up(prepared.app, prepared.features, models, clock, ready)
+    settle()
+    root = Path(servers.spool) / prepared.app.app / "workers"
+    folder, lock = own_folder(root)
+    adopt_behind(root, folder)
+    opened: SharedJournal | None = None
+    try:
+        opened = journal or open_journal(prepared, servers, clock)
+        return _assembled(
+            prepared.keyed(opened.coding), servers, ready, opened, store or open_store(prepared, servers, opened),
+            folder, lock,
+            World(wrap(opened), clock, opened.coding, bounded=True, on_error=on_error,
+                  judges_lateness=judges_lateness, budget_rows=BUDGET_ROWS),
+            progress,
+        )  # fmt: skip
+    except BaseException:  # Whoever tries again must find the folder free.
+        if opened is not None and journal is None:
+            opened.close()
+        lock.release()
+        raise
+
+
+def _assembled(
+    prepared: Prepared, servers: Servers, ready: Brain, journal: SharedJournal, store: FeatureStore,
+    folder: Path, lock: FileLock, world: World, progress: Progress | None,
+) -> SharedParts:  # fmt: skip
+    featurizer = SharedFeaturizer(
+        prepared.features, store, tuple(prepared.app.events.entities),
+        # What an entity's log keeps is counted from its newest event, which may be that far ahead of the clock.
+        skew_ns=min(servers.skew + prepared.app.events.ahead_max, SPAN_NS_MAX),
+        when_down=servers.features_down, memory_bytes=servers.memory_mb << 20,
+        lists=plans.membership(prepared.app, prepared.coding),
+    )  # fmt: skip
+    _warm_up(prepared)
+    loop = build(prepared.app, prepared.features, ready, replace(world, coding=prepared.coding, featurizer=featurizer))
+    name = name_of(folder)
+    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, world.clock, name, folder, lock)
+    if servers.retention is not None:
+        parts.upkeep = Upkeep(journal.retire)
+    try:
+        rejoin(featurizer, store, journal, progress=progress)
+    except Unavailable as error:
+        featurizer.behind, featurizer.trouble = True, str(error)
+    return parts
+
+
+def _warm_up(prepared: Prepared) -> None:
+    """Load the kernels that read shared logs, before the first event waits for the compiler."""
+    store, entities = MemoryFeatures(), tuple(prepared.app.events.entities)
+    lists = plans.membership(prepared.app, prepared.coding)
+    two = [SharedFeaturizer(prepared.features, store, entities, lists=lists) for _ in range(2)]
+    for rows in (1, 64):  # Each reads what the other has written.
+        for featurizer in two:
+            featurizer.features(made_up(rows, prepared.features))
+    two[0].behind = True
+    two[0].features(made_up(64, prepared.features))

@@ -1,0 +1,323 @@
+"""Decides on recorded events, as they would have been decided when they happened."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from homeostat.adapters.disk.audit.trail import AuditLog
+from homeostat.adapters.disk.dead_letters import DeadLetterFile
+from homeostat.adapters.disk.decision_files import DecisionsWriter
+from homeostat.adapters.disk.event_files import read_events, read_outcomes
+from homeostat.adapters.disk.files import FILE_MODE, FOLDER_MODE, OPEN_FILE_MODE, OPEN_FOLDER_MODE, replace_file
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.process.clock import SystemClock
+from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrained, weights_of
+from homeostat.config.tree import App
+from homeostat.decide.ahead import decide_ahead
+from homeostat.decide.decided import Decided, refused_field
+from homeostat.engine.assembly import Prepared, bundle_of, fitting_bundle, prepare
+from homeostat.engine.folders import clear_for_replay
+from homeostat.jobs.history import History
+from homeostat.jobs.past import PastOutcomes, without_labels
+from homeostat.jobs.report import Gathered, throughput
+from homeostat.jobs.report_page import report_page
+from homeostat.jobs.training import Collector, final, train, warnings_of
+from homeostat.models.bundle import save_bundle
+from homeostat.records.arrays import Float
+from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
+
+Progress = Callable[[str, float], None]
+_CHUNK_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to replay.
+
+    train_from_ns, train_until_ns : learn at `train_until_ns` from the events since `train_from_ns`, and decide from
+        then on; None decides from the first event with the bundle
+    until_ns : stop before the first event at or after this
+    chunk_rows : events in a batch
+    force : delete what is in `out` even if it is more than an older replay's output
+    private : files and folders that are created are their owner's alone; if not, the process's umask decides
+    tell : is given what is deleted by force
+    """
+
+    events: Path
+    out: Path
+    outcomes: Path | None = None
+    bundle: Path | None = None
+    train_from_ns: int | None = None
+    train_until_ns: int | None = None
+    until_ns: int | None = None
+    chunk_rows: int = _CHUNK_ROWS
+    force: bool = False
+    private: bool = True
+    tell: Callable[[str], None] = lambda text: None
+
+
+def replay_events(app: str | Path | App, request: Request, progress: Progress) -> dict[str, Any]:
+    """Replay, and return the report, which is also in `out`/report.json, and drawn in report.html.
+
+    Raises AppFileError, EventFileError, BundleError, NotTrained; Unavailable where the disk fails.
+    """
+    prepared = prepare(app)
+    file_mode, folder_mode = (FILE_MODE, FOLDER_MODE) if request.private else (OPEN_FILE_MODE, OPEN_FOLDER_MODE)
+    request.out.mkdir(parents=True, exist_ok=True, mode=folder_mode)
+    clear_for_replay(request.out, request.force, request.tell)
+    with ExitStack() as stack:
+        run = Replay(prepared, request, progress, stack)
+        report = run.run()
+        path = request.out / "report.json"
+        replace_file(path, [json.dumps(report, indent=2).encode(), b"\n"], mode=file_mode)
+        replace_file(request.out / "report.html", [report_page(report).encode()], mode=file_mode)
+        run.audit.seal(path)
+    return report
+
+
+class Replay:
+    """One run: where it stands, and what it has written."""
+
+    def __init__(self, prepared: Prepared, request: Request, progress: Progress, stack: ExitStack) -> None:
+        self.prepared, self.request, self.progress = prepared, request, progress
+        self.clock = SystemClock()
+        self._begun_ns = self.clock.monotonic_ns()
+        out = request.out
+        mode = FILE_MODE if request.private else OPEN_FILE_MODE
+        secret = prepared.coding.secret
+        self.journal = stack.enter_context(
+            SqliteJournal(out / "journal.db", app=prepared.app.app, bulk=True, secret=secret, mode=mode)
+        )
+        self.letters = stack.enter_context(DeadLetterFile(out / "dead_letters.jsonl", mode))
+        self.audit = stack.enter_context(AuditLog(out / "audit.jsonl", self.journal, mode=mode))
+        self.audit.holds(self.journal.says())
+        self.costs = costs_of(prepared.app)
+        guards = prepared.app.guards.rules
+        self.gathered = Gathered(
+            prepared.app.actions, self.costs, [rule.name for rule in guards], tuple(prepared.app.scorers),
+            lambda rule: prepared.app.actions.index(guards[rule].action),
+        )  # fmt: skip
+        self.seconds = {"read": 0.0, "write": 0.0, "train": 0.0}
+        self.events = self.buried = self.refused = 0
+        self._labels: deque[Float] = deque()  # Of the batches on their way, which must not see them.
+        self.past = self._past()
+        self.learning = request.train_until_ns is not None
+        self.history = History()
+        self.trained: dict[str, Any] = {}
+        self.world = World(self.journal, self.clock, prepared.coding, bounded=False)
+        self.collector = Collector.of(
+            prepared.app, request.train_from_ns, request.train_until_ns or 0, apart=self.past is not None
+        )
+        self.loop = build(prepared.app, prepared.features, self._first_brain(), self.world)
+        words = prepared.words
+        self.writer = stack.enter_context(
+            DecisionsWriter(
+                out / "decisions.parquet", words.actions, [name for name, _ in words.rules],
+                tuple(prepared.app.scorers), prepared.features.names, mode,
+            )
+        )  # fmt: skip
+        if not self.learning:
+            self.audit.started(self.loop.stages.version, None)
+
+    def run(self) -> dict[str, Any]:
+        """Read, learn if asked to, decide, and report."""
+        for sent, decided in decide_ahead(self.loop, self._to_decide()):
+            self._keep(sent, decided)
+        if self.learning:
+            self._train()
+        written_ns = self.clock.monotonic_ns()
+        self.writer.close()
+        self.audit.wrote(self.request.out / "decisions.parquet")
+        self.seconds["write"] += (self.clock.monotonic_ns() - written_ns) / 1e9
+        return self._report()
+
+    # Reading.
+
+    def _chunks(self) -> Iterator[tuple[EventBatch, float]]:
+        """The file's events up to `until`, with how far along the file is; bad ones go to the dead letters."""
+        request, line = self.request, 0
+        source = read_events(request.events, self.prepared.schema, self.clock.now_ns(), request.chunk_rows)
+        total = rows_in(request.events)
+        while True:
+            begun_ns = self.clock.monotonic_ns()
+            chunk = next(source, None)
+            self.seconds["read"] += (self.clock.monotonic_ns() - begun_ns) / 1e9
+            if chunk is None:
+                return
+            events, letters = chunk
+            line += len(events) + len(letters)
+            self.letters.bury(letters)
+            self.buried += len(letters)
+            events, ended = self._before_until(events)
+            self.events += len(events) + len(letters)
+            if len(events):
+                yield events, line / total if total else 0.5
+            if ended:
+                return
+
+    def _before_until(self, events: EventBatch) -> tuple[EventBatch, bool]:
+        until_ns = self.request.until_ns
+        if until_ns is None:
+            return events, False
+        over = np.flatnonzero(events.time_ns >= until_ns)
+        return (events.slice(0, int(over[0])), True) if len(over) else (events, False)
+
+    def _past(self) -> PastOutcomes | None:
+        if self.request.outcomes is None:
+            return None
+        batches = []
+        for outcomes, letters in read_outcomes(self.request.outcomes, self.prepared.schema, self.clock.now_ns()):
+            self.letters.bury(letters)
+            self.buried += len(letters)
+            batches.append(outcomes)
+        return PastOutcomes(batches)
+
+    # Learning.
+
+    def _first_brain(self) -> Brain:
+        """The bundle's; before a moment of training, none."""
+        app, features = self.prepared.app, self.prepared.features
+        if self.learning:
+            return untrained(app)
+        return brain(app, features, bundle_of(self.prepared, self.request.bundle))
+
+    def _learn_from(self, events: EventBatch) -> EventBatch:
+        """Gather what comes before the moment of training; at the moment, train. Returns what is left to decide."""
+        until_ns = self.request.train_until_ns
+        assert until_ns is not None
+        after = np.flatnonzero(events.time_ns >= until_ns)
+        split = int(after[0]) if len(after) else len(events)
+        earlier = self.history.fresh(events.slice(0, split))
+        if len(earlier):
+            known = None if self.past is None else self.past.labels_by(earlier, until_ns)
+            self.collector.add(earlier, self.loop.absorb(self._with_outcomes(earlier, self.loop.expect)), known)
+        if split < len(events):
+            self._train()
+        return events.slice(split, len(events))
+
+    def _train(self) -> None:
+        """Train on what was gathered, and let it decide from here on."""
+        begun_ns = self.clock.monotonic_ns()
+        self.learning = False
+        folder = self.request.out / "bundle"
+        rows = self.collector.training_set()
+        made = train(self.prepared, self.collector, self.progress, rows=rows)
+        save_bundle(made, folder)
+        self.trained = {
+            "rows": made.about["rows"], "positives": made.about["positives"], "left_out": self.collector.left_out(),
+            "warnings": warnings_of(rows) + self.history.warnings() + (self.past.warnings() if self.past else []),
+            "out_of_fold": made.about["out_of_fold"],
+        }  # fmt: skip
+        bundle = fitting_bundle(folder, self.prepared)
+        trained = brain(self.prepared.app, self.prepared.features, bundle)
+        self.loop.install(
+            panel_of(self.prepared.app, trained, self.world), trained.fusion, trained.policy, trained.version
+        )
+        self.audit.started(trained.version, None)
+        self.seconds["train"] += (self.clock.monotonic_ns() - begun_ns) / 1e9
+
+    # Deciding.
+
+    def _with_outcomes(self, events: EventBatch, hand: Callable[[OutcomeBatch], None]) -> EventBatch:
+        """Hand the loop what will become known of these events; a file of outcomes replaces their labels."""
+        if self.past is None:
+            return events
+        outcomes = self.past.of(events)
+        if outcomes is not None:
+            hand(outcomes)
+        return without_labels(events)
+
+    def _to_decide(self) -> Iterator[EventBatch]:
+        """The events to decide, batch by batch; learns on the way, when the moment comes."""
+        for events, share in self._chunks():
+            self.progress("learning" if self.learning else "deciding", share)
+            rest = self.history.unknown(self._learn_from(events) if self.learning else events)
+            if len(rest):
+                self._labels.append(rest.label if self.past is None else self.past.labels_by(rest, None))
+                yield self._with_outcomes(rest, self.loop.learn)
+
+    def _keep(self, sent: EventBatch, decided: Decided) -> None:
+        """Write a batch's decisions, and remember what the report needs."""
+        label = self._labels.popleft()
+        refused = [
+            DeadLetter(0, refused_field(why), sent.id_text(row), why.value) for row, why in decided.refused.items()
+        ]
+        self.letters.bury(refused)
+        self.refused += len(refused)
+        if decided.fresh is None:
+            return
+        begun_ns = self.clock.monotonic_ns()
+        self.writer.write(decided.fresh)
+        self.audit.decided(decided.fresh)
+        self.gathered.add(decided.fresh, label[first_of(decided)])
+        self.seconds["write"] += (self.clock.monotonic_ns() - begun_ns) / 1e9
+
+    def _today_ns(self) -> int:
+        """The latest moment of which the record knows."""
+        newest_ns = self.gathered.newest_ns
+        return newest_ns if self.past is None else max(newest_ns, self.past.newest_ns)
+
+    def _report(self) -> dict[str, Any]:
+        loop = self.loop
+        total = (self.clock.monotonic_ns() - self._begun_ns) / 1e9
+        decisions = loop.counts["events"]
+        stages = ("windows", "scorers", "fusion", "policy", "guards", "journal", "learning")
+        seconds = {"read": self.seconds["read"], **{name: loop.seconds[name] for name in stages}}
+        seconds |= {"write": self.seconds["write"], "train": self.seconds["train"], "total": total}
+        deciding = total - self.seconds["train"]
+        known = self.gathered.known(final(self.prepared.app, self.past is not None), self._today_ns())
+        return {
+            "app": self.prepared.app.app,
+            "version": loop.stages.version,
+            "currency": self.prepared.app.currency,
+            "events": self.events,
+            "decisions": decisions,
+            "dead_letters": self.buried + self.refused,
+            "repeated": loop.counts["repeated"] + self.history.repeated,
+            "differing": loop.counts["differing"],
+            "late": loop.counts["late"],
+            "outcomes": loop.counts["outcomes"],
+            "unknown_outcomes": loop.counts["unknown_outcomes"],
+            "fallbacks": {reason.value: count for reason, count in loop.fallbacks.items() if count},
+            "troubles": loop.troubles(),
+            "decisions_per_second": throughput(decisions, deciding),
+            "seconds": {name: round(value, 4) for name, value in seconds.items()},
+            "latency_us": self.gathered.latency_us(),
+            "actions": self.gathered.actions(),
+            "decided_by": self.gathered.decided_by(),
+            "rules": self.gathered.rules(),
+            "breakers": self.gathered.breakers(),
+            "failed_learning": loop.counts["failed_learning"],
+            "quality": self.gathered.quality(known),
+            "scorers": self.gathered.scorers(known, weights_of(loop.stages.fusion)),
+            **self.gathered.curves(known),
+            **({"training": self.trained} if self.trained else {}),
+            "audit_entries": self.audit.count,
+            "audit_head": self.audit.head,
+        }
+
+
+def first_of(decided: Decided) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """For each fresh decision, the row of the batch that it answers first."""
+    rows = np.flatnonzero(decided.row >= 0)
+    _, first = np.unique(decided.row[rows], return_index=True)
+    return np.asarray(rows[first], np.int64)
+
+
+def rows_in(path: Path) -> int | None:
+    """How many rows a file says it has; None where it does not say, or says nonsense: reading it will tell."""
+    if path.suffix != ".parquet":
+        return None
+    import pyarrow.parquet as pq
+
+    with suppress(Exception), pq.ParquetFile(path) as file:  # Arrow raises many kinds, and this is for a progress bar.
+        return int(file.metadata.num_rows)
+    return None

@@ -1,0 +1,122 @@
+"""Writes a simulated world as files: the events, and what later became known of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from homeostat.config.load import load_app
+from homeostat.jobs.simulated import SECOND_NS, world_of
+from homeostat.records.arrays import Bytes, Int
+from homeostat.sim.access.traffic import KINDS, AccessSpec, generate_access
+from homeostat.sim.payments.transactions import DAY_S, generate
+from homeostat.stats.chance import chances
+
+Format = Literal["parquet", "jsonl", "csv"]
+_REPORTED = 300  # The stream of chance by which frauds are reported.
+_LINES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Events and outcomes, each a table in order of time."""
+
+    events: pa.Table
+    outcomes: pa.Table
+    positives: int
+
+
+def simulate_payments(days: int, seed: int, customers: int) -> World:
+    """The published world of card payments; nothing is stopped in it. A fraud is reported within the app's delay."""
+    payments = generate(world_of(customers, days), seed)
+    time_ns, delay_ns = payments.time_s * SECOND_NS, load_app("payments").outcomes.delay
+    ids = np.arange(len(payments))
+    events = pa.table({
+        "event_id": ids,
+        "time": _times(time_ns),
+        "customer": payments.customer,
+        "terminal": payments.terminal,
+        "amount": payments.amount,
+    })  # fmt: skip
+    early = chances(seed + _REPORTED, ids, 1)[:, 0] * (delay_ns - DAY_S * SECOND_NS)
+    reported = DAY_S * SECOND_NS + np.floor(early / SECOND_NS).astype(np.int64) * SECOND_NS
+    known_ns = time_ns + np.where(payments.fraud == 1, reported, delay_ns)
+    return World(events, _outcomes(ids, payments.fraud, known_ns), int(payments.fraud.sum()))
+
+
+def simulate_access(days: int, seed: int, entities: int) -> World:
+    """People, bots and bursts at a service; an hour later it is known what was abuse."""
+    share = entities / AccessSpec().people
+    bots, bursts = (max(1, round(n * share)) for n in (AccessSpec().bots, AccessSpec().bursts * days))
+    accesses = generate_access(AccessSpec(people=entities, bots=bots, bursts=bursts, hours=24 * days), seed)
+    ids, time_ns = np.arange(len(accesses)), accesses.time_ms * 1_000_000
+    events = pa.table({
+        "event_id": ids,
+        "entity_id": accesses.entity,
+        "event_type": pa.array(np.array(KINDS)[accesses.kind]),
+        "value": accesses.value,
+        "timestamp": _times(time_ns),
+    })  # fmt: skip
+    known_ns = time_ns + 3600 * SECOND_NS
+    return World(events, _outcomes(ids, accesses.abuse, known_ns), int(accesses.abuse.sum()))
+
+
+WORLDS: dict[str, Callable[[int, int, int], World]] = {"payments": simulate_payments, "access": simulate_access}
+
+
+def write_world(world: World, out: Path, form: Format) -> dict[str, Any]:
+    """Write `out`/events.<form> and `out`/outcomes.<form>; returns what was written."""
+    out.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for name, table in (("events", world.events), ("outcomes", world.outcomes)):
+        path = out / f"{name}.{form}"
+        _WRITERS[form](table, path)
+        written[name] = {"path": str(path), "rows": table.num_rows, "bytes": path.stat().st_size}
+    return written
+
+
+def _times(time_ns: Int) -> pa.Array:
+    return pa.array(time_ns // 1_000, pa.timestamp("us", "UTC"))
+
+
+def _outcomes(ids: Int, label: Bytes, known_ns: Int) -> pa.Table:
+    order = np.lexsort((ids, known_ns))
+    return pa.table({
+        "event_id": ids[order], "label": label[order].astype(np.int8), "time": _times(known_ns[order]),
+    })  # fmt: skip
+
+
+def _as_text(table: pa.Table) -> pa.Table:
+    """Times as ISO 8601 with a Z, which every reader understands."""
+    for k, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            texts = np.char.add(np.datetime_as_string(table[k].to_numpy()), "Z")
+            table = table.set_column(k, field.name, pa.array(texts))
+    return table
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    pa.parquet.write_table(table, path)
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    pa.csv.write_csv(_as_text(table), path)
+
+
+def _write_jsonl(table: pa.Table, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for batch in _as_text(table).to_batches(max_chunksize=_LINES):
+            file.writelines(json.dumps(row) + "\n" for row in batch.to_pylist())
+
+
+_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
+    "parquet": _write_parquet, "csv": _write_csv, "jsonl": _write_jsonl,
+}  # fmt: skip

@@ -1,0 +1,160 @@
+"""Training as a task of its own: recorded events in, a bundle out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from homeostat.adapters.disk.event_files import read_events, read_outcomes
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.process.clock import SystemClock
+from homeostat.app import World, build, untrained
+from homeostat.config.plans import membership
+from homeostat.decide.contracts import Featurizer
+from homeostat.decide.loop import DecisionLoop
+from homeostat.decide.windows.features import FeaturePlan
+from homeostat.engine.answers import time_text
+from homeostat.engine.assembly import Prepared, prepare
+from homeostat.expressions import Membership
+from homeostat.jobs.history import History
+from homeostat.jobs.past import PastOutcomes, without_labels
+from homeostat.jobs.training import Collector, train, warnings_of
+from homeostat.models.bundle import BundleError, save_bundle
+from homeostat.models.training_set import Progress, TrainingSet
+from homeostat.records.events import EventBatch
+
+_GATHERING = 0.3  # The share of the progress bar that reading the events takes.
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """What to learn from.
+
+    from_ns, until_ns : the models learn at `until_ns`, from the events since `from_ns` (from all, when None) whose
+        outcomes are known by then; older events still fill the windows
+    outcomes : a file that says when each outcome became known; the events' own labels otherwise
+    """
+
+    events: Path
+    out: Path
+    until_ns: int
+    from_ns: int | None = None
+    outcomes: Path | None = None
+
+
+class Elsewhere(Protocol):
+    """Computes the features in other processes, once all events have been read."""
+
+    def featurizer(self, plan: FeaturePlan, lists: Membership, from_ns: int | None) -> Featurizer:
+        """Takes the events in, and gives each a number for its only feature."""
+        ...
+
+    def completed(self, numbered: TrainingSet) -> TrainingSet:
+        """The rows with their features, by their numbers."""
+        ...
+
+
+def train_on_events(
+    app: str | Path, request: TrainingRequest, progress: Progress, elsewhere: Elsewhere | None = None
+) -> dict[str, Any]:
+    """Train, write the bundle, and report what it learned from and how well it did on rows that it had not seen.
+
+    elsewhere : where the features are computed; in this process when None. The bundle is the same.
+    Raises AppFileError, EventFileError, BundleError, TrainingUnavailable, BadSetting, NothingToLearn.
+    """
+    prepared = prepare(app)
+    if request.out.exists() and not (request.out / "manifest.json").is_file():
+        # Found before hours of training rather than after.
+        raise BundleError(f"{request.out} exists and is not a bundle; give another path or remove it")
+    collector = Collector.of(prepared.app, request.from_ns, request.until_ns, apart=request.outcomes is not None)
+    history = History()
+    past, bad = _past(prepared, request, SystemClock().now_ns())
+    events, buried = _gather(prepared, request, past, collector, history, progress, elsewhere)
+    rows = collector.training_set()
+    if elsewhere is not None:
+        rows = elsewhere.completed(rows)
+
+    def rest(what: str, share: float) -> None:
+        progress(what, _GATHERING + (1 - _GATHERING) * share)
+
+    bundle = train(prepared, collector, rest, rows=rows)
+    version = save_bundle(bundle, request.out)
+    about = bundle.about
+    return {
+        "app": prepared.app.app,
+        "bundle": str(request.out),
+        "version": version,
+        "events": events,
+        "repeated": history.repeated,
+        "dead_letters": buried + bad,
+        "left_out": collector.left_out(),
+        "warnings": warnings_of(rows) + history.warnings() + (past.warnings() if past else []),
+        "rows": about["rows"],
+        "positives": about["positives"],
+        "from": time_text(int(about["from_ns"])),
+        "until": time_text(request.until_ns),
+        "out_of_fold": about["out_of_fold"],
+        "fused": about.get("fused"),
+        "parts": sorted(bundle.parts),
+    }
+
+
+def _gather(
+    prepared: Prepared,
+    request: TrainingRequest,
+    past: PastOutcomes | None,
+    collector: Collector,
+    history: History,
+    progress: Progress,
+    elsewhere: Elsewhere | None,
+) -> tuple[int, int]:
+    """Let the events up to the moment of training fill the windows, and keep the rows to learn from.
+
+    Returns how many events were read, repeats among them, and how many could not be.
+    """
+    clock = SystemClock()
+    read = buried = 0
+    with SqliteJournal(":memory:", app=prepared.app.app, secret=prepared.coding.secret) as journal:
+        world = World(journal, clock, prepared.coding, bounded=False)
+        if elsewhere is not None:
+            lists = membership(prepared.app, prepared.coding)
+            world = replace(world, featurizer=elsewhere.featurizer(prepared.features, lists, request.from_ns))
+        loop = build(prepared.app, prepared.features, untrained(prepared.app), world)
+        for events, letters in read_events(request.events, prepared.schema, clock.now_ns()):
+            buried += len(letters)
+            after = np.flatnonzero(events.time_ns >= request.until_ns)
+            earlier = events.slice(0, int(after[0])) if len(after) else events
+            read += len(earlier)
+            earlier = history.fresh(earlier)
+            if len(earlier):
+                _absorb(loop, earlier, past, request.until_ns, collector)
+            progress("filling the windows", _GATHERING * read / (read + len(events)))
+            if len(after):
+                break
+        loop.close()
+    return read, buried
+
+
+def _absorb(
+    loop: DecisionLoop, events: EventBatch, past: PastOutcomes | None, until_ns: int, collector: Collector
+) -> None:
+    if past is None:
+        collector.add(events, loop.absorb(events))
+        return
+    outcomes = past.of(events)
+    if outcomes is not None:
+        loop.expect(outcomes)
+    collector.add(events, loop.absorb(without_labels(events)), past.labels_by(events, until_ns))
+
+
+def _past(prepared: Prepared, request: TrainingRequest, now_ns: int) -> tuple[PastOutcomes | None, int]:
+    if request.outcomes is None:
+        return None, 0
+    batches, buried = [], 0
+    for outcomes, letters in read_outcomes(request.outcomes, prepared.schema, now_ns):
+        batches.append(outcomes)
+        buried += len(letters)
+    return PastOutcomes(batches), buried

@@ -1,0 +1,221 @@
+"""What is found about servers: those that are well, those that are not, and those that are not there."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, closing
+from itertools import count
+
+import confluent_kafka
+import psycopg
+import pytest
+import redis as redis_client
+
+from homeostat.adapters.postgres import PostgresJournal
+from homeostat.adapters.postgres.schema import HEAD
+from homeostat.adapters.streams.opening import ensure_topics, open_stream
+from homeostat.checks.servers import redis_server
+from homeostat.config.world import World
+from homeostat.engine.assembly import prepare
+from homeostat.engine.shared.health import examine
+
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def app():
+    return prepare("access")
+
+
+def event(number, **other):
+    told = {"event_id": f"e{number}", "entity_id": "u", "event_type": "login", "timestamp": 1_780_000_000 + number}
+    return json.dumps({**told, **other}).encode()
+
+
+MESSAGES = [*(event(k) for k in range(8)), b"no json", event(9, entity_id=None)]
+
+
+def named(findings, what):
+    return [finding for finding in findings if finding.what == what]
+
+
+def one(findings, what):
+    [finding] = named(findings, what)
+    return finding
+
+
+def broken(findings):
+    return [finding for finding in findings if finding.health == "broken"]
+
+
+def topics(broker, partitions=2, **more):
+    address = f"{broker.url}/health-{next(NUMBERS)}"
+    return World(
+        events=f"{address}.events", outcomes=f"{address}.outcomes", decisions=f"{address}.decisions",
+        partitions=partitions, group=address.rpartition("/")[2], **more,
+    )  # fmt: skip
+
+
+def test_a_kafka_that_is_well_and_messages_that_are_not(kafka, app):
+    world = topics(kafka)
+    before = examine(world, app)
+    assert not broken(before) and one(before, f"topic {world.events.rpartition('/')[2]}").health == "warning"
+    ensure_topics(world, "access")
+    producer = confluent_kafka.Producer({"bootstrap.servers": kafka.address})
+    for at, message in enumerate(MESSAGES):
+        producer.produce(world.events.rpartition("/")[2], message, partition=at % 2)
+    producer.produce(world.outcomes.rpartition("/")[2], json.dumps({"event_id": "e1", "label": 1}).encode())
+    assert producer.flush(20) == 0
+    findings = examine(world, app)
+    assert not broken(findings)
+    assert one(findings, f"topic {world.events.rpartition('/')[2]}").seen == "2 partitions"
+    schema = one(findings, "events schema")
+    assert schema.health == "warning" and schema.seen.startswith("8 of the last 10 messages can be read")
+    assert "malformed" in schema.seen and "entity: missing (1)" in schema.seen and schema.mend
+    assert one(findings, "outcomes schema").seen == "1 of the last 1 messages can be read"
+    lag = one(findings, "lag")
+    assert lag.health == "warning" and lag.seen.startswith("11 messages") and ".events/0: 5" in lag.seen
+    assert one(findings, "kafka transactions").health == one(findings, "kafka clock").health == "ok"
+
+
+def test_more_workers_than_partitions_are_said(kafka, app):
+    world = topics(kafka, partitions=1)
+    ensure_topics(world, "access")
+    with ExitStack() as stack:
+        streams = [stack.enter_context(closing(open_stream(world, "access", client_id=f"w{k}"))) for k in range(2)]
+        for _ in range(200):
+            for stream in streams:
+                stream.pull(10, 0.05)
+            if sum(stream.generation for stream in streams) >= 1 and "1 have no partition" in workers(world, app):
+                break
+        assert "2 in the group" in workers(world, app) and "1 have no partition" in workers(world, app)
+
+
+def test_the_group_of_outcomes_is_named_where_it_has_other_members(kafka, app):
+    world = topics(kafka, partitions=1)
+    ensure_topics(world, "access")
+    group = world.group or "access"
+    settings = {"bootstrap.servers": kafka.address, "group.id": f"{group}.outcomes"}
+    with closing(confluent_kafka.Consumer(settings)) as consumer:
+        consumer.subscribe([world.outcomes.rpartition("/")[2]])
+        for _ in range(200):
+            consumer.poll(0.05)
+            if consumer.assignment():
+                break
+        assert workers(world, app) == f"0 in the group {group}, 1 in the group {group}.outcomes"
+
+
+def workers(world, app):
+    return one(examine(world, app), "workers").seen
+
+
+def test_servers_that_are_not_there_are_findings_without_passwords(app, tmp_path):
+    at = "127.0.0.1:9"
+    world = World(
+        events=f"kafka://{at}/a.events", decisions=f"kafka://{at}/a.decisions", features=f"redis://:hunter2@{at}/0",
+        journal=f"postgresql://me:hunter2@{at}/db", spool=str(tmp_path),
+    )  # fmt: skip
+    findings = examine(world, app)
+    assert {finding.what for finding in broken(findings)} == {"events", "features", "journal"}
+    assert all(finding.mend for finding in broken(findings)) and "hunter2" not in repr(findings)
+    streams = World(events=f"redis-stream://:hunter2@{at}/0/e", decisions=f"redis-stream://:hunter2@{at}/0/d")
+    findings = examine(streams, app)
+    assert [finding.what for finding in broken(findings)] == ["events"] and "hunter2" not in repr(findings)
+
+
+def test_connections_in_plain_text_are_findings_and_passwords_sent_over_them_break(app):
+    at = "server.invalid:9"
+    own = {"sasl_mechanism": "PLAIN", "username": "me", "password": "hunter2"}
+    world = World(events=f"kafka://{at}/e", decisions=f"kafka://{at}/d", kafka=own, features=f"redis://{at}/0")
+    findings = examine(world, app)
+    kafka, redis = one(findings, "kafka encryption"), one(findings, "redis encryption")
+    assert kafka.health == "broken" and "PLAIN" in kafka.seen and "world.kafka.tls" in kafka.mend
+    assert redis.health == "warning" and "rediss://" in redis.mend and "hunter2" not in repr(findings)
+
+
+def test_settings_that_can_not_work_are_findings(kafka, app):
+    own = {"sasl_mechanism": "PLAIN", "username": "me", "password": "hunter2"}
+    for settings in ({"settings": {"no.such.setting": "hunter2"}}, own):
+        findings = examine(topics(kafka, kafka=settings), app)
+        assert broken(findings) and "hunter2" not in repr(findings)
+    findings = examine(World(events=f"{kafka.url}/x"), app)
+    assert "world.decisions" in one(findings, "events").seen
+
+
+def test_redis_that_forgets_drops_or_refuses(own_server, redis, app):
+    server = own_server(redis_server, options=("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"))
+    findings = examine(World(features=server.url), app)
+    told = [finding for finding in named(findings, "redis") if finding.health == "warning"]
+    assert any("Set appendonly yes" in finding.mend for finding in told)
+    assert any("noeviction" in finding.mend for finding in told) and not broken(findings)
+    client = redis_client.Redis.from_url(server.url)
+    client.execute_command("ACL SETUSER reader on >hunter2 ~* +@read +info +acl|whoami +acl|dryrun")
+    client.close()
+    findings = examine(World(features=f"redis://reader:hunter2@{server.address}/0"), app)
+    [finding] = broken(findings)
+    assert "may not: evalsha" in finding.seen and "Allow these" in finding.mend and "hunter2" not in repr(findings)
+
+
+def test_redis_streams_are_looked_at_too(redis, app):
+    key = f"health-{next(NUMBERS)}"
+    streams = redis.url.replace("redis://", "redis-stream://")
+    world = World(events=f"{streams}/{key}.events", decisions=f"{streams}/{key}.decisions", group=key)
+    assert one(examine(world, app), f"stream {key}.events").health == "warning"
+    ensure_topics(world, "access")
+    client = redis_client.Redis.from_url(redis.url)
+    for message in MESSAGES:
+        client.xadd(f"{key}.events", {"value": message})
+    client.close()
+    findings = examine(world, app)
+    assert not broken(findings) and "8 of the last 10" in one(findings, "events schema").seen
+    assert one(findings, "lag").seen.startswith("10 messages")
+
+
+@pytest.fixture
+def database(postgres):
+    name = f"health_{next(NUMBERS)}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute("DROP ROLE IF EXISTS reader")
+        connection.execute("CREATE ROLE reader LOGIN")
+        yield postgres.url.rsplit("/", 1)[0] + f"/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_journal_its_tables_its_privileges_and_its_app(database, app, tmp_path):
+    world = World(journal=database, spool=str(tmp_path / "spool"))
+    findings = examine(world, app)
+    assert not broken(findings) and "no tables yet" in one(findings, "postgres schema").seen
+    PostgresJournal(database, app="access").close()
+    findings = examine(world, app)
+    assert not broken(findings) and "the newest" in one(findings, "postgres schema").seen
+    assert one(findings, "postgres clock").health == one(findings, "postgres connections").health == "ok"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ALTER TABLE outcomes RENAME TO elsewhere")
+        finding = one(examine(world, app), "postgres schema")
+        assert finding.health == "broken" and "without outcomes" in finding.seen
+        connection.execute("ALTER TABLE elsewhere RENAME TO outcomes")
+        connection.execute("DELETE FROM homeostat_version")
+        finding = one(examine(world, app), "postgres schema")
+        assert finding.health == "broken" and "does not say at which step" in finding.seen and finding.mend
+        connection.execute("INSERT INTO homeostat_version VALUES (%s)", (HEAD,))
+    reader = World(journal=database.replace("postgres@", "reader@"), spool=str(tmp_path / "spool"))
+    privileges = one(examine(reader, app), "postgres privileges")
+    assert privileges.health == "broken" and "GRANT" in privileges.mend
+    assert "access, not of payments" in one(examine(world, None, "payments"), "journal").seen
+
+
+def test_without_an_app_the_journal_says_whose_it_is(database, kafka):
+    PostgresJournal(database, app="access").close()
+    world = topics(kafka, journal=database).model_copy(update={"group": None})
+    ensure_topics(world, "access")
+    findings = examine(world)
+    assert "in the group access" in one(findings, "workers").seen
+
+
+def test_what_waits_on_this_machine_is_said(database, app, tmp_path):
+    folder = tmp_path / "access" / "0"
+    folder.mkdir(parents=True)
+    (folder / "00000001.spool").write_bytes(bytes(200_000))
+    finding = one(examine(World(journal=database, spool=str(tmp_path)), app), "spool")
+    assert finding.health == "warning" and "0.2 MB" in finding.seen and finding.mend

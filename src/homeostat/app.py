@@ -234,13 +234,13 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
     """The decision loop of an app in a world."""
     costs, lists = costs_of(app), plans.membership(app, world.coding)
     stages = Stages(
-        featurizer=world.featurizer or WindowFeaturizer(features, lists),
+        featurizer=world.featurizer or WindowFeaturizer(features, lists, places_of(world.coding)),
         panel=panel_of(app, brain, world),
         fusion=brain.fusion,
         policy=brain.policy,
         thresholds=thresholds_of(app, costs),
         guard=Guards(plans.guard_plan(app), plans.guard_names(app, features), lists),
-        joiner=None if world.featurizer is not None else _joiner(app, costs),
+        joiner=None if world.featurizer is not None else _joiner(app, costs, world.coding),
         schedule=Schedule(app.learning.every),
         watermark=Watermark(app.events.lateness if world.judges_lateness else _NEVER_LATE_NS),
         chance=chance_of(app, world.coding),
@@ -262,6 +262,11 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
     return DecisionLoop(stages, world.journal, world.clock, limits, world.on_error)
 
 
+def places_of(coding: Coding) -> int:
+    """The odd number that says where entities and ids lie in memory."""
+    return int(coding.words(b"places")[0]) >> 1 | 1
+
+
 def chance_of(app: App, coding: Coding) -> Chance:
     """What decides about hold-out and exploration: a function of the secret, the app's seed and an event's id."""
     keys = np.array([coding.words(b"chance %d of seed %d" % (stream, app.seed)) for stream in range(2)], np.uint64)
@@ -278,7 +283,7 @@ def what_if_of(app: App, features: FeaturePlan, lists: Membership, coding: Codin
     return WhatIf(features, Around(features, lists), coding.category, declared)
 
 
-def _joiner(app: App, costs: Costs | None) -> OutcomeJoiner | None:
+def _joiner(app: App, costs: Costs | None, coding: Coding) -> OutcomeJoiner | None:
     """What remembers decisions until their outcomes come; only where someone learns from them."""
     learns = (app.fusion.kind == "adaptive" and app.learning.fusion) or (
         app.policy.kind == "bandit" and app.learning.policy
@@ -296,6 +301,7 @@ def _joiner(app: App, costs: Costs | None) -> OutcomeJoiner | None:
         unknown_negative=app.outcomes.unknown == "negative",
         maturity_ns=_learning_maturity(app),
         censoring=[app.actions.index(action) for action in app.outcomes.censoring],
+        word=places_of(coding),
     )
 
 

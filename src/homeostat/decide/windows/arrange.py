@@ -145,7 +145,7 @@ def arrange(
         if key == ABSENT_KEY or (kind[i] == OUTCOME and not outcomes):
             continue
         check = checks[i, column]
-        place = mix(np.uint64(key)) & mask
+        place = mix(p, np.uint64(key)) & mask
         g = table[np.int64(place)]
         while g >= 0 and (groups[G_KEY, g] != key or groups[G_CHECK, g] != check):
             place = (place + np.uint64(1)) & mask

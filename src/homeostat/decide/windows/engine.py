@@ -28,9 +28,15 @@ CHUNK_ROWS = 131072
 STATE_WORDS_MIN = 512
 LOG_WORDS_MIN = 1024
 
+PLACES = 0x1E3779B97F4A7C15
+"""For windows whose entities nobody chooses to do harm: tests, and runs of one's own events."""
+
 
 class Windows:
     """Exact window aggregates per event, for every window of a plan.
+
+    places : an odd number below 2^63 that says where entities and values lie in memory, never what is found. Keep it
+        from those who choose them, or they choose entities that lie in one place and make the windows slow.
 
     >>> import numpy as np
     >>> from homeostat.decide.windows.plan import Aggregate, Kind, LabelFilter, Window, WindowPlan
@@ -45,9 +51,9 @@ class Windows:
     [1.0, 3.0, 7.0]
     """
 
-    def __init__(self, plan: WindowPlan) -> None:
-        self.plan = plan
-        self._program = program(plan)
+    def __init__(self, plan: WindowPlan, places: int = PLACES) -> None:
+        self.plan, self._places = plan, places
+        self._program = program(plan, places)
         entities = self._program[at.G_WORDS : self._program[at.G_ENTITIES_TO]].reshape(-1, at.P_COLUMNS)
         self._scratch_words = int(entities[:, at.P_ROW_WORDS].max(initial=1))
         self._first_log = int(self._program[at.G_POOL]) + POOL_WORDS
@@ -199,13 +205,13 @@ class Windows:
         }
 
     @classmethod
-    def from_state(cls, plan: WindowPlan, state: State) -> Windows:
+    def from_state(cls, plan: WindowPlan, state: State, places: int = PLACES) -> Windows:
         """The engine of which `state` is a snapshot. Raises ValueError if that had another plan or layout."""
         if "layout" not in state or state["layout"].tolist() != [at.LAYOUT]:
             raise ValueError("the snapshot's windows are laid out as by another version")
         if state["plan"].tobytes() != plan.fingerprint():
             raise ValueError("the snapshot was made with another plan")
-        made = cls(plan)
+        made = cls(plan, places)
         counters = np.array(state["counters"], dtype=np.int64)
         entities, log = (np.array(state[name], dtype=np.int64) for name in ("entities", "log"))
         keys = np.empty(1, dtype=np.int64)  # The map is made anew from the entities.

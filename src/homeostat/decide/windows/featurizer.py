@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from homeostat.decide.windows.around import Around
-from homeostat.decide.windows.engine import Windows
+from homeostat.decide.windows.engine import PLACES, Windows
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.expressions import Membership
 from homeostat.records.arrays import Bytes, State
@@ -23,9 +23,9 @@ class WindowFeaturizer:
     its event, which it names by id, time and keys, and its own features mean nothing.
     """
 
-    def __init__(self, plan: FeaturePlan, lists: Membership | None = None) -> None:
-        self.plan = plan
-        self.windows = Windows(plan.windows)
+    def __init__(self, plan: FeaturePlan, lists: Membership | None = None, places: int = PLACES) -> None:
+        self.plan, self._places = plan, places
+        self.windows = Windows(plan.windows, places)
         self._around = Around(plan, lists)
 
     def features(self, events: EventBatch) -> Features:
@@ -62,7 +62,7 @@ class WindowFeaturizer:
         """Continue from a snapshot; raises ValueError if another plan made it."""
         if not np.array_equal(state["inputs"], self._fingerprint()):
             raise ValueError("the snapshot was made with other fields or filters")
-        self.windows = Windows.from_state(self.plan.windows, state)
+        self.windows = Windows.from_state(self.plan.windows, state, self._places)
 
 
 def writable(events: EventBatch) -> EventBatch:

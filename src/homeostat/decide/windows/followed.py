@@ -24,7 +24,7 @@ from homeostat.decide.windows.arrange import (
     merge,
     unpin,
 )
-from homeostat.decide.windows.engine import Windows
+from homeostat.decide.windows.engine import PLACES, Windows
 from homeostat.decide.windows.follow import L_KIND, L_MORE, follow
 from homeostat.decide.windows.plan import RowKind, WindowPlan
 from homeostat.records.arrays import Bytes, Float, Int
@@ -106,8 +106,8 @@ class Column:
 class FollowedWindows(Windows):
     """Windows that read logs. `arrange`, then read the logs, then `follow` or `leave`, for each entity of a batch."""
 
-    def __init__(self, plan: WindowPlan) -> None:
-        super().__init__(replace(plan, own_time=True))
+    def __init__(self, plan: WindowPlan, places: int = PLACES) -> None:
+        super().__init__(replace(plan, own_time=True), places)
         p = self._program
         self._at = [at.G_WORDS + k * at.P_COLUMNS for k in range(plan.entities)]
         self.layouts: list[RowLayout | None] = [

@@ -32,7 +32,7 @@ LAYOUT = 2
 """The number of the layout that snapshots hold; it changes with the words of a state or a row."""
 
 # The program: this, then the tables, entities first. A kernel knows a row by the place where it begins.
-G_LATENESS, G_ENTITIES_FROM, G_ENTITIES_TO, G_OWN_TIME, G_POOL, G_WORDS = range(6)
+G_LATENESS, G_ENTITIES_FROM, G_ENTITIES_TO, G_OWN_TIME, G_POOL, G_PLACES, G_WORDS = range(7)
 
 # Entities: one row per key column.
 (

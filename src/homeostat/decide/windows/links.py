@@ -28,6 +28,7 @@ from homeostat.decide.windows.layout import (
     E_BASE,
     E_BLOCK,
     E_CAPACITY,
+    G_PLACES,
     NEED_DISTINCT,
     NEED_LINKS,
     NEED_MAX,
@@ -53,8 +54,12 @@ from homeostat.decide.windows.layout import (
 
 
 @inlined
-def mix(word: np.uint64) -> np.uint64:
-    """A 64-bit hash. Source: Steele, Lea, Flood (2014), OOPSLA, SplitMix64's finaliser."""
+def mix(p: Ints, word: np.uint64) -> np.uint64:
+    """A 64-bit hash, keyed by the program's odd number: chosen keys and values do not meet in one place.
+
+    Source: Steele, Lea, Flood (2014), OOPSLA, SplitMix64's finaliser.
+    """
+    word = word * np.uint64(p[G_PLACES])
     word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return word ^ (word >> np.uint64(31))
@@ -83,7 +88,7 @@ def bucket_of(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, w: in
     """Address of the bucket that value x belongs to."""
     capacity = si[o + E_CAPACITY]
     count = bucket_count(capacity)
-    place = np.int64(mix(np.float64(x).view(np.uint64)) & np.uint64(count - 1))
+    place = np.int64(mix(p, np.float64(x).view(np.uint64)) & np.uint64(count - 1))
     return si[o + E_BLOCK] + capacity * w + p[r + R_DISTINCT] * count + place  # type: ignore[no-any-return]
 
 

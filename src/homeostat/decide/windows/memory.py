@@ -57,13 +57,13 @@ NO_ROOM = -2
 
 
 @inlined
-def place_of(si: Ints, hash_keys: Ints, hash_states: Ints, e: int, key: int, check: int) -> int:
+def place_of(p: Ints, si: Ints, hash_keys: Ints, hash_states: Ints, e: int, key: int, check: int) -> int:
     """Where the map holds entity e's key, or the free place where it would.
 
     The check lies in the state, which whoever finds it reads next anyway.
     """
     mask = np.uint64(len(hash_keys) - 1)
-    place = mix(np.uint64(key) + np.uint64(e + 1) * np.uint64(0x9E3779B97F4A7C15)) & mask
+    place = mix(p, np.uint64(key) + np.uint64(e + 1) * np.uint64(0x9E3779B97F4A7C15)) & mask
     while True:
         held = hash_states[np.int64(place)]
         if held < 0:
@@ -102,7 +102,7 @@ def state_of(
     p: Ints, si: Ints, hash_keys: Ints, hash_states: Ints, counters: Ints, e: int, key: int, check: int, create: bool
 ) -> int:
     """Where the state of entity e's key begins; NO_ENTITY if there is none; NO_ROOM if it can not be made now."""
-    place = place_of(si, hash_keys, hash_states, e, key, check)
+    place = place_of(p, si, hash_keys, hash_states, e, key, check)
     if hash_states[place] >= 0:
         return hash_states[place] >> 16  # type: ignore[no-any-return]
     if not create:
@@ -298,7 +298,7 @@ def move_all(p: Ints, m: Memory, to: Memory, newest: int, log_used: int) -> None
                 si[used + a] = m.state[o + a]
             copy_block(p, si, used, e, start, capacity, m.log, li, log_used)
             relink(p, si, sf, li, lf, used, e)
-            place = place_of(si, to.hash_keys, to.hash_states, e, m.state[o + E_KEY], m.state[o + E_CHECK])
+            place = place_of(p, si, to.hash_keys, to.hash_states, e, m.state[o + E_KEY], m.state[o + E_CHECK])
             to.hash_keys[place] = m.state[o + E_KEY]
             to.hash_states[place] = used * PROGRAM_MAX + e
             used += size

@@ -235,10 +235,12 @@ class _EntityTables:
         )
 
 
-def program(plan: WindowPlan) -> at.Ints:
+def program(plan: WindowPlan, places: int) -> at.Ints:
     """The plan's tables, one behind the other; a reference to a row is its place in the whole.
 
     Entities without windows have empty ranges and are never touched.
+
+    places : see `Windows`
     """
     made = [_EntityTables(plan, entity) for entity in range(plan.entities)]
     position = at.G_WORDS + plan.entities * at.P_COLUMNS
@@ -248,7 +250,7 @@ def program(plan: WindowPlan) -> at.Ints:
             position += one.sizes()[name] * width
     pool = max((one.row_words for one in made), default=1)
     rows: list[tuple[int, ...]] = [
-        (plan.lateness_ns, at.G_WORDS, at.G_WORDS + plan.entities * at.P_COLUMNS, int(plan.own_time), pool)
+        (plan.lateness_ns, at.G_WORDS, at.G_WORDS + plan.entities * at.P_COLUMNS, int(plan.own_time), pool, places)
     ]
     rows += [one.entity_row() for one in made]
     for table in ("head_rows", "span_rows", "stream_rows", "account_rows", "by_span_rows", "emit_rows"):

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from homeostat.decide.windows.around import Around
+from homeostat.decide.windows.engine import PLACES
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.decide.windows.featurizer import writable
 from homeostat.decide.windows.followed import Column, FollowedWindows
@@ -40,6 +41,7 @@ def log_version(plan: FeaturePlan, journal: str = "", words: Vocabulary = NAMELE
     """Eight characters that differ where logs would mean something else, so that apps and versions never mix theirs.
 
     journal : the identity of the journal that the logs follow from: with an empty one, entities begin anew
+    places : see `windows.engine.Windows`
     words : the names of the columns, and what they are
     """
     told = repr(
@@ -63,6 +65,7 @@ class SharedFeaturizer:
         where it knows the entity) or `absent`
     memory_bytes : about the most that is remembered of logs; then all is forgotten, and read again as it is needed
     behind : whether the store was away and lacks events; until `rejoin`, features are those of `when_down`
+    places : see `windows.engine.Windows`
     words : the names of the columns that it reads, for events that were recorded under other names
     through : the last journal entry of which this worker knows that it and all before it are in the store
     """
@@ -77,15 +80,16 @@ class SharedFeaturizer:
         when_down: str = "stale",
         memory_bytes: int = MEMORY_BYTES,
         lists: Membership | None = None,
+        places: int = PLACES,
     ) -> None:
         self.plan, self.store, self.entities = plan, store, tuple(entities)
         self.words = NAMELESS
         self.behind = False
         self.trouble = ""
         self.through: int | None = None
-        self._when_down, self._memory_bytes = when_down, memory_bytes
+        self._when_down, self._memory_bytes, self._places = when_down, memory_bytes, places
         self._windows_plan = replace(plan.windows, lateness_ns=plan.windows.lateness_ns + skew_ns)
-        self.windows = FollowedWindows(self._windows_plan)
+        self.windows = FollowedWindows(self._windows_plan, self._places)
         self._around = Around(plan, lists)
         self._slots: list[Int] = [np.array(slots, np.int64) + plan.fields for slots in self.windows.slots]
         self._names = [tuple(plan.names[slot] for slot in slots.tolist()) for slots in self._slots]
@@ -132,7 +136,7 @@ class SharedFeaturizer:
 
     def forget(self) -> None:
         """Know nothing of any log: what comes next may have been written by another worker already."""
-        self.windows = FollowedWindows(self._windows_plan)
+        self.windows = FollowedWindows(self._windows_plan, self._places)
 
     def rejoin(self) -> None:
         """The store is whole again: go on with it."""

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: demo test check deploy-check bench bundle install clean
+.PHONY: demo test check deploy-check bench bench-compare bundle install clean
 
 demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
 	@$(BIN)/homeostat demo
@@ -23,6 +23,9 @@ deploy-check: .venv/.all  ## The deployment by schemas and Prometheus's own tool
 
 bench: .venv/.all  ## Speed and quality, each figure beside its target. HOMEOSTAT_DATA names the real data.
 	$(BIN)/python -m benchmarks
+
+bench-compare: .venv/.all  ## Another revision against this tree, in turn: make bench-compare REV=main~20
+	$(BIN)/python -m benchmarks.compare $(REV)
 
 bundle: .venv/.all  ## Rebuild the trained bundles that the wheel carries.
 	$(BIN)/python -m benchmarks.bundle

@@ -102,12 +102,13 @@ def schema_of(body: DecisionBatch | OutcomeBatch) -> Schema:
     return outcome_schema(body.entities, body.time_ns is not None, width)
 
 
-def encode(body: DecisionBatch | OutcomeBatch) -> bytes:
-    """A batch as bytes, which name its schema by hash: see `schema_of`.
+def encode(body: DecisionBatch | OutcomeBatch, schema: Schema | None = None) -> bytes:
+    """A batch as bytes, which name its schema by hash.
 
+    schema : of `schema_of`, where the caller has it
     Raises ValueError when a column's type or shape is not what the records promise.
     """
-    schema = schema_of(body)
+    schema = schema_of(body) if schema is None else schema
     if isinstance(body, DecisionBatch):
         columns, texts, about, took_us = _columns_of(body), body.events.texts, body.version, body.took_us
     else:
@@ -128,8 +129,9 @@ def encode(body: DecisionBatch | OutcomeBatch) -> bytes:
 
 def encode_beside(body: DecisionBatch | OutcomeBatch, schemas: Schemas) -> bytes:
     """The same, once its schema is among those that are kept in this process's memory."""
-    schemas.add(schema_of(body))
-    return encode(body)
+    schema = schema_of(body)
+    schemas.add(schema)
+    return encode(body, schema)
 
 
 def head(data: bytes) -> Head:
@@ -290,12 +292,13 @@ def _fitting(schema: Schema, shapes: tuple[tuple[int, ...], ...], rows: int) -> 
 def _small_pieces(schema: Schema, columns: tuple[Column, ...], rows: int) -> list[bytes]:
     """The columns of few rows as bytes with their padding."""
     _fitting(schema, tuple([column.shape for column in columns]), rows)
-    pieces = []
-    for column, dtype in zip(columns, schema.dtypes):
-        if column.dtype != dtype:
-            _pieces(schema, columns, rows)  # It says which.
-        piece = column.tobytes()
-        pieces.append(piece if len(piece) % 8 == 0 else piece + _PADDINGS[len(piece) % 8])
+    if tuple([column.dtype for column in columns]) != schema.dtypes:
+        _pieces(schema, columns, rows)  # It says which.
+    pieces = [column.tobytes() for column in columns]
+    for index in schema.narrow:
+        piece = pieces[index]
+        if len(piece) % 8:
+            pieces[index] = piece + _PADDINGS[len(piece) % 8]
     return pieces
 
 

@@ -58,6 +58,7 @@ class Schema:
     """One schema. Equal where its text is.
 
     widths : (columns) how many values a row has in each, 0 for a column that is not wide
+    narrow : the places of columns whose values have fewer than 8 bytes
     """
 
     text: str
@@ -69,6 +70,11 @@ class Schema:
     scorers: tuple[str, ...]
     dtypes: tuple[np.dtype[Any], ...] = field(repr=False)
     widths: tuple[int, ...] = field(repr=False)
+    narrow: tuple[int, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        narrow = tuple(at for at, dtype in enumerate(self.dtypes) if dtype.itemsize < 8)
+        object.__setattr__(self, "narrow", narrow)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Schema) and self.digest == other.digest

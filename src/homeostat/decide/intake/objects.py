@@ -20,6 +20,7 @@ from homeostat.records.identity import ABSENT, Coding, IdTexts
 from homeostat.records.reasons import Reason
 
 NAN = float("nan")
+_JSON, _TEXT = Source.JSON, Source.TEXT
 Check = Callable[[object, Source], float]
 
 
@@ -39,6 +40,12 @@ class Event(NamedTuple):
 def field_checks(schema: EventSchema) -> tuple[Check, ...]:
     """The check of each declared field, in order."""
     return tuple(_field_check(field, schema.coding) for field in schema.fields)
+
+
+@lru_cache(maxsize=64)
+def composites(schema: EventSchema) -> tuple[tuple[int, tuple[int, int]], ...]:
+    """Columns of the entities that are pairs, and the columns of what each is made of."""
+    return tuple((column, entity.of) for column, entity in enumerate(schema.entities) if entity.of is not None)
 
 
 def _field_check(field: FieldColumn, coding: Coding) -> Check:
@@ -65,17 +72,23 @@ def _field_check(field: FieldColumn, coding: Coding) -> Check:
 
 
 def _first(event: Mapping[str, object], names: tuple[str, ...], source: Source) -> object:
+    """The first value under any of the names that is there; empty texts are not."""
+    if source is _JSON:  # Nearly every value is found here.
+        value = event.get(names[0])
+        kind = type(value)
+        if kind is int or kind is float or (kind is str and value):
+            return value
     for name in names:
         value = event.get(name)
         if value is not None:
             if isinstance(value, str):
-                if source is Source.TEXT:
+                if source is _TEXT:
                     value = value.strip(values.SPACE)
                 if value:
                     return value
                 continue
             kind = type(value)
-            if kind is int or (kind is float and source is Source.JSON):
+            if kind is int or (kind is float and source is _JSON):
                 return value
             value = values.plain(value, source)
             if value is not None and value != b"":
@@ -192,22 +205,22 @@ def batch_of(events: Sequence[Event], schema: EventSchema, texts: IdTexts) -> Ev
 
 def _batch_of_one(event: Event, schema: EventSchema, texts: IdTexts) -> EventBatch:
     """The same by two arrays and views of them: making arrays is what a single event's intake costs."""
-    whole = np.array((event.code, event.time_ns, event.check, *event.keys, *event.key_checks), np.int64)
-    real = np.array((event.label, *event.numbers), np.float64)
-    checks_at = 3 + len(event.keys)
+    code, check, time_ns, its_keys, its_checks, numbers, label = event
+    whole = np.array((code, time_ns, check, *its_keys, *its_checks), np.int64)
+    real = np.array((label, *numbers), np.float64)
+    checks_at = 3 + len(its_keys)
     keys, key_checks = whole[None, 3:checks_at], whole[None, checks_at:]
-    fill_composites(keys, key_checks, schema)
+    if composites(schema):
+        fill_composites(keys, key_checks, schema)
     return EventBatch(
-        whole[:1], whole[1:2], keys, real[None, 1:], real[:1], np.zeros(1, np.uint8), texts, whole[2:3],
-        key_checks,
-    )  # fmt: skip
+        whole[:1], whole[1:2], keys, real[None, 1:], real[:1], np.zeros(1, np.uint8), texts, whole[2:3], key_checks
+    )
 
 
 def fill_composites(keys: Int, key_checks: Int, schema: EventSchema) -> None:
     """Compute the composite entities' columns of keys and checks (n, entities) from those they are made of."""
-    for column, entity in enumerate(schema.entities):
-        if entity.of is not None:
-            schema.coding.fill_pair(keys, key_checks, entity.of, column)
+    for column, of in composites(schema):
+        schema.coding.fill_pair(keys, key_checks, of, column)
 
 
 def read_objects(

@@ -190,7 +190,7 @@ class SqliteJournal(ById):
             if new:
                 db.execute("INSERT OR IGNORE INTO schemas VALUES (?, ?)", (schema.digest, schema.text))
             for sequence, piece in enumerate(pieces, self._last + 1):
-                row, ids = as_stored(sequence, piece, self._compress)
+                row, ids = as_stored(sequence, piece, self._compress, schema)
                 db.execute(_INSERT, row)
                 stored.append(((*row[:6], piece.took_us if isinstance(piece, DecisionBatch) else 0.0), ids))
                 size += len(row[8])

@@ -17,7 +17,7 @@ from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import SECRET_BYTES, Coding, Ids
-from homeostat.records.schemas import Schemas, read_words, words_text
+from homeostat.records.schemas import Schema, Schemas, read_words, words_text
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 FORMAT = 3
@@ -236,10 +236,10 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def as_stored(
-    sequence: int, piece: DecisionBatch | OutcomeBatch, compress: int
+    sequence: int, piece: DecisionBatch | OutcomeBatch, compress: int, schema: Schema
 ) -> tuple[tuple[int, int, int, int, int, bytes, bytes, int, bytes, bytes], Ids | None]:
     """An entry's row, and the ids that were decided; None where it holds outcomes."""
-    body = codec.encode(piece)
+    body = codec.encode(piece, schema)
     kind, rows, first, last = beside_body(piece)
     ids = decided_ids(piece) if isinstance(piece, DecisionBatch) else None
     codes, checks = (b"", b"") if ids is None else id_bytes(ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -75,4 +76,4 @@ def change(tree: Any, chance: Chance) -> None:
         case 2 if isinstance(parent[last], int | float) and not isinstance(parent[last], bool):
             parent[last] = parent[last] * int(chance.integers(-3, 4)) + int(chance.integers(-1, 2))
         case _:
-            parent[last] = GARBAGE[int(chance.integers(len(GARBAGE)))]
+            parent[last] = deepcopy(GARBAGE[int(chance.integers(len(GARBAGE)))])  # It may be changed next.

@@ -274,6 +274,28 @@ def test_empty_files_hold_no_events(tmp_path: Path) -> None:
     assert read(write(tmp_path / "e.csv", HEADER)) == ([], [])
 
 
+def test_a_parquet_footer_that_leaves_rows_out_is_refused(tmp_path: Path) -> None:
+    """One bit of a footer makes a part shorter, and a reader that trusts it loses rows without a word."""
+    path = tmp_path / "e.parquet"
+    columns = {"event_id": range(300), "time": [1_500_000_000.0] * 300, "customer": range(300), "amount": [1.0] * 300}
+    pq.write_table(pa.table({name: list(column) for name, column in columns.items()}), path, row_group_size=100)
+    whole, shorter = path.read_bytes(), 0
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for at in range(footer, len(whole) - 8):
+        for bit in (2, 5):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            try:
+                said = pq.read_metadata(path)
+                held = sum(said.row_group(part).num_rows for part in range(said.num_row_groups))
+            except Exception:  # noqa: S112 (damage that Arrow itself finds)
+                continue
+            if held != said.num_rows:
+                shorter += 1
+                with pytest.raises(EventFileError, match="Copy it again"):
+                    read(path, PAYMENTS)
+    assert shorter >= 3
+
+
 def test_a_damaged_parquet_page_is_reported_with_the_row(tmp_path: Path) -> None:
     n = 50_000
     table = pa.table(

@@ -57,6 +57,15 @@ def read_outcomes(
         yield outcomes_of(batch), letters
 
 
+def _require_all_rows(path: Path, footer: pq.FileMetaData) -> None:
+    """Raises EventFileError where the footer, which has no checksum, contradicts itself: rows would be left out."""
+    held = sum(footer.row_group(part).num_rows for part in range(footer.num_row_groups))
+    if held != footer.num_rows:
+        raise EventFileError(
+            f"{path} is damaged: it has {footer.num_rows:,} rows by its footer, and {held:,} in its parts. Copy it again."
+        )
+
+
 def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int) -> Iterator[Chunk]:
     try:
         file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
@@ -68,6 +77,7 @@ def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int)
         ) from error
     row = 0
     with file:
+        _require_all_rows(path, file.metadata)
         names = file.schema_arrow.names
         _require(path, schema, names)
         wanted = [name for name in schema.names() if name in names]

@@ -33,9 +33,16 @@ def test_a_revision_is_checked_out_and_removed_even_after_a_failure(monkeypatch,
     git("commit", "--quiet", "-m", "first")
     (tmp_path / "file").write_text("second")
     monkeypatch.setattr(compare, "ROOT", tmp_path)
-    with pytest.raises(RuntimeError), compare.checked_out("HEAD") as tree:
-        assert (tree / "file").read_text() == "first"
-        raise RuntimeError("measuring failed")
-    assert not tree.exists()
+    trees = []
+
+    def measure_and_fail():
+        with compare.checked_out("HEAD") as tree:
+            trees.append(tree)
+            assert (tree / "file").read_text() == "first"
+            raise RuntimeError("measuring failed")
+
+    with pytest.raises(RuntimeError, match="measuring failed"):
+        measure_and_fail()
+    assert not trees[0].exists()
     listed = subprocess.run(["git", "worktree", "list"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert listed.stdout.count("\n") == 1

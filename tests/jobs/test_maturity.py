@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.worlds import DAY_NS, events_file, payments, small_app, trained
 
+from homeostat.adapters.disk.event_lines import EventFileError
 from homeostat.config.faults import AppFileError
 from homeostat.config.load import load_app, parse_app
 from homeostat.config.tree import App
 from homeostat.engine.assembly import prepare
+from homeostat.jobs.censored import read_censored
 from homeostat.jobs.replay import Replay, Request, replay_events
 from homeostat.jobs.training_run import TrainingRequest, train_on_events
 from homeostat.models.maturity import Maturity, base_rate_jump, matured
@@ -192,22 +194,65 @@ def test_what_learns_online_sees_frauds_and_good_ones_of_the_same_age(tmp_path: 
         assert np.concatenate(ages).min() >= wait_ns, name
 
 
+def test_the_silence_of_blocked_events_teaches_nothing_where_decisions_are_given(tmp_path: Path) -> None:
+    """Half of the frauds were blocked and never reported; without the decisions they would teach that all was well."""
+    events, outcomes = events_without_labels(tmp_path), outcomes_file(tmp_path, ONLY_FRAUDS)
+    table, fraud = pq.read_table(outcomes), payments().fraud == 1
+    pq.write_table(table.take(np.arange(0, len(table), 2)), outcomes)
+    ids = pq.read_table(events)["TRANSACTION_ID"].to_numpy()
+    blocked = np.zeros(len(ids), bool)
+    blocked[np.flatnonzero(fraud)[1::2]] = True
+    action = np.where(blocked, "block", "allow")
+    decisions = tmp_path / "decisions.parquet"
+    pq.write_table(pa.table({"event_id": ids, "action": pa.array(action).dictionary_encode()}), decisions)
+    app, reports = the_app(unknown="negative", censoring=("block",)), {}
+    for given_file in (None, decisions):
+        request = TrainingRequest(events, tmp_path / "bundle", MOMENT_NS, outcomes=outcomes, decisions=given_file)
+        reports[given_file] = train_on_events(app, request, silent)
+    old = payments().time_s * 10**9 <= MOMENT_NS - HORIZON_DAYS * DAY_NS
+    hidden = (old & blocked).sum()
+    assert hidden > 20
+    assert reports[None]["rows"] == old.sum() and reports[None]["left_out"]["censored"] == 0
+    assert reports[decisions]["rows"] == old.sum() - hidden
+    assert reports[decisions]["positives"] == reports[None]["positives"] == (old & fraud & ~blocked).sum()
+    assert reports[decisions]["left_out"]["censored"] == (blocked & (payments().time_s * 10**9 < MOMENT_NS)).sum()
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [({"event_id": [1]}, "no column action"), ({"event_id": [[1]], "action": ["block"]}, "write it again")],
+)
+def test_a_file_that_holds_no_decisions_is_named(tmp_path: Path, table: dict, message: str) -> None:
+    file, prepared = tmp_path / "decisions.parquet", prepare(the_app(censoring=("block",)))
+    with pytest.raises(EventFileError, match="no such file"):
+        read_censored(file, prepared.app, prepared.coding)
+    file.write_bytes(b"PAR1 nothing")
+    with pytest.raises(EventFileError, match="write it again"):
+        read_censored(file, prepared.app, prepared.coding)
+    pq.write_table(pa.table(table), file)
+    with pytest.raises(EventFileError, match=message):
+        read_censored(file, prepared.app, prepared.coding)
+
+
 labels = st.sampled_from([0.0, 1.0, np.nan])
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 20), labels), max_size=20), st.integers(0, 25), st.integers(0, 25), st.booleans()
-)
+    st.lists(st.tuples(st.integers(0, 20), labels, st.booleans()), max_size=20), st.integers(0, 25),
+    st.integers(0, 25), st.booleans(),
+)  # fmt: skip
 def test_what_teaches_equals_its_naive_twin(
-    events: list[tuple[int, float]], moment: int, age: int, silence_negative: bool
+    events: list[tuple[int, float, bool]], moment: int, age: int, silence_negative: bool
 ) -> None:
-    time_ns, label = np.array([time for time, _ in events], np.int64), np.array([label for _, label in events], float)
-    found = matured(time_ns, label, moment, Maturity(age, silence_negative))
-    for row, (time, known) in enumerate(events):
+    time_ns, label = np.array([one[0] for one in events], np.int64), np.array([one[1] for one in events], float)
+    censored = np.array([one[2] for one in events], bool)
+    found = matured(time_ns, label, moment, Maturity(age, silence_negative), censored)
+    assert found.censored == sum(np.isnan(known) and hidden for _, known, hidden in events)
+    for row, (time, known, hidden) in enumerate(events):
         of_age = time + age <= moment
-        nothing_missing = all(not np.isnan(other) for earlier, other in events if earlier <= time)
+        nothing_missing = all(not np.isnan(other) or blocked for earlier, other, blocked in events if earlier <= time)
         wanted = known if of_age or nothing_missing else np.nan
-        if np.isnan(known) and of_age and silence_negative:
+        if np.isnan(known) and of_age and silence_negative and not hidden:
             wanted = 0.0
         assert np.array_equal(found.label[row], wanted, equal_nan=True)
 

@@ -116,6 +116,8 @@ def left_out(training: Mapping[str, Any]) -> str:
         )
     if found["without_outcome"]:
         parts.append(f"{found['without_outcome']:,} without an outcome")
+    if found["censored"]:
+        parts.append(f"{found['censored']:,} whose outcome could not be seen after what was done")
     return f"; left out: {', '.join(parts)}" if parts else ""
 
 

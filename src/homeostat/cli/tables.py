@@ -22,6 +22,8 @@ def training_table(report: Mapping[str, Any], out: TextIO) -> None:
         f"({report['positives']:,} positive) from {report['from']} until {report['until']}{left_out(report)}",
         soft_wrap=True,
     )
+    if report["repeated"]:
+        console.print(f"{report['repeated']:,} events were given more than once: the first of each id counts")
     names = {"average_precision": "avg. prec.", "roc_auc": "AUC", "brier": "Brier", "calibration_error": "calibr."}
     table = Table("out of fold", *names.values(), "weight", "adds")
     fused = report["fused"]

@@ -26,6 +26,10 @@ def train(
     outcomes: Annotated[
         Path | None, Parameter(help="A file of event_id, label and time: when each became known.")
     ] = None,
+    decisions: Annotated[
+        Path | None,
+        Parameter(help="The decisions.parquet of an export: the silence of events that were blocked teaches nothing."),
+    ] = None,
     processes: Annotated[
         int | None, Parameter(help="Compute the features in so many processes; needs homeostat[scale].")
     ] = None,
@@ -57,7 +61,8 @@ def train(
     if processes is not None and (processes < 1 or ray is not None):
         raise CommandError("--processes is at least 1, and for this machine; a cluster at --ray has its own number")
     with elsewhere(processes, ray) as place, shown("training") as progress:
-        report = train_on_events(app, TrainingRequest(events, out, until_ns, from_ns, outcomes), progress, place)
+        request = TrainingRequest(events, out, until_ns, from_ns, outcomes, decisions)
+        report = train_on_events(app, request, progress, place)
     if json:
         print(dumps(report))
         return

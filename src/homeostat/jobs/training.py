@@ -86,7 +86,7 @@ class Collector:
     outcomes: bool = True
     result: Matured | None = None
     _parts: list[tuple[EventBatch, Features]] = field(default_factory=list)
-    _all: list[tuple[Int, Float, np.ndarray]] = field(default_factory=list)
+    _all: list[tuple[Int, Float, np.ndarray, np.ndarray]] = field(default_factory=list)
     _texts: dict[float, str] = field(default_factory=dict)
 
     @classmethod
@@ -94,14 +94,21 @@ class Collector:
         """For an app; `apart` as in `teaches`."""
         return cls(from_ns, until_ns, app.outcomes.delay, teaches(app, apart), needs_outcomes(app))
 
-    def add(self, events: EventBatch, features: Features, known: Float | None = None) -> None:
-        """Take a batch in. `known` (n,): labels known at `until_ns`, where a file of outcomes says so."""
+    def add(
+        self, events: EventBatch, features: Features, known: Float | None = None, censored: np.ndarray | None = None
+    ) -> None:
+        """Take a batch in.
+
+        known : (n,) labels known at `until_ns`, where a file of outcomes says so
+        censored : (n,) whether an event's outcome could not be seen, where a file of decisions says so
+        """
         if known is None:
             known = np.where(events.time_ns + self.delay_ns <= self.until_ns, events.label, np.nan)
+        hidden = np.zeros(len(events), bool) if censored is None else censored != 0
         asked = np.ones(len(events), bool) if self.from_ns is None else events.time_ns >= self.from_ns
-        silent = self.maturity.silence_negative & (events.time_ns <= self.until_ns - self.maturity.age_ns)
+        silent = self.maturity.silence_negative & ~hidden & (events.time_ns <= self.until_ns - self.maturity.age_ns)
         rows = asked & (~np.isnan(known) | silent | (not self.outcomes))
-        self._all.append((events.time_ns[asked], known[asked], rows[asked]))
+        self._all.append((events.time_ns[asked], known[asked], rows[asked], hidden[asked]))
         if rows.any():
             self._texts.update(events.category_texts)
             kept = Features(features.names, features.values[rows], features.freshness[:0])
@@ -114,8 +121,8 @@ class Collector:
         """
         if not self._all:
             raise NothingToLearn("no event lies in the training window: check the times, and the events' file")
-        time_ns, known, kept = (np.concatenate(column) for column in zip(*self._all, strict=True))
-        self.result = found = matured(time_ns, known, self.until_ns, self.maturity)
+        time_ns, known, kept, hidden = (np.concatenate(column) for column in zip(*self._all, strict=True))
+        self.result = found = matured(time_ns, known, self.until_ns, self.maturity, hidden)
         rows = ~np.isnan(found.label)
         label = found.label
         if not self.outcomes and not 0 < np.nansum(label) < np.count_nonzero(rows):
@@ -169,6 +176,7 @@ class Collector:
             "too_young": self.result.young,
             "positives_too_young": self.result.young_positives,
             "without_outcome": self.result.silent,
+            "censored": self.result.censored,
         }
 
 

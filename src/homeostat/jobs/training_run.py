@@ -19,6 +19,7 @@ from homeostat.decide.windows.features import FeaturePlan
 from homeostat.engine.answers import time_text
 from homeostat.engine.assembly import Prepared, prepare
 from homeostat.expressions import Membership
+from homeostat.jobs.censored import Censored, read_censored
 from homeostat.jobs.history import History
 from homeostat.jobs.past import PastOutcomes, without_labels
 from homeostat.jobs.training import Collector, train, warnings_of
@@ -36,6 +37,7 @@ class TrainingRequest:
     from_ns, until_ns : the models learn at `until_ns`, from the events since `from_ns` (from all, when None) whose
         outcomes are known by then; older events still fill the windows
     outcomes : a file that says when each outcome became known; the events' own labels otherwise
+    decisions : a file that says what was done with each event: the silence of a blocked one teaches nothing
     """
 
     events: Path
@@ -43,6 +45,7 @@ class TrainingRequest:
     until_ns: int
     from_ns: int | None = None
     outcomes: Path | None = None
+    decisions: Path | None = None
 
 
 class Elsewhere(Protocol):
@@ -72,7 +75,10 @@ def train_on_events(
     collector = Collector.of(prepared.app, request.from_ns, request.until_ns, apart=request.outcomes is not None)
     history = History()
     past, bad = _past(prepared, request, SystemClock().now_ns())
-    events, buried = _gather(prepared, request, past, collector, history, progress, elsewhere)
+    hidden = None
+    if request.decisions is not None:
+        hidden = read_censored(request.decisions, prepared.app, prepared.coding)
+    events, buried = _gather(prepared, request, past, hidden, collector, history, progress, elsewhere)
     rows = collector.training_set()
     if elsewhere is not None:
         rows = elsewhere.completed(rows)
@@ -106,6 +112,7 @@ def _gather(
     prepared: Prepared,
     request: TrainingRequest,
     past: PastOutcomes | None,
+    hidden: Censored | None,
     collector: Collector,
     history: History,
     progress: Progress,
@@ -130,7 +137,7 @@ def _gather(
             read += len(earlier)
             earlier = history.fresh(earlier)
             if len(earlier):
-                _absorb(loop, earlier, past, request.until_ns, collector)
+                _absorb(loop, earlier, past, hidden, request.until_ns, collector)
             progress("filling the windows", _GATHERING * read / (read + len(events)))
             if len(after):
                 break
@@ -139,15 +146,17 @@ def _gather(
 
 
 def _absorb(
-    loop: DecisionLoop, events: EventBatch, past: PastOutcomes | None, until_ns: int, collector: Collector
-) -> None:
+    loop: DecisionLoop, events: EventBatch, past: PastOutcomes | None, hidden: Censored | None, until_ns: int,
+    collector: Collector,
+) -> None:  # fmt: skip
+    censored = None if hidden is None else hidden.among(events)
     if past is None:
-        collector.add(events, loop.absorb(events))
+        collector.add(events, loop.absorb(events), censored=censored)
         return
     outcomes = past.of(events)
     if outcomes is not None:
         loop.expect(outcomes)
-    collector.add(events, loop.absorb(without_labels(events)), past.labels_by(events, until_ns))
+    collector.add(events, loop.absorb(without_labels(events)), past.labels_by(events, until_ns), censored)
 
 
 def _past(prepared: Prepared, request: TrainingRequest, now_ns: int) -> tuple[PastOutcomes | None, int]:

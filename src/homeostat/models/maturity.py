@@ -38,18 +38,23 @@ class Matured:
     label : (n,) 1 positive, 0 negative, NaN where the event teaches nothing
     young, young_positives : left out because of their age, and of these the known positives
     silent : old enough, but nothing is known of them and silence says nothing
+    censored : old enough, but nothing is known of them, and nothing could be because of what was done with them
     """
 
     label: Float
     young: int
     young_positives: int
     silent: int
+    censored: int = 0
 
 
-def matured(time_ns: Int, label: Float, moment_ns: int, maturity: Maturity) -> Matured:
+def matured(
+    time_ns: Int, label: Float, moment_ns: int, maturity: Maturity, censored: np.ndarray | None = None
+) -> Matured:
     """What events teach at a moment.
 
     time_ns : (n,) of the events; label : (n,) as known at the moment, NaN where nothing is
+    censored : (n,) whether an event's outcome could not be seen, as it was blocked; its silence then says nothing
     An event teaches when it is of age, or when nothing is missing up to it: the outcome of each event that is as old or
     older is known. Then both kinds are, whatever their age.
 
@@ -57,18 +62,20 @@ def matured(time_ns: Int, label: Float, moment_ns: int, maturity: Maturity) -> M
     >>> matured(time_ns, label, 5, Maturity(3, True)).label.tolist()
     [0.0, 0.0, nan, nan]
     """
-    unknown = np.isnan(label)
+    hidden = np.zeros(len(label), bool) if censored is None else np.isnan(label) & (censored != 0)
+    unknown = np.isnan(label) & ~hidden
     of_age = time_ns <= moment_ns - maturity.age_ns
     settled = time_ns < time_ns[unknown].min() if unknown.any() else np.ones(len(time_ns), bool)
-    told = ~unknown & (of_age | settled)
+    told = ~np.isnan(label) & (of_age | settled)
     silent = unknown & of_age
     out = np.where(told, label, np.where(silent & maturity.silence_negative, 0.0, np.nan))
-    young = ~of_age & ~told
+    young = ~of_age & ~told & ~hidden
     return Matured(
         out,
         int(np.count_nonzero(young)),
         int(np.count_nonzero(young & (label == 1.0))),
         0 if maturity.silence_negative else int(np.count_nonzero(silent)),
+        int(np.count_nonzero(hidden)),
     )
 
 

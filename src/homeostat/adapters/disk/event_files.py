@@ -62,7 +62,8 @@ def _require_all_rows(path: Path, footer: pq.FileMetaData) -> None:
     held = sum(footer.row_group(part).num_rows for part in range(footer.num_row_groups))
     if held != footer.num_rows:
         raise EventFileError(
-            f"{path} is damaged: it has {footer.num_rows:,} rows by its footer, and {held:,} in its parts. Copy it again."
+            f"{path} is damaged: it has {footer.num_rows:,} rows by its footer, and {held:,} in its parts. "
+            "Copy it again."
         )
 
 

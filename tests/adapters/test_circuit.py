@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.adapters.servers.circuit import Backoff, Circuit, CircuitState, Pauses, Policy
+from homeostat.adapters.servers.circuit import Backoff, Circuit, CircuitState, Pauses, RetryPolicy
 from homeostat.ports import Unavailable
 
 
@@ -30,7 +30,7 @@ def test_a_pause_is_never_longer_than_declared_nor_shorter_than_half(failures, c
 
 def test_a_circuit_opens_after_failures_lets_one_try_and_closes_when_it_succeeds():
     clock = HandClock()
-    circuit = Circuit(clock, Policy(1.0, failures=2, backoff=Backoff(1.0, 4.0)), lambda: 0.0)
+    circuit = Circuit(clock, RetryPolicy(1.0, failures=2, backoff=Backoff(1.0, 4.0)), lambda: 0.0)
     circuit.failed("first")
     assert circuit.state is CircuitState.CLOSED and circuit.allows()
     circuit.failed("second")
@@ -49,7 +49,7 @@ def test_a_circuit_opens_after_failures_lets_one_try_and_closes_when_it_succeeds
 
 def test_an_open_circuit_answers_without_asking_and_says_why():
     clock, asked = HandClock(), []
-    circuit = Circuit(clock, Policy(1.0))
+    circuit = Circuit(clock, RetryPolicy(1.0))
 
     def ask():
         asked.append(1)
@@ -65,7 +65,7 @@ def test_an_open_circuit_answers_without_asking_and_says_why():
 
 def test_an_answer_that_is_an_error_is_still_an_answer():
     clock = HandClock()
-    circuit = Circuit(clock, Policy(1.0))
+    circuit = Circuit(clock, RetryPolicy(1.0))
     circuit.failed()
     clock.pass_s(10)
     with pytest.raises(KeyError):
@@ -75,7 +75,7 @@ def test_an_answer_that_is_an_error_is_still_an_answer():
 
 def test_only_one_of_many_threads_tries_a_half_open_circuit():
     clock = HandClock()
-    circuit = Circuit(clock, Policy(1.0))
+    circuit = Circuit(clock, RetryPolicy(1.0))
     circuit.failed()
     clock.pass_s(10)
     allowed, barrier = [], threading.Barrier(8)
@@ -103,4 +103,4 @@ def test_pauses_grow_while_it_fails_and_begin_anew_once_it_went_well():
 
 def test_a_policy_that_never_gives_up_has_no_circuit():
     with pytest.raises(ValueError, match="how many failures"):
-        Circuit(HandClock(), Policy(1.0, failures=None))
+        Circuit(HandClock(), RetryPolicy(1.0, failures=None))

@@ -128,6 +128,6 @@ def test_keys_audit_and_doctor_work_through_it(database, tmp_path):
     with Connections(database, most=1) as connections:
         result = verify(path, PostgresTables(connections, time.time_ns()))
     assert result.ok and result.decisions == 20, result.why
-    findings = {finding.what: finding for finding in examine(World(journal=database), name="payments")}
-    assert findings["postgres"].health == "ok" and findings["postgres schema"].health == "ok"
-    assert "gives each transaction another connection" in findings["postgres pooler"].seen
+    diagnoses = {diagnosis.what: diagnosis for diagnosis in examine(World(journal=database), name="payments")}
+    assert diagnoses["postgres"].health == "ok" and diagnoses["postgres schema"].health == "ok"
+    assert "gives each transaction another connection" in diagnoses["postgres pooler"].seen

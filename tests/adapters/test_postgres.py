@@ -23,7 +23,7 @@ from homeostat.adapters.postgres.auditing import PostgresTables
 from homeostat.adapters.postgres.connections import Connections
 from homeostat.adapters.postgres.retention import DAY_NS
 from homeostat.adapters.postgres.writing import HASHED_FROM, SMALL_ROWS
-from homeostat.adapters.servers.circuit import Backoff, Policy
+from homeostat.adapters.servers.circuit import Backoff, RetryPolicy
 from homeostat.checks.batches import decisions, outcomes, same, words_of
 from homeostat.checks.journal import JOURNAL_CHECKS, ids_of
 from homeostat.checks.servers import postgres_server
@@ -416,7 +416,7 @@ def test_a_read_only_server_is_named_as_such(database):
 def test_a_server_stopped_under_load_loses_nothing_doubles_nothing_and_keeps_the_order(own_server, tmp_path):
     server = own_server(postgres_server)
     inner = open_journal(server.url)
-    policy = Policy(2.0, failures=1, backoff=Backoff(0.05, 0.2))
+    policy = RetryPolicy(2.0, failures=1, backoff=Backoff(0.05, 0.2))
     sent, refused = [], 0
     with SpooledJournal(inner, tmp_path, policy=policy) as journal:
         for k in range(240):
@@ -444,7 +444,7 @@ def test_a_server_stopped_under_load_loses_nothing_doubles_nothing_and_keeps_the
 def test_two_workers_write_the_same_ids_at_once_and_the_server_is_killed_meanwhile(own_server, tmp_path):
     server = own_server(postgres_server)
     batches = [list(range(k * 10, k * 10 + 15)) for k in range(60)]
-    policy = Policy(2.0, failures=1, backoff=Backoff(0.05, 0.2))
+    policy = RetryPolicy(2.0, failures=1, backoff=Backoff(0.05, 0.2))
     faults = []
 
     def work(worker):

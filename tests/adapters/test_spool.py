@@ -14,14 +14,14 @@ from homeostat.adapters.disk.segments import SegmentQueue
 from homeostat.adapters.disk.spool import SpooledJournal
 from homeostat.adapters.journals.remembered import Remembered
 from homeostat.adapters.memory.journal import Ledger, MemoryJournal
-from homeostat.adapters.servers.circuit import Backoff, CircuitState, Policy
+from homeostat.adapters.servers.circuit import Backoff, CircuitState, RetryPolicy
 from homeostat.checks.batches import decisions, outcomes, same
 from homeostat.checks.journal import JOURNAL_CHECKS, ids_of
 from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Repeated
 
-QUICK = Policy(1.0, failures=1, backoff=Backoff(0.01, 0.05))
+QUICK = RetryPolicy(1.0, failures=1, backoff=Backoff(0.01, 0.05))
 
 
 def spooled(ledger, folder, **settings):

@@ -19,7 +19,7 @@ from homeostat.engine.shared.samples import sampled
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[dict[str, str]]]:
-    """Exit code and findings."""
+    """Exit code and diagnoses."""
     with pytest.raises(SystemExit) as stop:
         main(["doctor", *map(str, arguments), "--json"])
     told = json.loads(capsys.readouterr().out)
@@ -30,40 +30,40 @@ def doctor(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[
     return int(stop.value.code or 0), told["findings"]
 
 
-def by_name(findings: list[dict[str, str]]) -> dict[str, dict[str, str]]:
-    return {finding["what"]: finding for finding in findings}
+def by_name(diagnoses: list[dict[str, str]]) -> dict[str, dict[str, str]]:
+    return {diagnosis["what"]: diagnosis for diagnosis in diagnoses}
 
 
 def test_servers_of_a_config_file_are_looked_at(capsys, redis, tmp_path: Path) -> None:
     config = tmp_path / "world.yaml"
     config.write_text(f"world: {{features: '{redis.url}'}}")
-    code, findings = doctor(capsys, "--config", config)
-    assert code == 0 and by_name(findings)["redis clock"]["health"] == "ok"
+    code, diagnoses = doctor(capsys, "--config", config)
+    assert code == 0 and by_name(diagnoses)["redis clock"]["health"] == "ok"
 
 
 def test_servers_of_an_app_file_are_looked_at_and_missing_ones_exit_with_1(capsys, tmp_path: Path) -> None:
     app = tmp_path / "app.yaml"
     app.write_text(starter() + "world: {features: 'redis://:hunter2@127.0.0.1:9/0'}\n")
-    code, findings = doctor(capsys, app)
-    found = by_name(findings)
+    code, diagnoses = doctor(capsys, app)
+    found = by_name(diagnoses)
     assert code == 1 and found["app file"]["health"] == "ok"
-    assert found["features"]["health"] == "broken" and found["features"]["mend"] and "hunter2" not in str(findings)
+    assert found["features"]["health"] == "broken" and found["features"]["mend"] and "hunter2" not in str(diagnoses)
 
 
 def test_the_environment_names_servers_too(capsys, monkeypatch) -> None:
     monkeypatch.setenv("HOMEOSTAT_WORLD__FEATURES", "redis://127.0.0.1:9/0")
-    code, findings = doctor(capsys)
-    assert code == 1 and by_name(findings)["features"]["health"] == "broken"
+    code, diagnoses = doctor(capsys)
+    assert code == 1 and by_name(diagnoses)["features"]["health"] == "broken"
 
 
 def test_a_world_that_can_not_be_read_is_a_finding(capsys, tmp_path: Path) -> None:
     config = tmp_path / "world.yaml"
     config.write_text("world: {features: 'http://127.0.0.1'}")
-    code, findings = doctor(capsys, "--config", config)
-    assert code == 1 and "redis://" in by_name(findings)["world"]["seen"]
+    code, diagnoses = doctor(capsys, "--config", config)
+    assert code == 1 and "redis://" in by_name(diagnoses)["world"]["seen"]
     config.write_text("worlds: {}")
-    code, findings = doctor(capsys, "--config", config)
-    assert code == 0 and by_name(findings)["world"]["health"] == "warning"
+    code, diagnoses = doctor(capsys, "--config", config)
+    assert code == 0 and by_name(diagnoses)["world"]["health"] == "warning"
 
 
 def test_a_data_folder_that_others_may_look_at_is_a_warning(capsys, tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_a_data_folder_that_others_may_look_at_is_a_warning(capsys, tmp_path: Pa
 
 def test_what_a_start_would_take_over_and_make_again_is_said(capsys, tmp_path: Path) -> None:
     folder = unpacked("access", tmp_path)
-    code, findings = doctor(capsys, "access", "--data", folder)
-    found = by_name(findings)["recovery"]
+    code, diagnoses = doctor(capsys, "access", "--data", folder)
+    found = by_name(diagnoses)["recovery"]
     assert code == 0 and found["health"] == "warning"
     assert "kept no names" in found["seen"] and "are done again" in found["seen"]
     with open_engine("access", data=folder):
@@ -90,8 +90,8 @@ def test_what_a_start_would_take_over_and_make_again_is_said(capsys, tmp_path: P
 def test_a_lost_journal_is_broken_and_the_finding_says_what_can_be_done(capsys, tmp_path: Path) -> None:
     folder = unpacked("access", tmp_path)
     (folder / "journal.db").unlink()
-    code, findings = doctor(capsys, "access", "--data", folder)
-    found = by_name(findings)["journal"]
+    code, diagnoses = doctor(capsys, "access", "--data", folder)
+    found = by_name(diagnoses)["journal"]
     assert code == 1 and "is missing" in found["seen"] and "--history new" in found["seen"]
 
 
@@ -101,12 +101,12 @@ def test_a_journal_whose_newest_event_is_ahead_of_the_clock_is_a_finding(capsys,
     told = {"entity_id": "a", "event_type": "login", "value": 1}
     with homeostat.load(app, data=tmp_path / "data") as engine:
         engine.decide({**told, "event_id": "1", "timestamp": time.time()})
-    code, findings = doctor(capsys, "--data", tmp_path / "data")
-    assert code == 0 and by_name(findings)["newest event"]["health"] == "ok"
+    code, diagnoses = doctor(capsys, "--data", tmp_path / "data")
+    assert code == 0 and by_name(diagnoses)["newest event"]["health"] == "ok"
     with homeostat.load(app, data=tmp_path / "data") as engine:
         engine.decide({**told, "event_id": "2", "timestamp": time.time() + 22 * 3600})
-    code, findings = doctor(capsys, app, "--data", tmp_path / "data")
-    found = by_name(findings)["newest event"]
+    code, diagnoses = doctor(capsys, app, "--data", tmp_path / "data")
+    found = by_name(diagnoses)["newest event"]
     assert found["health"] == "warning"
     assert re.fullmatch(r"the newest event is 2[12] h( \d+ min)? ahead of the clock", found["seen"])
 

@@ -122,9 +122,9 @@ def shared(app: str, folder: str):
 if __name__ == "__main__":
     import sys
 
-    from homeostat.serve.settings import Settings, serve_with
+    from homeostat.serve.options import ServerOptions, serve_with
     from homeostat.serve.sockets import bound, url_of
 
     sock = bound("127.0.0.1", 0)
     where = url_of(sock)
-    serve_with(Settings(), lambda: troubled("access", sys.argv[1]), sock, lambda _: print("at", where, flush=True))
+    serve_with(ServerOptions(), lambda: troubled("access", sys.argv[1]), sock, lambda _: print("at", where, flush=True))

@@ -18,13 +18,13 @@ from http_servers import EVENT, Server
 PARENT = """
 import json, sys
 from homeostat.serve.processes import Task, run_many
-from homeostat.serve.settings import Settings
+from homeostat.serve.options import ServerOptions
 from homeostat.serve.sockets import bound, url_of
 
 told = json.loads(sys.argv[1])
 sock = bound("127.0.0.1", 0)
 where = url_of(sock)
-task = Task(told["factory"], told["arguments"], Settings(**told["settings"]))
+task = Task(told["factory"], told["arguments"], ServerOptions(**told["settings"]))
 code = run_many(task, sock, told["count"], lambda: print("at", where, flush=True), lambda text: print(text, flush=True))
 heavy = [name for name in ("numba", "uvicorn", "fastapi", "homeostat.app") if name in sys.modules]
 print("ended, with", heavy, flush=True)

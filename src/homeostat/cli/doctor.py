@@ -18,7 +18,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from homeostat.cli.options import Bundle, Json
-from homeostat.engine.shared.health import Finding, examine, is_broken, newest_event
+from homeostat.engine.shared.health import Diagnosis, examine, is_broken, newest_event
 
 _BASE = (
     "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "prometheus-client", "pyarrow",
@@ -49,7 +49,7 @@ def doctor(
     app
         A shipped app (payments, access) or an app file.
     """
-    checks: list[Callable[[], Iterator[Finding]]] = [
+    checks: list[Callable[[], Iterator[Diagnosis]]] = [
         _python, _packages, _compiler_cache, _clock, lambda: _disk(data or Path()),
     ]  # fmt: skip
     if app is not None:
@@ -57,40 +57,42 @@ def doctor(
     if data is not None:
         checks.append(lambda: _data(data, app, bundle))
     checks.append(lambda: _world(app, config))
-    findings = [finding for check in checks for finding in check()]
-    broken = is_broken(findings)
+    diagnoses = [diagnosis for check in checks for diagnosis in check()]
+    broken = is_broken(diagnoses)
     if json:
-        print(dumps({"ok": not broken, "findings": [asdict(finding) for finding in findings]}))
+        print(dumps({"ok": not broken, "findings": [asdict(diagnosis) for diagnosis in diagnoses]}))
     else:
-        for finding in findings:
-            print(f"{finding.health:>8}  {finding.what}: {finding.seen}")
-            if finding.mend:
-                print(f"{'':>8}  -> {finding.mend}")
+        for diagnosis in diagnoses:
+            print(f"{diagnosis.health:>8}  {diagnosis.what}: {diagnosis.seen}")
+            if diagnosis.mend:
+                print(f"{'':>8}  -> {diagnosis.mend}")
     sys.exit(1 if broken else 0)
 
 
-def _python() -> Iterator[Finding]:
+def _python() -> Iterator[Diagnosis]:
     seen = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info >= _PYTHON_MIN:
-        yield Finding("python", "ok", seen)
+        yield Diagnosis("python", "ok", seen)
     else:
-        yield Finding("python", "broken", seen, f"Install Python {'.'.join(map(str, _PYTHON_MIN))} or later.")
+        yield Diagnosis("python", "broken", seen, f"Install Python {'.'.join(map(str, _PYTHON_MIN))} or later.")
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[Diagnosis]:
     found = {name: _version(name) for name in (*_BASE, *_TRAIN)}
     missing = [name for name in _BASE if found[name] is None]
     seen = ", ".join(f"{name} {found[name]}" for name in _BASE if found[name] is not None)
     if missing:
-        yield Finding("packages", "broken", f"missing: {', '.join(missing)}", "pip install homeostat")
+        yield Diagnosis("packages", "broken", f"missing: {', '.join(missing)}", "pip install homeostat")
     else:
-        yield Finding("packages", "ok", seen)
+        yield Diagnosis("packages", "ok", seen)
     missing = [name for name in _TRAIN if found[name] is None]
     if missing:
         seen = f"missing: {', '.join(missing)}"
-        yield Finding("training", "warning", seen, "pip install 'homeostat[train]', if models are to be trained here.")
+        yield Diagnosis(
+            "training", "warning", seen, "pip install 'homeostat[train]', if models are to be trained here."
+        )
     else:
-        yield Finding("training", "ok", ", ".join(f"{name} {found[name]}" for name in _TRAIN))
+        yield Diagnosis("training", "ok", ", ".join(f"{name} {found[name]}" for name in _TRAIN))
 
 
 def _version(name: str) -> str | None:
@@ -100,7 +102,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _compiler_cache() -> Iterator[Finding]:
+def _compiler_cache() -> Iterator[Diagnosis]:
     """Where compiled kernels are kept; without it each start compiles them again, for most of a minute."""
     import homeostat
 
@@ -112,33 +114,33 @@ def _compiler_cache() -> Iterator[Finding]:
             pass
     except OSError as error:
         mend = "Set NUMBA_CACHE_DIR to a folder that can be written to; each start compiles anew without one."
-        yield Finding("compiler cache", "warning", f"{folder} can't be written: {error.strerror}", mend)
+        yield Diagnosis("compiler cache", "warning", f"{folder} can't be written: {error.strerror}", mend)
     else:
-        yield Finding("compiler cache", "ok", str(folder))
+        yield Diagnosis("compiler cache", "ok", str(folder))
 
 
-def _clock() -> Iterator[Finding]:
+def _clock() -> Iterator[Diagnosis]:
     now = time.time()
     seen = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
     if _BUILT_S <= now < _LATEST_S:
-        yield Finding("clock", "ok", seen)
+        yield Diagnosis("clock", "ok", seen)
     else:
-        yield Finding("clock", "broken", seen, "Set the clock: events would seem to come from the future.")
+        yield Diagnosis("clock", "broken", seen, "Set the clock: events would seem to come from the future.")
 
 
-def _disk(folder: Path) -> Iterator[Finding]:
+def _disk(folder: Path) -> Iterator[Diagnosis]:
     there = folder.absolute()
     while not there.exists():
         there = there.parent
     free = shutil.disk_usage(there).free
     seen = f"{free / 1e9:,.1f} GB free at {there}"
     if free >= _FREE_BYTES_MIN:
-        yield Finding("disk", "ok", seen)
+        yield Diagnosis("disk", "ok", seen)
     else:
-        yield Finding("disk", "warning", seen, "Free some space: a journal takes about 200 bytes a decision.")
+        yield Diagnosis("disk", "warning", seen, "Free some space: a journal takes about 200 bytes a decision.")
 
 
-def _app(app: str, bundle: Path | None) -> Iterator[Finding]:
+def _app(app: str, bundle: Path | None) -> Iterator[Diagnosis]:
     from homeostat.cli.failures import expected
     from homeostat.engine.assembly import prepare
 
@@ -146,16 +148,16 @@ def _app(app: str, bundle: Path | None) -> Iterator[Finding]:
         prepared = prepare(app)
     except expected() as error:
         mend = "Mend what is listed; `homeostat schema` helps an editor do it."
-        yield Finding("app file", "broken", str(error), mend)
+        yield Diagnosis("app file", "broken", str(error), mend)
         return
     tree = prepared.app
     counts = {"features": prepared.features.names, "scorers": tree.scorers, "actions": tree.actions}
     seen = f"{tree.app}: {', '.join(f'{len(those)} {what}' for what, those in counts.items())}"
-    yield Finding("app file", "ok", seen)
+    yield Diagnosis("app file", "ok", seen)
     yield from _brain(app, bundle)
 
 
-def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
+def _brain(app: str, bundle: Path | None) -> Iterator[Diagnosis]:
     """Whether the app's parts are there, fit, and decide."""
     from homeostat.app import feature_plan
     from homeostat.cli.failures import expected
@@ -172,23 +174,23 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Finding]:
         models = bundle_of(prepare(app), bundle)
     except unfit as error:
         mend = "Train a bundle for this app file with `homeostat train`, and name it with --bundle."
-        yield Finding("models", "broken", str(error), mend)
+        yield Diagnosis("models", "broken", str(error), mend)
     else:
-        yield Finding("models", "ok", f"{version_}, ready in {time.perf_counter() - begun:.1f} s")
+        yield Diagnosis("models", "ok", f"{version_}, ready in {time.perf_counter() - begun:.1f} s")
         for name, why in out.items():
             mend = "Decisions go on without it: mend the plug-in, or give it more time by `start` or `deadline`."
-            yield Finding(f"scorer {name}", "broken", why, mend)
+            yield Diagnosis(f"scorer {name}", "broken", why, mend)
         for name, why in failing.items():
-            yield Finding(
+            yield Diagnosis(
                 f"learning of the {name}", "broken", why, "Mend its settings, or switch it off by `learning`."
             )
         if models is not None and not models.definitions:
             seen = "the bundle is of an older version and does not say what its features meant"
             mend = "Train it again, so that a feature whose definition changes is found."
-            yield Finding("features", "warning", seen, mend)
+            yield Diagnosis("features", "warning", seen, mend)
 
 
-def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Finding]:
+def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Diagnosis]:
     from homeostat.adapters.disk.sqlite.journal import SqliteJournal
     from homeostat.adapters.journals.entries import JournalError
     from homeostat.engine.folders import check_history, disagreements
@@ -199,10 +201,10 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Findin
         yield from _privacy(folder)
         check_history(folder)
         if not path.is_file():
-            yield Finding("data", "ok", f"{folder} has no journal yet: a server would begin one")
+            yield Diagnosis("data", "ok", f"{folder} has no journal yet: a server would begin one")
             return
         with SqliteJournal(path, readonly=True) as journal:
-            yield Finding("journal", "ok", f"{len(journal):,} decisions of {journal.app} in {journal.last:,} entries")
+            yield Diagnosis("journal", "ok", f"{len(journal):,} decisions of {journal.app} in {journal.last:,} entries")
             newest_ns = journal.newest_ns()
             if newest_ns is not None:
                 yield newest_event(newest_ns - time.time_ns(), _skew_ns(app))
@@ -210,14 +212,14 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Findin
         if app is not None:
             yield from _recovery(app, bundle, folder)
         if apart:
-            yield Finding("audit", "broken", apart[0])
+            yield Diagnosis("audit", "broken", apart[0])
         elif (folder / "audit.jsonl").is_file():
             yield _audit(folder / "audit.jsonl")
     except (JournalError, Unavailable) as error:
-        yield Finding("journal", "broken", str(error), "Restore the folder from a copy, or begin another --data.")
+        yield Diagnosis("journal", "broken", str(error), "Restore the folder from a copy, or begin another --data.")
 
 
-def _privacy(folder: Path) -> Iterator[Finding]:
+def _privacy(folder: Path) -> Iterator[Diagnosis]:
     """Whether the folder's files are its owner's alone."""
     if not folder.is_dir():
         return
@@ -225,10 +227,10 @@ def _privacy(folder: Path) -> Iterator[Finding]:
     open_ = [path.name if path != folder else str(folder) for path in paths if path.stat().st_mode & 0o077]
     if open_:
         seen = f"others on this machine may look at {', '.join(open_[:6])}" + " and more" * (len(open_) > 6)
-        yield Finding("privacy", "warning", seen, f"Events and keys are in there: chmod -R go= {folder}")
+        yield Diagnosis("privacy", "warning", seen, f"Events and keys are in there: chmod -R go= {folder}")
 
 
-def _recovery(app: str, bundle: Path | None, folder: Path) -> Iterator[Finding]:
+def _recovery(app: str, bundle: Path | None, folder: Path) -> Iterator[Diagnosis]:
     """What a start would take over, and what it would make again."""
     from homeostat.cli.failures import expected
     from homeostat.engine.assembly import preview
@@ -236,11 +238,11 @@ def _recovery(app: str, bundle: Path | None, folder: Path) -> Iterator[Finding]:
     try:
         planned = preview(app, bundle, folder)
     except expected() as error:
-        yield Finding("recovery", "broken", str(error))
+        yield Diagnosis("recovery", "broken", str(error))
         return
     changed = bool(planned.renamed or planned.rebuilt or planned.passed_over)
     mend = "The start takes longer; nothing needs to be done." if changed else ""
-    yield Finding("recovery", "warning" if changed else "ok", "; ".join(planned.sentences()), mend)
+    yield Diagnosis("recovery", "warning" if changed else "ok", "; ".join(planned.sentences()), mend)
 
 
 def _skew_ns(app: str | None) -> int:
@@ -249,43 +251,43 @@ def _skew_ns(app: str | None) -> int:
     from homeostat.config.load import load_app
     from homeostat.decide.intake.schema import SKEW_NS
 
-    with suppress(*expected()):  # Its faults are a finding of their own.
+    with suppress(*expected()):  # Its faults are a diagnosis of their own.
         return SKEW_NS if app is None else load_app(app).events.skew
     return SKEW_NS
 
 
-def _audit(trail: Path) -> Finding:
+def _audit(trail: Path) -> Diagnosis:
     """The verdict of `homeostat audit verify`."""
     from homeostat.adapters.disk.audit.verification import verify
     from homeostat.adapters.disk.sqlite.auditing import tables_beside
 
     found = verify(trail, tables_beside(trail))
     if found.ok:
-        return Finding("audit", "ok", f"whole, {found.entries:,} entries")
+        return Diagnosis("audit", "ok", f"whole, {found.entries:,} entries")
     if found.unaudited and found.fault_count == 1:
-        return Finding("audit", "warning", found.why, "A server that starts adds what a killed one left out.")
+        return Diagnosis("audit", "warning", found.why, "A server that starts adds what a killed one left out.")
     mend = "Something changed the trail or the journal: compare them with a copy that is kept elsewhere."
-    return Finding("audit", "broken", found.why, mend)
+    return Diagnosis("audit", "broken", found.why, mend)
 
 
-def _world(app: str | None, config: Path | None) -> Iterator[Finding]:
+def _world(app: str | None, config: Path | None) -> Iterator[Diagnosis]:
     """The servers that the app's file, another file and the environment name."""
     from homeostat.adapters.process.environment import world_of
     from homeostat.cli.failures import expected
     from homeostat.engine.assembly import prepare
 
     prepared = None
-    with suppress(*expected()):  # What is wrong with the app's file is a finding of its own.
+    with suppress(*expected()):  # What is wrong with the app's file is a diagnosis of its own.
         prepared = prepare(app or str(config)) if app is not None or config is not None else None
     try:
         world = world_of(config, app if prepared is not None else None)
     except expected() as error:
-        yield Finding("world", "broken", str(error), "Mend what is listed: see docs/app-file.md, `world`.")
+        yield Diagnosis("world", "broken", str(error), "Mend what is listed: see docs/app-file.md, `world`.")
         return
     named = [name for name in ("events", "outcomes", "decisions", "dead_letters", "features", "journal")
              if getattr(world, name) is not None]  # fmt: skip
     if named:
-        yield Finding("world", "ok", f"names {', '.join(named)}")
+        yield Diagnosis("world", "ok", f"names {', '.join(named)}")
         yield from examine(world, prepared)
     elif config is not None:
-        yield Finding("world", "warning", f"{config} names no servers", "Say which: see docs/app-file.md, `world`.")
+        yield Diagnosis("world", "warning", f"{config} names no servers", "Say which: see docs/app-file.md, `world`.")

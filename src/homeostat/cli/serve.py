@@ -21,8 +21,8 @@ from homeostat.cli.watched import watched
 if TYPE_CHECKING:
     from homeostat.config.world import World
     from homeostat.engine.engine import Engine
+    from homeostat.serve.options import ServerOptions
     from homeostat.serve.processes import Task
-    from homeostat.serve.settings import Settings
 
 # What makes, in each of several processes, an engine whose windows and journal are on servers: it is called with `app`,
 # `bundle` and `config` as texts or None.
@@ -116,7 +116,7 @@ def serve(
     from homeostat.adapters.process.environment import world_of
     from homeostat.adapters.process.logs import configure
     from homeostat.adapters.servers.addresses import is_loopback
-    from homeostat.serve.settings import serve_with
+    from homeostat.serve.options import serve_with
     from homeostat.serve.sockets import url_of
 
     configure(log, app=app)
@@ -187,11 +187,13 @@ def _place_of_keys(data: Path | None, world: World) -> dict[str, str]:
     return {} if world.journal is None else {"keys_url": world.journal}
 
 
-def _settings(doors: Doors, bounds: Bounds, host: str, metrics_port: int | None, place: dict[str, str]) -> Settings:
+def _settings(
+    doors: Doors, bounds: Bounds, host: str, metrics_port: int | None, place: dict[str, str]
+) -> ServerOptions:
     """What was said, checked. Raises CommandError."""
     from homeostat.adapters.servers.addresses import is_loopback
     from homeostat.serve.limits import Limits
-    from homeostat.serve.settings import Settings
+    from homeostat.serve.options import ServerOptions
 
     if (doors.tls_cert is None) != (doors.tls_key is None):
         raise CommandError("TLS takes both --tls-cert and --tls-key")
@@ -218,7 +220,7 @@ def _settings(doors: Doors, bounds: Bounds, host: str, metrics_port: int | None,
     )  # fmt: skip
     files = {"tls_certificate": doors.tls_cert, "tls_key": doors.tls_key, "client_ca": doors.client_ca}
     named: dict[str, Any] = {name: None if path is None else str(path) for name, path in files.items()}
-    return Settings(**named, **place, keys_required=required, metrics_port=metrics_port, limits=limits)
+    return ServerOptions(**named, **place, keys_required=required, metrics_port=metrics_port, limits=limits)
 
 
 def _seconds(option: str, text: str) -> float:
@@ -236,7 +238,7 @@ def _seconds(option: str, text: str) -> float:
 
 def _task(
     app: str, bundle: Path | None, data: Path | None, config: Path | None, world: World, workers: int,
-    settings: Settings,
+    settings: ServerOptions,
 ) -> Task | None:  # fmt: skip
     """What each process of several does; None where this one decides by itself. Raises CommandError."""
     if workers < 1:
@@ -273,7 +275,7 @@ def _bound(host: str, port: int) -> socket:
         ) from error
 
 
-def _announce(settings: Settings, data: Path | None, alone: bool, loopback: bool) -> None:
+def _announce(settings: ServerOptions, data: Path | None, alone: bool, loopback: bool) -> None:
     if not loopback and settings.keys_required is not True:
         _say("warning: whoever reaches this address can have events decided; only API keys would keep them out")
     if not loopback and not settings.secure:

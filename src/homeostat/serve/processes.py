@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from homeostat.adapters.process.logs import configure
-from homeostat.serve.settings import Settings, serve_with
+from homeostat.serve.options import ServerOptions, serve_with
 from homeostat.serve.sharing import GONE, Counts
 from homeostat.serve.supervision import READY, Child, Supervisor
 
@@ -39,7 +39,7 @@ class Task:
 
     factory: str
     arguments: dict[str, Any] = field(default_factory=dict)
-    settings: Settings = field(default_factory=Settings)
+    settings: ServerOptions = field(default_factory=ServerOptions)
 
     def make_engine(self) -> Engine:
         """The engine, made in this process."""
@@ -115,7 +115,7 @@ def child() -> int:
     """What a child does: read what to run, run it, and drain at a signal or when the parent is gone."""
     told = json.loads(sys.stdin.buffer.readline())
     sock, ready = socket.socket(fileno=told["socket"]), told["ready"]
-    task = Task(told["factory"], told["arguments"], Settings.of_json(told["settings"]))
+    task = Task(told["factory"], told["arguments"], ServerOptions.of_json(told["settings"]))
     counts = Counts(told["counts"], told["count"], told["number"])
     logger = configure(task.settings.log, app=str(task.arguments.get("app", "")), worker=f"server-{os.getpid()}")
 

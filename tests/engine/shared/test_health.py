@@ -35,17 +35,17 @@ def event(number, **other):
 MESSAGES = [*(event(k) for k in range(8)), b"no json", event(9, entity_id=None)]
 
 
-def named(findings, what):
-    return [finding for finding in findings if finding.what == what]
+def named(diagnoses, what):
+    return [diagnosis for diagnosis in diagnoses if diagnosis.what == what]
 
 
-def one(findings, what):
-    [finding] = named(findings, what)
-    return finding
+def one(diagnoses, what):
+    [diagnosis] = named(diagnoses, what)
+    return diagnosis
 
 
-def broken(findings):
-    return [finding for finding in findings if finding.health == "broken"]
+def broken(diagnoses):
+    return [diagnosis for diagnosis in diagnoses if diagnosis.health == "broken"]
 
 
 def topics(broker, partitions=2, **more):
@@ -66,16 +66,16 @@ def test_a_kafka_that_is_well_and_messages_that_are_not(kafka, app):
         producer.produce(world.events.rpartition("/")[2], message, partition=at % 2)
     producer.produce(world.outcomes.rpartition("/")[2], json.dumps({"event_id": "e1", "label": 1}).encode())
     assert producer.flush(20) == 0
-    findings = examine(world, app)
-    assert not broken(findings)
-    assert one(findings, f"topic {world.events.rpartition('/')[2]}").seen == "2 partitions"
-    schema = one(findings, "events schema")
+    diagnoses = examine(world, app)
+    assert not broken(diagnoses)
+    assert one(diagnoses, f"topic {world.events.rpartition('/')[2]}").seen == "2 partitions"
+    schema = one(diagnoses, "events schema")
     assert schema.health == "warning" and schema.seen.startswith("8 of the last 10 messages can be read")
     assert "malformed" in schema.seen and "entity: missing (1)" in schema.seen and schema.mend
-    assert one(findings, "outcomes schema").seen == "1 of the last 1 messages can be read"
-    lag = one(findings, "lag")
+    assert one(diagnoses, "outcomes schema").seen == "1 of the last 1 messages can be read"
+    lag = one(diagnoses, "lag")
     assert lag.health == "warning" and lag.seen.startswith("11 messages") and ".events/0: 5" in lag.seen
-    assert one(findings, "kafka transactions").health == one(findings, "kafka clock").health == "ok"
+    assert one(diagnoses, "kafka transactions").health == one(diagnoses, "kafka clock").health == "ok"
 
 
 def test_more_workers_than_partitions_are_said(kafka, app):
@@ -115,45 +115,45 @@ def test_servers_that_are_not_there_are_findings_without_passwords(app, tmp_path
         events=f"kafka://{at}/a.events", decisions=f"kafka://{at}/a.decisions", features=f"redis://:hunter2@{at}/0",
         journal=f"postgresql://me:hunter2@{at}/db", spool=str(tmp_path),
     )  # fmt: skip
-    findings = examine(world, app)
-    assert {finding.what for finding in broken(findings)} == {"events", "features", "journal"}
-    assert all(finding.mend for finding in broken(findings)) and "hunter2" not in repr(findings)
+    diagnoses = examine(world, app)
+    assert {diagnosis.what for diagnosis in broken(diagnoses)} == {"events", "features", "journal"}
+    assert all(diagnosis.mend for diagnosis in broken(diagnoses)) and "hunter2" not in repr(diagnoses)
     streams = World(events=f"redis-stream://:hunter2@{at}/0/e", decisions=f"redis-stream://:hunter2@{at}/0/d")
-    findings = examine(streams, app)
-    assert [finding.what for finding in broken(findings)] == ["events"] and "hunter2" not in repr(findings)
+    diagnoses = examine(streams, app)
+    assert [diagnosis.what for diagnosis in broken(diagnoses)] == ["events"] and "hunter2" not in repr(diagnoses)
 
 
 def test_connections_in_plain_text_are_findings_and_passwords_sent_over_them_break(app):
     at = "server.invalid:9"
     own = {"sasl_mechanism": "PLAIN", "username": "me", "password": "hunter2"}
     world = World(events=f"kafka://{at}/e", decisions=f"kafka://{at}/d", kafka=own, features=f"redis://{at}/0")
-    findings = examine(world, app)
-    kafka, redis = one(findings, "kafka encryption"), one(findings, "redis encryption")
+    diagnoses = examine(world, app)
+    kafka, redis = one(diagnoses, "kafka encryption"), one(diagnoses, "redis encryption")
     assert kafka.health == "broken" and "PLAIN" in kafka.seen and "world.kafka.tls" in kafka.mend
-    assert redis.health == "warning" and "rediss://" in redis.mend and "hunter2" not in repr(findings)
+    assert redis.health == "warning" and "rediss://" in redis.mend and "hunter2" not in repr(diagnoses)
 
 
 def test_settings_that_can_not_work_are_findings(kafka, app):
     own = {"sasl_mechanism": "PLAIN", "username": "me", "password": "hunter2"}
     for settings in ({"settings": {"no.such.setting": "hunter2"}}, own):
-        findings = examine(topics(kafka, kafka=settings), app)
-        assert broken(findings) and "hunter2" not in repr(findings)
-    findings = examine(World(events=f"{kafka.url}/x"), app)
-    assert "world.decisions" in one(findings, "events").seen
+        diagnoses = examine(topics(kafka, kafka=settings), app)
+        assert broken(diagnoses) and "hunter2" not in repr(diagnoses)
+    diagnoses = examine(World(events=f"{kafka.url}/x"), app)
+    assert "world.decisions" in one(diagnoses, "events").seen
 
 
 def test_redis_that_forgets_drops_or_refuses(own_server, redis, app):
     server = own_server(redis_server, options=("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"))
-    findings = examine(World(features=server.url), app)
-    told = [finding for finding in named(findings, "redis") if finding.health == "warning"]
-    assert any("Set appendonly yes" in finding.mend for finding in told)
-    assert any("noeviction" in finding.mend for finding in told) and not broken(findings)
+    diagnoses = examine(World(features=server.url), app)
+    told = [diagnosis for diagnosis in named(diagnoses, "redis") if diagnosis.health == "warning"]
+    assert any("Set appendonly yes" in diagnosis.mend for diagnosis in told)
+    assert any("noeviction" in diagnosis.mend for diagnosis in told) and not broken(diagnoses)
     client = redis_client.Redis.from_url(server.url)
     client.execute_command("ACL SETUSER reader on >hunter2 ~* +@read +info +acl|whoami +acl|dryrun")
     client.close()
-    findings = examine(World(features=f"redis://reader:hunter2@{server.address}/0"), app)
-    [finding] = broken(findings)
-    assert "may not: evalsha" in finding.seen and "Allow these" in finding.mend and "hunter2" not in repr(findings)
+    diagnoses = examine(World(features=f"redis://reader:hunter2@{server.address}/0"), app)
+    [diagnosis] = broken(diagnoses)
+    assert "may not: evalsha" in diagnosis.seen and "Allow these" in diagnosis.mend and "hunter2" not in repr(diagnoses)
 
 
 def test_redis_streams_are_looked_at_too(redis, app):
@@ -166,9 +166,9 @@ def test_redis_streams_are_looked_at_too(redis, app):
     for message in MESSAGES:
         client.xadd(f"{key}.events", {"value": message})
     client.close()
-    findings = examine(world, app)
-    assert not broken(findings) and "8 of the last 10" in one(findings, "events schema").seen
-    assert one(findings, "lag").seen.startswith("10 messages")
+    diagnoses = examine(world, app)
+    assert not broken(diagnoses) and "8 of the last 10" in one(diagnoses, "events schema").seen
+    assert one(diagnoses, "lag").seen.startswith("10 messages")
 
 
 @pytest.fixture
@@ -184,20 +184,20 @@ def database(postgres):
 
 def test_a_journal_its_tables_its_privileges_and_its_app(database, app, tmp_path):
     world = World(journal=database, spool=str(tmp_path / "spool"))
-    findings = examine(world, app)
-    assert not broken(findings) and "no tables yet" in one(findings, "postgres schema").seen
+    diagnoses = examine(world, app)
+    assert not broken(diagnoses) and "no tables yet" in one(diagnoses, "postgres schema").seen
     PostgresJournal(database, app="access").close()
-    findings = examine(world, app)
-    assert not broken(findings) and "the newest" in one(findings, "postgres schema").seen
-    assert one(findings, "postgres clock").health == one(findings, "postgres connections").health == "ok"
+    diagnoses = examine(world, app)
+    assert not broken(diagnoses) and "the newest" in one(diagnoses, "postgres schema").seen
+    assert one(diagnoses, "postgres clock").health == one(diagnoses, "postgres connections").health == "ok"
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("ALTER TABLE outcomes RENAME TO elsewhere")
-        finding = one(examine(world, app), "postgres schema")
-        assert finding.health == "broken" and "without outcomes" in finding.seen
+        diagnosis = one(examine(world, app), "postgres schema")
+        assert diagnosis.health == "broken" and "without outcomes" in diagnosis.seen
         connection.execute("ALTER TABLE elsewhere RENAME TO outcomes")
         connection.execute("DELETE FROM homeostat_version")
-        finding = one(examine(world, app), "postgres schema")
-        assert finding.health == "broken" and "does not say at which step" in finding.seen and finding.mend
+        diagnosis = one(examine(world, app), "postgres schema")
+        assert diagnosis.health == "broken" and "does not say at which step" in diagnosis.seen and diagnosis.mend
         connection.execute("INSERT INTO homeostat_version VALUES (%s)", (HEAD,))
     reader = World(journal=database.replace("postgres@", "reader@"), spool=str(tmp_path / "spool"))
     privileges = one(examine(reader, app), "postgres privileges")
@@ -209,13 +209,13 @@ def test_without_an_app_the_journal_says_whose_it_is(database, kafka):
     PostgresJournal(database, app="access").close()
     world = topics(kafka, journal=database).model_copy(update={"group": None})
     ensure_topics(world, "access")
-    findings = examine(world)
-    assert "in the group access" in one(findings, "workers").seen
+    diagnoses = examine(world)
+    assert "in the group access" in one(diagnoses, "workers").seen
 
 
 def test_what_waits_on_this_machine_is_said(database, app, tmp_path):
     folder = tmp_path / "access" / "0"
     folder.mkdir(parents=True)
     (folder / "00000001.spool").write_bytes(bytes(200_000))
-    finding = one(examine(World(journal=database, spool=str(tmp_path)), app), "spool")
-    assert finding.health == "warning" and "0.2 MB" in finding.seen and finding.mend
+    diagnosis = one(examine(World(journal=database, spool=str(tmp_path)), app), "spool")
+    assert diagnosis.health == "warning" and "0.2 MB" in diagnosis.seen and diagnosis.mend

@@ -8,7 +8,7 @@ from homeostat.adapters.disk import spool
 from homeostat.adapters.kafka import publisher
 from homeostat.adapters.kafka import settings as kafka_settings
 from homeostat.adapters.redis import features, stream, wire
-from homeostat.adapters.servers.circuit import Policy
+from homeostat.adapters.servers.circuit import RetryPolicy
 from homeostat.adapters.streams.addresses import read_address, read_addresses
 from homeostat.config.world import KafkaSettings, World
 from homeostat.engine.assembly import prepare
@@ -21,7 +21,7 @@ POLICIES = {
 }  # fmt: skip
 
 
-def row(name: str, policy: Policy) -> str:
+def row(name: str, policy: RetryPolicy) -> str:
     failures = "never" if policy.failures is None else str(policy.failures)
     pauses = f"{policy.backoff.first_s:g} s to {policy.backoff.longest_s:g} s"
     return f"| {name} | {policy.deadline_s:g} s | {failures} | {pauses} | {policy.falls_back} |"

@@ -25,7 +25,7 @@ from homeostat.adapters.journals import compression
 from homeostat.adapters.journals.entries import ById
 from homeostat.adapters.journals.remembered import Remembered, merge_located
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.adapters.servers.circuit import Backoff, Circuit, CircuitState, Policy
+from homeostat.adapters.servers.circuit import Backoff, Circuit, CircuitState, RetryPolicy
 from homeostat.decide.splice import pick_decisions
 from homeostat.ports import Clock, Entry, Unavailable
 from homeostat.ports.shared import Located, Repeated, SharedJournal
@@ -36,7 +36,7 @@ from homeostat.records.identity import Coding, Ids
 from homeostat.records.renaming import keys_as
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
-POLICY = Policy(
+POLICY = RetryPolicy(
     deadline_s=5.0, failures=1, backoff=Backoff(0.2, 5.0),
     falls_back="a spool on this machine's disk, bounded and in order, that is drained once the server is back",
 )  # fmt: skip
@@ -83,7 +83,7 @@ class SpooledJournal(ById):
         *,
         max_bytes: int = 4 << 30,
         clock: Clock | None = None,
-        policy: Policy = POLICY,
+        policy: RetryPolicy = POLICY,
         remembered_rows: int = 32_768,
         power_safe: bool = False,
         words: Vocabulary = NAMELESS,

@@ -11,11 +11,11 @@ from typing import Any
 
 import confluent_kafka as kafka
 
-from homeostat.adapters.servers.circuit import Backoff, Policy
+from homeostat.adapters.servers.circuit import Backoff, RetryPolicy
 from homeostat.adapters.streams.addresses import Addresses
 from homeostat.config.world import KafkaSettings
 
-POLICY = Policy(
+POLICY = RetryPolicy(
     deadline_s=10.0, failures=None, backoff=Backoff(0.02, 2.0),
     falls_back="nothing is pulled; what was decided is journalled and waits to be published, and no event is lost",
 )  # fmt: skip

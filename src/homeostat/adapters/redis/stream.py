@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from homeostat.adapters.redis.stream_scripts import OWNED, PUBLISH, SET_IDLE
-from homeostat.adapters.servers.circuit import Backoff, Pauses, Policy
+from homeostat.adapters.servers.circuit import Backoff, Pauses, RetryPolicy
 from homeostat.adapters.streams.addresses import Address, Addresses
 from homeostat.decide.intake.border import TextMessage
 from homeostat.ports import Unavailable
@@ -32,7 +32,7 @@ _SLICE_MS = 200  # How long one wait for entries keeps `stop` waiting.
 _ASK_S = 1.0  # How often lag and abandoned entries are asked for at the most.
 _LET_GO_MS = 10**9
 _CONNECT_S = 2.0
-POLICY = Policy(
+POLICY = RetryPolicy(
     deadline_s=5.0, failures=None, backoff=Backoff(0.05, 2.0),
     falls_back="nothing is pulled; what was decided is journalled and waits to be published, and no event is lost",
 )  # fmt: skip

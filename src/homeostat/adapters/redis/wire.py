@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from homeostat.adapters.servers.circuit import Backoff, Policy
+from homeostat.adapters.servers.circuit import Backoff, RetryPolicy
 from homeostat.ports import Unavailable
 
 CONNECT_S = 0.5
-POLICY = Policy(
+POLICY = RetryPolicy(
     deadline_s=2.0, failures=3, backoff=Backoff(0.005, 0.05),
     falls_back="decisions see what this process remembers of their entities, or nothing, and are flagged",
 )  # fmt: skip

@@ -53,7 +53,7 @@ class Backoff:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RetryPolicy:
     """What an adapter does when its server fails. Each has its own, called POLICY; docs/operations.md lists them.
 
     deadline_s : the longest that one attempt waits for the server
@@ -91,7 +91,7 @@ class Pauses:
 class Circuit:
     """Whether to ask one server now. May be used by several threads."""
 
-    def __init__(self, clock: Clock, policy: Policy, chance: Chance | None = None) -> None:
+    def __init__(self, clock: Clock, policy: RetryPolicy, chance: Chance | None = None) -> None:
         """Closed at first. `chance` draws from [0, 1); a test may give its own.
 
         Raises ValueError for a policy that never leaves its server alone.

@@ -35,7 +35,7 @@ _CONNECT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """What was looked at, what was seen, and how to mend it where it is not well."""
 
     what: str
@@ -57,22 +57,22 @@ class Subject:
     name: str
 
 
-def examine(world: World, prepared: Prepared | None = None, name: str = "") -> list[Finding]:
-    """Everything about the servers that a world names, in its order. Raises nothing: what fails is a finding.
+def examine(world: World, prepared: Prepared | None = None, name: str = "") -> list[Diagnosis]:
+    """Everything about the servers that a world names, in its order. Raises nothing: what fails is a diagnosis.
 
     name : the app's, where there is no `prepared`
     """
     subject = Subject(world, prepared, prepared.app.app if prepared is not None else name)
     if not subject.name and world.journal is not None:
         subject = replace(subject, name=_owner(world.journal))
-    checks: list[tuple[str, Callable[[Subject], Iterator[Finding]]]] = []
+    checks: list[tuple[str, Callable[[Subject], Iterator[Diagnosis]]]] = []
     if world.events is not None or world.decisions is not None:
         checks.append(("events", _streams))
     if world.features is not None:
         checks.append(("features", _features))
     if world.journal is not None:
         checks += [("journal", _journal), ("spool", _spool)]
-    found: list[list[Finding] | None] = [None] * len(checks)
+    found: list[list[Diagnosis] | None] = [None] * len(checks)
 
     def run(at: int) -> None:
         found[at] = _guarded(*checks[at], subject)
@@ -85,31 +85,31 @@ def examine(world: World, prepared: Prepared | None = None, name: str = "") -> l
     for thread in threads:
         thread.join(max(0.0, (until_ns - clock.monotonic_ns()) / 1e9))
     hangs = "its server hangs, or the network does: try again, and see its log"
-    findings: list[Finding] = []
+    diagnoses: list[Diagnosis] = []
     for (what, _), told in zip(checks, found):
-        findings += told or [Finding(what, "broken", f"no answer within {DEADLINE_S:g} s", hangs)]
+        diagnoses += told or [Diagnosis(what, "broken", f"no answer within {DEADLINE_S:g} s", hangs)]
     for plain in plain_connections(world):
         health: Health = "broken" if plain.secret_sent else "warning"
-        findings.append(Finding(f"{plain.what} encryption", health, plain.seen, plain.mend))
-    return [replace(one, seen=redacted(one.seen), mend=redacted(one.mend)) for one in findings]
+        diagnoses.append(Diagnosis(f"{plain.what} encryption", health, plain.seen, plain.mend))
+    return [replace(one, seen=redacted(one.seen), mend=redacted(one.mend)) for one in diagnoses]
 
 
-def _guarded(what: str, check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> list[Finding]:
-    findings: list[Finding] = []
+def _guarded(what: str, check: Callable[[Subject], Iterator[Diagnosis]], subject: Subject) -> list[Diagnosis]:
+    diagnoses: list[Diagnosis] = []
     try:
-        findings.extend(check(subject))
+        diagnoses.extend(check(subject))
     except Unavailable as error:
         mend = "Start the server, or correct its address in the world; homeostat decides without it as declared."
-        findings.append(Finding(what, "broken", str(error), mend))
+        diagnoses.append(Diagnosis(what, "broken", str(error), mend))
     except ImportError as error:
         package = {"events": "kafka", "features": "redis", "journal": "postgres"}.get(what, "servers")
         if what == "events" and (error.name or "").startswith("redis"):
             package = "redis"
-        findings.append(Finding(what, "broken", "a package is missing", f"pip install 'homeostat[{package}]'"))
+        diagnoses.append(Diagnosis(what, "broken", "a package is missing", f"pip install 'homeostat[{package}]'"))
     except Exception as error:  # Whatever a client library raises is what this was to find.
         mend = "Correct the address and settings in the world; nothing else is known about this."
-        findings.append(Finding(what, "broken", f"{type(error).__name__}: {error}", mend))
-    return findings
+        diagnoses.append(Diagnosis(what, "broken", f"{type(error).__name__}: {error}", mend))
+    return diagnoses
 
 
 def _owner(journal: str) -> str:
@@ -124,13 +124,13 @@ def _owner(journal: str) -> str:
         return ""
 
 
-def _streams(subject: Subject) -> Iterator[Finding]:
+def _streams(subject: Subject) -> Iterator[Diagnosis]:
     from homeostat.adapters.streams.addresses import read_addresses
 
     try:
         addresses = read_addresses(subject.world)
     except ValueError as error:
-        yield Finding("events", "broken", str(error), "Correct the addresses in the world.")
+        yield Diagnosis("events", "broken", str(error), "Correct the addresses in the world.")
         return
     group = subject.world.group or subject.name
     if addresses.events.scheme == "kafka":
@@ -139,32 +139,32 @@ def _streams(subject: Subject) -> Iterator[Finding]:
         yield from _redis_streams(subject, addresses, group)
 
 
-def _kafka(subject: Subject, addresses: Addresses, group: str) -> Iterator[Finding]:
+def _kafka(subject: Subject, addresses: Addresses, group: str) -> Iterator[Diagnosis]:
     from homeostat.adapters.kafka.about import about
 
     try:
         found = about(addresses, subject.world.kafka, group)
     except ValueError as error:
-        yield Finding("kafka", "broken", str(error), "Correct world.kafka.")
+        yield Diagnosis("kafka", "broken", str(error), "Correct world.kafka.")
         return
     version = f"version {found.version}" if found.version else "a version that it does not tell"
-    yield Finding("kafka", "ok", f"{addresses.events.hosts} answers, brokers: {found.brokers}, {version}")
+    yield Diagnosis("kafka", "ok", f"{addresses.events.hosts} answers, brokers: {found.brokers}, {version}")
     for name, count in found.partitions.items():
-        yield Finding(f"topic {name}", "ok", f"{count} partitions")
+        yield Diagnosis(f"topic {name}", "ok", f"{count} partitions")
     creates = "The first worker creates it, with world.partitions; or create it yourself."
     for name in found.missing:
-        yield Finding(f"topic {name}", "warning", "is not there yet", creates)
+        yield Diagnosis(f"topic {name}", "warning", "is not there yet", creates)
     if found.refused:
         mend = "Allow the user of world.kafka what is listed, with your Kafka's tool for access rules."
-        yield Finding("kafka permissions", "broken", f"may not: {'; '.join(found.refused)}", mend)
+        yield Diagnosis("kafka permissions", "broken", f"may not: {'; '.join(found.refused)}", mend)
     else:
-        yield Finding("kafka permissions", "ok", "read, write" + (", create" if found.missing else ""))
+        yield Diagnosis("kafka permissions", "ok", "read, write" + (", create" if found.missing else ""))
     if found.transactions:
         mend = "Allow transactions (write and describe on transactional ids that begin with the group's name), or wait "
         mend += "until the brokers have made their own topics."
-        yield Finding("kafka transactions", "broken", f"none can be begun: {found.transactions}", mend)
+        yield Diagnosis("kafka transactions", "broken", f"none can be begun: {found.transactions}", mend)
     else:
-        yield Finding("kafka transactions", "ok", "can be begun")
+        yield Diagnosis("kafka transactions", "ok", "can be begun")
     partitions = found.partitions.get(addresses.events.name, 0)
     differ = found.outcome_workers is not None and found.outcome_workers != found.workers
     also = f", {found.outcome_workers} in the group {group}.outcomes" if differ else ""
@@ -173,61 +173,61 @@ def _kafka(subject: Subject, addresses: Addresses, group: str) -> Iterator[Findi
     yield from sampled_findings(subject, addresses, found.sample)
 
 
-def _readers(group: str, workers: int, partitions: int, lag: dict[str, int], also: str = "") -> Iterator[Finding]:
+def _readers(group: str, workers: int, partitions: int, lag: dict[str, int], also: str = "") -> Iterator[Diagnosis]:
     """Who reads, and how far behind they are; `also` says of another group what differs."""
     if not group:
-        yield Finding("workers", "warning", "the group's name is not known", "Name the app, or say world.group.")
+        yield Diagnosis("workers", "warning", "the group's name is not known", "Name the app, or say world.group.")
         return
     seen = f"{workers} in the group {group}"
     if partitions and workers > partitions:
         mend = f"Give the topic of events more partitions, or start {workers - partitions} fewer workers."
-        yield Finding("workers", "warning", f"{seen}, of which {workers - partitions} have no partition{also}", mend)
+        yield Diagnosis("workers", "warning", f"{seen}, of which {workers - partitions} have no partition{also}", mend)
     else:
-        yield Finding("workers", "ok", seen + also)
+        yield Diagnosis("workers", "ok", seen + also)
     if not lag:
         return
     total = sum(lag.values())
     seen = f"{total:,} messages" + "".join(f", {lane}: {count:,}" for lane, count in sorted(lag.items()) if count)
     if total and not workers:
-        yield Finding("lag", "warning", seen, "Nobody reads: start a worker (homeostat worker, or homeostat up).")
+        yield Diagnosis("lag", "warning", seen, "Nobody reads: start a worker (homeostat worker, or homeostat up).")
     elif total > LAG_MAX:
-        yield Finding("lag", "warning", seen, "If it grows, start more workers, up to one for each partition.")
+        yield Diagnosis("lag", "warning", seen, "If it grows, start more workers, up to one for each partition.")
     else:
-        yield Finding("lag", "ok", seen)
+        yield Diagnosis("lag", "ok", seen)
 
 
-def _ahead(newest_ns: int) -> Iterator[Finding]:
+def _ahead(newest_ns: int) -> Iterator[Diagnosis]:
     """Brokers don't tell the time; what producers wrote tells theirs."""
     if not newest_ns:
         return
     ahead_s = (newest_ns - SystemClock().now_ns()) / 1e9
     if ahead_s > SKEW_S_MAX:
         mend = "Let the machines that produce, and this one, follow the same time server."
-        yield Finding("kafka clock", "warning", f"a message was produced {ahead_s:.1f} s ahead of this machine", mend)
+        yield Diagnosis("kafka clock", "warning", f"a message was produced {ahead_s:.1f} s ahead of this machine", mend)
     else:
-        yield Finding("kafka clock", "ok", f"the newest message of the sample is {-ahead_s:,.0f} s old")
+        yield Diagnosis("kafka clock", "ok", f"the newest message of the sample is {-ahead_s:,.0f} s old")
 
 
-def newest_event(ahead_ns: int, skew_ns: int) -> Finding:
+def newest_event(ahead_ns: int, skew_ns: int) -> Diagnosis:
     """Whether the newest event is further ahead of the clock than clocks differ."""
     if ahead_ns <= skew_ns:
-        return Finding("newest event", "ok", "is not ahead of the clock")
+        return Diagnosis("newest event", "ok", "is not ahead of the clock")
     mend = "Correct the clock and time zone of who sends it, or this machine's: see docs/events.md, `ahead_max`."
-    return Finding("newest event", "warning", f"the newest event is {span_text(ahead_ns)} ahead of the clock", mend)
+    return Diagnosis("newest event", "warning", f"the newest event is {span_text(ahead_ns)} ahead of the clock", mend)
 
 
-def sampled_findings(subject: Subject, addresses: Addresses, sample: dict[str, list[bytes]]) -> Iterator[Finding]:
+def sampled_findings(subject: Subject, addresses: Addresses, sample: dict[str, list[bytes]]) -> Iterator[Diagnosis]:
     """How many of the last messages can be read as the app declares them."""
     for what, address in (("events", addresses.events), ("outcomes", addresses.outcomes)):
         messages = sample.get(address.name) if address is not None else None
         if messages is None:
             continue
         if not messages:
-            yield Finding(f"{what} schema", "ok", "there is no message to look at yet")
+            yield Diagnosis(f"{what} schema", "ok", "there is no message to look at yet")
             continue
         if subject.prepared is None:
             mend = f"Name the app, to hold them against its schema: homeostat doctor {subject.name or 'APP'} ..."
-            yield Finding(f"{what} schema", "ok", f"not looked at ({len(messages)} messages are there)", mend)
+            yield Diagnosis(f"{what} schema", "ok", f"not looked at ({len(messages)} messages are there)", mend)
             continue
         now_ns = SystemClock().now_ns()
         why, ahead_ns = sampled(messages, subject.prepared, what == "outcomes", now_ns)
@@ -236,44 +236,44 @@ def sampled_findings(subject: Subject, addresses: Addresses, sample: dict[str, l
         bad = sum(why.values())
         seen = f"{len(messages) - bad} of the last {len(messages)} messages can be read"
         if not bad:
-            yield Finding(f"{what} schema", "ok", seen)
+            yield Diagnosis(f"{what} schema", "ok", seen)
             continue
         listed = ", ".join(f"{reason} ({count})" for reason, count in why.most_common(3))
         mend = "Mend the producer, or declare the field as it comes (aliases, type, required) in the app file."
-        yield Finding(
+        yield Diagnosis(
             f"{what} schema", "broken" if bad == len(messages) else "warning", f"{seen}; the others are {listed}", mend
         )
 
 
-def _redis_streams(subject: Subject, addresses: Addresses, group: str) -> Iterator[Finding]:
+def _redis_streams(subject: Subject, addresses: Addresses, group: str) -> Iterator[Diagnosis]:
     from homeostat.adapters.redis.stream_about import VERSION_MIN, about
 
     found = about(addresses, group)
     kept = "append-only file" if found.kept else "no append-only file"
     seen = f"{found.kind} {found.version} at {addresses.events.hosts}, {kept}"
     if _version_of(found.version) < VERSION_MIN:
-        yield Finding("redis streams", "broken", seen, "Update it to 7.0 or later.")
+        yield Diagnosis("redis streams", "broken", seen, "Update it to 7.0 or later.")
     elif not found.kept:
         mend = "Set appendonly yes: a restart would lose events that nobody has read yet."
-        yield Finding("redis streams", "warning", seen, mend)
+        yield Diagnosis("redis streams", "warning", seen, mend)
     else:
-        yield Finding("redis streams", "ok", seen)
+        yield Diagnosis("redis streams", "ok", seen)
     if found.eviction not in ("", "noeviction"):
         mend = "Set maxmemory-policy noeviction: it then refuses instead of dropping events."
-        yield Finding("redis streams memory", "warning", f"drops keys when full ({found.eviction})", mend)
+        yield Diagnosis("redis streams memory", "warning", f"drops keys when full ({found.eviction})", mend)
     if found.refused:
         mend = "Allow the user of the address scripts, and all commands on the streams that the world names."
-        yield Finding("redis streams permissions", "broken", "; ".join(found.refused), mend)
+        yield Diagnosis("redis streams permissions", "broken", "; ".join(found.refused), mend)
     yield _clock("redis streams clock", found.skew_s)
     for name, length in found.lengths.items():
-        yield Finding(f"stream {name}", "ok", f"{length:,} entries, {found.pending[name]:,} pending")
+        yield Diagnosis(f"stream {name}", "ok", f"{length:,} entries, {found.pending[name]:,} pending")
     for name in found.missing:
-        yield Finding(f"stream {name}", "warning", "is not there yet", "The first worker creates it.")
+        yield Diagnosis(f"stream {name}", "warning", "is not there yet", "The first worker creates it.")
     yield from _readers(group, found.workers, 0, found.lag)
     yield from sampled_findings(subject, addresses, found.sample)
 
 
-def _features(subject: Subject) -> Iterator[Finding]:
+def _features(subject: Subject) -> Iterator[Diagnosis]:
     from homeostat.adapters.redis.about import Broken, about
     from homeostat.adapters.redis.wire import RedisMissing, Wire, said
 
@@ -281,7 +281,7 @@ def _features(subject: Subject) -> Iterator[Finding]:
     try:
         wire = Wire(subject.world.features)
     except RedisMissing:
-        yield Finding("redis", "broken", "a package is missing", "pip install 'homeostat[redis]'")
+        yield Diagnosis("redis", "broken", "a package is missing", "pip install 'homeostat[redis]'")
         return
     try:
         found = about(wire)
@@ -293,17 +293,17 @@ def _features(subject: Subject) -> Iterator[Finding]:
     memory += f" of {found.memory_max_bytes / 1e6:,.0f} MB ({found.eviction})" if found.memory_max_bytes else " used"
     whole = f", cluster of {found.nodes} masters, {found.cluster}" if found.cluster else ""
     seen = f"{found.kind} {found.version} at {wire.where}, {found.persistence}, {memory}{whole}"
-    yield Finding("redis", "ok", seen)
+    yield Diagnosis("redis", "ok", seen)
     for text in found.findings:
         first, _, last = text.rpartition(". " if ". " in text else ": ")
-        yield Finding(
+        yield Diagnosis(
             "redis", "broken" if isinstance(text, Broken) else "warning", first or text, last if first else ""
         )
-    if abs(found.skew_s) <= SKEW_S_MAX:  # Farther off, it is among the findings.
+    if abs(found.skew_s) <= SKEW_S_MAX:  # Farther off, it is among the diagnoses.
         yield _clock("redis clock", found.skew_s)
 
 
-def _journal(subject: Subject) -> Iterator[Finding]:
+def _journal(subject: Subject) -> Iterator[Diagnosis]:
     from homeostat.adapters.postgres.connections import Connections
     from homeostat.adapters.postgres.schema import connections_left, standing
 
@@ -311,66 +311,68 @@ def _journal(subject: Subject) -> Iterator[Finding]:
     try:
         connections = Connections(subject.world.journal, most=1, deadline_s=_CONNECT_S, connect_s=_CONNECT_S)
     except ValueError as error:
-        yield Finding("postgres", "broken", str(error), "Correct world.journal.")
+        yield Diagnosis("postgres", "broken", str(error), "Correct world.journal.")
         return
     with connections:
         found = standing(connections, SystemClock().now_ns())
         left, most = connections_left(connections)
     seen = f"{connections.where} answers, version {found.server}"
     if _version_of(found.server)[:1] < (POSTGRES_MIN,):
-        yield Finding("postgres", "broken", seen, f"Update it to {POSTGRES_MIN} or later.")
+        yield Diagnosis("postgres", "broken", seen, f"Update it to {POSTGRES_MIN} or later.")
     elif found.read_only:
-        yield Finding("postgres", "broken", f"{seen}, read-only", "It is a standby: name the primary in world.journal.")
+        yield Diagnosis(
+            "postgres", "broken", f"{seen}, read-only", "It is a standby: name the primary in world.journal."
+        )
     else:
-        yield Finding("postgres", "ok", seen)
+        yield Diagnosis("postgres", "ok", seen)
     if connections.pooled:
         seen = "a pooler is in between, which may be one that gives each transaction another connection: nothing is "
         seen += "prepared there, and nothing set"
         mend = "Let the role bound its statements itself: ALTER ROLE ... SET statement_timeout = '10s'."
-        yield Finding("postgres pooler", "ok", seen, mend)
+        yield Diagnosis("postgres pooler", "ok", seen, mend)
     if found.missing:
-        yield Finding("postgres privileges", "broken", "some are missing", "; ".join(found.missing))
+        yield Diagnosis("postgres privileges", "broken", "some are missing", "; ".join(found.missing))
     else:
-        yield Finding("postgres privileges", "ok", "all that are needed")
+        yield Diagnosis("postgres privileges", "ok", "all that are needed")
     yield _tables(found)
     if found.app and subject.name and found.app != subject.name:
         mend = "Give each app a database of its own, or a schema (?options=-csearch_path%3DNAME)."
-        yield Finding("journal", "broken", f"it is that of the app {found.app}, not of {subject.name}", mend)
+        yield Diagnosis("journal", "broken", f"it is that of the app {found.app}, not of {subject.name}", mend)
     seen = f"{left} of {most} connections are left"
     if left < CONNECTIONS:
         mend = f"Raise max_connections, or stop other clients: each process takes up to {CONNECTIONS}."
-        yield Finding("postgres connections", "broken" if left < 1 else "warning", seen, mend)
+        yield Diagnosis("postgres connections", "broken" if left < 1 else "warning", seen, mend)
     else:
-        yield Finding("postgres connections", "ok", seen)
+        yield Diagnosis("postgres connections", "ok", seen)
     yield _clock("postgres clock", found.skew_s)
 
 
-def _tables(found: Standing) -> Finding:
+def _tables(found: Standing) -> Diagnosis:
     """Whether the tables are there, and at the newest step."""
     from homeostat.adapters.postgres.schema import HEAD, TABLES, unversioned
 
     version, absent = found.version, [table for table in TABLES if table not in found.tables]
     if version is None and not found.tables:
-        return Finding("postgres schema", "ok", "there are no tables yet: the first worker makes them")
+        return Diagnosis("postgres schema", "ok", "there are no tables yet: the first worker makes them")
     if version is None and not found.readable:
         mend = "Grant what is listed as missing, and look again."
-        return Finding("postgres schema", "broken", "at which step the tables are can't be read", mend)
+        return Diagnosis("postgres schema", "broken", "at which step the tables are can't be read", mend)
     if version is None:
         mend = f"Restore the table homeostat_version from a backup; this version's tables are at {HEAD}."
-        return Finding("postgres schema", "broken", unversioned(found.tables), mend)
+        return Diagnosis("postgres schema", "broken", unversioned(found.tables), mend)
     if version > HEAD:
         mend = f"Update homeostat here: it knows {HEAD}."
-        return Finding("postgres schema", "broken", f"at step {version}, of a newer version", mend)
+        return Diagnosis("postgres schema", "broken", f"at step {version}, of a newer version", mend)
     if version < HEAD:
         mend = "The next worker that starts brings it up to date."
-        return Finding("postgres schema", "warning", f"at step {version}, this version has {HEAD}", mend)
+        return Diagnosis("postgres schema", "warning", f"at step {version}, this version has {HEAD}", mend)
     if absent:
         mend = "Restore them from a backup: no worker makes them again, since the step says that they are there."
-        return Finding("postgres schema", "broken", f"at step {HEAD}, but without {', '.join(absent)}", mend)
-    return Finding("postgres schema", "ok", f"at step {HEAD}, the newest")
+        return Diagnosis("postgres schema", "broken", f"at step {HEAD}, but without {', '.join(absent)}", mend)
+    return Diagnosis("postgres schema", "ok", f"at step {HEAD}, the newest")
 
 
-def _spool(subject: Subject) -> Iterator[Finding]:
+def _spool(subject: Subject) -> Iterator[Diagnosis]:
     """What waits on this machine for PostgreSQL, of processes that live and of those that died."""
     folder = Path(subject.world.spool)
     files = sorted((folder / subject.name if subject.name else folder).rglob("*.spool"))
@@ -380,20 +382,20 @@ def _spool(subject: Subject) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     if free < subject.world.spool_max_mb << 20:
         seen = f"{free / 1e9:,.1f} GB are free at {there}, less than may wait there ({subject.world.spool_max_mb:,} MB)"
-        yield Finding("spool disk", "warning", seen, "Free some space, or lower world.spool_max_mb.")
+        yield Diagnosis("spool disk", "warning", seen, "Free some space, or lower world.spool_max_mb.")
     if not files:
-        yield Finding("spool", "ok", f"nothing waits in {folder}")
+        yield Diagnosis("spool", "ok", f"nothing waits in {folder}")
         return
     size = sum(file.stat().st_size for file in files)
     mend = "It drains while a worker or server runs on this folder and PostgreSQL answers: start one, if none does."
-    yield Finding("spool", "warning", f"{size / 1e6:,.1f} MB wait for PostgreSQL in {folder}", mend)
+    yield Diagnosis("spool", "warning", f"{size / 1e6:,.1f} MB wait for PostgreSQL in {folder}", mend)
 
 
-def _clock(what: str, skew_s: float) -> Finding:
+def _clock(what: str, skew_s: float) -> Diagnosis:
     if abs(skew_s) <= SKEW_S_MAX:
-        return Finding(what, "ok", f"{skew_s:+.3f} s off this machine's")
+        return Diagnosis(what, "ok", f"{skew_s:+.3f} s off this machine's")
     mend = "Let both machines follow the same time server."
-    return Finding(what, "warning", f"{skew_s:+.1f} s off this machine's", mend)
+    return Diagnosis(what, "warning", f"{skew_s:+.1f} s off this machine's", mend)
 
 
 def _version_of(text: str) -> tuple[int, ...]:
@@ -405,6 +407,6 @@ def _version_of(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(" ")[0].split(".") if part.isdigit())
 
 
-def is_broken(findings: Sequence[Finding]) -> bool:
+def is_broken(diagnoses: Sequence[Diagnosis]) -> bool:
     """Whether one of them is."""
-    return any(finding.health == "broken" for finding in findings)
+    return any(diagnosis.health == "broken" for diagnosis in diagnoses)

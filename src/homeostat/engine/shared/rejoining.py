@@ -10,7 +10,7 @@ import numpy as np
 
 from homeostat.adapters.disk.file_lock import FileLock
 from homeostat.adapters.disk.files import replace_file
-from homeostat.adapters.servers.circuit import Backoff, Circuit, Policy
+from homeostat.adapters.servers.circuit import Backoff, Circuit, RetryPolicy
 from homeostat.decide.splice import outcome_rows, pick_outcomes, told
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.ports import Clock, Unavailable
@@ -20,7 +20,7 @@ from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.renaming import events_as, outcomes_as
 
 _BEHIND = "features-behind-since"
-POLICY = Policy(
+POLICY = RetryPolicy(
     # The deadline is for what waits in the spool: nothing is decided meanwhile, and the next attempt goes on.
     deadline_s=1.0, failures=1, backoff=Backoff(0.2, 2.0),
     falls_back="decisions go on without the feature store, flagged, until all that it lacks is in it",

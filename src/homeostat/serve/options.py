@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ServerOptions:
     """What `homeostat serve` was told.
 
     keys_folder, keys_url : where API keys are kept; at most one of them, and neither where there are none
@@ -49,10 +49,10 @@ class Settings:
         return asdict(self)
 
     @classmethod
-    def of_json(cls, values: dict[str, Any]) -> Settings:
+    def of_json(cls, values: dict[str, Any]) -> ServerOptions:
         """The settings that `as_json` wrote.
 
-        >>> Settings.of_json(Settings(metrics_port=9000).as_json()) == Settings(metrics_port=9000)
+        >>> ServerOptions.of_json(ServerOptions(metrics_port=9000).as_json()) == ServerOptions(metrics_port=9000)
         True
         """
         return cls(**{**values, "limits": Limits(**values["limits"])})
@@ -83,7 +83,7 @@ class Settings:
 
 
 def serve_with(
-    settings: Settings,
+    settings: ServerOptions,
     make_engine: Callable[[], Engine],
     sock: socket.socket,
     ready: Callable[[Engine], None],

@@ -116,7 +116,7 @@ def left_out(training: Mapping[str, Any]) -> str:
         )
     if found["without_outcome"]:
         parts.append(f"{found['without_outcome']:,} without an outcome")
-    if found["censored"]:
+    if found.get("censored"):  # A report of an earlier version has none.
         parts.append(f"{found['censored']:,} whose outcome could not be seen after what was done")
     return f"; left out: {', '.join(parts)}" if parts else ""
 

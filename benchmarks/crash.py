@@ -199,17 +199,17 @@ def _wrong_probes(
         if not one.late:
             for entity, key in enumerate(one.keys):
                 rows = own.setdefault((entity, key), [])
-                rows.append((one.time_ns, one.code, int(Row.EVENT), 0.0))
-                label = labels[one.code]
+                rows.append((one.time_ns, one.tag, int(Row.EVENT), 0.0))
+                label = labels[one.tag]
                 if label is not None:
-                    rows.append((one.time_ns, one.code, int(Row.OUTCOME), float(label)))
+                    rows.append((one.time_ns, one.tag, int(Row.OUTCOME), float(label)))
     column, wrong = {name: k for k, name in enumerate(names)}, []
     for event_id in (str(probe["event_id"]) for probe in probes):
         one = journal[event_id]
         for feature in windows.features:
             earlier = [row for row in own[feature.entity, one.keys[feature.entity]] if row[0] < one.time_ns]
             past = past_of(earlier, windows.amounts)
-            expected = recomputed(feature, past, one.time_ns, windows.amounts[one.code], 2**61)
+            expected = recomputed(feature, past, one.time_ns, windows.amounts[one.tag], 2**61)
             value = float(one.features[column[feature.name]])
             if not (value == expected or abs(value - expected) <= 1e-9 * max(1.0, abs(expected))) and not (
                 np.isnan(value) and np.isnan(expected)

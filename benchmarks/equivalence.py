@@ -110,11 +110,11 @@ def in_one_process(steps: list[Step], coding: Coding) -> Single:
         event_id: one for entry in journal.read() if isinstance(entry.body, DecisionBatch)
         for event_id, one in recorded(entry.body)
     }  # fmt: skip
-    by_code = {one.code: one for one in found.values()}
+    by_tag = {one.tag: one for one in found.values()}
     order: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
     for kind, codes in told:
         for code in codes:
-            one = by_code[code]
+            one = by_tag[code]
             if not one.late:
                 for entity, key in zip(prepared.app.events.entities, one.keys, strict=True):
                     order[entity, key].append((code, 0 if kind == "events" else 2))
@@ -231,12 +231,12 @@ def _why_features(one: Recorded, other: Recorded, windows: Windows, names: tuple
     for entity in entities:
         key = one.keys[windows.entities.index(entity)]
         past, order = windows.pasts[entity, key], single.order[entity, key]
-        own = past.place.get(one.code)
+        own = past.place.get(one.tag)
         if own is None:
             return "unexplained: the event is not in its log"
         before = windows.rows[entity, key][: int(past.at[own])]
         there = [(code, kind) for _, code, kind, _ in before]
-        if there == order[: order.index((one.code, 0))]:
+        if there == order[: order.index((one.tag, 0))]:
             return f"unexplained: the order of {entity} {key} is the same, {sorted(differ)[:3]} are not"
     said = [text for text in windows.wrong(one, names) if text.split(":")[0] in differ]
     if said:

@@ -223,9 +223,12 @@ def widths(app: App) -> None:
 
 @dataclass(slots=True)
 class Recorded:
-    """One journalled decision; `code` is the tag of its event, by which logs name it."""
+    """One journalled decision.
 
-    code: int
+    tag : 64 bits of its event's identity, by which the shared logs name it; see `EventBatch.tag`
+    """
+
+    tag: int
     time_ns: int
     keys: tuple[int, ...]
     features: np.ndarray
@@ -260,7 +263,7 @@ def coding_of(url: str) -> Coding:
 
 
 def tag_of(coding: Coding, event_id: int | str) -> int:
-    """What an event's rows in the shared logs are marked with: 64 bits of its identity."""
+    """The tag of an event: the shared logs mark its rows with these 64 bits of its identity."""
     code, check = coding.identify(event_id)
     return code ^ check
 
@@ -306,7 +309,7 @@ class Windows:
         for one in journal.values():
             for entity, key in enumerate(one.keys):
                 past = self.pasts.get((self.entities[entity], key))
-                if not one.late and (past is None or one.code not in past.place):
+                if not one.late and (past is None or one.tag not in past.place):
                     dropped = self._dropped_ns.get((entity, key), -(2**62))
                     self._dropped_ns[entity, key] = max(dropped, one.time_ns)
 
@@ -323,11 +326,11 @@ class Windows:
         found = []
         for feature in self.features:
             past = self.pasts.get((self.entities[feature.entity], one.keys[feature.entity]))
-            if past is None or one.code not in past.place:
+            if past is None or one.tag not in past.place:
                 found.append(f"{feature.name}: the event is not in its log")
                 continue
-            own = past.place[one.code]
-            expected = recomputed(feature, past, one.time_ns, self.amounts[one.code], int(past.at[own]))
+            own = past.place[one.tag]
+            expected = recomputed(feature, past, one.time_ns, self.amounts[one.tag], int(past.at[own]))
             value = float(one.features[column[feature.name]])
             if not equal(value, expected):
                 found.append(f"{feature.name}: {value!r}, not {expected!r}")
@@ -347,7 +350,7 @@ class Windows:
         for event_id, one in self._journal.items():
             for entity, key in enumerate(one.keys):
                 past = self.pasts.get((self.entities[entity], key))
-                there = past is not None and one.code in past.place
+                there = past is not None and one.tag in past.place
                 wrong = there == one.late
                 if wrong and not one.late and past is not None:
                     oldest, newest = int(past.time_ns.min()), int(past.time_ns.max())

@@ -1,6 +1,7 @@
-"""The trials in `benchmarks` start servers of their own; where the machine can't have them, their tests are skipped."""
+"""Servers for what several processes share. Trials start their own; without them, their tests are skipped."""
 
 import os
+import uuid
 
 import pytest
 
@@ -15,3 +16,20 @@ def real_servers():
             make()
     except CantBeHad as error:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+
+
+@pytest.fixture
+def world(redis, postgres, tmp_path):
+    """Real servers, with a database of the test's own; its journal keeps it apart in Redis."""
+    import psycopg
+
+    from homeostat.config.world import read_world
+
+    name = f"own_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    address = postgres.url.rpartition("/")[0] + f"/{name}"
+    return read_world(None, {
+        "HOMEOSTAT_WORLD__FEATURES": redis.url, "HOMEOSTAT_WORLD__JOURNAL": address,
+        "HOMEOSTAT_WORLD__SPOOL": str(tmp_path / "spool"),
+    })  # fmt: skip

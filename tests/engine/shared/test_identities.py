@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 from tests.support.identities import app_file, lived, one_code_for_all
 
 from homeostat import load
 from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.memory.journal import Ledger, MemoryJournal
-from homeostat.config.world import World, read_world
+from homeostat.config.world import World
 from homeostat.engine.shared.assembly import open_shared
 from homeostat.engine.shared.serving import SharedEngine
 
@@ -18,20 +16,6 @@ from homeostat.engine.shared.serving import SharedEngine
 @pytest.fixture
 def expected(tmp_path):
     return lived(lambda: load(app_file(tmp_path), data=tmp_path / "strong"))
-
-
-@pytest.fixture
-def servers(redis, postgres, tmp_path):
-    import psycopg
-
-    name = f"identities_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    address = postgres.url.rpartition("/")[0] + f"/{name}"
-    return read_world(None, {
-        "HOMEOSTAT_WORLD__FEATURES": redis.url, "HOMEOSTAT_WORLD__JOURNAL": address,
-        "HOMEOSTAT_WORLD__SPOOL": str(tmp_path / "spool"),
-    })  # fmt: skip
 
 
 def test_texts_of_one_code_are_told_apart_by_twins_of_the_servers(tmp_path, monkeypatch, expected):
@@ -47,15 +31,15 @@ def test_texts_of_one_code_are_told_apart_by_twins_of_the_servers(tmp_path, monk
     assert lived(opened) == expected
 
 
-def test_texts_of_one_code_are_told_apart_on_redis_and_postgresql(servers, tmp_path, monkeypatch, expected):
+def test_texts_of_one_code_are_told_apart_on_redis_and_postgresql(world, tmp_path, monkeypatch, expected):
     one_code_for_all(monkeypatch)
-    assert lived(lambda: SharedEngine(open_shared(app_file(tmp_path), servers, judges_lateness=True))) == expected
+    assert lived(lambda: SharedEngine(open_shared(app_file(tmp_path), world, judges_lateness=True))) == expected
 
 
-def test_processes_of_one_database_share_its_secret_and_each_database_has_its_own(servers, tmp_path):
+def test_processes_of_one_database_share_its_secret_and_each_database_has_its_own(world, tmp_path):
     secrets = []
     for _ in range(2):
-        with SharedEngine(open_shared("access", servers)) as engine:
+        with SharedEngine(open_shared("access", world)) as engine:
             secrets.append(engine.shared.journal.coding.secret)
             assert engine.shared.prepared.coding.secret == secrets[-1] == engine.parts.schema.coding.secret
     assert secrets[0] == secrets[1] and len(secrets[0]) == 32

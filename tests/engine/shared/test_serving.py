@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-
 import numpy as np
-import pytest
 
 import homeostat
-from homeostat.config.world import read_world
 from homeostat.engine.shared.assembly import open_shared
 from homeostat.engine.shared.serving import SharedEngine
 
@@ -21,21 +17,6 @@ def events(count, entities=5):
         }
         for k in range(count)
     ]  # fmt: skip
-
-
-@pytest.fixture
-def world(redis, postgres, tmp_path):
-    """A database of its own; Redis is told apart by the journal."""
-    import psycopg
-
-    name = f"serving_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    address = postgres.url.rpartition("/")[0] + f"/{name}"
-    return read_world(None, {
-        "HOMEOSTAT_WORLD__FEATURES": redis.url, "HOMEOSTAT_WORLD__JOURNAL": address,
-        "HOMEOSTAT_WORLD__SPOOL": str(tmp_path / "spool"),
-    })  # fmt: skip
 
 
 def engine_of(world):

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from homeostat.adapters.disk.event_lines import EventFileError
 from homeostat.config.tree import App
-from homeostat.records.arrays import Bytes
+from homeostat.records.arrays import Mask
 from homeostat.records.events import EventBatch
 from homeostat.records.identity import Coding, Ids, rows_in
 
@@ -31,12 +31,9 @@ class Censored:
     def __init__(self, ids: Ids) -> None:
         self._ids = ids[np.argsort(ids.code, kind="stable")]
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def among(self, events: EventBatch) -> Bytes:
-        """(n,) 1 where the outcome of an event could not be seen."""
-        return (rows_in(self._ids, events.ids, ordered=True) >= 0).astype(np.uint8)
+    def among(self, events: EventBatch) -> Mask:
+        """(n,) whether the outcome of an event could not be seen."""
+        return rows_in(self._ids, events.ids, ordered=True) >= 0
 
 
 def read_censored(path: Path, app: App, coding: Coding) -> Censored:

@@ -104,11 +104,11 @@ class Collector:
         """
         if known is None:
             known = np.where(events.time_ns + self.delay_ns <= self.until_ns, events.label, np.nan)
-        hidden = np.zeros(len(events), bool) if censored is None else censored != 0
+        censored = np.zeros(len(events), bool) if censored is None else censored
         asked = np.ones(len(events), bool) if self.from_ns is None else events.time_ns >= self.from_ns
-        silent = self.maturity.silence_negative & ~hidden & (events.time_ns <= self.until_ns - self.maturity.age_ns)
+        silent = self.maturity.silence_negative & ~censored & (events.time_ns <= self.until_ns - self.maturity.age_ns)
         rows = asked & (~np.isnan(known) | silent | (not self.outcomes))
-        self._all.append((events.time_ns[asked], known[asked], rows[asked], hidden[asked]))
+        self._all.append((events.time_ns[asked], known[asked], rows[asked], censored[asked]))
         if rows.any():
             self._texts.update(events.category_texts)
             kept = Features(features.names, features.values[rows], features.freshness[:0])
@@ -121,8 +121,8 @@ class Collector:
         """
         if not self._all:
             raise NothingToLearn("no event lies in the training window: check the times, and the events' file")
-        time_ns, known, kept, hidden = (np.concatenate(column) for column in zip(*self._all, strict=True))
-        self.result = found = matured(time_ns, known, self.until_ns, self.maturity, hidden)
+        time_ns, known, kept, censored = (np.concatenate(column) for column in zip(*self._all, strict=True))
+        self.result = found = matured(time_ns, known, self.until_ns, self.maturity, censored)
         rows = ~np.isnan(found.label)
         label = found.label
         if not self.outcomes and not 0 < np.nansum(label) < np.count_nonzero(rows):

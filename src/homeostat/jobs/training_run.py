@@ -75,10 +75,10 @@ def train_on_events(
     collector = Collector.of(prepared.app, request.from_ns, request.until_ns, apart=request.outcomes is not None)
     history = History()
     past, bad = _past(prepared, request, SystemClock().now_ns())
-    hidden = None
+    censored = None
     if request.decisions is not None:
-        hidden = read_censored(request.decisions, prepared.app, prepared.coding)
-    events, buried = _gather(prepared, request, past, hidden, collector, history, progress, elsewhere)
+        censored = read_censored(request.decisions, prepared.app, prepared.coding)
+    events, buried = _gather(prepared, request, past, censored, collector, history, progress, elsewhere)
     rows = collector.training_set()
     if elsewhere is not None:
         rows = elsewhere.completed(rows)
@@ -112,7 +112,7 @@ def _gather(
     prepared: Prepared,
     request: TrainingRequest,
     past: PastOutcomes | None,
-    hidden: Censored | None,
+    censored: Censored | None,
     collector: Collector,
     history: History,
     progress: Progress,
@@ -137,7 +137,7 @@ def _gather(
             read += len(earlier)
             earlier = history.fresh(earlier)
             if len(earlier):
-                _absorb(loop, earlier, past, hidden, request.until_ns, collector)
+                _absorb(loop, earlier, past, censored, request.until_ns, collector)
             progress("filling the windows", _GATHERING * read / (read + len(events)))
             if len(after):
                 break
@@ -146,17 +146,17 @@ def _gather(
 
 
 def _absorb(
-    loop: DecisionLoop, events: EventBatch, past: PastOutcomes | None, hidden: Censored | None, until_ns: int,
+    loop: DecisionLoop, events: EventBatch, past: PastOutcomes | None, censored: Censored | None, until_ns: int,
     collector: Collector,
 ) -> None:  # fmt: skip
-    censored = None if hidden is None else hidden.among(events)
+    among = None if censored is None else censored.among(events)
     if past is None:
-        collector.add(events, loop.absorb(events), censored=censored)
+        collector.add(events, loop.absorb(events), censored=among)
         return
     outcomes = past.of(events)
     if outcomes is not None:
         loop.expect(outcomes)
-    collector.add(events, loop.absorb(without_labels(events)), past.labels_by(events, until_ns), censored)
+    collector.add(events, loop.absorb(without_labels(events)), past.labels_by(events, until_ns), among)
 
 
 def _past(prepared: Prepared, request: TrainingRequest, now_ns: int) -> tuple[PastOutcomes | None, int]:

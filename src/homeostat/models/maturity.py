@@ -62,7 +62,7 @@ def matured(
     >>> matured(time_ns, label, 5, Maturity(3, True)).label.tolist()
     [0.0, 0.0, nan, nan]
     """
-    hidden = np.zeros(len(label), bool) if censored is None else np.isnan(label) & (censored != 0)
+    hidden = np.zeros(len(label), bool) if censored is None else np.isnan(label) & censored
     unknown = np.isnan(label) & ~hidden
     of_age = time_ns <= moment_ns - maturity.age_ns
     settled = time_ns < time_ns[unknown].min() if unknown.any() else np.ones(len(time_ns), bool)

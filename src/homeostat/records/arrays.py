@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Float: TypeAlias = NDArray[np.float64]
 Int: TypeAlias = NDArray[np.int64]
 Bytes: TypeAlias = NDArray[np.uint8]
+Mask: TypeAlias = NDArray[np.bool_]
 Bits: TypeAlias = NDArray[np.uint64]
 Small: TypeAlias = NDArray[np.int16]
 State: TypeAlias = dict[str, NDArray[np.generic]]

@@ -19,12 +19,11 @@ from homeostat.decide.intake.objects import NAN, Event, field_checks, fill_compo
 from homeostat.decide.intake.schema import EventSchema, FieldColumn
 from homeostat.decide.intake.times import TIME_MAX, TIME_MIN, times_of_seconds, times_of_texts
 from homeostat.decide.intake.values import INTEGER_MAX, SPACE, TEXT_MAX, Fault, Source, key
-from homeostat.records.arrays import Float, Int
+from homeostat.records.arrays import Float, Int, Mask
 from homeostat.records.events import DeadLetter, EventBatch
 from homeostat.records.identity import ABSENT, CODE_MAX, Coding, IdTexts
 
 Array: TypeAlias = Any  # pyarrow ships no types.
-Mask: TypeAlias = NDArray[np.bool_]
 Columns: TypeAlias = Mapping[str, Array]
 Fetch: TypeAlias = Callable[[int], object]
 

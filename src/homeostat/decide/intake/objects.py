@@ -210,8 +210,7 @@ def _batch_of_one(event: Event, schema: EventSchema, texts: IdTexts) -> EventBat
     real = np.array((label, *numbers), np.float64)
     checks_at = 3 + len(its_keys)
     keys, key_checks = whole[None, 3:checks_at], whole[None, checks_at:]
-    if composites(schema):
-        fill_composites(keys, key_checks, schema)
+    fill_composites(keys, key_checks, schema)
     return EventBatch(
         whole[:1], whole[1:2], keys, real[None, 1:], real[:1], np.zeros(1, np.uint8), texts, whole[2:3], key_checks
     )

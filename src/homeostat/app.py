@@ -234,7 +234,7 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
     """The decision loop of an app in a world."""
     costs, lists = costs_of(app), plans.membership(app, world.coding)
     stages = Stages(
-        featurizer=world.featurizer or WindowFeaturizer(features, lists, places_of(world.coding)),
+        featurizer=world.featurizer or WindowFeaturizer(features, lists, world.coding.places),
         panel=panel_of(app, brain, world),
         fusion=brain.fusion,
         policy=brain.policy,
@@ -260,11 +260,6 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
         learn_policy=app.learning.policy,
     )
     return DecisionLoop(stages, world.journal, world.clock, limits, world.on_error)
-
-
-def places_of(coding: Coding) -> int:
-    """The odd number that says where entities and ids lie in memory."""
-    return int(coding.words(b"places")[0]) >> 1 | 1
 
 
 def chance_of(app: App, coding: Coding) -> Chance:
@@ -301,7 +296,7 @@ def _joiner(app: App, costs: Costs | None, coding: Coding) -> OutcomeJoiner | No
         unknown_negative=app.outcomes.unknown == "negative",
         maturity_ns=_learning_maturity(app),
         censoring=[app.actions.index(action) for action in app.outcomes.censoring],
-        word=places_of(coding),
+        places=coding.places,
     )
 
 

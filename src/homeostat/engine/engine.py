@@ -41,7 +41,7 @@ Answer = dict[str, Any]
 
 @dataclass(slots=True)
 class Parts:
-    """What an engine is made of; `engine.assembly` makes them.
+    """The parts of an engine; `engine.assembly` makes them.
 
     begin_again : lets the loop continue from snapshot and journal after a fault broke it off
     room : raises Unavailable where the disk that the journal is on takes nothing more; None without a disk

@@ -24,6 +24,8 @@ from homeostat.records.arrays import Int
 ABSENT = -(1 << 63)  # No such key on this event.
 SECRET_BYTES = 32
 CODE_MAX = (1 << 61) - 1  # Integers beyond this are hashed like text.
+PLACES = 0x1E3779B97F4A7C15
+"""See `Coding.places`: for tables whose keys nobody chooses to do harm, such as those of tests."""
 _HASH_BASE = 1 << 62
 _WORD = (1 << 64) - 1
 _CATEGORY_BITS = (1 << 52) - 1
@@ -111,6 +113,14 @@ class Coding:
         """A key of two words for one purpose; those of different purposes have nothing in common."""
         derived = self._derived(purpose, 16)
         return np.uint64(int.from_bytes(derived[:8], "little")), np.uint64(int.from_bytes(derived[8:], "little"))
+
+    @property
+    def places(self) -> int:
+        """An odd number below 2^63 that says where keys lie in hash tables, never what is found.
+
+        Someone who knows it can choose keys that lie in one place, and make each lookup slow.
+        """
+        return int(self.words(b"places")[0]) >> 1 | 1
 
     def _derived(self, purpose: bytes, size: int) -> bytes:
         return blake2b(purpose, key=blake2b(self.secret, digest_size=32).digest(), digest_size=size).digest()

@@ -20,7 +20,7 @@ from homeostat.decide.outcomes import kernel
 from homeostat.records.arrays import Bytes, Float, Int, Small, State
 from homeostat.records.decisions import DecisionBatch, Experience
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
-from homeostat.records.identity import Ids
+from homeostat.records.identity import PLACES, Ids
 
 T = TypeVar("T", bound=np.generic)
 CostsOf = Callable[[EventBatch], tuple[Float, Float]]
@@ -42,7 +42,7 @@ class OutcomeJoiner:
         None: nothing waits, and silence lasts until the horizon.
     unknown_negative : an outcome that is missing at that age counts as negative, instead of being skipped
     censoring : actions whose outcome is never seen
-    word : an odd number below 2^63 that says where ids lie in memory; keep it from whoever chooses ids
+    places : see `Coding.places`, of ids
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class OutcomeJoiner:
         unknown_negative: bool,
         maturity_ns: int | None = None,
         censoring: Sequence[int] = (),
-        word: int = 0x1E3779B97F4A7C15,
+        places: int = PLACES,
     ) -> None:
-        self._costs, self._context, self._word = costs, tuple(context), word
+        self._costs, self._context, self._places = costs, tuple(context), places
         self._actions, self._scorers, self._entities = actions, scorers, entities
         self._delay_ns, self._horizon_ns = delay_ns, horizon_ns
         self._unknown_negative = unknown_negative
@@ -101,7 +101,7 @@ class OutcomeJoiner:
             self._numbers_of(decisions), events.label, decisions.ruling.action, self._delay_ns, self._silence_ns,
             self._horizon_ns, self._arrivals, self._facts,
             self._numbers, self._marks, self._arrival, self._action, self._free, self._live, self._table, self._queue,
-            self._queue_label, self._queued, self._word,
+            self._queue_label, self._queued, self._places,
         )  # fmt: skip
         self._queued += added
         self._live += added
@@ -110,7 +110,7 @@ class OutcomeJoiner:
 
     def locate(self, ids: Ids) -> tuple[Bytes, Int, Int, Int]:
         """Whether each event is remembered (n,), its time (n,), its entity keys and their checks (n, entities)."""
-        slot = kernel.find(ids.code, ids.check, self._facts, self._table, self._word)
+        slot = kernel.find(ids.code, ids.check, self._facts, self._table, self._places)
         found = slot >= 0
         at = np.where(found, slot, 0)
         time_ns = np.where(found, self._facts[at, kernel.TIME], 0)
@@ -129,7 +129,7 @@ class OutcomeJoiner:
         known = kernel.deliver(
             outcomes.id_code, outcomes.id_check, outcomes.label, outcomes.known_ns, self._maturity_ns, self._told,
             self._facts,
-            self._arrival, self._table, self._queue, self._queue_label, self._queued, self._word,
+            self._arrival, self._table, self._queue, self._queue_label, self._queued, self._places,
         )  # fmt: skip
         self._queued += known
         self._told += n
@@ -153,7 +153,7 @@ class OutcomeJoiner:
             self._arrival, self._action, risk, self._censors, self._unknown_negative, slots, labels, censored, gone,
         )  # fmt: skip
         experience = self._experience(slots[:told], labels[:told], censored[:told])
-        self._live = kernel.release(gone[:dropped], self._facts, self._table, self._free, self._live, self._word)
+        self._live = kernel.release(gone[:dropped], self._facts, self._table, self._free, self._live, self._places)
         self.given_up += given_up
         self.unknown += unknown
         return experience
@@ -186,7 +186,7 @@ class OutcomeJoiner:
         self._clear(max(64, n, queued))
         self._facts[:n], self._numbers[:n], self._marks[:n] = facts, numbers, state["marks"]
         self._arrival[:n], self._action[:n] = state["arrival"], state["action"]
-        kernel.index(np.arange(n), self._facts, self._table, self._word)
+        kernel.index(np.arange(n), self._facts, self._table, self._places)
         # The queue comes sorted, which is one of the orders of a heap.
         self._queue[:queued], self._queue_label[:queued] = queue, state["queue_label"]
         self._live, self._queued = n, queued
@@ -251,7 +251,7 @@ class OutcomeJoiner:
             self._action, self._free = _grown(self._action, size), _grown(self._free, size)
             self._free[capacity:] = np.arange(capacity, size)
             self._table = np.full(kernel.table_size(size), -1, np.int32)
-            kernel.index(used, self._facts, self._table, self._word)
+            kernel.index(used, self._facts, self._table, self._places)
         self._reserve_queue(more)
 
     def _reserve_queue(self, more: int) -> None:

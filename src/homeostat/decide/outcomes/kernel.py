@@ -32,21 +32,21 @@ def table_size(capacity: int) -> int:
 
 
 @_njit  # type: ignore[untyped-decorator]
-def _home(code: int, mask: int, word: int) -> int:
-    mixed = np.uint64(code) * np.uint64(word)
+def _home(code: int, mask: int, places: int) -> int:
+    mixed = np.uint64(code) * np.uint64(places)
     mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     home: int = np.int64(mixed >> np.uint64(32)) & mask  # type: ignore[assignment]
     return home
 
 
 @_njit  # type: ignore[untyped-decorator]
-def _place(code: int, check: int, facts: Int, table: Slots, word: int) -> int:
+def _place(code: int, check: int, facts: Int, table: Slots, places: int) -> int:
     """Where in the table an id is, or where it would go.
 
-    word : an odd number that nobody knows who chooses ids, so that chosen ids do not meet in one place
+    places : see `Coding.places`
     """
     mask = len(table) - 1
-    at = _home(code, mask, word)
+    at = _home(code, mask, places)
     while table[at] >= 0 and (facts[table[at], CODE] != code or facts[table[at], CHECK] != check):
         at = (at + 1) & mask
     found: int = at
@@ -54,19 +54,19 @@ def _place(code: int, check: int, facts: Int, table: Slots, word: int) -> int:
 
 
 @_njit  # type: ignore[untyped-decorator]
-def find(id_code: Int, id_check: Int, facts: Int, table: Slots, word: int) -> Int:
+def find(id_code: Int, id_check: Int, facts: Int, table: Slots, places: int) -> Int:
     """(n,) the slot of each id, -1 where it isn't remembered."""
     out = np.empty(len(id_code), np.int64)
     for i in range(len(id_code)):
-        out[i] = table[_place(id_code[i], id_check[i], facts, table, word)]
+        out[i] = table[_place(id_code[i], id_check[i], facts, table, places)]
     return out
 
 
 @_njit  # type: ignore[untyped-decorator]
-def index(slots: Int, facts: Int, table: Slots, word: int) -> None:
+def index(slots: Int, facts: Int, table: Slots, places: int) -> None:
     """Put the ids of slots into the table."""
     for slot in slots:
-        table[_place(facts[slot, CODE], facts[slot, CHECK], facts, table, word)] = slot
+        table[_place(facts[slot, CODE], facts[slot, CHECK], facts, table, places)] = slot
 
 
 @_njit  # type: ignore[untyped-decorator]
@@ -126,13 +126,13 @@ def remember(
     label: Float, new_action: Small,
     delay_ns: int, silence_ns: int, horizon_ns: int, arrivals: int, facts: Int, numbers: Float,
     marks: Float, arrival: Int, action: Small, free: Int, live: int, table: Slots, queue: Int, queue_label: Float,
-    queued: int, word: int,
+    queued: int, places: int,
 ) -> int:  # fmt: skip
     """Take rows in, each with one entry in the queue; returns how many were new."""
     added = 0
     for k in range(len(rows)):
         row = rows[k]
-        place = _place(id_code[row], id_check[row], facts, table, word)
+        place = _place(id_code[row], id_check[row], facts, table, places)
         if table[place] >= 0:
             continue
         slot = free[live + added]
@@ -159,7 +159,7 @@ def remember(
 def deliver(
     id_code: Int, id_check: Int, label: Float, known_ns: Int, maturity_ns: int, arrivals: int, facts: Int,
     arrival: Int, table: Slots,
-    queue: Int, queue_label: Float, queued: int, word: int,
+    queue: Int, queue_label: Float, queued: int, places: int,
 ) -> int:  # fmt: skip
     """Put the outcomes of remembered decisions into the queue; returns how many they are.
 
@@ -167,7 +167,7 @@ def deliver(
     """
     known = 0
     for i in range(len(id_code)):
-        slot = table[_place(id_code[i], id_check[i], facts, table, word)]
+        slot = table[_place(id_code[i], id_check[i], facts, table, places)]
         if slot >= 0:
             owner = arrival[slot]
             moment = max(known_ns[i], _later(facts[slot, TIME], maturity_ns))
@@ -243,17 +243,17 @@ def due(
 
 
 @_njit  # type: ignore[untyped-decorator]
-def release(gone: Int, facts: Int, table: Slots, free: Int, live: int, word: int) -> int:
+def release(gone: Int, facts: Int, table: Slots, free: Int, live: int, places: int) -> int:
     """Forget slots; returns how many are left."""
     mask = len(table) - 1
     for slot in gone:
-        hole = _place(facts[slot, CODE], facts[slot, CHECK], facts, table, word)
+        hole = _place(facts[slot, CODE], facts[slot, CHECK], facts, table, places)
         at = hole
         while True:
             at = (at + 1) & mask
             if table[at] < 0:
                 break
-            home = _home(facts[table[at], CODE], mask, word)
+            home = _home(facts[table[at], CODE], mask, places)
             # An entry may fill the hole unless its home lies cyclically within (hole, at].
             if ((at - home) & mask) >= ((at - hole) & mask):
                 table[hole] = table[at]

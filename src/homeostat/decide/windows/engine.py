@@ -17,6 +17,7 @@ from homeostat.decide.windows.plan import ABSENT_KEY, WindowPlan
 from homeostat.decide.windows.pool import POOL_WORDS
 from homeostat.decide.windows.program import program
 from homeostat.decide.windows.rows import DONE, Q_WORDS, SCRATCH_COLUMNS, advance
+from homeostat.records.identity import PLACES
 
 __all__ = ["ABSENT_KEY", "State", "Windows"]
 
@@ -28,15 +29,11 @@ CHUNK_ROWS = 131072
 STATE_WORDS_MIN = 512
 LOG_WORDS_MIN = 1024
 
-PLACES = 0x1E3779B97F4A7C15
-"""For windows whose entities nobody chooses to do harm: tests, and runs of one's own events."""
-
 
 class Windows:
     """Exact window aggregates per event, for every window of a plan.
 
-    places : an odd number below 2^63 that says where entities and values lie in memory, never what is found. Keep it
-        from those who choose them, or they choose entities that lie in one place and make the windows slow.
+    places : see `Coding.places`, of entities and of the values that `distinct` counts
 
     >>> import numpy as np
     >>> from homeostat.decide.windows.plan import Aggregate, Kind, LabelFilter, Window, WindowPlan

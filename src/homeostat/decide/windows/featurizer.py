@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from homeostat.decide.windows.around import Around
-from homeostat.decide.windows.engine import PLACES, Windows
+from homeostat.decide.windows.engine import Windows
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.expressions import Membership
 from homeostat.records.arrays import Bytes, State
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
+from homeostat.records.identity import PLACES
 
 
 class WindowFeaturizer:

@@ -24,12 +24,12 @@ from homeostat.decide.windows.arrange import (
     merge,
     unpin,
 )
-from homeostat.decide.windows.engine import PLACES, Windows
+from homeostat.decide.windows.engine import Windows
 from homeostat.decide.windows.follow import L_KIND, L_MORE, follow
 from homeostat.decide.windows.plan import RowKind, WindowPlan
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.events import EventBatch
-from homeostat.records.identity import Ids
+from homeostat.records.identity import PLACES, Ids
 
 _LATE = int(RowKind.EVENT_NOT_INSERTED)
 

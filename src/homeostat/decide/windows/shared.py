@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 
 from homeostat.decide.windows.around import Around
-from homeostat.decide.windows.engine import PLACES
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.decide.windows.featurizer import writable
 from homeostat.decide.windows.followed import Column, FollowedWindows
@@ -24,7 +23,7 @@ from homeostat.ports.shared import Asked, FeatureStore, Logs, LogsLost, Shown
 from homeostat.records.arrays import Bytes, Float, Int, State
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features, Freshness
-from homeostat.records.identity import IdTexts, is_hashed, text_of
+from homeostat.records.identity import PLACES, IdTexts, is_hashed, text_of
 from homeostat.records.reasons import Fallback
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
@@ -41,7 +40,7 @@ def log_version(plan: FeaturePlan, journal: str = "", words: Vocabulary = NAMELE
     """Eight characters that differ where logs would mean something else, so that apps and versions never mix theirs.
 
     journal : the identity of the journal that the logs follow from: with an empty one, entities begin anew
-    places : see `windows.engine.Windows`
+    places : see `Coding.places`
     words : the names of the columns, and what they are
     """
     told = repr(
@@ -65,7 +64,7 @@ class SharedFeaturizer:
         where it knows the entity) or `absent`
     memory_bytes : about the most that is remembered of logs; then all is forgotten, and read again as it is needed
     behind : whether the store was away and lacks events; until `rejoin`, features are those of `when_down`
-    places : see `windows.engine.Windows`
+    places : see `Coding.places`
     words : the names of the columns that it reads, for events that were recorded under other names
     through : the last journal entry of which this worker knows that it and all before it are in the store
     """

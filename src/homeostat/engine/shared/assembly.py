@@ -12,7 +12,7 @@ from homeostat.adapters.disk.file_lock import FileLock
 from homeostat.adapters.disk.files import FOLDER_MODE
 from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.app import Brain, OnError, World, brain, build, places_of
+from homeostat.app import Brain, OnError, World, brain, build
 from homeostat.config import plans
 from homeostat.config.tree import App
 from homeostat.config.world import World as Servers
@@ -180,7 +180,7 @@ def _assembled(
         # What an entity's log keeps is counted from its newest event, which may be that far ahead of the clock.
         skew_ns=min(servers.skew + prepared.app.events.ahead_max, SPAN_NS_MAX),
         when_down=servers.features_down, memory_bytes=servers.memory_mb << 20,
-        lists=plans.membership(prepared.app, prepared.coding), places=places_of(prepared.coding),
+        lists=plans.membership(prepared.app, prepared.coding), places=prepared.coding.places,
     )  # fmt: skip
     _warm_up(prepared)
     loop = build(prepared.app, prepared.features, ready, replace(world, coding=prepared.coding, featurizer=featurizer))

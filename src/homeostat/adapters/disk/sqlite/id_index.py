@@ -27,21 +27,21 @@ Entries = NDArray[np.uint32]
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _slot(code: int, size: int, word: int) -> np.int64:
-    mixed = np.uint64(code) * np.uint64(word)
+def _slot(code: int, size: int, places: int) -> np.int64:
+    mixed = np.uint64(code) * np.uint64(places)
     mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return np.int64(((mixed >> np.uint64(32)) * np.uint64(size)) >> np.uint64(32))
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _place(codes: Int, checks: Int, code: int, check: int, word: int) -> np.int64:
+def _place(codes: Int, checks: Int, code: int, check: int, places: int) -> np.int64:
     """Where the table has an id, or the free place where it would.
 
     checks : empty where every check is 0
-    word : an odd number that nobody knows who chooses ids, so that chosen ids do not meet in one place
+    places : see `Coding.places`; each index draws its own
     """
     size, checked = len(codes), len(checks) > 0
-    at = _slot(code, size, word)
+    at = _slot(code, size, places)
     while codes[at] != ABSENT:
         if codes[at] == code and (checks[at] if checked else 0) == check:
             break
@@ -50,11 +50,11 @@ def _place(codes: Int, checks: Int, code: int, check: int, word: int) -> np.int6
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _put(codes: Int, checks: Int, entries: Entries, new: Int, new_checks: Int, entry: Entries, word: int) -> int:
+def _put(codes: Int, checks: Int, entries: Entries, new: Int, new_checks: Int, entry: Entries, places: int) -> int:
     """Put each new id with its entry; an id that is there keeps its first entry. Returns how many were new."""
     added = 0
     for i in range(len(new)):
-        at = _place(codes, checks, new[i], new_checks[i] if len(new_checks) else 0, word)
+        at = _place(codes, checks, new[i], new_checks[i] if len(new_checks) else 0, places)
         if codes[at] == ABSENT:
             codes[at] = new[i]
             if len(checks):
@@ -65,9 +65,9 @@ def _put(codes: Int, checks: Int, entries: Entries, new: Int, new_checks: Int, e
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _get(codes: Int, checks: Int, entries: Entries, asked: Int, asked_checks: Int, out: Entries, word: int) -> None:
+def _get(codes: Int, checks: Int, entries: Entries, asked: Int, asked_checks: Int, out: Entries, places: int) -> None:
     for i in range(len(asked)):
-        at = _place(codes, checks, asked[i], asked_checks[i], word)
+        at = _place(codes, checks, asked[i], asked_checks[i], places)
         out[i] = entries[at] if codes[at] != ABSENT else 0
 
 
@@ -75,7 +75,7 @@ class IdIndex:
     """Event id -> number of the entry that first decided it, 1 or more. ABSENT is no id."""
 
     def __init__(self) -> None:
-        self._count, self._word = 0, secrets.randbits(62) | 1
+        self._count, self._places = 0, secrets.randbits(62) | 1
         self._one = np.zeros(1, np.uint32)
         self._codes, self._checks, self._entries = _empty(_SIZE_MIN, False)
 
@@ -94,7 +94,7 @@ class IdIndex:
         needed = self._count + len(ids)
         if needed > len(self._codes) * self._load_max:
             self._grow(needed)
-        self._count += _put(self._codes, self._checks, self._entries, ids.code, ids.check, entry, self._word)
+        self._count += _put(self._codes, self._checks, self._entries, ids.code, ids.check, entry, self._places)
 
     def put_all(self, ids: Ids, entry: int) -> None:
         """The same for ids that were all decided in one entry."""
@@ -104,7 +104,7 @@ class IdIndex:
     def entries(self, ids: Ids) -> Entries:
         """(n,) the entry of each id, 0 where there is none."""
         out = np.empty(len(ids), np.uint32)
-        _get(self._codes, self._checks, self._entries, ids.code, ids.check, out, self._word)
+        _get(self._codes, self._checks, self._entries, ids.code, ids.check, out, self._places)
         return out
 
     @property
@@ -122,7 +122,7 @@ class IdIndex:
         codes, entries = self._codes[used], self._entries[used]
         checks = self._checks[used] if len(self._checks) else self._checks
         self._codes, self._checks, self._entries = _empty(size, checked)
-        _put(self._codes, self._checks, self._entries, codes, checks, entries, self._word)
+        _put(self._codes, self._checks, self._entries, codes, checks, entries, self._places)
 
 
 def _empty(size: int, checked: bool) -> tuple[Int, Int, Entries]:

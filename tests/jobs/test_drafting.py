@@ -107,6 +107,20 @@ def test_a_file_that_is_no_table_is_refused_in_a_sentence(tmp_path, content, suf
         draft(path, "x")
 
 
+@pytest.mark.parametrize("name", ["score", "Score", "score_a", "score_id", "score_"])
+@pytest.mark.parametrize("kind", ["field", "entity"])
+def test_a_column_called_score_gets_a_name_that_scorers_leave_free(tmp_path, name, kind):
+    rng, n = np.random.default_rng(1), 60
+    columns = {
+        "event_id": list(range(n)), "time": [(START + timedelta(hours=k)).isoformat() for k in range(n)],
+        "user_id": rng.integers(0, 9, n), name: rng.random(n) if kind == "field" else [f"k{k % 9}" for k in range(n)],
+    }  # fmt: skip
+    path = tmp_path / "drafted.yaml"
+    path.write_text(draft(written(pa.table(columns), tmp_path / "e.parquet"), "x").text)
+    events = load_app(path).events
+    assert any(one.startswith("own_score") for one in (*events.fields, *events.entities))
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     names=st.lists(

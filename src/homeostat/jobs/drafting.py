@@ -192,6 +192,8 @@ def _names(columns: Sequence[Profile]) -> dict[str, str]:
             plain = plain.removesuffix("_id") or plain
         if plain in _RESERVED and one.role not in (Role.ID, Role.TIME):
             plain += "_value"
+        if f"{plain}_".startswith("score_") and one.role not in (Role.ID, Role.TIME):
+            plain = f"own_{plain}"  # Features are named after their columns, and score_... are the scorers'.
         name, number = plain, 2
         while name in names.values():
             name, number = f"{plain}_{number}", number + 1

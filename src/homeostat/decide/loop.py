@@ -339,8 +339,7 @@ class DecisionLoop:
             self._conclude(events, features, scores, begun_ns, chance, slice(start, stop), moment, recorded)
             for start, stop, moment in self.stages.schedule.cuts(running)
         ]
-        took_us = (self.clock.monotonic_ns() - begun_ns) / 1e3
-        decisions = joined(parts, events, features, scores, took_us)
+        decisions = joined(parts, events, features, scores)
         self._arrivals.deliver(len(events))
         if recorded is None:
             self._count(decisions)
@@ -378,7 +377,8 @@ class DecisionLoop:
             "guards", self.stages.guard.rule, events, features, scores, fused, proposal, fallback.astype(np.int64)
         )
         version, words = self.stages.version, self.stages.words
-        part = DecisionBatch(events, features, scores, fused, proposal, ruling, fallback, version, 0.0, words)
+        took_us = (self.clock.monotonic_ns() - begun_ns) / 1e3
+        part = DecisionBatch(events, features, scores, fused, proposal, ruling, fallback, version, took_us, words)
         if self.stages.joiner is not None:
             self._aside("learning", self.stages.joiner.remember, part)
         return part

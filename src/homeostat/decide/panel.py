@@ -23,6 +23,7 @@ from homeostat.records.reasons import Fallback, Reason
 from homeostat.stats.compiled import compiled
 
 _Answer = tuple[Float, Float]
+_FLOAT = np.dtype(np.float64)
 _TROUBLES_MAX = 3  # So many failures or late answers in a row open a scorer's circuit.
 _COOL_DOWN_NS = 1_000_000_000  # An open circuit is tried again after a second.
 _UNHURRIED_S = 2.0  # An explanation asks a stranger's scorer some thirty times, and is told without it after this.
@@ -297,7 +298,11 @@ def _unhurried(seat: Seat, call: Callable[[], Any]) -> Any:
 
 def _checked(answer: _Answer, n: int) -> _Answer:
     """The answer as two arrays (n,); raises where it is anything else."""
-    values, confidence = np.asarray(answer[0], np.float64), np.asarray(answer[1], np.float64)
+    values, confidence = answer[0], answer[1]
+    if type(values) is not np.ndarray or values.dtype is not _FLOAT:
+        values = np.asarray(values, np.float64)
+    if type(confidence) is not np.ndarray or confidence.dtype is not _FLOAT:
+        confidence = np.asarray(confidence, np.float64)
     if values.shape != (n,) or confidence.shape != (n,):
         raise ValueError(f"answered with shapes {values.shape} and {confidence.shape} instead of ({n},) twice")
     return values, confidence

@@ -85,12 +85,16 @@ def splice(events: EventBatch, outcomes: EventBatch, position: Int) -> EventBatc
     )  # fmt: skip
 
 
-def joined(
-    parts: Sequence[DecisionBatch], events: EventBatch, features: Features, scores: Scores, took_us: float
-) -> DecisionBatch:
-    """The decisions of consecutive slices as one batch, of the whole batch's events, features and scores."""
+def joined(parts: Sequence[DecisionBatch], events: EventBatch, features: Features, scores: Scores) -> DecisionBatch:
+    """The decisions of consecutive slices as one batch, of the whole batch's events, features and scores.
+
+    It took until the last slice was decided.
+    """
+    took_us = parts[-1].took_us
     if len(parts) == 1:
         one = parts[0]
+        if one.events is events and one.features is features and one.scores is scores:
+            return one
         return DecisionBatch(
             events,
             features,

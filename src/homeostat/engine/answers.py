@@ -51,6 +51,8 @@ def actions_of(words: Vocabulary, count: int) -> tuple[str, ...]:
 
 def rule_text(rule: int, fallback: int, words: Vocabulary) -> str:
     """What decided: a rule's name, `breaker`, `fallback:<cause>`, or nothing."""
+    if rule == NO_RULE:
+        return ""
     if rule >= 0:
         return words.rule(rule)
     return {BY_BREAKER: "breaker", BY_FALLBACK: f"fallback:{Fallback.text(fallback)}"}.get(rule, "")

@@ -291,7 +291,9 @@ def _fitting(schema: Schema, shapes: tuple[tuple[int, ...], ...], rows: int) -> 
 
 def _small_pieces(schema: Schema, columns: tuple[Column, ...], rows: int) -> list[bytes]:
     """The columns of few rows as bytes with their padding."""
-    _fitting(schema, tuple([column.shape for column in columns]), rows)
+    shapes = tuple([column.shape for column in columns])
+    if rows != 1 or shapes != schema.one_row:
+        _fitting(schema, shapes, rows)
     if tuple([column.dtype for column in columns]) != schema.dtypes:
         _pieces(schema, columns, rows)  # It says which.
     pieces = [column.tobytes() for column in columns]

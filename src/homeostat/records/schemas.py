@@ -59,6 +59,7 @@ class Schema:
 
     widths : (columns) how many values a row has in each, 0 for a column that is not wide
     narrow : the places of columns whose values have fewer than 8 bytes
+    one_row : the columns' shapes in a batch of one row
     """
 
     text: str
@@ -71,8 +72,11 @@ class Schema:
     dtypes: tuple[np.dtype[Any], ...] = field(repr=False)
     widths: tuple[int, ...] = field(repr=False)
     narrow: tuple[int, ...] = field(init=False, repr=False)
+    one_row: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        one_row = tuple((1, width) if of else (1,) for (_, _, of), width in zip(self.columns, self.widths))
+        object.__setattr__(self, "one_row", one_row)
         narrow = tuple(at for at, dtype in enumerate(self.dtypes) if dtype.itemsize < 8)
         object.__setattr__(self, "narrow", narrow)
 

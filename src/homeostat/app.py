@@ -22,7 +22,7 @@ from homeostat.decide.fusion.evidence import Table
 from homeostat.decide.fusion.fixed import FixedFusion, declared_table
 from homeostat.decide.guards.engine import Guards
 from homeostat.decide.learning.schedule import Schedule
-from homeostat.decide.loop import Chance, DecisionLoop, Limits, Stages
+from homeostat.decide.loop import Chance, DecisionLoop, Early, Limits, Stages
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.decide.panel import Panel, Seat
 from homeostat.decide.policy.bandit import BanditPolicy, BanditSettings
@@ -40,7 +40,7 @@ from homeostat.expressions import Membership
 from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock, Journal
 from homeostat.records.arrays import Float
-from homeostat.records.identity import Coding, Ids
+from homeostat.records.identity import Coding, Ids, Served
 from homeostat.records.parts import Part
 from homeostat.stats.chance import keyed_chances
 
@@ -56,6 +56,7 @@ class World:
     """What the loop needs of the world.
 
     coding : how texts became codes in the journal, and whose secret chance depends on
+    served : whose secret chance depends on since a server goes on in a replay's folder
     bounded : whether deadlines hold; replay waits for every part, so that two replays are the same
     featurizer : what remembers the entities' pasts, where several processes share them; then nobody learns online,
         since each would learn from its own share only
@@ -71,6 +72,7 @@ class World:
     bounded: bool = True
     on_error: OnError | None = None
     featurizer: Featurizer | None = None
+    served: Served | None = None
     judges_lateness: bool = True
     budget_rows: int | None = None
     patience_s: float | None = None
@@ -243,7 +245,8 @@ def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> Decisi
         joiner=None if world.featurizer is not None else _joiner(app, costs, world.coding),
         schedule=Schedule(app.learning.every),
         watermark=Watermark(app.events.lateness if world.judges_lateness else _NEVER_LATE_NS),
-        chance=chance_of(app, world.coding),
+        chance=chance_of(app, world.coding if world.served is None else world.served.coding),
+        early=None if world.served is None else Early(world.served.after, chance_of(app, world.coding)),
         coding=world.coding,
         actions=app.actions,
         version=brain.version,

@@ -44,11 +44,23 @@ class Chance(Protocol):
     def __call__(self, ids: Ids) -> Float: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What chance depended on up to an entry of the journal.
+
+    until : that entry's sequence number
+    """
+
+    until: int
+    chance: Chance
+
+
 @dataclass(slots=True)
 class Stages:
     """The concrete stages of one app, in order.
 
     thresholds : what proposes where the policy fails; None declares that the guard decides
+    early : what chance depended on in the journal's first entries, where that has changed since
     coding : how the texts of ids and keys became codes
     joiner : remembers decisions until their outcomes come; None where nobody learns and no outcome is expected
     words : the names that decisions are made in
@@ -72,6 +84,11 @@ class Stages:
     words: Vocabulary = NAMELESS
     meaning: Mapping[str, Meaning] = field(default_factory=dict)
     what_if: WhatIf | None = None
+    early: Early | None = None
+
+    def chance_in(self, sequence: int) -> Chance:
+        """What chance depended on in an entry of the journal."""
+        return self.chance if self.early is None or sequence > self.early.until else self.early.chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +127,11 @@ def in_proportion(budget_ns: int | None, n: int, rows: int | None) -> int | None
 class Recorded:
     """Decisions of the journal that are done again, in the columns and numbers of the present app.
 
+    sequence : of the entry
     stands : they stand as they were made, because another version made them
     """
 
+    sequence: int
     decisions: DecisionBatch
     stands: bool
 
@@ -260,9 +279,9 @@ class DecisionLoop:
         stages = self.stages
         if stand or body.version != stages.version or body.words != stages.words:
             was = decisions_as(body, stages.words, stages.panel.names, stages.coding)
-            self._whole(self._run, stages.watermark.unmarked(was.events), Recorded(was, stands=True))
+            self._whole(self._run, stages.watermark.unmarked(was.events), Recorded(sequence, was, stands=True))
             return
-        again = self._whole(self._run, body.events, Recorded(body, stands=False))
+        again = self._whole(self._run, body.events, Recorded(sequence, body, stands=False))
         same = np.array_equal(again.ruling.action, body.ruling.action)
         if not (same and np.array_equal(again.fused.risk, body.fused.risk, equal_nan=True)):
             raise Diverged(
@@ -334,7 +353,8 @@ class DecisionLoop:
         recorded: Recorded | None = None,
     ) -> DecisionBatch:
         """The stages after the scorers."""
-        chance = self.stages.chance(events.ids)
+        draw = self.stages.chance if recorded is None else self.stages.chance_in(recorded.sequence)
+        chance = draw(events.ids)
         parts = [
             self._conclude(events, features, scores, begun_ns, chance, slice(start, stop), moment, recorded)
             for start, stop, moment in self.stages.schedule.cuts(running)

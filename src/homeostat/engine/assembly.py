@@ -117,7 +117,7 @@ def open_engine(
         journal, parted = open_history(data, history, open_journal, tell)
     prepared = prepared.keyed(journal.coding)
     clock = SystemClock()
-    world = World(journal, clock, prepared.coding, bounded=True, on_error=on_error)
+    world = World(journal, clock, prepared.coding, bounded=True, on_error=on_error, served=journal.served)
     models = bundle_of(prepared, bundle)
     ready = brain(prepared.app, prepared.features, models)
     warm_up(prepared.app, prepared.features, models, clock, ready)
@@ -165,7 +165,7 @@ def preview(app: str | Path | App, bundle: Path | None, data: Path) -> Recovery:
     with SqliteJournal(path, app=prepared.app.app, words=prepared.words, readonly=True) as journal:
         prepared = prepared.keyed(journal.coding)
         ready = brain(prepared.app, prepared.features, bundle_of(prepared, bundle))
-        world = World(journal, SystemClock(), prepared.coding, bounded=False)
+        world = World(journal, SystemClock(), prepared.coding, bounded=False, served=journal.served)
         loop = build(prepared.app, prepared.features, ready, world)
         try:
             return plan(loop, journal, FileSnapshots(data))

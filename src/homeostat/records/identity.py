@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +138,16 @@ class Coding:
             one.update(text.encode("utf-8", "surrogatepass"))
             found.append(one.digest())
         return b"".join(found)
+
+
+class Served(NamedTuple):
+    """The secret that a server has drawn because its folder's own follows from a seed: chance depends on it.
+
+    after : the journal's last entry by the folder's own
+    """
+
+    after: int
+    coding: Coding
 
 
 def secret_of_seed(seed: int) -> bytes:

@@ -41,6 +41,7 @@ from homeostat.adapters.disk.sqlite.tables import (
     keeps_schemas,
     prepare,
     refusal,
+    served_of,
 )
 from homeostat.adapters.journals import compression
 from homeostat.adapters.journals.entries import (
@@ -57,7 +58,7 @@ from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, row_of
-from homeostat.records.identity import SECRET_BYTES, Coding, Ids, is_hashed
+from homeostat.records.identity import SECRET_BYTES, Coding, Ids, Served, is_hashed
 from homeostat.records.schemas import Schemas
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
@@ -135,6 +136,11 @@ class SqliteJournal(ById):
     def coding(self) -> Coding:
         """How the texts of ids and keys become codes here."""
         return self._coding
+
+    @property
+    def served(self) -> Served | None:
+        """The secret of a server that goes on in a replay's folder; None where that is no replay's."""
+        return self._served
 
     @property
     def app(self) -> str:
@@ -363,6 +369,7 @@ class SqliteJournal(ById):
         coding = coding_of(db, self.path)
         self._is_old, self._coding = coding is None, coding or Coding(secrets.token_bytes(SECRET_BYTES))
         self._schemas.coding = self._coding
+        self._served = served_of(db, self.path)
         self._keeps_schemas = keeps_schemas(db)
         if not self._readonly:
             db.execute(f"PRAGMA journal_mode = {'DELETE' if self._bulk else 'WAL'}")

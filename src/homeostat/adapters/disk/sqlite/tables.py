@@ -16,7 +16,7 @@ from homeostat.ports import Unavailable
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
-from homeostat.records.identity import SECRET_BYTES, Coding, Ids
+from homeostat.records.identity import SECRET_BYTES, Coding, Ids, Served
 from homeostat.records.schemas import Schema, Schemas, read_words, words_text
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
@@ -41,9 +41,10 @@ _CHECKS = "ALTER TABLE entries ADD COLUMN checks BLOB NOT NULL DEFAULT x''"
 _TRIGGER = """CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table}
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;"""
 # Rows of `about`: whose journal it is; the last entry of a version that kept no names, and the names of those entries;
-# that a replay made it, and that a server has gone on with it since; the secret by which texts became codes.
+# that a replay made it, and that a server has gone on with it since; the secret by which texts became codes; the one
+# that such a server has drawn for chance, and the last entry before that.
 APP, OLD_UNTIL, OLD_WORDS, REPLAYED, SERVED = "app", "format_1_until", "format_1_words", "replayed", "served"
-SECRET = "secret"  # noqa: S105 - the name of the row.
+SECRET, SERVED_SECRET, SERVED_AFTER = "secret", "served_secret", "served_after"
 _HASHED_FROM = 1 << 62  # In format 2, codes from here on were hashes of texts, without a secret.
 
 
@@ -79,8 +80,8 @@ def prepare(
         _finish(db, path, app)
     elif app and owner and owner != app:
         raise JournalError(f"{path} is the journal of the app {owner}, not of {app}")
-    if not readonly and not bulk and about(db, REPLAYED) is not None and about(db, SERVED) is None:
-        _tell(db, SERVED, "yes")
+    if not readonly and not bulk and about(db, REPLAYED) is not None:
+        _serve(db)
     kept = about(db, OLD_WORDS)
     return _unversioned(words) if kept is None else read_words(kept)
 
@@ -105,6 +106,17 @@ def coding_of(db: sqlite3.Connection, path: Path) -> Coding | None:
         return Coding(bytes.fromhex(secret or ""))
     except ValueError:
         raise JournalError(f"{path} has lost its secret: restore the file from a copy") from None
+
+
+def served_of(db: sqlite3.Connection, path: Path) -> Served | None:
+    """The secret that a server has drawn in a replay's journal; None where none has. Raises JournalError."""
+    secret, after = about(db, SERVED_SECRET), about(db, SERVED_AFTER)
+    if secret is None and after is None:
+        return None
+    try:
+        return Served(int(after or ""), Coding(bytes.fromhex(secret or "")))
+    except ValueError:
+        raise JournalError(f"{path} has lost the secret of its server: restore the file from a copy") from None
 
 
 def keeps_schemas(db: sqlite3.Connection) -> bool:
@@ -162,6 +174,21 @@ def _create(db: sqlite3.Connection, app: str, bulk: bool, version: int = FORMAT,
         _tell(db, APP, app)
         if bulk:
             _tell(db, REPLAYED, "yes")
+
+
+def _serve(db: sqlite3.Connection) -> None:
+    """Say that a server goes on with a replay's journal, and draw what chance depends on from here on.
+
+    The secret of a replay follows from its seed, so that anyone can make the replay again, and foresee its chances.
+    """
+    if about(db, SERVED_SECRET) is not None:
+        return
+    with _transaction(db):
+        if about(db, SERVED) is None:
+            _tell(db, SERVED, "yes")
+        last = db.execute("SELECT max(sequence) FROM entries").fetchone()[0]
+        _tell(db, SERVED_SECRET, secrets.token_hex(SECRET_BYTES))
+        _tell(db, SERVED_AFTER, str(last or 0))
 
 
 def _finish(db: sqlite3.Connection, path: Path, app: str) -> None:

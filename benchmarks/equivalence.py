@@ -30,7 +30,7 @@ from benchmarks.outside import Recorded, Windows, journalled, recorded, tag_of
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.postgres import PostgresJournal
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.app import World, brain, build
+from homeostat.app import Ports, brain, build
 from homeostat.decide.guards.plan import BY_BREAKER
 from homeostat.engine.assembly import bundle_of, prepare
 from homeostat.engine.engine import Engine, Parts
@@ -97,7 +97,7 @@ def in_one_process(steps: list[Step], coding: Coding) -> Single:
     prepared = prepare(APP).keyed(coding)
     journal, clock = SqliteJournal(":memory:", app=APP, secret=prepared.coding.secret), SystemClock()
     models = brain(prepared.app, prepared.features, bundle_of(prepared, None))
-    loop = build(prepared.app, prepared.features, models, World(journal, clock, prepared.coding, bounded=False))
+    loop = build(prepared.app, prepared.features, models, Ports(journal, clock, prepared.coding, bounded=False))
     engine = Engine(Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock))
     told: list[tuple[str, list[int]]] = []
     for kind, rows in steps:

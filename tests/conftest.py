@@ -88,7 +88,7 @@ def own_server(pytestconfig):
 @pytest.fixture
 def unhurried(monkeypatch):
     """Engines wait for their parts however busy the machine is, so that equal decisions are equal."""
-    from homeostat.app import World
+    from homeostat.app import Ports
     from homeostat.engine import assembly
 
-    monkeypatch.setattr(assembly, "World", lambda *given, **named: World(*given, **{**named, "bounded": False}))
+    monkeypatch.setattr(assembly, "Ports", lambda *given, **named: Ports(*given, **{**named, "bounded": False}))

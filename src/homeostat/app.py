@@ -52,8 +52,8 @@ OnError = Callable[[str, Exception], None]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """What the loop needs of the world.
+class Ports:
+    """The ports of one decision loop, and how it uses them.
 
     coding : how texts became codes in the journal, and whose secret chance depends on
     served : whose secret chance depends on since a server goes on in a replay's folder
@@ -213,13 +213,13 @@ def _even_cuts(actions: int) -> tuple[float, ...]:
     return tuple(k / actions for k in range(1, actions))
 
 
-def panel_of(app: App, brain: Brain, world: World) -> Panel:
+def panel_of(app: App, brain: Brain, ports: Ports) -> Panel:
     """The app's scorers on a panel; plug-ins run in threads of their own unless told otherwise."""
     seats = [
         Seat(scorer, _deadline(app, spec), spec.isolated if spec.isolated is not None else spec.kind not in _OURS)
         for scorer, spec in zip(brain.scorers, app.scorers.values())
     ]
-    return Panel(seats, world.clock if world.bounded else None, world.on_error, world.budget_rows, world.patience_s)
+    return Panel(seats, ports.clock if ports.bounded else None, ports.on_error, ports.budget_rows, ports.patience_s)
 
 
 def _deadline(app: App, spec: ScorerSpec) -> int | None:
@@ -232,37 +232,37 @@ def _deadline(app: App, spec: ScorerSpec) -> int | None:
     return _PLUGIN_NS if app.deadline is None else app.deadline // 2
 
 
-def build(app: App, features: FeaturePlan, brain: Brain, world: World) -> DecisionLoop:
-    """The decision loop of an app in a world."""
-    costs, lists = costs_of(app), plans.membership(app, world.coding)
+def build(app: App, features: FeaturePlan, brain: Brain, ports: Ports) -> DecisionLoop:
+    """The decision loop of an app on these ports."""
+    costs, lists = costs_of(app), plans.membership(app, ports.coding)
     stages = Stages(
-        featurizer=world.featurizer or WindowFeaturizer(features, lists, world.coding.places),
-        panel=panel_of(app, brain, world),
+        featurizer=ports.featurizer or WindowFeaturizer(features, lists, ports.coding.places),
+        panel=panel_of(app, brain, ports),
         fusion=brain.fusion,
         policy=brain.policy,
         thresholds=thresholds_of(app, costs),
         guard=Guards(plans.guard_plan(app), plans.guard_names(app, features), lists),
-        joiner=None if world.featurizer is not None else _joiner(app, costs, world.coding),
+        joiner=None if ports.featurizer is not None else _joiner(app, costs, ports.coding),
         schedule=Schedule(app.learning.every),
-        watermark=Watermark(app.events.lateness if world.judges_lateness else _NEVER_LATE_NS),
-        chance=chance_of(app, world.coding if world.served is None else world.served.coding),
-        early=None if world.served is None else Early(world.served.after, chance_of(app, world.coding)),
-        coding=world.coding,
+        watermark=Watermark(app.events.lateness if ports.judges_lateness else _NEVER_LATE_NS),
+        chance=chance_of(app, ports.coding if ports.served is None else ports.served.coding),
+        early=None if ports.served is None else Early(ports.served.after, chance_of(app, ports.coding)),
+        coding=ports.coding,
         actions=app.actions,
         version=brain.version,
         words=plans.vocabulary(app),
         meaning=meanings(app, features, brain.version.partition("+")[2]),
-        what_if=what_if_of(app, features, lists, world.coding),
+        what_if=what_if_of(app, features, lists, ports.coding),
     )
     limits = Limits(
-        decision_ns=app.deadline if world.bounded else None,
-        policy_ns=app.policy.deadline if world.bounded else None,
-        reject_late=app.events.late == "reject" and world.judges_lateness,
-        rows=world.budget_rows,
+        decision_ns=app.deadline if ports.bounded else None,
+        policy_ns=app.policy.deadline if ports.bounded else None,
+        reject_late=app.events.late == "reject" and ports.judges_lateness,
+        rows=ports.budget_rows,
         learn_fusion=app.learning.fusion,
         learn_policy=app.learning.policy,
     )
-    return DecisionLoop(stages, world.journal, world.clock, limits, world.on_error)
+    return DecisionLoop(stages, ports.journal, ports.clock, limits, ports.on_error)
 
 
 def chance_of(app: App, coding: Coding) -> Chance:

@@ -166,7 +166,7 @@ def test_a_replay_goes_on_without_a_plug_in_that_hangs_and_says_so_in_its_report
 
 
 def test_a_plug_in_without_a_deadline_has_half_of_the_apps(plugin: Any) -> None:
-    from homeostat.app import World, build
+    from homeostat.app import Ports, build
     from homeostat.checks.stand_ins import MemoryJournal, ScriptedClock
 
     app = parse_app(plugin())
@@ -174,7 +174,7 @@ def test_a_plug_in_without_a_deadline_has_half_of_the_apps(plugin: Any) -> None:
     ready = brain(app, features, None)
     for declared, wanted in ((app.deadline, app.deadline // 2), (None, 10**9)):
         changed = app.model_copy(update={"deadline": declared})
-        loop = build(changed, features, ready, World(MemoryJournal(), ScriptedClock(), Coding.of_seed(0)))
+        loop = build(changed, features, ready, Ports(MemoryJournal(), ScriptedClock(), Coding.of_seed(0)))
         assert loop.stages.panel.seats[0].deadline_ns == wanted
 
 

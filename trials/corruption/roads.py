@@ -19,7 +19,7 @@ from homeostat.adapters.disk.event_files import EventFileError, read_events
 from homeostat.adapters.disk.snapshots import FileSnapshots
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.journals.entries import JournalError
-from homeostat.app import NotTrained, World, brain, build, costs_of, feature_plan, ready_scorers
+from homeostat.app import NotTrained, Ports, brain, build, costs_of, feature_plan, ready_scorers
 from homeostat.checks.stand_ins import MemoryJournal, ScriptedClock
 from homeostat.config import plans
 from homeostat.config.faults import AppFileError
@@ -141,8 +141,8 @@ class Bundles:
         try:
             bundle = load_bundle(self.folder, self.features.names)
             ready = brain(self.app, self.features, bundle)
-            world = World(MemoryJournal(), ScriptedClock(), Coding.of_seed(0), bounded=False)
-            loop = build(self.app, self.features, ready, world)
+            ports = Ports(MemoryJournal(), ScriptedClock(), Coding.of_seed(0), bounded=False)
+            loop = build(self.app, self.features, ready, ports)
             made = loop.decide(made_up(3, self.features)).fresh
         except (BundleError, PartError, NotTrained) as error:
             sentence(error)

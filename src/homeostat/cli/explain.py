@@ -96,7 +96,7 @@ def app_that_decided(named: str, version: str) -> str:
 
 def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str | None, named: str) -> dict[str, Any]:
     from homeostat.adapters.process.clock import SystemClock
-    from homeostat.app import World, brain, build
+    from homeostat.app import Ports, brain, build
     from homeostat.engine.answers import answer, features_of, naming
     from homeostat.engine.assembly import bundle_of, prepare
     from homeostat.engine.explaining import explained
@@ -110,7 +110,7 @@ def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str
         decisions, row = journal.find_text(decision) or found
     if not set(decisions.features.names) & set(features.names):
         raise CommandError(f"the decision's features are not those of {prepared.app.app}: give the --app that decided")
-    loop = build(prepared.app, features, ready, World(journal, SystemClock(), prepared.coding, bounded=False))
+    loop = build(prepared.app, features, ready, Ports(journal, SystemClock(), prepared.coding, bounded=False))
     try:
         told = answer(decisions, row)
         told["features"] = features_of(decisions, row, naming(loop.stages, decisions))

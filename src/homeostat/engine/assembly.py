@@ -1,4 +1,4 @@
-"""Puts an app, its bundle and the world of one process together."""
+"""Puts an app, its bundle and the ports of one process together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from homeostat.adapters.disk.files import FILE_MODE, FOLDER_MODE, OPEN_FILE_MODE
 from homeostat.adapters.disk.snapshots import FileSnapshots
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.app import OnError, World, brain, build, feature_plan
+from homeostat.app import OnError, Ports, brain, build, feature_plan
 from homeostat.config.definitions import feature_definitions
 from homeostat.config.load import load_app
 from homeostat.config.plans import category_literals, event_schema, vocabulary
@@ -117,7 +117,7 @@ def open_engine(
         journal, parted = open_history(data, history, open_journal, tell)
     prepared = prepared.keyed(journal.coding)
     clock = SystemClock()
-    world = World(journal, clock, prepared.coding, bounded=True, on_error=on_error, served=journal.served)
+    ports = Ports(journal, clock, prepared.coding, bounded=True, on_error=on_error, served=journal.served)
     models = bundle_of(prepared, bundle)
     ready = brain(prepared.app, prepared.features, models)
     warm_up(prepared.app, prepared.features, models, clock, ready)
@@ -127,7 +127,7 @@ def open_engine(
     def make() -> DecisionLoop:
         """A loop that has seen nothing; of a brain of its own, since brains learn."""
         own = brains.pop() if brains else brain(prepared.app, prepared.features, models)
-        return build(prepared.app, prepared.features, own, world)
+        return build(prepared.app, prepared.features, own, ports)
 
     snapshots = None if data is None else FileSnapshots(data, mode)
     loop = recover(make, journal, snapshots, recovering, tell)
@@ -165,8 +165,8 @@ def preview(app: str | Path | App, bundle: Path | None, data: Path) -> Recovery:
     with SqliteJournal(path, app=prepared.app.app, words=prepared.words, readonly=True) as journal:
         prepared = prepared.keyed(journal.coding)
         ready = brain(prepared.app, prepared.features, bundle_of(prepared, bundle))
-        world = World(journal, SystemClock(), prepared.coding, bounded=False, served=journal.served)
-        loop = build(prepared.app, prepared.features, ready, world)
+        ports = Ports(journal, SystemClock(), prepared.coding, bounded=False, served=journal.served)
+        loop = build(prepared.app, prepared.features, ready, ports)
         try:
             return plan(loop, journal, FileSnapshots(data))
         finally:

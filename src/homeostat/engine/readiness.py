@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
-from homeostat.app import Brain, World, brain, build
+from homeostat.app import Brain, Ports, brain, build
 from homeostat.config.tree import App
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.features import FeaturePlan
@@ -28,8 +28,8 @@ def warm_up(app: App, features: FeaturePlan, bundle: Bundle | None, clock: Clock
     scorers = None if ready is None else dict(zip(app.scorers, ready.scorers, strict=True))
     coding = Coding.of_seed(app.seed)
     with SqliteJournal(":memory:", app=app.app, secret=coding.secret) as journal:
-        world = World(journal, clock, coding, bounded=False, patience_s=_PATIENCE_S)
-        loop = build(app, features, brain(app, features, bundle, scorers), world)
+        ports = Ports(journal, clock, coding, bounded=False, patience_s=_PATIENCE_S)
+        loop = build(app, features, brain(app, features, bundle, scorers), ports)
         for rows in (1, 64):
             loop.decide(made_up(rows, features))
         try_learning(loop, app, features)  # Else the first outcomes that are learned from wait for the compiler.

@@ -9,7 +9,7 @@ from typing import Any
 
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.app import World, build, untrained
+from homeostat.app import Ports, build, untrained
 from homeostat.config.definitions import feature_definitions
 from homeostat.config.tree import App
 from homeostat.engine.assembly import Prepared
@@ -42,8 +42,8 @@ def collect(prepared: Prepared, recipe: Recipe) -> Collector:
     collector = Collector.of(app, from_s * SECOND_NS, until_s * SECOND_NS, apart=False)
     events = events_of(generate(spec, recipe.seed))
     with SqliteJournal(":memory:", app=app.app, secret=prepared.coding.secret) as journal:
-        world = World(journal, SystemClock(), prepared.coding, bounded=False)
-        loop = build(app, prepared.features, untrained(app), world)
+        ports = Ports(journal, SystemClock(), prepared.coding, bounded=False)
+        loop = build(app, prepared.features, untrained(app), ports)
         for start in range(0, len(events), _BATCH_ROWS):
             batch = events.slice(start, min(len(events), start + _BATCH_ROWS))
             collector.add(batch, loop.absorb(batch))

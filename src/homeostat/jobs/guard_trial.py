@@ -12,7 +12,7 @@ import numpy as np
 from homeostat.adapters.disk.event_files import read_events, read_outcomes
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.app import World, brain, build, costs_of
+from homeostat.app import Ports, brain, build, costs_of
 from homeostat.config import plans
 from homeostat.config.load import load_app
 from homeostat.decide.guards.engine import Guards
@@ -140,7 +140,7 @@ def _decided(prepared: Prepared, bundle: Any, events: Path, progress: Progress) 
     clock, read = SystemClock(), 0
     with SqliteJournal(":memory:", app=prepared.app.app, secret=prepared.coding.secret) as journal:
         ready = brain(prepared.app, prepared.features, bundle)
-        loop = build(prepared.app, prepared.features, ready, World(journal, clock, prepared.coding, bounded=False))
+        loop = build(prepared.app, prepared.features, ready, Ports(journal, clock, prepared.coding, bounded=False))
         for batch, _ in read_events(events, prepared.schema, clock.now_ns()):
             decided = loop.decide(batch)
             read += len(batch)

@@ -19,7 +19,7 @@ from homeostat.adapters.disk.event_files import read_events, read_outcomes
 from homeostat.adapters.disk.files import FILE_MODE, FOLDER_MODE, OPEN_FILE_MODE, OPEN_FOLDER_MODE, replace_file
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.app import Brain, World, brain, build, costs_of, panel_of, untrained, weights_of
+from homeostat.app import Brain, Ports, brain, build, costs_of, panel_of, untrained, weights_of
 from homeostat.config.tree import App
 from homeostat.decide.ahead import decide_ahead
 from homeostat.decide.decided import Decided, refused_field
@@ -112,11 +112,11 @@ class Replay:
         self.learning = request.train_until_ns is not None
         self.history = History()
         self.trained: dict[str, Any] = {}
-        self.world = World(self.journal, self.clock, prepared.coding, bounded=False)
+        self.ports = Ports(self.journal, self.clock, prepared.coding, bounded=False)
         self.collector = Collector.of(
             prepared.app, request.train_from_ns, request.train_until_ns or 0, apart=self.past is not None
         )
-        self.loop = build(prepared.app, prepared.features, self._first_brain(), self.world)
+        self.loop = build(prepared.app, prepared.features, self._first_brain(), self.ports)
         words = prepared.words
         self.writer = stack.enter_context(
             DecisionsWriter(
@@ -219,7 +219,7 @@ class Replay:
         bundle = fitting_bundle(folder, self.prepared)
         trained = brain(self.prepared.app, self.prepared.features, bundle)
         self.loop.install(
-            panel_of(self.prepared.app, trained, self.world), trained.fusion, trained.policy, trained.version
+            panel_of(self.prepared.app, trained, self.ports), trained.fusion, trained.policy, trained.version
         )
         self.audit.started(trained.version, None)
         self.seconds["train"] += (self.clock.monotonic_ns() - begun_ns) / 1e9

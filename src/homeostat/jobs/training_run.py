@@ -11,7 +11,7 @@ import numpy as np
 from homeostat.adapters.disk.event_files import read_events, read_outcomes
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.app import World, build, untrained
+from homeostat.app import Ports, build, untrained
 from homeostat.config.plans import membership
 from homeostat.decide.contracts import Featurizer
 from homeostat.decide.loop import DecisionLoop
@@ -125,11 +125,11 @@ def _gather(
     clock = SystemClock()
     read = buried = 0
     with SqliteJournal(":memory:", app=prepared.app.app, secret=prepared.coding.secret) as journal:
-        world = World(journal, clock, prepared.coding, bounded=False)
+        ports = Ports(journal, clock, prepared.coding, bounded=False)
         if elsewhere is not None:
             lists = membership(prepared.app, prepared.coding)
-            world = replace(world, featurizer=elsewhere.featurizer(prepared.features, lists, request.from_ns))
-        loop = build(prepared.app, prepared.features, untrained(prepared.app), world)
+            ports = replace(ports, featurizer=elsewhere.featurizer(prepared.features, lists, request.from_ns))
+        loop = build(prepared.app, prepared.features, untrained(prepared.app), ports)
         for events, letters in read_events(request.events, prepared.schema, clock.now_ns()):
             buried += len(letters)
             after = np.flatnonzero(events.time_ns >= request.until_ns)

@@ -12,7 +12,7 @@ from homeostat.adapters.disk.file_lock import FileLock
 from homeostat.adapters.disk.files import FOLDER_MODE
 from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.app import Brain, OnError, World, brain, build
+from homeostat.app import Brain, OnError, Ports, brain, build
 from homeostat.config import plans
 from homeostat.config.tree import App
 from homeostat.config.world import World as Servers
@@ -160,7 +160,7 @@ def open_shared(
         return _assembled(
             prepared.keyed(opened.coding), servers, ready, opened, store or open_store(prepared, servers, opened),
             folder, lock,
-            World(wrap(opened), clock, opened.coding, bounded=True, on_error=on_error,
+            Ports(wrap(opened), clock, opened.coding, bounded=True, on_error=on_error,
                   judges_lateness=judges_lateness, budget_rows=BUDGET_ROWS),
             progress,
         )  # fmt: skip
@@ -173,7 +173,7 @@ def open_shared(
 
 def _assembled(
     prepared: Prepared, servers: Servers, ready: Brain, journal: SharedJournal, store: FeatureStore,
-    folder: Path, lock: FileLock, world: World, progress: Progress | None,
+    folder: Path, lock: FileLock, ports: Ports, progress: Progress | None,
 ) -> SharedParts:  # fmt: skip
     featurizer = SharedFeaturizer(
         prepared.features, store, tuple(prepared.app.events.entities),
@@ -183,9 +183,9 @@ def _assembled(
         lists=plans.membership(prepared.app, prepared.coding), places=prepared.coding.places,
     )  # fmt: skip
     _warm_up(prepared)
-    loop = build(prepared.app, prepared.features, ready, replace(world, coding=prepared.coding, featurizer=featurizer))
+    loop = build(prepared.app, prepared.features, ready, replace(ports, coding=prepared.coding, featurizer=featurizer))
     name = name_of(folder)
-    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, world.clock, name, folder, lock)
+    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, ports.clock, name, folder, lock)
     if servers.retention is not None:
         parts.upkeep = Upkeep(journal.retire)
     try:

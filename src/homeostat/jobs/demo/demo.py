@@ -18,7 +18,7 @@ import yaml
 
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.app import World, brain, build
+from homeostat.app import Ports, brain, build
 from homeostat.config.load import app_file
 from homeostat.config.tree import App, Exploration, FusionSpec
 from homeostat.decide.loop import DecisionLoop
@@ -228,7 +228,7 @@ class Demo:
         )
         parts = brain(app, prepared.features, None if name == RULES else self._bundle)
         # Nothing hangs on the clock, so that two demos of one seed decide the same.
-        loop = build(app, prepared.features, parts, World(journal, self._clock, prepared.coding, bounded=False))
+        loop = build(app, prepared.features, parts, Ports(journal, self._clock, prepared.coding, bounded=False))
         self._stack.callback(loop.close)
         for start in range(0, len(past), _BATCH_ROWS):
             loop.absorb(past.slice(start, min(len(past), start + _BATCH_ROWS)))

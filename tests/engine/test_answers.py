@@ -31,4 +31,7 @@ def test_a_batch_is_answered_as_its_rows_are(rows, seed):
             made.proposal.fallback,
         ),
     )  # fmt: skip
-    assert list(answers(made)) == [answer(made, row) for row in range(rows)]
+    found = list(answers(made))
+    assert found == [answer(made, row) for row in range(rows)]
+    assert [one["action_index"] for one in found] == action.tolist()
+    assert [one["action"] for one in found] == [made.words.action(one["action_index"]) for one in found]

@@ -30,6 +30,19 @@ def test_batches_and_single_events_get_the_same_decisions() -> None:
         assert many.actions == one.actions and sum(many.actions.values()) == 50
 
 
+def test_an_answer_carries_its_action_by_name_and_by_index(tmp_path: Path) -> None:
+    burst = [{**EVENT, "event_type": "login", "event_id": f"e{k}"} for k in range(12)]
+    with load("access", data=tmp_path) as engine:
+        answered = engine.decide(burst)
+        assert [(one["action"], one["action_index"]) for one in answered] == (
+            [("allow", 0)] * 5 + [("throttle", 1)] * 6 + [("block", 2)]
+        )
+        assert list(engine.parts.app.actions) == ["allow", "throttle", "block"]
+        assert engine.decision("e11")["action_index"] == 2
+    with load("access", data=tmp_path) as engine:
+        assert engine.decide(burst[6])["action_index"] == 1  # A repeated event, from the journal.
+
+
 def test_a_single_bad_event_raises_with_its_problem() -> None:
     with load("access") as engine:
         with pytest.raises(UnusableEvent, match="timestamp: bad time") as caught:

@@ -28,8 +28,8 @@ def events(count: int, first: int = 0) -> list[dict]:
 def test_one_event_gets_one_decision(access: Server) -> None:
     status, _, told = access.ask("/v1/decide", {**EVENT, "event_id": "one"})
     assert status == 200
-    assert {"event_id", "action", "risk", "reasons", "fallback", "version", "took_us"} <= told.keys()
-    assert told["action"] == "allow" and told["event_id"] == "one"
+    assert {"event_id", "action", "action_index", "risk", "reasons", "fallback", "version", "took_us"} <= told.keys()
+    assert (told["action"], told["action_index"]) == ("allow", 0) and told["event_id"] == "one"
 
 
 def test_an_array_is_answered_in_order_with_problems_in_place(access: Server) -> None:

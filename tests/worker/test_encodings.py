@@ -35,8 +35,9 @@ def test_all_messages_of_a_worker_are_read_and_written_by_the_encoding_of_its_wo
     with servers.running() as [worker]:
         until(lambda: len(servers.broker.decisions) == 3 and len(servers.broker.dead_letters) == 2)
         until(lambda: worker.outcomes.count == 1)
-    decided = [json.loads(message.value[::-1])["event_id"] for message in servers.broker.decisions]
-    assert sorted(decided) == [event["event_id"] for event in events]
+    decided = [json.loads(message.value[::-1]) for message in servers.broker.decisions]
+    assert sorted(one["event_id"] for one in decided) == [event["event_id"] for event in events]
+    assert {(one["action"], one["action_index"]) for one in decided} == {("allow", 0)}
     assert {(letter["written"], letter["reason"]) for letter in servers.letters} == {
         ("by the encoding", "malformed"), ("by the encoding", "missing"),
     }  # fmt: skip

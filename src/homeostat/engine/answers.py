@@ -91,12 +91,13 @@ def answer(decisions: DecisionBatch, row: int) -> dict[str, Any]:
     """One decision, in the stable names of the interface."""
     events, ruling, proposal = decisions.events, decisions.ruling, decisions.proposal
     fallback = decisions.fallback.item(row)
-    scores = decisions.scores.values[row].tolist()
+    scores, taken = decisions.scores.values[row].tolist(), ruling.action.item(row)
     words, propensity = decisions.words, proposal.propensity[row].tolist()
     return {
         "event_id": events.id_text(row),
         "time": time_text(events.time_ns.item(row)),
-        "action": words.action(ruling.action.item(row)),
+        "action": words.action(taken),
+        "action_index": taken,
         "proposed": words.action(proposal.action.item(row)),
         "risk": decisions.fused.risk.item(row),
         "reasons": reasons(decisions, row),
@@ -139,6 +140,7 @@ def answers(decisions: DecisionBatch) -> Iterator[dict[str, Any]]:
             "event_id": text_of(code, check, texts),
             "time": time_text(time_ns),
             "action": actions[taken[row]],
+            "action_index": taken[row],
             "proposed": actions[proposed],
             "risk": risk,
             "reasons": why,

@@ -294,11 +294,27 @@ def _decision(app: App) -> Json:
     actions = {"type": "string", "enum": list(app.actions)}
     return {
         "type": "object",
-        "required": ["event_id", "time", "action", "risk", "reasons", "fallback", "version", "took_us"],
+        "required": [
+            "event_id",
+            "time",
+            "action",
+            "action_index",
+            "risk",
+            "reasons",
+            "fallback",
+            "version",
+            "took_us",
+        ],
         "properties": {
             "event_id": {"type": "string"},
             "time": {"type": "string"},
             "action": actions,
+            "action_index": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": len(app.actions) - 1,
+                "description": "the place of the action among the app's actions, the first is 0",
+            },
             "proposed": actions,
             "risk": {"type": "number", "minimum": 0, "maximum": 1},
             "reasons": {"type": "array", "items": {"type": "object"}},

@@ -22,7 +22,7 @@ from homeostat.decide.fusion.evidence import Table
 from homeostat.decide.fusion.fixed import FixedFusion, declared_table
 from homeostat.decide.guards.engine import Guards
 from homeostat.decide.learning.schedule import Schedule
-from homeostat.decide.loop import Chance, DecisionLoop, Early, Limits, Stages
+from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.decide.panel import Panel, Seat
 from homeostat.decide.policy.bandit import BanditPolicy, BanditSettings
@@ -32,6 +32,7 @@ from homeostat.decide.policy.thresholds import FixedThresholdPolicy, ThresholdPo
 from homeostat.decide.scorers.build import check_categories, serve_part
 from homeostat.decide.scorers.plugins import PluginScorer, entry_point, wait_for
 from homeostat.decide.scorers.rules import RulesScorer, ScoreRule
+from homeostat.decide.stages import Chance, Early, Limits, Stages
 from homeostat.decide.what_if import WhatIf
 from homeostat.decide.windows.around import Around
 from homeostat.decide.windows.features import FeaturePlan, plan_features

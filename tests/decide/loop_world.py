@@ -13,12 +13,14 @@ from homeostat.decide.fusion.fixed import declared_table
 from homeostat.decide.guards.engine import Guards
 from homeostat.decide.guards.plan import BreakerPlan, FallbackPlan, GuardPlan, Names, Rule
 from homeostat.decide.learning.schedule import Schedule
-from homeostat.decide.loop import DecisionLoop, Limits, Stages
+from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.decide.panel import Panel, Seat
 from homeostat.decide.policy.bandit import BanditPolicy
 from homeostat.decide.policy.exploration import ExplorationPlan
 from homeostat.decide.policy.thresholds import ThresholdPolicy
+from homeostat.decide.redo import redo
+from homeostat.decide.stages import Limits, Stages
 from homeostat.expressions import Type
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.identity import is_hashed
@@ -81,7 +83,7 @@ class World:
         other = World(self.journal, **options)
         if saved is not None:
             other.loop.restore(saved[1])
-        other.loop.recover(self.journal.read(0 if saved is None else saved[0]))
+        redo(other.loop, self.journal.read(0 if saved is None else saved[0]))
         return other
 
     def saved(self):

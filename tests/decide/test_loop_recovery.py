@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from homeostat.checks.stand_ins import FunctionScorer, MemoryJournal
-from homeostat.decide.loop import Diverged
 from homeostat.decide.panel import Seat
+from homeostat.decide.redo import Diverged, redo
 from homeostat.ports import Unavailable
 from homeostat.records.decisions import Proposal
 from homeostat.records.events import OutcomeBatch
@@ -100,7 +100,7 @@ def test_recovery_refuses_a_journal_that_other_parts_would_have_decided_otherwis
     other = World(world.journal)
     other.stages.fusion._place[-1] = 1.0
     with pytest.raises(Diverged, match="replays to other decisions"):
-        other.loop.recover(world.journal.read())
+        redo(other.loop, world.journal.read())
 
 
 def test_decisions_of_an_earlier_version_stand_as_they_were_made():
@@ -109,7 +109,7 @@ def test_decisions_of_an_earlier_version_stand_as_they_were_made():
     newer = World(world.journal)
     newer.stages.version = "v2"
     newer.stages.fusion._place[-1] = 1.0
-    newer.loop.recover(world.journal.read())
+    redo(newer.loop, world.journal.read())
     assert newer.stages.joiner.locate(Ids.of([(200, 0)]))[0].tolist() == [1]
     made = newer.loop.decide(event(1000, 5000)).fresh
     assert made.version == "v2" and made.features.values[0, 2] > 10

@@ -58,9 +58,20 @@ def _started(loop: DecisionLoop, sent: EventBatch, windows: ThreadPoolExecutor, 
     begun_ns = loop.clock.monotonic_ns()
     running = loop.stages.watermark.advance(sent.reach)
     events = loop.stages.watermark.mark_late(sent, running)
-    features = windows.submit(loop.timed, "windows", loop.stages.featurizer.features, events)
-    scores = scorers.submit(lambda: loop.timed("scorers", loop.stages.panel.score, features.result()))
+    features = windows.submit(_features, loop, events)
+    scores = scorers.submit(_scores, loop, features)
     return _Flying(begun_ns, sent, events, running, features, scores)
+
+
+def _features(loop: DecisionLoop, events: EventBatch) -> Features:
+    with loop.meters.timed("windows"):
+        return loop.stages.featurizer.features(events)
+
+
+def _scores(loop: DecisionLoop, features: Future[Features]) -> Scores:
+    known = features.result()
+    with loop.meters.timed("scorers"):
+        return loop.stages.panel.score(known)
 
 
 def _landed(loop: DecisionLoop, batch: _Flying) -> tuple[EventBatch, Decided]:

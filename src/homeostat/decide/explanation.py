@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from homeostat.decide.loop import Stages
+from homeostat.decide.stages import Stages
 from homeostat.records import codec
 from homeostat.records.arrays import Float, Int
 from homeostat.records.decisions import DecisionBatch

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from types import TracebackType
 
 import numpy as np
 
@@ -101,12 +101,30 @@ class _Tables:
     sums: Float
 
 
+def _no_time() -> int:
+    """The time where there is no clock."""
+    return 0
+
+
 @dataclass(slots=True)
 class StageTimes:
-    """How long one stage took, batch by batch: by bound of `STAGE_BOUNDS_NS`, the last cell beyond; and in all."""
+    """How long one stage took, batch by batch: by bound of `STAGE_BOUNDS_NS`, the last cell beyond; and in all.
 
+    As a context manager it times one batch; a stage works on one batch at a time.
+    """
+
+    now_ns: Callable[[], int] = _no_time
     counts: list[int] = field(default_factory=lambda: [0] * (len(STAGE_BOUNDS_NS) + 1))
     total_ns: int = 0
+    _begun_ns: int = 0
+
+    def __enter__(self) -> None:
+        self._begun_ns = self.now_ns()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        took_ns = self.now_ns() - self._begun_ns
+        self.counts[bisect_left(STAGE_BOUNDS_NS, took_ns)] += 1
+        self.total_ns += took_ns
 
     def add(self, took_ns: int) -> None:
         """Count one."""
@@ -124,7 +142,8 @@ class Meters:
     """
 
     def __init__(self, actions: int, clock: Clock | None = None) -> None:
-        self.stages = defaultdict(StageTimes, {name: StageTimes() for name in STAGES})
+        self._now_ns = _no_time if clock is None else clock.monotonic_ns
+        self.stages = {name: StageTimes(self._now_ns) for name in STAGES}
         self._actions, self._clock = actions, clock
         self._ahead: dict[int, int] = {}
         self._tables = self._empty((), ())
@@ -134,9 +153,9 @@ class Meters:
         self.failures: dict[tuple[str, str, Reason], int] = {}
         self._lock = threading.Lock()
 
-    def spent(self, stage: str, took_ns: int) -> None:
-        """A stage took so long for a batch."""
-        self.stages[stage].add(took_ns)
+    def timed(self, stage: str) -> StageTimes:
+        """A context manager that times a stage's work on a batch."""
+        return self.stages[stage]
 
     def spent_aside(self, stage: str, took_ns: int) -> None:
         """A stage took so long for a batch, in whatever thread."""

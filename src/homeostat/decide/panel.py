@@ -170,6 +170,18 @@ class Panel:
         """The scorers that are left out at present, and why."""
         return {seat.scorer.name: why for seat in self.seats if (why := seat.out())}
 
+    def troubles(self) -> dict[str, dict[str, Any]]:
+        """The scorers that failed so far: how often by cause, and why each is left out now, None where it is not."""
+        out = self.out()
+        return {
+            seat.scorer.name: {
+                **{reason.value: n for reason, n in seat.counts.items()},
+                "out": out.get(seat.scorer.name),
+            }
+            for seat in self.seats
+            if seat.counts or seat.scorer.name in out
+        }
+
     def _start(self, features: Features, now_ns: int) -> dict[int, Future[_Answer]]:
         """Set the isolated scorers to work, so that they work at the same time; by column."""
         started = {}

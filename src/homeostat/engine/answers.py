@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
-from homeostat.decide.loop import Stages
+from homeostat.decide.stages import Stages
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import Row
 from homeostat.records.features import Freshness

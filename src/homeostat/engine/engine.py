@@ -131,7 +131,7 @@ class Engine:
         """Why nothing can be decided at present, in a sentence; empty where decisions are made."""
         if self.parts.loop.stopped:
             return "a fault broke a decision off, and the engine could not begin again from its journal"
-        return self.parts.loop.trouble
+        return self.parts.loop.recording.trouble
 
     def readings(self) -> Mapping[str, Value]:
         """Current figures of those servers by name of a declared metric; called by any thread."""
@@ -212,14 +212,15 @@ class Engine:
             raise
         except Exception as error:
             self._reports.fault("the journal", error)
-            parts.loop.trouble = f"the journal failed with {type(error).__name__}"
-            raise Stopped(parts.loop.trouble) from error
+            parts.loop.recording.trouble = f"the journal failed with {type(error).__name__}"
+            raise Stopped(parts.loop.recording.trouble) from error
 
     def _answer(self, objects: Sequence[object]) -> list[Answer]:
         parts = self.parts
         schema, now_ns = parts.schema, parts.clock.now_ns()
         until_ns = stepped(now_ns, schema.ahead_max_ns)
-        batch, letters, positions = parts.loop.timed("intake", read_objects, objects, schema, until_ns)
+        with parts.loop.meters.timed("intake"):
+            batch, letters, positions = read_objects(objects, schema, until_ns)
         letters = by_clock(letters, now_ns - until_ns)
         answers: list[Answer] = [{}] * len(objects)
         if len(batch):
@@ -353,10 +354,10 @@ class Engine:
         if not self.refused:
             return
         self._mend()
-        if self.parts.loop.trouble:  # An append of outcomes failed, of which nothing is left to be written.
+        if self.parts.loop.recording.trouble:  # An append of outcomes failed, of which nothing is left to be written.
             if self.parts.room is not None:
                 self.parts.room()
-            self.parts.loop.trouble = ""
+            self.parts.loop.recording.trouble = ""
 
     def save(self) -> None:
         """Write a snapshot, so that the next start has less to replay."""

@@ -10,7 +10,7 @@ import numpy as np
 from homeostat.app import feature_plan
 from homeostat.config.tree import App
 from homeostat.decide.explanation import Explanation, FeatureContribution, explain
-from homeostat.decide.loop import Stages
+from homeostat.decide.stages import Stages
 from homeostat.engine.answers import Naming, naming
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch

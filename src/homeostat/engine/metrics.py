@@ -155,7 +155,7 @@ class LoopCollector(Collector):
             ("journal", "journal", Reason.JOURNAL_FAILED): loop.fallbacks.get(Reason.JOURNAL_FAILED, 0),
         }
         for learner in ("fusion", "policy"):
-            failed = loop.learning_failures.get(learner)
+            failed = loop.teaching.failures.get(learner)
             found["learning", learner, Reason.LEARNING_FAILED] = 0 if failed is None else failed.count
         for reason in (Reason.POLICY_FAILED, Reason.POLICY_LATE):
             found["policy", "policy", reason] = tally.fallbacks.get(reason, 0)

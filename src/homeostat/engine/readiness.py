@@ -55,7 +55,7 @@ def try_learning(loop: DecisionLoop, app: App, features: FeaturePlan) -> dict[st
     later = made_up(rows, features)
     for step in (1, 2, 3):
         loop.decide(replace(later, id_code=ids + 10_000 * step, time_ns=later.time_ns + step * span_ns))
-    return {name: failed.last for name, failed in loop.learning_failures.items()}
+    return {name: failed.last for name, failed in loop.teaching.failures.items()}
 
 
 def made_up(rows: int, features: FeaturePlan) -> EventBatch:

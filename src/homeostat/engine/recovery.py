@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.journals.entries import JournalError
 from homeostat.config.remembered import follows
-from homeostat.decide.loop import DecisionLoop, Diverged
+from homeostat.decide.loop import DecisionLoop
+from homeostat.decide.redo import Diverged, redo
 from homeostat.ports import Entry, Snapshot, Snapshots
 from homeostat.records.renaming import Unnamed, is_same_field
 from homeostat.records.software import VERSION
@@ -160,12 +161,12 @@ def _redo(
     after = 0 if snapshot is None else snapshot.sequence
     if snapshot is not None:
         if planned.rebuilt:
-            loop.recover(entries(0, after), stand)
+            redo(loop, entries(0, after), stand)
         try:
             loop.restore(snapshot.state, [part for part in loop.parts if part not in planned.rebuilt])
         except (KeyError, ValueError) as error:
             raise _Unfit(f"the snapshot does not fit this program ({error}): all is made of the journal") from error
-    loop.recover(entries(after, planned.entries), stand)
+    redo(loop, entries(after, planned.entries), stand)
 
 
 def renamings(was: Vocabulary, now: Vocabulary) -> Iterator[str]:

@@ -139,8 +139,10 @@ class Worker:
             self._take_over()
         now_ns = clock.monotonic_ns()
         if len(events):
-            ahead_ns = self.parts.loop.timed("intake", self._intake.add, events, clock.now_ns(), now_ns)
-            self.parts.loop.meters.came(ahead_ns)
+            meters = self.parts.loop.meters
+            with meters.timed("intake"):
+                ahead_ns = self._intake.add(events, clock.now_ns(), now_ns)
+            meters.came(ahead_ns)
             self.tally.pulled += len(events)
         if len(outcomes):
             self.outcomes.add(outcomes, clock.now_ns(), now_ns)

@@ -58,9 +58,9 @@ def test_outcomes_given_to_one_engine_are_of_events_decided_by_another(world):
 def test_a_race_for_an_event_has_one_winner_whose_decision_both_give(world):
     (event,) = events(1)
     with engine_of(world) as one, engine_of(world) as other:
-        seen = other.parts.loop._journal.seen
-        other.parts.loop._journal.seen = lambda id_code: np.zeros(len(id_code), bool)
+        seen = other.parts.loop.recording.journal.seen
+        other.parts.loop.recording.journal.seen = lambda id_code: np.zeros(len(id_code), bool)
         first, second = one.decide(event), other.decide({**event, "value": 99})
-        other.parts.loop._journal.seen = seen
+        other.parts.loop.recording.journal.seen = seen
     assert second["duplicate"]
     assert {**second, "took_us": 0} == {**first, "took_us": 0, "duplicate": True, "differs": True}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,11 +126,13 @@ class SharedEngine(Engine):
     def _learned(self, batch: OutcomeBatch) -> NDArray[np.bool_]:
         """Journal the outcomes of decided events, and let the windows know; (n,) which those are."""
         shared, loop = self.shared, self.parts.loop
-        append = shared.journal.append
+
+        def append(some: OutcomeBatch, _: Any) -> int:
+            with loop.meters.timed("journal"):
+                return shared.journal.append(some)
+
         try:
-            found = settle(
-                batch, shared.featurizer, shared.journal.locate, lambda some, _: loop.timed("journal", append, some)
-            )
+            found = settle(batch, shared.featurizer, shared.journal.locate, append)
         except Unavailable:
             loop.meters.failed("journal", "journal", Reason.JOURNAL_FAILED)
             raise

@@ -1,0 +1,94 @@
+"""The stages of one app, and the budgets that they work within."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from homeostat.decide.admission import Watermark
+from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy
+from homeostat.decide.learning.schedule import Schedule
+from homeostat.decide.panel import Panel
+from homeostat.decide.what_if import WhatIf
+from homeostat.records.arrays import Float
+from homeostat.records.identity import Coding, Ids
+from homeostat.records.meaning import Meaning
+from homeostat.records.vocabulary import NAMELESS, Vocabulary
+
+
+class Chance(Protocol):
+    """(n, 2) numbers uniform in [0, 1), a function of the event ids alone."""
+
+    def __call__(self, ids: Ids) -> Float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What chance depended on up to an entry of the journal.
+
+    until : that entry's sequence number
+    """
+
+    until: int
+    chance: Chance
+
+
+@dataclass(slots=True)
+class Stages:
+    """The concrete stages of one app, in order.
+
+    thresholds : what proposes where the policy fails; None declares that the guard decides
+    early : what chance depended on in the journal's first entries, where that has changed since
+    coding : how the texts of ids and keys became codes
+    joiner : remembers decisions until their outcomes come; None where nobody learns and no outcome is expected
+    words : the names that decisions are made in
+    meaning : what the state of each part means, by the part's name
+    what_if : what explanations know of the features; without it each is a quantity by itself
+    """
+
+    featurizer: Featurizer
+    panel: Panel
+    fusion: Fusion
+    policy: Policy
+    thresholds: Policy | None
+    guard: Guard
+    joiner: Joiner | None
+    schedule: Schedule
+    watermark: Watermark
+    chance: Chance
+    coding: Coding
+    actions: tuple[str, ...]
+    version: str
+    words: Vocabulary = NAMELESS
+    meaning: Mapping[str, Meaning] = field(default_factory=dict)
+    what_if: WhatIf | None = None
+    early: Early | None = None
+
+    def chance_in(self, sequence: int) -> Chance:
+        """What chance depended on in an entry of the journal."""
+        return self.chance if self.early is None or sequence > self.early.until else self.early.chance
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Wall-clock budgets, in nanoseconds; None waits for ever. Replay has none.
+
+    rows : what a budget is for; a larger batch has in proportion more. None: one budget, however large the batch
+    """
+
+    decision_ns: int | None = None
+    policy_ns: int | None = None
+    rows: int | None = None
+    reject_late: bool = False
+    learn_fusion: bool = True
+    learn_policy: bool = True
+
+
+def in_proportion(budget_ns: int | None, n: int, rows: int | None) -> int | None:
+    """The budget of a batch of n rows, where one budget is for so many rows.
+
+    >>> in_proportion(100, 64, 32), in_proportion(100, 5, 32), in_proportion(100, 64, None)
+    (200, 100, 100)
+    """
+    return budget_ns if budget_ns is None or rows is None or n <= rows else budget_ns * n // rows

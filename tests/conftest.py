@@ -3,13 +3,16 @@
 Where this machine can't have one, its tests are skipped with one line; where the environment variable CI is set, they
 fail. Tests that stop or kill a server start their own, by `own_server(redis_server, persistence=True)`.
 
-A run ends with the servers that it had, and with how many tests were skipped, for which reasons, and which.
+A run ends with the servers that it had, with how many tests were skipped, for which reasons, and which, and with the
+time that each folder took beside its budget. `--quick` leaves out what needs servers, processes or seconds.
 """
 
 import os
 from contextlib import ExitStack
 
 import pytest
+from tests.support.budgets import budget_table
+from tests.support.quick import is_quick
 from tests.support.skips import skips
 
 from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, redis_server, shared_server
@@ -17,8 +20,19 @@ from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, 
 USED = pytest.StashKey[set]()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="leave out tests that need servers, processes or seconds")
+
+
 def pytest_configure(config):
     config.stash[USED] = set()
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--quick"):
+        quick = [item for item in items if is_quick(item.nodeid, item.fixturenames, item.keywords)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(quick)])
+        items[:] = quick
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -35,6 +49,9 @@ def pytest_terminal_summary(terminalreporter, config):
     if config.stash[USED]:
         terminalreporter.write_line(f"servers: {', '.join(sorted(config.stash[USED]))}")
     for line in skips(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line)
+    timed = [report for kind in terminalreporter.stats.values() for report in kind if hasattr(report, "duration")]
+    for line in budget_table(timed):
         terminalreporter.write_line(line)
 
 

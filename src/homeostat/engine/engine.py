@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,13 @@ AUDIT_EVERY = 16
 _NOBODY = Ids.of([(0, 0)])  # An id that is asked for to see whether the journal answers.
 Event = Mapping[str, Any]
 Answer = dict[str, Any]
+
+
+@runtime_checkable
+class ArrowStream(Protocol):
+    """A data frame of any library that has the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
 
 
 @dataclass(slots=True)
@@ -143,9 +150,13 @@ class Engine:
     @overload
     def decide(self, events: Sequence[Event]) -> list[Answer]: ...
 
-    def decide(self, events: Event | Sequence[Event]) -> Answer | list[Answer]:
-        """Decide one event or several, each a mapping as it would be sent over HTTP.
+    @overload
+    def decide(self, events: ArrowStream) -> Any: ...
 
+    def decide(self, events: Event | Sequence[Event] | ArrowStream) -> Answer | list[Answer] | Any:
+        """Decide one event or several, each a mapping as it would be sent over HTTP; or the rows of a data frame.
+
+        A frame (pandas, Polars, PyArrow) is answered by one of the same library, see `frames.decide_frame`.
         Raises UnusableEvent for a single bad event; in a sequence, a bad event gets its problem in its place.
         Raises Unavailable when the journal can't be written: nothing was decided, and the events may be sent again.
         """
@@ -154,11 +165,45 @@ class Engine:
             if "event_id" not in answered:
                 raise UnusableEvent(answered)
             return answered
+        if isinstance(events, ArrowStream):
+            from homeostat.engine.frames import decide_frame
+
+            return decide_frame(self, events)
         return self.answer(list(events))
 
     def answer(self, objects: Sequence[object]) -> list[Answer]:
         """A decision or a problem for each object, in order."""
         return self._isolated(self._answer, objects)
+
+    def answer_columns(self, columns: Mapping[str, Any], rows: int) -> list[Answer]:
+        """A decision or a problem for each row of Arrow arrays (not chunked), in order."""
+        self._taken = False
+        try:
+            return self._answer_columns(columns, rows)
+        except (Unavailable, Stopped):
+            raise
+        except Exception as error:
+            self._reports.fault("decisions", error)
+            self._mend()
+            if rows == 1:
+                return [self._given_up({name: column[0].as_py() for name, column in columns.items()})]
+            half = rows // 2
+            first, second = (
+                {name: column.slice(start, length) for name, column in columns.items()}
+                for start, length in ((0, half), (half, rows - half))
+            )
+            return [*self.answer_columns(first, half), *self.answer_columns(second, rows - half)]
+
+    def _answer_columns(self, columns: Mapping[str, Any], rows: int) -> list[Answer]:
+        from homeostat.decide.intake.columns import read_columns  # Loads PyArrow, which single events do without.
+
+        schema, now_ns = self.parts.schema, self.parts.clock.now_ns()
+        until_ns = stepped(now_ns, schema.ahead_max_ns)
+        with self.parts.loop.meters.timed("intake"):
+            batch, letters = read_columns(columns, rows, schema, until_ns, np.arange(1, rows + 1))
+        bad = {letter.line - 1 for letter in letters}
+        positions = [row for row in range(rows) if row not in bad]
+        return self._answered(batch, letters, positions, rows, now_ns, until_ns)
 
     def _isolated(self, work: Callable[[Sequence[object]], list[Answer]], objects: Sequence[object]) -> list[Answer]:
         """The answers of `work`. An object that brings about a fault is a bad event, and costs the others nothing."""
@@ -221,13 +266,21 @@ class Engine:
         until_ns = stepped(now_ns, schema.ahead_max_ns)
         with parts.loop.meters.timed("intake"):
             batch, letters, positions = read_objects(objects, schema, until_ns)
+        return self._answered(batch, letters, positions, len(objects), now_ns, until_ns)
+
+    def _answered(
+        self, batch: EventBatch, letters: list[DeadLetter], positions: Sequence[int], count: int, now_ns: int,
+        until_ns: int,
+    ) -> list[Answer]:  # fmt: skip
+        """The answers to `count` events, of which those at `positions` could be read, as `batch`."""
+        schema = self.parts.schema
         letters = by_clock(letters, now_ns - until_ns)
-        answers: list[Answer] = [{}] * len(objects)
+        answers: list[Answer] = [{}] * count
         if len(batch):
-            parts.loop.meters.came(newest(batch) - now_ns)
+            self.parts.loop.meters.came(newest(batch) - now_ns)
             self._decided(admitted(batch, now_ns, schema.skew_ns, schema.ahead_max_ns), positions, answers)
         # Last, so that events which are sent again because the journal is down are not buried each time.
-        self._bury(letters, set(range(len(objects))) - set(positions), answers)
+        self._bury(letters, set(range(count)) - set(positions), answers)
         return answers
 
     def _decided(self, batch: EventBatch, positions: Sequence[int], answers: list[Answer]) -> None:

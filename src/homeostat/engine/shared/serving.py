@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,9 +107,16 @@ class SharedEngine(Engine):
 
     def answer(self, objects: Sequence[object]) -> list[Answer]:
         """A decision or a problem for each object, in order; without the feature store, flagged ones."""
+        return self._noted(lambda: super(SharedEngine, self).answer(objects))
+
+    def answer_columns(self, columns: Mapping[str, Any], rows: int) -> list[Answer]:
+        """The same for each row of Arrow arrays (not chunked)."""
+        return self._noted(lambda: super(SharedEngine, self).answer_columns(columns, rows))
+
+    def _noted(self, work: Callable[[], list[Answer]]) -> list[Answer]:
         self._rejoiner.attempt()
         try:
-            answers = super().answer(objects)
+            answers = work()
         except Unavailable as error:
             self._refused = str(error)
             raise

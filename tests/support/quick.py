@@ -1,0 +1,18 @@
+"""Which tests the inner loop runs: those that need no server, no process of their own, and no seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+SERVERS = frozenset({"redis", "redis_cluster", "postgres", "kafka", "own_server"})
+
+
+def is_quick(nodeid: str, fixtures: Iterable[str], marks: Collection[str]) -> bool:
+    """Whether a test belongs to the inner loop.
+
+    >>> is_quick("tests/records/test_codec.py::test_a", ["tmp_path"], {})
+    True
+    >>> is_quick("tests/worker/test_worker.py::test_a", ["redis"], {})
+    False
+    """
+    return "long" not in marks and SERVERS.isdisjoint(fixtures)

@@ -17,9 +17,10 @@ from homeostat.records import software
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from homeostat.engine.asynchronous import AsyncEngine
     from homeostat.engine.engine import Engine
 
-__all__ = ["load"]
+__all__ = ["AsyncEngine", "load"]
 __version__ = software.VERSION
 
 
@@ -45,3 +46,12 @@ def load(
     return open_engine(
         app, bundle=None if bundle is None else Path(bundle), data=None if data is None else Path(data), history=history
     )
+
+
+def __getattr__(name: str) -> object:
+    """Names that are loaded when they are asked for, so that importing the package stays quick."""
+    if name == "AsyncEngine":
+        from homeostat.engine.asynchronous import AsyncEngine
+
+        return AsyncEngine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,9 +23,9 @@ from homeostat.decide.loop import Stopped
 from homeostat.engine.engine import Engine, NotBuried
 from homeostat.engine.faults import Reports
 from homeostat.engine.metrics import engine_registry
+from homeostat.engine.turns import INLINE_ROWS, Overloaded, Turns, Work
 from homeostat.ports import Unavailable
 from homeostat.serve.access import Access, documented
-from homeostat.serve.batching import INLINE_ROWS, Overloaded, Turns, Work
 from homeostat.serve.bodies import NotJson, TooMany, decoded, items
 from homeostat.serve.inflating import NotGzip, TooLarge, inflated
 from homeostat.serve.openapi import document

@@ -316,8 +316,8 @@ def trial(
             keyed, happening = RUNS[name]
             began = time.monotonic()
             sender = by_workers(fleet, steps, keyed, happening)
-            assert fleet.world.journal is not None
-            with PostgresJournal(fleet.world.journal) as journal:
+            assert fleet.addresses.journal is not None
+            with PostgresJournal(fleet.addresses.journal) as journal:
                 single = in_one_process(steps, journal.coding)
             results.append(compare(name, fleet, sender, single))
             results[-1].seconds = time.monotonic() - began

@@ -24,7 +24,7 @@ import psycopg
 from homeostat.adapters.streams.opening import ensure_topics
 from homeostat.checks.servers import Server, kafka_broker, postgres_server, redis_server
 from homeostat.checks.servers.machine import free_port
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.jobs.simulated import world_of
 from homeostat.sim.payments.transactions import generate
 
@@ -52,7 +52,7 @@ class Fleet:
     """Kafka, Redis and PostgreSQL, and `homeostat worker` processes on them. A context manager.
 
     persistence : whether Redis appends each write to a file
-    settings : further settings of the world
+    settings : further settings of `servers`
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Fleet:
         for server in self.servers.values():
             self._stack.callback(server.close)
             assert server.running, f"{server.what} did not start"
-        ensure_topics(self.world, self.app)
+        ensure_topics(self.addresses, self.app)
         return self
 
     def begin(self) -> None:
@@ -92,7 +92,7 @@ class Fleet:
         self._run += 1
         with psycopg.connect(self.postgres.url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE run{self._run}")
-        ensure_topics(self.world, self.app)
+        ensure_topics(self.addresses, self.app)
 
     @property
     def redis_url(self) -> str:
@@ -114,12 +114,12 @@ class Fleet:
         self._stack.close()
 
     @property
-    def world(self) -> World:
+    def addresses(self) -> Servers:
         """The servers as workers are told of them."""
         streams = {name: f"{self.kafka.url}/{self.topic(name)}" for name in TOPICS}
         fixed = {"features": self.redis_url, "journal": self.journal_url, "spool": f"{self.folder}/spool{self._run}"}
         fixed["group"] = f"run{self._run}"
-        return World(**{**streams, **fixed, "partitions": self.partitions, **self._settings})
+        return Servers(**{**streams, **fixed, "partitions": self.partitions, **self._settings})
 
     def worker(self, before: Callable[[], None] | None = None) -> WorkerProcess:
         """Start one more worker."""
@@ -162,8 +162,10 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Start it; it gets ready by itself."""
-        world = {f"HOMEOSTAT_WORLD__{name.upper()}": str(value) for name, value in self._fleet.world.plain.items()
-                 if not isinstance(value, dict)}  # fmt: skip
+        declared = self._fleet.addresses.plain.items()
+        places = {
+            f"HOMEOSTAT_SERVERS__{name.upper()}": str(value) for name, value in declared if not isinstance(value, dict)
+        }
         own = {"OMP_NUM_THREADS": "1", "HOMEOSTAT_LOG": "text"}
         # Where one hangs, it says where: see `stopped_after`.
         code = "import faulthandler, signal, sys; faulthandler.register(signal.SIGUSR1); "
@@ -171,7 +173,7 @@ class WorkerProcess:
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code, "worker", self._fleet.app, "--metrics-port", str(self.port)],
-                env={**os.environ, **own, **world}, stdout=log, stderr=log, preexec_fn=self._before,
+                env={**os.environ, **own, **places}, stdout=log, stderr=log, preexec_fn=self._before,
             )  # fmt: skip
 
     def kill(self) -> None:

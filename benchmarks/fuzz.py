@@ -248,7 +248,7 @@ def served(rounds: int, seed: int, report: Report, server: Any = None) -> None:
             raise Fault("http: the server is not well afterwards")
 
 
-def _worked(report: Report, world: Any, produce: Callable[[int], None], rounds: int) -> None:
+def _worked(report: Report, servers: Any, produce: Callable[[int], None], rounds: int) -> None:
     """Let a worker read what was produced, on a journal and a feature store in memory."""
     from homeostat.adapters.memory.features import MemoryFeatures
     from homeostat.adapters.memory.journal import Ledger, MemoryJournal
@@ -264,8 +264,8 @@ def _worked(report: Report, world: Any, produce: Callable[[int], None], rounds: 
         return made[0]
 
     journal: Any = MemoryJournal(Ledger())
-    parts = open_shared("access", world, wrap=in_flight, journal=journal, store=MemoryFeatures())
-    worker = Worker(parts, made[0], open_stream(world, uuid.uuid4().hex, client_id=uuid.uuid4().hex))
+    parts = open_shared("access", servers, wrap=in_flight, journal=journal, store=MemoryFeatures())
+    worker = Worker(parts, made[0], open_stream(servers, uuid.uuid4().hex, client_id=uuid.uuid4().hex))
     letters: Counter[str] = Counter()
     worker.on_published = lambda work, decisions, now_ns: letters.update(one.reason for _, one in work.batch.letters)
     broken: list[BaseException] = []
@@ -305,14 +305,14 @@ def kafka(rounds: int, seed: int, report: Report, server: Any = None) -> None:
 
     from homeostat.adapters.streams.opening import ensure_topics
     from homeostat.checks.servers import kafka_broker
-    from homeostat.config.world import World
+    from homeostat.config.servers import Servers
 
     hostile = Hostile(seed, login)
     name = f"fuzz-{uuid.uuid4().hex[:8]}"
     with nullcontext(server) if server else kafka_broker() as broker, tempfile.TemporaryDirectory() as folder:
         kinds = ("events", "decisions", "dead_letters")
-        world = World(**{kind: f"{broker.url}/{name}.{kind}" for kind in kinds}, spool=folder)  # type: ignore[arg-type]
-        ensure_topics(world, name)
+        servers = Servers(**{kind: f"{broker.url}/{name}.{kind}" for kind in kinds}, spool=folder)  # type: ignore[arg-type]
+        ensure_topics(servers, name)
         producer = Producer({"bootstrap.servers": broker.address})
 
         def produce(count: int) -> None:
@@ -328,7 +328,7 @@ def kafka(rounds: int, seed: int, report: Report, server: Any = None) -> None:
                 producer.poll(0)
             producer.flush(60)
 
-        _worked(report, world, produce, rounds)
+        _worked(report, servers, produce, rounds)
 
 
 def redis(rounds: int, seed: int, report: Report, server: Any = None) -> None:
@@ -336,14 +336,14 @@ def redis(rounds: int, seed: int, report: Report, server: Any = None) -> None:
     import redis as client
 
     from homeostat.checks.servers import redis_server
-    from homeostat.config.world import World
+    from homeostat.config.servers import Servers
 
     hostile = Hostile(seed, login)
     name = f"fuzz-{uuid.uuid4().hex[:8]}"
     with nullcontext(server) if server else redis_server() as server, tempfile.TemporaryDirectory() as folder:
         kinds = ("events", "decisions", "dead_letters")
         urls = {kind: f"redis-stream://{server.address}/0/{name}.{kind}" for kind in kinds}
-        world = World(**urls, spool=folder)  # type: ignore[arg-type]
+        servers = Servers(**urls, spool=folder)  # type: ignore[arg-type]
         connection = client.Redis.from_url(server.url)
 
         def produce(count: int) -> None:
@@ -355,7 +355,7 @@ def redis(rounds: int, seed: int, report: Report, server: Any = None) -> None:
                     pipe.xadd(f"{name}.events", entry)  # type: ignore[arg-type]
                 pipe.execute()
 
-        _worked(report, world, produce, rounds)
+        _worked(report, servers, produce, rounds)
         connection.close()
 
 

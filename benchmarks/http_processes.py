@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks.cpu_share import NoShares, limited
 from benchmarks.figures import Figure, as_text, machine, packed
-from benchmarks.pipeline import World, servers
+from benchmarks.pipeline import BenchServers, servers
 from benchmarks.replay import say
 
 PART = "http_processes"
@@ -26,7 +26,7 @@ SHARE = 0.15  # Of a core, for each process.
 CONNECTIONS = 256  # As many as keep the batches of two processes large: what waits is decided together.
 
 
-def rate_of(world: World, processes: int, seconds: float) -> float:
+def rate_of(world: BenchServers, processes: int, seconds: float) -> float:
     """Decisions a second, one a request, of so many server processes."""
     config = world.config(f"http{processes}")
     command = [str(Path(sys.executable).with_name("homeostat")), "serve", "payments", "--config", str(config)]

@@ -304,7 +304,7 @@ class Windows:
             )
             for entity in range(len(self.entities))
         ]
-        self._journal, self._skew_ns = journal, fleet.world.skew
+        self._journal, self._skew_ns = journal, fleet.addresses.skew
         self._dropped_ns: dict[tuple[int, int], int] = {}  # By entity: the newest event that its log lacks.
         for one in journal.values():
             for entity, key in enumerate(one.keys):

@@ -40,7 +40,7 @@ WARM_SHARE = 0.25  # Of a backlog, before the measured stretch: the broker compi
 
 
 @dataclass(slots=True)
-class World:
+class BenchServers:
     """The servers, and what the worker is told of them."""
 
     kafka: Any
@@ -53,15 +53,15 @@ class World:
         return str(self.kafka.url).removeprefix("kafka://").rstrip("/")
 
     def config(self, name: str, **more: Any) -> Path:
-        """A file with a world of topics of its own."""
-        world = {
+        """A file that names the servers, with topics of its own."""
+        servers = {
             **{kind: f"kafka://{self.brokers}/{name}.{kind}" for kind in ("events", "outcomes", "decisions")},
             "dead_letters": f"kafka://{self.brokers}/{name}.letters", "features": self.redis.url,
             "journal": self.postgres.url, "spool": str(self.folder / "spool"), "partitions": PARTITIONS,
             "group": name, **more,
         }  # fmt: skip
         path = self.folder / f"{name}.yaml"
-        path.write_text(json.dumps({"world": world}))
+        path.write_text(json.dumps({"servers": servers}))
         return path
 
     def clear(self) -> None:
@@ -95,7 +95,7 @@ def _cpu_s(pid: int) -> float:
 
 
 @contextmanager
-def servers() -> Iterator[World]:
+def servers() -> Iterator[BenchServers]:
     """A broker, a Redis and a PostgreSQL of our own."""
     from homeostat.checks.servers import kafka_broker, postgres_server, redis_server
 
@@ -104,7 +104,7 @@ def servers() -> Iterator[World]:
         kafka = stack.enter_context(kafka_broker())
         redis = stack.enter_context(redis_server())
         postgres = stack.enter_context(postgres_server())
-        yield World(kafka, redis, postgres, folder)
+        yield BenchServers(kafka, redis, postgres, folder)
 
 
 class Worker:
@@ -176,7 +176,7 @@ def messages_of(events: Any, start: int, stop: int) -> list[tuple[bytes, bytes]]
     ]  # fmt: skip
 
 
-def produce(world: World, topic: str, messages: Sequence[tuple[bytes, bytes]]) -> None:
+def produce(world: BenchServers, topic: str, messages: Sequence[tuple[bytes, bytes]]) -> None:
     """Send all of them, as fast as it goes."""
     import confluent_kafka
 
@@ -196,9 +196,9 @@ def produce(world: World, topic: str, messages: Sequence[tuple[bytes, bytes]]) -
 def make_topics(config: Path) -> None:
     """What a worker would create, before the backlog comes."""
     from homeostat.adapters.streams.opening import ensure_topics
-    from homeostat.config.world import read_world
+    from homeostat.config.servers import read_servers
 
-    ensure_topics(read_world(config, {}), "payments")
+    ensure_topics(read_servers(config, {}), "payments")
 
 
 def backlog_rate(
@@ -220,7 +220,7 @@ def backlog_rate(
     return (last - first) / (stop_at - begun), begun, stop_at, last - first
 
 
-def sustained(world: World, messages: Sequence[tuple[bytes, bytes]]) -> tuple[float, dict[str, float]]:
+def sustained(world: BenchServers, messages: Sequence[tuple[bytes, bytes]]) -> tuple[float, dict[str, float]]:
     """One worker's decisions a second on a backlog, and processor microseconds a decision by process."""
     config = world.config("backlog")
     make_topics(config)
@@ -234,7 +234,7 @@ def sustained(world: World, messages: Sequence[tuple[bytes, bytes]]) -> tuple[fl
     return rate, {name: (after[name] - before[name]) / count * 1e6 for name in before}
 
 
-def end_to_end(world: World, messages: Sequence[tuple[bytes, bytes]], rate: float, seconds: float) -> np.ndarray:
+def end_to_end(world: BenchServers, messages: Sequence[tuple[bytes, bytes]], rate: float, seconds: float) -> np.ndarray:
     """Seconds from the moment each event was due until its decision was consumed, sorted; (n,)."""
     config = world.config("paced")
     make_topics(config)
@@ -252,7 +252,9 @@ def end_to_end(world: World, messages: Sequence[tuple[bytes, bytes]], rate: floa
     return np.sort(np.array(json.loads(answer)))
 
 
-def limited_rate(world: World, name: str, count: int, messages: Sequence[tuple[bytes, bytes]], seconds: float) -> float:
+def limited_rate(
+    world: BenchServers, name: str, count: int, messages: Sequence[tuple[bytes, bytes]], seconds: float
+) -> float:
     """Decisions a second of so many workers that get a small share of a core each."""
     config = world.config(name)
     make_topics(config)

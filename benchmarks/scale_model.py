@@ -48,7 +48,7 @@ class Assumed:
                 f"{self.wal_mb_s:g} MB/s of WAL, and holds {self.journal_tb:g} TB",
             ),
             ("the journal is kept", f"{self.journal_days:g} days"),
-            ("a worker remembers of the logs", f"{self.memory_mb:,.0f} MB (`world.memory_mb`), and then forgets all"),
+            ("a worker remembers of the logs", f"{self.memory_mb:,.0f} MB (`servers.memory_mb`), and then forgets all"),
             ("a Redis string holds at the most", f"{self.string_mb:g} MB (its own default)"),
         ]
 

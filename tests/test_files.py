@@ -167,7 +167,7 @@ def test_every_line_and_document_fits_its_schema(left: Path) -> None:
         faults = [f"{list(fault.path)}: {fault.message}" for fault in validator(what).iter_errors(document)]
         assert not faults, (what, document, faults)
         seen[what] = seen.get(what, 0) + 1
-    apart = {"app", "world", "event", "outcome", "decision"}
+    apart = {"app", "servers", "event", "outcome", "decision"}
     assert set(seen) == (set(titles()) - apart) | {
         f"{what} {app}" for what in ("event", "outcome") for app in ("access", "payments")
     }
@@ -228,9 +228,9 @@ def test_app_files_and_servers_fit_their_schemas(left: Path) -> None:
     import yaml
 
     assert validator("app").is_valid(yaml.safe_load((left / "init" / "app.yaml").read_text()))
-    world = {"journal": "postgresql://user@127.0.0.1/db", "skew": "2d", "kafka": {"tls": True}}
-    assert validator("world").is_valid({"world": world})
-    assert not validator("world").is_valid({"world": {"jornal": "x"}})
+    servers = {"journal": "postgresql://user@127.0.0.1/db", "skew": "2d", "kafka": {"tls": True}}
+    assert validator("servers").is_valid({"servers": servers})
+    assert not validator("servers").is_valid({"servers": {"jornal": "x"}})
 
 
 def pattern(name: str) -> str:
@@ -257,7 +257,7 @@ def overview() -> str:
 
 
 def test_the_page_names_every_schema_and_every_member_of_it() -> None:
-    for what in set(titles()) - {"app", "world", "event", "outcome", "decision"}:
+    for what in set(titles()) - {"app", "servers", "event", "outcome", "decision"}:
         assert f"`homeostat schema {what}`" in PAGE
         text = json.dumps(schema_of(what)["properties"])
         section = PAGE[PAGE.index(f"`homeostat schema {what}`") :]

@@ -6,19 +6,19 @@ import uuid
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from homeostat.adapters.streams.opening import ensure_topics, open_stream
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.ports.streams import Outgoing
 
 
 class KafkaBench:
-    def __init__(self, broker, partitions=2, **world):
+    def __init__(self, broker, partitions=2, **servers):
         self.broker, self.partitions = broker, partitions
         self.app = f"app-{uuid.uuid4().hex[:12]}"
         kinds = ("events", "outcomes", "decisions", "dead_letters")
         self.topics = {kind: f"{self.app}.{kind}" for kind in kinds}
         urls = {kind: f"{broker.url}/{topic}" for kind, topic in self.topics.items()}
-        self.world = World(**urls, partitions=partitions, **world)
-        assert sorted(ensure_topics(self.world, self.app)) == sorted(self.topics.values())
+        self.servers = Servers(**urls, partitions=partitions, **servers)
+        assert sorted(ensure_topics(self.servers, self.app)) == sorted(self.topics.values())
         self._opened = []
         self.producer = Producer({"bootstrap.servers": broker.address, "linger.ms": 0})
         self._ends = Consumer({
@@ -26,7 +26,7 @@ class KafkaBench:
         })  # fmt: skip
 
     def open(self, name):
-        self._opened.append(open_stream(self.world, self.app, client_id=name))
+        self._opened.append(open_stream(self.servers, self.app, client_id=name))
         return self._opened[-1]
 
     def close(self):

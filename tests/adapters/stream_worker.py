@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from homeostat.adapters.streams.opening import open_stream
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.ports.streams import Fenced, Outgoing, Pulled
 
 
@@ -22,8 +22,8 @@ def wait():
     time.sleep(600)
 
 
-def main(world, app, name, journal, where):
-    stream = open_stream(World.model_validate_json(world), app, client_id=name)
+def main(servers, app, name, journal, where):
+    stream = open_stream(Servers.model_validate_json(servers), app, client_id=name)
     if where == "committing" and hasattr(stream, "_publisher"):
         producer = stream._publisher._producer
 

@@ -3,17 +3,17 @@
 import pytest
 
 from homeostat.adapters.servers.encryption import plain_connections
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 
 POSTGRES = "postgresql://me:hunter2@"
 
 
-def streams(address: str, **kafka: object) -> World:
-    return World(events=f"{address}a", decisions=f"{address}b", kafka=kafka)
+def streams(address: str, **kafka: object) -> Servers:
+    return Servers(events=f"{address}a", decisions=f"{address}b", kafka=kafka)
 
 
 @pytest.mark.parametrize(
-    ("world", "what"),
+    ("servers", "what"),
     [
         (streams("kafka://127.0.0.1:9092/"), ""),
         (streams("kafka://localhost,[::1]:9092/"), ""),
@@ -21,31 +21,34 @@ def streams(address: str, **kafka: object) -> World:
         (streams("kafka://other:9092/", tls=True), ""),
         (streams("redis-stream://:hunter2@other/0/"), "redis streams"),
         (streams("rediss-stream://:hunter2@other/0/"), ""),
-        (World(features="redis://:hunter2@10.0.0.7:6379/0"), "redis"),
-        (World(features="redis+cluster://:hunter2@other:6379"), "redis"),
-        (World(features="rediss://other"), ""),
-        (World(features="rediss+cluster://other"), ""),
-        (World(journal=f"{POSTGRES}other/db"), "postgres"),
-        *((World(journal=f"{POSTGRES}other/db?sslmode={mode}"), "postgres") for mode in ("disable", "allow", "prefer")),
-        *((World(journal=f"{POSTGRES}o/db?sslmode={mode}"), "") for mode in ("require", "verify-ca", "verify-full")),
-        (World(journal=f"{POSTGRES}other/db?sslrootcert=system"), ""),
-        (World(journal=f"{POSTGRES}127.0.0.1:5433,[fe80::1]:5432/db"), "postgres"),
-        (World(journal=f"{POSTGRES}/db?host=/var/run/postgresql"), ""),
-        (World(journal=f"{POSTGRES}%2Fvar%2Frun%2Fpostgresql/db"), ""),
-        (World(journal="postgresql:///db"), ""),
-        (World(events="kafka://no-topic", decisions="nonsense"), ""),
+        (Servers(features="redis://:hunter2@10.0.0.7:6379/0"), "redis"),
+        (Servers(features="redis+cluster://:hunter2@other:6379"), "redis"),
+        (Servers(features="rediss://other"), ""),
+        (Servers(features="rediss+cluster://other"), ""),
+        (Servers(journal=f"{POSTGRES}other/db"), "postgres"),
+        *(
+            (Servers(journal=f"{POSTGRES}other/db?sslmode={mode}"), "postgres")
+            for mode in ("disable", "allow", "prefer")
+        ),
+        *((Servers(journal=f"{POSTGRES}o/db?sslmode={mode}"), "") for mode in ("require", "verify-ca", "verify-full")),
+        (Servers(journal=f"{POSTGRES}other/db?sslrootcert=system"), ""),
+        (Servers(journal=f"{POSTGRES}127.0.0.1:5433,[fe80::1]:5432/db"), "postgres"),
+        (Servers(journal=f"{POSTGRES}/db?host=/var/run/postgresql"), ""),
+        (Servers(journal=f"{POSTGRES}%2Fvar%2Frun%2Fpostgresql/db"), ""),
+        (Servers(journal="postgresql:///db"), ""),
+        (Servers(events="kafka://no-topic", decisions="nonsense"), ""),
     ],
 )
-def test_what_leaves_this_machine_in_plain_text_is_found(world: World, what: str) -> None:
-    found = plain_connections(world, environment={})
+def test_what_leaves_this_machine_in_plain_text_is_found(servers: Servers, what: str) -> None:
+    found = plain_connections(servers, environment={})
     assert [one.what for one in found] == ([what] if what else [])
     assert all(one.mend and not one.secret_sent for one in found) and "hunter2" not in repr(found)
 
 
 def test_what_libpq_takes_from_the_environment_counts() -> None:
-    world = World(journal="postgresql:///db")
-    assert plain_connections(world, environment={"PGHOST": "other"})
-    assert not plain_connections(world, environment={"PGHOST": "other", "PGSSLMODE": "verify-full"})
+    servers = Servers(journal="postgresql:///db")
+    assert plain_connections(servers, environment={"PGHOST": "other"})
+    assert not plain_connections(servers, environment={"PGHOST": "other", "PGSSLMODE": "verify-full"})
 
 
 @pytest.mark.parametrize(

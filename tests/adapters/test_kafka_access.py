@@ -12,7 +12,7 @@ from homeostat.adapters.kafka import topics
 from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.checks.servers import kafka_broker
 from homeostat.checks.streams import pulled_until
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Outgoing
 
@@ -54,20 +54,20 @@ def test_streams_go_over_tls_and_sasl(own_server, tmp_path, monkeypatch):
     broker = own_server(kafka_broker, settings)
     urls = {name: f"{broker.url}/{name}" for name in ("events", "decisions")}
     reach = {"tls": True, "ca_file": str(tmp_path / "ca.pem"), "sasl_mechanism": "PLAIN", "username": "u"}
-    world = World(**urls, kafka={**reach, "password": PASSWORD})
-    assert sorted(ensure_topics(world, "app")) == ["decisions", "events"]
+    servers = Servers(**urls, kafka={**reach, "password": PASSWORD})
+    assert sorted(ensure_topics(servers, "app")) == ["decisions", "events"]
     producer = Producer({
         "bootstrap.servers": broker.address, "security.protocol": "sasl_ssl", "sasl.mechanism": "PLAIN",
         "ssl.ca.location": reach["ca_file"], "sasl.username": "u", "sasl.password": PASSWORD,
     })  # fmt: skip
     producer.produce("events", b"{}")
     assert producer.flush(20) == 0
-    stream = open_stream(world, "app", client_id="a")
+    stream = open_stream(servers, "app", client_id="a")
     events, _ = pulled_until(stream, 1)
     stream.publish([events], [Outgoing(b"d")], [])
     stream.close()
     monkeypatch.setattr(topics, "ANSWER_S", 2.0)
-    wrong = World(**urls, kafka={**reach, "password": "hunter2hunter2"})
+    wrong = Servers(**urls, kafka={**reach, "password": "hunter2hunter2"})
     with pytest.raises(Unavailable, match="Authentication failed") as raised:
         ensure_topics(wrong, "app")
     stream = open_stream(wrong, "app", client_id="a")

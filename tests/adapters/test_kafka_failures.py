@@ -17,7 +17,7 @@ from homeostat.adapters.streams.addresses import read_addresses
 from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.checks.servers import kafka_broker
 from homeostat.checks.streams import messages, pulled_until
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Fenced, Outgoing
 
@@ -64,7 +64,7 @@ def test_what_a_killed_worker_had_not_published_is_published_once(where, name, b
     script = [
         sys.executable,
         str(Path(__file__).with_name("stream_worker.py")),
-        bench.world.model_dump_json(exclude_defaults=True),
+        bench.servers.model_dump_json(exclude_defaults=True),
         bench.app,
     ]
     journal = str(tmp_path / "journal")
@@ -85,7 +85,13 @@ def test_a_worker_that_was_frozen_until_others_took_over_publishes_nothing(bench
     sent = messages(*(f"e{k}" for k in range(40)))
     bench.produce(sent)
     script = [sys.executable, str(Path(__file__).with_name("stream_worker.py"))]
-    script += [bench.world.model_dump_json(exclude_defaults=True), bench.app, "a", str(tmp_path / "journal"), "paused"]
+    script += [
+        bench.servers.model_dump_json(exclude_defaults=True),
+        bench.app,
+        "a",
+        str(tmp_path / "journal"),
+        "paused",
+    ]
     with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert [worker.stdout.readline().strip() for _ in range(2)] == ["runs", "waits"]
         worker.send_signal(signal.SIGSTOP)
@@ -107,7 +113,7 @@ def test_each_message_is_answered_once_while_workers_come_and_go_under_load(benc
     published = Counter()
 
     def work(name):
-        stream = open_stream(bench.world, bench.app, client_id=name)
+        stream = open_stream(bench.servers, bench.app, client_id=name)
         published[name] += answer_all(stream, lambda: stop.is_set() or name in leave)
         stream.close()
 
@@ -165,8 +171,8 @@ def test_a_broker_that_is_killed_while_a_worker_publishes_costs_nothing(own_serv
 
 def test_waiting_for_a_broker_ends_with_a_stop(kafka, monkeypatch):
     monkeypatch.setattr(topics, "ANSWER_S", 1.0)
-    world = World(events="kafka://127.0.0.1:1/a", decisions="kafka://127.0.0.1:1/b")
-    stream = open_stream(world, "app", client_id="a")
+    servers = Servers(events="kafka://127.0.0.1:1/a", decisions="kafka://127.0.0.1:1/b")
+    stream = open_stream(servers, "app", client_id="a")
     end = within(20)
     while not stream.trouble and not end():
         assert not any(map(len, stream.pull(10, 0.05)))
@@ -176,7 +182,7 @@ def test_waiting_for_a_broker_ends_with_a_stop(kafka, monkeypatch):
         stream.publish([], [Outgoing(b"d")], [])
     stream.close()
     with pytest.raises(Unavailable, match="doesn't answer"):
-        ensure_topics(world, "app")
+        ensure_topics(servers, "app")
 
 
 def test_a_producer_that_was_fenced_is_replaced(bench):
@@ -285,7 +291,7 @@ def test_passwords_are_in_no_error_and_no_text(kafka):
     secret = "hunter2hunter2"
     settings = {"sasl_mechanism": "PLAIN", "username": "u", "password": secret, "tls": True}
     urls = {name: f"kafka://127.0.0.1:{kafka.port}/{name}" for name in ("events", "decisions")}
-    good = World(**urls, kafka=settings)
+    good = Servers(**urls, kafka=settings)
     own = consumer_settings(read_addresses(good), good.kafka, "g", "c")
     assert own["security.protocol"] == "sasl_ssl" and own["sasl.password"] == secret
     assert producer_settings(read_addresses(good), good.kafka, "g", "c")["sasl.mechanism"] == "PLAIN"
@@ -293,22 +299,22 @@ def test_passwords_are_in_no_error_and_no_text(kafka):
     assert secret not in repr(stream) + str(stream.trouble)
     stream.close()
     for wrong in ({"no.such.setting": secret}, {"ssl.key.password": secret, "ssl.key.pem": secret}):
-        world = World(**urls, kafka={**settings, "settings": wrong})
+        servers = Servers(**urls, kafka={**settings, "settings": wrong})
         with pytest.raises(ValueError) as raised:
-            open_stream(world, "app", client_id="a").close()
+            open_stream(servers, "app", client_id="a").close()
         assert secret not in str(raised.value) and raised.value.__cause__ is None
     with pytest.raises(ValueError, match=r"can't set isolation\.level"):
-        open_stream(World(**urls, kafka={"settings": {"isolation.level": "x"}}), "app", client_id="a")
+        open_stream(Servers(**urls, kafka={"settings": {"isolation.level": "x"}}), "app", client_id="a")
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"events": "kafka://h/a"}, "world.decisions"),
-        ({"events": "kafka://h/a", "decisions": "kafka://other/b"}, "world.decisions should be on the servers"),
+        ({"events": "kafka://h/a"}, "servers.decisions"),
+        ({"events": "kafka://h/a", "decisions": "kafka://other/b"}, "servers.decisions should be on the servers"),
         ({"events": "kafka://h/a", "decisions": "kafka://h/a"}, "different streams"),
         ({"events": "kafka://h/a/b", "decisions": "kafka://h/b"}, "/topic"),
-        ({"events": "kafka://u:hunter2@h/a", "decisions": "kafka://h/b"}, "world.kafka"),
+        ({"events": "kafka://u:hunter2@h/a", "decisions": "kafka://h/b"}, "servers.kafka"),
         ({"events": "kafka://h:x/a", "decisions": "kafka://h/b"}, "name:port"),
         ({"events": "kafka:///a", "decisions": "kafka://h/b"}, "no host"),
         ({"events": "redis-stream://h/a", "decisions": "redis-stream://h/0/b"}, "/db/key"),
@@ -316,7 +322,7 @@ def test_passwords_are_in_no_error_and_no_text(kafka):
 )
 def test_an_address_that_cannot_work_is_refused_and_named(given, said):
     with pytest.raises(ValueError, match=said) as raised:
-        open_stream(World(**given), "app", client_id="a")
+        open_stream(Servers(**given), "app", client_id="a")
     assert "hunter2" not in str(raised.value)
 
 

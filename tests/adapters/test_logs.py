@@ -106,7 +106,7 @@ SECRET = "Tr0ub4dor-3x"
         f"kafka settings {{'sasl.password': '{SECRET}', 'acks': 'all'}}",
         f'{{"password": "{SECRET}", "user": "x"}}',
         f"password={SECRET} host=db",
-        f"HOMEOSTAT_WORLD__KAFKA__PASSWORD={SECRET}",
+        f"HOMEOSTAT_SERVERS__KAFKA__PASSWORD={SECRET}",
         f"Authorization: Bearer {SECRET}",
         f"authorization: Basic {SECRET}==",
         f"GET /v1/decide?api_key={SECRET}&x=1",

@@ -21,7 +21,7 @@ from homeostat.checks.batches import decisions, outcomes
 from homeostat.checks.journal import JOURNAL_CHECKS
 from homeostat.checks.servers import CantBeHad, pgbouncer
 from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.engine.shared.health import examine
 
 NUMBERS = count(1)
@@ -128,6 +128,6 @@ def test_keys_audit_and_doctor_work_through_it(database, tmp_path):
     with Connections(database, most=1) as connections:
         result = verify(path, PostgresTables(connections, time.time_ns()))
     assert result.ok and result.decisions == 20, result.why
-    diagnoses = {diagnosis.what: diagnosis for diagnosis in examine(World(journal=database), name="payments")}
+    diagnoses = {diagnosis.what: diagnosis for diagnosis in examine(Servers(journal=database), name="payments")}
     assert diagnoses["postgres"].health == "ok" and diagnoses["postgres schema"].health == "ok"
     assert "gives each transaction another connection" in diagnoses["postgres pooler"].seen

@@ -133,8 +133,8 @@ def test_what_retention_dropped_may_be_gone_and_nothing_else(trail, database):
 
 
 def test_the_commands_follow_a_journal_and_verify_it(database, tmp_path, capsys):
-    config, path = tmp_path / "world.yaml", tmp_path / "kept" / "audit.jsonl"
-    config.write_text(f"world: {{journal: '{database}'}}")
+    config, path = tmp_path / "servers.yaml", tmp_path / "kept" / "audit.jsonl"
+    config.write_text(f"servers: {{journal: '{database}'}}")
     with PostgresJournal(database, app="access") as journal:
         for ids in ([70001, 70002], [70003]):
             journal.append(decisions(ids, seed=len(ids)))

@@ -16,7 +16,7 @@ from homeostat.adapters.streams.addresses import read_addresses
 from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.checks.servers import redis_server
 from homeostat.checks.streams import STREAM_CHECKS, messages, pulled_until
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.decide.intake.border import TextMessage
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Fenced, Outgoing
@@ -30,13 +30,13 @@ class RedisBench:
     def __init__(self, server):
         self.app = f"app-{uuid.uuid4().hex[:12]}"
         self.keys = {kind: f"{self.app}.{kind}" for kind in ("events", "outcomes", "decisions", "dead_letters")}
-        self.world = World(**{kind: f"redis-stream://{server.address}/0/{key}" for kind, key in self.keys.items()})
+        self.servers = Servers(**{kind: f"redis-stream://{server.address}/0/{key}" for kind, key in self.keys.items()})
         self.client = Redis.from_url(server.url)
         self.opened = []
 
     def open(self, name, **options):
         settings = {"idle_s": 0.5, "alive_every_s": 1e9, **options}
-        self.opened.append(RedisStream(read_addresses(self.world), self.app, name, **settings))
+        self.opened.append(RedisStream(read_addresses(self.servers), self.app, name, **settings))
         return self.opened[-1]
 
     def close(self):
@@ -80,7 +80,7 @@ def test_what_a_killed_worker_had_not_published_is_published_once(name, bench, t
     bench.produce(sent)
     journal = tmp_path / "journal"
     script = [sys.executable, str(Path(__file__).with_name("stream_worker.py"))]
-    script += [bench.world.model_dump_json(exclude_defaults=True), bench.app, "same", str(journal), "journalled"]
+    script += [bench.servers.model_dump_json(exclude_defaults=True), bench.app, "same", str(journal), "journalled"]
     with subprocess.Popen(script, stdout=subprocess.PIPE, text=True) as worker:
         assert [worker.stdout.readline().strip() for _ in range(2)] == ["runs", "waits"]
         worker.kill()
@@ -164,20 +164,20 @@ def test_a_server_that_is_restarted_costs_nothing(own_server):
 
 
 def test_waiting_for_a_server_ends_with_a_stop():
-    world = World(
+    servers = Servers(
         events="redis-stream://u:hunter2@127.0.0.1:1/0/a", decisions="redis-stream://u:hunter2@127.0.0.1:1/0/b"
     )
-    stream = open_stream(world, "app", client_id="a")
+    stream = open_stream(servers, "app", client_id="a")
     assert not any(map(len, stream.pull(10, 0.01))) and "127.0.0.1:1" in stream.trouble
     threading.Timer(0.1, stream.stop).start()
     with pytest.raises(Unavailable, match="stopped"):
         stream.publish([], [Outgoing(b"d")], [])
     stream.close()
     with pytest.raises(Unavailable) as raised:
-        ensure_topics(world, "app")
+        ensure_topics(servers, "app")
     assert "hunter2" not in str(raised.value) + repr(stream) + stream.trouble
 
 
 def test_streams_are_created_with_their_groups_once(bench):
-    assert sorted(ensure_topics(bench.world, bench.app)) == [bench.keys["events"], bench.keys["outcomes"]]
-    assert ensure_topics(bench.world, bench.app) == []
+    assert sorted(ensure_topics(bench.servers, bench.app)) == [bench.keys["events"], bench.keys["outcomes"]]
+    assert ensure_topics(bench.servers, bench.app) == []

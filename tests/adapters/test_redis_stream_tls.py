@@ -9,7 +9,7 @@ from homeostat.adapters.redis.stream import RedisStream
 from homeostat.adapters.streams.addresses import read_address, read_addresses
 from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.checks.servers import machine, redis_server
-from homeostat.config.world import World, read_world
+from homeostat.config.servers import Servers, read_servers
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Outgoing
 
@@ -29,16 +29,18 @@ def secure(authority: Authority):
         yield f"127.0.0.1:{port}"
 
 
-def world_at(address: str, query: str) -> World:
+def servers_at(address: str, query: str) -> Servers:
     scheme = "rediss-stream" if query else "redis-stream"
-    return World(events=f"{scheme}://{address}/0/tls.events{query}", decisions=f"{scheme}://{address}/0/tls.decisions")
+    return Servers(
+        events=f"{scheme}://{address}/0/tls.events{query}", decisions=f"{scheme}://{address}/0/tls.decisions"
+    )
 
 
 def test_events_come_and_decisions_go_over_tls(secure: str, authority: Authority) -> None:
     certificate, key = authority.issue("worker", client=True)
-    world = world_at(secure, f"?ssl_ca_certs={authority.path}&ssl_certfile={certificate}&ssl_keyfile={key}")
-    assert ensure_topics(world, "app") == ["tls.events"]
-    stream = open_stream(world, "app", client_id="a")
+    servers = servers_at(secure, f"?ssl_ca_certs={authority.path}&ssl_certfile={certificate}&ssl_keyfile={key}")
+    assert ensure_topics(servers, "app") == ["tls.events"]
+    stream = open_stream(servers, "app", client_id="a")
     assert isinstance(stream, RedisStream)
     stream._client.xadd("tls.events", {"value": b"one"})
     events, _ = stream.pull(10, 1.0)
@@ -51,12 +53,12 @@ def test_events_come_and_decisions_go_over_tls(secure: str, authority: Authority
 def test_a_server_of_an_unknown_authority_is_not_trusted(secure: str, tmp_path: Path) -> None:
     other = Authority(tmp_path, "other")
     with pytest.raises(Unavailable, match=r"(?i)certificate"):
-        ensure_topics(world_at(secure, f"?ssl_ca_certs={other.path}"), "app")
+        ensure_topics(servers_at(secure, f"?ssl_ca_certs={other.path}"), "app")
 
 
 def test_in_plain_text_it_does_not_answer(secure: str) -> None:
     with pytest.raises(Unavailable):
-        ensure_topics(world_at(secure, ""), "app")
+        ensure_topics(servers_at(secure, ""), "app")
 
 
 def test_the_address_says_its_files_and_nothing_else() -> None:
@@ -68,6 +70,9 @@ def test_the_address_says_its_files_and_nothing_else() -> None:
     assert "hunter2" not in str(raised.value)
     plain = read_address("events", "redis-stream://h/0/a?b")
     assert not plain.tls and plain.name == "a?b"
-    environ = {"HOMEOSTAT_WORLD__EVENTS": "rediss-stream://h/0/a", "HOMEOSTAT_WORLD__DECISIONS": "redis-stream://h/0/b"}
+    environ = {
+        "HOMEOSTAT_SERVERS__EVENTS": "rediss-stream://h/0/a",
+        "HOMEOSTAT_SERVERS__DECISIONS": "redis-stream://h/0/b",
+    }
     with pytest.raises(ValueError, match="should be on the servers"):
-        read_addresses(read_world(None, environ))
+        read_addresses(read_servers(None, environ))

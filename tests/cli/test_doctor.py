@@ -35,15 +35,15 @@ def by_name(diagnoses: list[dict[str, str]]) -> dict[str, dict[str, str]]:
 
 
 def test_servers_of_a_config_file_are_looked_at(capsys, redis, tmp_path: Path) -> None:
-    config = tmp_path / "world.yaml"
-    config.write_text(f"world: {{features: '{redis.url}'}}")
+    config = tmp_path / "servers.yaml"
+    config.write_text(f"servers: {{features: '{redis.url}'}}")
     code, diagnoses = doctor(capsys, "--config", config)
     assert code == 0 and by_name(diagnoses)["redis clock"]["health"] == "ok"
 
 
 def test_servers_of_an_app_file_are_looked_at_and_missing_ones_exit_with_1(capsys, tmp_path: Path) -> None:
     app = tmp_path / "app.yaml"
-    app.write_text(starter() + "world: {features: 'redis://:hunter2@127.0.0.1:9/0'}\n")
+    app.write_text(starter() + "servers: {features: 'redis://:hunter2@127.0.0.1:9/0'}\n")
     code, diagnoses = doctor(capsys, app)
     found = by_name(diagnoses)
     assert code == 1 and found["app file"]["health"] == "ok"
@@ -51,19 +51,19 @@ def test_servers_of_an_app_file_are_looked_at_and_missing_ones_exit_with_1(capsy
 
 
 def test_the_environment_names_servers_too(capsys, monkeypatch) -> None:
-    monkeypatch.setenv("HOMEOSTAT_WORLD__FEATURES", "redis://127.0.0.1:9/0")
+    monkeypatch.setenv("HOMEOSTAT_SERVERS__FEATURES", "redis://127.0.0.1:9/0")
     code, diagnoses = doctor(capsys)
     assert code == 1 and by_name(diagnoses)["features"]["health"] == "broken"
 
 
 def test_a_world_that_can_not_be_read_is_a_finding(capsys, tmp_path: Path) -> None:
-    config = tmp_path / "world.yaml"
-    config.write_text("world: {features: 'http://127.0.0.1'}")
+    config = tmp_path / "servers.yaml"
+    config.write_text("servers: {features: 'http://127.0.0.1'}")
     code, diagnoses = doctor(capsys, "--config", config)
-    assert code == 1 and "redis://" in by_name(diagnoses)["world"]["seen"]
+    assert code == 1 and "redis://" in by_name(diagnoses)["servers"]["seen"]
     config.write_text("worlds: {}")
     code, diagnoses = doctor(capsys, "--config", config)
-    assert code == 0 and by_name(diagnoses)["world"]["health"] == "warning"
+    assert code == 0 and by_name(diagnoses)["servers"]["health"] == "warning"
 
 
 def test_a_data_folder_that_others_may_look_at_is_a_warning(capsys, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_whole_secret_revokes_its_key_and_is_not_repeated(capsys, tmp_path: Pa
         (["create", "x", "--rate", "0"], "positive number"),
         (["create", "x", "--expires", "soon"], "is not a duration"),
         (["revoke", "0123456789ab"], "no such key"),
-        (["list", "--config", "world.yaml"], "Give one of them"),
+        (["list", "--config", "servers.yaml"], "Give one of them"),
     ],
 )
 def test_what_can_not_be_is_said_in_one_sentence(capsys, tmp_path: Path, arguments, says) -> None:
@@ -65,12 +65,12 @@ def test_what_can_not_be_is_said_in_one_sentence(capsys, tmp_path: Path, argumen
 
 
 def test_where_keys_are_kept_has_to_be_said(capsys, monkeypatch) -> None:
-    monkeypatch.delenv("HOMEOSTAT_WORLD__JOURNAL", raising=False)
+    monkeypatch.delenv("HOMEOSTAT_SERVERS__JOURNAL", raising=False)
     code, _, said = run(capsys, "list")
-    assert code == 1 and "--data" in said and "world.journal" in said
+    assert code == 1 and "--data" in said and "servers.journal" in said
 
 
 def test_the_environment_names_the_postgresql_and_its_password_is_not_said(capsys, monkeypatch) -> None:
-    monkeypatch.setenv("HOMEOSTAT_WORLD__JOURNAL", "postgresql://someone:hunter2@127.0.0.1:1/nothing")
+    monkeypatch.setenv("HOMEOSTAT_SERVERS__JOURNAL", "postgresql://someone:hunter2@127.0.0.1:1/nothing")
     code, printed, said = run(capsys, "list")
     assert code == 1 and said.startswith("homeostat: the keys in PostgreSQL") and "hunter2" not in printed + said

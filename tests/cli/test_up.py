@@ -87,7 +87,7 @@ def decide(url: str, event: dict[str, object]) -> dict[str, object]:
 
 
 @pytest.fixture
-def world(kafka, redis, postgres, tmp_path):
+def config(kafka, redis, postgres, tmp_path):
     """An app file that says where it runs."""
     name = f"up_{next(NUMBERS)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
@@ -97,7 +97,7 @@ def world(kafka, redis, postgres, tmp_path):
     app.write_text(
         starter()
         + f"""
-world:
+servers:
   events: {address}.events
   decisions: {address}.decisions
   features: {redis.url}
@@ -111,24 +111,24 @@ world:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_workers_and_a_server_of_an_app_file_are_kept_running_and_drained(world: Path, kafka, capsys) -> None:
-    from homeostat.config.world import read_world
+def test_workers_and_a_server_of_an_app_file_are_kept_running_and_drained(config: Path, kafka, capsys) -> None:
+    from homeostat.config.servers import read_servers
 
-    servers = read_world(world, {})
-    with Up(world, "--port", "0") as up:
+    servers = read_servers(config, {})
+    with Up(config, "--port", "0") as up:
         url = up.url()
         assert "worker 1" in up.wait_for("decides the events of")
         event = {**EVENT, "event_id": "http"}
-        assert decide(url, example(world, event))["event_id"] == "http"
+        assert decide(url, example(config, event))["event_id"] == "http"
         with pytest.raises(SystemExit):
-            main(["explain", "http", "--config", str(world), "--app", str(world)])
+            main(["explain", "http", "--config", str(config), "--app", str(config)])
         assert capsys.readouterr().out.startswith("http: ")
         worker = next(child for child in up.children() if "worker" in child.cmdline())
         worker.kill()
         up.wait_for("worker 1 ended with -9; it is started again in 0.5 s")
         up.wait_for("decides the events of", times=3)  # Its own line, the table's, and its own once more.
         producer = confluent_kafka.Producer({"bootstrap.servers": kafka.address})
-        producer.produce(topic(servers.events), json.dumps(example(world, {**event, "event_id": "stream"})).encode())
+        producer.produce(topic(servers.events), json.dumps(example(config, {**event, "event_id": "stream"})).encode())
         producer.flush(20)
         assert consumed(kafka, topic(servers.decisions))["event_id"] == "stream"
         children = up.children()
@@ -138,8 +138,8 @@ def test_workers_and_a_server_of_an_app_file_are_kept_running_and_drained(world:
         assert any(line.startswith("worker 1 | ") and "drained" in line for line in up.said)
 
 
-def test_children_of_a_parent_that_was_killed_end(world: Path) -> None:
-    with Up(world, "--port", "0", "--servers", "0") as up:
+def test_children_of_a_parent_that_was_killed_end(config: Path) -> None:
+    with Up(config, "--port", "0", "--servers", "0") as up:
         up.wait_for("is up")
         children = up.children()
         assert len(children) == 1
@@ -159,8 +159,8 @@ def test_without_a_world_it_serves_from_a_folder(tmp_path: Path) -> None:
 
 def test_what_can_not_be_started_is_said(capsys, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    config = tmp_path / "world.yaml"
-    config.write_text("world: {journal: postgresql://a:hunter2@127.0.0.1:9/b}")
+    config = tmp_path / "servers.yaml"
+    config.write_text("servers: {journal: postgresql://a:hunter2@127.0.0.1:9/b}")
     for arguments, hint in (
         (("nosuch",), "nosuch"), (("access", "--config", "none.yaml"), "none.yaml"),
         (("access", "--config", str(config), "--workers", "-1"), "0 or more"),
@@ -173,8 +173,8 @@ def test_what_can_not_be_started_is_said(capsys, monkeypatch, tmp_path: Path) ->
 
 
 def test_a_child_that_can_not_start_ends_the_whole(tmp_path: Path) -> None:
-    config = tmp_path / "world.yaml"
-    config.write_text("world: {features: 'redis://127.0.0.1:9/0', journal: 'postgresql://127.0.0.1:9/b'}")
+    config = tmp_path / "servers.yaml"
+    config.write_text("servers: {features: 'redis://127.0.0.1:9/0', journal: 'postgresql://127.0.0.1:9/b'}")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with Up("access", "--config", config, "--port", taken.getsockname()[1]) as up:
             assert up.end() == 1

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from homeostat.config.world import PREFIX, World, read_world
+from homeostat.config.servers import PREFIX, Servers, read_servers
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +70,15 @@ def test_nothing_runs_with_more_than_it_needs(compose: dict[str, Any]) -> None:
         assert all(volume.endswith(":ro") for volume in volumes if volume.startswith("."))
 
 
-def test_the_servers_of_the_world_are_services(compose: dict[str, Any]) -> None:
+def test_the_servers_of_the_app_are_services(compose: dict[str, Any]) -> None:
     environment = compose["services"]["worker"]["environment"]
     filled = {name: re.sub(r"\$\{\w+[^}]*\}", "secret", value) for name, value in environment.items()}
-    world = read_world(None, {name: value for name, value in filled.items() if name.startswith(PREFIX)})
+    servers = read_servers(None, {name: value for name, value in filled.items() if name.startswith(PREFIX)})
     for part in ("events", "outcomes", "decisions", "dead_letters", "features", "journal"):
-        host = re.search(r"(?:@|//)([a-z]+):\d+", getattr(world, part))
+        host = re.search(r"(?:@|//)([a-z]+):\d+", getattr(servers, part))
         assert host is not None and host[1] in compose["services"]
     assert environment == compose["services"]["server"]["environment"]
-    assert {name[len(PREFIX) :].lower() for name in filled if name.startswith(PREFIX)} <= set(World.model_fields)
+    assert {name[len(PREFIX) :].lower() for name in filled if name.startswith(PREFIX)} <= set(Servers.model_fields)
 
 
 def test_mounted_files_are_there(deploy: Path, compose: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from homeostat.config.load import load_app
-from homeostat.config.world import read_world
+from homeostat.config.servers import read_servers
 
 VERSIONS = ("1.31", "1.33")
 OWN_MB = 600  # Of a process that remembers nothing: code, models, and a batch on its way.
@@ -54,7 +54,7 @@ def test_kustomize_builds_it(folder: Path) -> None:
         kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
         assert each["kind"] == "Namespace" or each["metadata"]["namespace"] == "homeostat"
     (config,) = [each for each in built if each["kind"] == "ConfigMap"]
-    assert set(config["data"]) == {"app.yaml", "world.yaml"}
+    assert set(config["data"]) == {"app.yaml", "servers.yaml"}
     worker = next(each for each in built if each["kind"] == "StatefulSet")
     named = [volume for volume in worker["spec"]["template"]["spec"]["volumes"] if "configMap" in volume]
     assert named[0]["configMap"]["name"] == config["metadata"]["name"]  # With the hash, so that a change rolls out.
@@ -100,7 +100,7 @@ def test_pods_have_probes_and_limits_and_time_to_drain(pods: dict[str, dict[str,
 
 
 def test_what_is_remembered_of_the_feature_store_fits_the_limit(folder: Path, pods: dict[str, dict[str, Any]]) -> None:
-    remembered = read_world(folder / "world.yaml", {}).memory_mb
+    remembered = read_servers(folder / "servers.yaml", {}).memory_mb
     for template in pods.values():
         (container,) = template["spec"]["containers"]
         limit = container["resources"]["limits"]["memory"]
@@ -111,7 +111,7 @@ def test_secrets_are_named_and_not_told(objects: list[dict[str, Any]], pods: dic
     assert not any(each["kind"] == "Secret" for each in objects)
     for template in pods.values():
         (container,) = template["spec"]["containers"]
-        assert {"secretRef": {"name": "homeostat-world"}} in container["envFrom"]
+        assert {"secretRef": {"name": "homeostat-servers"}} in container["envFrom"]
         assert not any("PASSWORD" in each["name"] for each in container["env"])
 
 
@@ -152,11 +152,11 @@ def test_workers_scale_by_a_lag_that_is_exported(
     assert metric["name"] == adapter["name"]["as"] == "homeostat_stream_lag_messages"
     assert {"app", "lane"} | metric["selector"]["matchLabels"].keys() <= exported["homeostat_stream_lag_messages"]
     assert adapter["seriesQuery"].startswith("homeostat_stream_lag_messages{")
-    world = read_world(folder / "world.yaml", {})
-    assert scalers["worker"]["maxReplicas"] == world.partitions
+    servers = read_servers(folder / "servers.yaml", {})
+    assert scalers["worker"]["maxReplicas"] == servers.partitions
 
 
-def test_the_app_is_the_shipped_one_and_the_world_holds_no_password(folder: Path) -> None:
+def test_the_app_is_the_shipped_one_and_the_servers_file_holds_no_password(folder: Path) -> None:
     assert load_app(folder / "app.yaml") == load_app("payments")
-    world = read_world(folder / "world.yaml", {})
-    assert world.kafka.password is None and world.journal is None and world.features is None
+    servers = read_servers(folder / "servers.yaml", {})
+    assert servers.kafka.password is None and servers.journal is None and servers.features is None

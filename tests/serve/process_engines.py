@@ -89,7 +89,7 @@ def shared(app: str, folder: str):
     from homeostat.adapters.disk.spool import SpooledJournal
     from homeostat.adapters.memory.features import MemoryFeatures
     from homeostat.adapters.memory.journal import MemoryJournal
-    from homeostat.config.world import World
+    from homeostat.config.servers import Servers
     from homeostat.engine.shared.assembly import open_shared
     from homeostat.engine.shared.serving import SharedEngine
     from homeostat.ports import Unavailable
@@ -115,8 +115,8 @@ def shared(app: str, folder: str):
             return super().through()
 
     journal = SpooledJournal(Journal(), root / "spooled", max_bytes=16_384)
-    world = World(spool=str(root / "spool"))
-    return SharedEngine(open_shared(app, world, judges_lateness=True, journal=journal, store=Features()))
+    servers = Servers(spool=str(root / "spool"))
+    return SharedEngine(open_shared(app, servers, judges_lateness=True, journal=journal, store=Features()))
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def test_keys_in_postgresql_let_in(postgres) -> None:
     keys = PostgresApiKeys(postgres.url)
     keys.prepare()
     secret = keys.create("till", ["decide"])
-    server = Server("access", "--keys", HOMEOSTAT_WORLD__JOURNAL=postgres.url)
+    server = Server("access", "--keys", HOMEOSTAT_SERVERS__JOURNAL=postgres.url)
     assert server.ask("/v1/decide", EVENT)[0] == 401
     assert server.ask("/v1/decide", EVENT, authorization=f"Bearer {secret}")[0] == 200
     keys.revoke(secret.split("_")[1])
@@ -205,7 +205,7 @@ def test_all_clients_together_have_a_rate() -> None:
         (["--client-ca", "x.pem"], "over TLS only"),
         (["--tls-cert", "none.pem", "--tls-key", "none.pem"], "none.pem can't be read"),
         (["--tls-cert", __file__, "--tls-key", __file__], "can't be used"),
-        (["--workers", "2"], "world.features and world.journal"),
+        (["--workers", "2"], "servers.features and servers.journal"),
         (["--workers", "0"], "1 or more"),
         (["--rate", "-1"], "positive"),
         (["--request-timeout", "soon"], "not a duration"),

@@ -158,9 +158,9 @@ def test_two_processes_share_windows_journal_and_keys(own_server, tmp_path: Path
 
     # Their own: a database belongs to one app, and keys that others made would be asked for.
     redis, postgres = own_server(redis_server), own_server(postgres_server)
-    config = tmp_path / "world.yaml"
+    config = tmp_path / "servers.yaml"
     config.write_text(
-        f"world:\n  features: {redis.url}\n  journal: {postgres.url}\n  spool: {tmp_path / 'spool'}\n", "utf-8"
+        f"servers:\n  features: {redis.url}\n  journal: {postgres.url}\n  spool: {tmp_path / 'spool'}\n", "utf-8"
     )
     server = Server("access", "--config", config, "--workers", "2")
     events = [{**EVENT, "event_id": f"shared-{k}", "timestamp": 1_769_774_400 + k} for k in range(10)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.worker.worlds import Servers, until
+from tests.worker.worlds import FakeServers, until
 
 from homeostat.config.starter import starter
 from homeostat.decide.admission import admitted
@@ -92,7 +92,7 @@ def test_what_was_read_together_reaches_as_far_as_what_was_read_alone(tmp_path: 
 
 
 def test_a_worker_refuses_no_honest_event_after_one_from_a_fast_clock(tmp_path: Path) -> None:
-    servers = Servers(tmp_path, app=app_file(tmp_path, "reject"))
+    servers = FakeServers(tmp_path, app=app_file(tmp_path, "reject"))
     now = time.time()
     with servers.running() as (worker,):
         telemetry = Telemetry(worker, Tracing())

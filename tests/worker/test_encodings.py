@@ -1,4 +1,4 @@
-"""Messages are read and written as `world.encoding` says."""
+"""Messages are read and written as `servers.encoding` says."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 from dataclasses import replace
 from typing import get_args
 
-from tests.worker.worlds import Servers, access_events, until
+from tests.worker.worlds import FakeServers, access_events, until
 
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.ports.streams import Outgoing
 from homeostat.worker.encodings import ENCODINGS, JSON
 
 
 def test_every_encoding_that_a_world_may_name_is_there():
-    assert set(get_args(World.model_fields["encoding"].annotation)) == set(ENCODINGS)
+    assert set(get_args(Servers.model_fields["encoding"].annotation)) == set(ENCODINGS)
 
 
 def test_all_messages_of_a_worker_are_read_and_written_by_the_encoding_of_its_world(tmp_path, monkeypatch):
@@ -27,7 +27,7 @@ def test_all_messages_of_a_worker_are_read_and_written_by_the_encoding_of_its_wo
         dead_letter=lambda told: JSON.dead_letter({**told, "written": "by the encoding"}),
     )
     monkeypatch.setitem(ENCODINGS, "json", backwards)
-    servers, events = Servers(tmp_path), access_events(3)
+    servers, events = FakeServers(tmp_path), access_events(3)
     outcome = {"event_id": events[0]["event_id"], "label": 1}
     for kind, sent in (("events", events), ("outcomes", [outcome, {}])):
         servers.broker.produce([Outgoing(json.dumps(one).encode()[::-1], b"") for one in sent], kind)

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.worker.worlds import Servers, access_events, until
+from tests.worker.worlds import FakeServers, access_events, until
 
 from homeostat.adapters.process.tracing import Tracing, open_tracing, traceparent_for
 from homeostat.ports import Unavailable
@@ -23,7 +23,7 @@ def shown(telemetry: Telemetry, name: str, **labels: str) -> float | None:
 
 
 def test_counts_agree_with_what_went_in_and_came_out(tmp_path: Path) -> None:
-    servers = Servers(tmp_path)
+    servers = FakeServers(tmp_path)
     with servers.running() as (worker,):
         telemetry = Telemetry(worker, Tracing())
         servers.send([*access_events(30), {"event_id": "bad"}])
@@ -41,7 +41,7 @@ def test_counts_agree_with_what_went_in_and_came_out(tmp_path: Path) -> None:
 
 
 def test_each_part_that_fails_is_counted_under_its_stage_and_reason(tmp_path: Path) -> None:
-    servers = Servers(tmp_path)
+    servers = FakeServers(tmp_path)
     with servers.running() as (worker,):
         telemetry = Telemetry(worker, Tracing())
 
@@ -82,7 +82,7 @@ def test_each_part_that_fails_is_counted_under_its_stage_and_reason(tmp_path: Pa
 
 
 def test_the_stages_before_and_after_deciding_are_timed(tmp_path: Path) -> None:
-    servers = Servers(tmp_path)
+    servers = FakeServers(tmp_path)
     worker = servers.worker()
     telemetry, append = Telemetry(worker, Tracing()), worker.parts.journal.append
 
@@ -108,7 +108,7 @@ def test_the_stages_before_and_after_deciding_are_timed(tmp_path: Path) -> None:
 
 
 def test_an_events_decision_and_outcome_are_in_one_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    servers = Servers(tmp_path)
+    servers = FakeServers(tmp_path)
     with otlp.receiver() as found:
         for name, value in found.environ(OTEL_TRACES_SAMPLER="always_on").items():
             monkeypatch.setenv(name, value)

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tests.worker.worlds import Servers, access_events, until
+from tests.worker.worlds import FakeServers, access_events, until
 
 import homeostat
 from homeostat.adapters.memory.journal import MemoryJournal
@@ -22,7 +22,7 @@ from homeostat.worker.publishing import DEPTH, Work
 
 @pytest.fixture
 def servers(tmp_path):
-    return Servers(tmp_path)
+    return FakeServers(tmp_path)
 
 
 def journalled(servers):
@@ -85,7 +85,7 @@ def test_what_is_published_is_what_the_interface_answers(servers):
 
 
 def test_two_workers_and_a_third_that_comes_and_goes_decide_as_one(tmp_path):
-    servers = Servers(tmp_path, partitions=4)
+    servers = FakeServers(tmp_path, partitions=4)
     events = access_events(1200, entities=40)
     servers.send(events[:400])
     with servers.running(2):
@@ -147,7 +147,7 @@ def test_bad_messages_become_dead_letters_and_stop_nothing(servers):
 
 
 def test_lateness_is_judged_in_each_partition_by_itself(tmp_path):
-    servers = Servers(tmp_path, partitions=2)
+    servers = FakeServers(tmp_path, partitions=2)
     early, much_later = access_events(5), access_events(5, start=100_000)
     servers.send(much_later, partition=0)
     servers.send(early, partition=1)
@@ -178,7 +178,7 @@ def test_outcomes_find_their_events_whichever_comes_first(servers):
 
 
 def test_an_outcome_whose_event_never_comes_is_a_dead_letter(tmp_path):
-    servers = Servers(tmp_path, outcome_wait="50ms")
+    servers = FakeServers(tmp_path, outcome_wait="50ms")
     servers.send([{"event_id": "nobody", "label": 1}, {"label": 1}], "outcomes")
     servers.send(access_events(1))
     with servers.running():
@@ -263,7 +263,7 @@ def test_a_worker_says_what_it_waits_for(servers):
 
 
 def test_copies_in_one_batch_hold_nothing_up_while_the_journal_is_away(tmp_path):
-    servers = Servers(tmp_path, spools=True)
+    servers = FakeServers(tmp_path, spools=True)
     events = access_events(200)
     with servers.running():
         servers.send(events[:50])
@@ -318,7 +318,7 @@ def test_a_full_queue_whose_thread_has_failed_holds_nothing_up(servers):
 
 
 def test_a_worker_says_that_the_journal_is_away_though_decisions_go_on(tmp_path):
-    servers = Servers(tmp_path, spools=True)
+    servers = FakeServers(tmp_path, spools=True)
     with servers.running():
         servers.send(access_events(10))
         until(lambda: len(servers.decisions) == 10)

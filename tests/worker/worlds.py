@@ -12,7 +12,7 @@ from homeostat.adapters.disk.spool import SpooledJournal
 from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.memory.journal import Ledger, MemoryJournal
 from homeostat.adapters.memory.stream import MemoryBroker, MemoryStream
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.engine.shared.assembly import open_shared
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Outgoing
@@ -38,7 +38,7 @@ class FragileFeatures(MemoryFeatures):
             raise Unavailable(self.away)
 
 
-class Servers:
+class FakeServers:
     """What the workers of a test share."""
 
     def __init__(self, folder: Path, partitions: int = 1, app="access", spools=False, **settings):
@@ -46,7 +46,7 @@ class Servers:
         self.ledger = Ledger()
         self.features = FragileFeatures()
         self.app = app
-        self.world = World(events="kafka://memory/events", spool=str(folder / "spool"), batch_rows=50, **settings)
+        self.servers = Servers(events="kafka://memory/events", spool=str(folder / "spool"), batch_rows=50, **settings)
         self.notes: list[str] = []
         self._spool = folder / "spooled" if spools else None
 
@@ -62,7 +62,7 @@ class Servers:
             made.append(InFlightJournal(journal))
             return made[0]
 
-        parts = open_shared(self.app, self.world, wrap=in_flight, journal=self.journal(), store=self.features)
+        parts = open_shared(self.app, self.servers, wrap=in_flight, journal=self.journal(), store=self.features)
         return Worker(parts, made[0], stream or MemoryStream(self.broker), self.notes.append)
 
     @contextmanager

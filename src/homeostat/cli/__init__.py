@@ -1,4 +1,4 @@
-"""The command line: joins an app to a world. Data on standard output, everything else on standard error."""
+"""The command line: joins an app to its ports. Data on standard output, everything else on standard error."""
 
 from __future__ import annotations
 

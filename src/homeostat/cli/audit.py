@@ -9,7 +9,6 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from json import dumps
-from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -20,10 +19,12 @@ from homeostat.cli.options import Json
 
 if TYPE_CHECKING:
     from homeostat.adapters.disk.audit.findings import Verification
-    from homeostat.config.world import World
+    from homeostat.config.servers import Servers
 
 audit = App(name="audit", help="Verify the audit chain, and write that of a shared journal", help_format="plaintext")
-Config: TypeAlias = Annotated[Path | None, Parameter(help="A file with a world section: whose journal it is about.")]
+Config: TypeAlias = Annotated[
+    Path | None, Parameter(help="A file with a `servers` section: whose journal it is about.")
+]
 _CHECKPOINT_EVERY = 1000
 
 
@@ -58,17 +59,18 @@ def verify(
     """
     from homeostat.adapters.disk.audit import verification as audit_verification
     from homeostat.adapters.disk.sqlite.auditing import tables_beside
+    from homeostat.adapters.process.environment import names_journal
 
     path = file / "audit.jsonl" if file.is_dir() else file
     with ExitStack() as opened:
         tables: audit_verification.Tables | None = None if alone else tables_beside(path)
-        if not alone and (config is not None or (tables is None and "HOMEOSTAT_WORLD__JOURNAL" in environ)):
+        if not alone and (config is not None or (tables is None and names_journal())):
             from homeostat.adapters.postgres.auditing import PostgresTables
             from homeostat.adapters.postgres.connections import Connections
 
-            world = _world(config)
-            connections = opened.enter_context(Connections(world.journal or "", most=1))
-            tables = PostgresTables(connections, time.time_ns(), world.retention, _duration(behind))
+            servers = _servers(config)
+            connections = opened.enter_context(Connections(servers.journal or "", most=1))
+            tables = PostgresTables(connections, time.time_ns(), servers.retention, _duration(behind))
         result = audit_verification.verify(path, tables, head=head, checkpoint=checkpoint, alone=alone)
     if json:
         print(dumps(asdict(result)))
@@ -135,13 +137,13 @@ def follow(
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    world = _world(config)
+    servers = _servers(config)
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out.with_name(out.name + ".lock"))
     lock.acquire(f"another process writes {out}")
     with ExitStack() as opened:
         opened.callback(lock.release)
-        journal = opened.enter_context(PostgresJournal(world.journal or ""))
+        journal = opened.enter_context(PostgresJournal(servers.journal or ""))
         trail = opened.enter_context(AuditLog(out, journal, checkpoint_every=_CHECKPOINT_EVERY))
         if trail.count == 0:
             trail.record("started", {"journal": journal.where}, time.time_ns())
@@ -171,10 +173,10 @@ def _duration(text: str) -> int:
         raise CommandError(str(error)) from error
 
 
-def _world(config: Path | None) -> World:
-    from homeostat.adapters.process.environment import world_of
+def _servers(config: Path | None) -> Servers:
+    from homeostat.adapters.process.environment import servers_of
 
-    world = world_of(config)
-    if world.journal is None:
-        raise CommandError("whose journal? Say world.journal in --config FILE, or HOMEOSTAT_WORLD__JOURNAL")
-    return world
+    servers = servers_of(config)
+    if servers.journal is None:
+        raise CommandError("whose journal? Say servers.journal in --config FILE, or HOMEOSTAT_SERVERS__JOURNAL")
+    return servers

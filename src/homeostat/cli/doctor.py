@@ -37,10 +37,10 @@ def doctor(
     *,
     bundle: Bundle = None,
     data: Annotated[Path | None, Parameter(help="The --data folder of a server.")] = None,
-    config: Annotated[Path | None, Parameter(help="A file with a world section, over the app file's own.")] = None,
+    config: Annotated[Path | None, Parameter(help="A file with a `servers` section, over the app file's own.")] = None,
     json: Json = False,
 ) -> None:
-    """Check this machine, an app if one is given, and the servers of its world; say how to mend what is wrong.
+    """Check this machine, an app if one is given, and its servers; say how to mend what is wrong.
 
     Servers that don't answer are given up after some seconds. Nothing is changed. Exits 1 if something is broken.
 
@@ -56,7 +56,7 @@ def doctor(
         checks.append(lambda: _app(app, bundle))
     if data is not None:
         checks.append(lambda: _data(data, app, bundle))
-    checks.append(lambda: _world(app, config))
+    checks.append(lambda: _servers(app, config))
     diagnoses = [diagnosis for check in checks for diagnosis in check()]
     broken = is_broken(diagnoses)
     if json:
@@ -270,9 +270,9 @@ def _audit(trail: Path) -> Diagnosis:
     return Diagnosis("audit", "broken", found.why, mend)
 
 
-def _world(app: str | None, config: Path | None) -> Iterator[Diagnosis]:
+def _servers(app: str | None, config: Path | None) -> Iterator[Diagnosis]:
     """The servers that the app's file, another file and the environment name."""
-    from homeostat.adapters.process.environment import world_of
+    from homeostat.adapters.process.environment import servers_of
     from homeostat.cli.failures import expected
     from homeostat.engine.assembly import prepare
 
@@ -280,14 +280,16 @@ def _world(app: str | None, config: Path | None) -> Iterator[Diagnosis]:
     with suppress(*expected()):  # What is wrong with the app's file is a diagnosis of its own.
         prepared = prepare(app or str(config)) if app is not None or config is not None else None
     try:
-        world = world_of(config, app if prepared is not None else None)
+        servers = servers_of(config, app if prepared is not None else None)
     except expected() as error:
-        yield Diagnosis("world", "broken", str(error), "Mend what is listed: see docs/app-file.md, `world`.")
+        yield Diagnosis("servers", "broken", str(error), "Mend what is listed: see docs/app-file.md, `servers`.")
         return
     named = [name for name in ("events", "outcomes", "decisions", "dead_letters", "features", "journal")
-             if getattr(world, name) is not None]  # fmt: skip
+             if getattr(servers, name) is not None]  # fmt: skip
     if named:
-        yield Diagnosis("world", "ok", f"names {', '.join(named)}")
-        yield from examine(world, prepared)
+        yield Diagnosis("servers", "ok", f"names {', '.join(named)}")
+        yield from examine(servers, prepared)
     elif config is not None:
-        yield Diagnosis("world", "warning", f"{config} names no servers", "Say which: see docs/app-file.md, `world`.")
+        yield Diagnosis(
+            "servers", "warning", f"{config} names no servers", "Say which: see docs/app-file.md, `servers`."
+        )

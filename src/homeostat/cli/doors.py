@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from homeostat.cli.failures import CommandError
 
 if TYPE_CHECKING:
-    from homeostat.config.world import World
+    from homeostat.config.servers import Servers
 
 
 def refuse_metrics_to_others(host: str, allowed: bool) -> None:
@@ -22,11 +22,11 @@ def refuse_metrics_to_others(host: str, allowed: bool) -> None:
         )
 
 
-def warn_of_plain_connections(world: World, *, streams: bool = True) -> None:
+def warn_of_plain_connections(servers: Servers, *, streams: bool = True) -> None:
     """One line, if there are any."""
     from homeostat.adapters.servers.encryption import plain_connections
 
-    found = plain_connections(world, streams=streams)
+    found = plain_connections(servers, streams=streams)
     if found:
         said = "; ".join(f"{one.what}: {one.seen}" for one in found)
         logging.getLogger("homeostat").warning("%s (homeostat doctor says how to encrypt it)", said)

@@ -19,7 +19,9 @@ def explain(
     *,
     data: Annotated[Path | None, Parameter(help="The --data folder of a server.")] = None,
     out: Annotated[Path | None, Parameter(help="The --out folder of a replay.")] = None,
-    config: Annotated[Path | None, Parameter(help="A file with a world section: its journal in PostgreSQL.")] = None,
+    config: Annotated[
+        Path | None, Parameter(help="A file with a `servers` section: its journal in PostgreSQL.")
+    ] = None,
     app: Annotated[str | None, Parameter(help="The app that decided: a shipped app or an app file.")] = None,
     bundle: Bundle = None,
     words: Annotated[bool, Parameter(negative="", help="Let a language model word it, too.")] = False,

@@ -21,7 +21,9 @@ def export(
     *,
     out: Path,
     data: Annotated[Path | None, Parameter(help="The --data folder of a server, or --out of a replay.")] = None,
-    config: Annotated[Path | None, Parameter(help="A file with a world section: its journal in PostgreSQL.")] = None,
+    config: Annotated[
+        Path | None, Parameter(help="A file with a `servers` section: its journal in PostgreSQL.")
+    ] = None,
     from_: Annotated[Instant, Parameter(name="--from")] = None,
     until: Instant = None,
     json: Json = False,
@@ -40,7 +42,7 @@ def export(
     from homeostat.jobs.exporting import Read, export_journal
 
     if (data is None) == (config is None):
-        raise CommandError("which journal? Give --data of a server or a replay, or --config with a world section")
+        raise CommandError("which journal? Give --data of a server or a replay, or --config with a `servers` section")
     with ExitStack() as stack:
         journal: Read
         if config is not None:

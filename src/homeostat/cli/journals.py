@@ -25,9 +25,9 @@ def journal_in(folder: Path) -> SqliteJournal:
 def shared_journal(config: Path | None, app: str | None = None) -> PostgresJournal:
     """The journal in PostgreSQL that a file or an app names. Raises CommandError where none is named."""
     from homeostat.adapters.postgres import PostgresJournal
-    from homeostat.adapters.process.environment import world_of
+    from homeostat.adapters.process.environment import servers_of
 
-    address = world_of(config, app).journal
+    address = servers_of(config, app).journal
     if address is None:
-        raise CommandError("which journal? Say world.journal in the file of --config")
+        raise CommandError("which journal? Say servers.journal in the file of --config")
     return PostgresJournal(address)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from contextlib import closing
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 keys = App(name="keys", help="Create, list and revoke API keys", help_format="plaintext")
 Data: TypeAlias = Annotated[Path | None, Parameter(help="The --data folder of a server: keys are in its keys.json.")]
 Config: TypeAlias = Annotated[
-    Path | None, Parameter(help="A file with a world section: keys are in its journal's PostgreSQL.")
+    Path | None, Parameter(help="A file with a `servers` section: keys are in its journal's PostgreSQL.")
 ]
 
 
@@ -100,15 +99,15 @@ def store_of(data: Path | None, config: Path | None, prepare: bool = False) -> A
     Raises CommandError where neither is named.
     """
     from homeostat.adapters.disk.api_keys import FileApiKeys, PostgresApiKeys
-    from homeostat.config.world import read_world
+    from homeostat.adapters.process.environment import servers_of
 
     if data is not None:
         if config is not None:
-            raise CommandError("are the keys in --data or in the world of --config? Give one of them")
+            raise CommandError("are the keys in --data or on the servers of --config? Give one of them")
         return FileApiKeys(data)
-    journal = read_world(config, os.environ).journal
+    journal = servers_of(config).journal
     if journal is None:
-        raise CommandError("where are the keys kept? Give --data FOLDER, or --config FILE with a world.journal")
+        raise CommandError("where are the keys kept? Give --data FOLDER, or --config FILE with `servers.journal`")
     store = PostgresApiKeys(journal)
     if prepare:
         store.prepare()

@@ -44,7 +44,7 @@ def schema(
 def titles() -> dict[str, str]:
     """Each schema that there is by its name, with what it describes."""
     return {
-        "app": "an app file", "world": "a file of servers, for --config",
+        "app": "an app file", "servers": "a file of servers, for --config",
         **{name: title for name, (_, title) in _OF_THE_APP.items()},
         **{name: str(text["title"]) for name, text in _shipped().items()},
     }  # fmt: skip
@@ -62,9 +62,9 @@ def schema_of(what: str, app: str | None = None) -> dict[str, Any]:
         raise CommandError(f"--app goes with {', '.join(_OF_THE_APP)}: the schema of {what!r} is the same for all apps")
     if what in _shipped():
         return _shipped()[what]
-    from homeostat.config.schema import json_schema, world_schema
+    from homeostat.config.schema import json_schema, servers_schema
 
-    return json_schema() if what == "app" else world_schema()
+    return json_schema() if what == "app" else servers_schema()
 
 
 def _shipped() -> dict[str, dict[str, Any]]:

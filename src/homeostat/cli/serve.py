@@ -19,7 +19,7 @@ from homeostat.cli.progress import shown
 from homeostat.cli.watched import watched
 
 if TYPE_CHECKING:
-    from homeostat.config.world import World
+    from homeostat.config.servers import Servers
     from homeostat.engine.engine import Engine
     from homeostat.serve.options import ServerOptions
     from homeostat.serve.processes import Task
@@ -93,7 +93,7 @@ def serve(
     data: Annotated[
         Path | None, Parameter(help="The folder of its journal, snapshot and API keys; a restart on it continues.")
     ] = None,
-    config: Annotated[Path | None, Parameter(help="A file with a world section, over the app file's own.")] = None,
+    config: Annotated[Path | None, Parameter(help="A file with a `servers` section, over the app file's own.")] = None,
     workers: Annotated[int, Parameter(help="Server processes; more than one share the servers of --config.")] = 1,
     metrics_port: Annotated[
         int | None, Parameter(help="Show metrics there, without a key; process n at port + n.")
@@ -113,7 +113,7 @@ def serve(
     host
         The address to listen at; beyond this machine only with TLS and API keys, or a word that says otherwise.
     """
-    from homeostat.adapters.process.environment import world_of
+    from homeostat.adapters.process.environment import servers_of
     from homeostat.adapters.process.logs import configure
     from homeostat.adapters.servers.addresses import is_loopback
     from homeostat.serve.options import serve_with
@@ -124,18 +124,18 @@ def serve(
         _print_plan(app, bundle, data)
         return
     told = watched()
-    world = world_of(config, app)
+    servers = servers_of(config, app)
     if metrics_port is not None:
         refuse_metrics_to_others(metrics_host, doors.plain_http or doors.expose)
     settings = replace(
-        _settings(doors, bounds, host, metrics_port, _place_of_keys(data, world)), metrics_host=metrics_host, log=log
+        _settings(doors, bounds, host, metrics_port, _place_of_keys(data, servers)), metrics_host=metrics_host, log=log
     )
-    task = _task(app, bundle, data, config, world, workers, settings)
+    task = _task(app, bundle, data, config, servers, workers, settings)
     with closing(_bound(host, port)) as sock:
         where = url_of(sock, settings.secure)
         _announce(settings, data, task is None, is_loopback(host))
         if task is not None:
-            warn_of_plain_connections(world, streams=False)
+            warn_of_plain_connections(servers, streams=False)
         if task is not None:
             from homeostat.serve.processes import run_many
 
@@ -180,11 +180,11 @@ def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping) ->
         )
 
 
-def _place_of_keys(data: Path | None, world: World) -> dict[str, str]:
-    """Beside the data, or in the PostgreSQL of the world; nowhere without either."""
+def _place_of_keys(data: Path | None, servers: Servers) -> dict[str, str]:
+    """Beside the data, or in PostgreSQL; nowhere without either."""
     if data is not None:
         return {"keys_folder": str(data)}
-    return {} if world.journal is None else {"keys_url": world.journal}
+    return {} if servers.journal is None else {"keys_url": servers.journal}
 
 
 def _settings(
@@ -237,17 +237,17 @@ def _seconds(option: str, text: str) -> float:
 
 
 def _task(
-    app: str, bundle: Path | None, data: Path | None, config: Path | None, world: World, workers: int,
+    app: str, bundle: Path | None, data: Path | None, config: Path | None, servers: Servers, workers: int,
     settings: ServerOptions,
 ) -> Task | None:  # fmt: skip
     """What each process of several does; None where this one decides by itself. Raises CommandError."""
     if workers < 1:
         raise CommandError("--workers is 1 or more")
-    if world.features is None or world.journal is None:
+    if servers.features is None or servers.journal is None:
         if workers > 1:
             raise CommandError(
                 "several processes would each remember their own events only: name the servers that they share "
-                "(world.features and world.journal) in --config, or leave --workers away"
+                "(servers.features and servers.journal) in --config, or leave --workers away"
             )
         return None
     from importlib.util import find_spec
@@ -257,7 +257,7 @@ def _task(
     if find_spec(SHARED_ENGINE.partition(":")[0]) is None:
         raise CommandError("serving on shared servers is not a part of this version: leave --config away")
     if data is not None:
-        raise CommandError("is it the servers of the world that remember, or --data? Give one of them")
+        raise CommandError("servers remember, or the folder of --data does: give one of them")
     texts = {"bundle": bundle, "config": config}
     arguments = {"app": app, **{name: None if path is None else str(path) for name, path in texts.items()}}
     return Task(SHARED_ENGINE, arguments, settings)

@@ -17,7 +17,7 @@ from homeostat.cli.options import Bundle
 from homeostat.cli.watched import VARIABLE
 
 if TYPE_CHECKING:
-    from homeostat.config.world import World
+    from homeostat.config.servers import Servers
     from homeostat.serve.supervision import Child, Spawn
 
 DATA = Path("homeostat-data")
@@ -28,44 +28,44 @@ def up(
     app: str,
     /,
     *,
-    config: Annotated[Path | None, Parameter(help="A file with a world section, over the app file's own.")] = None,
+    config: Annotated[Path | None, Parameter(help="A file with a `servers` section, over the app file's own.")] = None,
     bundle: Bundle = None,
-    workers: Annotated[int, Parameter(help="Stream workers, where the world names events.")] = 1,
+    workers: Annotated[int, Parameter(help="Stream workers, where the app's servers have events.")] = 1,
     servers: Annotated[int, Parameter(help="Processes of the HTTP server; 0 for none.")] = 1,
     port: Annotated[int, Parameter(help="Of the HTTP server; 0 takes a free one.")] = 8080,
     metrics_port: Annotated[
         int | None, Parameter(help="Metrics of the first worker; of each further process at the next port.")
     ] = None,
-    data: Annotated[Path | None, Parameter(help="Where there is no world: the server's folder.")] = None,
+    data: Annotated[Path | None, Parameter(help="Without servers of its own: the HTTP server's folder.")] = None,
     log: Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")] = None,
 ) -> None:
     """Start what an app's file names, keep it running, and stop it at a signal: the first drains, the second stops.
 
-    With a world: workers on its events, and an HTTP server, as processes that are started again when they die; their
-    lines come with their names. Without one: an HTTP server that keeps everything in a folder.
+    On servers: workers on the app's events, and an HTTP server, as processes that are started again when they
+    die. Their lines come with their names. Without servers: an HTTP server that keeps everything in a folder.
 
     Parameters
     ----------
     app
         A shipped app (payments, access) or an app file.
     """
-    from homeostat.adapters.process.environment import world_of
+    from homeostat.adapters.process.environment import servers_of
     from homeostat.adapters.process.logs import configure
     from homeostat.config.load import load_app
 
-    world = world_of(config, app)
-    if world.events is None and world.features is None and world.journal is None:
+    configure(log, app=app)
+    addresses = servers_of(config, app)
+    if addresses.events is None and addresses.features is None and addresses.journal is None:
         _alone(app, bundle, port, metrics_port, data or DATA, log)
         return
-    configure(log, app=app)
     tree = load_app(app)  # What is wrong with it is told once, not by each child.
     if workers < 0 or servers < 0:
         raise CommandError("--workers and --servers are 0 or more")
     common = [*_option("--config", config), *_option("--bundle", bundle), *_option("--log", log)]
-    children = _children(app, world, common, (workers, servers), (port, metrics_port))
+    children = _children(app, addresses, common, (workers, servers), (port, metrics_port))
     if not children:
-        raise CommandError("there is nothing to start: --workers and --servers are 0, or the world names too little")
-    sys.exit(_run(tree.app, world, children, metrics_port))
+        raise CommandError("there is nothing to start: --workers and --servers are 0, or `servers` names too little")
+    sys.exit(_run(tree.app, addresses, children, metrics_port))
 
 
 def _alone(
@@ -77,21 +77,22 @@ def _alone(
 
 
 def _children(
-    app: str, world: World, common: list[str], counts: tuple[int, int], ports: tuple[int, int | None]
+    app: str, addresses: Servers, common: list[str], counts: tuple[int, int], ports: tuple[int, int | None]
 ) -> list[Child]:
     from homeostat.serve.supervision import Child
 
     (workers, servers), (port, metrics) = counts, ports
-    workers = workers if world.events is not None else 0
-    if workers > world.partitions:
-        _say(f"{workers} workers share {world.partitions} partitions (world.partitions): some may have nothing to do")
+    workers = workers if addresses.events is not None else 0
+    if workers > addresses.partitions:
+        few = f"{addresses.partitions} partitions (servers.partitions)"
+        _say(f"{workers} workers share {few}: some may have nothing to do")
     children = []
     for number in range(workers):
         own = _option("--metrics-port", None if metrics is None else metrics and metrics + number)
         name = f"worker {number + 1}"
         children.append(Child(name, _spawn(name, ["worker", app, *common, *own])))
-    if servers and (world.features is None or world.journal is None):
-        _say("no HTTP server: it shares what workers know by world.features and world.journal, and one is missing")
+    if servers and (addresses.features is None or addresses.journal is None):
+        _say("no HTTP server: it shares what workers know by servers.features and servers.journal, and one is missing")
     elif servers:
         own = _option("--metrics-port", None if metrics is None else metrics and metrics + workers)
         command = ["serve", app, *common, *own, "--port", str(port), "--workers", str(servers)]
@@ -128,14 +129,14 @@ def _pass_on(name: str, process: subprocess.Popen[bytes]) -> None:
             sys.stderr.buffer.flush()
 
 
-def _run(app: str, world: World, children: list[Child], metrics: int | None) -> int:
+def _run(app: str, addresses: Servers, children: list[Child], metrics: int | None) -> int:
     from homeostat.adapters.process.logs import redacted
     from homeostat.serve.supervision import Supervisor
 
     def ready() -> None:
         _say(f"{app} is up; Ctrl-C drains, a second one stops at once")
         for number, child in enumerate(children):
-            does = child.said or f"decides the events of {redacted(world.events or '')}"
+            does = child.said or f"decides the events of {redacted(addresses.events or '')}"
             shown = f", metrics at http://127.0.0.1:{metrics + number}/metrics" if metrics else ""
             _say(f"  {child.name:<9} {does}{shown}")
 

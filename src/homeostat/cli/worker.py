@@ -21,7 +21,7 @@ from homeostat.cli.watched import watched
 if TYPE_CHECKING:
     from homeostat.worker.worker import Worker
 
-Config = Annotated[Path | None, Parameter(help="A file with a world section, over the app file's own.")]
+Config = Annotated[Path | None, Parameter(help="A file with a `servers` section, over the app file's own.")]
 Log = Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")]
 
 YOUNG_OBJECTS = 50_000  # Between collections of the youngest objects: a batch makes thousands, few of them in cycles.
@@ -52,7 +52,7 @@ def worker(
     metrics_host
         The address to show metrics at; beyond this machine only with --plain-http.
     """
-    from homeostat.adapters.process.environment import world_of
+    from homeostat.adapters.process.environment import servers_of
     from homeostat.adapters.process.logs import configure
     from homeostat.adapters.process.tracing import open_tracing
     from homeostat.engine.metrics_endpoint import serve_metrics
@@ -62,8 +62,8 @@ def worker(
     if metrics_port is not None:
         refuse_metrics_to_others(metrics_host, plain_http)
     told = watched()
-    servers = world_of(config, app)
     logger = configure(log, app=app, worker=f"worker-{os.getpid()}")
+    servers = servers_of(config, app)
     tracing = open_tracing(instance=f"worker-{os.getpid()}")
     warn_of_plain_connections(servers)
     signals = _Signals()

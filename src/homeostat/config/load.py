@@ -10,6 +10,7 @@ from homeostat.config.faults import AppFileError, Fault, nearest
 from homeostat.config.lists import read_lists
 from homeostat.config.meaning import check_meaning
 from homeostat.config.nodes import BYTES_MAX, YamlNode, compose
+from homeostat.config.servers import accept_former_name
 from homeostat.config.shape import shape
 from homeostat.config.tree import App
 
@@ -58,6 +59,7 @@ def parse_app(text: str, source: str = "app.yaml", folder: Path | None = None) -
 
 
 def _checked(root: YamlNode, faults: list[Fault], folder: Path | None) -> App:
+    accept_former_name(root)
     shaped = shape(root)
     faults = [*faults, *shaped.faults, *check_meaning(shaped)]
     app = shaped.app

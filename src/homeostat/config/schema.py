@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Any
 
 from homeostat.config.scalars import Node
+from homeostat.config.servers import Servers
 from homeostat.config.settings import POLICIES, SCORERS
 from homeostat.config.tree import DURATION_PATTERN, App
-from homeostat.config.world import World
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _UNITS = (("d", 86400 * 10**9), ("h", 3600 * 10**9), ("m", 60 * 10**9), ("s", 10**9), ("ms", 10**6))
@@ -42,14 +42,14 @@ def json_schema() -> dict[str, Any]:
     return copy.deepcopy(_schema())
 
 
-def world_schema() -> dict[str, Any]:
-    """JSON Schema 2020-12 of a file of servers: a `world` section; what else is in it is not read."""
-    world = World.model_json_schema(mode="validation")
-    _write_durations(world)
-    parts = world.pop("$defs", {}) | {"World": world}
+def servers_schema() -> dict[str, Any]:
+    """JSON Schema 2020-12 of a file of servers: a `servers` section; what else is in it is not read."""
+    servers = Servers.model_json_schema(mode="validation")
+    _write_durations(servers)
+    parts = servers.pop("$defs", {}) | {"Servers": servers}
     return {
         "$schema": _DRAFT, "title": "homeostat servers", "type": "object",
-        "properties": {"world": {"$ref": "#/$defs/World"}}, "$defs": parts,
+        "properties": {"servers": {"$ref": "#/$defs/Servers"}}, "$defs": parts,
     }  # fmt: skip
 
 

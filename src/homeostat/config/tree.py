@@ -13,7 +13,7 @@ from homeostat.config.scalars import DURATION_PATTERN as DURATION_PATTERN
 from homeostat.config.scalars import Duration as Duration
 from homeostat.config.scalars import Expression, Length, Name, Node, Setting, Share
 from homeostat.config.scalars import duration_ns as duration_ns
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 
 
 class Column(Node):
@@ -304,7 +304,7 @@ class App(Node):
     outcomes: Outcomes = Field(default=Outcomes(), description="what later turns out, and when")
     learning: Learning = Field(default=Learning(), description="when the online learners learn")
     deadline: Duration | None = Field(default=None, description="budget of one decision")
-    world: World | None = Field(
+    servers: Servers | None = Field(
         default=None, description="the servers that it runs on; another file and the environment may say, too",
         exclude=True, repr=False,  # Where an app runs is no part of what it is, and addresses hold passwords.
     )  # fmt: skip

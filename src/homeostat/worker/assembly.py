@@ -11,9 +11,9 @@ from homeostat.adapters.process.standing import Standing
 from homeostat.adapters.process.tracing import Tracing
 from homeostat.adapters.servers.circuit import Backoff, Pauses
 from homeostat.adapters.streams.opening import ensure_topics, open_stream
+from homeostat.config.servers import Servers
 from homeostat.config.tree import App
-from homeostat.config.world import World
-from homeostat.engine.shared.assembly import SharedParts, WorldIncomplete, open_shared
+from homeostat.engine.shared.assembly import ServersIncomplete, SharedParts, open_shared
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import SharedJournal
 from homeostat.worker.in_flight import InFlightJournal
@@ -25,7 +25,7 @@ Note = Callable[[str], None]
 
 def open_worker(
     app: str | Path | App,
-    servers: World,
+    servers: Servers,
     *,
     bundle: Path | None = None,
     note: Note = lambda text: None,
@@ -36,7 +36,7 @@ def open_worker(
 
     stopping : ends the waiting; None is returned then
     tracing : gives each decision the trace context that goes out with it
-    Raises AppFileError, BundleError, NotTrained, WorldIncomplete; ValueError for addresses that can't work.
+    Raises AppFileError, BundleError, NotTrained, ServersIncomplete; ValueError for addresses that can't work.
     """
     stop = threading.Event() if stopping is None else stopping
     made: list[InFlightJournal] = []
@@ -61,7 +61,7 @@ def open_worker(
             stop.wait(pauses.next_s())
             continue
         except ValueError as error:
-            raise WorldIncomplete(str(error)) from error
+            raise ServersIncomplete(str(error)) from error
         standing.now("")
         return Worker(parts, made[0], stream, note, (tracing or Tracing()).traceparent)
     if parts is not None:

@@ -1,4 +1,4 @@
-"""How messages are written: what `world.encoding` chooses from."""
+"""How messages are written: what `servers.encoding` chooses from."""
 
 from __future__ import annotations
 

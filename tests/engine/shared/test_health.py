@@ -15,7 +15,7 @@ from homeostat.adapters.postgres import PostgresJournal
 from homeostat.adapters.postgres.schema import HEAD
 from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.checks.servers import redis_server
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.engine.assembly import prepare
 from homeostat.engine.shared.health import examine
 
@@ -50,25 +50,25 @@ def broken(diagnoses):
 
 def topics(broker, partitions=2, **more):
     address = f"{broker.url}/health-{next(NUMBERS)}"
-    return World(
+    return Servers(
         events=f"{address}.events", outcomes=f"{address}.outcomes", decisions=f"{address}.decisions",
         partitions=partitions, group=address.rpartition("/")[2], **more,
     )  # fmt: skip
 
 
 def test_a_kafka_that_is_well_and_messages_that_are_not(kafka, app):
-    world = topics(kafka)
-    before = examine(world, app)
-    assert not broken(before) and one(before, f"topic {world.events.rpartition('/')[2]}").health == "warning"
-    ensure_topics(world, "access")
+    servers = topics(kafka)
+    before = examine(servers, app)
+    assert not broken(before) and one(before, f"topic {servers.events.rpartition('/')[2]}").health == "warning"
+    ensure_topics(servers, "access")
     producer = confluent_kafka.Producer({"bootstrap.servers": kafka.address})
     for at, message in enumerate(MESSAGES):
-        producer.produce(world.events.rpartition("/")[2], message, partition=at % 2)
-    producer.produce(world.outcomes.rpartition("/")[2], json.dumps({"event_id": "e1", "label": 1}).encode())
+        producer.produce(servers.events.rpartition("/")[2], message, partition=at % 2)
+    producer.produce(servers.outcomes.rpartition("/")[2], json.dumps({"event_id": "e1", "label": 1}).encode())
     assert producer.flush(20) == 0
-    diagnoses = examine(world, app)
+    diagnoses = examine(servers, app)
     assert not broken(diagnoses)
-    assert one(diagnoses, f"topic {world.events.rpartition('/')[2]}").seen == "2 partitions"
+    assert one(diagnoses, f"topic {servers.events.rpartition('/')[2]}").seen == "2 partitions"
     schema = one(diagnoses, "events schema")
     assert schema.health == "warning" and schema.seen.startswith("8 of the last 10 messages can be read")
     assert "malformed" in schema.seen and "entity: missing (1)" in schema.seen and schema.mend
@@ -79,46 +79,46 @@ def test_a_kafka_that_is_well_and_messages_that_are_not(kafka, app):
 
 
 def test_more_workers_than_partitions_are_said(kafka, app):
-    world = topics(kafka, partitions=1)
-    ensure_topics(world, "access")
+    servers = topics(kafka, partitions=1)
+    ensure_topics(servers, "access")
     with ExitStack() as stack:
-        streams = [stack.enter_context(closing(open_stream(world, "access", client_id=f"w{k}"))) for k in range(2)]
+        streams = [stack.enter_context(closing(open_stream(servers, "access", client_id=f"w{k}"))) for k in range(2)]
         for _ in range(200):
             for stream in streams:
                 stream.pull(10, 0.05)
-            if sum(stream.generation for stream in streams) >= 1 and "1 have no partition" in workers(world, app):
+            if sum(stream.generation for stream in streams) >= 1 and "1 have no partition" in workers(servers, app):
                 break
-        assert "2 in the group" in workers(world, app) and "1 have no partition" in workers(world, app)
+        assert "2 in the group" in workers(servers, app) and "1 have no partition" in workers(servers, app)
 
 
 def test_the_group_of_outcomes_is_named_where_it_has_other_members(kafka, app):
-    world = topics(kafka, partitions=1)
-    ensure_topics(world, "access")
-    group = world.group or "access"
+    servers = topics(kafka, partitions=1)
+    ensure_topics(servers, "access")
+    group = servers.group or "access"
     settings = {"bootstrap.servers": kafka.address, "group.id": f"{group}.outcomes"}
     with closing(confluent_kafka.Consumer(settings)) as consumer:
-        consumer.subscribe([world.outcomes.rpartition("/")[2]])
+        consumer.subscribe([servers.outcomes.rpartition("/")[2]])
         for _ in range(200):
             consumer.poll(0.05)
             if consumer.assignment():
                 break
-        assert workers(world, app) == f"0 in the group {group}, 1 in the group {group}.outcomes"
+        assert workers(servers, app) == f"0 in the group {group}, 1 in the group {group}.outcomes"
 
 
-def workers(world, app):
-    return one(examine(world, app), "workers").seen
+def workers(servers, app):
+    return one(examine(servers, app), "workers").seen
 
 
 def test_servers_that_are_not_there_are_findings_without_passwords(app, tmp_path):
     at = "127.0.0.1:9"
-    world = World(
+    servers = Servers(
         events=f"kafka://{at}/a.events", decisions=f"kafka://{at}/a.decisions", features=f"redis://:hunter2@{at}/0",
         journal=f"postgresql://me:hunter2@{at}/db", spool=str(tmp_path),
     )  # fmt: skip
-    diagnoses = examine(world, app)
+    diagnoses = examine(servers, app)
     assert {diagnosis.what for diagnosis in broken(diagnoses)} == {"events", "features", "journal"}
     assert all(diagnosis.mend for diagnosis in broken(diagnoses)) and "hunter2" not in repr(diagnoses)
-    streams = World(events=f"redis-stream://:hunter2@{at}/0/e", decisions=f"redis-stream://:hunter2@{at}/0/d")
+    streams = Servers(events=f"redis-stream://:hunter2@{at}/0/e", decisions=f"redis-stream://:hunter2@{at}/0/d")
     diagnoses = examine(streams, app)
     assert [diagnosis.what for diagnosis in broken(diagnoses)] == ["events"] and "hunter2" not in repr(diagnoses)
 
@@ -126,10 +126,10 @@ def test_servers_that_are_not_there_are_findings_without_passwords(app, tmp_path
 def test_connections_in_plain_text_are_findings_and_passwords_sent_over_them_break(app):
     at = "server.invalid:9"
     own = {"sasl_mechanism": "PLAIN", "username": "me", "password": "hunter2"}
-    world = World(events=f"kafka://{at}/e", decisions=f"kafka://{at}/d", kafka=own, features=f"redis://{at}/0")
-    diagnoses = examine(world, app)
+    servers = Servers(events=f"kafka://{at}/e", decisions=f"kafka://{at}/d", kafka=own, features=f"redis://{at}/0")
+    diagnoses = examine(servers, app)
     kafka, redis = one(diagnoses, "kafka encryption"), one(diagnoses, "redis encryption")
-    assert kafka.health == "broken" and "PLAIN" in kafka.seen and "world.kafka.tls" in kafka.mend
+    assert kafka.health == "broken" and "PLAIN" in kafka.seen and "servers.kafka.tls" in kafka.mend
     assert redis.health == "warning" and "rediss://" in redis.mend and "hunter2" not in repr(diagnoses)
 
 
@@ -138,20 +138,20 @@ def test_settings_that_can_not_work_are_findings(kafka, app):
     for settings in ({"settings": {"no.such.setting": "hunter2"}}, own):
         diagnoses = examine(topics(kafka, kafka=settings), app)
         assert broken(diagnoses) and "hunter2" not in repr(diagnoses)
-    diagnoses = examine(World(events=f"{kafka.url}/x"), app)
-    assert "world.decisions" in one(diagnoses, "events").seen
+    diagnoses = examine(Servers(events=f"{kafka.url}/x"), app)
+    assert "servers.decisions" in one(diagnoses, "events").seen
 
 
 def test_redis_that_forgets_drops_or_refuses(own_server, redis, app):
     server = own_server(redis_server, options=("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"))
-    diagnoses = examine(World(features=server.url), app)
+    diagnoses = examine(Servers(features=server.url), app)
     told = [diagnosis for diagnosis in named(diagnoses, "redis") if diagnosis.health == "warning"]
     assert any("Set appendonly yes" in diagnosis.mend for diagnosis in told)
     assert any("noeviction" in diagnosis.mend for diagnosis in told) and not broken(diagnoses)
     client = redis_client.Redis.from_url(server.url)
     client.execute_command("ACL SETUSER reader on >hunter2 ~* +@read +info +acl|whoami +acl|dryrun")
     client.close()
-    diagnoses = examine(World(features=f"redis://reader:hunter2@{server.address}/0"), app)
+    diagnoses = examine(Servers(features=f"redis://reader:hunter2@{server.address}/0"), app)
     [diagnosis] = broken(diagnoses)
     assert "may not: evalsha" in diagnosis.seen and "Allow these" in diagnosis.mend and "hunter2" not in repr(diagnoses)
 
@@ -159,14 +159,14 @@ def test_redis_that_forgets_drops_or_refuses(own_server, redis, app):
 def test_redis_streams_are_looked_at_too(redis, app):
     key = f"health-{next(NUMBERS)}"
     streams = redis.url.replace("redis://", "redis-stream://")
-    world = World(events=f"{streams}/{key}.events", decisions=f"{streams}/{key}.decisions", group=key)
-    assert one(examine(world, app), f"stream {key}.events").health == "warning"
-    ensure_topics(world, "access")
+    servers = Servers(events=f"{streams}/{key}.events", decisions=f"{streams}/{key}.decisions", group=key)
+    assert one(examine(servers, app), f"stream {key}.events").health == "warning"
+    ensure_topics(servers, "access")
     client = redis_client.Redis.from_url(redis.url)
     for message in MESSAGES:
         client.xadd(f"{key}.events", {"value": message})
     client.close()
-    diagnoses = examine(world, app)
+    diagnoses = examine(servers, app)
     assert not broken(diagnoses) and "8 of the last 10" in one(diagnoses, "events schema").seen
     assert one(diagnoses, "lag").seen.startswith("10 messages")
 
@@ -183,33 +183,33 @@ def database(postgres):
 
 
 def test_a_journal_its_tables_its_privileges_and_its_app(database, app, tmp_path):
-    world = World(journal=database, spool=str(tmp_path / "spool"))
-    diagnoses = examine(world, app)
+    servers = Servers(journal=database, spool=str(tmp_path / "spool"))
+    diagnoses = examine(servers, app)
     assert not broken(diagnoses) and "no tables yet" in one(diagnoses, "postgres schema").seen
     PostgresJournal(database, app="access").close()
-    diagnoses = examine(world, app)
+    diagnoses = examine(servers, app)
     assert not broken(diagnoses) and "the newest" in one(diagnoses, "postgres schema").seen
     assert one(diagnoses, "postgres clock").health == one(diagnoses, "postgres connections").health == "ok"
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("ALTER TABLE outcomes RENAME TO elsewhere")
-        diagnosis = one(examine(world, app), "postgres schema")
+        diagnosis = one(examine(servers, app), "postgres schema")
         assert diagnosis.health == "broken" and "without outcomes" in diagnosis.seen
         connection.execute("ALTER TABLE elsewhere RENAME TO outcomes")
         connection.execute("DELETE FROM homeostat_version")
-        diagnosis = one(examine(world, app), "postgres schema")
+        diagnosis = one(examine(servers, app), "postgres schema")
         assert diagnosis.health == "broken" and "does not say at which step" in diagnosis.seen and diagnosis.mend
         connection.execute("INSERT INTO homeostat_version VALUES (%s)", (HEAD,))
-    reader = World(journal=database.replace("postgres@", "reader@"), spool=str(tmp_path / "spool"))
+    reader = Servers(journal=database.replace("postgres@", "reader@"), spool=str(tmp_path / "spool"))
     privileges = one(examine(reader, app), "postgres privileges")
     assert privileges.health == "broken" and "GRANT" in privileges.mend
-    assert "access, not of payments" in one(examine(world, None, "payments"), "journal").seen
+    assert "access, not of payments" in one(examine(servers, None, "payments"), "journal").seen
 
 
 def test_without_an_app_the_journal_says_whose_it_is(database, kafka):
     PostgresJournal(database, app="access").close()
-    world = topics(kafka, journal=database).model_copy(update={"group": None})
-    ensure_topics(world, "access")
-    diagnoses = examine(world)
+    servers = topics(kafka, journal=database).model_copy(update={"group": None})
+    ensure_topics(servers, "access")
+    diagnoses = examine(servers)
     assert "in the group access" in one(diagnoses, "workers").seen
 
 
@@ -217,5 +217,5 @@ def test_what_waits_on_this_machine_is_said(database, app, tmp_path):
     folder = tmp_path / "access" / "0"
     folder.mkdir(parents=True)
     (folder / "00000001.spool").write_bytes(bytes(200_000))
-    diagnosis = one(examine(World(journal=database, spool=str(tmp_path)), app), "spool")
+    diagnosis = one(examine(Servers(journal=database, spool=str(tmp_path)), app), "spool")
     assert diagnosis.health == "warning" and "0.2 MB" in diagnosis.seen and diagnosis.mend

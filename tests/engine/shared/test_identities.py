@@ -8,7 +8,7 @@ from tests.support.identities import app_file, lived, one_code_for_all
 from homeostat import load
 from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.memory.journal import Ledger, MemoryJournal
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.engine.shared.assembly import open_shared
 from homeostat.engine.shared.serving import SharedEngine
 
@@ -20,26 +20,26 @@ def expected(tmp_path):
 
 def test_texts_of_one_code_are_told_apart_by_twins_of_the_servers(tmp_path, monkeypatch, expected):
     one_code_for_all(monkeypatch)
-    world, store, ledger = World(spool=str(tmp_path / "spool")), MemoryFeatures(), Ledger()
+    servers, store, ledger = Servers(spool=str(tmp_path / "spool")), MemoryFeatures(), Ledger()
 
     def opened():
         journal, features = MemoryJournal(ledger), MemoryFeatures(beside=store)
         return SharedEngine(
-            open_shared(app_file(tmp_path), world, judges_lateness=True, journal=journal, store=features)
+            open_shared(app_file(tmp_path), servers, judges_lateness=True, journal=journal, store=features)
         )
 
     assert lived(opened) == expected
 
 
-def test_texts_of_one_code_are_told_apart_on_redis_and_postgresql(world, tmp_path, monkeypatch, expected):
+def test_texts_of_one_code_are_told_apart_on_redis_and_postgresql(servers, tmp_path, monkeypatch, expected):
     one_code_for_all(monkeypatch)
-    assert lived(lambda: SharedEngine(open_shared(app_file(tmp_path), world, judges_lateness=True))) == expected
+    assert lived(lambda: SharedEngine(open_shared(app_file(tmp_path), servers, judges_lateness=True))) == expected
 
 
-def test_processes_of_one_database_share_its_secret_and_each_database_has_its_own(world, tmp_path):
+def test_processes_of_one_database_share_its_secret_and_each_database_has_its_own(servers, tmp_path):
     secrets = []
     for _ in range(2):
-        with SharedEngine(open_shared("access", world)) as engine:
+        with SharedEngine(open_shared("access", servers)) as engine:
             secrets.append(engine.shared.journal.coding.secret)
             assert engine.shared.prepared.coding.secret == secrets[-1] == engine.parts.schema.coding.secret
     assert secrets[0] == secrets[1] and len(secrets[0]) == 32

@@ -10,7 +10,7 @@ from homeostat.adapters.kafka import settings as kafka_settings
 from homeostat.adapters.redis import features, stream, wire
 from homeostat.adapters.servers.circuit import RetryPolicy
 from homeostat.adapters.streams.addresses import read_address, read_addresses
-from homeostat.config.world import KafkaSettings, World
+from homeostat.config.servers import KafkaSettings, Servers
 from homeostat.engine.assembly import prepare
 from homeostat.engine.shared import assembly, rejoining
 
@@ -45,7 +45,7 @@ def test_deadlines_of_clients_are_those_of_the_policies(monkeypatch, tmp_path) -
     assert features._ATTEMPTS == wire.POLICY.failures
 
     policy, given = kafka_settings.POLICY, {}
-    addresses = read_addresses(World(events="kafka://127.0.0.1/a", decisions="kafka://127.0.0.1/b"))
+    addresses = read_addresses(Servers(events="kafka://127.0.0.1/a", decisions="kafka://127.0.0.1/b"))
     settings = kafka_settings.producer_settings(addresses, KafkaSettings(), "g", "c")
     assert settings["transaction.timeout.ms"] == policy.deadline_s * 1000 == publisher._STUCK_S * 1000
     assert settings["reconnect.backoff.ms"] == policy.backoff.first_s * 1000
@@ -56,7 +56,7 @@ def test_deadlines_of_clients_are_those_of_the_policies(monkeypatch, tmp_path) -
         raise LookupError
 
     monkeypatch.setattr("homeostat.adapters.postgres.PostgresJournal", journal)
-    world = World(journal="postgresql://127.0.0.1/db", spool=str(tmp_path))
+    servers = Servers(journal="postgresql://127.0.0.1/db", spool=str(tmp_path))
     with pytest.raises(LookupError):
-        assembly.open_journal(prepare("access"), world, None)
+        assembly.open_journal(prepare("access"), servers, None)
     assert given["deadline_s"] == spool.POLICY.deadline_s

@@ -19,15 +19,15 @@ def events(count, entities=5):
     ]  # fmt: skip
 
 
-def engine_of(world):
-    return SharedEngine(open_shared("access", world, judges_lateness=True))
+def engine_of(servers):
+    return SharedEngine(open_shared("access", servers, judges_lateness=True))
 
 
-def test_two_engines_decide_as_one_in_one_process_would(world, redis):
+def test_two_engines_decide_as_one_in_one_process_would(servers, redis):
     import redis as client
 
     sent = events(200)
-    with engine_of(world) as one, engine_of(world) as other, homeostat.load("access") as alone:
+    with engine_of(servers) as one, engine_of(servers) as other, homeostat.load("access") as alone:
         expected = {answer["event_id"]: answer for answer in alone.decide(sent)}
         for start in range(0, len(sent), 20):
             engine = (one, other)[start // 20 % 2]
@@ -46,18 +46,18 @@ def test_two_engines_decide_as_one_in_one_process_would(world, redis):
         assert shown["watermark"] == "2026-05-28T20:29:59Z"
 
 
-def test_outcomes_given_to_one_engine_are_of_events_decided_by_another(world):
+def test_outcomes_given_to_one_engine_are_of_events_decided_by_another(servers):
     sent = events(10)
-    with engine_of(world) as one, engine_of(world) as other:
+    with engine_of(servers) as one, engine_of(servers) as other:
         one.decide(sent)
         receipts = other.learn([{"event_id": "e3", "label": 1}, {"event_id": "nobody", "label": 0}])
     assert receipts[0] == {"event_id": "e3", "accepted": True}
     assert receipts[1]["status"] == 404
 
 
-def test_a_race_for_an_event_has_one_winner_whose_decision_both_give(world):
+def test_a_race_for_an_event_has_one_winner_whose_decision_both_give(servers):
     (event,) = events(1)
-    with engine_of(world) as one, engine_of(world) as other:
+    with engine_of(servers) as one, engine_of(servers) as other:
         seen = other.parts.loop.recording.journal.seen
         other.parts.loop.recording.journal.seen = lambda id_code: np.zeros(len(id_code), bool)
         first, second = one.decide(event), other.decide({**event, "value": 99})

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # typ
 
 from homeostat.adapters.kafka.settings import LOG, consumer_settings, outcomes_group, producer_settings, reach, refused
 from homeostat.adapters.streams.addresses import Addresses
-from homeostat.config.world import KafkaSettings
+from homeostat.config.servers import KafkaSettings
 from homeostat.ports import Unavailable
 
 ANSWER_S = 4.0

@@ -13,7 +13,7 @@ import confluent_kafka as kafka
 
 from homeostat.adapters.servers.circuit import Backoff, RetryPolicy
 from homeostat.adapters.streams.addresses import Addresses
-from homeostat.config.world import KafkaSettings
+from homeostat.config.servers import KafkaSettings
 
 POLICY = RetryPolicy(
     deadline_s=10.0, failures=None, backoff=Backoff(0.02, 2.0),
@@ -104,7 +104,7 @@ def reach(addresses: Addresses, settings: KafkaSettings, without: re.Pattern[str
     """How the brokers are reached, and the user's further settings. Raises ValueError for those that are ours."""
     ours = sorted(_OWN & set(settings.settings))
     if ours:
-        raise ValueError(f"world.kafka.settings can't set {', '.join(ours)}: homeostat rests on its own")
+        raise ValueError(f"servers.kafka.settings can't set {', '.join(ours)}: homeostat rests on its own")
     further = {name: value for name, value in settings.settings.items() if without is None or not without.match(name)}
     protocol = ("SASL_" if settings.sasl_mechanism else "") + ("SSL" if settings.tls else "PLAINTEXT")
     named = {

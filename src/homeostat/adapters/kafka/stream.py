@@ -19,7 +19,7 @@ from homeostat.adapters.kafka.member import Member
 from homeostat.adapters.kafka.publisher import Offsets, Publisher
 from homeostat.adapters.kafka.settings import consumer_settings, outcomes_settings, producer_settings
 from homeostat.adapters.streams.addresses import Addresses
-from homeostat.config.world import KafkaSettings
+from homeostat.config.servers import KafkaSettings
 from homeostat.ports.streams import Fenced, Outgoing, Pulled
 
 _SLICE_S = 0.1  # How long one wait for messages keeps `stop` waiting.

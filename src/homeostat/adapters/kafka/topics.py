@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from homeostat.adapters.kafka.settings import LOG, reach, refused
 from homeostat.adapters.streams.addresses import Addresses
-from homeostat.config.world import KafkaSettings
+from homeostat.config.servers import KafkaSettings
 from homeostat.ports import Unavailable
 
 ANSWER_S = 20.0

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 from homeostat.config.load import app_file
-from homeostat.config.world import World, read_world
+from homeostat.config.servers import FORMER_PREFIX, PREFIX, Servers, read_servers
 
 
-def world_of(config: str | Path | None, app: str | Path | None = None) -> World:
-    """The world of an app file, of another file, and of the environment: each wins over those before it.
+def servers_of(config: str | Path | None, app: str | Path | None = None) -> Servers:
+    """The servers of an app file, of another file, and of the environment: each wins over those before it.
 
     app : a file, or a shipped app's name. Raises AppFileError
+    A former name (`world`, `HOMEOSTAT_WORLD__...`) is read with a notice in the log.
     """
-    return read_world(config, os.environ, None if app is None else app_file(app))
+    own = None if app is None else app_file(app)
+    return read_servers(config, os.environ, own, logging.getLogger("homeostat").warning)
+
+
+def names_journal() -> bool:
+    """Whether the environment names a journal."""
+    return any(f"{prefix}JOURNAL" in os.environ for prefix in (PREFIX, FORMER_PREFIX))

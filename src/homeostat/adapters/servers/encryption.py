@@ -1,4 +1,4 @@
-"""Which connections to the servers of a world leave this machine without being encrypted, as far as addresses tell.
+"""Which connections to an app's servers leave this machine without being encrypted, as far as addresses tell.
 
 No server is asked. One that encrypts although it need not counts as plain, too: whoever is in between could answer in
 its place, and say that it can't.
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from homeostat.adapters.servers.addresses import is_loopback
 from homeostat.adapters.streams.addresses import read_address
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 
 ENCRYPTED = ("require", "verify-ca", "verify-full")  # Of libpq's sslmode; with the others a server may say no.
 _TELLING = ("PLAIN", "OAUTHBEARER")  # Mechanisms of SASL by which the secret itself is sent.
@@ -35,38 +35,38 @@ class Plain:
 
 
 def plain_connections(
-    world: World, *, streams: bool = True, environment: Mapping[str, str] = os.environ
+    servers: Servers, *, streams: bool = True, environment: Mapping[str, str] = os.environ
 ) -> list[Plain]:
-    """Those of a world, in its order. Addresses that can't be read are left out.
+    """In the order of the settings. Addresses that can't be read are left out.
 
     streams : whether the process reads and writes them; a server that answers requests does not
     environment : what libpq takes from it: PGHOST, PGSSLMODE
 
-    >>> [(one.what, one.seen) for one in plain_connections(World(features="redis://cache.example:6379/0"))]
+    >>> [(one.what, one.seen) for one in plain_connections(Servers(features="redis://cache.example:6379/0"))]
     [('redis', 'cache.example is another machine, and what is sent there is not encrypted')]
-    >>> plain_connections(World(features="rediss://cache.example/0", journal="postgresql://127.0.0.1/db"))
+    >>> plain_connections(Servers(features="rediss://cache.example/0", journal="postgresql://127.0.0.1/db"))
     []
     """
-    found = [*(_of_streams(world) if streams else ())]
-    if world.features is not None and not urlsplit(world.features).scheme.startswith("rediss"):
-        others = _others([urlsplit(world.features).hostname or ""])
+    found = [*(_of_streams(servers) if streams else ())]
+    if servers.features is not None and not urlsplit(servers.features).scheme.startswith("rediss"):
+        others = _others([urlsplit(servers.features).hostname or ""])
         if others:
-            mend = "Write rediss:// or rediss+cluster:// in world.features."
+            mend = "Write rediss:// or rediss+cluster:// in servers.features."
             found.append(Plain("redis", _seen(others), mend))
-    if world.journal is not None:
-        mode, hosts = _of_postgres(world.journal, environment)
+    if servers.journal is not None:
+        mode, hosts = _of_postgres(servers.journal, environment)
         others = _others(hosts)
         if others and mode not in ENCRYPTED:
             seen = f"{_seen(others, 'need not be encrypted')} (sslmode={mode})"
-            mend = "Put ?sslmode=verify-full behind world.journal, with sslrootcert=FILE or sslrootcert=system."
+            mend = "Put ?sslmode=verify-full behind servers.journal, with sslrootcert=FILE or sslrootcert=system."
             found.append(Plain("postgres", seen, mend))
     return found
 
 
-def _of_streams(world: World) -> Iterator[Plain]:
+def _of_streams(servers: Servers) -> Iterator[Plain]:
     hosts: dict[str, list[str]] = {}
     for name in ("events", "outcomes", "decisions", "dead_letters"):
-        address = getattr(world, name)
+        address = getattr(servers, name)
         if address is None:
             continue
         try:
@@ -80,12 +80,12 @@ def _of_streams(world: World) -> Iterator[Plain]:
         if not others:
             continue
         if scheme != "kafka":
-            mend = "Write rediss-stream:// in world.events and the other streams."
+            mend = "Write rediss-stream:// in servers.events and the other streams."
             yield Plain("redis streams", _seen(others), mend)
-        elif not world.kafka.tls:
-            mend = "Set world.kafka.tls, and world.kafka.ca_file to what the brokers' certificates are checked against."
-            if world.kafka.sasl_mechanism in _TELLING:
-                seen = f"{_seen(others)}: with SASL {world.kafka.sasl_mechanism} that is the password or token, too"
+        elif not servers.kafka.tls:
+            mend = "Set servers.kafka.tls, and servers.kafka.ca_file to the authority of the brokers' certificates."
+            if servers.kafka.sasl_mechanism in _TELLING:
+                seen = f"{_seen(others)}: with SASL {servers.kafka.sasl_mechanism} that is the password or token, too"
                 yield Plain("kafka", seen, mend, secret_sent=True)
             else:
                 yield Plain("kafka", _seen(others), mend)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from homeostat.config.world import STREAM_SCHEMES, World
+from homeostat.config.servers import STREAM_SCHEMES, Servers
 
 DEFAULT_PORTS = {"kafka": 9092, "redis-stream": 6379, "rediss-stream": 6379}
 TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # By the names that redis:// addresses have for them.
@@ -61,50 +61,50 @@ def read_address(name: str, text: str) -> Address:
     """
     scheme, there, rest = text.partition("://")
     if not there or scheme not in STREAM_SCHEMES:
-        raise ValueError(f"world.{name}: an address begins with {' or '.join(f'{one}://' for one in STREAM_SCHEMES)}")
+        raise ValueError(f"servers.{name}: an address begins with {' or '.join(f'{one}://' for one in STREAM_SCHEMES)}")
     where, _, path = rest.partition("/")
     user, _, hosts = where.rpartition("@")
     servers = tuple(_server(name, scheme, part) for part in hosts.split(",") if part)
     if not servers:
-        raise ValueError(f"world.{name}: the address names no host")
+        raise ValueError(f"servers.{name}: the address names no host")
     if scheme == "kafka":
         if user:
-            raise ValueError(f"world.{name}: name and password of Kafka belong in world.kafka")
+            raise ValueError(f"servers.{name}: name and password of Kafka belong in servers.kafka")
         if not path or "/" in path:
-            raise ValueError(f"world.{name}: the address should end with /topic")
+            raise ValueError(f"servers.{name}: the address should end with /topic")
         return Address(scheme, servers, path)
     files: tuple[tuple[str, str], ...] = ()
     if scheme == "rediss-stream":
         path, _, query = path.partition("?")
         files = tuple(parse_qsl(query, keep_blank_values=True))
         if any(file not in TLS_FILES for file, _ in files):
-            raise ValueError(f"world.{name}: behind `?` there may be {', '.join(TLS_FILES)}, and nothing else")
+            raise ValueError(f"servers.{name}: behind `?` there may be {', '.join(TLS_FILES)}, and nothing else")
     database, _, key = path.partition("/")
     if not database.isdigit() or not key:
-        raise ValueError(f"world.{name}: the address should end with /db/key, such as /0/payments.events")
+        raise ValueError(f"servers.{name}: the address should end with /db/key, such as /0/payments.events")
     username, _, password = user.partition(":")
     return Address(
         scheme, servers[:1], unquote(key), int(database), unquote(username) or None, unquote(password) or None, files
     )
 
 
-def read_addresses(world: World) -> Addresses:
-    """The streams that a world names. Raises ValueError where something is missing or doesn't fit."""
-    if world.events is None or world.decisions is None:
+def read_addresses(servers: Servers) -> Addresses:
+    """The streams that an app's servers name. Raises ValueError where something is missing or doesn't fit."""
+    if servers.events is None or servers.decisions is None:
         raise ValueError(
-            "a worker needs to know where events come from and decisions go: world.events, world.decisions"
+            "a worker needs to know where events come from and decisions go: servers.events, servers.decisions"
         )
-    events, decisions = read_address("events", world.events), read_address("decisions", world.decisions)
-    outcomes = None if world.outcomes is None else read_address("outcomes", world.outcomes)
-    letters = None if world.dead_letters is None else read_address("dead_letters", world.dead_letters)
+    events, decisions = read_address("events", servers.events), read_address("decisions", servers.decisions)
+    outcomes = None if servers.outcomes is None else read_address("outcomes", servers.outcomes)
+    letters = None if servers.dead_letters is None else read_address("dead_letters", servers.dead_letters)
     for name, address in (("decisions", decisions), ("outcomes", outcomes), ("dead_letters", letters)):
         if address is not None and _place(address) != _place(events):
             raise ValueError(
-                f"world.{name} should be on the servers of world.events: what is published with it is one act"
+                f"servers.{name} should be on the servers of servers.events: what is published with it is one act"
             )
     names = [address.name for address in (events, decisions, outcomes, letters) if address is not None]
     if len(set(names)) < len(names):
-        raise ValueError("world.events, outcomes, decisions and dead_letters should be different streams")
+        raise ValueError("servers.events, outcomes, decisions and dead_letters should be different streams")
     return Addresses(events, decisions, outcomes, letters)
 
 
@@ -117,4 +117,4 @@ def _server(name: str, scheme: str, text: str) -> tuple[str, int]:
         parts = urlsplit(f"//{text}")
         return parts.hostname or "", parts.port or DEFAULT_PORTS[scheme]
     except ValueError:
-        raise ValueError(f"world.{name}: a host is written as name:port") from None
+        raise ValueError(f"servers.{name}: a host is written as name:port") from None

@@ -1,4 +1,4 @@
-"""Puts an app, its bundle and the shared world together."""
+"""Puts an app, its bundle and the servers that several processes share together."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.app import Brain, OnError, Ports, brain, build
 from homeostat.config import plans
+from homeostat.config.servers import Servers
 from homeostat.config.tree import App
-from homeostat.config.world import World as Servers
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.plan import SPAN_NS_MAX
 from homeostat.decide.windows.shared import SharedFeaturizer, log_version
@@ -31,8 +31,8 @@ BUDGET_ROWS = 32  # Streams come in batches of a thousand; the app's budgets are
 _TAKEN = "another process uses this folder"
 
 
-class WorldIncomplete(Exception):
-    """The world names no server for a part that several processes must share; the text says which."""
+class ServersIncomplete(Exception):
+    """`servers` names none for a part that several processes must share; the text says which."""
 
 
 @dataclass(slots=True)
@@ -80,7 +80,9 @@ def own_folder(root: Path) -> tuple[Path, FileLock]:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         except OSError as error:
-            raise Unavailable(f"{folder} can't be made: {error.strerror}; name another folder: world.spool") from error
+            raise Unavailable(
+                f"{folder} can't be made: {error.strerror}; name another folder: servers.spool"
+            ) from error
         lock = FileLock(folder / "lock")
         try:
             lock.acquire(_TAKEN)
@@ -101,7 +103,7 @@ def open_journal(prepared: Prepared, servers: Servers, clock: Clock) -> SharedJo
     from homeostat.adapters.postgres import PostgresJournal
 
     if servers.journal is None:
-        raise WorldIncomplete("the world names no journal: say world.journal, such as postgresql://user@host/database")
+        raise ServersIncomplete("no journal is named: say servers.journal, such as postgresql://user@host/database")
     inner = PostgresJournal(
         servers.journal, app=prepared.app.app, words=prepared.words, clock=clock,
         retention_ns=servers.retention, deadline_s=POLICY.deadline_s,
@@ -143,7 +145,7 @@ def open_shared(
         whoever reads the streams does, for each partition by itself
     wrap : what the loop journals through, if it is not the journal itself
     journal, store : to be used instead of those that the servers are
-    Raises AppFileError, BundleError, NotTrained, WorldIncomplete; Unavailable where a server can't be reached.
+    Raises AppFileError, BundleError, NotTrained, ServersIncomplete; Unavailable where a server can't be reached.
     """
     prepared = prepare(app)
     clock = SystemClock()

@@ -1,4 +1,4 @@
-"""How the servers of an app's world are: each is asked at the same time, for some seconds at the most.
+"""How an app's servers are: each is asked at the same time, for some seconds at the most.
 
 Nothing is changed, and no password is said. What is found is for people and programs: `homeostat doctor` prints it.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.adapters.process.logs import redacted
 from homeostat.adapters.servers.encryption import plain_connections
-from homeostat.config.world import World
+from homeostat.config.servers import Servers
 from homeostat.decide.intake.times import span_text
 from homeostat.engine.shared.samples import sampled
 from homeostat.ports import Unavailable
@@ -52,25 +52,25 @@ class Subject:
     name : the app's, which is the group's as well; empty where unknown
     """
 
-    world: World
+    servers: Servers
     prepared: Prepared | None
     name: str
 
 
-def examine(world: World, prepared: Prepared | None = None, name: str = "") -> list[Diagnosis]:
-    """Everything about the servers that a world names, in its order. Raises nothing: what fails is a diagnosis.
+def examine(servers: Servers, prepared: Prepared | None = None, name: str = "") -> list[Diagnosis]:
+    """Everything about the named servers, in the order of the settings. Raises nothing: a failure is a diagnosis.
 
     name : the app's, where there is no `prepared`
     """
-    subject = Subject(world, prepared, prepared.app.app if prepared is not None else name)
-    if not subject.name and world.journal is not None:
-        subject = replace(subject, name=_owner(world.journal))
+    subject = Subject(servers, prepared, prepared.app.app if prepared is not None else name)
+    if not subject.name and servers.journal is not None:
+        subject = replace(subject, name=_owner(servers.journal))
     checks: list[tuple[str, Callable[[Subject], Iterator[Diagnosis]]]] = []
-    if world.events is not None or world.decisions is not None:
+    if servers.events is not None or servers.decisions is not None:
         checks.append(("events", _streams))
-    if world.features is not None:
+    if servers.features is not None:
         checks.append(("features", _features))
-    if world.journal is not None:
+    if servers.journal is not None:
         checks += [("journal", _journal), ("spool", _spool)]
     found: list[list[Diagnosis] | None] = [None] * len(checks)
 
@@ -88,7 +88,7 @@ def examine(world: World, prepared: Prepared | None = None, name: str = "") -> l
     diagnoses: list[Diagnosis] = []
     for (what, _), told in zip(checks, found):
         diagnoses += told or [Diagnosis(what, "broken", f"no answer within {DEADLINE_S:g} s", hangs)]
-    for plain in plain_connections(world):
+    for plain in plain_connections(servers):
         health: Health = "broken" if plain.secret_sent else "warning"
         diagnoses.append(Diagnosis(f"{plain.what} encryption", health, plain.seen, plain.mend))
     return [replace(one, seen=redacted(one.seen), mend=redacted(one.mend)) for one in diagnoses]
@@ -99,7 +99,7 @@ def _guarded(what: str, check: Callable[[Subject], Iterator[Diagnosis]], subject
     try:
         diagnoses.extend(check(subject))
     except Unavailable as error:
-        mend = "Start the server, or correct its address in the world; homeostat decides without it as declared."
+        mend = "Start the server, or correct its address in `servers`; homeostat decides without it as declared."
         diagnoses.append(Diagnosis(what, "broken", str(error), mend))
     except ImportError as error:
         package = {"events": "kafka", "features": "redis", "journal": "postgres"}.get(what, "servers")
@@ -107,7 +107,7 @@ def _guarded(what: str, check: Callable[[Subject], Iterator[Diagnosis]], subject
             package = "redis"
         diagnoses.append(Diagnosis(what, "broken", "a package is missing", f"pip install 'homeostat[{package}]'"))
     except Exception as error:  # Whatever a client library raises is what this was to find.
-        mend = "Correct the address and settings in the world; nothing else is known about this."
+        mend = "Correct the address and settings in `servers`; nothing else is known about this."
         diagnoses.append(Diagnosis(what, "broken", f"{type(error).__name__}: {error}", mend))
     return diagnoses
 
@@ -128,11 +128,11 @@ def _streams(subject: Subject) -> Iterator[Diagnosis]:
     from homeostat.adapters.streams.addresses import read_addresses
 
     try:
-        addresses = read_addresses(subject.world)
+        addresses = read_addresses(subject.servers)
     except ValueError as error:
-        yield Diagnosis("events", "broken", str(error), "Correct the addresses in the world.")
+        yield Diagnosis("events", "broken", str(error), "Correct the addresses in `servers`.")
         return
-    group = subject.world.group or subject.name
+    group = subject.servers.group or subject.name
     if addresses.events.scheme == "kafka":
         yield from _kafka(subject, addresses, group)
     else:
@@ -143,19 +143,19 @@ def _kafka(subject: Subject, addresses: Addresses, group: str) -> Iterator[Diagn
     from homeostat.adapters.kafka.about import about
 
     try:
-        found = about(addresses, subject.world.kafka, group)
+        found = about(addresses, subject.servers.kafka, group)
     except ValueError as error:
-        yield Diagnosis("kafka", "broken", str(error), "Correct world.kafka.")
+        yield Diagnosis("kafka", "broken", str(error), "Correct servers.kafka.")
         return
     version = f"version {found.version}" if found.version else "a version that it does not tell"
     yield Diagnosis("kafka", "ok", f"{addresses.events.hosts} answers, brokers: {found.brokers}, {version}")
     for name, count in found.partitions.items():
         yield Diagnosis(f"topic {name}", "ok", f"{count} partitions")
-    creates = "The first worker creates it, with world.partitions; or create it yourself."
+    creates = "The first worker creates it, with servers.partitions; or create it yourself."
     for name in found.missing:
         yield Diagnosis(f"topic {name}", "warning", "is not there yet", creates)
     if found.refused:
-        mend = "Allow the user of world.kafka what is listed, with your Kafka's tool for access rules."
+        mend = "Allow the user of servers.kafka what is listed, with your Kafka's tool for access rules."
         yield Diagnosis("kafka permissions", "broken", f"may not: {'; '.join(found.refused)}", mend)
     else:
         yield Diagnosis("kafka permissions", "ok", "read, write" + (", create" if found.missing else ""))
@@ -176,7 +176,7 @@ def _kafka(subject: Subject, addresses: Addresses, group: str) -> Iterator[Diagn
 def _readers(group: str, workers: int, partitions: int, lag: dict[str, int], also: str = "") -> Iterator[Diagnosis]:
     """Who reads, and how far behind they are; `also` says of another group what differs."""
     if not group:
-        yield Diagnosis("workers", "warning", "the group's name is not known", "Name the app, or say world.group.")
+        yield Diagnosis("workers", "warning", "the group's name is not known", "Name the app, or say servers.group.")
         return
     seen = f"{workers} in the group {group}"
     if partitions and workers > partitions:
@@ -262,7 +262,7 @@ def _redis_streams(subject: Subject, addresses: Addresses, group: str) -> Iterat
         mend = "Set maxmemory-policy noeviction: it then refuses instead of dropping events."
         yield Diagnosis("redis streams memory", "warning", f"drops keys when full ({found.eviction})", mend)
     if found.refused:
-        mend = "Allow the user of the address scripts, and all commands on the streams that the world names."
+        mend = "Allow the user of the address scripts, and all commands on the streams that `servers` names."
         yield Diagnosis("redis streams permissions", "broken", "; ".join(found.refused), mend)
     yield _clock("redis streams clock", found.skew_s)
     for name, length in found.lengths.items():
@@ -277,9 +277,9 @@ def _features(subject: Subject) -> Iterator[Diagnosis]:
     from homeostat.adapters.redis.about import Broken, about
     from homeostat.adapters.redis.wire import RedisMissing, Wire, said
 
-    assert subject.world.features is not None
+    assert subject.servers.features is not None
     try:
-        wire = Wire(subject.world.features)
+        wire = Wire(subject.servers.features)
     except RedisMissing:
         yield Diagnosis("redis", "broken", "a package is missing", "pip install 'homeostat[redis]'")
         return
@@ -307,11 +307,11 @@ def _journal(subject: Subject) -> Iterator[Diagnosis]:
     from homeostat.adapters.postgres.connections import Connections
     from homeostat.adapters.postgres.schema import connections_left, standing
 
-    assert subject.world.journal is not None
+    assert subject.servers.journal is not None
     try:
-        connections = Connections(subject.world.journal, most=1, deadline_s=_CONNECT_S, connect_s=_CONNECT_S)
+        connections = Connections(subject.servers.journal, most=1, deadline_s=_CONNECT_S, connect_s=_CONNECT_S)
     except ValueError as error:
-        yield Diagnosis("postgres", "broken", str(error), "Correct world.journal.")
+        yield Diagnosis("postgres", "broken", str(error), "Correct servers.journal.")
         return
     with connections:
         found = standing(connections, SystemClock().now_ns())
@@ -321,7 +321,7 @@ def _journal(subject: Subject) -> Iterator[Diagnosis]:
         yield Diagnosis("postgres", "broken", seen, f"Update it to {POSTGRES_MIN} or later.")
     elif found.read_only:
         yield Diagnosis(
-            "postgres", "broken", f"{seen}, read-only", "It is a standby: name the primary in world.journal."
+            "postgres", "broken", f"{seen}, read-only", "It is a standby: name the primary in servers.journal."
         )
     else:
         yield Diagnosis("postgres", "ok", seen)
@@ -374,15 +374,17 @@ def _tables(found: Standing) -> Diagnosis:
 
 def _spool(subject: Subject) -> Iterator[Diagnosis]:
     """What waits on this machine for PostgreSQL, of processes that live and of those that died."""
-    folder = Path(subject.world.spool)
+    folder = Path(subject.servers.spool)
     files = sorted((folder / subject.name if subject.name else folder).rglob("*.spool"))
     there = folder.absolute()
     while not there.exists():
         there = there.parent
     free = shutil.disk_usage(there).free
-    if free < subject.world.spool_max_mb << 20:
-        seen = f"{free / 1e9:,.1f} GB are free at {there}, less than may wait there ({subject.world.spool_max_mb:,} MB)"
-        yield Diagnosis("spool disk", "warning", seen, "Free some space, or lower world.spool_max_mb.")
+    if free < subject.servers.spool_max_mb << 20:
+        seen = (
+            f"{free / 1e9:,.1f} GB are free at {there}, less than may wait there ({subject.servers.spool_max_mb:,} MB)"
+        )
+        yield Diagnosis("spool disk", "warning", seen, "Free some space, or lower servers.spool_max_mb.")
     if not files:
         yield Diagnosis("spool", "ok", f"nothing waits in {folder}")
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.adapters.process.environment import world_of
+from homeostat.adapters.process.environment import servers_of
 from homeostat.decide.loop import Stopped
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.engine.engine import Answer, Engine, Parts
@@ -178,10 +178,10 @@ class SharedEngine(Engine):
 
 
 def open_engine(app: str, bundle: str | None = None, config: str | None = None) -> SharedEngine:
-    """An engine on the servers of the world, made from plain values, as a new process is told them.
+    """An engine on servers, made from plain values, as a new process is told them.
 
-    config : a file with a `world` section; what it says wins over the app file's own
+    config : a file with a `servers` section; what it says wins over the app file's own
     Raises what `open_shared` raises.
     """
     models = None if bundle is None else Path(bundle)
-    return SharedEngine(open_shared(app, world_of(config, app), bundle=models, judges_lateness=True))
+    return SharedEngine(open_shared(app, servers_of(config, app), bundle=models, judges_lateness=True))

@@ -1,8 +1,8 @@
-"""Which servers an app runs on: the `world` section of a file, and the environment variables that override it."""
+"""Which servers an app runs on: the `servers` section of a file, and the environment variables that override it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 
 from homeostat.config.faults import AppFileError, Fault, nearest
-from homeostat.config.nodes import BYTES_MAX, compose
+from homeostat.config.nodes import BYTES_MAX, YamlNode, compose
 from homeostat.config.scalars import Duration, Node, duration_ns
 
-PREFIX = "HOMEOSTAT_WORLD__"
+SECTION, PREFIX = "servers", "HOMEOSTAT_SERVERS__"
+FORMER_SECTION, FORMER_PREFIX = "world", "HOMEOSTAT_WORLD__"  # Still read, with a notice.
 STREAM_SCHEMES = ("kafka", "redis-stream", "rediss-stream")
 _SCHEMES = {
     "events": STREAM_SCHEMES, "outcomes": STREAM_SCHEMES, "decisions": STREAM_SCHEMES, "dead_letters": STREAM_SCHEMES,
@@ -37,7 +38,7 @@ class KafkaSettings(Node):
     settings: dict[str, str | int | float | bool] = Field(default={}, description="further librdkafka settings")
 
 
-class World(Node):
+class Servers(Node):
     """The servers of one app. What is absent is not used."""
 
     events: str | None = Field(
@@ -82,9 +83,9 @@ class World(Node):
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The world as JSON can hold it, passwords included: for another process of the same app.
+        """The servers as JSON can hold it, passwords included: for another process of the same app.
 
-        >>> World.model_validate(World(skew="2d").plain).skew == duration_ns("2d")
+        >>> Servers.model_validate(Servers(skew="2d").plain).skew == duration_ns("2d")
         True
         """
         found = self.model_dump(mode="json", exclude_none=True)
@@ -92,41 +93,64 @@ class World(Node):
         return found | {name: f"{found[name] / 1e6:.6f}ms" for name in spans if name in found}
 
 
-def read_world(path: str | Path | None, environ: Mapping[str, str], app: str | Path | None = None) -> World:
-    """The world that files' `world` sections and the environment declare.
+def read_servers(
+    path: str | Path | None, environ: Mapping[str, str], app: str | Path | None = None,
+    notice: Callable[[str], object] | None = None,
+) -> Servers:  # fmt: skip
+    """The servers that files' `servers` sections and the environment declare.
 
-    path : a YAML file with a `world` section; None for none
-    environ : `HOMEOSTAT_WORLD__JOURNAL=...` sets `journal`, `HOMEOSTAT_WORLD__KAFKA__PASSWORD=...` sets
+    path : a YAML file with a `servers` section; None for none
+    environ : `HOMEOSTAT_SERVERS__JOURNAL=...` sets `journal`, `HOMEOSTAT_SERVERS__KAFKA__PASSWORD=...` sets
         `kafka.password`; these win over the files
     app : the app's own file, which may have such a section: what `path` says wins over it, key by key
+    notice : called with a sentence for each file or variable that uses the former name, `world`
     Raises AppFileError that names the key and, of a wrong address, never its password.
 
-    >>> read_world(None, {"HOMEOSTAT_WORLD__JOURNAL": "postgresql://user@127.0.0.1/db"}).journal
+    >>> read_servers(None, {"HOMEOSTAT_SERVERS__JOURNAL": "postgresql://user@127.0.0.1/db"}).journal
     'postgresql://user@127.0.0.1/db'
     """
     files = [Path(file) for file in (app, path) if file is not None]
     source = " and ".join(map(str, files)) or "the environment"
     declared: dict[str, Any] = {}
     for file in files:
-        declared = _over(declared, _section(file))
-    for name, value in environ.items():
-        if name.startswith(PREFIX):
-            _put(declared, [step.lower() for step in name[len(PREFIX) :].split("__")], value)
+        declared = _over(declared, _section(file, notice))
+    for name, value in _variables(environ, notice).items():
+        _put(declared, [step.lower() for step in name.split("__")], value)
     try:
-        world = World.model_validate(declared)
+        servers = Servers.model_validate(declared)
     except ValidationError as error:
         raise AppFileError(
             [_fault(source, found) for found in error.errors(include_url=False, include_input=False)]
         ) from None
     faults = [
-        fault for name, schemes in _SCHEMES.items() if (fault := _address(source, name, getattr(world, name), schemes))
+        fault
+        for name, schemes in _SCHEMES.items()
+        if (fault := _address(source, name, getattr(servers, name), schemes))
     ]
     if faults:
         raise AppFileError(faults)
-    return world
+    return servers
 
 
-def _section(path: Path) -> dict[str, Any]:
+def accept_former_name(root: YamlNode) -> bool:
+    """Call a `world` section `servers`; whether there was one. Where both are there, `world` stays: it is a fault."""
+    if not isinstance(root.value, dict) or FORMER_SECTION not in root.value or SECTION in root.value:
+        return False
+    root.value[SECTION] = root.value.pop(FORMER_SECTION)
+    root.keys[SECTION] = root.keys.pop(FORMER_SECTION)
+    return True
+
+
+def _variables(environ: Mapping[str, str], notice: Callable[[str], object] | None) -> dict[str, str]:
+    """The variables that name servers, without their prefix; the present prefix wins over the former one."""
+    former = {name[len(FORMER_PREFIX) :]: value for name, value in environ.items() if name.startswith(FORMER_PREFIX)}
+    if former and notice is not None:
+        names = ", ".join(FORMER_PREFIX + name for name in sorted(former))
+        notice(f"{names}: these variables begin with {PREFIX} now; the former names are still read")
+    return former | {name[len(PREFIX) :]: value for name, value in environ.items() if name.startswith(PREFIX)}
+
+
+def _section(path: Path, notice: Callable[[str], object] | None) -> dict[str, Any]:
     source = str(path)
     try:
         data = path.read_bytes()
@@ -139,10 +163,16 @@ def _section(path: Path) -> dict[str, Any]:
     root, faults = compose(text, source)
     if faults:
         raise AppFileError(faults)
-    found = root.child("world")
+    if accept_former_name(root):
+        if notice is not None:
+            notice(f"{path}: the section `{FORMER_SECTION}` is called `{SECTION}` now; the former name is still read")
+    elif root.child(FORMER_SECTION) is not None:
+        message = f"`{FORMER_SECTION}` is the former name of `{SECTION}`: keep one of the two sections"
+        raise AppFileError([root.fault(message, key=FORMER_SECTION)])
+    found = root.child(SECTION)
     section = {} if found is None else found.plain() or {}
     if not isinstance(section, dict):
-        raise AppFileError([Fault(str(path), 1, 1, "world", "`world` should be a mapping of names to addresses")])
+        raise AppFileError([Fault(str(path), 1, 1, "servers", "`servers` should be a mapping of names to addresses")])
     return section
 
 
@@ -164,8 +194,8 @@ def _put(declared: dict[str, Any], steps: list[str], value: str) -> None:
 
 
 def _fault(source: str, found: Any) -> Fault:
-    path = ".".join(map(str, ("world", *found["loc"])))
-    known = [*World.model_fields, *KafkaSettings.model_fields]
+    path = ".".join(map(str, ("servers", *found["loc"])))
+    known = [*Servers.model_fields, *KafkaSettings.model_fields]
     meant = nearest(str(found["loc"][-1]), known) if found["type"] == "extra_forbidden" else None
     message = "there is no such setting" if found["type"] == "extra_forbidden" else str(found["msg"])
     return Fault(source, 1, 1, path, message, meant)
@@ -177,8 +207,10 @@ def _address(source: str, name: str, address: str | None, schemes: tuple[str, ..
     try:
         scheme = urlsplit(address).scheme
     except ValueError as error:
-        return Fault(source, 1, 1, f"world.{name}", f"this is no address: {error}")
+        return Fault(source, 1, 1, f"servers.{name}", f"this is no address: {error}")
     if scheme in schemes and "://" in address:
         return None
     written = " or ".join(f"{known}://" for known in schemes)
-    return Fault(source, 1, 1, f"world.{name}", f"an address of {name} begins with {written}", nearest(scheme, schemes))
+    return Fault(
+        source, 1, 1, f"servers.{name}", f"an address of {name} begins with {written}", nearest(scheme, schemes)
+    )

@@ -313,3 +313,13 @@ def test_a_replay_of_a_damaged_parquet_file_says_so(capsys, tmp_path: Path, dama
     path.write_bytes(damage)
     code, _, said = run(capsys, "replay", "access", path, "--out", tmp_path / "out")
     assert code == 1 and "events.parquet" in said and "Traceback" not in said
+
+
+def test_the_shell_can_complete_commands_and_options(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    with pytest.raises(SystemExit) as ended:
+        main(["--install-completion", "--shell", "bash"])
+    assert ended.value.code == 0, capsys.readouterr()
+    (script,) = (tmp_path / ".local/share/bash-completion/completions").iterdir()
+    assert all(word in script.read_text() for word in ("replay", "--out", "doctor"))

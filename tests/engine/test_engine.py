@@ -147,3 +147,13 @@ def test_events_of_nobody_are_decided_explained_and_found_after_a_restart(entiti
         assert engine.decision("1", features=True, explain=True)["features"]["amount"]["value"] == 100
     with load(str(app), data=tmp_path / "data") as engine:
         assert engine.decide(sent[0])["duplicate"]
+
+
+def test_in_a_shell_and_in_a_notebook_an_engine_says_what_it_is():
+    with load("access") as engine:
+        engine.decide(
+            {"event_id": "1", "entity_id": "7", "event_type": "action", "value": 1, "timestamp": 1_700_000_000}
+        )
+        shown, page = repr(engine), engine._repr_html_()
+    assert shown.startswith("<Engine app access, version access-") and "decided 1, allow 1" in shown
+    assert "<tr><th>decided</th><td>1</td></tr>" in page and page.count("<tr>") == shown.count(",") + 1

@@ -45,6 +45,7 @@ def build() -> App:
     )
     for name, (path, text) in COMMANDS.items():
         app.command(path, name=name, help=text)
+    app.register_install_completion_command(add_to_startup=False)
     return app
 
 
@@ -56,7 +57,10 @@ def overview() -> str:
     """
     width = max(map(len, COMMANDS))
     commands = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
-    more = "homeostat COMMAND --help says more about each; --version prints the version."
+    more = (
+        "homeostat COMMAND --help says more about each; --version prints the version;\n"
+        "--install-completion lets the shell complete commands and options."
+    )
     return "\n".join(["Usage: homeostat COMMAND", "", _PROMISE, "", "Commands:", *commands, "", more])
 
 

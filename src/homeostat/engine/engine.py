@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
@@ -432,6 +433,23 @@ class Engine:
             for part in (self.parts.journal, self.parts.audit, self.parts.dead_letters):
                 if part is not None and hasattr(part, "close"):
                     part.close()
+
+    def _facts(self) -> dict[str, str]:
+        """Its state in a few words, for people who look at it in a shell or a notebook."""
+        loop = self.parts.loop
+        facts = {"app": self.parts.app.app, "version": loop.stages.version, "decided": f"{loop.counts['events']:,}"}
+        facts |= {action: f"{count:,}" for action, count in self.actions.items()}
+        return facts | ({"notice": self.notice} if self.notice else {})
+
+    def __repr__(self) -> str:
+        return f"<Engine {', '.join(f'{name} {value}' for name, value in self._facts().items())}>"
+
+    def _repr_html_(self) -> str:
+        """The same as a table, in a notebook."""
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self._facts().items()
+        )
+        return f"<table>{rows}</table>"
 
     def __enter__(self) -> Engine:
         return self

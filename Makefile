@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: demo test check deploy-check bench bench-compare bundle install clean
+.PHONY: demo test quick check deploy-check bench bench-compare bundle install clean
 
 demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
 	@$(BIN)/homeostat demo
 
 test: .venv/.all check  ## Lint, types, import rules, and every test.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+quick: .venv/.all  ## The inner loop, within 90 seconds: every test that needs no server and no seconds.
+	$(BIN)/python -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.all  ## What needs no running code: style, types, import rules.
 	$(BIN)/ruff check src tests benchmarks deploy trials

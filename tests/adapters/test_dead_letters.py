@@ -17,6 +17,7 @@ def test_the_dead_letter_file_conforms(check, tmp_path):
         check(letters)
 
 
+@pytest.mark.long
 @given(st.integers(0, 10**9), st.text(), st.text(st.characters(codec=None)), st.sampled_from(list(Reason)))
 def test_a_letter_is_one_line_of_json_that_says_the_same(line, field, value, reason):
     text = as_line(DeadLetter(line, field, value, reason))

@@ -62,6 +62,7 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("chunk_rows", [7, 100_000])
 def test_the_same_events_in_every_format_are_the_same_batches(tmp_path: Path, chunk_rows: int) -> None:
     rng = np.random.default_rng(5)
@@ -274,6 +275,7 @@ def test_empty_files_hold_no_events(tmp_path: Path) -> None:
     assert read(write(tmp_path / "e.csv", HEADER)) == ([], [])
 
 
+@pytest.mark.long
 def test_a_parquet_footer_that_leaves_rows_out_is_refused(tmp_path: Path) -> None:
     """One bit of a footer makes a part shorter, and a reader that trusts it loses rows without a word."""
     path = tmp_path / "e.parquet"

@@ -14,6 +14,8 @@ from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.journals.entries import JournalError
 from homeostat.checks.batches import decisions, words_of
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 
 class Dying(sqlite3.Connection):
     """A connection whose process is killed before or after its n-th statement, without being asked."""

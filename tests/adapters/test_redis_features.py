@@ -25,6 +25,8 @@ from homeostat.ports import Unavailable
 from homeostat.ports.shared import LogsLost
 from homeostat.records.events import EventBatch
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 
 @pytest.fixture
 def versions(request):

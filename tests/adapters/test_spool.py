@@ -222,6 +222,7 @@ def spawn(folder, limit=0):
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path):
     writer = spawn(tmp_path)
     for _ in range(60):
@@ -237,6 +238,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path):
     assert found == [list(range(k * 100, k * 100 + 100)) for k in range(len(found))]
 
 
+@pytest.mark.long
 def test_a_disk_that_takes_no_more_is_a_clear_refusal_and_nothing_is_torn(tmp_path):
     writer = spawn(tmp_path, 100_000)
     lines = []

@@ -94,6 +94,7 @@ def all_edits(folder):
                     yield table, key, row, column, value
 
 
+@pytest.mark.long
 def test_every_edit_of_every_column_of_every_table_is_found_in_its_table_and_row(original, folder):
     assert found(folder).ok, found(folder).why
     data = (folder / "journal.db").read_bytes()
@@ -186,6 +187,7 @@ def test_a_migrated_journal_has_the_structure_of_a_new_one(folder):
         assert structure(db) == structure(None)
 
 
+@pytest.mark.long
 def test_every_field_of_every_line_is_covered_though_the_line_is_sealed_again(original, folder):
     trail = folder / "audit.jsonl"
     lines = trail.read_bytes().splitlines()
@@ -223,6 +225,7 @@ def test_the_last_line_is_held_to_the_journal_where_no_checkpoint_vouches_for_it
         assert not found(folder).ok, edited
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "value", [None, 5, -1.5, "text", [], [[]], {}, {"about": 7}, {"name": None, "bytes": "x"}, True]
 )

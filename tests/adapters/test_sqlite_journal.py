@@ -217,6 +217,7 @@ def expected(k):
     return list(range(k * 10_000, k * 10_000 + (1 if k % 3 else 3000)))
 
 
+@pytest.mark.long
 def test_no_acknowledged_append_is_lost_and_none_is_torn_when_the_writer_is_killed(tmp_path):
     path, start, rng = tmp_path / "journal.db", 1, np.random.default_rng(5)
     for _ in range(ROUNDS):
@@ -236,6 +237,7 @@ def test_no_acknowledged_append_is_lost_and_none_is_torn_when_the_writer_is_kill
         start = last + 1
 
 
+@pytest.mark.long
 def test_a_file_size_limit_is_a_clear_refusal_and_the_journal_stays_whole(tmp_path):
     path = tmp_path / "journal.db"
     writer = spawn(path, 1, 3_000_000)

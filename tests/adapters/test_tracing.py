@@ -31,6 +31,8 @@ from homeostat.adapters.process.tracing import (
 )
 from homeostat.ports import Unavailable
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 INCOMING = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 ALL = {"OTEL_TRACES_SAMPLER": "parentbased_always_on"}

@@ -8,6 +8,8 @@ from homeostat.jobs.replay import Request, replay_events
 from homeostat.jobs.simulation import simulate_access, write_world
 from homeostat.models.training_set import silent
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 DAYS = 4
 
 

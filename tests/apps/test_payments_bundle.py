@@ -25,6 +25,8 @@ from homeostat.sim.payments.episodes import Episodes, Pool
 from homeostat.sim.payments.world import Response
 from homeostat.stats.metrics import average_precision, log_loss, roc_auc
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 SIZE_MAX = 1_500_000
 AGAIN = "the shipped bundle is out of date: run `make bundle`"
 TREES = ("boosted", "forest")

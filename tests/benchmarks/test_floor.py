@@ -12,6 +12,7 @@ from homeostat.decide.scorers.build import serve_part
 from homeostat.records.features import Features
 
 
+@pytest.mark.long
 def test_graphs_say_what_the_served_models_say():
     pytest.importorskip("onnx")
     bundle = the_bundle(None)

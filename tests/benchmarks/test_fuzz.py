@@ -8,6 +8,7 @@ from benchmarks.fuzz import ROADS, run
 IN_PROCESS = ("bodies", "lines", "jsonl", "csv", "parquet", "apps")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("road", IN_PROCESS)
 def test_hostile_messages_become_events_or_dead_letters(road):
     report = run(road, 300, seed=7, timed=False)
@@ -16,6 +17,7 @@ def test_hostile_messages_become_events_or_dead_letters(road):
     assert road not in ("parquet", "apps") or report.refused > 0
 
 
+@pytest.mark.long
 def test_hostile_requests_leave_a_server_well():
     report = run("http", 300, seed=8, timed=False)
     assert report.messages == 300 and report.events > 0 and report.letters > 0

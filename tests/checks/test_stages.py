@@ -23,6 +23,8 @@ from homeostat.decide.scorers.rules import RulesScorer, ScoreRule
 from homeostat.expressions import Type
 from homeostat.records.features import Features
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 NAMES = ("amount", "count", "spread", "gap")
 SCORERS = ("a", "b", "c")
 ACTIONS = ("allow", "challenge", "block")

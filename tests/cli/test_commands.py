@@ -198,6 +198,7 @@ def test_explain_says_late_and_stale(capsys, tmp_path: Path) -> None:
     assert "It came late" not in printed and "Stale" not in printed
 
 
+@pytest.mark.long
 def test_doctor_finds_a_sound_machine_and_a_broken_app(capsys, tmp_path: Path) -> None:
     with load("access", data=tmp_path / "data") as engine:
         engine.decide({"event_id": 1, "entity_id": 1, "event_type": "a", "timestamp": "2026-01-01"})

@@ -12,6 +12,8 @@ from homeostat.cli.demo_view import screen
 from homeostat.jobs.demo.demo import ARMS, FIXED, LEARNING, NOTHING, RULES, Demo, Plan
 from homeostat.jobs.demo.summary import snapshot, summary
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 TINY = Plan(seed=5, customers=150, history_days=20, days=14)
 
 

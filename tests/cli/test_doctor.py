@@ -76,6 +76,7 @@ def test_a_data_folder_that_others_may_look_at_is_a_warning(capsys, tmp_path: Pa
     assert "privacy" not in by_name(doctor(capsys, "--data", folder)[1])
 
 
+@pytest.mark.long
 def test_what_a_start_would_take_over_and_make_again_is_said(capsys, tmp_path: Path) -> None:
     folder = unpacked("access", tmp_path)
     code, diagnoses = doctor(capsys, "access", "--data", folder)

@@ -14,6 +14,7 @@ def _simulate(capsys, app, out, *more):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
 def test_simulated_access_replays_with_its_outcomes(tmp_path, capsys, form):
     report = _simulate(capsys, "access", tmp_path / "sim", "--format", form)

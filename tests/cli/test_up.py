@@ -148,6 +148,7 @@ def test_children_of_a_parent_that_was_killed_end(config: Path) -> None:
         assert not any(child.is_running() for child in children)
 
 
+@pytest.mark.long
 def test_without_a_world_it_serves_from_a_folder(tmp_path: Path) -> None:
     with Up("access", "--port", "0", "--data", tmp_path / "data") as up:
         found = re.search(r"http://127.0.0.1:\d+", up.wait_for("access decides at"))
@@ -172,6 +173,7 @@ def test_what_can_not_be_started_is_said(capsys, monkeypatch, tmp_path: Path) ->
         assert stop.value.code == 1 and hint in said and "hunter2" not in said
 
 
+@pytest.mark.long
 def test_a_child_that_can_not_start_ends_the_whole(tmp_path: Path) -> None:
     config = tmp_path / "servers.yaml"
     config.write_text("servers: {features: 'redis://127.0.0.1:9/0', journal: 'postgresql://127.0.0.1:9/b'}")

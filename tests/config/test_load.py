@@ -17,6 +17,8 @@ from homeostat.config.nodes import BYTES_MAX, compose
 from homeostat.config.starter import starter
 from homeostat.config.tree import App
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = {name: (ROOT / "src/homeostat/apps" / name / "app.yaml").read_text() for name in shipped_apps()}
 TEXTS = {**SHIPPED, "starter": starter()}

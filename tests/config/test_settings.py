@@ -142,6 +142,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @given(kind=st.sampled_from(sorted(POLICIES)), data=st.data())
 @settings(max_examples=150, deadline=None)
 def test_any_settings_of_a_policy_are_refused_or_make_one_that_learns(kind: str, data: st.DataObject) -> None:

@@ -38,6 +38,7 @@ def test_labels_that_come_along_teach_the_same_whatever_the_batches():
     assert world.stages.policy.account[3] > 0  # It explored.
 
 
+@pytest.mark.long
 def test_told_outcomes_handed_over_with_their_events_count_the_same_whatever_the_batches():
     events = stream(1200, 1, labels=False)
     known = events.time_ns + np.random.default_rng(5).choice([1, 2, 15, 40, 90, 500], 1200)

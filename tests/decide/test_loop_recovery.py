@@ -62,6 +62,7 @@ class Weather:
         return Moody(None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rows_max", [7, 1 << 30])
 @pytest.mark.parametrize("size", [1, 30])
 def test_recovery_makes_the_same_decisions_and_state_with_the_faults_of_then(rows_max, size):

@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from homeostat.checks.stand_ins import FunctionScorer, ScriptedClock
 from homeostat.decide.panel import Panel, Seat
@@ -67,6 +68,7 @@ def test_some_bad_rows_among_good_ones_never_open_the_circuit():
     assert bits == [0, 0, Fallback.SCORER_FAILED | Fallback.SCORERS_ABSENT] and seat.open_until_ns == 0
 
 
+@pytest.mark.long
 def test_a_hanging_scorer_does_not_keep_the_process_from_ending():
     program = """
 import threading, numpy as np

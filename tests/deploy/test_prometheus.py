@@ -17,6 +17,8 @@ import pytest
 import queries
 import yaml
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 EVENT = {"entity_id": "7", "event_type": "action", "value": 1, "timestamp": "2026-01-30T12:00:00Z"}
 
 

@@ -14,6 +14,8 @@ from homeostat.config.load import parse_app
 from homeostat.engine.assembly import open_engine, preview
 from homeostat.ports import Entry
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 BASE = yaml.safe_load("""
 homeostat: 1
 app: shop

@@ -66,6 +66,7 @@ def killed(engine: Engine) -> None:
             part.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ahead_ns", [22 * HOUR_NS, 2 * MINUTE_NS, 1_000_000_001])
 @pytest.mark.parametrize("lateness", ["0s", "10s"])
 @pytest.mark.parametrize("fast", ["a", "b"])

@@ -16,6 +16,8 @@ from tests.support.worlds import events_file, small_app, trained
 
 from homeostat.engine.assembly import open_engine
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 EVENTS, OUTCOMES_EVERY = 1200, 97
 
 

@@ -39,6 +39,7 @@ CHANGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("old", "new", "names"), CHANGES)
 def test_a_feature_that_means_something_else_is_refused_by_name_or_allowed_on_purpose(
     old: str, new: str, names: list[str]

@@ -20,6 +20,7 @@ def payment(number: int, at: int) -> dict:
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("many", "rows"), [(1, 1), (1, 7), (20, 64)])
 def test_decisions_are_the_same_whether_outcomes_are_taken_in_apart_or_not(monkeypatch, many: int, rows: int) -> None:
     def run() -> list[dict]:

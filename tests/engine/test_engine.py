@@ -69,6 +69,7 @@ def test_a_repeated_id_counts_once_also_after_a_restart(tmp_path: Path) -> None:
         assert engine.parts.loop.counts["repeated"] == 1 and engine.parts.loop.counts["events"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changed", [{"value": 2}, {"value": None}, {"entity_id": "8"}, {"timestamp": "2026-01-30T12:00:01Z"}], ids=str
 )

@@ -64,6 +64,7 @@ def test_a_snapshot_that_was_copied_from_another_folder_is_ignored(tmp_path):
     assert decided(folder, [30]) == 6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["removed", "emptied", "made anew", "shortened"])
 @pytest.mark.parametrize("beside", ["both", "audit.jsonl", "snapshot.bin"])
 def test_a_journal_that_holds_less_than_is_known_of_it_is_refused(how, beside, tmp_path):

@@ -122,6 +122,7 @@ def test_a_row_that_breaks_the_loop_costs_the_others_nothing(engine: Engine, mon
     assert found["action"].isna().tolist() == [k % 11 == 10 for k in range(24)]
 
 
+@pytest.mark.long
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.sampled_from([1, 2.5, "3", None, float("nan"), True]), min_size=1, max_size=6))
 def test_whatever_a_column_holds_each_row_is_decided_or_has_its_problem(amounts: list):

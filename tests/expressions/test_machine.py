@@ -105,6 +105,7 @@ def stays(draw):
     return {"bad": [(Key(k), s, u) for k, s, u in bad], "odd": odd}, Membership.build(entries, CODING)
 
 
+@pytest.mark.long
 @settings(max_examples=600, deadline=None)
 @given(st.one_of(numeric(3), condition(3)), st.lists(rows(), min_size=1, max_size=4), moments, stays())
 def test_machine_equals_its_naive_twin_on_every_row(text, batch, moment, lists):
@@ -134,6 +135,7 @@ def test_a_row_does_not_depend_on_its_batch(texts, batch, cut):
     assert whole.tobytes() == parts.tobytes()
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(stays(), moments, st.sampled_from(KEYS))
 def test_joined_stays_hold_the_same_members(lists, moment, key):

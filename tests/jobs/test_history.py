@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,6 +79,7 @@ def trained(folder: Path, rows: list[dict]) -> dict:
     return train_on_events(app(), request, silent)
 
 
+@pytest.mark.long
 def test_training_on_events_given_twice_is_training_on_them_once(tmp_path: Path) -> None:
     first, second = trained(tmp_path / "once", once()), trained(tmp_path / "twice", with_repeats())
     assert second["rows"] == first["rows"] == EVENTS
@@ -127,6 +129,7 @@ def test_outcomes_that_contradict_each_other_at_one_moment_are_named() -> None:
     assert PastOutcomes([]).warnings() == []
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.lists(st.tuples(st.integers(0, 30), st.sampled_from([0.0, 1.0, np.nan])), max_size=12), max_size=8))
 def test_a_history_keeps_the_first_event_of_each_id(batches: list[list[tuple[int, float]]]) -> None:

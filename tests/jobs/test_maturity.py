@@ -26,6 +26,8 @@ from homeostat.models.maturity import Maturity, base_rate_jump, matured
 from homeostat.models.training_set import NothingToLearn, silent
 from homeostat.records.decisions import Experience
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 HORIZON_DAYS = 14
 START_NS = int(payments().time_s.min()) * 10**9
 MOMENT_NS = START_NS + 30 * DAY_NS

@@ -20,6 +20,8 @@ from homeostat.engine.assembly import open_engine
 from homeostat.jobs.replay import Request, replay_events
 from homeostat.records.identity import secret_of_seed
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 
 def run(out: Path, events: Path | None = None, app: App | None = None, **request: object) -> dict:
     request = {"bundle": trained(), **request}

@@ -85,6 +85,7 @@ def test_a_server_draws_a_secret_so_that_nobody_foresees_its_chances(tmp_path):
     assert sum(answer["action"] == "allow" for answer in answers) < CHOSEN // 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("snapshot", [True, False])
 def test_after_a_kill_its_decisions_are_made_again_bit_for_bit(tmp_path, snapshot):
     out = replayed(tmp_path)

@@ -223,6 +223,7 @@ def test_earlier_events_fill_the_windows_and_are_not_asked_for():
     assert 0 < len(found) < len(events)
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     partitions=st.integers(1, 70),
@@ -271,6 +272,7 @@ def test_columns_that_do_not_fit_the_plan_are_refused():
 # With Ray.
 
 
+@pytest.mark.long
 def test_ray_gives_the_same(cluster, paired):
     check(PAYMENTS, rows_of(some_payments(), PAYMENTS.events.lateness, delay_ns=7 * DAY_NS), cluster)
     check(paired, rows_of(paired_events(), paired.events.lateness), cluster, partitions=5)

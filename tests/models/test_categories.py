@@ -74,6 +74,7 @@ def precision(task: ScorerTask, learned: TrainingSet, later: TrainingSet) -> flo
     return average_precision(later.y, scorer.score(features_of(NAMES, later.x))[0])
 
 
+@pytest.mark.long
 def test_categories_are_worth_more_than_leaving_them_out_and_than_their_hashes(learned, later):
     native = precision(TREES, learned, later)
     without = precision(replace(TREES, features=("amount",)), learned, later)
@@ -162,6 +163,7 @@ def test_codes_have_no_part_in_what_is_learned(learned):
         assert scores[0].tobytes() == scores[1].tobytes()
 
 
+@pytest.mark.long
 def test_a_bundle_keeps_the_categories_by_text_and_is_the_same_twice(learned, tmp_path):
     few = learned.rows(np.arange(4_000))
     made = [train_bundle(few, TASKS[:2], FusionTask(), serve_part, app="demo", folds=2) for _ in range(2)]

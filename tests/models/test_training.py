@@ -52,6 +52,7 @@ def trained():
     return bundle()
 
 
+@pytest.mark.long
 def test_a_trained_bundle_is_saved_loaded_and_beats_its_base_rate_on_rows_it_never_saw(trained, tmp_path):
     version = save_bundle(trained, tmp_path / "bundle")
     loaded = load_bundle(tmp_path / "bundle", NAMES)
@@ -81,6 +82,7 @@ def test_the_manifest_tells_of_rows_times_and_scores_of_rows_left_out(trained):
     assert "numpy" in trained.about["libraries"]
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(trained, tmp_path):
     first, second = save_bundle(trained, tmp_path / "a"), save_bundle(bundle(), tmp_path / "b")
     assert first == second
@@ -96,6 +98,7 @@ def test_training_does_not_touch_global_randomness_or_its_rows(trainer):
     assert np.array_equal(x, rows.x, equal_nan=True)
 
 
+@pytest.mark.long
 def test_the_number_of_threads_makes_no_difference():
     rows = training_rows(600)
     one, two = (train_boosted(rows.x, rows.y, NAMES, {"trees": 10, "threads": t}, 1) for t in (1, 2))
@@ -162,6 +165,7 @@ def test_a_feature_that_is_never_there_or_never_varies_does_no_harm(kind):
     assert np.isfinite(scorer.score(features_of(NAMES, x))[0]).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["isolation_forest", "network", "boosted_trees"])
 @pytest.mark.parametrize("logarithm", ["all", "none", "tails"])
 @pytest.mark.parametrize("huge", [3.5e38, 1e39, 1e200, -1e39, np.inf])

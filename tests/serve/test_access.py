@@ -14,6 +14,8 @@ from http_servers import EVENT, Server, steady
 
 from homeostat.adapters.disk.api_keys import FILE, FileApiKeys
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 SECURE = ("x-content-type-options", "cache-control", "content-security-policy", "referrer-policy")
 
 

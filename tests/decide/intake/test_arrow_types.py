@@ -131,6 +131,7 @@ def wrapped() -> Iterator[tuple[Any, list[Any]]]:
 CASES = [case for made in (numbers, texts, times, nested, wrapped) for case in made()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("column", "meant"), CASES, ids=[f"{at}-{one[0].type}"[:60] for at, one in enumerate(CASES)])
 def test_a_column_of_any_type_is_what_its_values_stand_for(column: Any, meant: list[Any], role: str) -> None:

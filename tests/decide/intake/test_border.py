@@ -22,6 +22,8 @@ from homeostat.decide.intake.border import ITEMS_MAX, MESSAGE_MAX, Broken, Unrea
 from homeostat.decide.intake.lines import FEW, parse_events, read_lines
 from homeostat.records.events import DeadLetter
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 GOOD = b'{"event_id": 1, "time": "2026-01-01", "customer": 1, "amount": 1}'
 EVENT = b'{"event_id": %b, "time": "2026-01-01", "customer": %b, "amount": %b, "x": %b}'
 DIGITS = b"9" * 5000

@@ -25,6 +25,8 @@ from homeostat.records.events import DeadLetter, EventBatch
 from homeostat.records.identity import ABSENT, Coding, category_code, text_of
 from homeostat.records.reasons import Reason
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 LEAST, MOST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1900, 2262))
 
 

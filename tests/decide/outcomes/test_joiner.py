@@ -61,6 +61,7 @@ outcome = st.tuples(st.just("outcome"), ids, times, st.sampled_from([0.0, 1.0]))
 due = st.tuples(st.just("due"), st.integers(0, 100))
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.one_of(decided, decided, outcome, due), max_size=60),

@@ -90,6 +90,7 @@ def test_neither_batches_nor_restarts_change_a_bit(algorithm, size, restart):
         assert np.array_equal(value, other.state()[name]), name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("algorithm", ["thompson", "linucb"])
 def test_propensities_are_those_with_which_actions_are_drawn(algorithm):
     rows = part(stream(40, seed=4), 0, 40)

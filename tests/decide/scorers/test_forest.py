@@ -58,6 +58,7 @@ BOOSTED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("mine", "theirs"), BOOSTED)
 @pytest.mark.parametrize("gaps", [0.0, 0.1])
 def test_boosted_trees_equal_xgboost_with_and_without_gaps(mine, theirs, gaps):

@@ -97,6 +97,7 @@ def test_chosen_ids_are_spread_over_the_index_of_a_journal():
     assert longest_run(secret._codes != ABSENT) < COUNT // 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("secret", SECRETS)
 def test_chosen_ids_are_spread_over_the_decisions_that_wait_for_outcomes(secret):
     table, facts = np.full(4096, -1, np.int32), np.zeros((COUNT, 8), np.int64)

@@ -78,6 +78,7 @@ def test_a_value_of_any_size_counts(value: float) -> None:
     )
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(VALUES)
 def test_aggregates_are_the_exact_ones_rounded(values: list[float]) -> None:
@@ -88,6 +89,7 @@ def test_aggregates_are_the_exact_ones_rounded(values: list[float]) -> None:
         np.testing.assert_allclose(found[place], expected, rtol=1e-15, atol=LEAST)
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=4), VALUES, st.randoms(use_true_random=False))
 def test_what_has_left_leaves_no_trace(gone: list[list[float]], held: list[float], random: object) -> None:
@@ -102,6 +104,7 @@ def test_what_has_left_leaves_no_trace(gone: list[list[float]], held: list[float
     np.testing.assert_array_equal(again[-1].view(np.int64), alone[-1].view(np.int64))
 
 
+@pytest.mark.long
 def test_values_that_pass_through_while_others_stay_leave_no_trace() -> None:
     rng = np.random.default_rng(3)
     apart = np.ldexp(rng.uniform(-1, 1, 400), rng.integers(-1070, 1020, 400)).tolist()

@@ -160,6 +160,7 @@ def test_features_do_not_depend_on_batches_nor_on_a_restart(events, cut):
     assert np.vstack([p.freshness for p in parts]).tobytes() == whole.freshness.tobytes()
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(streams(), st.data())
 def test_events_ahead_of_the_clock_change_no_feature_of_others(events, data):

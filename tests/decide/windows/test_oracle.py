@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import yaml
 from tests.support.judging import Judgement, compare, judge, sent
 from tests.support.oracle import Oracle, agrees
@@ -14,6 +15,7 @@ from homeostat import load
 APPS = 12
 
 
+@pytest.mark.long
 def test_features_of_made_up_apps_are_those_of_the_oracle(tmp_path: Path) -> None:
     judgement = Judgement()
     for seed in range(APPS):

@@ -23,6 +23,8 @@ from homeostat.records.features import Freshness
 from homeostat.records.identity import ABSENT, Coding, category_code
 from homeostat.records.reasons import Fallback
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 HOUR = 3_600 * 10**9
 DAY = 24 * HOUR
 START = 1_600_000_000 * 10**9

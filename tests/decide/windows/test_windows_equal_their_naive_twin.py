@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,8 @@ from homeostat.decide.windows.plan import (
 )
 
 from .naive import Row, Twin, as_batch
+
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
 
 PRICES = [0.0, -0.0, 1.0, 2.5, -3.0, 7.0, 0.1, 99.99, 0.07, 1e6 + 0.1]
 ODD = [

@@ -56,6 +56,7 @@ def rows(seed=0):
     return fused, events, Features(CONTEXT, seen, np.zeros(seen.shape, np.uint8)), chances(seed, np.arange(N))
 
 
+@pytest.mark.long
 def test_the_same_seed_trains_the_same_bytes(trained, model):
     assert trained() == model
 

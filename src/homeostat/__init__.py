@@ -10,17 +10,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from homeostat.errors import Conflict, DataFolderInUse, HomeostatError, MissingExtra, Unavailable
 from homeostat.records import software
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from homeostat.engine.asynchronous import AsyncEngine
+    from homeostat.engine.asynchronous import AsyncEngine as AsyncEngine
     from homeostat.engine.engine import Engine
 
-__all__ = ["AsyncEngine", "load"]
+# Names that are imported when they are asked for, so that importing the package stays quick.
+_LATER = {
+    "AsyncEngine": "homeostat.engine.asynchronous",
+    "AppFileError": "homeostat.config.faults",
+    "AuditError": "homeostat.adapters.disk.audit.trail",
+    "BadSetting": "homeostat.models.training.extras",
+    "BundleError": "homeostat.models.bundle",
+    "CanNotTry": "homeostat.jobs.guard_trial",
+    "CommandError": "homeostat.cli.failures",
+    "Diverged": "homeostat.decide.redo",
+    "EventFileError": "homeostat.adapters.disk.event_lines",
+    "ExpressionError": "homeostat.expressions.scope",
+    "Fenced": "homeostat.ports.streams",
+    "JournalError": "homeostat.adapters.journals.entries",
+    "LogsLost": "homeostat.ports.shared",
+    "LostHistory": "homeostat.engine.folders",
+    "MissingFeature": "homeostat.decide.scorers.columns",
+    "NoAnswer": "homeostat.decide.scorers.plugins",
+    "NotAReplay": "homeostat.engine.folders",
+    "NotBuried": "homeostat.engine.engine",
+    "NotReady": "homeostat.decide.scorers.plugins",
+    "NotTrained": "homeostat.app",
+    "NothingToLearn": "homeostat.models.training_set",
+    "Overloaded": "homeostat.engine.turns",
+    "PartError": "homeostat.records.parts",
+    "PluginError": "homeostat.decide.scorers.plugins",
+    "PluginFailure": "homeostat.decide.scorers.plugins",
+    "Repeated": "homeostat.ports.shared",
+    "ServersIncomplete": "homeostat.engine.shared.assembly",
+    "Stopped": "homeostat.decide.loop",
+    "TlsError": "homeostat.serve.tls",
+    "Unnamed": "homeostat.records.renaming",
+    "UnusableEvent": "homeostat.engine.engine",
+}
+
+__all__ = ["Conflict", "DataFolderInUse", "HomeostatError", "MissingExtra", "Unavailable", "load", *_LATER]
 __version__ = software.VERSION
 
 
@@ -48,10 +84,17 @@ def load(
     )
 
 
-def __getattr__(name: str) -> object:
-    """Names that are loaded when they are asked for, so that importing the package stays quick."""
-    if name == "AsyncEngine":
-        from homeostat.engine.asynchronous import AsyncEngine
+def __getattr__(name: str) -> Any:
+    """The async engine, or an error by its name; docs/errors.md lists those.
 
-        return AsyncEngine
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    Raises AttributeError for any other name.
+    """
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -37,6 +37,7 @@ from homeostat.decide.what_if import WhatIf
 from homeostat.decide.windows.around import Around
 from homeostat.decide.windows.features import FeaturePlan, plan_features
 from homeostat.decide.windows.featurizer import WindowFeaturizer
+from homeostat.errors import HomeostatError
 from homeostat.expressions import Membership
 from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock, Journal
@@ -121,8 +122,11 @@ def censoring_of(app: App) -> list[bool]:
     return [action in app.outcomes.censoring for action in app.actions]
 
 
-class NotTrained(Exception):
+class NotTrained(HomeostatError):
     """The app has scorers or a policy that must be trained first; the text says how."""
+
+    why = "the app names models that learn from recorded events first"
+    remedy = "Train a bundle with homeostat train, and name it with --bundle"
 
 
 def ready_scorers(app: App, features: FeaturePlan) -> dict[str, Scorer]:

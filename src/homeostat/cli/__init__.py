@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import homeostat
+from homeostat.errors import HomeostatError
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -74,23 +77,27 @@ def main(arguments: list[str] | None = None) -> None:
         print(homeostat.__version__)
         sys.exit(0)
     try:
-        build()(arguments)
+        try:
+            build()(arguments)
+        finally:
+            sys.stdout.flush()  # Else a full disk or a closed pipe shows only after the last line of this function.
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
+        _drop_output()
         sys.exit(0)
-    except Exception as error:
-        if not _is_for_people(error):
-            raise
+    except (HomeostatError, OSError) as error:  # Their texts are for people; anything else is a fault of this program.
         from homeostat.adapters.process.printable import printable
 
+        _drop_output()
         print(f"homeostat: {printable(str(error), lines=True)}", file=sys.stderr)
         sys.exit(1)
 
 
-def _is_for_people(error: Exception) -> bool:
-    """Whether an error is one that says what to do, rather than a fault of this program."""
-    from homeostat.cli.failures import expected
-
-    return isinstance(error, expected())
+def _drop_output() -> None:
+    """Send what standard output still holds nowhere, where it can't be written: Python would try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())

@@ -68,7 +68,7 @@ def demo(
 
 
 def _trained() -> Bundle:
-    """A bundle made here and now, by the shipped one's recipe. Raises TrainingUnavailable without the extra."""
+    """A bundle made here and now, by the shipped one's recipe. Raises MissingExtra without the extra."""
     from homeostat.engine.assembly import fitting_bundle, prepare
     from homeostat.jobs.bundling import make_bundle
     from homeostat.jobs.simulated import Recipe

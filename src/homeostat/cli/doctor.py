@@ -19,6 +19,7 @@ from cyclopts import Parameter
 
 from homeostat.cli.options import Bundle, Json
 from homeostat.engine.shared.health import Diagnosis, examine, is_broken, newest_event
+from homeostat.errors import install
 
 _BASE = (
     "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "prometheus-client", "pyarrow",
@@ -88,9 +89,7 @@ def _packages() -> Iterator[Diagnosis]:
     missing = [name for name in _TRAIN if found[name] is None]
     if missing:
         seen = f"missing: {', '.join(missing)}"
-        yield Diagnosis(
-            "training", "warning", seen, "pip install 'homeostat[train]', if models are to be trained here."
-        )
+        yield Diagnosis("training", "warning", seen, f"{install('train')}, if models are to be trained here.")
     else:
         yield Diagnosis("training", "ok", ", ".join(f"{name} {found[name]}" for name in _TRAIN))
 

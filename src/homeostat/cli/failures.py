@@ -1,28 +1,17 @@
-"""Which errors are told in a sentence instead of a traceback."""
+"""A command that can't do what it was asked."""
 
 from __future__ import annotations
 
+from homeostat.errors import HomeostatError
 
-class CommandError(Exception):
+
+class CommandError(HomeostatError):
     """A command can't do what it was asked; the text says why and what to do."""
+
+    why = "the command was called with what does not fit together"
+    remedy = "Call the command as its --help says"
 
 
 def expected() -> tuple[type[Exception], ...]:
-    """The error types whose text is written for the person at the terminal."""
-    from homeostat.adapters.disk.audit.trail import AuditError
-    from homeostat.adapters.disk.event_lines import EventFileError
-    from homeostat.adapters.journals.entries import JournalError
-    from homeostat.app import NotTrained
-    from homeostat.config.faults import AppFileError
-    from homeostat.decide.scorers.plugins import PluginError
-    from homeostat.models.bundle import BundleError
-    from homeostat.models.training.extras import BadSetting, TrainingUnavailable
-    from homeostat.models.training_set import NothingToLearn
-    from homeostat.ports import Unavailable
-    from homeostat.records.parts import PartError
-    from homeostat.serve.tls import TlsError
-
-    return (
-        CommandError, AppFileError, AuditError, BadSetting, BundleError, EventFileError, JournalError,
-        NothingToLearn, PartError, TrainingUnavailable, NotTrained, PluginError, TlsError, Unavailable, OSError,
-    )  # fmt: skip
+    """The error types whose text is written for the person at the terminal; any other is a fault of this program."""
+    return (HomeostatError, OSError)

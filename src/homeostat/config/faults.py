@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
+from homeostat.errors import HomeostatError
+
 Step: TypeAlias = str | int
 
 
@@ -38,8 +40,11 @@ class Fault:
         return asdict(self)
 
 
-class AppFileError(Exception):
+class AppFileError(HomeostatError):
     """An app file can't be used; `faults` says why, in the order of the lines."""
+
+    why = "an app file is checked as a whole before anything is decided"
+    remedy = "Correct the lines that the faults name; homeostat doctor APP checks the file again"
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(dict.fromkeys(sorted(faults, key=lambda f: (f.source, f.line, f.column, f.path))))

@@ -21,6 +21,7 @@ from homeostat.decide.recording import Recording
 from homeostat.decide.splice import joined, pick, pick_decisions
 from homeostat.decide.stages import Limits, Stages, in_proportion
 from homeostat.decide.teaching import Teaching
+from homeostat.errors import HomeostatError
 from homeostat.ports import Clock, Journal
 from homeostat.records import codec
 from homeostat.records.arrays import Bytes, Float, Int, Mask, State
@@ -48,8 +49,11 @@ class Recorded:
     stands: bool
 
 
-class Stopped(RuntimeError):
+class Stopped(HomeostatError, RuntimeError):
     """The loop broke off inside a batch: what its stages remember no longer fits the journal."""
+
+    why = "an error inside a batch left the windows half updated"
+    remedy = "Open the engine again: it recovers from its journal"
 
 
 class DecisionLoop:

@@ -7,14 +7,18 @@ from collections.abc import Iterable
 import numpy as np
 
 from homeostat.decide.loop import DecisionLoop, Recorded
+from homeostat.errors import HomeostatError
 from homeostat.ports import Entry
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 from homeostat.records.renaming import decisions_as, outcomes_as
 
 
-class Diverged(RuntimeError):
+class Diverged(HomeostatError, RuntimeError):
     """A journal entry, decided again by what decided it, comes out otherwise: a plug-in or the program was changed."""
+
+    why = "the same journal gives the same decisions, unless a plug-in or the program was changed"
+    remedy = "Start with the program and plug-ins that wrote the journal"
 
 
 def redo(loop: DecisionLoop, entries: Iterable[Entry], stand: bool = False) -> int:

@@ -22,6 +22,7 @@ from homeostat.decide.splice import pick_outcomes
 from homeostat.engine import problems
 from homeostat.engine.answers import answer, features_of, naming
 from homeostat.engine.faults import Reports, Spoilt, shown
+from homeostat.errors import HomeostatError
 from homeostat.ports import Clock, DeadLetters, Snapshot, Snapshots, Unavailable
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
@@ -72,8 +73,11 @@ class NotBuried(Unavailable):
     """Bad events could not be written to the dead letters; the other events of the request were decided."""
 
 
-class UnusableEvent(ValueError):
+class UnusableEvent(HomeostatError, ValueError):
     """An event that the app's declaration does not allow; `problem` says which field, which value and why."""
+
+    why = "an event has the fields and types that the app file declares"
+    remedy = "Correct the event, or declare the field in the app file"
 
     def __init__(self, problem: Answer) -> None:
         self.problem = problem

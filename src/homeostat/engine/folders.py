@@ -20,6 +20,7 @@ from homeostat.adapters.disk.snapshots import FileSnapshots
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.disk.sqlite.tables import REPLAYED, SERVED
 from homeostat.adapters.journals.entries import JournalError
+from homeostat.errors import Conflict
 from homeostat.ports import Unavailable
 
 History = Literal["continue", "journal", "new"]
@@ -33,8 +34,11 @@ _KEPT = frozenset({"journal.db.lock", "bundle"})  # A replay leaves them as they
 _TAIL_BYTES = 1 << 16
 
 
-class LostHistory(JournalError):
+class LostHistory(JournalError, Conflict):
     """The journal holds less than what lies beside it knows of; the text says what can be done."""
+
+    why = "the files of a data folder are written together, and one of them was changed or replaced"
+    remedy = "Restore the journal, or say with --history which files count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,11 @@ def check_history(folder: Path) -> None:
             _check(folder, journal, known)
 
 
-class NotAReplay(JournalError):
+class NotAReplay(JournalError, Conflict):
     """A folder holds more than an older replay's output; the text says what."""
+
+    why = "a replay removes only what an earlier replay wrote"
+    remedy = "Name another --out, or an empty folder"
 
 
 def clear_for_replay(out: Path, force: bool, tell: Callable[[str], None]) -> None:

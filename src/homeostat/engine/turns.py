@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
+from homeostat.errors import HomeostatError
 from homeostat.ports import Unavailable
 
 T = TypeVar("T")
@@ -31,8 +32,11 @@ class _Waiting:
     answer: asyncio.Future[Any]
 
 
-class Overloaded(Exception):
+class Overloaded(HomeostatError):
     """More events wait than may; the client should come back a little later."""
+
+    why = "more events arrive than are decided"
+    remedy = "Send the events again a little later"
 
 
 class Turns(Generic[T]):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
 
+from homeostat.errors import HomeostatError
+
 
 class Type(StrEnum):
     """What a value of an expression is. TEXT is a literal that has not met a category or an entity yet; UNKNOWN is what
@@ -21,7 +23,7 @@ class Type(StrEnum):
     UNKNOWN = "unknown"
 
 
-class ExpressionError(ValueError):
+class ExpressionError(HomeostatError, ValueError):
     """What is wrong with an expression.
 
     message : a sentence for whoever wrote the expression.
@@ -29,6 +31,9 @@ class ExpressionError(ValueError):
     nearest : what was probably meant, if anything comes near.
     all : this and the expression's other faults, in their order.
     """
+
+    why = "expressions are checked against the app's fields and features when it is loaded"
+    remedy = "Correct the expression; docs/expressions.md lists the language"
 
     def __init__(self, message: str, offset: int = 0, nearest: str | None = None) -> None:
         self.message, self.offset, self.nearest = message, offset, nearest

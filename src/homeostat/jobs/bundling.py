@@ -23,7 +23,7 @@ _BATCH_ROWS = 65_536
 
 
 def make_bundle(prepared: Prepared, recipe: Recipe, progress: Progress) -> Bundle:
-    """Simulate, run everything through the app's windows, and train. Raises TrainingUnavailable without the extra."""
+    """Simulate, run everything through the app's windows, and train. Raises MissingExtra without the extra."""
     progress("simulating", 0.0)
     collector = collect(prepared, recipe)
     ppo = {"steps": recipe.ppo_steps, "imitation_steps": recipe.ppo_imitation_steps}

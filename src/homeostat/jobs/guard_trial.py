@@ -19,6 +19,7 @@ from homeostat.decide.guards.engine import Guards
 from homeostat.decide.guards.rehearsal import Tried, rehearse
 from homeostat.engine.answers import time_text
 from homeostat.engine.assembly import Prepared, bundle_of, prepare
+from homeostat.errors import HomeostatError
 from homeostat.jobs.past import PastOutcomes
 from homeostat.models.training_set import Progress
 from homeostat.records.arrays import Float
@@ -26,8 +27,11 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 
 
-class CanNotTry(ValueError):
+class CanNotTry(HomeostatError, ValueError):
     """The rules can't be tried on what was given; the text says why and what to do."""
+
+    why = "a trial of rules needs rules, and decisions of the same app to hold them against"
+    remedy = "Correct the rules, or name events or a folder of that app"
 
 
 @dataclass(frozen=True, slots=True)

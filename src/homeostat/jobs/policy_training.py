@@ -31,7 +31,7 @@ def train_policy(
     names, scores : (n, scorers) what each scorer says of rows that it did not learn from
     fusion : what makes a risk of them
     settings : fields of `models.training.policy_ppo.PpoSettings`
-    Raises BadSetting where the app is no payments workload, TrainingUnavailable where the extra is missing.
+    Raises BadSetting where the app is no payments workload, MissingExtra where the extra is missing.
     """
     library("stable_baselines3")
     from homeostat.models.training.policy_ppo import PpoSettings

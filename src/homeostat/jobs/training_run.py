@@ -66,7 +66,7 @@ def train_on_events(
     """Train, write the bundle, and report what it learned from and how well it did on rows that it had not seen.
 
     elsewhere : where the features are computed; in this process when None. The bundle is the same.
-    Raises AppFileError, EventFileError, BundleError, TrainingUnavailable, BadSetting, NothingToLearn.
+    Raises AppFileError, EventFileError, BundleError, MissingExtra, BadSetting, NothingToLearn.
     """
     prepared = prepare(app)
     if request.out.exists() and not (request.out / "manifest.json").is_file():

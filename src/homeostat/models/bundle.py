@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from homeostat.errors import HomeostatError
 from homeostat.records.parts import Part
 
 FORMAT = 1
@@ -37,8 +38,11 @@ _NUMERIC_KINDS = "biuf"
 _SHOWN_MAX = 5  # Definitions that an error quotes.
 
 
-class BundleError(ValueError):
+class BundleError(HomeostatError, ValueError):
     """A bundle is refused; the text says which file or entry, and what is wrong with it."""
+
+    why = "a bundle is used only whole and unchanged, and for the app that it was trained for"
+    remedy = "Train the bundle again, or copy it again from where it is whole"
 
 
 @dataclass(frozen=True, slots=True)

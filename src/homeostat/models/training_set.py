@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from homeostat.errors import HomeostatError
 from homeostat.records.arrays import Float, Int
 
 UNSUPERVISED = ("isolation_forest",)
@@ -21,8 +22,11 @@ def silent(_what: str, _share: float) -> None:
     """Progress that nobody watches."""
 
 
-class NothingToLearn(ValueError):
+class NothingToLearn(HomeostatError, ValueError):
     """Rows that nothing can be learned from; the text says what is missing."""
+
+    why = "models need events of both outcomes, old enough for either to be known"
+    remedy = "Give more events, or their outcomes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from homeostat.errors import Unavailable as Unavailable
 from homeostat.records.arrays import State
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.identity import Identity, Ids
 from homeostat.records.meaning import Meaning
-
-
-class Unavailable(Exception):
-    """The world fails: a disk is full, a server is gone. Nothing was lost; the caller may try again."""
 
 
 class Clock(Protocol):

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from homeostat.errors import Conflict, HomeostatError
 from homeostat.ports import Journal
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.decisions import DecisionBatch
@@ -17,11 +18,14 @@ from homeostat.records.events import OutcomeBatch
 from homeostat.records.identity import Coding, Ids, IdTexts, text_of
 
 
-class Repeated(Exception):
+class Repeated(Conflict):
     """Nothing was appended, because other workers decided some of the events first.
 
     rows : which rows of the batch
     """
+
+    why = "several workers may be given one event, and the first decision counts"
+    remedy = "Take the other worker's decision, which the journal holds"
 
     def __init__(self, rows: Int) -> None:
         self.rows = rows
@@ -212,5 +216,8 @@ class FeatureStore(Protocol):
         ...
 
 
-class LogsLost(Exception):
+class LogsLost(HomeostatError):
     """The store has forgotten rows that it had: they have to be written again, from the journal."""
+
+    why = "the feature store was emptied or restarted without its data"
+    remedy = "Write the rows again from the journal; homeostat does so by itself"

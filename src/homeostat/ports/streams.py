@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from homeostat.errors import Conflict
+
 
 @dataclass(slots=True)
 class Pulled:
@@ -105,5 +107,8 @@ class Stream(Protocol):
         ...
 
 
-class Fenced(Exception):
+class Fenced(Conflict):
     """Another worker has taken over: what was to be published is its work now."""
+
+    why = "each part of a stream has one worker at a time"
+    remedy = "Nothing: the other worker goes on with these events"

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from homeostat.errors import HomeostatError
+
 Setting: TypeAlias = float | int | str | bool | tuple[float, ...]
 Settings: TypeAlias = Mapping[str, Setting]
 
@@ -31,5 +33,8 @@ class Part:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-class PartError(ValueError):
+class PartError(HomeostatError, ValueError):
     """A part does not hold what its kind says it holds; the text says what is wrong."""
+
+    why = "a bundle's files fit together and fit the app, or it is refused"
+    remedy = "Train the bundle again with homeostat train"

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from homeostat.errors import HomeostatError
 from homeostat.records.arrays import Float, Int
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
@@ -18,8 +19,11 @@ UNNAMED = -1  # A number that stands for nothing in the other names.
 _ALIKE = frozenset({"number", "integer", "boolean"})  # Numbers all of them, whatever their declared type.
 
 
-class Unnamed(ValueError):
+class Unnamed(HomeostatError, ValueError):
     """What was recorded has no names, and its columns are not as many as the app has."""
+
+    why = "an old record holds numbered columns, which fit only an app with as many"
+    remedy = "Use the app file that wrote it"
 
 
 def is_same_field(one: str, other: str) -> bool:

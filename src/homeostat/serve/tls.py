@@ -7,13 +7,17 @@ import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
+from homeostat.errors import HomeostatError
 from homeostat.serve.certificates import validity
 
 _OTHERS_READ, _GROUP_READS = 0o004, 0o040
 
 
-class TlsError(ValueError):
+class TlsError(HomeostatError, ValueError):
     """Certificates that can't be used; the text says which and why."""
+
+    why = "a server needs a certificate and the private key that belongs to it"
+    remedy = "Name the right files, readable by this user, unencrypted"
 
 
 class Tls:

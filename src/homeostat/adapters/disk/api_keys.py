@@ -23,6 +23,7 @@ import msgspec
 
 from homeostat.adapters.disk.file_lock import FileLock
 from homeostat.adapters.disk.files import replace_file
+from homeostat.errors import needs
 from homeostat.ports import Unavailable
 from homeostat.ports.keys import NAME_MAX, SCOPES, Key
 
@@ -231,11 +232,9 @@ class PostgresApiKeys:
     """Keys in the table `api_keys` of a PostgreSQL database, which `adapters.postgres` creates."""
 
     def __init__(self, url: str) -> None:
-        """Nothing is connected yet. Raises Unavailable where homeostat[postgres] is not installed."""
-        try:
+        """Nothing is connected yet. Raises MissingExtra where homeostat[postgres] is not installed."""
+        with needs("postgres", "a store of keys in PostgreSQL"):
             import psycopg
-        except ImportError as error:
-            raise Unavailable("keys in PostgreSQL need its client: pip install 'homeostat[postgres]'") from error
         # Nothing is prepared: behind a pooler the next statement may reach another server process.
         self._connect: Callable[[], Any] = lambda: psycopg.connect(
             url, autocommit=True, connect_timeout=_CONNECT_S_MAX, prepare_threshold=None

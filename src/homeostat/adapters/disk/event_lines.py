@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from homeostat.decide.intake.border import MESSAGE_MAX
 from homeostat.decide.intake.values import EVENT, shown
+from homeostat.errors import HomeostatError
 from homeostat.ports import Unavailable
 from homeostat.records.events import DeadLetter
 from homeostat.records.reasons import Reason
@@ -21,8 +22,11 @@ _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _HEAD = 32  # Bytes that show how a text is encoded.
 
 
-class EventFileError(ValueError):
+class EventFileError(HomeostatError, ValueError):
     """A file that can't be read as events at all, and what to do about it."""
+
+    why = "events are read from whole Parquet, CSV or JSON Lines files"
+    remedy = "Name such a file, or write it again"
 
 
 class Block:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from homeostat.adapters.disk.files import FILE_MODE
-from homeostat.ports import Unavailable
+from homeostat.errors import DataFolderInUse, Unavailable
 
 try:
     import fcntl
@@ -22,7 +22,10 @@ class FileLock:
         self._file: int | None = None
 
     def acquire(self, refusal: str) -> None:
-        """Take the lock; raises Unavailable, saying `refusal`, when another holds it."""
+        """Take the lock.
+
+        Raises DataFolderInUse, saying `refusal`, when another holds it, and Unavailable when the disk fails.
+        """
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
         except OSError as error:
@@ -32,7 +35,7 @@ class FileLock:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 os.close(file)
-                raise Unavailable(refusal) from error
+                raise DataFolderInUse(refusal) from error
         self._file = file
 
     def release(self) -> None:

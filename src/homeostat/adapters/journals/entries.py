@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from homeostat.adapters.journals import compression
+from homeostat.errors import HomeostatError
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
@@ -19,8 +20,11 @@ PIECE_ROWS = 2048  # Reading one decision out of a piece takes about 2 ms; the c
 TOOK_OF_BODY = "CASE codec WHEN 0 THEN substr(body, 1, 64) ELSE body END"
 
 
-class JournalError(Exception):
+class JournalError(HomeostatError):
     """What is there is not a journal, is another app's or another version's, or its bytes are damaged."""
+
+    why = "a journal is read by the app and a version that know its form, and only undamaged"
+    remedy = "Name the right folder, or restore the journal from a backup"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from homeostat.errors import needs
 from homeostat.ports import Unavailable
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def open_tracing(service: str = "homeostat", instance: str = "", environ: Mappin
 
     service : OTEL_SERVICE_NAME wins over it
     instance : tells processes of one service apart
-    Raises Unavailable where the SDK is missing, or for a protocol other than http/protobuf.
+    Raises MissingExtra without the SDK, and Unavailable for a protocol other than http/protobuf.
     """
     chosen = os.environ if environ is None else environ
     off = chosen.get("OTEL_SDK_DISABLED", "").lower() == "true" or chosen.get("OTEL_TRACES_EXPORTER") == "none"
@@ -250,10 +251,8 @@ def open_tracing(service: str = "homeostat", instance: str = "", environ: Mappin
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
         if chosen.get(name, "http/protobuf") != "http/protobuf":
             raise Unavailable(f"{name} is {chosen[name]}; traces are sent by http/protobuf only (port 4318)")
-    try:
+    with needs("telemetry", "sending traces"):
         return Tracing(_provider(service, instance, chosen), Sampling.of(chosen))
-    except ImportError as error:
-        raise Unavailable("traces need an extra: pip install 'homeostat[telemetry]'") from error
 
 
 def _provider(service: str, instance: str, environ: Mapping[str, str]) -> TracerProvider:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from homeostat.errors import needs
 from homeostat.ports import Unavailable
 
 RETRIES = 3
@@ -34,7 +35,7 @@ class RayCluster:
         (host:port), which must have the same version of homeostat installed
     processes : of a local cluster; all that the machine has when None
     memory_bytes : shared memory of a local cluster; Ray's choice when None. What does not fit goes to the disk.
-    Raises Unavailable where Ray is not installed, or the cluster does not answer.
+    Raises MissingExtra without Ray, and Unavailable where the cluster does not answer.
     """
 
     def __init__(
@@ -116,8 +117,6 @@ def _ray(address: str) -> Any:
         # Its ports are open to the network, whatever address it is told; a token of one run keeps others out.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    try:
+    with needs("scale", "training on several processes"):
         import ray
-    except ImportError as error:
-        raise Unavailable("training on several processes needs Ray: pip install 'homeostat[scale]'") from error
     return ray

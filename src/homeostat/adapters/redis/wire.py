@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from homeostat.adapters.servers.circuit import Backoff, RetryPolicy
+from homeostat.errors import MissingExtra, needs
 from homeostat.ports import Unavailable
 
 CONNECT_S = 0.5
@@ -22,8 +23,7 @@ POLICY = RetryPolicy(
 _REDIRECTS_MAX = 8
 
 
-class RedisMissing(Exception):
-    """The package that speaks to Redis is not installed."""
+RedisMissing = MissingExtra
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +198,8 @@ class NodeGone(Exception):
 
 
 def _packer() -> Callable[[tuple[Any, ...]], bytes]:
-    try:
+    with needs("redis", "a feature store on Redis"):
         import redis  # noqa: F401
-    except ImportError as error:
-        raise RedisMissing("features on Redis need a package: pip install 'homeostat[redis]'") from error
     try:
         from hiredis import pack_command
     except ImportError:

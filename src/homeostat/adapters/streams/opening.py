@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from homeostat.adapters.streams.addresses import read_addresses
 from homeostat.config.servers import Servers
+from homeostat.errors import needs
 from homeostat.ports.streams import Stream
 
 
@@ -15,15 +13,15 @@ def open_stream(servers: Servers, app: str, *, client_id: str) -> Stream:
 
     app : name that workers share events under, where `servers.group` is absent
     client_id : of this worker, no other's. One that is the same after a restart ends at once what a crash left open
-    Raises ValueError for addresses and settings that can't work, and ImportError where a package is not installed.
+    Raises ValueError for addresses and settings that can't work, and MissingExtra where a package is not installed.
     """
     addresses = read_addresses(servers)
     group = servers.group or app
     if addresses.events.scheme == "kafka":
-        with _extra("confluent_kafka", "kafka"):
+        with needs("kafka", "a stream on Kafka"):
             from homeostat.adapters.kafka.stream import KafkaStream
         return KafkaStream(addresses, servers.kafka, group, client_id)
-    with _extra("redis", "redis"):
+    with needs("redis", "a stream on Redis"):
         from homeostat.adapters.redis.stream import RedisStream
     return RedisStream(addresses, group, client_id)
 
@@ -35,19 +33,9 @@ def ensure_topics(servers: Servers, app: str) -> list[str]:
     """
     addresses = read_addresses(servers)
     if addresses.events.scheme == "kafka":
-        with _extra("confluent_kafka", "kafka"):
+        with needs("kafka", "a stream on Kafka"):
             from homeostat.adapters.kafka.topics import create_topics
         return create_topics(addresses, servers.kafka, servers.partitions)
-    with _extra("redis", "redis"):
+    with needs("redis", "a stream on Redis"):
         from homeostat.adapters.redis.stream import create_groups
     return create_groups(addresses, servers.group or app)
-
-
-@contextmanager
-def _extra(package: str, extra: str) -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise ImportError(f"this needs a package that is not installed: pip install 'homeostat[{extra}]'") from None

@@ -30,6 +30,7 @@ import numpy as np
 
 from homeostat.decide.aside import Aside
 from homeostat.decide.contracts import ContributingScorer, Scorer
+from homeostat.errors import HomeostatError
 from homeostat.records.arrays import Float
 from homeostat.records.features import Features
 
@@ -41,8 +42,11 @@ Factory = Callable[[str, Any, tuple[str, ...]], Scorer]
 T = TypeVar("T")
 
 
-class PluginError(ValueError):
+class PluginError(HomeostatError, ValueError):
     """A plug-in scorer can't be had; the text says why."""
+
+    why = "a plug-in is code of its own, which is loaded by the name in the app file"
+    remedy = "Install or mend the plug-in, or leave its scorer out of the app file"
 
 
 class PluginFailure(PluginError):

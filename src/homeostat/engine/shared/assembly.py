@@ -23,6 +23,7 @@ from homeostat.engine.assembly import Prepared, bundle_of, prepare, settle
 from homeostat.engine.readiness import made_up, warm_up
 from homeostat.engine.shared.rejoining import Progress, adopt_behind, rejoin
 from homeostat.engine.shared.upkeep import Upkeep
+from homeostat.errors import DataFolderInUse, HomeostatError
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import FeatureStore, SharedJournal
 
@@ -31,8 +32,11 @@ BUDGET_ROWS = 32  # Streams come in batches of a thousand; the app's budgets are
 _TAKEN = "another process uses this folder"
 
 
-class ServersIncomplete(Exception):
+class ServersIncomplete(HomeostatError):
     """`servers` names none for a part that several processes must share; the text says which."""
+
+    why = "several processes share what they remember through servers"
+    remedy = "Name the missing server in the app file, in --config or in the environment"
 
 
 @dataclass(slots=True)
@@ -86,12 +90,10 @@ def own_folder(root: Path) -> tuple[Path, FileLock]:
         lock = FileLock(folder / "lock")
         try:
             lock.acquire(_TAKEN)
-        except Unavailable as error:
-            if str(error) != _TAKEN:
-                raise
+        except DataFolderInUse:
             continue
         return folder, lock
-    raise Unavailable(f"{FOLDERS_MAX} processes use {root} already")
+    raise DataFolderInUse(f"{FOLDERS_MAX} processes use {root} already")
 
 
 def open_journal(prepared: Prepared, servers: Servers, clock: Clock) -> SharedJournal:

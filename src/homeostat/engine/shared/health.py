@@ -18,6 +18,7 @@ from homeostat.adapters.servers.encryption import plain_connections
 from homeostat.config.servers import Servers
 from homeostat.decide.intake.times import span_text
 from homeostat.engine.shared.samples import sampled
+from homeostat.errors import MissingExtra, install
 from homeostat.ports import Unavailable
 
 if TYPE_CHECKING:
@@ -101,11 +102,8 @@ def _guarded(what: str, check: Callable[[Subject], Iterator[Diagnosis]], subject
     except Unavailable as error:
         mend = "Start the server, or correct its address in `servers`; homeostat decides without it as declared."
         diagnoses.append(Diagnosis(what, "broken", str(error), mend))
-    except ImportError as error:
-        package = {"events": "kafka", "features": "redis", "journal": "postgres"}.get(what, "servers")
-        if what == "events" and (error.name or "").startswith("redis"):
-            package = "redis"
-        diagnoses.append(Diagnosis(what, "broken", "a package is missing", f"pip install 'homeostat[{package}]'"))
+    except MissingExtra as error:
+        diagnoses.append(Diagnosis(what, "broken", "a package is missing", install(error.extra)))
     except Exception as error:  # Whatever a client library raises is what this was to find.
         mend = "Correct the address and settings in `servers`; nothing else is known about this."
         diagnoses.append(Diagnosis(what, "broken", f"{type(error).__name__}: {error}", mend))
@@ -275,13 +273,13 @@ def _redis_streams(subject: Subject, addresses: Addresses, group: str) -> Iterat
 
 def _features(subject: Subject) -> Iterator[Diagnosis]:
     from homeostat.adapters.redis.about import Broken, about
-    from homeostat.adapters.redis.wire import RedisMissing, Wire, said
+    from homeostat.adapters.redis.wire import Wire, said
 
     assert subject.servers.features is not None
     try:
         wire = Wire(subject.servers.features)
-    except RedisMissing:
-        yield Diagnosis("redis", "broken", "a package is missing", "pip install 'homeostat[redis]'")
+    except MissingExtra as error:
+        yield Diagnosis("redis", "broken", "a package is missing", install(error.extra))
         return
     try:
         found = about(wire)

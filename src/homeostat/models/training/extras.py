@@ -6,24 +6,22 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from homeostat.errors import HomeostatError, MissingExtra, needs
 
-class TrainingUnavailable(ImportError):
-    """A training library is not installed."""
+TrainingUnavailable = MissingExtra
 
 
-class BadSetting(ValueError):
+class BadSetting(HomeostatError, ValueError):
     """A scorer's or fusion's settings can't be used."""
+
+    why = "a scorer's settings are checked before it is trained"
+    remedy = "Correct the setting in the app file"
 
 
 def library(module: str) -> ModuleType:
-    """Import a training library; raises TrainingUnavailable with what to install."""
-    try:
+    """Import a training library; raises MissingExtra with what to install."""
+    with needs("train", "training"):
         return import_module(module)
-    except ImportError as error:
-        name = module.partition(".")[0]
-        raise TrainingUnavailable(
-            f"training needs {name}, which is not installed: pip install 'homeostat[train]'"
-        ) from error
 
 
 def read_settings(kind: str, defaults: dict[str, Any], given: Any) -> dict[str, Any]:

@@ -12,17 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from homeostat.errors import needs
 from homeostat.records.arrays import Float, Int
 
-try:
+with needs("train", "training a PPO policy"):
     import onnx
     import stable_baselines3
     import torch
     from onnx import TensorProto, helper, numpy_helper
-except ImportError as error:  # pragma: no cover - depends on what is installed
-    raise ImportError(
-        "training a PPO policy needs stable-baselines3 and onnx: pip install 'homeostat[train]'"
-    ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from homeostat.errors import needs
 from homeostat.records.arrays import Bytes, Float
 from homeostat.sim.payments.episodes import Episodes, Pool
 from homeostat.sim.payments.world import Response
 
-try:
+with needs("train", "the training environment"):
     import gymnasium
-except ImportError as error:  # pragma: no cover - depends on what is installed
-    raise ImportError("the training environment needs gymnasium: pip install 'homeostat[train]'") from error
 
 _BOUND = 100.0  # Observations lie within about 3.
 

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 from homeostat.adapters.disk.files import FILE_MODE, opener, replace_file
 from homeostat.adapters.journals.entries import PIECE_ROWS, EntryFacts
+from homeostat.errors import HomeostatError
 from homeostat.ports import Unavailable
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
@@ -39,8 +40,11 @@ _TOOK = struct.Struct("<qd")
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-class AuditError(Exception):
+class AuditError(HomeostatError):
     """An audit trail can't be continued: its end is damaged or missing."""
+
+    why = "each line of an audit trail holds the hash of the one before, so a gap can't be bridged"
+    remedy = "Keep the file as evidence, and restore it from a copy"
 
 
 class Audited(Protocol):

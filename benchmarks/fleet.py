@@ -30,7 +30,7 @@ from homeostat.sim.payments.transactions import generate
 
 TOPICS = ("events", "outcomes", "decisions", "dead_letters")
 BAD = (b"{", b"[]", b"\xff\xfe\xfd", b'{"event_id": "no time"}', b'{"event_id": "odd", "time": "never", "customer": 1}')
-HORIZON_S = 90.0  # Nothing takes longer than this to be well again.
+HORIZON_S = 240.0  # Nothing takes longer than this to be well again, on a busy machine either.
 
 
 @dataclass(slots=True)

@@ -161,6 +161,7 @@ def validator(what: str) -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
+@pytest.mark.long
 def test_every_line_and_document_fits_its_schema(left: Path) -> None:
     seen: dict[str, int] = {}
     for what, document in documents(left):
@@ -204,6 +205,7 @@ def test_answers_fit_the_schema_of_decisions() -> None:
             assert not list(validator("decision access").iter_errors(answer))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "right"),
     [

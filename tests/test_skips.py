@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 ROOT = Path(__file__).parents[1]
 SUITE = """
 import pytest

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import pytest
+
 from homeostat.errors import Conflict, DataFolderInUse, HomeostatError, MissingExtra, Unavailable
 from homeostat.records import software
 

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from http_servers import EVENT, Server, parsed, post, until_end
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 BODY = json.dumps(EVENT).encode()
 HEAD = b"POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"

@@ -66,6 +66,7 @@ def until(condition) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_server_shows_its_parts_and_says_that_it_is_not_ready_without_them(watched: Watched) -> None:
     up = lambda part: watched.shown("homeostat_part_up", part=part)  # noqa: E731
     failed = lambda **of: watched.shown("homeostat_errors_total", **of)  # noqa: E731

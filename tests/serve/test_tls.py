@@ -143,6 +143,7 @@ def test_a_certificate_out_of_its_time_and_a_key_that_others_read_are_warned_of(
         assert "read by others" in seen and "chmod 600" in seen
 
 
+@pytest.mark.long
 def test_a_server_that_starts_with_an_unwise_certificate_says_so(folder: Path, authority: Authority) -> None:
     certificate, key = authority.issue("unwise")
     key.chmod(0o644)
@@ -166,6 +167,7 @@ def test_how_long_a_certificate_is_valid_is_read_as_others_read_it(folder: Path)
                 validity(ssl.DER_cert_to_PEM_cert(der[:cut]))
 
 
+@pytest.mark.long
 def test_files_that_do_not_fit_are_said(folder: Path, authority: Authority) -> None:
     certificate, key = authority.issue("one")
     _, other = authority.issue("two")

@@ -10,6 +10,8 @@ import process_engines
 import pytest
 from http_servers import EVENT, Server
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 
 @pytest.fixture
 def server(tmp_path: Path):

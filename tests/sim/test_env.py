@@ -51,6 +51,7 @@ def test_the_posterior_repairs_the_stand_ins_faults(pool):
     assert best < logloss
 
 
+@pytest.mark.long
 def test_it_is_a_gymnasium_environment(pool):
     pytest.importorskip("gymnasium")
     from gymnasium.utils.env_checker import check_env

@@ -16,6 +16,7 @@ from trials.corruption.roads import ROADS
 COUNTS = {"app_files": 150, "bundles": 60, "snapshots": 150, "journals": 150, "parquet": 150}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(ROADS))
 def test_what_is_corrupted_is_refused_in_a_sentence_or_read_right(name: str, tmp_path: Path) -> None:
     road = ROADS[name](tmp_path)

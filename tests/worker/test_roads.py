@@ -136,6 +136,7 @@ TABLE = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "text", "bare", "expected"), TABLE, ids=[f"{name}-{text[:32]}" for name, text, _, _ in TABLE]
 )

@@ -19,6 +19,8 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.worker.intake import read
 from homeostat.worker.publishing import DEPTH, Work
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 
 @pytest.fixture
 def servers(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from homeostat.decide.intake.times import time_of_text
 
 ALWAYS_NS = -(1 << 63)  # A `since` that was not declared.

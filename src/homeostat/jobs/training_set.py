@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import pytest
 
 import homeostat
 from homeostat.decide.windows.around import Around

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 
+import pytest
+
 _GZIP = zlib.MAX_WBITS | 16
 
 

@@ -4,6 +4,7 @@ training and serving."""
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Float, Int

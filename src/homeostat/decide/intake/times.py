@@ -12,6 +12,7 @@ import re
 from datetime import date, datetime
 
 import numpy as np
+import pytest
 
 from homeostat.records.arrays import Bytes, Float, Int
 

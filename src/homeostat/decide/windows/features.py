@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import pytest
+
 from homeostat.decide.windows.plan import (
     LABEL,
     MASKS_MAX,

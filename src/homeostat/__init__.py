@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import pytest
-
 from homeostat.errors import Conflict, DataFolderInUse, HomeostatError, MissingExtra, Unavailable
 from homeostat.records import software
 

@@ -7,8 +7,6 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import pytest
-
 import homeostat
 from homeostat.errors import HomeostatError
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
-import pytest
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table

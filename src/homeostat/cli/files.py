@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import pytest
 from cyclopts import Parameter
 
 from homeostat.cli.failures import CommandError

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
-import pytest
-
 from homeostat.errors import HomeostatError
 
 Step: TypeAlias = str | int

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from homeostat.decide.intake.times import time_of_text
 
 ALWAYS_NS = -(1 << 63)  # A `since` that was not declared.

@@ -6,8 +6,6 @@ import csv
 import io
 from pathlib import Path, PurePosixPath
 
-import pytest
-
 from homeostat.config.faults import Fault, shortened
 from homeostat.config.instants import instant_ns
 from homeostat.config.nodes import YamlNode

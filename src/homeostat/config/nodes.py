@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import pytest
 import yaml
 
 from homeostat.config.faults import AppFileError, Fault, Step, path_text, shortened

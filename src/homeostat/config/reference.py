@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from homeostat.config.scalars import Node
 from homeostat.config.schema import json_schema
 from homeostat.config.settings import POLICIES, SCORERS

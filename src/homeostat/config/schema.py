@@ -6,8 +6,6 @@ import copy
 from functools import lru_cache
 from typing import Any
 
-import pytest
-
 from homeostat.config.scalars import Node
 from homeostat.config.servers import Servers
 from homeostat.config.settings import POLICIES, SCORERS

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-import pytest
 from pydantic import ValidationError
 
 from homeostat.config.faults import Fault, Step, nearest, shortened

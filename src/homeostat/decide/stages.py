@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import pytest
-
 from homeostat.decide.admission import Watermark
 from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy
 from homeostat.decide.learning.schedule import Schedule

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
-import pytest
 
 from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
 from homeostat.decide.stages import Stages

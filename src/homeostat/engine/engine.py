@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from homeostat.config.tree import App

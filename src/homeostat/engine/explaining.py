@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from homeostat.app import feature_plan
 from homeostat.config.tree import App

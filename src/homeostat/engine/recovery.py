@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import pytest
-
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.journals.entries import JournalError
 from homeostat.config.remembered import follows

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pytest
 
 from homeostat.expressions import opcodes as op
 from homeostat.expressions.literals import element_of, key_of, number_of

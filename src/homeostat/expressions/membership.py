@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 
 from homeostat.records.arrays import Int
 from homeostat.records.identity import Coding, Identity

@@ -9,8 +9,6 @@ import tokenize
 import warnings
 from enum import IntEnum
 
-import pytest
-
 from homeostat.expressions.scope import ExpressionError
 from homeostat.expressions.wording import slip
 

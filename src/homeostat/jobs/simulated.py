@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 
 from homeostat.records.events import EventBatch
 from homeostat.sim.payments.transactions import DAY_S, Payments, PaymentsSpec

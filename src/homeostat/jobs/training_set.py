@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import pytest
 
 import homeostat
 from homeostat.decide.windows.around import Around

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from homeostat.decide.windows.plan import ABSENT_KEY, LABEL, Aggregate, Kind, LabelFilter, Window, WindowPlan

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 
 from homeostat.records.arrays import Float, Int
 from homeostat.stats.intervals import Interval, bootstrap_interval, normal_interval

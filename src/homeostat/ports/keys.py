@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import pytest
-
 SCOPES = {
     "decide": "send events and outcomes",
     "read": "look at decisions, metrics and the interface's description",

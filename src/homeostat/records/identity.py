@@ -17,7 +17,6 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Int

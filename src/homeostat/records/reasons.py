@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-import pytest
-
 
 class Reason(StrEnum):
     """A declared cause. Ordinary answers carry no reason."""

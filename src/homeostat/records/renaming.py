@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-import pytest
 
 from homeostat.errors import HomeostatError
 from homeostat.records.arrays import Float, Int

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import pytest
-
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import re
 
-import pytest
-
 # What answers here is data: no browser should run, frame, cache or guess it, whatever an event's text says.
 SECURE = (
     ("x-content-type-options", "nosniff"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import zlib
 
-import pytest
-
 _GZIP = zlib.MAX_WBITS | 16
 
 

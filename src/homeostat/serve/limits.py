@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import pytest
-
 _RESERVED_FILES = 64  # Of the files that a process may have open: for its journal, logs and libraries.
 
 

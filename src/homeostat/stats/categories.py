@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytest
 
 from homeostat.records.arrays import Float, Int
 from homeostat.records.parts import PartError

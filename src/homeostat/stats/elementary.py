@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from homeostat.stats.compiled import compiled
 
 _LN2_HIGH = 6.93147180369123816490e-01  # ln 2 = high + low; high has 21 trailing zero bits, so that k * high is exact.

@@ -4,7 +4,6 @@ training and serving."""
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Float, Int

@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-import pytest
-
 from homeostat.adapters.disk.files import FILE_MODE, opener
 from homeostat.ports import Unavailable
 from homeostat.records.events import DeadLetter

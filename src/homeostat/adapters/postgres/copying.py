@@ -14,7 +14,6 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Int

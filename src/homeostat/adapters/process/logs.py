@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
-import pytest
-
 from homeostat.adapters.process.printable import printable
 from homeostat.ports import Unavailable
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from homeostat.ports import Clock
 
 SAY_AGAIN_S = 60.0  # docs/operations.md names it.

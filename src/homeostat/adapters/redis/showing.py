@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-import pytest
 
 from homeostat.adapters.redis.wire import Call
 from homeostat.ports.shared import Shown

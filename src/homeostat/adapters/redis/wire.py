@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import pytest
-
 from homeostat.adapters.servers.circuit import Backoff, RetryPolicy
 from homeostat.errors import MissingExtra, needs
 from homeostat.ports import Unavailable

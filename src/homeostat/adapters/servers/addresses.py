@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 
-import pytest
-
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches a host's address.

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import pytest
-
 from homeostat.adapters.servers.addresses import is_loopback
 from homeostat.adapters.streams.addresses import read_address
 from homeostat.config.servers import Servers

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import pytest
-
 from homeostat.config.servers import STREAM_SCHEMES, Servers
 
 DEFAULT_PORTS = {"kafka": 9092, "redis-stream": 6379, "rediss-stream": 6379}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import pytest
-
 from homeostat.records.identity import Coding
 
 SKEW_NS = 10**9  # How much clocks differ, where nobody says.

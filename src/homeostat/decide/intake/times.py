@@ -12,7 +12,6 @@ import re
 from datetime import date, datetime
 
 import numpy as np
-import pytest
 
 from homeostat.records.arrays import Bytes, Float, Int
 

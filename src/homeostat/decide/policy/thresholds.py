@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import pytest
 
 from homeostat.records.arrays import Bytes, Float, Int, Small, State
 from homeostat.records.decisions import Experience, Fused, Proposal

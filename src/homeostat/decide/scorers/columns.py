@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 import numpy as np
-import pytest
 
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.features import Features

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 
 from homeostat.expressions import Compiled, ExpressionError, Programs, Scope, Type, compile_expression
 from homeostat.records.arrays import Float, Int

@@ -10,7 +10,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 
 from homeostat.decide.windows import layout as at
 from homeostat.decide.windows.memory import measure, move_all

@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-import pytest
-
 from homeostat.decide.windows.plan import (
     LABEL,
     MASKS_MAX,

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import pytest
-
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.adapters.process.logs import redacted
 from homeostat.adapters.servers.encryption import plain_connections

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import pytest
 
 from homeostat.records.arrays import Bytes, Float, Int
 

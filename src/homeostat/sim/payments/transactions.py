@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 from homeostat.records.arrays import Bytes, Float, Int
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
-
 FAULTS_MAX = 20  # Faults that are described; the others are counted.
 _SHOWN_MAX = 60  # Characters of a value that are shown.
 

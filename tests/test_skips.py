@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
 
 ROOT = Path(__file__).parents[1]

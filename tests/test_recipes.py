@@ -3,21 +3,40 @@
 import re
 import runpy
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from homeostat.cli import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "recipes.md").read_text("utf-8")
 
 
+def blocks(heading: str) -> list[tuple[str, str, str]]:
+    """Language, path and text of the blocks with a path in one recipe."""
+    (recipe,) = re.findall(rf"^## {heading}$(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return re.findall(r'^```(\w+) title="([^"]+)"$\n(.*?)^```$', recipe, re.MULTILINE | re.DOTALL)
+
+
 def follow(heading: str, folder: Path) -> None:
     """Write the new files of one recipe below a folder."""
-    (recipe,) = re.findall(rf"^## {heading}$(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    for name, text in re.findall(r'^```\w+ title="([^"]+)"$\n(.*?)^```$', recipe, re.MULTILINE | re.DOTALL):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
+    for language, name, text in blocks(heading):
+        if language != "diff":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, "utf-8")
+
+
+def changes() -> list[tuple[str, str]]:
+    headings = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
+    return [(name, text) for heading in headings for kind, name, text in blocks(heading) if kind == "diff"]
+
+
+def beside(package: str, folder: Path) -> list[str]:
+    """Where a package's modules are, the recipe's among them."""
+    return [*import_module(package).__path__, str(folder / "src" / package.replace(".", "/"))]
 
 
 def checks_of(path: Path) -> list[tuple[Any, Any]]:
@@ -45,3 +64,34 @@ def test_the_recipe_of_a_scorer_makes_one_that_keeps_its_contract_and_decides(
     runpy.run_path("decide.py")
     assert capsys.readouterr().out == "5 allow\n500 block\n"
     sys.modules.pop("steep")
+
+
+def test_the_recipe_of_a_command_makes_one_that_passes_its_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    follow("Add a command", tmp_path)
+    monkeypatch.setattr(import_module("homeostat.cli"), "__path__", beside("homeostat.cli", tmp_path))
+    ((line, text),) = re.findall(r'^\+    "actions": \("(.*)", "(.*)"\),$', PAGE, re.MULTILINE)
+    monkeypatch.setitem(COMMANDS, "actions", (line, text))
+    test = runpy.run_path(str(tmp_path / "tests/cli/test_actions.py"))
+    test["test_each_action_is_counted_and_outcomes_are_not"](tmp_path, capsys)
+    sys.modules.pop("homeostat.cli.actions")
+
+
+def test_the_recipe_of_a_journal_makes_one_that_keeps_its_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow("Add a journal backend", tmp_path)
+    disk = import_module("homeostat.adapters.disk")
+    monkeypatch.setattr(disk, "__path__", beside("homeostat.adapters.disk", tmp_path))
+    checks = checks_of(tmp_path / "tests/adapters/test_file_journal.py")
+    assert checks
+    for number, (test, check) in enumerate(checks):
+        test(check, tmp_path / str(number))
+    sys.modules.pop("homeostat.adapters.disk.file_journal")
+
+
+@pytest.mark.parametrize(("name", "change"), changes())
+def test_the_changes_of_the_recipes_fit_the_files_as_they_are(name: str, change: str) -> None:
+    before = "".join(f"{line[1:]}\n" for line in change.splitlines() if line[0] != "+")
+    assert (ROOT / name).read_text("utf-8").count(before) == 1

@@ -45,6 +45,7 @@ def checks_of(path: Path) -> list[tuple[Any, Any]]:
     return [(test, check) for mark in test.pytestmark for check in mark.args[1]]
 
 
+@pytest.mark.long
 def test_the_recipe_of_a_scorer_makes_one_that_keeps_its_contract_and_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,6 +67,7 @@ def test_the_recipe_of_a_scorer_makes_one_that_keeps_its_contract_and_decides(
     sys.modules.pop("steep")
 
 
+@pytest.mark.long
 def test_the_recipe_of_a_command_makes_one_that_passes_its_test(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +80,7 @@ def test_the_recipe_of_a_command_makes_one_that_passes_its_test(
     sys.modules.pop("homeostat.cli.actions")
 
 
+@pytest.mark.long
 def test_the_recipe_of_a_journal_makes_one_that_keeps_its_contract(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

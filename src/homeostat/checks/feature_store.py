@@ -153,7 +153,7 @@ def old_rows_are_dropped_and_young_ones_never(open_store: OpensStore) -> None:
 
 
 def a_log_that_is_shorter_than_it_was_is_lost(open_store: OpensStore) -> None:
-    """Whoever knows more than there is says so instead of going on."""
+    """A caller that knows more rows than the log has gets an error."""
     store = open_store()
     (found,) = store.exchange([asked({"a": [event(1, 1)]})])
     for one, known in (("a", int(found.start[0]) + 2), ("never", 1)):

@@ -61,7 +61,7 @@ def events_that_another_decided_are_named_and_nothing_is_written(open_journal: O
 
 
 def the_same_append_again_is_no_error_and_writes_nothing(open_journal: OpensShared) -> None:
-    """Whoever didn't hear the answer may ask again: the same bytes from the same places are taken for what they are."""
+    """A caller that got no answer may append again: the same bytes from the same places count once."""
     one, other = open_journal(), open_journal()
     body, places = decisions([3, 1, "a"], 1), ["p3", "p1", "p2"]
     number = one.append(body, places)

@@ -152,7 +152,7 @@ def what_was_published_is_seen_and_not_pulled_again(bench: StreamBench) -> None:
 
 
 def what_was_not_published_is_pulled_again(bench: StreamBench) -> None:
-    """By whoever comes next, and only that."""
+    """The next worker pulls it, and nothing else."""
     stream = bench.open("a")
     sent = messages("e1", "e2", "e3", "e4")
     bench.produce(sent[:2], partition=0)

@@ -290,7 +290,7 @@ class _Checker:
                 )
 
     def features(self) -> dict[str, Type]:
-        """Name and type of each feature; as far as can be told, where the section has faults."""
+        """Name and type of each feature; as far as they are known, where the section has faults."""
         plan, faults = plan_features(feature_spec(self.app))
         for found in faults:
             self.fault(("features", *found.path), found.message, found.nearest, found.offset or 0)

@@ -1,4 +1,4 @@
-"""From the app file's tree to what each stage is told: names resolved to columns, texts to codes, durations kept."""
+"""From the app file's tree to the plan of each stage: names resolved to columns, texts to codes, durations kept."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Nodes to the typed tree: what pydantic finds wrong, worded for whoever wrote the file.
+"""Nodes to the typed tree: what pydantic finds wrong, worded for the author of the file.
 
 A part that is wrong is reported, cut out, and the rest is read once more, so that the meaning of what is right can be
-checked in the same run. Which sections lost a part is handed on: what they declare can't be told to be unknown.
+checked in the same run. Which sections lost a part is handed on: a name that they may declare is not reported as unknown.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def explain(
 
     ranges : from where to where each feature may sensibly go, when looking for the smallest change; without one, a
         feature is tried from 0 to ten times its value
-    top : how many features are told
+    top : how many features are named
     """  # fmt: skip
     one = codec.rows_of(decisions, row, row + 1)
     scorers = tuple(sorted(_scorer_contributions(stages, one, top), key=lambda part: -abs(part.contribution)))

@@ -20,7 +20,7 @@ from homeostat.records.arrays import Float
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A declared metric. `label` is what its values are told apart by; None where there is but one value."""
+    """A declared metric. `label` distinguishes its values; None where there is but one value."""
 
     kind: Literal["gauge", "counter", "histogram"]
     text: str

@@ -1,4 +1,4 @@
-"""What an expression may name, and how it is told that it is wrong."""
+"""The names that an expression may use, and the error of a wrong one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Type(StrEnum):
 class ExpressionError(HomeostatError, ValueError):
     """What is wrong with an expression.
 
-    message : a sentence for whoever wrote the expression.
+    message : a sentence for the author of the expression.
     offset : the character at which it goes wrong, from 0.
     nearest : what was probably meant, if anything comes near.
     all : this and the expression's other faults, in their order.

@@ -40,7 +40,7 @@ class Trial:
 
     rules : a file with `guards`, alone or in a whole app file
     app : whose guards they would replace
-    events : recorded events, which are decided anew by the app as it is; or
+    events : recorded events, which the app as it is decides again; or
     data : the folder of a server or a replay, whose decisions stand as they were made
     outcomes : a file of what became known of the events, beside what the folder's journal or the events say
     """

@@ -130,7 +130,7 @@ def features_of_part(text: str, *pieces: Piece) -> tuple[Float, Bytes]:
 
 
 def _advanced(windows: Any, piece: Piece, from_ns: int | None) -> tuple[Float, Bytes]:
-    # Copies, because what lies in shared memory can't be written, and kernels would be compiled anew for that.
+    # Copies, because what lies in shared memory can't be written, and kernels would be compiled again for that.
     copies: list[Any] = [column.copy() for column in piece]
     time_ns, key, check, values, masks, label, tag, kind = copies
     n = len(time_ns)

@@ -1,4 +1,4 @@
-"""How a server is reached and by whom, as plain values, so that several processes can be told the same."""
+"""How a server is reached and by whom, as plain values, so that several processes can be given the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """What `homeostat serve` was told.
+    """The options of `homeostat serve`.
 
     keys_folder, keys_url : where API keys are kept; at most one of them, and neither where there are none
     keys_required : ask for a key even while there is none; None asks from the first one made, False never

@@ -105,7 +105,7 @@ def run_many(
 
     The first signal drains, the second stops at once. A process that dies is started again, with back-off.
     ready : called when all processes answer
-    say : told of processes that die
+    say : called with a sentence when a process dies
     """
     sock.listen(2048)
     return Processes(task, sock, count, say).run(ready)

@@ -1,4 +1,4 @@
-"""Runs the HTTP interface: binds first, says when it is ready, drains when told to stop."""
+"""Runs the HTTP interface: binds first, says when it is ready, drains when asked to stop."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 
 _SLOT = struct.Struct("<q")
 GONE = 2**62  # What stands for a process that takes no connections.
-_LEFT_S = 0.003  # For others to take a connection; then whoever has more takes it after all.
+_LEFT_S = 0.003  # For others to take a connection; then a process that has more takes it after all.
 _FULL_S = 0.1  # Before trying again where the process may open no more files.
 _AT_ONCE = 16
 _HANDSHAKE_S_MAX = 10.0

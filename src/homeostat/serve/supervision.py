@@ -81,7 +81,7 @@ class Child:
 class Supervisor:
     """Keeps children running.
 
-    say : told of those that die
+    say : called with a sentence when a child dies
     """
 
     def __init__(self, children: Sequence[Child], say: Callable[[str], None]) -> None:
@@ -94,7 +94,7 @@ class Supervisor:
         """Run until a signal says to stop; returns an exit code: 0 after a drain, 1 where a child could not start.
 
         ready : called once, when every child is ready
-        draining : called before the children are told to stop
+        draining : called before the children are asked to stop
         """
         told = False
         with self._signalled():

@@ -52,7 +52,7 @@ class Worker:
     """One worker: `run` until `stop`, then `close`.
 
     journal : what the parts' loop journals through; its appends and look-ups are timed and counted from now on
-    note : told, in a sentence, what people should know
+    note : called with a sentence for people to read
     trace : event id and incoming trace context -> what goes out with the decision
     """
 

@@ -126,7 +126,7 @@ def fetched() -> Path:
             lines = (done.stdout + done.stderr).strip().splitlines()
             raise machine.CantBeHad(f"no Kafka: mvn can't fetch it: {lines[0] if lines else 'it says nothing'}")
         try:
-            os.rename(work / "jars", cache)  # All at once; whoever comes second has fetched it for nothing.
+            os.rename(work / "jars", cache)  # All at once; the second process has fetched it for nothing.
         except OSError:
             if not cache.is_dir():
                 raise

@@ -20,7 +20,7 @@ _SETTINGS = {"shared_buffers": "32MB", "max_connections": "60", "listen_addresse
 
 
 def postgres_server() -> Server:
-    """A PostgreSQL server that isn't running yet, durable as usual, trusting whoever comes over loopback.
+    """A PostgreSQL server that isn't running yet, durable as usual, trusting every client on loopback.
 
     Raises CantBeHad.
     """

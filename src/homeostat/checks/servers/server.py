@@ -34,7 +34,7 @@ class Recipe:
     url : its address, given the port
     prepare : makes the folder ready, before the first start
     begin : makes the running server ready, after each start
-    user : whom it runs as; None for whoever runs this
+    user : the account it runs as; None for that of this process
     stop : the signal for a graceful stop
     end : the signal for the last stop of all: what it would still write down is removed anyway
     image : Docker's image and options, where it is a container; `command` then follows them

@@ -1,4 +1,4 @@
-"""What the guards are told: rules, breakers and fallbacks with every name resolved. Plain values, no arrays."""
+"""The plan of the guards: rules, breakers and fallbacks with every name resolved. Plain values, no arrays."""
 
 from __future__ import annotations
 

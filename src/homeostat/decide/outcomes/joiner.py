@@ -1,4 +1,4 @@
-"""The outcome joiner: keeps each decision until its outcome is known, then hands both on to whoever learns.
+"""The outcome joiner: keeps each decision until its outcome is known, then hands both on to the learners.
 
 All on event time, with no clock of its own. A decision is remembered compactly until its horizon has passed: 8 bytes
 for each of c context features, s scores, e entity keys, e checks of these and 2 a action costs, and about 130 for the

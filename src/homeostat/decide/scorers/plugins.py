@@ -202,7 +202,7 @@ def settings_type(kind: str, start_ns: int | None = None) -> Any:
 def apart(where: str, call: Callable[[], T], start_ns: int | None = None) -> T | None:
     """What a stranger's code says, in a thread of its own; None where it fails, or says nothing in time.
 
-    Whoever makes the scorer will learn why.
+    Building the scorer will say why.
     """
     aside = Aside(f"plug-in {where}")
     pending: Future[T] | None = aside.ask(call)

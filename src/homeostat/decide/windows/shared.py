@@ -39,7 +39,7 @@ after a crash, sees what it saw at first."""
 def log_version(plan: FeaturePlan, journal: str = "", words: Vocabulary = NAMELESS) -> str:
     """Eight characters that differ where logs would mean something else, so that apps and versions never mix theirs.
 
-    journal : the identity of the journal that the logs follow from: with an empty one, entities begin anew
+    journal : the identity of the journal that the logs follow from: with an empty one, entities start empty
     places : see `Coding.places`
     words : the names of the columns, and what they are
     """
@@ -195,5 +195,5 @@ class SharedFeaturizer:
         return {}
 
     def restore(self, state: State) -> None:
-        """Begin anew; the store remembers."""
+        """Start empty. The store remembers."""
         self.forget()

@@ -168,7 +168,7 @@ def open_shared(
                   judges_lateness=judges_lateness, budget_rows=BUDGET_ROWS),
             progress,
         )  # fmt: skip
-    except BaseException:  # Whoever tries again must find the folder free.
+    except BaseException:  # The next attempt must find the folder free.
         if opened is not None and journal is None:
             opened.close()
         lock.release()

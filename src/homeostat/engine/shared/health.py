@@ -111,7 +111,7 @@ def _guarded(what: str, check: Callable[[Subject], Iterator[Diagnosis]], subject
 
 
 def _owner(journal: str) -> str:
-    """Whose journal it is; empty where that can't be told."""
+    """Whose journal it is; empty where that is not known."""
     try:
         from homeostat.adapters.postgres.connections import Connections
         from homeostat.adapters.postgres.schema import standing

@@ -110,7 +110,7 @@ class Rejoiner:
 
 
 def adopt_behind(root: Path, folder: Path) -> None:
-    """Take over what processes that have died left for the feature store to be told.
+    """Take over the records for the feature store that dead processes left.
 
     root : where each process on this machine has its folder; `folder` is this one's
     """

@@ -20,7 +20,7 @@ def sampled(messages: Sequence[bytes], prepared: Prepared, outcomes: bool, now_n
     outcomes : whether they are outcomes, instead of events
     now_ns : against which times in the future are held
 
-    No value is told, since a message may hold what a log must not.
+    No value is shown, since a message may hold what a log must not.
     """
     why: Counter[str] = Counter()
     ahead_ns = 0

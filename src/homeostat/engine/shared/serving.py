@@ -178,7 +178,7 @@ class SharedEngine(Engine):
 
 
 def open_engine(app: str, bundle: str | None = None, config: str | None = None) -> SharedEngine:
-    """An engine on servers, made from plain values, as a new process is told them.
+    """An engine on servers, made from the plain values that a new process receives.
 
     config : a file with a `servers` section; what it says wins over the app file's own
     Raises what `open_shared` raises.

@@ -85,7 +85,7 @@ class Arm:
 
     @property
     def awaited(self) -> int:
-        """How many decisions wait for an outcome; those that block wait in vain."""
+        """How many decisions wait for an outcome; those that block never get one."""
         return len(self._decided)
 
     def step(self, single_rows: int, clock: SystemClock) -> tuple[Slice, list[DecisionBatch]] | None:

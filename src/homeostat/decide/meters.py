@@ -15,10 +15,10 @@ import numpy as np
 
 from homeostat.ports import Clock
 from homeostat.records.arrays import Bytes, Float, Int, Small
+from homeostat.records.compiled import compiled
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter
 from homeostat.records.reasons import Fallback, Reason
-from homeostat.stats.compiled import compiled
 
 STAGES = ("intake", "windows", "scorers", "fusion", "policy", "guards", "journal", "learning")
 STAGE_BOUNDS_NS = tuple(int(k * 10**e) for e in range(3, 10) for k in (1, 2.5, 5))  # 1 us to 5 s.

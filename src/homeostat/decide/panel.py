@@ -17,10 +17,10 @@ from homeostat.decide.contracts import ContributingScorer, ForeignScorer, Scorer
 from homeostat.decide.scorers.plugins import hang_limit_s
 from homeostat.ports import Clock
 from homeostat.records.arrays import Bytes, Float
+from homeostat.records.compiled import compiled
 from homeostat.records.decisions import Scores
 from homeostat.records.features import Features
 from homeostat.records.reasons import Fallback, Reason
-from homeostat.stats.compiled import compiled
 
 _Answer = tuple[Float, Float]
 _FLOAT = np.dtype(np.float64)

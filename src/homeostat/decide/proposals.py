@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from homeostat.records.arrays import Float, Int
+from homeostat.records.compiled import compiled
 from homeostat.records.decisions import Proposal
-from homeostat.stats.compiled import compiled
 
 _SUM_ERROR_MAX = 1e-6
 _NO_ACTION, _NO_PROBABILITY = 1, 2

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
 
 from homeostat.expressions import opcodes as op
 from homeostat.records.arrays import Float, Int
+from homeostat.records.compiled import compiled_with
 from homeostat.records.siphash import of_two
 
 _HOUR_NS = 3_600_000_000_000
@@ -31,7 +32,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _jit(function: _Function) -> _Function:
-    return cast(_Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+    return compiled_with(function, error_model="numpy")
 
 
 @_jit
@@ -296,5 +297,5 @@ _SIGNATURE = types.void(
     types.int64[:, ::1],
 )
 
-run: Callable[..., None] = njit(_SIGNATURE, cache=True, nogil=True, error_model="numpy")(_run)
+run: Callable[..., None] = compiled_with(_run, _SIGNATURE, error_model="numpy")
 """`_run` compiled for exactly these types: any others raise TypeError and are never compiled for while events wait."""

@@ -5,29 +5,21 @@ Source: Aumasson, Bernstein (2012), SipHash: a fast short-input PRF, INDOCRYPT, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
-import numba
 import numpy as np
 
 from homeostat.records.arrays import Bits, Float, Int
+from homeostat.records.compiled import compiled, inlined
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
 _V0, _V1, _V2, _V3 = 0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573
 _ABSENT = -(1 << 63)
 
 
-def _compiled(function: _Function) -> _Function:
-    return cast(_Function, numba.njit(cache=True, nogil=True, inline="always")(function))
-
-
-@_compiled
+@inlined
 def _turned(x: np.uint64, by: int) -> np.uint64:
     return (x << np.uint64(by)) | (x >> np.uint64(64 - by))
 
 
-@_compiled
+@inlined
 def _round(
     v0: np.uint64, v1: np.uint64, v2: np.uint64, v3: np.uint64
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
@@ -44,7 +36,7 @@ def _round(
     return v0, v1, v2, v3
 
 
-@_compiled
+@inlined
 def _absorbed(
     v0: np.uint64, v1: np.uint64, v2: np.uint64, v3: np.uint64, word: np.uint64
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
@@ -54,7 +46,7 @@ def _absorbed(
     return v0 ^ word, v1, v2, v3
 
 
-@_compiled
+@inlined
 def _four_rounds(
     v0: np.uint64, v1: np.uint64, v2: np.uint64, v3: np.uint64
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
@@ -64,7 +56,7 @@ def _four_rounds(
     return _round(v0, v1, v2, v3)
 
 
-@_compiled
+@inlined
 def of_two(k0: np.uint64, k1: np.uint64, a: np.uint64, b: np.uint64) -> np.uint64:
     """64 bits of two words (16 bytes) under a key of two words."""
     v0, v1 = np.uint64(_V0) ^ k0, np.uint64(_V1) ^ k1
@@ -76,7 +68,7 @@ def of_two(k0: np.uint64, k1: np.uint64, a: np.uint64, b: np.uint64) -> np.uint6
     return v0 ^ v1 ^ v2 ^ v3
 
 
-@_compiled
+@inlined
 def of_four(
     k0: np.uint64, k1: np.uint64, a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
@@ -94,7 +86,7 @@ def of_four(
     return low, v0 ^ v1 ^ v2 ^ v3
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def draw_chances(keys: Bits, code: Int, check: Int, out: Float) -> None:
     """Writes (n, streams) uniform numbers in [0, 1): the upper 53 bits of `of_two` by each stream's key."""
     for i in range(len(code)):
@@ -103,7 +95,7 @@ def draw_chances(keys: Bits, code: Int, check: Int, out: Float) -> None:
             out[i, stream] = np.float64(drawn >> np.uint64(11)) * 2.0**-53
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def hash_pairs(k0: np.uint64, k1: np.uint64, keys: Int, checks: Int, first: int, second: int, column: int) -> None:
     """Writes `column` of keys and checks, each (n, entities): the identity of the pair of two others.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from homeostat.records.arrays import Float
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 
 _STEPS_MAX = 100
 _SLOPE_TOLERANCE = 1e-10

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from homeostat.records.arrays import Float, Int
+from homeostat.records.compiled import compiled
 from homeostat.records.parts import PartError
-from homeostat.stats.compiled import compiled
 
 SETTING = "categories"
 """The setting of a part that holds its encodings."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 
 _LN2_HIGH = 6.93147180369123816490e-01  # ln 2 = high + low; high has 21 trailing zero bits, so that k * high is exact.
 _LN2_LOW = 1.90821492927058770002e-10

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Float, Int
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 
 
 @compiled

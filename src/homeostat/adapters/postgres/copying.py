@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Int
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 
 _SIGNATURE = np.frombuffer(b"PGCOPY\n\xff\r\n\0" + bytes(8), np.uint8)
 EPOCH_US = 946_684_800_000_000  # PostgreSQL counts microseconds, or days, since 2000.

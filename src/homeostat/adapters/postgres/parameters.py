@@ -15,7 +15,7 @@ from psycopg.pq import Format
 
 from homeostat.adapters.postgres.copying import EPOCH_US, Column, arrays, told
 from homeostat.records.arrays import Bytes, Int
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 
 _HEAD = struct.Struct(">iiiii")  # Dimensions, whether there are NULLs, type of the elements, how many, first index.
 

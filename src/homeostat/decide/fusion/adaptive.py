@@ -6,8 +6,8 @@ import numpy as np
 
 from homeostat.decide.fusion.evidence import Table, log_odds, subset_of
 from homeostat.records.arrays import Bytes, Float, Int, State
+from homeostat.records.compiled import compiled
 from homeostat.records.decisions import Experience, Fused, Scores
-from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import exp, log, sigmoid
 
 _SHIFT_MAX = 2.0  # The base rate's odds move by a factor of e^2 at most: beyond it, someone should retrain.

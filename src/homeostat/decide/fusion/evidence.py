@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from homeostat.records.arrays import Float, Int
+from homeostat.records.compiled import compiled
 from homeostat.records.decisions import Fused, Scores
 from homeostat.records.parts import Part, PartError
-from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import logit, sigmoid
 
 SCORERS_MAX = 10

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import numpy as np
-from numba import njit
 
 from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
 from homeostat.records.arrays import Bits, Float, Int, Small
+from homeostat.records.compiled import compiled
 
 BUCKETS = 60
 HEAD, TOTAL, TAKEN, WATERMARK, MARKS = 0, 1, 2, 3, 4  # Columns of a breaker's marks.
 ORDER, RULE_ACTION, SINCE, UNTIL = 0, 1, 2, 3  # Rows of the table of rules.
 ACTION, STEP_NS, EVENTS_MIN, INSTEAD = 0, 1, 2, 3  # Rows of the table of breakers.
 _NEVER = -(1 << 63)
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _compiled(function: _Function) -> _Function:
-    """The function as machine code, cached on disk; typed, which numba's own decorator is not."""
-    return cast(_Function, njit(cache=True, nogil=True)(function))
-
-
-@_compiled
+@compiled
 def _forget(counts: Int, marks: Int, time_ns: int, step_ns: int) -> None:
     """Moves one breaker to the bucket of a time that events have reached; an earlier one changes nothing.
 
@@ -47,7 +38,7 @@ def _forget(counts: Int, marks: Int, time_ns: int, step_ns: int) -> None:
         counts[0, slot], counts[1, slot] = 0, 0
 
 
-@_compiled
+@compiled
 def _broken(action: int, breakers: Int, share_max: Float, marks: Int) -> int:
     """The action after the breakers, each of which acts at most once, in the order of their declaration."""
     used = 0
@@ -68,7 +59,7 @@ def _broken(action: int, breakers: Int, share_max: Float, marks: Int) -> int:
     return action
 
 
-@_compiled
+@compiled
 def _count(action: int, breakers: Int, counts: Int, marks: Int) -> None:
     """Counts one decision in the newest bucket of each breaker."""
     for b in range(len(marks)):
@@ -80,7 +71,7 @@ def _count(action: int, breakers: Int, counts: Int, marks: Int) -> None:
             marks[b, TAKEN] += 1
 
 
-@_compiled
+@compiled
 def count_rows(rows: Int, breakers: Int, counts: Int, marks: Int) -> None:
     """Counts decisions that were made already: as `rule_rows` does, of whose rows the second and the last are read."""
     for i in range(rows.shape[1]):
@@ -89,7 +80,7 @@ def count_rows(rows: Int, breakers: Int, counts: Int, marks: Int) -> None:
         _count(rows[1, i], breakers, counts, marks)
 
 
-@_compiled
+@compiled
 def rule_rows(
     frame: Float, first: int, rules: Int, rows: Int, by_cause: Int, breakers: Int, share_max: Float, counts: Int,
     marks: Int, action: Small, rule: Small, hits: Bits,

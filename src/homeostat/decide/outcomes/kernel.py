@@ -7,11 +7,11 @@ what comes out never depends on how it went in.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Float, Int, Small
+from homeostat.records.compiled import compiled
 
 # What a queue entry stands for. At one moment, labels come before horizons and silence.
 ALONG, TOLD, HORIZON, SILENCE = 0, 1, 2, 3
@@ -20,7 +20,6 @@ CODE, CHECK, TIME, KEYS = range(4)  # Columns of the facts; each key stands ther
 QUEUE_COLUMNS = 5  # Moment, kind, arrival, slot of the decision, arrival of the decision.
 
 Slots = NDArray[np.int32]
-_njit = numba.njit(cache=True, nogil=True)
 
 
 def table_size(capacity: int) -> int:
@@ -31,7 +30,7 @@ def table_size(capacity: int) -> int:
     return size
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def _home(code: int, mask: int, places: int) -> int:
     mixed = np.uint64(code) * np.uint64(places)
     mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
@@ -39,7 +38,7 @@ def _home(code: int, mask: int, places: int) -> int:
     return home
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def _place(code: int, check: int, facts: Int, table: Slots, places: int) -> int:
     """Where in the table an id is, or where it would go.
 
@@ -53,7 +52,7 @@ def _place(code: int, check: int, facts: Int, table: Slots, places: int) -> int:
     return found
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def find(id_code: Int, id_check: Int, facts: Int, table: Slots, places: int) -> Int:
     """(n,) the slot of each id, -1 where it isn't remembered."""
     out = np.empty(len(id_code), np.int64)
@@ -62,14 +61,14 @@ def find(id_code: Int, id_check: Int, facts: Int, table: Slots, places: int) -> 
     return out
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def index(slots: Int, facts: Int, table: Slots, places: int) -> None:
     """Put the ids of slots into the table."""
     for slot in slots:
         table[_place(facts[slot, CODE], facts[slot, CHECK], facts, table, places)] = slot
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def _before(queue: Int, one: int, other: int) -> bool:
     if queue[one, 0] != queue[other, 0]:
         return bool(queue[one, 0] < queue[other, 0])
@@ -79,14 +78,14 @@ def _before(queue: Int, one: int, other: int) -> bool:
     return bool(queue[one, 2] < queue[other, 2])
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def _swap(queue: Int, label: Float, one: int, other: int) -> None:
     for k in range(QUEUE_COLUMNS):
         queue[one, k], queue[other, k] = queue[other, k], queue[one, k]
     label[one], label[other] = label[other], label[one]
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def _sink(queue: Int, label: Float, count: int) -> None:
     """Bring the root of the heap to its place."""
     at = 0
@@ -102,7 +101,7 @@ def _sink(queue: Int, label: Float, count: int) -> None:
         at = least
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def _push(
     queue: Int, label: Float, count: int, moment: int, kind: int, arrival: int, slot: int, owner: int, value: float
 ) -> None:
@@ -114,13 +113,13 @@ def _push(
         at = (at - 1) // 2
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def _later(time_ns: int, more_ns: int) -> int:
     """A moment after another, at most the last one there is."""
     return time_ns + more_ns if time_ns <= np.iinfo(np.int64).max - more_ns else np.iinfo(np.int64).max
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def remember(
     rows: Int, id_code: Int, id_check: Int, time_ns: Int, keys: Int, key_checks: Int, new_numbers: Float,
     label: Float, new_action: Small,
@@ -155,7 +154,7 @@ def remember(
     return added
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def deliver(
     id_code: Int, id_check: Int, label: Float, known_ns: Int, maturity_ns: int, arrivals: int, facts: Int,
     arrival: Int, table: Slots,
@@ -176,7 +175,7 @@ def deliver(
     return known
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def count_due(queue: Int, queued: int, until_ns: int) -> int:
     """How many entries are due: a walk over just those, for a heap's parent is due before its children."""
     if queued == 0 or queue[0, 0] > until_ns:
@@ -191,7 +190,7 @@ def count_due(queue: Int, queued: int, until_ns: int) -> int:
     return count
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def due(
     until_ns: int, horizon_ns: int, queue: Int, queue_label: Float, queued: int, facts: Int, marks: Float,
     arrival: Int, action: Small, risk: Float, censors: Bytes, unknown_negative: bool, slots: Int, labels: Float,
@@ -242,7 +241,7 @@ def due(
     return told, dropped, given_up, unknown, queued
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def release(gone: Int, facts: Int, table: Slots, free: Int, live: int, places: int) -> int:
     """Forget slots; returns how many are left."""
     mask = len(table) - 1
@@ -264,7 +263,7 @@ def release(gone: Int, facts: Int, table: Slots, free: Int, live: int, places: i
     return live
 
 
-@_njit  # type: ignore[untyped-decorator]
+@compiled
 def costs(both: Float, label: Float, actions: int) -> Float:
     """(n, actions) what each action cost under the label; a label between 0 and 1 mixes the two.
 

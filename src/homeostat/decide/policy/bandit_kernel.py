@@ -8,7 +8,7 @@ import numpy as np
 
 from homeostat.decide.policy.exploration import decide_row, open_period
 from homeostat.records.arrays import Bytes, Float, Int, Small
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 from homeostat.stats.elementary import log, logit, sigmoid
 
 LINUCB, THOMPSON = 0, 1

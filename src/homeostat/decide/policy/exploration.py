@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from homeostat.records.arrays import Bytes, Float, Int, Small
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 
 SPENT, PERIOD, TOTAL, EXPLORED, REFUSED, HELD_OUT = range(6)  # Columns of an account.
 

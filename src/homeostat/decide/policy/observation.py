@@ -6,7 +6,7 @@ import numpy as np
 
 from homeostat.decide.policy.bandit_kernel import squash
 from homeostat.records.arrays import Float
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 from homeostat.stats.elementary import logit
 
 

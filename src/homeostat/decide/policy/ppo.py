@@ -15,10 +15,10 @@ from homeostat.decide.policy.exploration import ExplorationPlan, decide_rows, ne
 from homeostat.decide.policy.observation import observation_size, observe
 from homeostat.decide.policy.thresholds import CostFunction, expected_costs
 from homeostat.records.arrays import Float, State
+from homeostat.records.compiled import compiled
 from homeostat.records.decisions import Experience, Fused, Proposal
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
-from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import exp
 
 BLOCK = 32

@@ -11,10 +11,10 @@ from typing import TypeAlias
 import numpy as np
 
 from homeostat.records.arrays import Bytes, Float, Int, Small, State
+from homeostat.records.compiled import compiled
 from homeostat.records.decisions import Experience, Fused, Proposal
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
-from homeostat.stats.compiled import compiled
 
 CostFunction: TypeAlias = Callable[[EventBatch, Features], tuple[Float, Float]]
 """What each action costs when the outcome is positive and when it is negative: two arrays (n, actions)."""

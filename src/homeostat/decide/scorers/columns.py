@@ -8,9 +8,9 @@ from difflib import get_close_matches
 import numpy as np
 
 from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.records.compiled import compiled
 from homeostat.records.features import Features
 from homeostat.records.parts import PartError
-from homeostat.stats.compiled import compiled
 
 _FRESH = 0
 

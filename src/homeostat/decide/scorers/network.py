@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from homeostat.decide.scorers.columns import confidence_of, resolve
 from homeostat.decide.scorers.network_contributions import contributions, raw_outputs
 from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.records.compiled import compiled
 from homeostat.records.features import Features
 from homeostat.records.parts import Part, PartError
-from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import sigmoid
 from homeostat.stats.transforms import prepare
 

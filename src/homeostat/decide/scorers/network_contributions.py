@@ -12,15 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Float, Int
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 
 _SAME = 1e-12  # Closer than this, a unit's mean slope is its slope.
 
 
 @compiled
+def _widest(sizes: Int) -> int:
+    widest = 0  # By hand: NumPy's maximum would import SciPy with the machine code, where that is installed.
+    for size in sizes:
+        widest = max(widest, size)
+    return widest
+
+
+@compiled
 def raw_outputs(rows: NDArray[np.float32], sizes: Int, weights: Float, members: int, out: Float) -> None:
     """(n,) log-odds of prepared inputs (n, inputs), in float64, a row at a time."""
-    widest = np.max(sizes)
+    widest = _widest(sizes)
     before = np.empty((len(sizes), widest))
     for row in range(len(rows)):
         total, at = 0.0, 0
@@ -59,7 +67,7 @@ def contributions(
     out: Float,
 ) -> float:
     """Add each input's part to its feature's column of `out` (n, features); returns the baseline's log-odds."""
-    layers, widest = len(sizes), np.max(sizes)
+    layers, widest = len(sizes), _widest(sizes)
     here, there, slope = np.empty((layers, widest)), np.empty((layers, widest)), np.empty((layers, widest))
     base, start = 0.0, 0
     for _ in range(members):

@@ -9,8 +9,8 @@ import numpy as np
 
 from homeostat.expressions import Compiled, ExpressionError, Programs, Scope, Type, compile_expression
 from homeostat.records.arrays import Float, Int
+from homeostat.records.compiled import compiled
 from homeostat.records.features import Features
-from homeostat.stats.compiled import compiled
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Float, Int
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 
 
 class Trees(Protocol):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from numba import njit, types
+from numba import types
 
 from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.records.compiled import compiled_with
 
 _FRESH = 0
 _ABSENT = 2
@@ -40,7 +41,8 @@ def _assemble(numbers: Float, ends: Int, sources: Int, values: Float, freshness:
             start = ends[derived]
 
 
-assemble: Callable[..., None] = njit(
+assemble: Callable[..., None] = compiled_with(
+    _assemble,
     types.void(
         types.float64[:, ::1],
         types.int64[::1],
@@ -48,6 +50,4 @@ assemble: Callable[..., None] = njit(
         types.float64[:, ::1],
         types.uint8[:, ::1],
     ),
-    cache=True,
-    nogil=True,
-)(_assemble)
+)

@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.extending import intrinsic
 
+from homeostat.records.compiled import compiled_with
+
 ir: Any = importlib.import_module("llvmlite.ir")  # It has no types of its own.
 
 # Kernels get all their memory from outside, so that they need not count references to it: counting is an atomic
@@ -47,13 +49,9 @@ STAMP = _stamp()
 
 
 def _compile(function: Kernel, **options: bool) -> Kernel:
-    compiled: Any = numba.njit(cache=True, nogil=True, fastmath=False, _nrt=False, **options)(function)
     # Numba's cache looks at a kernel's own file only, and would serve yesterday's machine code of a kernel whose
-    # callee, in another file, has changed since.
-    index: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if hasattr(index, "_source_stamp"):
-        index._source_stamp = STAMP
-    return cast(Kernel, compiled)
+    # callee, in another file, has changed since: hence the stamp.
+    return compiled_with(function, stamp=STAMP, _nrt=False, **options)
 
 
 def kernel(function: Kernel) -> Kernel:

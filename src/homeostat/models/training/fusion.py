@@ -9,9 +9,9 @@ import numpy as np
 
 from homeostat.models.training.extras import BadSetting, read_settings
 from homeostat.records.arrays import Float
+from homeostat.records.compiled import compiled
 from homeostat.records.parts import Part
 from homeostat.stats.calibration import non_negative_logistic_fit, platt
-from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import logit
 from homeostat.stats.metrics import log_loss
 

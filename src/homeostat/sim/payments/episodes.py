@@ -15,10 +15,10 @@ import numpy as np
 from homeostat.decide.policy.observation import observe
 from homeostat.decide.policy.thresholds import expected_costs
 from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.records.compiled import compiled
 from homeostat.sim.payments.risk import StandInRisk, context
 from homeostat.sim.payments.transactions import Payments
 from homeostat.sim.payments.world import PaymentsWorld, Response
-from homeostat.stats.compiled import compiled
 
 _BINS = 24
 _LARGE = 220.0

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.records.compiled import compiled
 from homeostat.records.events import EventBatch
 from homeostat.stats.chance import chances
-from homeostat.stats.compiled import compiled
 from homeostat.stats.elementary import log, sigmoid
 
 _STREAM = 200

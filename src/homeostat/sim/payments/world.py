@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.records.compiled import compiled
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.sim.payments.transactions import DAY_S, Payments
 from homeostat.stats.chance import bits, chances
-from homeostat.stats.compiled import compiled
 
 ALLOW, CHALLENGE, BLOCK = 0, 1, 2
 NEVER = np.iinfo(np.int64).max

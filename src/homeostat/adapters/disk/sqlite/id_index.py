@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import secrets
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Int
+from homeostat.records.compiled import compiled, inlined
 from homeostat.records.identity import ABSENT, Ids
 
 _SIZE_MIN = 1 << 12
@@ -26,14 +26,14 @@ _GROWTH = (4 / 3, 1.17)
 Entries = NDArray[np.uint32]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _slot(code: int, size: int, places: int) -> np.int64:
+@inlined
+def _slot(code: int, size: int, places: int) -> int:
     mixed = np.uint64(code) * np.uint64(places)
     mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    return np.int64(((mixed >> np.uint64(32)) * np.uint64(size)) >> np.uint64(32))
+    return int(np.int64(((mixed >> np.uint64(32)) * np.uint64(size)) >> np.uint64(32)))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@inlined
 def _place(codes: Int, checks: Int, code: int, check: int, places: int) -> np.int64:
     """Where the table has an id, or the free place where it would.
 
@@ -49,7 +49,7 @@ def _place(codes: Int, checks: Int, code: int, check: int, places: int) -> np.in
     return np.int64(at)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _put(codes: Int, checks: Int, entries: Entries, new: Int, new_checks: Int, entry: Entries, places: int) -> int:
     """Put each new id with its entry; an id that is there keeps its first entry. Returns how many were new."""
     added = 0
@@ -64,7 +64,7 @@ def _put(codes: Int, checks: Int, entries: Entries, new: Int, new_checks: Int, e
     return added
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _get(codes: Int, checks: Int, entries: Entries, asked: Int, asked_checks: Int, out: Entries, places: int) -> None:
     for i in range(len(asked)):
         at = _place(codes, checks, asked[i], asked_checks[i], places)

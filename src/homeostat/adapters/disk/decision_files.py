@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from homeostat.adapters.disk.files import FILE_MODE, create
 from homeostat.ports import Unavailable
+from homeostat.records.arrow import of_numbers, of_texts
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.reasons import Fallback
 
@@ -61,12 +62,12 @@ class DecisionsWriter:
         self._path = Path(path)
         self._part = self._path.with_name(self._path.name + ".part")
         causes = [Fallback.text(bits) for bits in range(_BITS + 1)]
-        self._actions = pa.array(actions, pa.string())
-        self._rules = pa.array(
-            [*rules, "", "breaker", *(f"fallback:{text}" if text else "fallback" for text in causes)], pa.string()
+        self._actions = of_texts(actions)
+        self._rules = of_texts(
+            [*rules, "", "breaker", *(f"fallback:{text}" if text else "fallback" for text in causes)]
         )
         self._rule_count = len(rules)
-        self._causes = pa.array(causes, pa.string())
+        self._causes = of_texts(causes)
         reals = ["risk", *(f"score.{name}" for name in scores), *(f"feature.{name}" for name in features)]
         reals += [f"propensity.{name}" for name in actions]
         self._widths = (len(scores), len(features))
@@ -143,22 +144,22 @@ class DecisionsWriter:
         n = self._filled
         if n == 0:
             return
-        ids = pa.array(self._whole[0, :n]).cast(pa.string())
+        ids = of_numbers(self._whole[0, :n]).cast(pa.string())
         if self._texts:
             mask = np.zeros(n, np.bool_)
             mask[list(self._texts)] = True
-            texts = pa.array([self._texts[row] for row in sorted(self._texts)], pa.string())
-            ids = pc.replace_with_mask(ids, pa.array(mask), texts)
+            texts = of_texts([self._texts[row] for row in sorted(self._texts)])
+            ids = pc.replace_with_mask(ids, of_numbers(mask), texts)
         small = [column[:n] for column in self._small]
         columns: list[Any] = [
             ids,
-            pa.array(self._whole[1, :n]).cast(pa.timestamp("ns", "UTC")),
+            of_numbers(self._whole[1, :n]).cast(pa.timestamp("ns", "UTC")),
             _named(small[0], self._actions),
             _named(small[1], self._actions),
-            *(pa.array(column[:n]) for column in self._reals),
+            *(of_numbers(column[:n]) for column in self._reals),
             _named(small[2], self._rules),
             _named(small[3], self._causes),
-            _named(small[4], pa.array(list(self._versions), pa.string())),
+            _named(small[4], of_texts(list(self._versions))),
         ]
         try:
             self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema), row_group_size=GROUP_ROWS)
@@ -210,4 +211,4 @@ def _named(codes: NDArray[np.int16], names: pa.Array) -> pa.DictionaryArray:
     used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
     place = np.zeros(len(names), np.int16)
     place[used] = np.arange(len(used))
-    return pa.DictionaryArray.from_arrays(pa.array(place[codes]), names.take(pa.array(used)))
+    return pa.DictionaryArray.from_arrays(of_numbers(place[codes]), names.take(of_numbers(used)))

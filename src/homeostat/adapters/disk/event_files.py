@@ -23,6 +23,7 @@ from homeostat.decide.intake.objects import outcomes_of, outcomes_of_events
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.intake.values import Source, shown
 from homeostat.records.arrays import Int
+from homeostat.records.arrow import of_numbers
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 
 __all__ = ["EventFileError", "read_events", "read_outcomes"]
@@ -121,7 +122,7 @@ def _with_rows(columns: dict[str, Any], rows: Int, schema: EventSchema) -> dict[
     """The columns, and the rows' numbers in place of those that are not there and that they may stand in for."""
     for names, asked in ((schema.id, schema.id_from_rows), (schema.time, schema.time_from_rows)):
         if asked and columns.keys().isdisjoint(names):
-            columns = {**columns, names[0]: pa.array(rows).cast(pa.string() if names is schema.id else pa.int64())}
+            columns = {**columns, names[0]: of_numbers(rows).cast(pa.string() if names is schema.id else pa.int64())}
     return columns
 
 

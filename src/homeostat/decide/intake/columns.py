@@ -20,6 +20,7 @@ from homeostat.decide.intake.schema import EventSchema, FieldColumn
 from homeostat.decide.intake.times import TIME_MAX, TIME_MIN, times_of_seconds, times_of_texts
 from homeostat.decide.intake.values import INTEGER_MAX, SPACE, TEXT_MAX, Fault, Source, key
 from homeostat.records.arrays import Float, Int, Mask
+from homeostat.records.arrow import of_numbers, to_numpy
 from homeostat.records.events import DeadLetter, EventBatch
 from homeostat.records.identity import ABSENT, CODE_MAX, Coding, IdTexts
 
@@ -116,7 +117,7 @@ def _put(batch: EventBatch, row: int, event: Event) -> None:
 
 def _fetcher(columns: Columns, schema: EventSchema, rows: Int) -> Fetch:
     """Objects of the chosen rows, made of the columns' values all at once."""
-    taken = {name: _objects(columns[name].take(pa.array(rows))) for name in schema.names() if name in columns}
+    taken = {name: _objects(columns[name].take(of_numbers(rows))) for name in schema.names() if name in columns}
     place = {row: index for index, row in enumerate(rows.tolist())}
     return lambda row: {name: column[place[row]] for name, column in taken.items()}
 
@@ -269,7 +270,7 @@ def _refused(n: int) -> tuple[Int, Mask, Mask]:
 def _nulls(column: Array) -> Mask:
     if column.null_count == 0:
         return np.zeros(len(column), np.bool_)
-    return np.asarray(column.is_null().to_numpy(zero_copy_only=False), np.bool_)
+    return to_numpy(column.is_null())
 
 
 def _filled(column: Array, value: object, kind: Array, dtype: type[Any]) -> NDArray[Any]:
@@ -277,7 +278,7 @@ def _filled(column: Array, value: object, kind: Array, dtype: type[Any]) -> NDAr
     column = column.cast(kind)
     if column.null_count:
         column = pc.fill_null(column, pa.scalar(value, kind))
-    return np.array(column.to_numpy(zero_copy_only=False), dtype)
+    return np.array(to_numpy(column), dtype)
 
 
 def _keys(column: Array, coding: Coding, texts: IdTexts, source: Source) -> tuple[Int, Int, Mask, Mask]:
@@ -312,13 +313,13 @@ def _text_keys(column: Array, absent: Mask, checks: Int, coding: Coding, texts: 
         return _filled(column, ABSENT, pa.int64(), np.int64), checks, absent, ~absent
     integers = pc.if_else(plain, column, pa.scalar(None, column.type))
     codes = _filled(integers, ABSENT, pa.int64(), np.int64)
-    passed = np.array(plain.to_numpy(zero_copy_only=False), np.bool_)
-    empty = np.array(pc.fill_null(pc.equal(pc.binary_length(column), 0), True).to_numpy(zero_copy_only=False), np.bool_)
+    passed = np.array(to_numpy(plain))
+    empty = to_numpy(pc.fill_null(pc.equal(pc.binary_length(column), 0), True))
     rows = np.flatnonzero(~passed & ~empty)
     if len(rows):
-        encoded = column.take(pa.array(rows)).dictionary_encode()
+        encoded = column.take(of_numbers(rows)).dictionary_encode()
         known = _identities(encoded.dictionary, coding, texts)
-        at = encoded.indices.to_numpy(zero_copy_only=False)
+        at = to_numpy(encoded.indices)
         codes[rows], checks[rows] = known[at, 0], known[at, 1]
         passed[rows] = codes[rows] != ABSENT
     return codes, checks, absent | empty, passed | empty
@@ -329,7 +330,7 @@ def _identities(column: Array, coding: Coding, texts: IdTexts) -> Int:
     distinct = column.to_pylist()
     known = coding.of_texts(distinct)
     odd = pc.or_(pc.greater(pc.binary_length(column), TEXT_MAX), pc.match_substring_regex(column, _NOT_HASHED))
-    strange = np.array(odd.to_numpy(zero_copy_only=False), np.bool_)
+    strange = to_numpy(odd)
     for k, (one, text) in enumerate(zip(zip(*known.T.tolist()), distinct)):
         if strange[k] or texts.setdefault(one, text) != text:
             known[k] = _identity(text, coding, texts)
@@ -411,7 +412,7 @@ def _numbers(column: Array, source: Source) -> tuple[Float, Mask, Mask]:
     if pa.types.is_decimal(kind):
         column = column.cast(pa.string())  # Rounded once, as Python would.
     elif _is_text(column) and source is Source.TEXT:
-        absent = np.array(pc.fill_null(pc.equal(pc.binary_length(column), 0), True).to_numpy(zero_copy_only=False))
+        absent = np.array(to_numpy(pc.fill_null(pc.equal(pc.binary_length(column), 0), True)))
         column = _number_text(column)
     elif pa.types.is_integer(kind):
         column = column.cast(pa.float64(), safe=False)
@@ -468,5 +469,5 @@ def _categories(
     known = np.array([code(text) if text else NAN for text in distinct], np.float64)
     texts.update({(int(number), 0): text for text, number in zip(distinct, known.tolist()) if number == number})
     empty = np.array([not text for text in distinct], np.bool_)
-    rows = encoded.indices.to_numpy(zero_copy_only=False)
+    rows = to_numpy(encoded.indices)
     return known[rows], empty[rows], ~np.isnan(known[rows])

@@ -22,6 +22,7 @@ from homeostat.decide.intake.schema import EventSchema
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 from homeostat.records.identity import IdTexts
 
+_STORED = {int: np.int64, float: np.float64, bool: np.bool_}
 FEW = 32  # Up to here one by one is faster than as columns.
 
 
@@ -100,11 +101,12 @@ def read_texts(
     import pyarrow as pa
 
     from homeostat.decide.intake.columns import read_columns
+    from homeostat.records.arrow import of_texts
 
     def column(name: str) -> Any:
-        taken = [one.get(name) for one in found if isinstance(one, Texts)]
+        taken: list[Any] = [one.get(name) for one in found if isinstance(one, Texts)]
         try:
-            return pa.array(taken, pa.string())
+            return of_texts(taken)
         except (pa.ArrowException, UnicodeError):  # Half a surrogate pair: rows are read one by one.
             return pa.array([[]] * len(taken), pa.list_(pa.null()))
 
@@ -206,13 +208,15 @@ def _column(members: list[Any]) -> Any:
     """Values as an Arrow column; where whole columns can't check them, one whose rows are all read one by one."""
     import pyarrow as pa
 
+    from homeostat.records.arrow import of_members, of_texts
+
     kinds = set(map(type, members)) - {type(None)}
     if not kinds:
         return pa.nulls(len(members))
-    arrow = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
     try:
         if len(kinds) == 1:
-            return pa.array(members, arrow[kinds.pop()])
+            kind = kinds.pop()
+            return of_texts(members) if kind is str else of_members(members, _STORED[kind])
     except (pa.ArrowException, OverflowError):  # Integers beyond 64 bits.
         pass
     return pa.array([[]] * len(members), pa.list_(pa.null()))

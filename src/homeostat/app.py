@@ -281,7 +281,7 @@ def chance_of(app: App, coding: Coding) -> Chance:
 
 
 def what_if_of(app: App, features: FeaturePlan, lists: Membership, coding: Coding) -> WhatIf:
-    """What explanations know of the app's features."""
+    """The facts about the app's features that explanations use."""
     declared = {name: field.values for name, field in app.events.fields.items() if field.values is not None}
     return WhatIf(features, Around(features, lists), coding.category, declared)
 

@@ -1,4 +1,4 @@
-"""What every store of API keys must do, whatever it is built on.
+"""The contract of every store of API keys, whatever it is built on.
 
 A plug-in's author calls each function with a way to open the store on one and the same, empty place::
 

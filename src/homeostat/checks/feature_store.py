@@ -1,4 +1,4 @@
-"""What every feature store must do, whatever it is built on.
+"""The contract of every feature store, whatever it is built on.
 
 A plug-in's author calls each function with a way to open the adapter on one and the same place, empty at first, as
 several workers do::

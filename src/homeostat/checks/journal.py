@@ -1,4 +1,4 @@
-"""What every journal, snapshot store and dead-letter file must do, whatever it is built on.
+"""The contract of every journal, snapshot store and dead-letter file, whatever it is built on.
 
 A plug-in's author calls each function with a way to open the adapter on one and the same place::
 

@@ -1,4 +1,4 @@
-"""What every scorer must do, whatever it is built on.
+"""The contract of every scorer, whatever it is built on.
 
 A plug-in's author calls each check with a way to build the scorer, and features that are typical of it::
 

@@ -1,4 +1,4 @@
-"""What a journal that many processes write at once must do, beyond what every journal must (`checks.journal`).
+"""The contract of a journal that many processes write at once, beyond that of every journal (`checks.journal`).
 
 Each function is called with a way to open the adapter on one and the same place, which is empty at first::
 

@@ -1,4 +1,4 @@
-"""What every fusion, policy and guard must do, whatever it is built on.
+"""The contract of every fusion, policy and guard, whatever it is built on.
 
 A plug-in's author calls each check with a way to build the stage and a `Sample` of what it will see::
 

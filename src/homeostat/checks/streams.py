@@ -1,4 +1,4 @@
-"""What every stream must do, whatever it is built on.
+"""The contract of every stream, whatever it is built on.
 
 A plug-in's author calls each function with a way to make empty streams::
 
@@ -39,11 +39,11 @@ class StreamBench(Protocol):
         ...
 
     def decisions(self) -> list[Outgoing]:
-        """What a consumer of committed decisions has seen by now."""
+        """The decisions that a consumer of committed ones has seen by now."""
         ...
 
     def dead_letters(self) -> list[Outgoing]:
-        """What a consumer of committed dead letters has seen by now."""
+        """The dead letters that a consumer of committed ones has seen by now."""
         ...
 
 
@@ -170,7 +170,7 @@ def what_was_not_published_is_pulled_again(bench: StreamBench) -> None:
 
 
 def messages_may_be_done_in_any_order(bench: StreamBench) -> None:
-    """What is left out comes again, even when later messages were done."""
+    """A message that is left out comes again, even when later messages were done."""
     stream = bench.open("a")
     sent = messages("e1", "e2", "e3", "e4")
     bench.produce(sent, partition=0)

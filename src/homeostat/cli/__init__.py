@@ -53,7 +53,7 @@ def build() -> App:
 
 
 def overview() -> str:
-    """What `homeostat --help` prints: plain text, since the parser of command lines takes longer to import than this.
+    """The text of `homeostat --help`: plain text, since the parser of command lines takes longer to import than this.
 
     >>> print(overview().splitlines()[0])
     Usage: homeostat COMMAND

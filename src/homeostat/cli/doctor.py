@@ -230,7 +230,7 @@ def _privacy(folder: Path) -> Iterator[Diagnosis]:
 
 
 def _recovery(app: str, bundle: Path | None, folder: Path) -> Iterator[Diagnosis]:
-    """What a start would take over, and what it would make again."""
+    """The state that a start would take over, and the state that it would make again."""
     from homeostat.cli.failures import expected
     from homeostat.engine.assembly import preview
 

@@ -135,7 +135,7 @@ def _model(url: str | None, model: str | None, anywhere: bool) -> Any:
 
 
 def _facts(told: dict[str, Any], ids: bool) -> str:
-    """What a model may know: the explanation's own lines; the event's id only if asked."""
+    """The facts that a model may see: the explanation's own lines; the event's id only if asked."""
     from homeostat.engine.explaining import sentences
 
     return "\n".join(sentences(told if ids else {**told, "event_id": "One event"}))

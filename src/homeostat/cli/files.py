@@ -37,7 +37,7 @@ def init(
 
 
 def _content(path: Path, events: Path | None) -> tuple[str, str]:
-    """What to write, and the command to run next."""
+    """The text to write, and the command to run next."""
     if events is None:
         from homeostat.config.starter import starter
 

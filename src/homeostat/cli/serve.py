@@ -34,7 +34,7 @@ _CONNECTIONS_MAX = 1_000_000
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Doors:
-    """Who comes in, and how."""
+    """The callers that are let in, and how."""
 
     tls_cert: Annotated[Path | None, Parameter(help="The server's certificate (PEM, with its chain).")] = None
     tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM, unencrypted).")] = None
@@ -68,7 +68,7 @@ class Bounds:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Keeping:
-    """What becomes of the --data folder."""
+    """The treatment of the --data folder."""
 
     plan: Annotated[
         bool,

@@ -40,7 +40,7 @@ def training_table(report: Mapping[str, Any], out: TextIO) -> None:
 
 
 def guards_table(report: Mapping[str, Any], out: TextIO) -> None:
-    """What another set of rules would have changed."""
+    """The changes that another set of rules would have made."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -104,7 +104,7 @@ def _precision_table(report: Mapping[str, Any]) -> Any:
 
 
 def profile_table(columns: Sequence[Profile], out: TextIO) -> None:
-    """What each column of a file seems to be."""
+    """The likely role of each column of a file."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""What each feature of an app means, in a line: two apps mean the same by a name where the lines are the same."""
+"""The meaning of each feature of an app, in a line: two apps mean the same by a name where the lines are the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with an app file: each fault with its place, and all of them in one error."""
+"""The faults of an app file: each with its place, and all of them in one error."""
 
 from __future__ import annotations
 

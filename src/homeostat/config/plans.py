@@ -89,7 +89,7 @@ def feature_spec(app: App) -> FeatureSpec:
 
 
 def guard_names(app: App, features: FeaturePlan) -> Names:
-    """What guard rules may name."""
+    """The names that guard rules may use."""
     typed = tuple(zip(features.names, features.types, strict=True))
     return Names(typed, tuple(app.events.entities), tuple(app.scorers), list_places(app))
 

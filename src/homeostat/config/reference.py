@@ -87,7 +87,7 @@ def _default(value: Any) -> str:
 
 
 def _holds(part: dict[str, Any]) -> str:
-    """What a key holds, in a few words."""
+    """The values that a key takes, in a few words."""
     if part.get("pattern") == DURATION_PATTERN:
         return "duration"
     if "$ref" in part or "patternProperties" in part or part.get("type") == "object":

@@ -120,7 +120,7 @@ def _censoring(app: App) -> str:
 
 
 def _context(app: App) -> dict[str, str]:
-    """What the policy sees, each with what it rests on."""
+    """The inputs of the policy, each with its sources."""
     lines = feature_definitions(app)
     return {f"the context's {name}": "; ".join(_resting(name, lines)) for name in app.policy.context}
 

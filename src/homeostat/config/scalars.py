@@ -1,4 +1,4 @@
-"""What the mappings of an app file are made of: durations, names, expressions, and the frozen mapping itself."""
+"""Parts of the mappings of an app file: durations, names, expressions, and the frozen mapping itself."""
 
 from __future__ import annotations
 

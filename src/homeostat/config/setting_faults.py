@@ -1,4 +1,4 @@
-"""What is wrong with the `settings` of scorers and policies: each kind has a type of its own."""
+"""Faults in the `settings` of scorers and policies: each kind has a type of its own."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Nodes to the typed tree: what pydantic finds wrong, worded for the author of the file.
 
 A part that is wrong is reported, cut out, and the rest is read once more, so that the meaning of what is right can be
-checked in the same run. Which sections lost a part is handed on: a name that they may declare is not reported as unknown.
+checked in the same run. Sections that lost a part are named, so that a name that they may declare is not
+reported as unknown.
 """
 
 from __future__ import annotations
@@ -219,7 +220,7 @@ def _as_text(path: tuple[Step, ...], written: str) -> str | None:
 
 
 def described(node: YamlNode) -> str:
-    """What a node holds, for a message."""
+    """The content of a node, for a message."""
     value = node.value
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
@@ -260,7 +261,7 @@ def known_keys(path: tuple[Step, ...]) -> list[str]:
 
 
 def _places(path: tuple[Step, ...]) -> list[Any]:
-    """What the schema says of a path."""
+    """The schema's description of a path."""
     places = [_schema()]
     for step in path:
         places = [below for place in _resolved(places) for below in _below(place, step)]

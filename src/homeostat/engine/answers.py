@@ -50,7 +50,7 @@ def actions_of(words: Vocabulary, count: int) -> tuple[str, ...]:
 
 
 def rule_text(rule: int, fallback: int, words: Vocabulary) -> str:
-    """What decided: a rule's name, `breaker`, `fallback:<cause>`, or nothing."""
+    """The part that decided: a rule's name, `breaker`, `fallback:<cause>`, or nothing."""
     if rule == NO_RULE:
         return ""
     if rule >= 0:

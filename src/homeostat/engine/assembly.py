@@ -153,7 +153,7 @@ def open_engine(
 
 
 def preview(app: str | Path | App, bundle: Path | None, data: Path) -> Recovery:
-    """What a server would do on a data folder; nothing is changed.
+    """The steps of a server that starts on a data folder; nothing is changed.
 
     Raises AppFileError, BundleError, NotTrained, JournalError, LostHistory, Unavailable.
     """

@@ -1,4 +1,4 @@
-"""What the decision loop counts, as Prometheus metrics: read at scrape time, so that deciding pays next to nothing.
+"""The counts of the decision loop as Prometheus metrics: read at scrape time, so that deciding pays next to nothing.
 
 docs/operations.md lists every family.
 """

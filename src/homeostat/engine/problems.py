@@ -1,4 +1,4 @@
-"""What is wrong with a request, as RFC 9457 problem details with a `fix`."""
+"""The fault of a request, as RFC 9457 problem details with a `fix`."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class _Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What will be done.
+    """The steps of a recovery.
 
     entries, unnamed : how many entries the journal holds, and how many of them are of a version that kept no names
     snapshot : the one that is used; None where all is made of the journal
@@ -79,7 +79,7 @@ class Recovery:
 
 
 def plan(loop: DecisionLoop, journal: SqliteJournal, snapshots: Snapshots | None) -> Recovery:
-    """What `recover` would do now. Raises JournalError, Unavailable."""
+    """The steps that `recover` would take now. Raises JournalError, Unavailable."""
     last = journal.last
 
     def refused(found: Snapshot) -> str:

@@ -36,7 +36,7 @@ class CanNotTry(HomeostatError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What to try, and on what.
+    """The rules to try, and the events to try them on.
 
     rules : a file with `guards`, alone or in a whole app file
     app : whose guards they would replace
@@ -54,7 +54,7 @@ class Trial:
 
 
 def try_rules(trial: Trial, progress: Progress) -> dict[str, Any]:
-    """What would have changed if the guards of `rules` had ruled instead of the app's own.
+    """The changes if the guards of `rules` had ruled instead of the app's own.
 
     Raises CanNotTry, AppFileError, EventFileError, BundleError, NotTrained, JournalError.
     """

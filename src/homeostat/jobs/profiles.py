@@ -1,4 +1,4 @@
-"""What each column of a table of events seems to be: id, time, entity, field or label, and why."""
+"""The likely role of each column of a table of events: id, time, entity, field or label, and why."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
 class Role(Enum):
-    """What a column is for."""
+    """The role of a column."""
 
     ID = "id"
     TIME = "time"

@@ -40,7 +40,7 @@ _CHUNK_ROWS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to replay.
+    """A replay: its events, outcomes and options.
 
     train_from_ns, train_until_ns : learn at `train_until_ns` from the events since `train_from_ns`, and decide from
         then on; None decides from the first event with the bundle

@@ -1,4 +1,4 @@
-"""What a run did, in figures: gathered batch by batch, written as report.json."""
+"""The figures of a run: gathered batch by batch, written as report.json."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class Gathered:
         return found
 
     def curves(self, known: Known) -> dict[str, Any]:
-        """What is drawn: calibration, precision by recall, and days."""
+        """The curves that are drawn: calibration, precision by recall, and days."""
         risk, y = self._column(1)[known.rows], known.y
         curves: dict[str, Any] = {
             "calibration": [list(row) for row in self._bins(known)],

@@ -54,7 +54,7 @@ def between(payments: Payments, first_day: int, end_day: int, start_s: int) -> P
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the payments app's bundle is trained on. Same recipe, same app, same library versions: same bundle.
+    """The training data of the payments app's bundle. Same recipe, same app, same library versions: same bundle.
 
     history_days : only fill the windows
     training_days : what the models learn from; the outcome delay is simulated after them

@@ -32,7 +32,7 @@ _GATHERING = 0.3  # The share of the progress bar that reading the events takes.
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What to learn from.
+    """A training run: its events, outcomes and options.
 
     from_ns, until_ns : the models learn at `until_ns`, from the events since `from_ns` (from all, when None) whose
         outcomes are known by then; older events still fill the windows

@@ -1,4 +1,4 @@
-"""What one process computes of a training set: the windows of one kind of entity, for a share of its keys.
+"""The part of a training set that one process computes: the windows of one kind of entity, for a share of its keys.
 
 Windows of an entity know nothing of other entities, so its features can be computed wherever all rows that name it are,
 in their order of arrival, by the kernel that serves. What travels is text and arrays, nothing that runs code when read.

@@ -30,7 +30,7 @@ class InShares:
         self._featurizer: PartitionedFeaturizer | None = None
 
     def featurizer(self, plan: FeaturePlan, lists: Membership, from_ns: int | None) -> PartitionedFeaturizer:
-        """What takes the events in, and numbers them."""
+        """Takes the events in, and numbers them."""
         self._featurizer = PartitionedFeaturizer(plan, self._executor, self._partitions, lists=lists, from_ns=from_ns)
         return self._featurizer
 

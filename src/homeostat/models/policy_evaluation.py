@@ -1,4 +1,4 @@
-"""What another policy would have earned or cost, estimated from the decisions of the one that ran.
+"""The earnings or costs of another policy, estimated from the decisions of the one that ran.
 
 Sources: Horvitz, Thompson (1952) for IPS; Swaminathan, Joachims (2015), The self-normalized estimator, NIPS; Dudík,
 Langford, Li (2011), Doubly robust policy evaluation and learning, ICML; Kish (1965) for the effective sample size.

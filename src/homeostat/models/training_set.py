@@ -1,4 +1,4 @@
-"""What trainers learn from."""
+"""The rows that trainers learn from."""
 
 from __future__ import annotations
 

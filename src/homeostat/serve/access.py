@@ -1,4 +1,4 @@
-"""Who may do what: API keys, their scopes and rates, looked at before a request is read."""
+"""Access rights: API keys, their scopes and rates, looked at before a request is read."""
 
 from __future__ import annotations
 

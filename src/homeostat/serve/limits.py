@@ -10,7 +10,7 @@ _RESERVED_FILES = 64  # Of the files that a process may have open: for its journ
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the server puts up with.
+    """The limits of the server.
 
     head_bytes_max, headers_max : of a request's line and headers
     request_bytes_max : of a request as it is sent; of a body, the app reads less

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What each child does.
+    """The job of each child process.
 
     factory : `module:function`, called in the child with `arguments`; returns its engine
     arguments : as JSON can hold them
@@ -112,7 +112,7 @@ def run_many(
 
 
 def child() -> int:
-    """What a child does: read what to run, run it, and drain at a signal or when the parent is gone."""
+    """The life of a child: read its orders, run it, and drain at a signal or when the parent is gone."""
     told = json.loads(sys.stdin.buffer.readline())
     sock, ready = socket.socket(fileno=told["socket"]), told["ready"]
     task = Task(told["factory"], told["arguments"], ServerOptions.of_json(told["settings"]))

@@ -48,7 +48,7 @@ class Tls:
         return ""
 
     def warnings(self, now_ns: int) -> list[str]:
-        """What is unwise about the files, though they can be used."""
+        """Warnings about the files, though they can be used."""
         certificate, key = self._files
         found = []
         try:

@@ -1,4 +1,4 @@
-"""What a worker has decided, on its way out: first into the journal, then to whoever waits for decisions.
+"""Decisions on their way out of a worker: first into the journal, then to the consumers of decisions.
 
 Two threads: one journals, one publishes; each takes things in the order in which they were decided. A decision is
 published once it is journalled, together with the mark that its event is done, so a crash between the two leaves an

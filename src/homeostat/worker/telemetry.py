@@ -1,4 +1,4 @@
-"""What a worker shows: its loop's counts, its parts' figures, and traces of its decisions."""
+"""The metrics and traces of a worker: its loop's counts, its parts' figures, and traces of its decisions."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ SETTLE_EVERY_NS = 100_000_000  # Between two looks whether waiting outcomes' eve
 
 @dataclass(slots=True)
 class Tally:
-    """What a worker has done, for its metrics."""
+    """The counts of a worker, for its metrics."""
 
     pulled: int = 0
     outcomes: int = 0
@@ -105,7 +105,7 @@ class Worker:
 
     @property
     def trouble(self) -> str:
-        """What is wrong at present, in a sentence; empty if nothing is."""
+        """The present trouble in a sentence; empty if nothing is."""
         return self._waits or self.stream.trouble or self.outbox.trouble or without_features(self.parts.featurizer)
 
     def stop(self) -> None:

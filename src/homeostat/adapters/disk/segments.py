@@ -79,7 +79,7 @@ class SegmentQueue:
 
     @property
     def nbytes(self) -> int:
-        """What the queue takes on the disk."""
+        """The bytes that the queue takes on the disk."""
         return sum(self._sizes.values())
 
     def put(self, record: bytes, rows: int, at_ns: int) -> Waiting:

@@ -52,7 +52,7 @@ _NOBODY = Ids.of([(0, 0)])
 
 @dataclass(frozen=True, slots=True)
 class SpoolFigures:
-    """What metrics show of a spool.
+    """The figures of a spool, for metrics.
 
     rows, nbytes, oldest_s : what waits: decisions and outcomes, bytes on the disk, seconds since the first was put in
     drained, repeated : rows that the server has got from the spool, and those that another worker decided first

@@ -68,7 +68,7 @@ class Member:
 
     @property
     def trouble(self) -> str:
-        """What keeps it from reading at present; empty when nothing does."""
+        """The reason why it can't read at present; empty when nothing does."""
         return self._down or self._trouble
 
     @property

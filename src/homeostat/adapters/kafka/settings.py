@@ -117,7 +117,7 @@ def reach(addresses: Addresses, settings: KafkaSettings, without: re.Pattern[str
 
 
 def refused(settings: dict[str, Any], error: BaseException) -> ValueError:
-    """What is wrong with settings that librdkafka doesn't take, without their secrets."""
+    """The fault of settings that librdkafka doesn't take, without their secrets."""
     said = str(error.args[0].str() if isinstance(error, kafka.KafkaException) else error)
     for name, value in settings.items():
         if (

@@ -25,7 +25,7 @@ class _Log:
 
 @dataclass(slots=True)
 class _Memory:
-    """What stores that lie beside each other share.
+    """The state that stores beside each other share.
 
     begun : the number of the last log's first row
     mark : which logs these are, and the journal entry up to which they are whole

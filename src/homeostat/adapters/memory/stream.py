@@ -26,7 +26,7 @@ class _Lane:
 
 
 class MemoryBroker:
-    """What the workers of one app share.
+    """The state that the workers of one app share.
 
     partitions : of events and of outcomes
     """

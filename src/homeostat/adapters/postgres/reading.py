@@ -1,4 +1,4 @@
-"""What is asked of the tables: bodies decoded, and how far the journal has settled."""
+"""Queries of the tables: bodies decoded, and how far the journal has settled."""
 
 from __future__ import annotations
 

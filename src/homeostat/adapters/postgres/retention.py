@@ -23,7 +23,7 @@ _SWEEP_PAGES = 2000  # 16 MB a transaction: some 0.1 s.
 
 @dataclass(frozen=True, slots=True)
 class Retired:
-    """What `retire` dropped.
+    """The days and rows that `retire` dropped.
 
     days : how many days' parts were dropped
     rows : how many rows of event ids and outcomes were deleted

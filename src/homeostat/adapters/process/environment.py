@@ -1,4 +1,4 @@
-"""What this process's environment variables say."""
+"""Settings from this process's environment variables."""
 
 from __future__ import annotations
 

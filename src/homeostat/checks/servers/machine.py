@@ -1,4 +1,4 @@
-"""What this machine offers: programs, Debian packages, Docker; ports, folders; and a guardian that clears up."""
+"""This machine's means: programs, Debian packages, Docker; ports, folders; and a guardian that clears up."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What it printed, of all its runs."""
+        """The output of all its runs."""
         return self.folder / "log"
 
     @property

@@ -41,7 +41,7 @@ class ServersIncomplete(HomeostatError):
 
 @dataclass(slots=True)
 class SharedParts:
-    """What one process that decides together with others is made of."""
+    """The parts of one process that decides together with others."""
 
     prepared: Prepared
     servers: Servers

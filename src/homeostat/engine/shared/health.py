@@ -37,7 +37,7 @@ _CONNECT_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was looked at, what was seen, and how to mend it where it is not well."""
+    """One thing that was examined, its state, and how to mend it if it is not well."""
 
     what: str
     health: Health
@@ -47,7 +47,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is examined.
+    """The app and servers that are examined.
 
     prepared : the app, to hold a sample of its messages against its schema; None leaves that out
     name : the app's, which is the group's as well; empty where unknown

@@ -35,7 +35,7 @@ def sampled(messages: Sequence[bytes], prepared: Prepared, outcomes: bool, now_n
 
 
 def _event(message: bytes, prepared: Prepared, now_ns: int) -> DeadLetter | int:
-    """What is wrong with an event, or its time."""
+    """The fault of an event, or its time."""
     if not message.strip():
         return DeadLetter(1, "", "", "an empty message")
     batch, letters, _ = read_objects([value_of(message)], prepared.schema, now_ns)

@@ -98,7 +98,7 @@ class SharedEngine(Engine):
 
     @property
     def notice(self) -> str:
-        """What people should know of the servers at present, even where decisions go on as ever."""
+        """A notice about the servers at present, even where decisions go on as ever."""
         return self.trouble or spooling(self.shared.journal)
 
     def readings(self) -> dict[str, Value]:

@@ -1,4 +1,4 @@
-"""What is to be done now and then, beside deciding: the journal's old days are dropped."""
+"""Tasks that are done now and then, beside deciding: the journal's old days are dropped."""
 
 from __future__ import annotations
 

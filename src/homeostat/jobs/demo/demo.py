@@ -45,7 +45,7 @@ _DELAY_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the demo simulates.
+    """The size of the demo's simulated world.
 
     seed : of the worlds; other than the bundle's
     history_days : before the demo begins, with every outcome known; they fill the windows
@@ -80,7 +80,7 @@ class Arm:
 
     @property
     def cost(self) -> float:
-        """What everything has really cost so far."""
+        """The actual cost of everything so far."""
         return self.world.ledger.total
 
     @property
@@ -247,7 +247,7 @@ class Demo:
 
     @property
     def budget(self) -> float:
-        """What exploration may cost a day, by the bandit's own upper estimate."""
+        """The most that exploration may cost a day, by the bandit's own upper estimate."""
         return EXPLORATION.budget
 
     @property
@@ -270,7 +270,7 @@ def corrected_risk(policy: BanditPolicy, batch: DecisionBatch) -> Float:
 
 
 class Tally:
-    """What is counted of the learning arm's decisions."""
+    """The counts of the learning arm's decisions."""
 
     def __init__(self, app: App) -> None:
         self.actions = dict.fromkeys(app.actions, 0)

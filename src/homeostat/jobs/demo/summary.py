@@ -1,4 +1,4 @@
-"""What the demo shows, as plain figures: while it runs, and at the end. Nothing here formats."""
+"""The figures that the demo shows: while it runs, and at the end. Nothing here formats."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def _fused(part: Part, names: tuple[str, ...], scores: Float, y: Float) -> dict[
 
 
 def _window(rows: TrainingSet, seed: int) -> dict[str, Any]:
-    """What was learned from, and with which libraries."""
+    """The training data, and the libraries that were used."""
     return {
         "rows": len(rows),
         "from_ns": int(rows.time_ns.min()),

@@ -69,16 +69,9 @@ def overview() -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command. Exits 0 on success, 1 on a failure that is said in one sentence, 2 on a wrong call."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if given in ([], ["--help"], ["-h"]):
-        print(overview())
-        sys.exit(0)
-    if given == ["--version"]:
-        print(homeostat.__version__)
-        sys.exit(0)
     try:
         try:
-            build()(arguments)
+            _run(sys.argv[1:] if arguments is None else arguments)
         finally:
             sys.stdout.flush()  # Else a full disk or a closed pipe shows only after the last line of this function.
     except KeyboardInterrupt:
@@ -92,6 +85,16 @@ def main(arguments: list[str] | None = None) -> None:
         _drop_output()
         print(f"homeostat: {printable(str(error), lines=True)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _run(arguments: list[str]) -> None:
+    if arguments in ([], ["--help"], ["-h"]):
+        print(overview())
+        sys.exit(0)
+    if arguments == ["--version"]:
+        print(homeostat.__version__)
+        sys.exit(0)
+    build()(arguments)
 
 
 def _drop_output() -> None:

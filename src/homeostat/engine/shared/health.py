@@ -18,7 +18,7 @@ from homeostat.adapters.servers.encryption import plain_connections
 from homeostat.config.servers import Servers
 from homeostat.decide.intake.times import span_text
 from homeostat.engine.shared.samples import sampled
-from homeostat.errors import MissingExtra, install
+from homeostat.errors import MissingExtra, install, needs
 from homeostat.ports import Unavailable
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ def _streams(subject: Subject) -> Iterator[Diagnosis]:
 
 
 def _kafka(subject: Subject, addresses: Addresses, group: str) -> Iterator[Diagnosis]:
-    from homeostat.adapters.kafka.about import about
+    with needs("kafka", "a stream on Kafka"):
+        from homeostat.adapters.kafka.about import about
 
     try:
         found = about(addresses, subject.servers.kafka, group)
@@ -244,7 +245,8 @@ def sampled_findings(subject: Subject, addresses: Addresses, sample: dict[str, l
 
 
 def _redis_streams(subject: Subject, addresses: Addresses, group: str) -> Iterator[Diagnosis]:
-    from homeostat.adapters.redis.stream_about import VERSION_MIN, about
+    with needs("redis", "a stream on Redis"):
+        from homeostat.adapters.redis.stream_about import VERSION_MIN, about
 
     found = about(addresses, group)
     kept = "append-only file" if found.kept else "no append-only file"

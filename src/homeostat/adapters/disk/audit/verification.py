@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -126,10 +127,11 @@ def verify(
     anchors += beside + reports
     chain = Chain(path, anchors, faults)
     named = _named(chain, said, faults)
-    if tables is not None and not alone and chain.opened:
-        tables.compare(named, said, faults)
-    for _ in named:
-        pass
+    with closing(chain):
+        if tables is not None and not alone and chain.opened:
+            tables.compare(named, said, faults)
+        for _ in named:
+            pass
     chain.compare_anchors()
     _compare_checkpoint(checkpoint_path(path), beside, reports, said, faults)
     if not alone and chain.whole:
@@ -163,6 +165,11 @@ class Chain:
             faults.add(str(path), "", f"can't be read: {os.strerror(error.errno or 0)}")
         else:
             self.opened = self.whole = True
+
+    def close(self) -> None:
+        """Close the file, also where not all of it was read."""
+        if self.opened:
+            self._file.close()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         if not self.opened:

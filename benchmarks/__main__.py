@@ -60,6 +60,7 @@ BENCHMARKS = (
     Benchmark("training_set", ("--rows", "150000", "--repeats", "1")),
     Benchmark("quality", ("--days", "7", "--folds", "2018-07-25"), data=True),
     Benchmark("policies", ("--seeds", "2")),
+    Benchmark("judge", ("--runs", "100", "--effects", "50")),
 )
 
 

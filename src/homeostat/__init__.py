@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 
     from homeostat.engine.asynchronous import AsyncEngine as AsyncEngine
     from homeostat.engine.engine import Engine
+    from homeostat.stats.comparison import compare as compare
 
 # Names that are imported when they are asked for, so that importing the package stays quick.
 _LATER = {
     "AsyncEngine": "homeostat.engine.asynchronous",
+    "compare": "homeostat.stats.comparison",
     "AppFileError": "homeostat.config.faults",
     "AuditError": "homeostat.adapters.disk.audit.trail",
     "BadSetting": "homeostat.models.training.extras",
     "BundleError": "homeostat.models.bundle",
     "CanNotTry": "homeostat.jobs.guard_trial",
     "CommandError": "homeostat.cli.failures",
+    "ComparisonError": "homeostat.stats.comparison",
     "Diverged": "homeostat.decide.redo",
     "EventFileError": "homeostat.adapters.disk.event_lines",
     "ExpressionError": "homeostat.expressions.scope",
@@ -37,6 +40,7 @@ _LATER = {
     "JournalError": "homeostat.adapters.journals.entries",
     "LogsLost": "homeostat.ports.shared",
     "LostHistory": "homeostat.engine.folders",
+    "MeasurementFileError": "homeostat.adapters.disk.measurement_files",
     "MissingFeature": "homeostat.decide.scorers.columns",
     "NoAnswer": "homeostat.decide.scorers.plugins",
     "NotAReplay": "homeostat.engine.folders",
@@ -85,7 +89,7 @@ def load(
 
 
 def __getattr__(name: str) -> Any:
-    """The async engine, or an error by its name; docs/errors.md lists those.
+    """The async engine, the judge of experiments, or an error by its name; docs/errors.md lists those.
 
     Raises AttributeError for any other name.
     """

@@ -22,6 +22,7 @@ COMMANDS = {
     "replay": ("homeostat.cli.replay:replay", "Decide on recorded events"),
     "simulate": ("homeostat.cli.simulate:simulate", "Write the events and outcomes of a simulated world"),
     "train": ("homeostat.cli.train:train", "Train an app's models on recorded events"),
+    "compare": ("homeostat.cli.compare:compare", "Judge an experiment's numbers: PASS, FAIL or INCONCLUSIVE"),
     "up": ("homeostat.cli.up:up", "Start what an app's file names: workers and an HTTP server"),
     "worker": ("homeostat.cli.worker:worker", "Decide the events of a stream, on servers that many share"),
     "serve": ("homeostat.cli.serve:serve", "Decide over HTTP"),

@@ -2,8 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+TOOL := $(BIN)/uv tool run --quiet --constraints constraints.txt
+EXTRAS ?= base kafka redis postgres servers telemetry
+PYTHONS ?= $(BIN)/python
+SHIPPED ?= servers,telemetry
+LICENCES := 'MIT;BSD;Apache;PSF;Python Software Foundation;Zlib;CC0;ISC;MPL;Mozilla;LGPL;GNU Lesser'
 
-.PHONY: demo test quick check deploy-check docs bench bench-compare bundle install clean
+.PHONY: demo test quick check deploy-check docs bench bench-compare bundle install clean \
+	build wheel-check sbom licences audit changelog pins
 
 demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
 	@$(BIN)/homeostat demo
@@ -38,6 +44,39 @@ bundle: .venv/.all  ## Rebuild the trained bundles that the wheel carries.
 	$(BIN)/python -m benchmarks.bundle
 
 install: .venv/.all  ## Everything: extras and test tools.
+
+build: .venv/.uv  ## Wheel and source archive, in dist/.
+	rm -rf dist
+	$(BIN)/uv build --quiet --out-dir dist
+
+wheel-check: build  ## The wheel in empty environments, the demo from outside: make wheel-check EXTRAS="base kafka"
+	$(BIN)/python -m trials.wheel dist/*.whl --extras $(EXTRAS) \
+	  --pythons $(PYTHONS)
+
+build/shipped/.made: build  # The environment that the image has; SHIPPED names others.
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/shipped
+	$(BIN)/uv pip install --quiet --python build/shipped/bin/python --constraint constraints.txt \
+	  "$$(echo dist/*.whl)[$(SHIPPED)]"
+	@touch $@
+
+sbom: build/shipped/.made  ## The bill of materials, CycloneDX JSON: dist/homeostat.cdx.json
+	$(TOOL) --from cyclonedx-bom cyclonedx-py environment \
+	  --output-reproducible --of JSON -o dist/homeostat.cdx.json build/shipped/bin/python
+
+licences: build/shipped/.made  ## The licences of all that comes along: dist/licences.md. Fails at one that is not on the list, or not named.
+	$(TOOL) --from pip-licenses pip-licenses --python build/shipped/bin/python --from=mixed --format=markdown \
+	  --with-urls --order=license --partial-match --allow-only=$(LICENCES) --output-file=dist/licences.md
+	cat dist/licences.md
+
+audit: .venv/.uv  ## Known vulnerabilities of every pinned version. Fails also where no advisories can be had.
+	$(TOOL) --from pip-audit pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt $(AUDIT)
+
+changelog: .venv/.uv  ## The entry of the next version, shown; make changelog RELEASE=0.2.0 writes it.
+	$(TOOL) --from towncrier towncrier build $(if $(RELEASE),--yes --version $(RELEASE),--draft --version next)
+
+pins: .venv/.uv  ## The newest versions of everything, for every supported Python: constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group docs --group package \
+	  --no-annotate --custom-compile-command 'make pins' --output-file constraints.txt pyproject.toml
 
 .venv/.uv: constraints.txt
 	$(PYTHON) -m venv .venv

@@ -25,6 +25,7 @@ from homeostat.ports import Snapshot
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.identity import Ids
+from homeostat.records.rows import parts
 
 FEATURES, SCORERS, ACTIONS = 45, 4, 3
 DAY_NS = 86_400 * 10**9
@@ -65,12 +66,11 @@ def bench_codec() -> dict[str, float]:
     one, large = batch_of(1), batch_of(65_536)
     schemas = codec.Schemas()
     body = codec.encode_beside(one, schemas)
-    bodies = [codec.encode(piece) for piece in codec.parts(large, PIECE_ROWS)]
+    bodies = [codec.encode(piece) for piece in parts(large, PIECE_ROWS)]
     return {
         "encode_one_us": seconds(lambda: [codec.encode(one) for _ in range(2000)]) / 2000 * 1e6,
         "decode_one_us": seconds(lambda: [codec.decode(body, schemas) for _ in range(2000)]) / 2000 * 1e6,
-        "encode_rows_per_s": 65_536
-        / seconds(lambda: [codec.encode(piece) for piece in codec.parts(large, PIECE_ROWS)]),
+        "encode_rows_per_s": 65_536 / seconds(lambda: [codec.encode(piece) for piece in parts(large, PIECE_ROWS)]),
         "decode_rows_per_s": 65_536 / seconds(lambda: [codec.decode(data, schemas) for data in bodies]),
         "body_one_bytes": len(body),
         "body_row_bytes": sum(map(len, bodies)) / 65_536,

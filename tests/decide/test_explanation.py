@@ -13,8 +13,8 @@ from homeostat.decide.policy.thresholds import FixedThresholdPolicy
 from homeostat.decide.scorers.forest import ForestScorer
 from homeostat.decide.scorers.rules import RulesScorer, ScoreRule
 from homeostat.expressions import Type
-from homeostat.records import codec
 from homeostat.records.features import Features
+from homeostat.records.rows import rows_of
 
 _spec = importlib.util.spec_from_file_location("loop_world", Path(__file__).with_name("loop_world.py"))
 w = importlib.util.module_from_spec(_spec)
@@ -74,7 +74,7 @@ def test_the_smallest_change_flips_the_action_and_a_smaller_one_does_not(kind):
     world, made = decided(KINDS[kind]())
     flipped = 0
     for row in np.flatnonzero(made.ruling.rule == -1)[:40].tolist():
-        one = codec.rows_of(made, row, row + 1)
+        one = rows_of(made, row, row + 1)
         change = smallest_change(world.stages, one, RANGES)
         if change is None:
             continue
@@ -93,7 +93,7 @@ def test_the_smallest_change_flips_the_action_and_a_smaller_one_does_not(kind):
 def test_no_other_feature_flips_the_action_with_a_change_that_is_smaller_for_its_range():
     world, made = decided([boosted()])
     for row in np.flatnonzero(made.ruling.rule == -1)[:10].tolist():
-        one = codec.rows_of(made, row, row + 1)
+        one = rows_of(made, row, row + 1)
         change = smallest_change(world.stages, one, RANGES)
         if change is None:
             continue

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from homeostat.checks.batches import decisions, outcomes, same, words_of
 from homeostat.records import codec
 from homeostat.records.identity import category_code
+from homeostat.records.rows import parts, rows_of
 from homeostat.records.schemas import read_schema
 from homeostat.records.vocabulary import NAMELESS
 
@@ -148,7 +149,7 @@ def test_a_column_that_is_not_contiguous_is_stored_all_the_same():
 
 def test_pieces_put_together_are_the_batch():
     batch = decisions(["a", *range(100), "z"], 1)
-    pieces = list(codec.parts(batch, 7))
+    pieces = list(parts(batch, 7))
     assert [len(piece) for piece in pieces] == [7] * 14 + [4]
     assert np.concatenate([piece.fused.risk for piece in pieces]).tobytes() == batch.fused.risk.tobytes()
     assert sum(piece.took_us for piece in pieces) == pytest.approx(batch.took_us)
@@ -156,7 +157,7 @@ def test_pieces_put_together_are_the_batch():
 
 def test_a_piece_carries_only_the_texts_it_mentions():
     batch = decisions([f"event-{k}" for k in range(500)], 1)
-    piece = coded(codec.rows_of(batch, 10, 12))
+    piece = coded(rows_of(batch, 10, 12))
     assert sorted(piece.events.texts.values()) == ["event-10", "event-11"]
 
 
@@ -168,7 +169,7 @@ def test_a_piece_carries_the_texts_of_the_categories_that_it_mentions():
     named = {(int(code), 0): text for text, code in texts.items()}
     events = replace(batch.events, numbers=numbers, texts=batch.events.texts | named)
     words = replace(batch.words, fields=(("kind", "category"),)) if batch.words.fields else batch.words
-    piece = coded(codec.rows_of(replace(batch, events=events, words=words), 10, 12))
+    piece = coded(rows_of(replace(batch, events=events, words=words), 10, 12))
     assert sorted(piece.events.texts.values()) == ["category 11", "event-10", "event-11"]
     assert piece.events.category_texts == {texts["category 11"]: "category 11"}
 

@@ -18,13 +18,13 @@ from typing import Protocol
 import numpy as np
 
 from homeostat.checks.batches import CODING, decisions, of_one_code, outcomes, same
-from homeostat.decide.splice import pick_decisions
 from homeostat.ports import DeadLetters, Journal, Snapshot, Snapshots
 from homeostat.ports.shared import Repeated
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.identity import Ids
 from homeostat.records.meaning import Meaning
+from homeostat.records.rows import decisions_at
 
 
 class OpenJournal(Journal, Protocol):
@@ -104,9 +104,9 @@ def ids_of_one_code_are_told_apart(open_journal: OpensJournal) -> None:
     journal = open_journal()
     batch = of_one_code(1)
     ids, events = batch.events.ids, batch.events
-    journal.append(pick_decisions(batch, np.array([True, False, False])))
+    journal.append(decisions_at(batch, np.array([True, False, False])))
     assert journal.seen(ids).tolist() == [True, False, False]
-    journal.append(pick_decisions(batch, np.array([False, True, False])))
+    journal.append(decisions_at(batch, np.array([False, True, False])))
     for _ in range(2):
         assert journal.seen(ids).tolist() == [True, True, False]
         found = journal.find_all(ids)
@@ -114,7 +114,7 @@ def ids_of_one_code_are_told_apart(open_journal: OpensJournal) -> None:
         assert journal.find((ids.at(0)[0], 0)) is None
         journal.close()
         journal = open_journal()
-    journal.append(pick_decisions(batch, np.array([False, False, True])))
+    journal.append(decisions_at(batch, np.array([False, False, True])))
     (*_, last) = journal.read()
     assert isinstance(last.body, DecisionBatch) and last.body.events.id_text(0) == "c"
     assert last.body.events.key_checks[0].tolist() == events.key_checks[2].tolist()

@@ -14,6 +14,7 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.features import Features
 from homeostat.records.identity import Coding, Identity, Ids
+from homeostat.records.rows import outcome_parts, parts
 
 
 class ScriptedClock:
@@ -53,11 +54,9 @@ class MemoryJournal:
             self.failures -= 1
             raise Unavailable("the journal was told to fail")
         if isinstance(body, OutcomeBatch):
-            self.bodies += [
-                codec.encode_beside(piece, self._schemas) for piece in codec.outcome_parts(body, self.rows_max)
-            ]
+            self.bodies += [codec.encode_beside(piece, self._schemas) for piece in outcome_parts(body, self.rows_max)]
             return len(self.bodies)
-        for piece in codec.parts(body, self.rows_max):
+        for piece in parts(body, self.rows_max):
             for row, one in enumerate(piece.events.ids.tolist()):
                 self._found.setdefault(one, (len(self.bodies), row))
             self.bodies.append(codec.encode_beside(piece, self._schemas))

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.decide.contracts import Joiner
-from homeostat.decide.splice import outcome_rows, pick_outcomes, splice, told
+from homeostat.decide.outcome_rows import located, outcome_rows
 from homeostat.decide.waiting import Waiting
 from homeostat.ports import Journal
 from homeostat.records.arrays import Int, State
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.identity import Coding, rows_in
 from homeostat.records.renaming import Entities, keys_as
+from homeostat.records.rows import inserted
 
 _LAST_NS = np.iinfo(np.int64).max
 
@@ -63,7 +64,7 @@ class Arrivals:
         self._due = position, outcomes = self._placed(events, running_ns, *due)
         if len(outcomes) == 0:
             return events
-        return splice(events, outcome_rows(outcomes, events.numbers.shape[1]), position)
+        return inserted(events, outcome_rows(outcomes, events.numbers.shape[1]), position)
 
     def deliver(self, before: int) -> None:
         """Hand the joiner the outcomes that count before row `before` of the batch, and have not been handed on."""
@@ -73,8 +74,8 @@ class Arrivals:
         split = int(np.searchsorted(position, before, "right"))
         self._due = None
         if split < len(position):
-            self._due = position[split:], pick_outcomes(outcomes, np.arange(split, len(position)))
-            outcomes = pick_outcomes(outcomes, np.arange(split))
+            self._due = position[split:], outcomes.rows(np.arange(split, len(position)))
+            outcomes = outcomes.rows(np.arange(split))
         if self._joiner is not None and split:
             self._joiner.deliver(outcomes)
 
@@ -88,7 +89,7 @@ class Arrivals:
         found, time_ns, keys, checks = self._locate(outcomes)
         self.unknown += int((~found).sum())
         located = replace(outcomes, time_ns=time_ns, keys=keys, key_checks=checks, entities=self._entities)
-        return pick_outcomes(located, np.flatnonzero(found))
+        return located.rows(np.flatnonzero(found))
 
     def _placed(
         self, events: EventBatch, running_ns: Int, position: Int, outcomes: OutcomeBatch
@@ -114,10 +115,10 @@ class Arrivals:
         waits = ~dropped & (~known | (position == len(events)))
         self.unknown += int(dropped.sum())
         if waits.any():
-            self._waiting.add(replace(pick_outcomes(outcomes, waits), scheduled=True))
+            self._waiting.add(replace(outcomes.rows(waits), scheduled=True))
         now = np.flatnonzero(~dropped & ~waits)
         now = now[np.argsort(position[now], kind="stable")]
-        due = pick_outcomes(outcomes, now)
+        due = outcomes.rows(now)
         return position[now], replace(due, time_ns=time_ns[now], keys=keys[now], key_checks=checks[now])
 
     def _locate(self, outcomes: OutcomeBatch) -> tuple[NDArray[np.bool_], Int, Int, Int]:
@@ -133,7 +134,7 @@ class Arrivals:
             entities = 0 if outcomes.keys is None else outcomes.keys.shape[1]
             found, time_ns = np.zeros(m, bool), np.zeros(m, np.int64)
             keys, checks = np.zeros((2, m, entities), np.int64)
-        fill = told(outcomes) & ~found
+        fill = located(outcomes) & ~found
         if fill.any():
             assert outcomes.time_ns is not None and outcomes.keys is not None and outcomes.key_checks is not None
             time_ns[fill], keys[fill], found = outcomes.time_ns[fill], outcomes.keys[fill], found | fill

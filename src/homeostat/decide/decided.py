@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.decide.splice import pick_decisions
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch
 from homeostat.records.identity import Ids
 from homeostat.records.reasons import Reason
+from homeostat.records.rows import decisions_at
 from homeostat.records.vocabulary import Vocabulary
 
 
@@ -82,7 +82,7 @@ def without(
     assert fresh is not None
     lost = np.flatnonzero(theirs)
     found = dict(zip(lost.tolist(), find(fresh.events.ids[lost]), strict=True))
-    kept = pick_decisions(fresh, ~theirs)
+    kept = decisions_at(fresh, ~theirs)
     place = np.cumsum(~theirs) - 1
     row, repeated = decided.row.copy(), dict(decided.repeated)
     for k in np.flatnonzero(decided.row >= 0).tolist():

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from homeostat.decide.stages import Stages
-from homeostat.records import codec
 from homeostat.records.arrays import Float, Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
+from homeostat.records.rows import rows_of
 
 _GRID = 48  # Values tried for each feature before the smallest change is narrowed down.
 _HALVINGS = 30  # Of the distance between a value that changes the action and one that does not.
@@ -70,7 +70,7 @@ def explain(
         feature is tried from 0 to ten times its value
     top : how many features are named
     """  # fmt: skip
-    one = codec.rows_of(decisions, row, row + 1)
+    one = rows_of(decisions, row, row + 1)
     scorers = tuple(sorted(_scorer_contributions(stages, one, top), key=lambda part: -abs(part.contribution)))
     combined: dict[str, FeatureContribution] = {}
     for part in scorers:

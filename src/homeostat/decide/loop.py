@@ -18,18 +18,17 @@ from homeostat.decide.meters import Meters
 from homeostat.decide.panel import Panel
 from homeostat.decide.proposing import Proposing
 from homeostat.decide.recording import Recording
-from homeostat.decide.splice import joined, pick, pick_decisions
 from homeostat.decide.stages import Limits, Stages, in_proportion
 from homeostat.decide.teaching import Teaching
 from homeostat.errors import HomeostatError
 from homeostat.ports import Clock, Journal
-from homeostat.records import codec
 from homeostat.records.arrays import Bytes, Float, Int, Mask, State
 from homeostat.records.decisions import DecisionBatch, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.features import Features
 from homeostat.records.identity import Ids, is_hashed
 from homeostat.records.reasons import Fallback, Reason
+from homeostat.records.rows import decisions_at, joined, pick, rows_of, scores_at
 
 T = TypeVar("T")
 _MANY_ROWS = 256  # Outcomes due in one batch, from which on the windows take in those before its first event by itself.
@@ -190,7 +189,7 @@ class DecisionLoop:
         if len(operations) == len(events):
             return features
         rows = operations.kind != Row.OUTCOME
-        return Features(features.names, features.values[rows], features.freshness[rows], features.fallback)
+        return features.rows(rows)
 
     def _caught_up(self, operations: EventBatch) -> EventBatch:
         """The rest, once the windows have taken in the outcomes before the first event.
@@ -246,9 +245,9 @@ class DecisionLoop:
             self.counts["failed_learning"] = self.teaching.failed
         if rows.stop - rows.start != len(events):
             events, features = events.slice(rows.start, rows.stop), features.slice(rows.start, rows.stop)
-            scores = Scores(scores.names, scores.values[rows], scores.confidence[rows], scores.fallback[rows])
+            scores = scores_at(scores, rows)
             chance = chance[rows]
-        was = None if recorded is None else codec.rows_of(recorded.decisions, rows.start, rows.stop)
+        was = None if recorded is None else rows_of(recorded.decisions, rows.start, rows.stop)
         if recorded is not None and recorded.stands and was is not None:
             return self._follow(events, features, was, chance)
         with self.meters.timed("fusion"):
@@ -293,7 +292,7 @@ class DecisionLoop:
         if self.stages.joiner is not None:
             made, here = replace(was, events=events, features=features), was.ruling.action >= 0
             # An action that is no more teaches nothing about those that there are.
-            self.stages.joiner.remember(made if here.all() else pick_decisions(made, here))
+            self.stages.joiner.remember(made if here.all() else decisions_at(made, here))
         return was
 
     def _absorb(self, events: EventBatch) -> Features:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from homeostat.decide.meters import Meters
-from homeostat.decide.splice import pick_decisions
 from homeostat.ports import Journal, Unavailable
 from homeostat.ports.shared import Repeated
 from homeostat.records.arrays import Mask
@@ -13,6 +12,7 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 from homeostat.records.identity import Ids
 from homeostat.records.reasons import Reason
+from homeostat.records.rows import decisions_at
 
 
 class Recording:
@@ -51,7 +51,7 @@ class Recording:
                 left = np.arange(len(self._unwritten)) if theirs is None else np.flatnonzero(~theirs)
                 theirs = np.zeros(len(left), bool) if theirs is None else theirs
                 theirs[left[error.rows]] = True
-                self._unwritten = pick_decisions(self._unwritten, ~np.isin(np.arange(len(left)), error.rows))
+                self._unwritten = decisions_at(self._unwritten, ~np.isin(np.arange(len(left)), error.rows))
         self._unwritten = None
         return theirs
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
 
-from homeostat.decide.splice import pick_outcomes
 from homeostat.records.arrays import Int, State
 from homeostat.records.events import OutcomeBatch
-from homeostat.records.identity import ABSENT
+from homeostat.records.rows import joined_outcomes
 
 _AFTER_ALL = np.iinfo(np.int64).max
 
@@ -41,7 +37,7 @@ class Waiting:
         self._runs.append(_by_moment(outcomes))
         while len(self._runs) > 1 and 2 * len(self._runs[-1]) >= len(self._runs[-2]):
             last = self._runs.pop()
-            self._runs[-1] = _by_moment(merged([self._runs[-1], last]))
+            self._runs[-1] = _by_moment(joined_outcomes([self._runs[-1], last]))
         self._next_ns = min(self._next_ns, int(outcomes.known_ns.min()))
 
     def due(self, running_ns: Int) -> tuple[Int, OutcomeBatch] | None:
@@ -58,13 +54,13 @@ class Waiting:
         self._at_once = []
         if self._next_ns <= running_ns[-1]:
             taken = self._take(int(running_ns[-1]))
-        parts = [merged(batches) for batches in (at_once, taken) if batches]
+        parts = [joined_outcomes(batches) for batches in (at_once, taken) if batches]
         if taken:
             parts[-1] = _by_moment(parts[-1])
         position = np.zeros(sum(map(len, parts)), np.int64)
         if taken:
             position[len(position) - len(parts[-1]) :] = np.searchsorted(running_ns, parts[-1].known_ns)
-        return position, merged(parts)
+        return position, joined_outcomes(parts)
 
     def _take(self, until_ns: int) -> list[OutcomeBatch]:
         """The due ones of every run, in order of arrival."""
@@ -84,7 +80,7 @@ class Waiting:
         state: State = {}
         for kind, batches in (("at_once", self._at_once), ("scheduled", self._runs)):
             if batches:
-                batch = merged(batches) if kind == "at_once" else _by_moment(merged(batches))
+                batch = joined_outcomes(batches) if kind == "at_once" else _by_moment(joined_outcomes(batches))
                 for name in _ARRAYS:
                     array = getattr(batch, name)
                     if array is not None:
@@ -103,37 +99,14 @@ class Waiting:
 _ARRAYS = ("id_code", "id_check", "label", "known_ns", "amount", "time_ns", "keys", "key_checks")
 
 
-def merged(batches: Sequence[OutcomeBatch]) -> OutcomeBatch:
-    """Outcomes one after the other. Where only some say when their events were, the others' times are ABSENT."""
-    if len(batches) == 1:
-        return batches[0]
-    told = [batch for batch in batches if batch.time_ns is not None and batch.keys is not None]
-    time_ns: Int | None = None
-    keys: Int | None = None
-    checks: Int | None = None
-    if told and told[0].keys is not None:
-        width = told[0].keys.shape[1]
-        times = [np.full(len(b), ABSENT) if b.time_ns is None else b.time_ns for b in batches]
-        places = [np.full((len(b), width), ABSENT) if b.keys is None else b.keys for b in batches]
-        theirs = [np.zeros((len(b), width), np.int64) if b.key_checks is None else b.key_checks for b in batches]
-        time_ns, keys, checks = np.concatenate(times), np.concatenate(places), np.concatenate(theirs)
-    return replace(
-        batches[0], id_code=np.concatenate([b.id_code for b in batches]),
-        id_check=np.concatenate([b.id_check for b in batches]), key_checks=checks,
-        label=np.concatenate([b.label for b in batches]), known_ns=np.concatenate([b.known_ns for b in batches]),
-        amount=np.concatenate([b.amount for b in batches]), time_ns=time_ns, keys=keys,
-        texts={one: text for b in batches for one, text in b.texts.items()},
-    )  # fmt: skip
-
-
 def _by_moment(outcomes: OutcomeBatch) -> OutcomeBatch:
     """Sorted by when they count; those of one moment in order of arrival."""
     known_ns = outcomes.known_ns
     if bool(np.all(known_ns[1:] >= known_ns[:-1])):
         return outcomes
-    return pick_outcomes(outcomes, np.argsort(known_ns, kind="stable"))
+    return outcomes.rows(np.argsort(known_ns, kind="stable"))
 
 
 def _cut(outcomes: OutcomeBatch, start: int, stop: int) -> OutcomeBatch:
     """Outcomes `start` to `stop`; copied, so that a few that still wait don't hold on to a large file's."""
-    return pick_outcomes(outcomes, np.arange(start, stop))
+    return outcomes.rows(np.arange(start, stop))

@@ -18,7 +18,6 @@ from homeostat.decide.intake.border import Texts
 from homeostat.decide.intake.objects import by_clock, outcomes_of_events, parse_outcomes, read_objects
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop, Stopped
-from homeostat.decide.splice import pick_outcomes
 from homeostat.engine import problems
 from homeostat.engine.answers import answer, features_of, naming
 from homeostat.engine.faults import Reports, Spoilt, shown
@@ -367,7 +366,7 @@ class Engine:
         """Take in the outcomes of decided events; (n,) which those are."""
         known = self.parts.journal.seen(batch.ids)
         if known.any():
-            self.parts.loop.learn(pick_outcomes(batch, known))
+            self.parts.loop.learn(batch.rows(known))
         mask: NDArray[np.bool_] = known
         return mask
 

@@ -12,10 +12,10 @@ from homeostat.config.tree import App
 from homeostat.decide.explanation import Explanation, FeatureContribution, explain
 from homeostat.decide.stages import Stages
 from homeostat.engine.answers import Naming, naming
-from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.features import Features, Freshness
 from homeostat.records.renaming import Unnamed, decisions_as
+from homeostat.records.rows import rows_of
 
 TOP = 10
 _NAMES_MAX = 8
@@ -55,7 +55,7 @@ def as_served_now(stages: Stages, app: App, decisions: DecisionBatch, row: int) 
 
     Raises Unnamed.
     """
-    one = codec.rows_of(decisions, row, row + 1)
+    one = rows_of(decisions, row, row + 1)
     served, names = one.features, feature_plan(app).names
     if served.names != names:
         at = {name: column for column, name in enumerate(served.names)}

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from homeostat.decide.splice import pick
 from homeostat.records.arrays import Float
 from homeostat.records.events import EventBatch
 from homeostat.records.identity import Ids, first_rows, joined_ids, rows_in
+from homeostat.records.rows import pick
 
 _LEAST = np.iinfo(np.int64).min
 

@@ -18,7 +18,6 @@ Bodies of format 1, which held no names of entities, fields, actions and rules, 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -47,8 +46,7 @@ from homeostat.records.schemas import (
 from homeostat.records.texts import decode_texts, encode_texts, mentioned, padding
 
 __all__ = [
-    "DECISIONS", "FORMAT", "OUTCOMES", "Head", "Schema", "Schemas", "decode", "encode", "head", "outcome_parts",
-    "parts", "rows_of", "schema_of", "verify",
+    "DECISIONS", "FORMAT", "OUTCOMES", "Head", "Schema", "Schemas", "decode", "encode", "head", "schema_of", "verify",
 ]  # fmt: skip
 
 FORMAT = 2
@@ -186,40 +184,6 @@ def decode(data: bytes, schemas: Schemas | None = None) -> DecisionBatch | Outco
     if kind == OUTCOMES:
         return _outcomes(columns, schema, about, texts)
     return _decisions(columns, schema, about, texts, took_us)
-
-
-def parts(batch: DecisionBatch, rows_max: int) -> Iterator[DecisionBatch]:
-    """The batch in pieces of at most `rows_max` rows, as views; each takes its share of the time taken."""
-    total = len(batch)
-    if total <= rows_max:
-        yield batch
-        return
-    for start in range(0, total, rows_max):
-        yield rows_of(batch, start, min(start + rows_max, total))
-
-
-def rows_of(batch: DecisionBatch, start: int, stop: int) -> DecisionBatch:
-    """Rows `start` to `stop` of a batch as views, with their share of the time taken."""
-    at = slice(start, stop)
-    scores, fused, proposal, ruling = batch.scores, batch.fused, batch.proposal, batch.ruling
-    return DecisionBatch(
-        batch.events.slice(start, stop),
-        batch.features.slice(start, stop),
-        Scores(scores.names, scores.values[at], scores.confidence[at], scores.fallback[at]),
-        Fused(fused.risk[at], fused.contributions[at]),
-        Proposal(proposal.action[at], proposal.propensity[at], proposal.explored[at], proposal.fallback[at]),
-        Ruling(ruling.action[at], ruling.rule[at], ruling.hits[at]),
-        batch.fallback[at],
-        batch.version,
-        batch.took_us * (stop - start) / len(batch) if len(batch) else batch.took_us,
-        batch.words,
-    )
-
-
-def outcome_parts(batch: OutcomeBatch, rows_max: int) -> Iterator[OutcomeBatch]:
-    """The outcomes in pieces of at most `rows_max` rows, as views."""
-    for start in range(0, max(len(batch), 1), rows_max):
-        yield batch.rows(slice(start, start + rows_max))
 
 
 def _columns_of(body: DecisionBatch) -> tuple[Column, ...]:

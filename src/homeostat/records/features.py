@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from homeostat.records.arrays import Bytes, Float
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.records.arrays import Bytes, Float, Int
 
 
 class Freshness(IntEnum):
@@ -35,6 +38,10 @@ class Features:
     def __len__(self) -> int:
         return len(self.values)
 
+    def rows(self, at: slice | Int | NDArray[np.bool_]) -> Features:
+        """The rows of a slice (as views), those where a mask (n,) holds, or those of these numbers."""
+        return Features(self.names, self.values[at], self.freshness[at], self.fallback)
+
     def slice(self, start: int, stop: int) -> Features:
         """Rows `start` to `stop` as views."""
-        return Features(self.names, self.values[start:stop], self.freshness[start:stop], self.fallback)
+        return self.rows(slice(start, stop))

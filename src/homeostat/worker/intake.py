@@ -15,12 +15,12 @@ import numpy as np
 from homeostat.decide.admission import admitted, newest
 from homeostat.decide.intake.objects import by_clock
 from homeostat.decide.intake.schema import EventSchema
-from homeostat.decide.splice import take
 from homeostat.engine.engine import stepped
 from homeostat.ports.streams import Pulled
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, EventBatch, Row
 from homeostat.records.reasons import Reason
+from homeostat.records.rows import joined_events
 from homeostat.worker.encodings import JSON, Encoding
 
 _NEVER = -(2**62)
@@ -149,7 +149,7 @@ class Intake:
             for at, time_ns in zip(batch.at[late], batch.events.time_ns[late], strict=True)
         ]
         kept = ~late
-        return Batch(batch.pulled, take(batch.events, kept), batch.at[kept], [*batch.letters, *refused]), running
+        return Batch(batch.pulled, batch.events.rows(kept), batch.at[kept], [*batch.letters, *refused]), running
 
 
 def read(pulled: Pulled, schema: EventSchema, wall_ns: int, encoding: Encoding = JSON) -> Batch:
@@ -182,7 +182,7 @@ def _picked(batch: Batch, order: Int) -> Batch:
     place = np.full(n, -1)
     place[order] = np.arange(len(order))
     letters = [(int(place[k]), letter) for k, letter in batch.letters if place[k] >= 0]
-    return Batch(pick_messages(batch.pulled, order.tolist()), take(batch.events, events[at]), at, letters)
+    return Batch(pick_messages(batch.pulled, order.tolist()), batch.events.rows(events[at]), at, letters)
 
 
 def _together(first: Batch, second: Batch) -> Batch:
@@ -190,13 +190,6 @@ def _together(first: Batch, second: Batch) -> Batch:
     pulled = Pulled()
     pulled.extend(first.pulled)
     pulled.extend(second.pulled)
-    x, y = first.events, second.events
-    events = EventBatch(
-        np.concatenate([x.id_code, y.id_code]), np.concatenate([x.time_ns, y.time_ns]),
-        np.concatenate([x.keys, y.keys]), np.concatenate([x.numbers, y.numbers]), np.concatenate([x.label, y.label]),
-        np.concatenate([x.kind, y.kind]), {**x.texts, **y.texts} if y.texts else x.texts,
-        np.concatenate([x.id_check, y.id_check]), np.concatenate([x.key_checks, y.key_checks]),
-        reach_ns=None if x.reach_ns is y.reach_ns is None else np.concatenate([x.reach, y.reach]),
-    )  # fmt: skip
+    events = joined_events(first.events, second.events)
     letters = [*first.letters, *((k + n, letter) for k, letter in second.letters)]
     return Batch(pulled, events, np.concatenate([first.at, second.at + n]), letters)

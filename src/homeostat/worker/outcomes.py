@@ -10,8 +10,6 @@ import numpy as np
 
 from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes
 from homeostat.decide.intake.schema import EventSchema
-from homeostat.decide.splice import pick_outcomes
-from homeostat.decide.waiting import merged
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.engine.engine import dated
 from homeostat.engine.shared.outcomes import settle
@@ -20,6 +18,7 @@ from homeostat.ports.streams import Outgoing, Pulled
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.reasons import Reason
+from homeostat.records.rows import joined_outcomes
 from homeostat.worker.encodings import JSON, Encoding
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.intake import pick_messages
@@ -140,5 +139,5 @@ def _together(messages: list[_Message]) -> OutcomeBatch:
     for _, some in groupby(messages, lambda message: id(message.outcomes)):
         these = list(some)
         assert these[0].outcomes is not None
-        parts.append(pick_outcomes(these[0].outcomes, np.array([message.at for message in these], np.int64)))
-    return merged(parts)
+        parts.append(these[0].outcomes.rows(np.array([message.at for message in these], np.int64)))
+    return joined_outcomes(parts)

@@ -19,7 +19,6 @@ import numpy as np
 
 from homeostat.adapters.servers.circuit import Backoff, Pauses
 from homeostat.decide.decided import Decided
-from homeostat.decide.splice import pick_decisions
 from homeostat.engine.answers import answer, answers
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import Repeated
@@ -28,6 +27,7 @@ from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter
 from homeostat.records.identity import Ids
+from homeostat.records.rows import decisions_at
 from homeostat.worker.encodings import JSON, Encoding
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.intake import Batch, pick_messages
@@ -223,7 +223,7 @@ class Outbox:
                 theirs = np.zeros(len(at), bool)
                 theirs[error.rows] = True
                 self._look_up(work, written.events.ids[theirs], at[theirs])
-                written, at = pick_decisions(written, ~theirs), at[~theirs]
+                written, at = decisions_at(written, ~theirs), at[~theirs]
         work.fresh, work.fresh_at = written, at
         self._journal.landed(fresh)
 

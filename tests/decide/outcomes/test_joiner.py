@@ -108,7 +108,7 @@ def test_how_decisions_and_outcomes_are_batched_does_not_matter(seed, sizes):
     one, many = joiner(), joiner()
     one.remember(whole)
     one.deliver(told)
-    from homeostat.records.codec import outcome_parts, rows_of
+    from homeostat.records.rows import outcome_parts, rows_of
 
     start = 0
     for size in sizes:

@@ -26,7 +26,6 @@ from homeostat.adapters.journals.entries import ById
 from homeostat.adapters.journals.remembered import Remembered, merge_located
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.adapters.servers.circuit import Backoff, Circuit, CircuitState, RetryPolicy
-from homeostat.decide.splice import pick_decisions
 from homeostat.ports import Clock, Entry, Unavailable
 from homeostat.ports.shared import Located, Repeated, SharedJournal
 from homeostat.records import codec
@@ -34,6 +33,7 @@ from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import Coding, Ids
 from homeostat.records.renaming import keys_as
+from homeostat.records.rows import decisions_at
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 POLICY = RetryPolicy(
@@ -390,7 +390,7 @@ class SpooledJournal(ById):
                 keep[found.rows] = False
                 repeated += len(found.rows)
                 places = None if places is None else [place for place, kept in zip(places, keep, strict=True) if kept]
-                body = pick_decisions(body, keep)
+                body = decisions_at(body, keep)
         if len(body):
             self._has(body, places, number)
         with self._order, self._wake:

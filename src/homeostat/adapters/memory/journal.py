@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.adapters.journals.entries import ById, EntryFacts
-from homeostat.decide.splice import pick_outcomes
 from homeostat.ports import Entry, Unavailable
 from homeostat.ports.shared import Located, Repeated
 from homeostat.records import codec
@@ -190,7 +189,7 @@ def _append_outcomes(ledger: Ledger, body: OutcomeBatch, places: Sequence[str]) 
             new.add(place)
     if len(body) and not rows:
         return max(ledger.told[place] for place in places)
-    picked = pick_outcomes(body, np.array(rows, np.int64))
+    picked = body.rows(np.array(rows, np.int64))
     ledger.bodies.append(codec.encode_beside(picked, ledger.schemas))
     ledger.told.update({place: len(ledger.bodies) for place in new if place})
     return len(ledger.bodies)

@@ -28,13 +28,13 @@ from homeostat.adapters.postgres.parameters import (
 )
 from homeostat.adapters.postgres.retention import day_of
 from homeostat.adapters.postgres.schema import APPEND_LOCK
-from homeostat.decide.splice import pick_outcomes
 from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import Identity, Ids, IdTexts, first_rows, is_hashed, rows_in, text_of
 from homeostat.records.reasons import Fallback
+from homeostat.records.rows import outcome_parts, parts
 from homeostat.records.vocabulary import Vocabulary
 
 _BITS = 255
@@ -137,7 +137,7 @@ class Batch:
         kept = None if places is None else stored_texts(places)
         bounds = np.searchsorted(rows, np.arange(0, max(len(body), 1) + PIECE_ROWS, PIECE_ROWS)).tolist()
         pieces = []
-        for k, piece in enumerate(codec.parts(body, PIECE_ROWS)):
+        for k, piece in enumerate(parts(body, PIECE_ROWS)):
             own = rows[bounds[k] : bounds[k + 1]]
             where = [""] * len(own) if kept is None else [kept[row] for row in own.tolist()]
             pieces.append(_piece(piece, compress, len(own) > 0, digest_of_places(own - k * PIECE_ROWS, where)))
@@ -292,13 +292,12 @@ def write_outcomes(
         if not new:
             row = connection.execute("SELECT max(entry) FROM outcomes WHERE place = ANY(%s)", (kept,)).fetchone()
             return Written((), 0 if row is None or row[0] is None else int(row[0]))
-        body, ids, kept = pick_outcomes(body, np.array(new, np.int64)), [ids[k] for k in new], [kept[k] for k in new]
+        body, ids, kept = body.rows(np.array(new, np.int64)), [ids[k] for k in new], [kept[k] for k in new]
     told_of = zip(ids, kept, body.label.tolist(), body.amount.tolist(), (body.known_ns // 1000).tolist(), strict=True)
     # The rows name the first entry of the append only, so that one covers them all.
     digest = digest_of_outcomes(told_of)
     pieces = [
-        _piece(piece, compress, True, b"" if k else digest)
-        for k, piece in enumerate(codec.outcome_parts(body, PIECE_ROWS))
+        _piece(piece, compress, True, b"" if k else digest) for k, piece in enumerate(outcome_parts(body, PIECE_ROWS))
     ]
     _write_entries(connection, sequences[: len(pieces)], pieces, now_ns)
     return Written(tuple(sequences[: len(pieces)]), sequences[len(pieces) - 1])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.decide.splice import outcome_rows, pick_outcomes
+from homeostat.decide.outcome_rows import outcome_rows
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.ports.shared import Located
 from homeostat.records.arrays import Int
@@ -31,7 +31,7 @@ def settle(
     rows = np.flatnonzero(their.found)
     if len(rows):
         located = replace(
-            pick_outcomes(outcomes, rows), time_ns=their.time_ns[rows], keys=their.keys[rows],
+            outcomes.rows(rows), time_ns=their.time_ns[rows], keys=their.keys[rows],
             key_checks=their.key_checks[rows], texts={**outcomes.texts, **their.texts},
             entities=featurizer.words.entities,
         )  # fmt: skip

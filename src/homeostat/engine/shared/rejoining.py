@@ -11,7 +11,7 @@ import numpy as np
 from homeostat.adapters.disk.file_lock import FileLock
 from homeostat.adapters.disk.files import replace_file
 from homeostat.adapters.servers.circuit import Backoff, Circuit, RetryPolicy
-from homeostat.decide.splice import outcome_rows, pick_outcomes, told
+from homeostat.decide.outcome_rows import located, outcome_rows
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import FeatureStore, LogsLost, SharedJournal
@@ -191,11 +191,11 @@ def _rows(
     if isinstance(body, DecisionBatch):
         return events_as(body.events, body.words, words, journal.coding)
     body = outcomes_as(body, words.entities, journal.coding)
-    known = told(body)
+    known = located(body)
     if not known.any():  # An entry of an earlier version that named its events' entities by other codes.
         their = journal.locate(body.ids)
         body = replace(
             body, time_ns=their.time_ns, keys=their.keys, key_checks=their.key_checks, entities=words.entities
         )
         known = their.found
-    return outcome_rows(pick_outcomes(body, np.flatnonzero(known)), featurizer.plan.fields) if known.any() else None
+    return outcome_rows(body.rows(np.flatnonzero(known)), featurizer.plan.fields) if known.any() else None

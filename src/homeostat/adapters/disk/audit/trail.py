@@ -30,6 +30,7 @@ from homeostat.errors import HomeostatError
 from homeostat.ports import Unavailable
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
+from homeostat.records.rows import parts
 
 NO_HASH = "0" * 64
 HASH_MEMBER = ',"hash":"'
@@ -180,7 +181,7 @@ class AuditLog:
             self.follow(self._journal, now_ns)
             return
         records = []
-        for piece in codec.parts(batch, PIECE_ROWS):
+        for piece in parts(batch, PIECE_ROWS):
             time_ns = piece.events.time_ns
             if len(time_ns):
                 digest = codec.head(codec.encode(piece)).digest

@@ -59,6 +59,7 @@ from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, row_of
 from homeostat.records.identity import SECRET_BYTES, Coding, Ids, Served, is_hashed
+from homeostat.records.rows import outcome_parts, parts
 from homeostat.records.schemas import Schemas
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
@@ -181,9 +182,9 @@ class SqliteJournal(ById):
         if len(body) <= PIECE_ROWS:
             pieces = [body]
         elif isinstance(body, DecisionBatch):
-            pieces = list(codec.parts(body, PIECE_ROWS))
+            pieces = list(parts(body, PIECE_ROWS))
         else:
-            pieces = list(codec.outcome_parts(body, PIECE_ROWS))
+            pieces = list(outcome_parts(body, PIECE_ROWS))
         try:
             if self._behind:
                 self._catch_up()

@@ -1,11 +1,12 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeostat.decide.splice import outcome_rows, pick, pick_outcomes, splice, told
-from homeostat.decide.waiting import Waiting, merged
+from homeostat.decide.outcome_rows import located, outcome_rows
+from homeostat.decide.waiting import Waiting
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.identity import ABSENT, Ids, rows_in
+from homeostat.records.rows import inserted, joined_outcomes, pick
 
 
 def events(ids):
@@ -25,11 +26,12 @@ def outcomes(ids, known, located=True, scheduled=True):
     )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), max_size=10))
 def test_outcomes_stand_before_their_rows_in_order_of_arrival(positions):
     base = events([1, 2, 3, 4, 5, 6])
     found = outcomes([100 + k for k in range(len(positions))], [0] * len(positions))
-    mixed = splice(base, outcome_rows(found, 1), np.array(positions, np.int64))
+    mixed = inserted(base, outcome_rows(found, 1), np.array(positions, np.int64))
     expected = []
     for row in range(7):
         expected += [100 + k for k, position in enumerate(positions) if position == row]
@@ -48,12 +50,13 @@ def test_rows_are_found_by_id():
 
 
 def test_merged_outcomes_say_which_of_them_were_located():
-    both = merged([outcomes([1], [5], located=False), outcomes([2], [4])])
-    assert told(both).tolist() == [False, True] and both.time_ns.tolist() == [ABSENT, 20]
-    assert told(outcomes([1], [5], located=False)).tolist() == [False]
-    assert pick_outcomes(both, np.array([1])).keys.tolist() == [[2, -2]]
+    both = joined_outcomes([outcomes([1], [5], located=False), outcomes([2], [4])])
+    assert located(both).tolist() == [False, True] and both.time_ns.tolist() == [ABSENT, 20]
+    assert located(outcomes([1], [5], located=False)).tolist() == [False]
+    assert both.rows(np.array([1])).keys.tolist() == [[2, -2]]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.integers(1, 3)), max_size=25),
     st.lists(st.integers(0, 6), min_size=1, max_size=12), st.integers(1, 12), st.integers(0, 25),

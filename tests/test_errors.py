@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import homeostat
+from homeostat.config import backends
 from homeostat.errors import HomeostatError, MissingExtra, missing, needs, present
 
 ROOT = Path(__file__).parents[1]
@@ -107,6 +108,8 @@ def test_only_one_function_words_a_missing_extra_and_every_extra_exists() -> Non
         if path.name != "errors.py" and "checks" not in path.parts:
             assert "pip install 'homeostat[" not in text, path
             named |= set(re.findall(r'\b(?:needs|install)\("([\w-]+)"', text))
+    for table in (backends.JOURNALS, backends.KEYS, backends.FEATURES, backends.STREAMS):
+        named |= {backend.extra for backend in table.values()}
     assert named >= {"train", "redis", "kafka", "postgres", "telemetry", "scale"} and named <= set(extras)
 
 

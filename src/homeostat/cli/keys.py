@@ -98,7 +98,8 @@ def store_of(data: Path | None, config: Path | None, prepare: bool = False) -> A
     prepare : create what is missing there
     Raises CommandError where neither is named.
     """
-    from homeostat.adapters.disk.api_keys import FileApiKeys, PostgresApiKeys
+    from homeostat.adapters.disk.api_keys import FileApiKeys
+    from homeostat.adapters.opening import keys_opener
     from homeostat.adapters.process.environment import servers_of
 
     if data is not None:
@@ -108,7 +109,7 @@ def store_of(data: Path | None, config: Path | None, prepare: bool = False) -> A
     journal = servers_of(config).journal
     if journal is None:
         raise CommandError("where are the keys kept? Give --data FOLDER, or --config FILE with `servers.journal`")
-    store = PostgresApiKeys(journal)
+    store = keys_opener(journal)(journal)
     if prepare:
         store.prepare()
     return store

@@ -9,16 +9,17 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
+from homeostat.config.backends import FEATURES, JOURNALS, STREAMS
 from homeostat.config.faults import AppFileError, Fault, nearest
 from homeostat.config.nodes import BYTES_MAX, YamlNode, compose
 from homeostat.config.scalars import Duration, Node, duration_ns
 
 SECTION, PREFIX = "servers", "HOMEOSTAT_SERVERS__"
 FORMER_SECTION, FORMER_PREFIX = "world", "HOMEOSTAT_WORLD__"  # Still read, with a notice.
-STREAM_SCHEMES = ("kafka", "redis-stream", "rediss-stream")
+STREAM_SCHEMES = tuple(STREAMS)
 _SCHEMES = {
     "events": STREAM_SCHEMES, "outcomes": STREAM_SCHEMES, "decisions": STREAM_SCHEMES, "dead_letters": STREAM_SCHEMES,
-    "features": ("redis", "rediss", "redis+cluster", "rediss+cluster"), "journal": ("postgresql", "postgres"),
+    "features": tuple(FEATURES), "journal": tuple(JOURNALS),
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
@@ -110,46 +111,52 @@ def open_engine(
     def open_journal(path: Path | str) -> SqliteJournal:
         return SqliteJournal(path, app=prepared.app.app, words=prepared.words, secret=secret, mode=mode)
 
-    if data is None:
-        journal = open_journal(":memory:")
-    else:
-        data.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE if private else OPEN_FOLDER_MODE)
-        journal, parted = open_history(data, history, open_journal, tell)
-    prepared = prepared.keyed(journal.coding)
-    clock = SystemClock()
-    ports = Ports(journal, clock, prepared.coding, bounded=True, on_error=on_error, served=journal.served)
-    models = bundle_of(prepared, bundle)
-    ready = brain(prepared.app, prepared.features, models)
-    warm_up(prepared.app, prepared.features, models, clock, ready)
-    settle()
-    brains = [ready]
+    with ExitStack() as opened:  # What was opened is closed, the last first, whatever fails half-way.
+        if data is None:
+            journal = open_journal(":memory:")
+        else:
+            data.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE if private else OPEN_FOLDER_MODE)
+            journal, parted = open_history(data, history, open_journal, tell)
+        opened.callback(journal.close)
+        prepared = prepared.keyed(journal.coding)
+        clock = SystemClock()
+        ports = Ports(journal, clock, prepared.coding, bounded=True, on_error=on_error, served=journal.served)
+        models = bundle_of(prepared, bundle)
+        ready = brain(prepared.app, prepared.features, models)
+        warm_up(prepared.app, prepared.features, models, clock, ready)
+        settle()
+        brains = [ready]
 
-    def make() -> DecisionLoop:
-        """A loop that has seen nothing; of a brain of its own, since brains learn."""
-        own = brains.pop() if brains else brain(prepared.app, prepared.features, models)
-        return build(prepared.app, prepared.features, own, ports)
+        def make() -> DecisionLoop:
+            """A loop that has seen nothing; of a brain of its own, since brains learn."""
+            own = brains.pop() if brains else brain(prepared.app, prepared.features, models)
+            return build(prepared.app, prepared.features, own, ports)
 
-    snapshots = None if data is None else FileSnapshots(data, mode)
-    loop = recover(make, journal, snapshots, recovering, tell)
-    parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
+        snapshots = None if data is None else FileSnapshots(data, mode)
+        loop = recover(make, journal, snapshots, recovering, tell)
+        opened.callback(loop.close)
+        parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
 
-    def begin_again() -> None:
-        loop.begin_again(recover(make, journal, parts.snapshots, tell=tell))
+        def begin_again() -> None:
+            loop.begin_again(recover(make, journal, parts.snapshots, tell=tell))
 
-    parts.begin_again = begin_again
-    if data is not None:
-        parts.room = partial(find_room, data)
-        parts.snapshots = snapshots
-        parts.dead_letters = DeadLetterFile(data / "dead_letters.jsonl", mode)
-        if audit:
-            parts.audit = AuditLog(data / "audit.jsonl", journal, checkpoint_every=1000, mode=mode)
-            now_ns = clock.now_ns()
-            if parted is not None:
-                parts.audit.record("parted", parted.facts(), now_ns)
-            parts.audit.holds(journal.says(), now_ns)
-            parts.audit.follow(journal, now_ns)  # What a killed process decided, and had not audited yet.
-            parts.audit.started(loop.stages.version, now_ns)
-    return Engine(parts)
+        parts.begin_again = begin_again
+        if data is not None:
+            parts.room = partial(find_room, data)
+            parts.snapshots, parts.kept = snapshots, journal
+            parts.dead_letters = opened.enter_context(DeadLetterFile(data / "dead_letters.jsonl", mode))
+            if audit:
+                trail = opened.enter_context(AuditLog(data / "audit.jsonl", journal, checkpoint_every=1000, mode=mode))
+                now_ns = clock.now_ns()
+                if parted is not None:
+                    trail.record("parted", parted.facts(), now_ns)
+                trail.holds(journal.says(), now_ns)
+                trail.follow(journal, now_ns)  # What a killed process decided, and had not audited yet.
+                trail.started(loop.stages.version, now_ns)
+                parts.audit = trail
+        engine = Engine(parts)
+        parts.opened = opened.pop_all()  # They are the engine's to close now.
+        return engine
 
 
 def preview(app: str | Path | App, bundle: Path | None, data: Path) -> Recovery:

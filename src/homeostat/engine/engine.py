@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
@@ -22,7 +23,7 @@ from homeostat.engine import problems
 from homeostat.engine.answers import answer, features_of, naming
 from homeostat.engine.faults import Reports, Spoilt, shown
 from homeostat.errors import HomeostatError
-from homeostat.ports import Clock, DeadLetters, Snapshot, Snapshots, Unavailable
+from homeostat.ports import Clock, DeadLetters, KeptJournal, Snapshot, Snapshots, StandingJournal, Unavailable
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 from homeostat.records.identity import Ids
@@ -47,25 +48,35 @@ class ArrowStream(Protocol):
     def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
 
 
+class Trail(Protocol):
+    """The audit trail, which follows a journal."""
+
+    def follow(self, journal: Any, now_ns: int | None) -> object: ...
+
+
 @dataclass(slots=True)
 class Parts:
     """The parts of an engine; `engine.assembly` makes them.
 
+    kept : the journal again, where `snapshots` are made of it
     begin_again : lets the loop continue from snapshot and journal after a fault broke it off
     room : raises Unavailable where the disk that the journal is on takes nothing more; None without a disk
+    opened : what the engine lets go of when it is closed, the last opened first
     """
 
     app: App
     loop: DecisionLoop
     schema: EventSchema
     words: Vocabulary
-    journal: Any
+    journal: StandingJournal
     clock: Clock
     dead_letters: DeadLetters | None = None
     snapshots: Snapshots | None = None
-    audit: Any = None
+    kept: KeptJournal | None = None
+    audit: Trail | None = None
     begin_again: Callable[[], None] | None = None
     room: Callable[[], None] | None = None
+    opened: ExitStack = field(default_factory=ExitStack)
 
 
 class NotBuried(Unavailable):
@@ -394,8 +405,7 @@ class Engine:
         """The recorded decision as its batch and row."""
         journal = self.parts.journal
         # The text tells an id apart from another with the same hash.
-        found: tuple[DecisionBatch, int] | None = journal.find_text(str(event_id))
-        return found
+        return journal.find_text(str(event_id))
 
     def audit(self) -> None:
         """Let the audit trail catch up with the journal."""
@@ -420,22 +430,17 @@ class Engine:
         """Write a snapshot, so that the next start has less to replay."""
         parts = self.parts
         self.audit()
-        if parts.snapshots is not None:
+        if parts.snapshots is not None and parts.kept is not None:
             parts.loop.flush()  # A state that knows more than the journal would be recovered twice.
-            parts.journal.flush()
-            last, stages = parts.journal.last, parts.loop.stages
-            history, state = parts.journal.history(last), parts.loop.state()
+            parts.kept.flush()
+            last, stages = parts.kept.last, parts.loop.stages
+            history, state = parts.kept.history(last), parts.loop.state()
             parts.snapshots.save(Snapshot(last, state, history, stages.words.software, stages.meaning))
 
     def close(self) -> None:
         """Save, and let go of files and threads."""
-        try:
+        with self.parts.opened:  # Where the journal is down nothing can be saved; the rest is let go all the same.
             self.save()
-        finally:  # Where the journal is down there is nothing to save to; files and threads are let go all the same.
-            self.parts.loop.close()
-            for part in (self.parts.journal, self.parts.audit, self.parts.dead_letters):
-                if part is not None and hasattr(part, "close"):
-                    part.close()
 
     def _facts(self) -> dict[str, str]:
         """Its state in a few words, for people who look at it in a shell or a notebook."""

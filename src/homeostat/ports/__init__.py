@@ -57,6 +57,35 @@ class Journal(Protocol):
         ...
 
 
+class StandingJournal(Journal, Protocol):
+    """A journal that stands by itself: what is decided and asked for outside the loop rests on it."""
+
+    @property
+    def last(self) -> int:
+        """The last entry's sequence number, 0 when there is none."""
+        ...
+
+    def find_text(self, event_id: str) -> tuple[DecisionBatch, int] | None:
+        """The decision of an event id as text, as its batch and row; never that of another id of one hash."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and servers."""
+        ...
+
+
+class KeptJournal(StandingJournal, Protocol):
+    """A journal of one process, of whose states snapshots are made."""
+
+    def flush(self) -> None:
+        """Wait until the disk has everything; raises Unavailable."""
+        ...
+
+    def history(self, sequence: int) -> str:
+        """What identifies the journal up to an entry."""
+        ...
+
+
 class DeadLetters(Protocol):
     """Where unreadable events go."""
 

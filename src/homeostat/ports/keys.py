@@ -48,6 +48,10 @@ class Key:
 class ApiKeys(Protocol):
     """The keys of a deployment, in one place that several servers may read."""
 
+    def prepare(self) -> None:
+        """Create where keys lie, if that is missing. Raises Unavailable."""
+        ...
+
     def create(self, name: str, scopes: Sequence[str], expires_ns: int | None = None, rate: float | None = None) -> str:
         """Make a key and return its secret, which can't be had again.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.errors import Conflict, HomeostatError
-from homeostat.ports import Journal
+from homeostat.ports import StandingJournal
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
@@ -49,7 +49,7 @@ class Located:
     texts: IdTexts
 
 
-class SharedJournal(Journal, Protocol):
+class SharedJournal(StandingJournal, Protocol):
     """A journal that many processes write at once. One row for each event id, whoever comes first.
 
     Sequence numbers rise but may have gaps; `read(after)` gives what is committed, in their order.
@@ -86,21 +86,12 @@ class SharedJournal(Journal, Protocol):
         """When and of whom each event was, where it was decided."""
         ...
 
-    @property
-    def last(self) -> int:
-        """The last committed entry's sequence number, 0 when there is none."""
-        ...
-
     def settle(self, wait_s: float) -> bool:
         """Wait until nothing that was appended waits any more for the server; False where that takes longer."""
         ...
 
     def retire(self) -> object:
         """Drop what was kept for long enough; returns what that was. Raises Unavailable."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the server."""
         ...
 
 

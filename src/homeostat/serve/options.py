@@ -71,12 +71,13 @@ class ServerOptions:
 
         Raises Unavailable.
         """
-        from homeostat.adapters.disk.api_keys import FileApiKeys, PostgresApiKeys
+        from homeostat.adapters.disk.api_keys import FileApiKeys
+        from homeostat.adapters.opening import keys_opener
 
         if self.keys_required is False:
             return None
         if self.keys_url is not None:
-            keys = PostgresApiKeys(self.keys_url)
+            keys = keys_opener(self.keys_url)(self.keys_url)
             keys.prepare()  # A new database has no tables yet.
             return keys
         return None if self.keys_folder is None else FileApiKeys(Path(self.keys_folder))

@@ -126,6 +126,9 @@ class FileApiKeys:
         self._ring = _Ring()
         self._seen: tuple[int, ...] | None = None
 
+    def prepare(self) -> None:
+        """See `ApiKeys`: the first change makes the folder and the file."""
+
     def create(self, name: str, scopes: Sequence[str], expires_ns: int | None = None, rate: float | None = None) -> str:
         """See `ApiKeys`."""
         secret, made = _made(name, scopes, expires_ns, rate)

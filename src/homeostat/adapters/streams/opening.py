@@ -1,10 +1,10 @@
-"""The streams that an app's servers name, on Kafka or on Redis."""
+"""The streams that an app's servers name."""
 
 from __future__ import annotations
 
+from homeostat.adapters.opening import stream_creator, stream_opener
 from homeostat.adapters.streams.addresses import read_addresses
 from homeostat.config.servers import Servers
-from homeostat.errors import needs
 from homeostat.ports.streams import Stream
 
 
@@ -17,13 +17,7 @@ def open_stream(servers: Servers, app: str, *, client_id: str) -> Stream:
     """
     addresses = read_addresses(servers)
     group = servers.group or app
-    if addresses.events.scheme == "kafka":
-        with needs("kafka", "a stream on Kafka"):
-            from homeostat.adapters.kafka.stream import KafkaStream
-        return KafkaStream(addresses, servers.kafka, group, client_id)
-    with needs("redis", "a stream on Redis"):
-        from homeostat.adapters.redis.stream import RedisStream
-    return RedisStream(addresses, group, client_id)
+    return stream_opener(servers.events or "")(addresses, servers.kafka, group, client_id)
 
 
 def ensure_topics(servers: Servers, app: str) -> list[str]:
@@ -32,10 +26,5 @@ def ensure_topics(servers: Servers, app: str) -> list[str]:
     Raises Unavailable when the servers don't answer or refuse, ValueError for addresses that can't work.
     """
     addresses = read_addresses(servers)
-    if addresses.events.scheme == "kafka":
-        with needs("kafka", "a stream on Kafka"):
-            from homeostat.adapters.kafka.topics import create_topics
-        return create_topics(addresses, servers.kafka, servers.partitions)
-    with needs("redis", "a stream on Redis"):
-        from homeostat.adapters.redis.stream import create_groups
-    return create_groups(addresses, servers.group or app)
+    create = stream_creator(servers.events or "")
+    return create(addresses, servers.kafka, servers.partitions, servers.group or app)

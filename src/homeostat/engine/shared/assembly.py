@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from homeostat.adapters.disk.file_lock import FileLock
 from homeostat.adapters.disk.files import FOLDER_MODE
 from homeostat.adapters.memory.features import MemoryFeatures
+from homeostat.adapters.opening import journal_opener, store_opener
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.app import Brain, OnError, Ports, brain, build
 from homeostat.config import plans
@@ -57,11 +59,12 @@ class SharedParts:
 
     def close(self) -> None:
         """Let go of servers, and of the folder."""
-        if self.upkeep is not None:
-            self.upkeep.close()
-        self.store.close()
-        self.journal.close()
-        self.lock.release()
+        with ExitStack() as opened:  # The last opened goes first, and each is let go whatever became of the others.
+            opened.callback(self.lock.release)
+            opened.callback(self.journal.close)
+            opened.callback(self.store.close)
+            if self.upkeep is not None:
+                opened.callback(self.upkeep.close)
 
     @property
     def app(self) -> App:
@@ -102,31 +105,29 @@ def open_journal(prepared: Prepared, servers: Servers, clock: Clock) -> SharedJo
     What processes that have died left in their spools is taken over.
     """
     from homeostat.adapters.disk.spool import POLICY, SpooledJournal
-    from homeostat.adapters.postgres import PostgresJournal
 
     if servers.journal is None:
         raise ServersIncomplete("no journal is named: say servers.journal, such as postgresql://user@host/database")
-    inner = PostgresJournal(
+    inner = journal_opener(servers.journal)(
         servers.journal, app=prepared.app.app, words=prepared.words, clock=clock,
         retention_ns=servers.retention, deadline_s=POLICY.deadline_s,
     )  # fmt: skip
-    return SpooledJournal(
-        inner,
-        Path(servers.spool) / prepared.app.app,
-        max_bytes=servers.spool_max_mb << 20,
-        clock=clock,
-        words=prepared.words,
-    )
+    with ExitStack() as opened:
+        opened.callback(inner.close)
+        spooled = SpooledJournal(
+            inner, Path(servers.spool) / prepared.app.app, max_bytes=servers.spool_max_mb << 20, clock=clock,
+            words=prepared.words,
+        )  # fmt: skip
+        opened.pop_all()  # The spool closes the journal.
+        return spooled
 
 
 def open_store(prepared: Prepared, servers: Servers, journal: SharedJournal) -> FeatureStore:
     """The feature store on Redis; one in this process's memory where none is named."""
     if servers.features is None:
         return MemoryFeatures()
-    from homeostat.adapters.redis.features import RedisFeatures
-
     version = log_version(prepared.features, journal.identity, prepared.words)
-    return RedisFeatures(servers.features, version, show_every_s=servers.show_every / 1e9)
+    return store_opener(servers.features)(servers.features, version, show_every_s=servers.show_every / 1e9)
 
 
 def open_shared(
@@ -156,23 +157,24 @@ def open_shared(
     warm_up(prepared.app, prepared.features, models, clock, ready)
     settle()
     root = Path(servers.spool) / prepared.app.app / "workers"
-    folder, lock = own_folder(root)
-    adopt_behind(root, folder)
-    opened: SharedJournal | None = None
-    try:
-        opened = journal or open_journal(prepared, servers, clock)
-        return _assembled(
-            prepared.keyed(opened.coding), servers, ready, opened, store or open_store(prepared, servers, opened),
-            folder, lock,
-            Ports(wrap(opened), clock, opened.coding, bounded=True, on_error=on_error,
+    with ExitStack() as opened:  # The next attempt must find the folder free; what was given is the caller's to close.
+        folder, lock = own_folder(root)
+        opened.callback(lock.release)
+        adopt_behind(root, folder)
+        if journal is None:
+            journal = open_journal(prepared, servers, clock)
+            opened.callback(journal.close)
+        if store is None:
+            store = open_store(prepared, servers, journal)
+            opened.callback(store.close)
+        parts = _assembled(
+            prepared.keyed(journal.coding), servers, ready, journal, store, folder, lock,
+            Ports(wrap(journal), clock, journal.coding, bounded=True, on_error=on_error,
                   judges_lateness=judges_lateness, budget_rows=BUDGET_ROWS),
             progress,
         )  # fmt: skip
-    except BaseException:  # The next attempt must find the folder free.
-        if opened is not None and journal is None:
-            opened.close()
-        lock.release()
-        raise
+        opened.pop_all()  # They are the parts' to close now.
+        return parts
 
 
 def _assembled(

@@ -265,9 +265,9 @@ class AuditLog:
     def close(self) -> None:
         """Close the file, after a last checkpoint where checkpoints are kept."""
         if not self._file.closed:
-            if self._checkpoint_every:
-                self.checkpoint()
-            self._file.close()
+            with self._file:  # Closed where the checkpoint can't be written, too.
+                if self._checkpoint_every:
+                    self.checkpoint()
 
     def __enter__(self) -> AuditLog:
         return self

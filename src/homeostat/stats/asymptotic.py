@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from homeostat.records.arrays import Float, Int, Mask
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 
 VALUES_MIN = 100  # In each arm, before the first bound.
 SHARE_MAX = 0.1  # Of one value, in the variance of the difference. Of 100 normal values the largest has some 4 %.

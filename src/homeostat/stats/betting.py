@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from homeostat.records.arrays import Float, Int, Mask
-from homeostat.stats.compiled import compiled
+from homeostat.records.compiled import compiled
 
 _SIDE_MAX = 8  # A block has 1 value of the rarer arm and so many of the other: 1 + 1/8 of the least variance.
 _MEMORY = 128.0  # Rows over which the arms' shares are measured: blocks follow a canary's ramp.

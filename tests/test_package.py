@@ -124,6 +124,11 @@ def test_a_demo_that_decides_nothing_fails_the_trial(output: str) -> None:
     assert trial.played('{"decisions": 5, "costs": {"none": 9.5}}') == "demo: 5 payments decided"
 
 
+def test_an_interpreter_may_be_named_from_the_folder_of_the_caller() -> None:
+    assert trial.interpreter(".venv/bin/python") == str(Path.cwd() / ".venv" / "bin" / "python")
+    assert trial.interpreter("3.12") == "3.12"
+
+
 def test_a_step_that_exits_with_an_error_fails_the_trial(tmp_path: Path) -> None:
     with pytest.raises(trial.Failed, match="exited with 3:\nwhy"):
         trial.run(sys.executable, "-c", "import sys; print('why'); sys.exit(3)", cwd=tmp_path)

@@ -62,6 +62,11 @@ def run(*command: str | Path, cwd: Path, home: Path | None = None) -> str:
     return done.stdout
 
 
+def interpreter(text: str) -> str:
+    """A path from the root, whatever folder it is used from; a version such as 3.12 as it is."""
+    return str(Path(text).absolute()) if os.sep in text else text
+
+
 def environment(wheel: Path, extra: str, python: str, room: Path) -> Path:
     """A new environment in `room` that holds the wheel with one extra: the folder of its programs.
 
@@ -147,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wheel", type=lambda text: Path(text).resolve())
     parser.add_argument("--extras", nargs="+", choices=["base", *USES, "all"], default=["base"])
-    parser.add_argument("--pythons", nargs="+", default=[sys.executable], help="versions or paths")
+    parser.add_argument("--pythons", nargs="+", type=interpreter, default=[sys.executable], help="versions or paths")
     asked = parser.parse_args()
     worked = [trial(asked.wheel, extra, python) for python in asked.pythons for extra in asked.extras]
     print(f"{sum(worked)} of {len(worked)} work")

@@ -124,7 +124,7 @@ def open_engine(
         models = bundle_of(prepared, bundle)
         ready = brain(prepared.app, prepared.features, models)
         warm_up(prepared.app, prepared.features, models, clock, ready)
-        settle()
+        freeze_objects()
         brains = [ready]
 
         def make() -> DecisionLoop:
@@ -180,7 +180,7 @@ def preview(app: str | Path | App, bundle: Path | None, data: Path) -> Recovery:
             loop.close()
 
 
-def settle() -> None:
+def freeze_objects() -> None:
     """Take what imports and the compiler have left behind out of the collector's sight, once in a process.
 
     All of it lives as long as the process, and walking through it in the middle of a decision takes 0.1 s.

@@ -21,7 +21,7 @@ from homeostat.config.tree import App
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.plan import SPAN_NS_MAX
 from homeostat.decide.windows.shared import SharedFeaturizer, log_version
-from homeostat.engine.assembly import Prepared, bundle_of, prepare, settle
+from homeostat.engine.assembly import Prepared, bundle_of, freeze_objects, prepare
 from homeostat.engine.readiness import made_up, warm_up
 from homeostat.engine.shared.rejoining import Progress, adopt_behind, rejoin
 from homeostat.engine.shared.upkeep import Upkeep
@@ -155,7 +155,7 @@ def open_shared(
     models = bundle_of(prepared, bundle)
     ready = brain(prepared.app, prepared.features, models)
     warm_up(prepared.app, prepared.features, models, clock, ready)
-    settle()
+    freeze_objects()
     root = Path(servers.spool) / prepared.app.app / "workers"
     with ExitStack() as opened:  # The next attempt must find the folder free; what was given is the caller's to close.
         folder, lock = own_folder(root)

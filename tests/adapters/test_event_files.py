@@ -417,5 +417,5 @@ def test_rows_stand_in_for_an_id_and_a_time_where_the_app_asks_for_it(tmp_path: 
         rows, letters = read(tmp_path / name, asked, chunk_rows)
         assert [row[0] for row in rows] == expected and [letter.line for letter in letters] == refused
         assert [row[1] for row in rows] == [int(number) * 10**9 for number in expected]
-    with pytest.raises(EventFileError, match="no column id; time"):
+    with pytest.raises(EventFileError, match="no column called id, and none called time"):
         read(tmp_path / name, EventSchema(CODING, ("id",), ("time",), fields=fields))

@@ -158,3 +158,17 @@ def test_in_a_shell_and_in_a_notebook_an_engine_says_what_it_is():
         shown, page = repr(engine), engine._repr_html_()
     assert shown.startswith("<Engine app access, version access-") and "decided 1, allow 1" in shown
     assert "<tr><th>decided</th><td>1</td></tr>" in page and page.count("<tr>") == shown.count(",") + 1
+
+
+def test_another_working_folder_is_none_of_the_engines_business(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    usual = {"entity_id": "7", "event_type": "action", "value": 1, "timestamp": 1_700_000_000}
+    with load("access", data="state") as engine:
+        monkeypatch.chdir(elsewhere)  # As a plug-in may do.
+        with pytest.raises(UnusableEvent):
+            engine.decide({**usual, "event_id": "bad", "value": "no number"})
+        engine.decide({**usual, "event_id": "good"})
+    assert not list(elsewhere.iterdir())
+    assert {"journal.db", "dead_letters.jsonl", "audit.jsonl"} <= {path.name for path in (tmp_path / "state").iterdir()}

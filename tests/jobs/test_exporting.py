@@ -139,3 +139,44 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(served, tmp_path, ca
     with pytest.raises(SystemExit) as ended:
         main(["export", "--data", str(tmp_path), "--out", str(tmp_path / "out")])
     assert ended.value.code == 1 and "journal.db" in capsys.readouterr().err
+
+
+OTHER_WORDS = """
+homeostat: 1
+app: words
+events:
+  id: {name: id}
+  time: {name: t}
+  label: {name: fraud}
+  entities: {customer: {}, event_id: {required: false}}
+  fields: {amount: {type: number}}
+features:
+  windows: [{entity: customer, lengths: [1h], compute: {count: count}}]
+scorers: {large: {kind: rules, rules: [{name: large, when: amount > 5, score: 0.99}]}}
+fusion: {kind: weighted}
+actions: [allow, block]
+costs: {allow: {positive: 10, negative: 0}, block: {positive: 0, negative: 1}}
+guards: {fallback: {scorers_absent: allow}}
+outcomes: {label: fraud, horizon: 1d}
+"""
+
+
+def test_an_export_is_read_back_whatever_the_app_calls_id_time_and_label(tmp_path):
+    app = tmp_path / "words.yaml"
+    app.write_text(OTHER_WORDS)
+    with load(app, data=tmp_path / "data") as engine:
+        sent = [
+            {"id": f"x{k}", "t": 1_700_000_000 + k, "customer": 1, "event_id": "DEVICE", "amount": k, "fraud": k % 2}
+            for k in range(10)
+        ]
+        first = engine.decide(sent)
+    exported(tmp_path / "data", tmp_path / "out")
+    names = pq.read_schema(tmp_path / "out/events.parquet").names
+    assert (
+        len(set(names)) == len(names)
+        and pq.read_table(tmp_path / "out/events.parquet")["event_id"][0].as_py() == "DEVICE"
+    )
+    report = replay_events(app, Request(tmp_path / "out/events.parquet", tmp_path / "again"), lambda what, share: None)
+    assert (report["decisions"], report["dead_letters"], report["quality"]["known"]) == (10, 0, 10)
+    again = pq.read_table(tmp_path / "again/decisions.parquet").to_pylist()
+    assert [(one["event_id"], one["action"]) for one in again] == [(one["event_id"], one["action"]) for one in first]

@@ -104,6 +104,7 @@ def open_engine(
     Raises AppFileError, BundleError, NotTrained, JournalError, LostHistory; Unavailable where the folder can't be used.
     """
     prepared, parted = prepare(app), None
+    data = None if data is None else data.absolute()  # A plug-in may change the working folder.
     mode = FILE_MODE if private else OPEN_FILE_MODE
 
     secret = prepared.coding.secret if data is None else None

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from homeostat.adapters.disk.decision_files import decision_column
+from homeostat.adapters.disk.event_files import ROLES
 from homeostat.engine.answers import actions_of, rule_text
 from homeostat.ports import Entry, Unavailable
 from homeostat.records.arrays import Float, Int
@@ -61,11 +63,18 @@ class _Columns:
         self.actions |= dict.fromkeys(actions_of(words, batch.proposal.propensity.shape[1]))
         self.labels = self.labels or not bool(np.isnan(batch.events.label).all())
 
+    def roles(self) -> dict[str, str]:
+        """The columns of id, time and label: `event_id`, `time`, `label`, unless an entity or a field is called so."""
+        taken = self.entities.keys() | self.fields.keys()
+        return {role: _free(name, taken) for role, name in (("id", "event_id"), ("time", "time"), ("label", "label"))}
+
     def events(self) -> pa.Schema:
-        columns: list[tuple[str, pa.DataType]] = [("event_id", pa.string()), ("time", _TIME)]
+        roles = self.roles()
+        columns: list[tuple[str, pa.DataType]] = [(roles["id"], pa.string()), (roles["time"], _TIME)]
         columns += [(name, pa.string()) for name in self.entities]
         columns += [(name, _TYPES[kind]) for name, kind in self.fields.items()]
-        return pa.schema(columns + [("label", pa.float64())] * self.labels)
+        columns += [(roles["label"], pa.float64())] * self.labels
+        return pa.schema(columns, {ROLES: json.dumps(roles)})
 
     def decisions(self) -> pa.Schema:
         texts = ("action", "proposed", "rule", "fallback", "version")
@@ -76,6 +85,12 @@ class _Columns:
             *(decision_column(name, pa.string()) for name in texts), decision_column("late", pa.bool_()),
             *(decision_column(name, pa.float64()) for name in reals),
         ])  # fmt: skip
+
+
+def _free(name: str, taken: Set[str]) -> str:
+    while name in taken:
+        name = f"_{name}"
+    return name
 
 
 _OUTCOMES = pa.schema([("event_id", pa.string()), ("label", pa.float64()), ("time", _TIME), ("amount", pa.float64())])
@@ -176,15 +191,17 @@ def _category(code: float, texts: IdTexts) -> str:
 
 def _events(batch: DecisionBatch, rows: Int, columns: _Columns) -> pa.Table:
     events, words = batch.events.rows(rows), batch.words
+    roles = columns.roles()
     found: dict[str, Any] = {
-        "event_id": _texts(events.id_code, events.id_check, events.texts), "time": pa.array(events.time_ns).cast(_TIME),
-    }  # fmt: skip
+        roles["id"]: _texts(events.id_code, events.id_check, events.texts),
+        roles["time"]: pa.array(events.time_ns).cast(_TIME),
+    }
     for column, (name, of) in enumerate(words.entities):
         if not of:
             found[name] = _texts(events.keys[:, column], events.key_checks[:, column], events.texts)
     for column, (name, kind) in enumerate(words.fields):
         found[name] = _values(events.numbers[:, column], kind, columns.fields[name], events.texts)
-    found["label"] = pa.array(events.label, pa.float64(), mask=np.isnan(events.label))
+    found[roles["label"]] = pa.array(events.label, pa.float64(), mask=np.isnan(events.label))
     return _table(found, columns.events())
 
 
@@ -224,7 +241,7 @@ def _outcomes(batch: OutcomeBatch, rows: Int) -> pa.Table:
 
 def _table(found: dict[str, Any], schema: pa.Schema) -> pa.Table:
     """The columns of a schema; those that this entry does not have are null."""
-    n = len(found["event_id"])
+    n = len(next(iter(found.values())))
     return pa.Table.from_arrays(
         [found[name] if name in found else pa.nulls(n, schema.field(name).type) for name in schema.names], schema=schema
     )

@@ -11,20 +11,24 @@ import numpy as np
 
 from homeostat.adapters.disk.event_files import read_events, read_outcomes
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.disk.sqlite.tables import REPLAYED
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.app import Ports, brain, build, costs_of
 from homeostat.config import plans
 from homeostat.config.load import load_app
+from homeostat.config.tree import App
 from homeostat.decide.guards.engine import Guards
 from homeostat.decide.guards.rehearsal import Tried, rehearse
 from homeostat.engine.answers import time_text
 from homeostat.engine.assembly import Prepared, bundle_of, prepare
 from homeostat.errors import HomeostatError
-from homeostat.jobs.past import PastOutcomes
+from homeostat.jobs.past import PastOutcomes, without_labels
+from homeostat.jobs.training import final
+from homeostat.models.maturity import Matured, Maturity, matured
 from homeostat.models.training_set import Progress
-from homeostat.records.arrays import Float
+from homeostat.records.arrays import Float, Mask
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch
+from homeostat.records.events import EventBatch, OutcomeBatch
 
 
 class CanNotTry(HomeostatError, ValueError):
@@ -66,25 +70,82 @@ def try_rules(trial: Trial, progress: Progress) -> dict[str, Any]:
     new = Guards(plans.guard_plan(app), plans.guard_names(app, changed.features), lists)
     outcomes = [] if trial.outcomes is None else _outcomes(trial.outcomes, prepared)
     if trial.data is not None:
-        decided, known = _recorded(trial.data, prepared, progress), [*_journalled(trial.data), *outcomes]
+        past = PastOutcomes([*_journalled(trial.data), *outcomes])
+        decided, events = _recorded(trial.data, prepared, progress), _recorded_events(trial.data, prepared.app)
     else:
         assert trial.events is not None
-        decided = _decided(prepared, bundle_of(prepared, trial.bundle), trial.events, progress)
-        known = outcomes
-    found = rehearse(plans.guard_plan(prepared.app), new, _with_outcomes(decided, PastOutcomes(known), prepared))
-    report: dict[str, Any] = found.as_json()
+        past = PastOutcomes(outcomes)
+        apart = past if trial.outcomes is not None else None
+        decided = _decided(prepared, bundle_of(prepared, trial.bundle), trial.events, apart, progress)
+        events = _events(trial.events, prepared, apart is not None)
+    labels = _Labels.of(events, past, final(prepared.app, trial.outcomes is not None or len(past) > 0))
+    found = rehearse(plans.guard_plan(prepared.app), new, _with_outcomes(decided, labels, prepared))
+    report: dict[str, Any] = {**found.as_json(), "left_out": labels.left_out()}
     for change in report["changes"]:
         for example in change["examples"]:
             example["time"] = time_text(example.pop("time_ns"))
     return {"app": prepared.app.app, "rules": str(trial.rules), "currency": prepared.app.currency, **report}
 
 
-def _with_outcomes(decided: Iterable[DecisionBatch], past: PastOutcomes, prepared: Prepared) -> Iterator[Tried]:
-    """Each batch with what is known of its events today; what a file or a journal says wins over the events' labels."""
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """What counts as the outcome of each event today: as in reports, only where good and bad could both be known.
+
+    past : what a file or a journal says wins over the events' labels
+    """
+
+    past: PastOutcomes
+    today_ns: int
+    settled_ns: int
+    maturity: Maturity
+    found: Matured
+
+    @classmethod
+    def of(cls, batches: Iterable[tuple[EventBatch, Mask]], past: PastOutcomes, maturity: Maturity) -> _Labels:
+        """Looks at all events once.
+
+        batches : events, and of which of them the decision hid the outcome
+        """
+        times, known, censored = [np.empty(0, np.int64)], [np.empty(0)], [np.empty(0, bool)]
+        for events, hidden in batches:
+            times.append(events.time_ns)
+            known.append(_known(events, past))
+            censored.append(hidden)
+        time_ns, label, hides = np.concatenate(times), np.concatenate(known), np.concatenate(censored)
+        today_ns = max(int(time_ns.max(initial=past.newest_ns)), past.newest_ns)
+        unknown = np.isnan(label) & ~hides
+        settled_ns = int(time_ns[unknown].min(initial=np.iinfo(np.int64).max))
+        return cls(past, today_ns, settled_ns, maturity, matured(time_ns, label, today_ns, maturity, hides))
+
+    def labels(self, events: EventBatch, hides: Mask) -> Float:
+        """(n,) 1, 0, or NaN where the outcome does not count today.
+
+        hides : (n,) whether what was done with an event hid its outcome
+        """
+        known = _known(events, self.past)
+        of_age = events.time_ns <= self.today_ns - self.maturity.age_ns
+        counts = ~np.isnan(known) & (of_age | (events.time_ns < self.settled_ns))
+        silent = np.isnan(known) & of_age & ~hides & self.maturity.silence_negative
+        return np.where(counts, known, np.where(silent, 0.0, np.nan))
+
+    def left_out(self) -> dict[str, int]:
+        """How many events do not count, by cause."""
+        found = self.found
+        return {"too_young": found.young, "without_outcome": found.silent, "censored": found.censored}
+
+
+def _known(events: EventBatch, past: PastOutcomes) -> Float:
+    later = past.labels_by(events, None)
+    return np.where(np.isnan(later), events.label, later)
+
+
+def _with_outcomes(
+    decided: Iterable[tuple[DecisionBatch, Mask]], labels: _Labels, prepared: Prepared
+) -> Iterator[Tried]:
+    """Each batch with the outcomes of its events that count today."""
     costs = costs_of(prepared.app)
-    for batch in decided:
-        later = past.labels_by(batch.events, None)
-        label: Float = np.where(np.isnan(later), batch.events.label, later)
+    for batch, hides in decided:
+        label = labels.labels(batch.events, hides)
         if costs is None:
             yield Tried(batch, label)
             continue
@@ -103,15 +164,40 @@ def _journalled(folder: Path) -> list[OutcomeBatch]:
         return [entry.body for entry in journal.read(0) if isinstance(entry.body, OutcomeBatch)]
 
 
-def _recorded(folder: Path, prepared: Prepared, progress: Progress) -> Iterator[DecisionBatch]:
-    """A journal's decisions, as they were made. Raises CanNotTry where they are another app's."""
+def _events(path: Path, prepared: Prepared, apart: bool) -> Iterator[tuple[EventBatch, Mask]]:
+    """A file's events, none of which hid its outcome; without their labels where outcomes come apart."""
+    for batch, _ in read_events(path, prepared.schema, SystemClock().now_ns()):
+        yield (without_labels(batch) if apart else batch), np.zeros(len(batch), bool)
+
+
+def _recorded(folder: Path, prepared: Prepared, progress: Progress) -> Iterator[tuple[DecisionBatch, Mask]]:
+    """A journal's decisions as they were made, and which of them hid the outcome.
+
+    Raises CanNotTry where they are another app's.
+    """
     with _journal(folder) as journal:
-        last = max(1, journal.last)
+        last, hiding = max(1, journal.last), _hiding(journal, prepared.app)
         for entry in journal.read(0):
             progress("reading decisions", min(0.99, entry.sequence / last))
             if isinstance(entry.body, DecisionBatch):
                 _check_same(entry.body, prepared, folder)
-                yield entry.body
+                yield entry.body, np.isin(entry.body.ruling.action, hiding)
+
+
+def _recorded_events(folder: Path, app: App) -> Iterator[tuple[EventBatch, Mask]]:
+    """A journal's events, and of which of them the decision hid the outcome."""
+    with _journal(folder) as journal:
+        hiding = _hiding(journal, app)
+        for entry in journal.read(0):
+            if isinstance(entry.body, DecisionBatch):
+                yield entry.body.events, np.isin(entry.body.ruling.action, hiding)
+
+
+def _hiding(journal: SqliteJournal, app: App) -> list[int]:
+    """The actions after which no outcome is ever seen: none in a replay, whose decisions nobody carried out."""
+    if journal.about(REPLAYED) is not None and journal.served is None:
+        return []
+    return [app.actions.index(action) for action in app.outcomes.censoring]
 
 
 def _journal(folder: Path) -> SqliteJournal:
@@ -139,16 +225,25 @@ def _check_same(batch: DecisionBatch, prepared: Prepared, folder: Path) -> None:
             )
 
 
-def _decided(prepared: Prepared, bundle: Any, events: Path, progress: Progress) -> Iterator[DecisionBatch]:
-    """The app's decisions on recorded events, batch by batch."""
+def _decided(
+    prepared: Prepared, bundle: Any, events: Path, past: PastOutcomes | None, progress: Progress
+) -> Iterator[tuple[DecisionBatch, Mask]]:
+    """The app's decisions on recorded events, batch by batch; none of them was carried out, so none hides an outcome.
+
+    past : what became known of the events, and when; None where their own labels say it
+    """
     clock, read = SystemClock(), 0
     with SqliteJournal(":memory:", app=prepared.app.app, secret=prepared.coding.secret) as journal:
         ready = brain(prepared.app, prepared.features, bundle)
         loop = build(prepared.app, prepared.features, ready, Ports(journal, clock, prepared.coding, bounded=False))
         for batch, _ in read_events(events, prepared.schema, clock.now_ns()):
-            decided = loop.decide(batch)
+            if past is not None:
+                outcomes = past.of(batch)
+                if outcomes is not None:
+                    loop.learn(outcomes)
+            decided = loop.decide(batch if past is None else without_labels(batch))
             read += len(batch)
             progress(f"{read:,} events", min(0.99, read / (read + 65_536)))
             if decided.fresh is not None:
-                yield decided.fresh
+                yield decided.fresh, np.zeros(len(decided.fresh), bool)
         loop.close()

@@ -6,7 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def replay_events(app: str | Path | App, request: Request, progress: Progress) -
     Raises AppFileError, EventFileError, BundleError, NotTrained; Unavailable where the disk fails.
     """
     prepared = prepare(app)
+    request = replace(request, out=request.out.absolute())  # A plug-in may change the working folder.
     file_mode, folder_mode = (FILE_MODE, FOLDER_MODE) if request.private else (OPEN_FILE_MODE, OPEN_FOLDER_MODE)
     request.out.mkdir(parents=True, exist_ok=True, mode=folder_mode)
     clear_for_replay(request.out, request.force, request.tell)

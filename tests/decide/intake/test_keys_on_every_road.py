@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -83,3 +84,20 @@ def test_a_column_of_floats_holds_whole_numbers_because_of_its_gaps(value, expec
     table = pa.table({"id": pa.array([value], pa.float64()), "who": pa.array([value], pa.float64()), "at": [AT]})
     pq.write_table(table, tmp_path / "one.parquet")
     assert outcome(of_file(tmp_path / "one.parquet")) == expected
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("float32", 2**24), ("float16", 2**11)])
+def test_ids_that_a_narrow_column_has_rounded_are_refused(kind: str, limit: int, tmp_path):
+    path = tmp_path / "ids.parquet"
+    ids = np.array([limit - 1, limit, limit + 1], kind)
+    pq.write_table(pa.table({"id": pa.array(ids), "at": [1_700_000_000] * 3, "who": ["a"] * 3}), path)
+    ((batch, letters),) = read_events(path, SCHEMA, NOW_NS)
+    assert batch.id_code.tolist() == [limit - 1]
+    assert [(letter.line, letter.field) for letter in letters] == [(2, "id"), (3, "id")]
+
+
+def test_a_byte_order_mark_in_the_first_value_of_a_csv_belongs_to_the_value(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_text("id,at,who\n\ufeff7,1700000000,a\n7,1700000000,a\n", encoding="utf-8")
+    ((batch, letters),) = read_events(path, SCHEMA, NOW_NS)
+    assert not letters and [batch.id_text(row) for row in range(2)] == ["\ufeff7", "7"]

@@ -5,6 +5,7 @@ A record is one line: a quoted value may hold commas and quotes, but no line end
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections import Counter
 from collections.abc import Sequence
@@ -86,8 +87,11 @@ def table_of(
 
 
 def _fast(whole: bytes, n: int, header: Sequence[str], wanted: Sequence[str], delimiter: str) -> dict[str, Any] | None:
-    """All at once; None if any line is ragged, or a stray quote has swallowed a line end."""
-    if b"\0" in whole or b"\r" in whole.replace(b"\r\n", b"").removesuffix(b"\r"):
+    """All at once; None if any line is ragged, or a stray quote has swallowed a line end.
+
+    Arrow takes a byte order mark in front for the file's own, though here it is a value's.
+    """
+    if whole.startswith(codecs.BOM_UTF8) or b"\0" in whole or b"\r" in whole.replace(b"\r\n", b"").removesuffix(b"\r"):
         return None
     names = [f"c{position}" for position in range(len(header))]
     use = {name: names[list(header).index(name)] for name in wanted}

@@ -7,6 +7,7 @@ a file that is no such file at all raises `EventFileError`, which says what to d
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -31,6 +32,7 @@ __all__ = ["EventFileError", "read_events", "read_outcomes"]
 Chunk: TypeAlias = tuple[EventBatch, list[DeadLetter]]
 FORMATS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 CHUNK_ROWS = 65_536
+ROLES = b"homeostat.roles"  # In the metadata of an export: which columns are id, time and label.
 
 
 def read_events(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
@@ -80,13 +82,15 @@ def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int)
     row = 0
     with file:
         _require_all_rows(path, file.metadata)
-        names = file.schema_arrow.names
+        called = _called(file.schema_arrow, schema)
+        names = [called.get(name, name) for name in file.schema_arrow.names]
         _require(path, schema, names)
         wanted = [name for name in schema.names() if name in names]
         twice = [name for name in wanted if names.count(name) > 1]
         if twice:
             raise EventFileError(f"{path} has the column {', '.join(twice)} more than once: rename or drop the others.")
-        parts = file.iter_batches(chunk_rows, columns=wanted, use_threads=False)
+        stored = {new: old for old, new in called.items()}
+        parts = file.iter_batches(chunk_rows, columns=[stored.get(name, name) for name in wanted], use_threads=False)
         while True:
             try:
                 part = next(parts, None)
@@ -95,7 +99,9 @@ def _read_parquet(path: Path, schema: EventSchema, now_ns: int, chunk_rows: int)
                 part.validate(full=True)  # Else what is damaged inside would be followed to places out of memory.
             except Exception as error:
                 raise EventFileError(f"{path} is damaged after row {row} ({_brief(error)}): write it again.") from error
-            columns = dict(zip(part.schema.names, part.columns, strict=True))
+            columns = {
+                called.get(name, name): column for name, column in zip(part.schema.names, part.columns, strict=True)
+            }
             lines = np.arange(row + 1, row + 1 + len(part))
             read = read_columns(_with_rows(columns, lines, schema), len(part), schema, now_ns, lines)
             row += len(part)
@@ -106,15 +112,32 @@ def _brief(error: Exception) -> str:
     return shown(str(error).partition("\n")[0]) or type(error).__name__
 
 
+def _called(stored: pa.Schema, schema: EventSchema) -> dict[str, str]:
+    """The names by which this app knows an export's columns of id, time and label, by those that they have there.
+
+    An export says in its metadata which columns they are, since its journal does not know what an app calls them.
+    """
+    try:
+        roles = json.loads((stored.metadata or {}).get(ROLES, b"{}"))
+        found = {role: roles[role] for role in ("id", "time", "label") if roles.get(role) in stored.names}
+    except (ValueError, AttributeError, TypeError):
+        return {}
+    wanted = {"id": schema.id, "time": schema.time, "label": schema.label}
+    return {
+        name: wanted[role][0] for role, name in found.items()
+        if wanted[role] and wanted[role][0] not in stored.names and name not in wanted[role]
+    }  # fmt: skip
+
+
 def _require(path: Path, schema: EventSchema, names: Sequence[str]) -> None:
     """Refuse a file without a column that every event must have: its rows would all be dead letters."""
     there = set(names)
     missing = [choices for choices in _needed(schema) if there.isdisjoint(choices)]
     if missing:
-        wants = "; ".join(" or ".join(choices) for choices in missing)
+        wants = ", and none called ".join(" or ".join(choices) for choices in missing)
         raise EventFileError(
-            f"{path} has no column {wants}. It has {shown(', '.join(names)) or 'none'}. Rename the column, or add its "
-            "name to the aliases in the app file."
+            f"{path} has no column called {wants}. It has {shown(', '.join(names)) or 'none'}. Rename the column, or "
+            "add its name to the aliases in the app file."
         )
 
 

@@ -31,6 +31,8 @@ Fetch: TypeAlias = Callable[[int], object]
 _PLAIN_INTEGER = r"^(?:0|-?[1-9][0-9]{0,17})$"
 _NOT_HASHED = r"\x00|^-?[0-9]{19}$"  # No text that may be a key, or one that may be an integer's after all.
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+# Beyond these, a narrow column has rounded an id, and another may look the same.
+_WHOLE_MAX = {pa.float16(): 2**11 - 1, pa.float32(): 2**24 - 1}
 _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
@@ -118,8 +120,18 @@ def _put(batch: EventBatch, row: int, event: Event) -> None:
 def _fetcher(columns: Columns, schema: EventSchema, rows: Int) -> Fetch:
     """Objects of the chosen rows, made of the columns' values all at once."""
     taken = {name: _objects(columns[name].take(of_numbers(rows))) for name in schema.names() if name in columns}
+    for name in {*schema.id, *(name for entity in schema.entities for name in entity.names)} & taken.keys():
+        limit = _WHOLE_MAX.get(columns[name].type)
+        if limit is not None:
+            taken[name] = [
+                _Other(f"{one}, rounded by its column") if _above(one, limit) else one for one in taken[name]
+            ]
     place = {row: index for index, row in enumerate(rows.tolist())}
     return lambda row: {name: column[place[row]] for name, column in taken.items()}
+
+
+def _above(value: object, limit: int) -> bool:
+    return isinstance(value, float) and abs(value) > limit
 
 
 class _Other:
@@ -298,7 +310,7 @@ def _keys(column: Array, coding: Coding, texts: IdTexts, source: Source) -> tupl
     if pa.types.is_floating(kind) and source is Source.COLUMNS:
         values = _filled(column, NAN, pa.float64(), np.float64)
         absent = np.isnan(values)
-        whole = (np.abs(values) <= INTEGER_MAX) & (np.floor(values) == values)
+        whole = (np.abs(values) <= _WHOLE_MAX.get(kind, INTEGER_MAX)) & (np.floor(values) == values)
         return np.where(whole, values, ABSENT).astype(np.int64), checks, absent, absent | whole
     if _is_text(column):
         return _text_keys(column, absent, checks, coding, texts)

@@ -273,11 +273,13 @@ def _servers(app: str | None, config: Path | None) -> Iterator[Diagnosis]:
     """The servers that the app's file, another file and the environment name."""
     from homeostat.adapters.process.environment import servers_of
     from homeostat.cli.failures import expected
-    from homeostat.engine.assembly import prepare
 
     prepared = None
-    with suppress(*expected()):  # What is wrong with the app's file is a diagnosis of its own.
-        prepared = prepare(app or str(config)) if app is not None or config is not None else None
+    if app is not None or config is not None:
+        from homeostat.engine.assembly import prepare
+
+        with suppress(*expected()):  # What is wrong with the app's file is a diagnosis of its own.
+            prepared = prepare(app or str(config))
     try:
         servers = servers_of(config, app if prepared is not None else None)
     except expected() as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from homeostat.decide.aside import Aside
 from homeostat.records.arrays import Bytes, Float, Int, Small, State
@@ -11,7 +11,9 @@ from homeostat.records.decisions import DecisionBatch, Experience, Fused, Propos
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
 from homeostat.records.identity import Ids
-from homeostat.stats.categories import Encoding
+
+if TYPE_CHECKING:  # Else a check of an app file would bring the compiler along.
+    from homeostat.stats.categories import Encoding
 
 
 class Stateful(Protocol):

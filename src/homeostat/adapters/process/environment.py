@@ -6,7 +6,6 @@ import logging
 import os
 from pathlib import Path
 
-from homeostat.config.load import app_file
 from homeostat.config.servers import FORMER_PREFIX, PREFIX, Servers, read_servers
 
 
@@ -16,6 +15,8 @@ def servers_of(config: str | Path | None, app: str | Path | None = None) -> Serv
     app : a file, or a shipped app's name. Raises AppFileError
     A former name (`world`, `HOMEOSTAT_WORLD__...`) is read with a notice in the log.
     """
+    from homeostat.config.load import app_file  # Knows all that an app file may say: not for those that name none.
+
     own = None if app is None else app_file(app)
     return read_servers(config, os.environ, own, logging.getLogger("homeostat").warning)
 

@@ -17,7 +17,6 @@ from homeostat.adapters.process.logs import redacted
 from homeostat.adapters.servers.encryption import plain_connections
 from homeostat.config.servers import Servers
 from homeostat.decide.intake.times import span_text
-from homeostat.engine.shared.samples import sampled
 from homeostat.errors import MissingExtra, install, needs
 from homeostat.ports import Unavailable
 
@@ -217,6 +216,8 @@ def newest_event(ahead_ns: int, skew_ns: int) -> Diagnosis:
 
 def sampled_findings(subject: Subject, addresses: Addresses, sample: dict[str, list[bytes]]) -> Iterator[Diagnosis]:
     """How many of the last messages can be read as the app declares them."""
+    from homeostat.engine.shared.samples import sampled  # Brings all that decides.
+
     for what, address in (("events", addresses.events), ("outcomes", addresses.outcomes)):
         messages = sample.get(address.name) if address is not None else None
         if messages is None:

@@ -64,6 +64,7 @@ worker {app} --config {nothing}
 worker access --config {servers}
 up access --config {servers} --workers 0 --servers 0
 up {app} --config {down} --workers 0 --servers 0
+compare {events}
 demo --days 0
 """.strip().splitlines()
 ALWAYS = ("absent", "a_folder", "bytes")

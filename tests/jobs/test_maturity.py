@@ -116,6 +116,14 @@ def test_reports_of_frauds_alone_teach_where_silence_is_a_negative_and_else_say_
     assert (report["rows"], report["positives"]) == (old.sum(), payments().fraud[old].sum())
 
 
+def test_outcomes_without_a_time_are_named_where_nothing_can_be_learned_from_them(tmp_path: Path) -> None:
+    events, outcomes = events_without_labels(tmp_path), outcomes_file(tmp_path, ONLY_FRAUDS)
+    pq.write_table(pq.read_table(outcomes).drop_columns(["time"]), outcomes)
+    request = TrainingRequest(events, tmp_path / "bundle", MOMENT_NS, outcomes=outcomes)
+    with pytest.raises(NothingToLearn, match="outcomes have no time and count as known only now"):
+        train_on_events(the_app(unknown="negative"), request, silent)
+
+
 def test_figures_count_silence_as_a_negative_and_leave_out_what_is_too_young(tmp_path: Path) -> None:
     both = replay(tmp_path / "both", the_app(unknown="negative"))
     alone = replay(tmp_path / "alone", the_app(unknown="negative"), ONLY_FRAUDS)

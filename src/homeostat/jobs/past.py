@@ -43,6 +43,16 @@ class PastOutcomes:
             return []
         return [f"{contrary:,} events have contrary outcomes that became known at the same moment: the last one counts"]
 
+    def undated(self, read_ns: int) -> list[str]:
+        """A sentence about outcomes without a time, which count as known from when they were read, `read_ns`, on."""
+        count = int(np.count_nonzero(self._known_ns == read_ns))
+        if not count:
+            return []
+        return [
+            f"{count:,} of {len(self):,} outcomes have no time and count as known only now, after the moment of "
+            "learning: give each the time at which it became known"
+        ]
+
     def of(self, events: EventBatch) -> OutcomeBatch | None:
         """The outcomes of these events, each waiting for its moment; None if they have none.
 

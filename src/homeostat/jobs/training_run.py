@@ -24,7 +24,7 @@ from homeostat.jobs.history import History
 from homeostat.jobs.past import PastOutcomes, without_labels
 from homeostat.jobs.training import Collector, train, warnings_of
 from homeostat.models.bundle import BundleError, save_bundle
-from homeostat.models.training_set import Progress, TrainingSet
+from homeostat.models.training_set import NothingToLearn, Progress, TrainingSet
 from homeostat.records.events import EventBatch
 
 _GATHERING = 0.3  # The share of the progress bar that reading the events takes.
@@ -74,7 +74,9 @@ def train_on_events(
         raise BundleError(f"{request.out} exists and is not a bundle; give another path or remove it")
     collector = Collector.of(prepared.app, request.from_ns, request.until_ns, apart=request.outcomes is not None)
     history = History()
-    past, bad = _past(prepared, request, SystemClock().now_ns())
+    read_ns = SystemClock().now_ns()
+    past, bad = _past(prepared, request, read_ns)
+    undated = past.undated(read_ns) if past and request.until_ns <= read_ns else []
     censored = None
     if request.decisions is not None:
         censored = read_censored(request.decisions, prepared.app, prepared.coding)
@@ -86,7 +88,10 @@ def train_on_events(
     def rest(what: str, share: float) -> None:
         progress(what, _GATHERING + (1 - _GATHERING) * share)
 
-    bundle = train(prepared, collector, rest, rows=rows)
+    try:
+        bundle = train(prepared, collector, rest, rows=rows)
+    except NothingToLearn as error:
+        raise NothingToLearn("; ".join([str(error), *undated])) from error
     version = save_bundle(bundle, request.out)
     about = bundle.about
     return {
@@ -97,7 +102,7 @@ def train_on_events(
         "repeated": history.repeated,
         "dead_letters": buried + bad,
         "left_out": collector.left_out(),
-        "warnings": warnings_of(rows) + history.warnings() + (past.warnings() if past else []),
+        "warnings": warnings_of(rows) + history.warnings() + (past.warnings() if past else []) + undated,
         "rows": about["rows"],
         "positives": about["positives"],
         "from": time_text(int(about["from_ns"])),

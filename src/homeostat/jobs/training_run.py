@@ -81,14 +81,14 @@ def train_on_events(
     if request.decisions is not None:
         censored = read_censored(request.decisions, prepared.app, prepared.coding)
     events, buried = _gather(prepared, request, past, censored, collector, history, progress, elsewhere)
-    rows = collector.training_set()
-    if elsewhere is not None:
-        rows = elsewhere.completed(rows)
 
     def rest(what: str, share: float) -> None:
         progress(what, _GATHERING + (1 - _GATHERING) * share)
 
     try:
+        rows = collector.training_set()
+        if elsewhere is not None:
+            rows = elsewhere.completed(rows)
         bundle = train(prepared, collector, rest, rows=rows)
     except NothingToLearn as error:
         raise NothingToLearn("; ".join([str(error), *undated])) from error

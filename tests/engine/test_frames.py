@@ -27,6 +27,7 @@ def app() -> App:
 homeostat: 1
 app: frames
 events:
+  id: {name: key, aliases: [event_id]}
   entities: {customer: {}}
   fields: {amount: {type: number}, country: {type: category, required: false}}
 features:
@@ -36,6 +37,7 @@ fusion: {kind: weighted}
 actions: [allow, block]
 costs: {allow: {positive: 100, negative: 0}, block: {positive: 0, negative: 1}}
 guards: {fallback: {scorers_absent: allow}}
+outcomes: {label: fraud}
 """
     )
 
@@ -95,6 +97,13 @@ def test_a_bad_row_gets_its_problem_in_its_place_and_is_buried(tmp_path: Path):
     assert again["duplicate"].tolist() == [True, None, True, True]
     letters = [json.loads(line) for line in (tmp_path / "dead_letters.jsonl").read_text().splitlines()]
     assert [letter["field"] for letter in letters] == ["amount", "amount"]
+
+
+def test_an_outcome_is_understood_under_the_apps_own_name_and_unknown_ones_are_named(engine: Engine):
+    engine.decide(events(1)[0])
+    assert engine.learn({"event_id": "e0", "fraud": 1}) == [{"event_id": "e0", "accepted": True}]
+    (problem,) = engine.learn({"event_id": "nope", "label": 1})
+    assert problem["status"] == 404 and "'nope'" in problem["detail"]
 
 
 def test_an_empty_frame_is_answered_by_an_empty_one(engine: Engine):

@@ -18,7 +18,8 @@ from homeostat.adapters.disk.event_lines import EventFileError
 from homeostat.config.faults import AppFileError
 from homeostat.config.load import load_app, parse_app
 from homeostat.config.tree import App
-from homeostat.engine.assembly import prepare
+from homeostat.engine.answers import time_text
+from homeostat.engine.assembly import open_engine, prepare
 from homeostat.jobs.censored import read_censored
 from homeostat.jobs.replay import Replay, Request, replay_events
 from homeostat.jobs.training_run import TrainingRequest, train_on_events
@@ -122,6 +123,16 @@ def test_outcomes_without_a_time_are_named_where_nothing_can_be_learned_from_the
     request = TrainingRequest(events, tmp_path / "bundle", MOMENT_NS, outcomes=outcomes)
     with pytest.raises(NothingToLearn, match="outcomes have no time and count as known only now"):
         train_on_events(the_app(unknown="negative"), request, silent)
+
+
+def test_the_folder_of_a_replay_that_learned_is_private_and_says_where_its_windows_begin(tmp_path: Path) -> None:
+    app, out, heard = the_app(), tmp_path / "out", []
+    replay(tmp_path, app)
+    assert (out / "bundle").stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (out / "bundle").iterdir())
+    with open_engine(app, bundle=out / "bundle", data=out, tell=heard.append):
+        pass
+    assert f"the windows know no event before {time_text(MOMENT_NS)}" in heard[0] and "--train-until" in heard[0]
 
 
 def test_figures_count_silence_as_a_negative_and_leave_out_what_is_too_young(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def event_schema(app: App, coding: Coding) -> EventSchema:
         coding, _names(events.id, "event_id"), _names(events.time, "time"),
         entities, fields, label, events.ahead_max,
         skew_ns=events.skew, id_from_rows=events.id.from_rows, time_from_rows=events.time.from_rows,
+        outcome=(app.outcomes.label,),
     )  # fmt: skip
 
 

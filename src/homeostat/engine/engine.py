@@ -368,7 +368,7 @@ class Engine:
         self._bury(letters, set(range(len(objects))) - set(positions), receipts)
         for k, position in enumerate(positions):
             if not known[k]:
-                receipts[position] = problems.of_unknown(objects[position], parts.schema.id)
+                receipts[position] = problems.of_unknown(objects[position], outcomes_of_events(parts.schema).id)
             else:
                 receipts[position] = {"event_id": batch.id_text(k), "accepted": True}
         return receipts

@@ -43,7 +43,8 @@ def of_unknown(outcome: object, names: tuple[str, ...]) -> dict[str, Any]:
 
     names : under which the outcome gives its event's id
     """
-    given = next((outcome[name] for name in names if outcome.get(name)), "") if isinstance(outcome, Mapping) else ""
+    found = [outcome[name] for name in names if outcome.get(name) is not None] if isinstance(outcome, Mapping) else []
+    given = found[0] if found else ""
     reason = Reason.UNKNOWN_EVENT
     return problem(
         404, "Unknown event", f"no event {str(given)!r} was decided here", _FIX[reason],

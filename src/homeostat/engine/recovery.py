@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.disk.sqlite.tables import LEARNED_UNTIL
 from homeostat.adapters.journals.entries import JournalError
 from homeostat.config.remembered import follows
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.redo import Diverged, redo
+from homeostat.engine.answers import time_text
 from homeostat.ports import Entry, Snapshot, Snapshots
 from homeostat.records.renaming import Unnamed, is_same_field
 from homeostat.records.software import VERSION
@@ -37,6 +39,7 @@ class Recovery:
     passed_over : why snapshots are not used
     rebuilt : the parts whose state is made of the journal though there is a snapshot, each with what is different
     renamed : how the app's names differ from those of the newest decision
+    learned_until_ns : the moment before which a replay decided nothing, as it learned; None where it began at once
     """
 
     entries: int
@@ -45,6 +48,7 @@ class Recovery:
     passed_over: tuple[str, ...]
     rebuilt: dict[str, tuple[str, ...]]
     renamed: tuple[str, ...]
+    learned_until_ns: int | None = None
 
     @property
     def again(self) -> int:
@@ -54,11 +58,18 @@ class Recovery:
     @property
     def is_ordinary(self) -> bool:
         """Whether nothing of it needs to be said."""
-        return not (self.passed_over or self.rebuilt or self.renamed or self.unnamed)
+        said = self.passed_over or self.rebuilt or self.renamed or self.unnamed or self.learned_until_ns is not None
+        return not said
 
     def sentences(self) -> list[str]:
         """All of it, for people."""
         said = [f"the app was changed since the newest decision: {'; '.join(self.renamed)}"] if self.renamed else []
+        if self.learned_until_ns is not None:
+            said.append(
+                f"the windows know no event before {time_text(self.learned_until_ns)}: the replay that made this "
+                "folder learned from those and decided none. To fill them, replay all events with --bundle, without "
+                "--train-until, and serve on that folder"
+            )
         if self.unnamed:
             said.append(
                 f"entries 1 to {self.unnamed} were written by a version that kept no names: they are shown with those "
@@ -101,7 +112,10 @@ def plan(loop: DecisionLoop, journal: SqliteJournal, snapshots: Snapshots | None
             snapshot = None
     newest = journal.newest()
     renamed = () if newest is None else tuple(renamings(newest.words, loop.stages.words))
-    return Recovery(last, journal.unnamed, snapshot, skipped, rebuilt, renamed)
+    learned = journal.about(LEARNED_UNTIL)
+    return Recovery(
+        last, journal.unnamed, snapshot, skipped, rebuilt, renamed, None if learned is None else int(learned)
+    )
 
 
 def recover(

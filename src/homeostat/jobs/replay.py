@@ -18,6 +18,7 @@ from homeostat.adapters.disk.decision_files import DecisionsWriter
 from homeostat.adapters.disk.event_files import read_events, read_outcomes
 from homeostat.adapters.disk.files import FILE_MODE, FOLDER_MODE, OPEN_FILE_MODE, OPEN_FOLDER_MODE, replace_file
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.disk.sqlite.tables import LEARNED_UNTIL
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.app import Brain, Ports, brain, build, costs_of, panel_of, untrained, weights_of
 from homeostat.config.tree import App
@@ -97,6 +98,8 @@ class Replay:
         self.journal = stack.enter_context(
             SqliteJournal(out / "journal.db", app=prepared.app.app, bulk=True, secret=secret, mode=mode)
         )
+        if request.train_until_ns is not None:
+            self.journal.say(LEARNED_UNTIL, str(request.train_until_ns))
         self.letters = stack.enter_context(DeadLetterFile(out / "dead_letters.jsonl", mode))
         self.audit = stack.enter_context(AuditLog(out / "audit.jsonl", self.journal, mode=mode))
         self.audit.holds(self.journal.says())
@@ -211,7 +214,7 @@ class Replay:
         folder = self.request.out / "bundle"
         rows = self.collector.training_set()
         made = train(self.prepared, self.collector, self.progress, rows=rows)
-        save_bundle(made, folder)
+        save_bundle(made, folder, self.request.private)
         self.trained = {
             "rows": made.about["rows"], "positives": made.about["positives"], "left_out": self.collector.left_out(),
             "warnings": warnings_of(rows) + self.history.warnings() + (self.past.warnings() if self.past else []),

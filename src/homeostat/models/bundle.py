@@ -75,9 +75,10 @@ class Bundle:
         return self.parts.get("fusion")
 
 
-def save_bundle(bundle: Bundle, out: Path) -> str:
+def save_bundle(bundle: Bundle, out: Path, private: bool = False) -> str:
     """Write a bundle's folder, replacing an earlier bundle there; returns its version.
 
+    private : folder and files are their owner's alone, as in a data folder; if not, the process's umask decides
     Raises BundleError when `out` exists and is no bundle, or a part has a name that no bundle may hold.
     """
     if out.exists() and not (out / MANIFEST).is_file():
@@ -98,9 +99,12 @@ def save_bundle(bundle: Bundle, out: Path) -> str:
     files[MANIFEST] = (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=True) + "\n").encode()
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.mkdir(mode=0o700 if private else 0o777)
     for name, raw in files.items():
         (partial / name).write_bytes(raw)
+        if private:
+            (partial / name).chmod(0o600)
     if out.exists():
         shutil.rmtree(out)
     os.replace(partial, out)

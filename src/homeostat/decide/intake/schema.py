@@ -62,6 +62,7 @@ class EventSchema:
     label_required: bool = False
     id_from_rows: bool = False
     time_from_rows: bool = False
+    outcome: tuple[str, ...] = ()
 
     def columns(self) -> tuple[tuple[str, ...], ...]:
         """The names of every column that is read, in the order in which faults are reported."""
@@ -93,7 +94,7 @@ def outcome_schema(events: EventSchema) -> EventSchema:
         id=_with(events.id, "event_id"),
         time=_with(events.time, "time"),
         fields=(FieldColumn("amount", _with(amounts, "amount"), required=False),),
-        label=_with(events.label, "label"),
+        label=tuple(dict.fromkeys((*_with(events.label, "label"), *events.outcome))),
         ahead_max_ns=events.ahead_max_ns,
         time_required=False,
         label_required=True,

@@ -163,6 +163,13 @@ class SqliteJournal(ById):
         row = self._one("SELECT value FROM about WHERE name = ?", name)
         return None if row is None else str(row[0])
 
+    def say(self, name: str, value: str) -> None:
+        """Let the journal say something of itself, once and for all. Raises Unavailable."""
+        try:
+            self._writable().execute("INSERT INTO about VALUES (?, ?)", (name, value))
+        except sqlite3.Error as error:
+            raise refusal(error, self.path) from error
+
     @property
     def index_bytes(self) -> int:
         """The memory that the index of event ids takes."""

@@ -45,6 +45,7 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;"""
 # that such a server has drawn for chance, and the last entry before that.
 APP, OLD_UNTIL, OLD_WORDS, REPLAYED, SERVED = "app", "format_1_until", "format_1_words", "replayed", "served"
 SECRET, SERVED_SECRET, SERVED_AFTER = "secret", "served_secret", "served_after"
+LEARNED_UNTIL = "learned_until"  # The moment of a replay that learned from the events before it, and decided none.
 _HASHED_FROM = 1 << 62  # In format 2, codes from here on were hashes of texts, without a secret.
 
 

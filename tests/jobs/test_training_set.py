@@ -27,6 +27,7 @@ from homeostat.decide.admission import Watermark
 from homeostat.decide.arrivals import Arrivals
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.decide.windows.featurizer import WindowFeaturizer
+from homeostat.errors import MissingExtra
 from homeostat.jobs.simulated import events_of, world_of
 from homeostat.jobs.training_run import TrainingRequest, train_on_events
 from homeostat.jobs.training_set import Executor, PartitionedFeaturizer, ThisProcess, training_features
@@ -306,7 +307,7 @@ def test_what_a_job_raises_is_raised_here(cluster):
 
 def test_a_missing_extra_is_said_in_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(Unavailable, match=r"pip install 'homeostat\[scale\]'$"), elsewhere(2, None):
+    with pytest.raises(MissingExtra, match=r"pip install 'homeostat\[scale\]'"), elsewhere(2, None):
         pass
 
 
@@ -337,3 +338,14 @@ def test_a_bundle_trained_in_shares_has_the_digest_of_one_trained_here(cluster, 
     assert here | {"bundle": ""} == shares | {"bundle": ""}
     for path in sorted((tmp_path / "here").iterdir()):
         assert path.read_bytes() == (tmp_path / "shares" / path.name).read_bytes(), path.name
+
+
+def test_a_cluster_that_does_not_start_in_time_is_one_sentence(monkeypatch):
+    ray = pytest.importorskip("ray")
+
+    def late(*given, **named):
+        raise Exception("The current node timed out during startup.\nMore of it.")  # As Ray raises it.
+
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(Unavailable, match=r"^no Ray cluster at local: The current node timed out during startup\.$"):
+        RayCluster(len)

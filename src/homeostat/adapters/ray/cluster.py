@@ -94,7 +94,7 @@ class RayCluster:
             else:
                 _answers(address)
                 self._ray.init(address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # Ray raises plain exceptions too, as when a busy machine starts it too slowly.
             if not running:
                 with suppress(Exception):
                     self._ray.shutdown()

@@ -46,6 +46,7 @@ _LATER = {
     "NotAReplay": "homeostat.engine.folders",
     "NotBuried": "homeostat.engine.engine",
     "NotReady": "homeostat.decide.scorers.plugins",
+    "NoScorers": "homeostat.app",
     "NotTrained": "homeostat.app",
     "NothingToLearn": "homeostat.models.training_set",
     "Overloaded": "homeostat.engine.turns",

@@ -129,6 +129,22 @@ class NotTrained(HomeostatError):
     remedy = "Train a bundle with homeostat train, and name it with --bundle"
 
 
+class NoScorers(HomeostatError):
+    """The app declares no scorers, so nothing would move the risk; the text says whose file it is."""
+
+    why = "a decision needs at least one scorer for its risk, also where hard rules decide most"
+    remedy = "Declare one: a scorer of kind rules needs no training"
+
+
+def require_scorers(app: App) -> None:
+    """Raises NoScorers where an app has none."""
+    if not app.scorers:
+        raise NoScorers(
+            f"{app.app} declares no scorers, so nothing would move the risk: declare one in its file under `scorers` "
+            "(one of kind `rules` needs no training)"
+        )
+
+
 def ready_scorers(app: App, features: FeaturePlan) -> dict[str, Scorer]:
     """The scorers that need no training: rules, and plug-ins."""
     ready: dict[str, Scorer] = {}
@@ -147,10 +163,11 @@ def ready_scorers(app: App, features: FeaturePlan) -> dict[str, Scorer]:
 
 
 def brain(app: App, features: FeaturePlan, bundle: Bundle | None, ready: Mapping[str, Scorer] | None = None) -> Brain:
-    """The parts of a bundle, ready to serve. Raises NotTrained where the app needs parts that the bundle lacks.
+    """The parts of a bundle, ready to serve. Raises NoScorers; NotTrained where the app needs parts that it lacks.
 
     ready : scorers that are made already, by name: they remember nothing, so several loops may ask them
     """
+    require_scorers(app)
     made = ready_scorers(app, features) if ready is None else dict(ready)
     code = plans.category_coding(app)
     for name in app.scorers:

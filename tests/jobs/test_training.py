@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from homeostat.app import NoScorers
 from homeostat.config.load import parse_app
 from homeostat.config.tree import App
 from homeostat.engine.assembly import open_engine
@@ -138,3 +139,15 @@ def test_a_forest_with_outcomes_is_fused_by_them(tmp_path: Path) -> None:
     report = trained(tmp_path, an_app(FOREST, "weighted"), events(tmp_path))
     assert report["parts"] == ["fusion", "scorer.forest"]
     assert report["out_of_fold"]["forest"]["roc_auc"] > 0.5
+
+
+@pytest.mark.parametrize("fusion", ["learned", "weighted"])
+def test_an_app_without_scorers_says_so_whatever_is_asked_of_it(tmp_path: Path, fusion: str) -> None:
+    app = an_app("", fusion)
+    events = tmp_path / "events.jsonl"
+    rows = [{"event_id": k, "time": 1_700_000_000 + k, "amount": k, "fraud": k % 2} for k in range(50)]
+    events.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(NoScorers, match="small declares no scorers"):
+        open_engine(app)
+    with pytest.raises(NoScorers, match="small declares no scorers"):
+        train_on_events(app, TrainingRequest(events, tmp_path / "bundle", 1_800_000_000 * 10**9), silent)

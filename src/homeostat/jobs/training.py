@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.app import TRAINED, ppo_settings, ready_scorers
+from homeostat.app import TRAINED, ppo_settings, ready_scorers, require_scorers
 from homeostat.config.definitions import feature_definitions
 from homeostat.config.scalars import duration_text
 from homeostat.config.tree import App
@@ -211,6 +211,7 @@ def train(
     """
     from homeostat.models.training.bundles import train_bundle
 
+    require_scorers(prepared.app)
     app, rows = prepared.app, collector.training_set() if rows is None else rows
     rows = replace(rows, categories=prepared.features.categories)
     chosen = app.seed if seed is None else seed

@@ -19,6 +19,8 @@ import pytest
 from homeostat.adapters.disk.file_lock import FileLock
 from homeostat.cli import COMMANDS, main
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 UNTIL = "2026-03-01"
 # `{slot}` is a path of the sound files below; each is replaced by each wrong one in turn.
 CALLS = """

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 PARSER = {"attr", "attrs", "cyclopts", "rich", "docstring_parser"}
 SCHEMA = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection", "yaml"}
 ARRAYS = {"cython_runtime", "msgspec", "numpy"}

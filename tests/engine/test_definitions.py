@@ -56,6 +56,7 @@ def test_a_feature_that_means_something_else_is_refused_by_name_or_allowed_on_pu
     assert bundle_of(prepare(allowed), trained()) is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("old", "new"),
     [

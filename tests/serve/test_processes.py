@@ -15,6 +15,8 @@ import psutil
 import pytest
 from http_servers import EVENT, Server
 
+pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
+
 PARENT = """
 import json, sys
 from homeostat.serve.processes import Task, run_many

@@ -108,6 +108,7 @@ def test_metrics_and_health_are_there(access: Server) -> None:
     assert b"homeostat_events_total" in access.ask("/metrics")[2]
 
 
+@pytest.mark.long
 def test_a_fuzzer_finds_nothing(tmp_path: Path) -> None:
     """Every check of schemathesis is on, with its defaults, positive and negative data, stateful too."""
     server = Server(steady(tmp_path))
@@ -117,6 +118,7 @@ def test_a_fuzzer_finds_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 
+@pytest.mark.long
 def test_a_restart_continues_after_a_stop_and_after_a_kill(tmp_path: Path) -> None:
     """What is decided in three lives, one of which ends in kill -9, is what one life decides."""
     crowd = [{**event, "entity_id": "busy"} for event in events(60)]

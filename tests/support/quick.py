@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-SERVERS = frozenset({"redis", "redis_cluster", "postgres", "kafka", "own_server"})
+SERVERS = frozenset({"redis", "redis_cluster", "postgres", "kafka", "own_server", "real_servers"})
 
 
 def is_quick(nodeid: str, fixtures: Iterable[str], marks: Collection[str]) -> bool:

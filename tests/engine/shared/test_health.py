@@ -109,6 +109,7 @@ def workers(servers, app):
     return one(examine(servers, app), "workers").seen
 
 
+@pytest.mark.long
 def test_servers_that_are_not_there_are_findings_without_passwords(app, tmp_path):
     at = "127.0.0.1:9"
     servers = Servers(
@@ -123,6 +124,7 @@ def test_servers_that_are_not_there_are_findings_without_passwords(app, tmp_path
     assert [diagnosis.what for diagnosis in broken(diagnoses)] == ["events"] and "hunter2" not in repr(diagnoses)
 
 
+@pytest.mark.long
 def test_connections_in_plain_text_are_findings_and_passwords_sent_over_them_break(app):
     at = "server.invalid:9"
     own = {"sasl_mechanism": "PLAIN", "username": "me", "password": "hunter2"}

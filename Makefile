@@ -17,7 +17,7 @@ demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
 test: .venv/.all check  ## Lint, types, import rules, and every test.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-quick: .venv/.all  ## The inner loop, within 90 seconds: every test that needs no server and no seconds.
+quick: .venv/.all  ## The inner loop, in about 90 seconds: every test that needs no server and no seconds.
 	$(BIN)/python -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.all  ## What needs no running code: style, types, import rules.

@@ -144,6 +144,7 @@ def test_a_restart_continues_after_a_stop_and_after_a_kill(tmp_path: Path) -> No
     assert verify(trail, tables_beside(trail)).ok
 
 
+@pytest.mark.long
 def test_a_port_in_use_and_an_exposed_address_are_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for arguments in (["--port", str(taken.getsockname()[1])], ["--host", "0.0.0.0"]):

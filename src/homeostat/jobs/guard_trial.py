@@ -24,7 +24,7 @@ from homeostat.engine.assembly import Prepared, bundle_of, prepare
 from homeostat.errors import HomeostatError
 from homeostat.jobs.past import PastOutcomes, without_labels
 from homeostat.jobs.training import final
-from homeostat.models.maturity import Matured, Maturity, matured
+from homeostat.models.maturity import Matured, Maturity, matured, settled_until
 from homeostat.models.training_set import Progress
 from homeostat.records.arrays import Float, Mask
 from homeostat.records.decisions import DecisionBatch
@@ -113,9 +113,8 @@ class _Labels:
             censored.append(hidden)
         time_ns, label, hides = np.concatenate(times), np.concatenate(known), np.concatenate(censored)
         today_ns = max(int(time_ns.max(initial=past.newest_ns)), past.newest_ns)
-        unknown = np.isnan(label) & ~hides
-        settled_ns = int(time_ns[unknown].min(initial=np.iinfo(np.int64).max))
-        return cls(past, today_ns, settled_ns, maturity, matured(time_ns, label, today_ns, maturity, hides))
+        found = matured(time_ns, label, today_ns, maturity, hides)
+        return cls(past, today_ns, settled_until(time_ns, label, hides), maturity, found)
 
     def labels(self, events: EventBatch, hides: Mask) -> Float:
         """(n,) 1, 0, or NaN where the outcome does not count today.
@@ -123,10 +122,7 @@ class _Labels:
         hides : (n,) whether what was done with an event hid its outcome
         """
         known = _known(events, self.past)
-        of_age = events.time_ns <= self.today_ns - self.maturity.age_ns
-        counts = ~np.isnan(known) & (of_age | (events.time_ns < self.settled_ns))
-        silent = np.isnan(known) & of_age & ~hides & self.maturity.silence_negative
-        return np.where(counts, known, np.where(silent, 0.0, np.nan))
+        return matured(events.time_ns, known, self.today_ns, self.maturity, hides, self.settled_ns).label
 
     def left_out(self) -> dict[str, int]:
         """How many events do not count, by cause."""

@@ -48,13 +48,21 @@ class Matured:
     censored: int = 0
 
 
+def settled_until(time_ns: Int, label: Float, censored: np.ndarray | None = None) -> int:
+    """The time of the earliest event whose outcome is missing; those before it are settled. See `matured`."""
+    missing = np.isnan(label) if censored is None else np.isnan(label) & ~censored
+    return int(time_ns[missing].min(initial=np.iinfo(np.int64).max))
+
+
 def matured(
-    time_ns: Int, label: Float, moment_ns: int, maturity: Maturity, censored: np.ndarray | None = None
-) -> Matured:
-    """What events teach at a moment.
+    time_ns: Int, label: Float, moment_ns: int, maturity: Maturity, censored: np.ndarray | None = None,
+    settled_ns: int | None = None,
+) -> Matured:  # fmt: skip
+    """The events that teach at a moment, and why the others do not.
 
     time_ns : (n,) of the events; label : (n,) as known at the moment, NaN where nothing is
     censored : (n,) whether an event's outcome could not be seen, as it was blocked; its silence then says nothing
+    settled_ns : of `settled_until`, where these are some of several events; None: they are all
     An event teaches when it is of age, or when nothing is missing up to it: the outcome of each event that is as old or
     older is known. Then both kinds are, whatever their age.
 
@@ -65,7 +73,7 @@ def matured(
     hidden = np.zeros(len(label), bool) if censored is None else np.isnan(label) & censored
     unknown = np.isnan(label) & ~hidden
     of_age = time_ns <= moment_ns - maturity.age_ns
-    settled = time_ns < time_ns[unknown].min() if unknown.any() else np.ones(len(time_ns), bool)
+    settled = time_ns < (settled_until(time_ns, label, censored) if settled_ns is None else settled_ns)
     told = ~np.isnan(label) & (of_age | settled)
     silent = unknown & of_age
     out = np.where(told, label, np.where(silent & maturity.silence_negative, 0.0, np.nan))

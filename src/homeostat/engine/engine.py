@@ -31,6 +31,7 @@ from homeostat.records.reasons import Reason
 from homeostat.records.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from homeostat.engine.frames import Rows
     from homeostat.engine.readings import Value
 
 # Batches after which the audit trail is brought up to the journal, which has everything already: so few that none of
@@ -190,42 +191,27 @@ class Engine:
         """A decision or a problem for each object, in order."""
         return self._isolated(self._answer, objects)
 
-    def answer_columns(self, columns: Mapping[str, Any], rows: int) -> list[Answer]:
-        """A decision or a problem for each row of Arrow arrays (not chunked), in order."""
-        self._taken = False
-        try:
-            return self._answer_columns(columns, rows)
-        except (Unavailable, Stopped):
-            raise
-        except Exception as error:
-            self._reports.fault("decisions", error)
-            self._mend()
-            if rows == 1:
-                return [self._given_up({name: column[0].as_py() for name, column in columns.items()})]
-            half = rows // 2
-            first, second = (
-                {name: column.slice(start, length) for name, column in columns.items()}
-                for start, length in ((0, half), (half, rows - half))
-            )
-            return [*self.answer_columns(first, half), *self.answer_columns(second, rows - half)]
+    def answer_rows(self, rows: Rows) -> list[Answer]:
+        """A decision or a problem for each row of a table, in order."""
+        return self._isolated(self._answer_rows, rows)
 
-    def _answer_columns(self, columns: Mapping[str, Any], rows: int) -> list[Answer]:
+    def _answer_rows(self, rows: Any) -> list[Answer]:
         from homeostat.decide.intake.columns import read_columns  # Loads PyArrow, which single events do without.
 
         schema, now_ns = self.parts.schema, self.parts.clock.now_ns()
         until_ns = stepped(now_ns, schema.ahead_max_ns)
         with self.parts.loop.meters.timed("intake"):
-            batch, letters = read_columns(columns, rows, schema, until_ns, np.arange(1, rows + 1))
+            batch, letters = read_columns(rows.columns, len(rows), schema, until_ns, np.arange(1, len(rows) + 1))
         bad = {letter.line - 1 for letter in letters}
-        positions = [row for row in range(rows) if row not in bad]
-        return self._answered(batch, letters, positions, rows, now_ns, until_ns)
+        positions = [row for row in range(len(rows)) if row not in bad]
+        return self._answered(batch, letters, positions, len(rows), now_ns, until_ns)
 
     def _isolated(self, work: Callable[[Sequence[object]], list[Answer]], objects: Sequence[object]) -> list[Answer]:
         """The answers of `work`. An object that brings about a fault is a bad event, and costs the others nothing."""
         if self._spoilt and any(map(self._spoilt.holds, objects)):
             return [
-                self._given_up(item) if self._spoilt.holds(item) else self._isolated(work, [item])[0]
-                for item in objects
+                self._given_up(item) if self._spoilt.holds(item) else self._isolated(work, objects[k : k + 1])[0]
+                for k, item in enumerate(objects)
             ]
         self._taken = False
         try:
@@ -356,9 +342,8 @@ class Engine:
 
     def _receive(self, objects: Sequence[object]) -> list[Answer]:
         parts = self.parts
-        now_ns = parts.clock.now_ns()
-        names = outcomes_of_events(parts.schema).time
-        told = [dated(item, names, now_ns) for item in objects]
+        now_ns, names = parts.clock.now_ns(), outcomes_of_events(parts.schema)
+        told = [dated(item, names.time, now_ns) for item in objects]
         until_ns = stepped(now_ns, parts.schema.ahead_max_ns)
         batch, letters, positions = parse_outcomes(told, parts.schema, until_ns)
         letters = by_clock(letters, now_ns - until_ns)
@@ -368,7 +353,7 @@ class Engine:
         self._bury(letters, set(range(len(objects))) - set(positions), receipts)
         for k, position in enumerate(positions):
             if not known[k]:
-                receipts[position] = problems.of_unknown(objects[position], outcomes_of_events(parts.schema).id)
+                receipts[position] = problems.of_unknown(objects[position], names.id)
             else:
                 receipts[position] = {"event_id": batch.id_text(k), "accepted": True}
         return receipts

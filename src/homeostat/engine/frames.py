@@ -18,6 +18,24 @@ if TYPE_CHECKING:
 _ROWS = 4096  # Decided together, as replay does.
 
 
+class Rows(Sequence[object]):
+    """Rows of Arrow arrays (not chunked), by column. One row by itself is an object of its values."""
+
+    def __init__(self, columns: dict[str, Any], rows: int) -> None:
+        self.columns, self._rows = columns, rows
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __getitem__(self, at: int | slice) -> Any:
+        if isinstance(at, slice):
+            start, stop, _ = at.indices(self._rows)
+            return Rows({name: column[start:stop] for name, column in self.columns.items()}, max(0, stop - start))
+        if not -self._rows <= at < self._rows:
+            raise IndexError(at)
+        return {name: column[at].as_py() for name, column in self.columns.items()}
+
+
 def decide_frame(engine: Engine, frame: Any) -> Any:
     """One row of answers for each row of a frame, in its order, as a frame of the same library.
 
@@ -33,7 +51,7 @@ def decide_frame(engine: Engine, frame: Any) -> Any:
         raise ValueError(f"the frame has the column {', '.join(twice)} more than once: rename or drop the others")
     answers: list[Answer] = []
     for part in table.combine_chunks().to_batches(_ROWS):
-        answers += engine.answer_columns(dict(zip(names, part.columns, strict=True)), len(part))
+        answers += engine.answer_rows(Rows(dict(zip(names, part.columns, strict=True)), len(part)))
     return _like(frame, _table(answers, tuple(engine.parts.app.scorers)))
 
 

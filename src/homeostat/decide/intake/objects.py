@@ -173,7 +173,7 @@ def _time(event: Mapping[str, object], schema: EventSchema, now_ns: int, source:
 
 
 def by_clock(letters: list[DeadLetter], passed_ns: int) -> list[DeadLetter]:
-    """What was held against a time that has passed for so long by the clock."""
+    """The same letters, where the events were held against a time that has since passed by so long."""
     return [
         replace(letter, detail=ahead_text(letter.ahead_ns - passed_ns), ahead_ns=letter.ahead_ns - passed_ns)
         if letter.ahead_ns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from homeostat.records.events import OutcomeBatch
 from homeostat.records.reasons import Reason
 
 if TYPE_CHECKING:
+    from homeostat.engine.frames import Rows
     from homeostat.engine.readings import Value
 
 
@@ -109,9 +110,9 @@ class SharedEngine(Engine):
         """A decision or a problem for each object, in order; without the feature store, flagged ones."""
         return self._noted(lambda: super(SharedEngine, self).answer(objects))
 
-    def answer_columns(self, columns: Mapping[str, Any], rows: int) -> list[Answer]:
-        """The same for each row of Arrow arrays (not chunked)."""
-        return self._noted(lambda: super(SharedEngine, self).answer_columns(columns, rows))
+    def answer_rows(self, rows: Rows) -> list[Answer]:
+        """The same for each row of a table."""
+        return self._noted(lambda: super(SharedEngine, self).answer_rows(rows))
 
     def _noted(self, work: Callable[[], list[Answer]]) -> list[Answer]:
         self._rejoiner.attempt()

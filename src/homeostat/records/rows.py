@@ -13,13 +13,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.records.arrays import Int
+from homeostat.records.arrays import Int, Mask
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
 from homeostat.records.identity import ABSENT
 
-Mask: TypeAlias = NDArray[np.bool_]
 At: TypeAlias = slice | Int | Mask
 
 
@@ -59,12 +58,8 @@ def decisions_at(batch: DecisionBatch, at: At) -> DecisionBatch:
 
 def rows_of(batch: DecisionBatch, start: int, stop: int) -> DecisionBatch:
     """Decisions `start` to `stop` as views, with their share of the time taken."""
-    at = slice(start, stop)
-    return DecisionBatch(
-        batch.events.rows(at), batch.features.rows(at), scores_at(batch.scores, at), fused_at(batch.fused, at),
-        proposal_at(batch.proposal, at), ruling_at(batch.ruling, at), batch.fallback[at], batch.version,
-        batch.took_us * (stop - start) / len(batch) if len(batch) else batch.took_us, batch.words,
-    )  # fmt: skip
+    took_us = batch.took_us * (stop - start) / len(batch) if len(batch) else batch.took_us
+    return replace(decisions_at(batch, slice(start, stop)), took_us=took_us)
 
 
 def parts(batch: DecisionBatch, rows_max: int) -> Iterator[DecisionBatch]:

@@ -30,9 +30,11 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--quick"):
-        quick = [item for item in items if is_quick(item.nodeid, item.fixturenames, item.keywords)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(quick)])
-        items[:] = quick
+        kept, left = [], []
+        for item in items:
+            (kept if is_quick(item.fixturenames, item.keywords) else left).append(item)
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
 
 
 @pytest.hookimpl(optionalhook=True)

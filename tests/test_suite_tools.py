@@ -34,6 +34,6 @@ def test_files_beside_the_folders_are_counted_together():
 
 
 def test_the_inner_loop_leaves_out_servers_and_what_is_marked_as_long():
-    assert is_quick("tests/a.py::test_a", ["tmp_path"], {"usefixtures": 1})
-    assert not is_quick("tests/a.py::test_a", ["tmp_path", "own_server"], {})
-    assert not is_quick("tests/a.py::test_a", [], {"long": 1})
+    assert is_quick(["tmp_path"], {"usefixtures": 1})
+    assert not is_quick(["tmp_path", "own_server"], {})
+    assert not is_quick([], {"long": 1})

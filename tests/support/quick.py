@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable
 SERVERS = frozenset({"redis", "redis_cluster", "postgres", "kafka", "own_server", "real_servers"})
 
 
-def is_quick(nodeid: str, fixtures: Iterable[str], marks: Collection[str]) -> bool:
+def is_quick(fixtures: Iterable[str], marks: Collection[str]) -> bool:
     """Whether a test belongs to the inner loop.
 
-    >>> is_quick("tests/records/test_codec.py::test_a", ["tmp_path"], {})
+    >>> is_quick(["tmp_path"], {})
     True
-    >>> is_quick("tests/worker/test_worker.py::test_a", ["redis"], {})
+    >>> is_quick(["redis"], {})
     False
     """
     return "long" not in marks and SERVERS.isdisjoint(fixtures)

@@ -17,7 +17,7 @@ _OF_STYLES = re.compile(r"""(?:@import\s*|url\()\s*["']?(?:https?:)?//[^"')\s]*"
 
 
 def fetched(name: str, text: str) -> list[str]:
-    """What a page or a style sheet would fetch from other hosts.
+    """The addresses on other hosts that a page or a style sheet would fetch.
 
     >>> fetched("index.html", '<script src="https://example.org/a.js"></script><a href="https://example.org">b</a>')
     ['<script src="https://example.org/a.js']

@@ -53,31 +53,31 @@ class KeysOpener(Protocol):
 
 
 def journal_opener(address: str) -> JournalOpener:
-    """What opens this journal. Raises ValueError for an unknown scheme, MissingExtra; so do all."""
+    """The opener of this journal. Raises ValueError for an unknown scheme, MissingExtra; so do all of these."""
     opener: JournalOpener = _adapter(backend_of(address, JOURNALS))
     return opener
 
 
 def store_opener(address: str) -> StoreOpener:
-    """What opens this feature store."""
+    """The opener of this feature store."""
     opener: StoreOpener = _adapter(backend_of(address, FEATURES))
     return opener
 
 
 def keys_opener(address: str) -> KeysOpener:
-    """What opens these API keys."""
+    """The opener of these API keys."""
     opener: KeysOpener = _adapter(backend_of(address, KEYS))
     return opener
 
 
 def stream_opener(address: str) -> StreamOpener:
-    """What opens this stream and those beside it."""
+    """The opener of this stream and those beside it."""
     opener: StreamOpener = _adapter(backend_of(address, STREAMS))
     return opener
 
 
 def stream_creator(address: str) -> StreamCreator:
-    """What creates this stream and those beside it where they are missing."""
+    """The function that creates this stream and those beside it where they are missing."""
     backend = backend_of(address, STREAMS)
     creator: StreamCreator = _named(backend.creator, backend)
     return creator

@@ -136,7 +136,7 @@ class DecisionLoop:
 
     def expect(self, outcomes: OutcomeBatch) -> None:
         """Like `learn`, for outcomes that come along with a recorded stream, and so need no record of their own."""
-        self._arrivals.add(outcomes)
+        self.remember(outcomes)
         self.counts["outcomes"] += len(outcomes)
 
     def remember(self, outcomes: OutcomeBatch) -> None:

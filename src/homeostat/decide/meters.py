@@ -122,9 +122,7 @@ class StageTimes:
         self._begun_ns = self.now_ns()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        took_ns = self.now_ns() - self._begun_ns
-        self.counts[bisect_left(STAGE_BOUNDS_NS, took_ns)] += 1
-        self.total_ns += took_ns
+        self.add(self.now_ns() - self._begun_ns)
 
     def add(self, took_ns: int) -> None:
         """Count one."""

@@ -32,10 +32,11 @@ class Teaching:
 
     def learn_until(self, stages: Stages, moment_ns: int) -> None:
         """Teach what was known at a moment of event time."""
-        experience = stages.joiner.due(moment_ns) if stages.joiner is not None else ()
+        if stages.joiner is None:
+            return
+        experience = stages.joiner.due(moment_ns)
         if len(experience) == 0:
             return
-        assert isinstance(experience, Experience)
         if self._limits.learn_fusion:
             self._teach("fusion", stages.fusion, experience)
         if self._limits.learn_policy:

@@ -42,6 +42,7 @@ from homeostat.adapters.disk.sqlite.tables import (
     prepare,
     refusal,
     served_of,
+    tell,
 )
 from homeostat.adapters.journals import compression
 from homeostat.adapters.journals.entries import (
@@ -166,7 +167,7 @@ class SqliteJournal(ById):
     def say(self, name: str, value: str) -> None:
         """Let the journal say something of itself, once and for all. Raises Unavailable."""
         try:
-            self._writable().execute("INSERT INTO about VALUES (?, ?)", (name, value))
+            tell(self._writable(), name, value)
         except sqlite3.Error as error:
             raise refusal(error, self.path) from error
 

@@ -89,7 +89,7 @@ def prepare(
 
 def keep_old_words(db: sqlite3.Connection, words: Vocabulary) -> None:
     """Let these be the names of the entries of format 1 for good."""
-    _tell(db, OLD_WORDS, words_text(_unversioned(words)))
+    tell(db, OLD_WORDS, words_text(_unversioned(words)))
 
 
 def about(db: sqlite3.Connection, name: str) -> str | None:
@@ -169,12 +169,12 @@ def _create(db: sqlite3.Connection, app: str, bulk: bool, version: int = FORMAT,
             db.execute(_SCHEMAS)
             db.execute(_CHECKS)
             _make_append_only(db, "schemas")
-            _tell(db, SECRET, _drawn(secret).hex())
+            tell(db, SECRET, _drawn(secret).hex())
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {version}")
-        _tell(db, APP, app)
+        tell(db, APP, app)
         if bulk:
-            _tell(db, REPLAYED, "yes")
+            tell(db, REPLAYED, "yes")
 
 
 def _serve(db: sqlite3.Connection) -> None:
@@ -186,17 +186,17 @@ def _serve(db: sqlite3.Connection) -> None:
         return
     with _transaction(db):
         if about(db, SERVED) is None:
-            _tell(db, SERVED, "yes")
+            tell(db, SERVED, "yes")
         last = db.execute("SELECT max(sequence) FROM entries").fetchone()[0]
-        _tell(db, SERVED_SECRET, secrets.token_hex(SECRET_BYTES))
-        _tell(db, SERVED_AFTER, str(last or 0))
+        tell(db, SERVED_SECRET, _drawn(None).hex())
+        tell(db, SERVED_AFTER, str(last or 0))
 
 
 def _finish(db: sqlite3.Connection, path: Path, app: str) -> None:
     """Say whose journal it is, where version 0.1.0 was killed between making the tables and saying that."""
     if db.execute("SELECT count(*) FROM entries").fetchone()[0]:
         raise JournalError(f"{path} is damaged: it holds entries and does not say of which app")
-    _tell(db, APP, app)
+    tell(db, APP, app)
 
 
 def _drawn(secret: bytes | None) -> bytes:
@@ -210,11 +210,11 @@ def _keep_schemas(db: sqlite3.Connection, secret: bytes | None) -> None:
         db.execute(_SCHEMAS)
         db.execute(_CHECKS)
         _make_append_only(db, "schemas")
-        _tell(db, SECRET, coding.secret.hex())
+        tell(db, SECRET, coding.secret.hex())
         _rename_ids(db, coding)
         last = db.execute("SELECT max(sequence) FROM entries").fetchone()[0]
         if last is not None:
-            _tell(db, OLD_UNTIL, str(last))
+            tell(db, OLD_UNTIL, str(last))
         db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
@@ -237,7 +237,8 @@ def _unversioned(words: Vocabulary) -> Vocabulary:
     return NAMELESS if words.nameless else Vocabulary(words.entities, words.fields, words.actions, words.rules)
 
 
-def _tell(db: sqlite3.Connection, name: str, value: str) -> None:
+def tell(db: sqlite3.Connection, name: str, value: str) -> None:
+    """Let the journal say something of itself, once and for all."""
     db.execute("INSERT INTO about VALUES (?, ?)", (name, value))
 
 

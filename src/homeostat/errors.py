@@ -41,7 +41,7 @@ class HomeostatError(Exception):
 
     @property
     def what(self) -> str:
-        """What is wrong, in a sentence."""
+        """The fault, in a sentence."""
         return str(self)
 
 
@@ -71,7 +71,7 @@ class DataFolderInUse(Unavailable):
 
 
 class Conflict(HomeostatError):
-    """What is there already contradicts what is asked. Nothing was changed."""
+    """The existing data contradicts what is asked. Nothing was changed."""
 
     why = "another process, or an earlier run, left something else there"
     remedy = "Look at what is there; then choose which of the two should count"
@@ -117,7 +117,7 @@ def install(extra: str) -> str:
 def missing(extra: str, purpose: str, error: ImportError) -> MissingExtra:
     """The error that says how to install an extra.
 
-    error : why the import failed; a package that is there and broken is said to be so
+    error : why the import failed; a package that is there and broken is named as such
     """
     package = (error.name or "").partition(".")[0] or "more packages"
     broken = "" if isinstance(error, ModuleNotFoundError) or not error.name else f", which fails here ({error})"

@@ -1,4 +1,4 @@
-"""What the language refuses, where it says the fault lies, and how a filter is split."""
+"""The language's refusals, the places where it finds the fault, and how a filter is split."""
 
 from __future__ import annotations
 

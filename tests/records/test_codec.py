@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.checks.batches import decisions, outcomes, same, words_of
+from homeostat.checks.batches import changes, decisions, outcomes, same, with_canary, words_of
 from homeostat.records import codec
+from homeostat.records.bodies import ChangeBatch
+from homeostat.records.changes import changes_text, read_changes
 from homeostat.records.identity import category_code
 from homeostat.records.rows import parts, rows_of
 from homeostat.records.schemas import read_schema
@@ -47,6 +49,54 @@ def test_outcomes_come_back_bit_for_bit(keys, seed, scheduled, timed, keyed):
         keys=np.ones((len(keys), 2), np.int64) if keyed else None,
     )
     assert same(batch, coded(batch))
+
+
+def test_changes_come_back_bit_for_bit():
+    batch = changes(1, 2, 7)
+    decoded = coded(batch)
+    assert decoded == batch and decoded.number == 7
+    assert codec.encode(decoded) == codec.encode(batch)
+    assert coded(ChangeBatch(())).number == 0
+
+
+def test_the_settings_number_comes_back_and_is_part_of_the_digest():
+    batch = decisions([1, 2, 3], 1)
+    later = replace(batch, settings=4_000_000_000)
+    assert (coded(batch).settings, coded(later).settings) == (0, 4_000_000_000)
+    assert codec.head(codec.encode(batch)).digest != codec.head(codec.encode(later)).digest
+    assert rows_of(later, 1, 2).settings == 4_000_000_000
+    assert [piece.settings for piece in parts(later, 2)] == [4_000_000_000] * 2
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_the_version_that_made_each_decision_comes_back(n):
+    batch = with_canary(decisions(list(range(n)), 1))
+    again = coded(batch)
+    assert again.makers == batch.makers == [batch.made_by(row) for row in range(n)]
+    assert (again.version, again.canary, again.arm.tolist()) == (batch.version, batch.canary, batch.arm.tolist())
+    plain = coded(replace(batch, canary="", arm=None))
+    assert plain.arm is None and plain.makers == [batch.version] * n
+
+
+def test_changes_that_their_columns_do_not_name_are_refused():
+    data = bytearray(codec.encode(changes(1, 2)))
+    data[-16:-8] = (3).to_bytes(8, "little")  # The second number, or the first time.
+    data[32:64] = sha256(data[64:]).digest()
+    with pytest.raises(ValueError, match="not those that their columns name"):
+        decode(bytes(data), changes(1))
+
+
+@pytest.mark.parametrize("text", ["7", "[7]", "{}", '[{"kind":"deploy"}]', '[{"kind":"?"}]', "[" * 5000])
+def test_texts_that_hold_no_changes_are_refused(text):
+    with pytest.raises(ValueError):
+        read_changes(text)
+
+
+@pytest.mark.parametrize("more", [{"colour": 1}, {"body": 7}, {"before": [1]}])
+def test_a_change_with_what_no_change_has_is_refused(more):
+    (one,) = json.loads(changes_text(changes(1).changes))
+    with pytest.raises(ValueError):
+        read_changes(json.dumps([one | more]))
 
 
 def test_surrogates_and_awkward_names_survive():
@@ -90,9 +140,9 @@ def test_a_small_and_a_large_encoding_agree(monkeypatch):
     assert codec.encode(batch) == piecewise
 
 
-@pytest.mark.parametrize("keys", [[5], list(range(40))])
+@pytest.mark.parametrize("keys", [[5], list(range(40)), None])
 def test_every_damaged_byte_is_refused(keys):
-    batch = decisions([*keys, "text"], 3)
+    batch = changes(1, 2) if keys is None else decisions([*keys, "text"], 3)
     data = codec.encode(batch)
     rng = np.random.default_rng(1)
     for at in range(len(data)):

@@ -1,4 +1,4 @@
-"""Who is who: identities, pairs and chance that nobody can choose without the secret."""
+"""Identities, pairs and chance that nobody can choose without the secret."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeostat.checks.batches import decisions, outcomes
+from homeostat.checks.batches import decisions, outcomes, with_canary
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 from homeostat.records.rows import (
@@ -29,6 +29,7 @@ KEPT_WHOLE = ("took_us", "words", "texts")  # Not by the row.
 
 def some_decisions(n: int, seed: int) -> DecisionBatch:
     made = decisions([f"event-{seed}-{k}" if k % 2 else k for k in range(n)], seed)
+    made = with_canary(made) if seed % 3 else made
     return replace(made, events=replace(made.events, reach_ns=made.events.time_ns - seed % 7)) if seed % 2 else made
 
 

@@ -21,7 +21,7 @@ Entry = tuple[int, Identity, int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Membership:
-    """Who is on which list, and when: an immutable value, replaced as a whole.
+    """The members of each list, and when: an immutable value, replaced as a whole.
 
     table : (4, entries) codes, checks, since_ns, until_ns; a list's rows lie together, ordered by code, check, since.
     ranges : list index -> its columns of the table.

@@ -56,4 +56,4 @@ ARGUMENTS: dict[str, tuple[int, int]] = {
 """Function -> how few and how many arguments it takes."""
 
 FUNCTIONS = tuple(ARGUMENTS)
-"""What an expression may call."""
+"""The functions that an expression may call."""

@@ -8,6 +8,7 @@ import re
 import tokenize
 import warnings
 from enum import IntEnum
+from functools import lru_cache
 
 from homeostat.expressions.scope import ExpressionError
 from homeostat.expressions.wording import slip
@@ -42,12 +43,13 @@ def parse(text: str) -> ast.expr:
     return tree
 
 
-def names_in(text: str) -> set[str]:
+@lru_cache(maxsize=1024)  # An app asks for those of one expression some ten times while it is loaded.
+def names_in(text: str) -> frozenset[str]:
     """The names in an expression; none where it is not one."""
     try:
-        return {node.id for node in ast.walk(parse(text)) if isinstance(node, ast.Name)}
+        return frozenset(node.id for node in ast.walk(parse(text)) if isinstance(node, ast.Name))
     except ExpressionError:
-        return set()
+        return frozenset()
 
 
 def _refuse_comments(text: str) -> None:

@@ -11,8 +11,8 @@ from homeostat.errors import HomeostatError
 
 
 class Type(StrEnum):
-    """What a value of an expression is. TEXT is a literal that has not met a category or an entity yet; UNKNOWN is what
-    has a fault of its own, so that what is made of it can't be judged."""
+    """The type of an expression's value. TEXT is a literal that has not met a category or an entity yet; UNKNOWN is
+    what has a fault of its own, so that what is made of it can't be judged."""
 
     NUMBER = "number"
     BOOLEAN = "boolean"
@@ -24,7 +24,7 @@ class Type(StrEnum):
 
 
 class ExpressionError(HomeostatError, ValueError):
-    """What is wrong with an expression.
+    """An expression has a fault.
 
     message : a sentence for the author of the expression.
     offset : the character at which it goes wrong, from 0.

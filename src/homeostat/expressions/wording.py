@@ -1,4 +1,4 @@
-"""How it is said that something is no expression, and what was probably meant."""
+"""The wording for text that is no expression, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SLIPS: tuple[tuple[str, str, str | None], ...] = (
 
 
 def slip(line: str) -> tuple[str, int, str | None] | None:
-    """What was written as in another language: the message, its place, and what was meant. None if nothing was.
+    """A slip into another language: the message, its place, and what was meant. None if nothing was.
 
     >>> slip("amount > 3 && night")
     ('`and` joins conditions here, not `&&`', 11, 'and')

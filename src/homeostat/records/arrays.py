@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,4 +13,5 @@ Bytes: TypeAlias = NDArray[np.uint8]
 Mask: TypeAlias = NDArray[np.bool_]
 Bits: TypeAlias = NDArray[np.uint64]
 Small: TypeAlias = NDArray[np.int16]
+AnyArray: TypeAlias = NDArray[Any]
 State: TypeAlias = dict[str, NDArray[np.generic]]

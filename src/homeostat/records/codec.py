@@ -1,16 +1,17 @@
-"""Decision and outcome batches as bytes: columnar, exact to the last bit, and refused when damaged.
+"""Batches of decisions, of outcomes and of changes as bytes: columnar, exact to the last bit, and refused when damaged.
 
 A body is a prefix, a digest and a content::
 
     prefix   magic, format, kind, content length, took_us, CRC-32 of what stands before it (32 bytes)
     digest   SHA-256 of the content (32 bytes)
-    content  rows, sizes, the hash of the schema, version, texts, then each column at a multiple of 8 bytes
+    content  rows, sizes, the settings number, the hash of the schema, version, texts, then each column at a multiple of
+             8 bytes
 
 The digest stands for the decisions themselves: it leaves out how long they took, so two runs that decide the same
 have the same digest. The schema (`records.schemas`) says which columns follow and names what is in them: entities,
 fields, features, scorers, actions and rules. It is kept once beside the bodies that it is of, and read by name, so that
 a body means the same whatever the app has become since. A column whose rows are all alike, in a batch of many rows, is
-stored as one row.
+stored as one row. Changes have their numbers and times as columns, and all else as JSON in the place of the version.
 
 Bodies of format 1, which held no names of entities, fields, actions and rules, are read too (`records.format1`).
 """
@@ -25,20 +26,25 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from homeostat.records import format1
+from homeostat.records.arrays import AnyArray
+from homeostat.records.bodies import Body, ChangeBatch
+from homeostat.records.changes import changes_text, read_changes
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
 from homeostat.records.identity import IdTexts
 from homeostat.records.legacy import rekeyed
 from homeostat.records.schemas import (
+    CHANGES,
     DECISIONS,
     DIGEST_BYTES,
+    KINDS,
     OUTCOMES,
     Schema,
     Schemas,
+    change_schema,
     decision_schema,
     outcome_schema,
     spoken,
@@ -46,7 +52,8 @@ from homeostat.records.schemas import (
 from homeostat.records.texts import decode_texts, encode_texts, mentioned, padding
 
 __all__ = [
-    "DECISIONS", "FORMAT", "OUTCOMES", "Head", "Schema", "Schemas", "decode", "encode", "head", "schema_of", "verify",
+    "CHANGES", "DECISIONS", "FORMAT", "OUTCOMES", "Head", "Schema", "Schemas", "decode", "encode", "head", "schema_of",
+    "verify",
 ]  # fmt: skip
 
 FORMAT = 2
@@ -56,7 +63,7 @@ _PREFIX = struct.Struct("<4sBBHQdII")  # magic, format, kind, unused, content le
 _BEFORE_CHECKSUM = struct.Struct("<4sBBHQdI")
 _SIZES = struct.Struct(
     "<QQIIII"
-)  # rows, columns stored as one row (bits), bytes of version, texts, their bytes, unused
+)  # rows, columns stored as one row (bits), bytes of version, texts, their bytes, settings number
 _DIGEST_AT = _PREFIX.size
 _CONTENT_AT = _DIGEST_AT + DIGEST_BYTES
 _SCHEMA_AT = _SIZES.size
@@ -64,18 +71,18 @@ _ABOUT_AT = _SCHEMA_AT + DIGEST_BYTES
 _ALIKE_FROM = 32  # Below this many rows, looking whether they are alike costs more than storing them.
 _PIECEWISE_FROM = 256  # From so many rows, the content is hashed piece by piece, which saves a copy of it.
 _SCHEDULED = "scheduled"
+_NO_TEXTS: IdTexts = {}
 
 _U8 = np.dtype("<u8")
-Column = NDArray[Any]
 
 _PADDINGS = [b"\0" * (-length % 8) for length in range(8)]
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the start of a body says, read without its columns.
+    """The facts at the start of a body, read without its columns.
 
-    kind : DECISIONS or OUTCOMES
+    kind : DECISIONS, OUTCOMES or CHANGES
     digest : SHA-256 of the content, as hexadecimal
     schema : hash of its schema, as hexadecimal; empty in format 1
     format : of the body
@@ -88,44 +95,49 @@ class Head:
     format: int
 
 
-def schema_of(body: DecisionBatch | OutcomeBatch) -> Schema:
+def schema_of(body: Body) -> Schema:
     """The schema that `encode` names in the body of a batch. Raises ValueError where names don't fit columns."""
     if isinstance(body, DecisionBatch):
         events = body.events
         return decision_schema(
             body.words, body.features.names, body.scores.names, events.keys.shape[1], events.numbers.shape[1],
-            body.proposal.propensity.shape[1], events.reach_ns is not None,
+            body.proposal.propensity.shape[1], events.reach_ns is not None, body.arm is not None,
         )  # fmt: skip
+    if isinstance(body, ChangeBatch):
+        return change_schema()
     width = None if body.keys is None else body.keys.shape[1]
     return outcome_schema(body.entities, body.time_ns is not None, width)
 
 
-def encode(body: DecisionBatch | OutcomeBatch, schema: Schema | None = None) -> bytes:
+def encode(body: Body, schema: Schema | None = None) -> bytes:
     """A batch as bytes, which name its schema by hash.
 
     schema : of `schema_of`, where the caller has it
     Raises ValueError when a column's type or shape is not what the records promise.
     """
     schema = schema_of(body) if schema is None else schema
+    took_us, settings, texts = 0.0, 0, _NO_TEXTS
     if isinstance(body, DecisionBatch):
-        columns, texts, about, took_us = _columns_of(body), body.events.texts, body.version, body.took_us
+        columns, texts, about, took_us = _columns_of(body), body.events.texts, _versions(body), body.took_us
+        settings = body.settings
+    elif isinstance(body, ChangeBatch):
+        columns, about, settings = _change_columns_of(body), changes_text(body.changes), body.number
     else:
-        columns, texts, took_us = _outcome_columns_of(body), body.texts, 0.0
-        about = _SCHEDULED if body.scheduled else ""
+        columns, texts, about = _outcome_columns_of(body), body.texts, _SCHEDULED if body.scheduled else ""
     rows = len(columns[0])
     if rows < _ALIKE_FROM:
         alike, pieces = 0, _small_pieces(schema, columns, rows)
     else:
         alike, pieces = _pieces(schema, columns, rows)
-    if texts:
+    if texts and not isinstance(body, ChangeBatch):
         texts = mentioned(texts, body)
     text_bytes = encode_texts(texts) if texts else b""
     length, about_bytes = _encoded(about)
-    start = _SIZES.pack(rows, alike, length, len(texts), len(text_bytes), 0) + schema.digest
+    start = _SIZES.pack(rows, alike, length, len(texts), len(text_bytes), settings) + schema.digest
     return _sealed(schema.kind, took_us, rows, [start, about_bytes, text_bytes, *pieces])
 
 
-def encode_beside(body: DecisionBatch | OutcomeBatch, schemas: Schemas) -> bytes:
+def encode_beside(body: Body, schemas: Schemas) -> bytes:
     """The same, once its schema is among those that are kept in this process's memory."""
     schema = schema_of(body)
     schemas.add(schema)
@@ -158,7 +170,7 @@ def verify(data: bytes) -> Head:
     return found
 
 
-def decode(data: bytes, schemas: Schemas | None = None) -> DecisionBatch | OutcomeBatch:
+def decode(data: bytes, schemas: Schemas | None = None) -> Body:
     """The batch of a body, with arrays of its own that may be written to.
 
     schemas : those that are kept beside the body; a body of format 1 needs none
@@ -171,7 +183,7 @@ def decode(data: bytes, schemas: Schemas | None = None) -> DecisionBatch | Outco
     if form == format1.FORMAT:
         old = format1.decode(content, kind, took_us, known.legacy)
         return old if known.coding is None else rekeyed(old, known.coding)
-    rows, alike, about_bytes, text_count, text_bytes, _ = _SIZES.unpack_from(content)
+    rows, alike, about_bytes, text_count, text_bytes, settings = _SIZES.unpack_from(content)
     schema = known.find(bytes(content[_SCHEMA_AT:_ABOUT_AT]))
     if schema.kind != kind:
         raise ValueError("the body names the schema of another kind of body")
@@ -183,12 +195,14 @@ def decode(data: bytes, schemas: Schemas | None = None) -> DecisionBatch | Outco
     columns = _read_columns(content, at + text_bytes, rows, alike, schema)
     if kind == OUTCOMES:
         return _outcomes(columns, schema, about, texts)
-    return _decisions(columns, schema, about, texts, took_us)
+    if kind == CHANGES:
+        return _changes(columns, about, settings)
+    return _decisions(columns, schema, about, texts, took_us, settings)
 
 
-def _columns_of(body: DecisionBatch) -> tuple[Column, ...]:
+def _columns_of(body: DecisionBatch) -> tuple[AnyArray, ...]:
     events, scores, proposal, ruling = body.events, body.scores, body.proposal, body.ruling
-    columns: tuple[Column, ...] = (
+    columns: tuple[AnyArray, ...] = (
         events.id_code, events.time_ns, events.keys, events.numbers,
         events.label, body.features.values, scores.values, scores.confidence,
         body.fused.risk, body.fused.contributions, proposal.propensity, ruling.hits,
@@ -197,17 +211,38 @@ def _columns_of(body: DecisionBatch) -> tuple[Column, ...]:
         body.features.freshness, scores.fallback, proposal.explored, proposal.fallback,
         body.fallback,
     )  # fmt: skip
-    return columns if events.reach_ns is None else (*columns, events.reach_ns)
+    columns = columns if events.reach_ns is None else (*columns, events.reach_ns)
+    return columns if body.arm is None else (*columns, body.arm)
 
 
-def _outcome_columns_of(body: OutcomeBatch) -> tuple[Column, ...]:
-    columns: tuple[Column, ...] = (body.id_code, body.label, body.known_ns, body.amount, body.id_check)
+def _versions(body: DecisionBatch) -> str:
+    """The version, and in a line of its own that of the canary."""
+    return body.version if body.arm is None else f"{body.version}\n{body.canary}"
+
+
+def _outcome_columns_of(body: OutcomeBatch) -> tuple[AnyArray, ...]:
+    columns: tuple[AnyArray, ...] = (body.id_code, body.label, body.known_ns, body.amount, body.id_check)
     if body.time_ns is not None:
         columns += (body.time_ns,)
     return columns if body.keys is None or body.key_checks is None else (*columns, body.keys, body.key_checks)
 
 
-def _outcomes(columns: dict[str, Column], schema: Schema, about: str, texts: IdTexts) -> OutcomeBatch:
+def _change_columns_of(body: ChangeBatch) -> tuple[AnyArray, ...]:
+    return (
+        np.array([change.number for change in body.changes], np.int64),
+        np.array([change.at_ns for change in body.changes], np.int64),
+    )
+
+
+def _changes(columns: dict[str, AnyArray], about: str, settings: int) -> ChangeBatch:
+    body = ChangeBatch(read_changes(about))
+    stated = (columns["change.number"].tolist(), columns["change.at_ns"].tolist(), settings)
+    if stated != (*(one.tolist() for one in _change_columns_of(body)), body.number):
+        raise ValueError("the changes are not those that their columns name")
+    return body
+
+
+def _outcomes(columns: dict[str, AnyArray], schema: Schema, about: str, texts: IdTexts) -> OutcomeBatch:
     return OutcomeBatch(
         columns["id_code"], columns["label"], columns["known_ns"], columns["amount"], texts, about == _SCHEDULED,
         columns.get("time_ns"), columns.get("keys"), spoken(schema.words).entities, columns["id_check"],
@@ -216,9 +251,11 @@ def _outcomes(columns: dict[str, Column], schema: Schema, about: str, texts: IdT
 
 
 def _decisions(
-    columns: dict[str, Column], schema: Schema, version: str, texts: IdTexts, took_us: float
+    columns: dict[str, AnyArray], schema: Schema, version: str, texts: IdTexts, took_us: float, settings: int
 ) -> DecisionBatch:
-    c = columns
+    c, canary = columns, ""
+    if "arm" in c:
+        version, _, canary = version.partition("\n")
     return DecisionBatch(
         EventBatch(
             c["events.id_code"], c["events.time_ns"], c["events.keys"], c["events.numbers"], c["events.label"],
@@ -235,6 +272,9 @@ def _decisions(
         version,
         took_us,
         spoken(schema.words),
+        settings,
+        canary,
+        c.get("arm"),
     )  # fmt: skip
 
 
@@ -253,7 +293,7 @@ def _fitting(schema: Schema, shapes: tuple[tuple[int, ...], ...], rows: int) -> 
             raise ValueError(f"{name} has the shape {shape}, not that of {rows} rows" + f" of {width} {of}" * bool(of))
 
 
-def _small_pieces(schema: Schema, columns: tuple[Column, ...], rows: int) -> list[bytes]:
+def _small_pieces(schema: Schema, columns: tuple[AnyArray, ...], rows: int) -> list[bytes]:
     """The columns of few rows as bytes with their padding."""
     shapes = tuple([column.shape for column in columns])
     if rows != 1 or shapes != schema.one_row:
@@ -268,7 +308,7 @@ def _small_pieces(schema: Schema, columns: tuple[Column, ...], rows: int) -> lis
     return pieces
 
 
-def _pieces(schema: Schema, columns: tuple[Column, ...], rows: int) -> tuple[int, list[Any]]:
+def _pieces(schema: Schema, columns: tuple[AnyArray, ...], rows: int) -> tuple[int, list[Any]]:
     """The columns as buffers with their padding, and a bit for each that is stored as one row."""
     _fitting(schema, tuple([column.shape for column in columns]), rows)
     alike = 0
@@ -289,7 +329,7 @@ def _pieces(schema: Schema, columns: tuple[Column, ...], rows: int) -> tuple[int
     return alike, pieces
 
 
-def _all_alike(column: Column) -> bool:
+def _all_alike(column: AnyArray) -> bool:
     """Whether every row has the first row's bits; mostly answered by the first few rows."""
     bits = column.view(_U8) if column.dtype.itemsize == 8 else column
     few = bits[1:9] == bits[0]
@@ -315,22 +355,22 @@ def _prefix(data: bytes) -> tuple[int, int, float, int]:
         raise ValueError(f"{len(data)} bytes are too few for a body")
     magic, version, kind, unused, length, took_us, also_unused, checksum = _PREFIX.unpack_from(data)
     if magic != _MAGIC:
-        raise ValueError("this is not a body of decisions or outcomes")
+        raise ValueError("this is not a body of decisions, outcomes or changes")
     if crc32(bytes(data[: _PREFIX.size - 4])) != checksum:
         raise ValueError("the body's first bytes are damaged")
     if unused or also_unused:
         raise ValueError("the body's first bytes hold what no body of this format does")
     if version not in (format1.FORMAT, FORMAT):
         raise ValueError(f"the body has format {version}; this version reads formats {format1.FORMAT} to {FORMAT}")
-    if kind not in (DECISIONS, OUTCOMES):
+    if kind not in KINDS or (kind == CHANGES and version == format1.FORMAT):
         raise ValueError(f"a body of kind {kind} is unknown")
     if length != len(data) - _CONTENT_AT or length < (_ABOUT_AT if version == FORMAT else _SIZES.size):
         raise ValueError(f"the body has {len(data) - _CONTENT_AT} bytes of content, not {length}")
     return version, kind, took_us, length
 
 
-def _read_columns(content: memoryview, at: int, rows: int, alike: int, schema: Schema) -> dict[str, Column]:
-    columns: dict[str, Column] = {}
+def _read_columns(content: memoryview, at: int, rows: int, alike: int, schema: Schema) -> dict[str, AnyArray]:
+    columns: dict[str, AnyArray] = {}
     for index, ((name, _, of), dtype, width) in enumerate(zip(schema.columns, schema.dtypes, schema.widths)):
         stored = 1 if alike >> index & 1 else rows
         count = stored * (width if of else 1)

@@ -15,7 +15,7 @@ _UNSAID: Int = np.zeros(0, np.int64)
 
 
 class Row(IntEnum):
-    """What a row of an event batch is."""
+    """The kind of a row of an event batch."""
 
     EVENT = 0
     LATE_EVENT = 1  # Past the lateness bound: decided, but not counted by the windows.
@@ -71,8 +71,7 @@ class EventBatch:
     def reach(self) -> Int:
         """(n,) the time that each event says it is: its own, unless that was ahead of the clock when it came.
 
-        What all entities share (watermark, learning, breakers) goes by this; what concerns the event itself, by its
-        time.
+        All that entities share (watermark, learning, breakers) goes by this; the event itself goes by its time.
         """
         return self.time_ns if self.reach_ns is None else self.reach_ns
 

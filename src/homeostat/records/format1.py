@@ -11,8 +11,8 @@ import struct
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from homeostat.records.arrays import AnyArray
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
@@ -27,7 +27,6 @@ _SIZES_BYTES = 32  # The sizes, padded to a multiple of 8.
 
 _F8, _I8, _U8, _I2, _U1 = (np.dtype(code) for code in ("<f8", "<i8", "<u8", "<i2", "|u1"))
 
-Column = NDArray[Any]
 # The columns' names and types, in the format's order; the widths of the wide ones are in the schema.
 _DECISION_COLUMNS = (
     ("events.id_code", _I8), ("events.time_ns", _I8), ("events.keys", _I8), ("events.numbers", _F8),
@@ -65,7 +64,7 @@ def decode(content: memoryview, kind: int, took_us: float, legacy: Vocabulary) -
     return _outcomes(columns, schema["version"], texts, legacy)
 
 
-def _outcomes(columns: list[Column], about: str, texts: IdTexts, legacy: Vocabulary) -> OutcomeBatch:
+def _outcomes(columns: list[AnyArray], about: str, texts: IdTexts, legacy: Vocabulary) -> OutcomeBatch:
     id_code, label, known_ns, amount, time_ns, keys = columns
     located = keys if "keys" in about else None
     named = legacy.entities if located is not None and len(legacy.entities) == located.shape[1] else ()
@@ -76,7 +75,7 @@ def _outcomes(columns: list[Column], about: str, texts: IdTexts, legacy: Vocabul
 
 
 def _decisions(
-    columns: list[Column], schema: dict[str, Any], texts: IdTexts, took_us: float, legacy: Vocabulary
+    columns: list[AnyArray], schema: dict[str, Any], texts: IdTexts, took_us: float, legacy: Vocabulary
 ) -> DecisionBatch:
     (id_code, time_ns, keys, numbers, label, values, score, confidence, risk, contributions, propensity, hits,
      proposed, action, rule, kind, freshness, missing, explored, policy_fallback, fallback) = columns  # fmt: skip
@@ -125,8 +124,8 @@ def _read_schema(data: bytes, kind: int) -> dict[str, Any]:
     return dict(schema)
 
 
-def _read_columns(content: memoryview, at: int, rows: int, alike: int, widths: list[int], kind: int) -> list[Column]:
-    columns: list[Column] = []
+def _read_columns(content: memoryview, at: int, rows: int, alike: int, widths: list[int], kind: int) -> list[AnyArray]:
+    columns: list[AnyArray] = []
     layout = _DECISION_COLUMNS if kind == _DECISIONS else _OUTCOME_COLUMNS
     for index, (name, dtype) in enumerate(layout):
         stored = 1 if alike >> index & 1 else rows

@@ -1,9 +1,9 @@
-"""Who is who: ids and entity keys as two 64-bit words each, so that no stage touches text.
+"""Identities: ids and entity keys as two 64-bit words each, so that no stage touches text.
 
 An integer, or the canonical text of one, is its own code, and its check is 0: 123 and "123" are the same key. Any other
 text is 126 bits of a hash keyed by a secret: a code in a range of its own, and a check. Two texts are one identity only
-where both words agree, which no one can bring about without the secret. Whoever shows an identity to a person keeps the
-text beside it; and where texts are at hand, they decide.
+where both words agree, which no one can bring about without the secret. A part that shows an identity to a person keeps
+the text beside it; and where texts are at hand, they decide.
 
 Source of the hash: RFC 7693, BLAKE2b with a key.
 """

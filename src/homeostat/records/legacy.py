@@ -1,7 +1,7 @@
 """Bodies of format 1, whose texts were coded without a secret and without checks, in the words of a keyed coding.
 
-Their bytes stay as they are, since an audit trail holds their digests. What is read from them is translated by the
-texts that they carry.
+Their bytes stay as they are, since an audit trail holds their digests. Their contents are translated by the texts that
+they carry.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def rekeyed(body: Body, coding: Coding) -> Body:
         fill_old_pairs(keys, checks, coding, pairs)
         events = replace(body.events, id_code=id_code, id_check=id_check, keys=keys, key_checks=checks, texts=texts)
         return replace(body, events=events)
-    told = replace(body, id_code=id_code, id_check=id_check, texts=texts)
+    recoded = replace(body, id_code=id_code, id_check=id_check, texts=texts)
     if body.keys is None or body.time_ns is None:
-        return told
+        return recoded
     keys, checks = _translated(body.keys, known)
     fill_old_pairs(keys, checks, coding, pairs)
     if (is_old(keys, checks)).any():
-        return replace(told, time_ns=None, keys=None, key_checks=None)
-    return replace(told, keys=keys, key_checks=checks)
+        return replace(recoded, time_ns=None, keys=None, key_checks=None)
+    return replace(recoded, keys=keys, key_checks=checks)
 
 
 def is_old(keys: Int, checks: Int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

@@ -1,4 +1,4 @@
-"""What a part of the loop remembers: whether a state that it saved still means the same to it."""
+"""The meaning of what a part of the loop remembers: whether a state that it saved still means the same to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Meaning:
 
     @classmethod
     def of_json(cls, value: Any) -> Meaning:
-        """What `as_json` gave. Raises ValueError where it is something else."""
+        """The value that `as_json` gave. Raises ValueError where it is something else."""
         try:
             terms = {str(name): str(text) for name, text in value["terms"].items()}
             return cls(str(value["digest"]), terms)
@@ -45,3 +45,16 @@ class Meaning:
                 found.append(f'{name} is now "{text}", and was "{was.terms[name]}"')
         found += [f"{name} is no more" for name in was.terms if name not in self.terms]
         return found or ["its order is another"]
+
+
+def follows(part: str, is_now: Meaning, was: Meaning | None) -> bool:
+    """Whether a part's state may be taken over.
+
+    >>> follows("policy", Meaning("a"), Meaning("a")), follows("policy", Meaning("a"), Meaning("b"))
+    (True, False)
+    """
+    if was is None:
+        return False
+    if part == "guards":  # Each breaker's counts are its own.
+        return is_now.terms.keys() <= was.terms.keys()
+    return is_now.digest == was.digest

@@ -17,7 +17,7 @@ Settings: TypeAlias = Mapping[str, Setting]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a trainer makes and a stage serves.
+    """A part of the models that a trainer makes and a stage serves.
 
     kind : which stage understands it, such as `isolation_forest`
     features : names of its input columns, in order; for a fusion, the scorers' names

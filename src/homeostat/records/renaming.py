@@ -1,4 +1,4 @@
-"""What was recorded under one app's names, in the columns and numbers of another: by name, never by position."""
+"""Records made under one app's names, in the columns and numbers of another: by name, never by position."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _ALIKE = frozenset({"number", "integer", "boolean"})  # Numbers all of them, wha
 
 
 class Unnamed(HomeostatError, ValueError):
-    """What was recorded has no names, and its columns are not as many as the app has."""
+    """The record has no names, and its columns are not as many as the app has."""
 
     why = "an old record holds numbered columns, which fit only an app with as many"
     remedy = "Use the app file that wrote it"
 
 
 def is_same_field(one: str, other: str) -> bool:
-    """Whether a field of one type, declared anew as another, still holds the same values.
+    """Whether a field of one type, declared again as another, still holds the same values.
 
     >>> is_same_field("integer", "number"), is_same_field("category", "number")
     (True, False)

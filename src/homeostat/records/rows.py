@@ -7,14 +7,14 @@ the hot path (`EventBatch`, `OutcomeBatch`, `Features`) have their own `rows`, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Int, Mask
-from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
+from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
 from homeostat.records.identity import ABSENT
@@ -52,8 +52,15 @@ def decisions_at(batch: DecisionBatch, at: At) -> DecisionBatch:
     return DecisionBatch(
         batch.events.rows(at), batch.features.rows(at), scores_at(batch.scores, at), fused_at(batch.fused, at),
         proposal_at(batch.proposal, at), ruling_at(batch.ruling, at), batch.fallback[at], batch.version, batch.took_us,
-        batch.words,
+        batch.words, batch.settings, batch.canary, None if batch.arm is None else batch.arm[at],
     )  # fmt: skip
+
+
+def experience_at(experience: Experience, at: Mask) -> Experience:
+    """Some rows of experience."""
+    columns: dict[str, Any] = {one.name: getattr(experience, one.name) for one in fields(Experience)}
+    some: dict[str, Any] = {name: None if column is None else column[at] for name, column in columns.items()}
+    return Experience(**some)
 
 
 def rows_of(batch: DecisionBatch, start: int, stop: int) -> DecisionBatch:
@@ -156,6 +163,8 @@ def joined(parts: Sequence[DecisionBatch], events: EventBatch, features: Feature
     )  # fmt: skip
     ruling = Ruling(column(lambda p: p.ruling.action), column(lambda p: p.ruling.rule), column(lambda p: p.ruling.hits))
     fallback = column(lambda p: p.fallback)
+    arm = None if one.arm is None else np.concatenate([part.arm for part in parts if part.arm is not None])
     return DecisionBatch(
-        events, features, scores, fused, proposal, ruling, fallback, one.version, took_us, one.words
+        events, features, scores, fused, proposal, ruling, fallback, one.version, took_us, one.words, one.settings,
+        one.canary, arm,
     )  # fmt: skip

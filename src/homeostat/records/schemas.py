@@ -24,8 +24,8 @@ import numpy as np
 from homeostat.records.identity import Coding
 from homeostat.records.vocabulary import NAMELESS, Vocabulary, numbered
 
-DECISIONS, OUTCOMES = 1, 2
-KINDS = {DECISIONS: "decisions", OUTCOMES: "outcomes"}
+DECISIONS, OUTCOMES, CHANGES = 1, 2, 3
+KINDS = {DECISIONS: "decisions", OUTCOMES: "outcomes", CHANGES: "changes"}
 DIGEST_BYTES = 32
 _F8, _I8, _U8, _I2, _U1 = "<f8", "<i8", "<u8", "<i2", "|u1"
 
@@ -45,12 +45,16 @@ DECISION_COLUMNS: Columns = (
 )  # fmt: skip
 # How far decided events reach; there where that is not the time of each.
 REACH_COLUMNS: Columns = (("events.reach_ns", _I8, ""),)
+# Which decisions a canary made; there while one decides.
+CANARY_COLUMNS: Columns = (("arm", _U1, ""),)
 OUTCOME_COLUMNS: Columns = (
     ("id_code", _I8, ""), ("label", _F8, ""), ("known_ns", _I8, ""), ("amount", _F8, ""),
     ("id_check", _I8, ""),
 )  # fmt: skip
 # The columns of outcomes that say when and of whom their events were; each is there or not.
 LOCATED_COLUMNS: Columns = (("time_ns", _I8, ""), ("keys", _I8, "entities"), ("key_checks", _I8, "entities"))
+# The columns of changes; all else that a change says is JSON beside them.
+CHANGE_COLUMNS: Columns = (("change.number", _I8, ""), ("change.at_ns", _I8, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +100,12 @@ def decision_schema(
     fields: int,
     actions: int,
     reach: bool = False,
+    canary: bool = False,
 ) -> Schema:
     """The schema of decisions with so many entities, fields and actions.
 
     reach : whether they say how far their events reach
+    canary : whether they say which of them a canary made
     Raises ValueError where the words name another number of them.
     """
     if words.nameless:
@@ -110,7 +116,8 @@ def decision_schema(
             f"decisions with {entities} entities, {fields} fields and {actions} actions are named by "
             f"{len(words.entities)}, {len(words.fields)} and {len(words.actions)} names"
         )
-    return _made(DECISIONS, DECISION_COLUMNS + REACH_COLUMNS * reach, words, features, scorers)
+    columns = DECISION_COLUMNS + REACH_COLUMNS * reach + CANARY_COLUMNS * canary
+    return _made(DECISIONS, columns, words, features, scorers)
 
 
 @lru_cache(maxsize=64)
@@ -129,6 +136,12 @@ def outcome_schema(entities: tuple[tuple[str, tuple[str, ...]], ...], timed: boo
     elif len(entities) != width:
         raise ValueError(f"outcomes with keys of {width} entities are named by {len(entities)} names")
     return _made(OUTCOMES, columns, Vocabulary(entities), (), ())
+
+
+@lru_cache(maxsize=1)
+def change_schema() -> Schema:
+    """The schema of changes, which is the same for every app."""
+    return _made(CHANGES, CHANGE_COLUMNS, NAMELESS, (), ())
 
 
 def _made(
@@ -151,7 +164,7 @@ def read_schema(text: str) -> Schema:
         words = _words(data)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("the schema cannot be read") from error
-    every = (*DECISION_COLUMNS, *REACH_COLUMNS, *OUTCOME_COLUMNS, *LOCATED_COLUMNS)
+    every = (*DECISION_COLUMNS, *REACH_COLUMNS, *CANARY_COLUMNS, *OUTCOME_COLUMNS, *LOCATED_COLUMNS, *CHANGE_COLUMNS)
     known = {name: (code, of) for name, code, of in every}
     for name, code, of in columns:
         if known.get(name) != (code, of):

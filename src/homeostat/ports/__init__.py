@@ -1,8 +1,8 @@
-"""What the loops need of the world, as Protocols. Adapters implement them; `checks` holds their conformance suites."""
+"""The needs of the loops, as Protocols. Adapters implement them; `checks` holds their conformance suites."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from homeostat.errors import Unavailable as Unavailable
 from homeostat.records.arrays import State
+from homeostat.records.bodies import Body
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import DeadLetter, OutcomeBatch
-from homeostat.records.identity import Identity, Ids
+from homeostat.records.events import DeadLetter
+from homeostat.records.identity import Coding, Identity, Ids
 from homeostat.records.meaning import Meaning
+from homeostat.records.vocabulary import Vocabulary
 
 
 class Clock(Protocol):
@@ -30,13 +32,36 @@ class Entry:
     """One journal record, in the order in which loop 1 saw things."""
 
     sequence: int
-    body: DecisionBatch | OutcomeBatch
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFacts:
+    """The facts of an entry that the journal knows without reading its body.
+
+    kind : `records.codec.DECISIONS`, `OUTCOMES` or `CHANGES`
+    first_ns, last_ns : the earliest and latest time in it; 0 when it is empty
+    digest : SHA-256 of the content, as hexadecimal
+    took_us : how long the batch took, which the digest leaves out
+    recorded_us : when it was written, microseconds since 1970; None where the journal does not say
+    places : SHA-256 of where its rows were read, as hexadecimal; None where the journal does not say
+    """
+
+    sequence: int
+    kind: int
+    rows: int
+    first_ns: int
+    last_ns: int
+    digest: str
+    took_us: float = 0.0
+    recorded_us: int | None = None
+    places: str | None = None
 
 
 class Journal(Protocol):
-    """The append-only record. What `append` returned from survives a kill of the process."""
+    """The append-only record. Once `append` has returned, its entry survives a kill of the process."""
 
-    def append(self, body: DecisionBatch | OutcomeBatch) -> int:
+    def append(self, body: Body) -> int:
         """Write durably and return the entry's sequence number; raises Unavailable and writes nothing."""
         ...
 
@@ -69,20 +94,59 @@ class StandingJournal(Journal, Protocol):
         """The decision of an event id as text, as its batch and row; never that of another id of one hash."""
         ...
 
+    def sequence_of(self, event_id: Identity) -> int | None:
+        """The entry that holds the decision of an event id; None where it is not there, or not yet."""
+        ...
+
     def close(self) -> None:
         """Let go of files and servers."""
         ...
 
 
-class KeptJournal(StandingJournal, Protocol):
-    """A journal of one process, of whose states snapshots are made."""
+class Audited(Protocol):
+    """A journal that an audit trail follows: it can say what its entries are without reading them."""
+
+    def recent(self, after: int) -> Iterable[EntryFacts]:
+        """The facts of every entry above `after`, in order."""
+        ...
+
+    def says(self) -> dict[str, str]:
+        """The facts that the journal keeps about itself, by name; some of them may be secret."""
+        ...
+
+
+class NamedJournal(StandingJournal, Audited, Protocol):
+    """A journal that commands read: it says where it is, whose it is, and how its texts become codes."""
+
+    @property
+    def where(self) -> str:
+        """The file, or the server without user and password."""
+        ...
+
+    @property
+    def app(self) -> str:
+        """The app whose journal it is; empty where it does not say."""
+        ...
+
+    @property
+    def coding(self) -> Coding:
+        """How the texts of ids and keys become codes."""
+        ...
+
+    def assume(self, words: Vocabulary) -> None:
+        """Take these for the names of entries of a version that kept none, as long as no others are known."""
+        ...
+
+
+class KeptJournal(StandingJournal, Audited, Protocol):
+    """A journal of one process: an audit trail follows it, and snapshots are made of its states."""
 
     def flush(self) -> None:
-        """Wait until the disk has everything; raises Unavailable."""
+        """Wait until the disk has everything; any thread may call it. Raises Unavailable."""
         ...
 
     def history(self, sequence: int) -> str:
-        """What identifies the journal up to an entry."""
+        """The identity of the journal up to an entry."""
         ...
 
 
@@ -99,6 +163,7 @@ class Snapshot:
     history : what identifies the journal up to that entry; a snapshot is of that history, and of no other
     software : the program that made it
     meaning : what the state of each part means
+    settings : the number of the last change that was in force
     """
 
     sequence: int
@@ -106,10 +171,16 @@ class Snapshot:
     history: str = ""
     software: str = ""
     meaning: Mapping[str, Meaning] = field(default_factory=dict)
+    settings: int = 0
 
 
 class Snapshots(Protocol):
     """The newest snapshot, replaced atomically."""
+
+    @property
+    def skipped(self) -> Sequence[str]:
+        """Why the last `load` passed snapshots over, a sentence each."""
+        ...
 
     def save(self, snapshot: Snapshot) -> None: ...
 

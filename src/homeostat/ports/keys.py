@@ -17,7 +17,7 @@ NAME_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is known of a key; its secret is not.
+    """The known facts of a key; its secret is not one of them.
 
     id : the part of the secret that may be shown
     rate : requests a second that it may send; None where nothing but the server's own limits holds
@@ -70,8 +70,8 @@ class ApiKeys(Protocol):
     def check(self, secret: str, now_ns: int) -> Key | None:
         """The live key of a secret, as at the last `refresh`; None for anything else, whatever it is.
 
-        Reads memory only and never waits, since each request is checked. What this object creates or revokes it
-        knows at once.
+        Reads memory only and never waits, since each request is checked. This object knows at once of a key that it
+        creates or revokes.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What several workers share: the journal and the entities' pasts, on servers."""
+"""The parts that several workers share: the journal and the entities' pasts, on servers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.errors import Conflict, HomeostatError
-from homeostat.ports import StandingJournal
+from homeostat.ports import NamedJournal, StandingJournal
 from homeostat.records.arrays import Bytes, Float, Int
+from homeostat.records.bodies import Body
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch
 from homeostat.records.identity import Coding, Ids, IdTexts, text_of
 
 
@@ -49,15 +49,29 @@ class Located:
     texts: IdTexts
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The entries that wait on this machine's disk for a journal's server.
+
+    rows, nbytes : decisions and outcomes, and bytes
+    oldest_s : seconds since the first was put in
+    """
+
+    rows: int
+    nbytes: int
+    oldest_s: float
+
+
 class SharedJournal(StandingJournal, Protocol):
     """A journal that many processes write at once. One row for each event id, whoever comes first.
 
     Sequence numbers rise but may have gaps; `read(after)` gives what is committed, in their order.
-
-    appended : the last entry that this process has written, 0 before the first; those before it are committed too
     """
 
-    appended: int
+    @property
+    def appended(self) -> int:
+        """The last entry that this process has written, 0 before the first; those before it are committed too."""
+        ...
 
     @property
     def coding(self) -> Coding:
@@ -66,33 +80,61 @@ class SharedJournal(StandingJournal, Protocol):
 
     @property
     def identity(self) -> str:
-        """What no other journal is called: the entities' logs that follow from this one are told apart by it."""
+        """A name that no other journal has: it names the entities' logs that follow from this one."""
         ...
 
-    def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
+    @property
+    def degraded(self) -> bool:
+        """Whether the server is away, so that answers come from what this process knows."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why the server is taken to be away; empty while it answers."""
+        ...
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """The entries that wait for the server; None for a journal that keeps nothing back."""
+        ...
+
+    def append(self, body: Body, places: Sequence[str] | None = None) -> int:
         """Write durably, all or nothing; returns the (last) entry's sequence number.
 
         places : (n,) where each event or outcome was read (`Pulled.place`). An outcome whose place is there already
             is left out
+        A change that is there already is left out too: each process that applies it appends it.
         Raises Repeated where events were decided by others, Unavailable when the server fails; nothing is written.
         """
         ...
 
     def places(self, ids: Ids) -> list[str | None]:
-        """(n,) where each decided event was read, "" where that was not said; None where it was never decided."""
+        """(n,) where each decided event was read, "" where that is not known; None where it was never decided."""
         ...
 
     def locate(self, ids: Ids) -> Located:
         """When and of whom each event was, where it was decided."""
         ...
 
-    def settle(self, wait_s: float) -> bool:
+    def newest(self, rows: int) -> list[DecisionBatch]:
+        """The last entries of decisions, of `rows` decisions at the most, oldest first. Raises Unavailable."""
+        ...
+
+    def recall(self) -> None:
+        """Learn what all processes decided last, to know its repeats while the server is away. Raises Unavailable."""
+        ...
+
+    def wait_until_written(self, wait_s: float) -> bool:
         """Wait until nothing that was appended waits any more for the server; False where that takes longer."""
         ...
 
     def retire(self) -> object:
         """Drop what was kept for long enough; returns what that was. Raises Unavailable."""
         ...
+
+
+class ServerJournal(SharedJournal, NamedJournal, Protocol):
+    """A journal on a server, as its address opens it: processes share it, and commands read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +144,7 @@ class Asked:
     entity : name of the kind, such as customer
     ids : (g,) texts that tell the entities apart, each once
     known : (g,) number up to which the caller has read each log; 0 for nothing
-    oldest_ns : (g,) the earliest event time among them, from which the age of old rows is reckoned: whoever asks again
+    oldest_ns : (g,) the earliest event time among them, from which the age of old rows is counted: whoever asks again
         finds what there was
     rows : (r, words) new rows, entity by entity
     ends : (g,) where each entity's rows end
@@ -122,7 +164,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """What the logs hold that the caller has not read.
+    """The rows of the logs that the caller has not read.
 
     start : (g,) number of each log's first row that was not read. It is `known`, or above where older rows were dropped
         meanwhile or the log is a new one: what the caller remembers is then worth nothing
@@ -195,7 +237,7 @@ class FeatureStore(Protocol):
 
     def begin(self, through: int) -> None:
         """Say that the logs are whole up to a journal entry, having been begun or mended: all who knew them before are
-        told LogsLost with their next exchange, once. Raises Unavailable."""
+        given LogsLost with their next exchange, once. Raises Unavailable."""
         ...
 
     def alone(self, seconds: float) -> AbstractContextManager[bool]:

@@ -91,7 +91,7 @@ class Stream(Protocol):
 
     @property
     def trouble(self) -> str:
-        """What keeps the stream from working at present; empty when nothing does."""
+        """The fault that keeps the stream from working at present; empty when there is none."""
         ...
 
     def lag(self) -> dict[str, int]:
@@ -104,6 +104,18 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
+        ...
+
+
+class Sender(Protocol):
+    """Sends single messages, where nothing is read."""
+
+    def send(self, messages: Sequence[Outgoing], wait_s: float) -> None:
+        """All or nothing. Raises Unavailable where the servers don't take them within about that time."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the servers."""
         ...
 
 

@@ -200,6 +200,13 @@ def test_looking_all_the_time_at_equal_arms_seldom_gives_a_verdict(kind):
         (["control"], [1.0, 2.0], {}, "1 arms for 2 values"),
         (["a"], [1.0], {}, "row 1: the arm is 'a'"),
         (["control", "control"], [1.0, np.inf], {}, "row 2: the value is infinite"),
+        (
+            ["control", "control"],
+            [1.0, -1.7e308],
+            {},
+            "row 2: the value is -1.7e.308; give the values in a larger unit",
+        ),
+        (["control"], [1.0], {"margin": 1.7e308}, "the margin is 1.7e.308"),
         (["control"], [2.0], {"metric": "rate"}, "row 1: the value is 2, and a rate has values from 0 to 1"),
         (["control"], [1.0], {"metric": "median"}, "the metric is 'median'"),
         (["control"], [1.0], {"better": "up"}, "better is 'up'"),
@@ -219,6 +226,19 @@ def test_huge_and_tiny_values_give_finite_bounds():
     for scale in (1e300, 1e-300):
         found = judged(np.sin(np.arange(300)) * scale, (2 + np.sin(np.arange(300))) * scale)
         assert found.verdict is Verdict.FAIL and found.low / scale == pytest.approx(1.8, abs=0.2)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("scale", "margin"), [(1e305, 1e305), (1e305, 1e-320), (1e16, 1e-320), (5e-324, 0.0), (1.0, 1e305)]
+)
+def test_values_at_the_ends_of_what_a_float_holds_are_judged_in_numbers(scale, margin):
+    """Sums and squares of them are not finite, and squares of small differences are 0."""
+    values = np.where(np.arange(4000) % 4 < 2, 1.0, -1.0) * scale
+    arms = np.where(np.arange(4000) % 2, "treatment", "control")
+    found = compare(arms, values, metric="mean", margin=margin)
+    json.dumps(found.as_dict(), allow_nan=False)
+    assert found.estimate == 0.0
 
 
 def test_arms_that_change_on_the_way_are_said_to():

@@ -1,4 +1,6 @@
-"""A confidence sequence for the difference of two means of values without a known bound: asymptotic, at every look.
+"""Confidence sequences for values without a known bound: of the difference of two means, and of one mean.
+
+They are asymptotic, and hold at every look.
 
 The difference D of two sample means has the variance v = s1^2 / n1 + s2^2 / n2. In whatever order the arms' values
 arrive, D / v behaves as a Brownian motion at the time 1 / v, in the limit of many values. The bounds are those of
@@ -44,7 +46,7 @@ class Arm(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The difference of means (treatment less control) after each row, (n,) each.
+    """The difference of means (treatment less control), or one mean, after each row, (n,) each.
 
     difference : 0 where the row does not count
     low, high : infinite where the row does not count
@@ -123,6 +125,30 @@ def bounds(treated: Mask, values: Float, alpha: float) -> Bounds:
         half = _half_width(variance, enough & ~crowded, alpha)
     known = np.where(np.isfinite(half), difference, 0.0)
     return Bounds(known * unit, (known - half) * unit, (known + half) * unit, enough & ~crowded, crowded)
+
+
+def mean_bounds(values: Float, alpha: float) -> Bounds:
+    """Bounds of one mean that hold at all rows at once, with probability 1 - alpha in the limit.
+
+    values : (n,) finite, in order of arrival; `difference` is their running mean
+
+    >>> found = mean_bounds(3.0 + np.sin(np.arange(400)), 0.05)
+    >>> bool(found.low[-1] < 3.0 < found.high[-1]), bool(np.isinf(found.low[50]))
+    (True, True)
+    """
+    unit = float(np.abs(values).max(initial=0.0)) or 1.0
+    with np.errstate(all="ignore"):
+        arm = _running(np.ones(len(values), np.bool_), values / unit)
+        variance = arm.variance / arm.values
+        enough = arm.values >= VALUES_MIN
+        largest = (arm.farthest / arm.values) ** 2 / variance
+        skew = arm.third / arm.values**2 / variance**1.5
+        crowded = enough & ~arm.constant & ~((largest <= SHARE_MAX) & (np.abs(skew) <= SKEW_MAX))
+        # The spread of equal values is not known: a bound of no width would make any of them a proof.
+        counts = enough & ~arm.constant & ~crowded
+        half = _half_width(variance, counts, alpha)
+    known = np.where(np.isfinite(half), arm.mean, 0.0)
+    return Bounds(known * unit, (known - half) * unit, (known + half) * unit, counts, crowded)
 
 
 def _normal_enough(treatment: Arm, control: Arm, variance: Float) -> Mask:

@@ -21,6 +21,7 @@ from homeostat.stats.verdict_words import Seen, noticed, reason
 Metric: TypeAlias = Literal["mean", "rate"]
 Better: TypeAlias = Literal["higher", "lower"]
 ARMS = ("control", "treatment")
+_LARGEST = 1e305  # Differences of means of such values, and their bounds, are numbers still.
 
 
 class ComparisonError(HomeostatError, ValueError):
@@ -59,7 +60,7 @@ class Comparison:
     values_min: int
 
     def as_dict(self) -> dict[str, Any]:
-        """What `homeostat compare --json` prints."""
+        """The output of `homeostat compare --json`."""
         return asdict(self) | {"verdict": self.verdict.value, "warnings": list(self.warnings)}
 
 
@@ -148,11 +149,14 @@ def _check(x: Float, better: str, alpha: float, margin: float) -> None:
     endless = np.flatnonzero(np.isinf(x))
     if len(endless):
         raise ComparisonError(f"row {endless[0] + 1}: the value is infinite; drop the row, or leave its value empty")
+    far = np.flatnonzero(np.abs(x) > _LARGEST)
+    if len(far):
+        raise ComparisonError(f"row {far[0] + 1}: the value is {x[far[0]]:g}; give the values in a larger unit")
     if better not in ("higher", "lower"):
         raise ComparisonError(f"better is {better!r}: give higher or lower")
     if not 0.0 < alpha < 1.0:
         raise ComparisonError(f"alpha is {alpha:g}: give a probability above 0 and below 1, such as .05")
-    if not (0.0 <= margin < np.inf):
+    if not (0.0 <= margin <= _LARGEST):
         raise ComparisonError(f"the margin is {margin:g}: give 0 or more, in the unit of the values")
 
 
@@ -226,7 +230,8 @@ def _seen(
     known = ~np.isnan(x)
     parts = [x[chosen & known] for chosen in (~treated, treated)]
     missing = [int(np.count_nonzero(chosen & ~known)) for chosen in (~treated, treated)]
-    means = [float(part.mean()) if len(part) else None for part in parts]
+    unit = float(np.abs(x[known]).max(initial=0.0)) or 1.0  # A sum of the largest values would be infinite.
+    means = [float((part / unit).mean()) * unit if len(part) else None for part in parts]
     return Seen(
         verdict=verdict, stopped_at=stop, rows=len(x), values=dict(zip(ARMS, parts, strict=True)),
         missing=dict(zip(ARMS, missing, strict=True)), n=dict(zip(ARMS, map(len, parts), strict=True)),

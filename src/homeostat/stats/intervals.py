@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -44,7 +45,16 @@ def normal_interval(values: Sequence[float] | Float, level: float = 0.95) -> Int
     mean = float(array.mean())
     if len(array) < 2:
         return Interval(mean, -np.inf, np.inf, level)
-    half = NormalDist().inv_cdf(0.5 + level / 2) * float(array.std(ddof=1)) / float(np.sqrt(len(array)))
+    return mean_interval(mean, float(array.std(ddof=1)) / float(np.sqrt(len(array))), level)
+
+
+def mean_interval(mean: float, standard_error: float, level: float = 0.95) -> Interval:
+    """A mean with its normal interval, from its standard error.
+
+    >>> print(mean_interval(2.0, 1.0))
+    2 [0.04004, 3.96]
+    """
+    half = NormalDist().inv_cdf(0.5 + level / 2) * standard_error
     return Interval(mean, mean - half, mean + half, level)
 
 
@@ -90,3 +100,62 @@ def paired_difference(
     if len(one) != len(other):
         raise ValueError(f"pairs need equal lengths, not {len(one)} and {len(other)}")
     return bootstrap_interval(one - other, seed, level)
+
+
+def share_interval(share: float, rows: float, level: float = 0.95) -> Interval:
+    """A share of `rows` independent rows with its score interval, which holds for few rows and near 0 and 1 too.
+
+    share : in [0, 1]; rows : > 0, need not be whole: rows of persons who come again count as fewer
+    Raises ValueError if there are no rows.
+    Source: Wilson (1927), JASA 22, 209-212.
+
+    >>> print(share_interval(0.5, 100))
+    0.5 [0.4038, 0.5962]
+    """
+    if not rows > 0:
+        raise ValueError("the interval of a share needs rows")
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    half = z * float(np.sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2)) / (1 + z * z / rows)
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return Interval(share, min(low, share), max(high, share), level)
+
+
+def difference_of(first: Interval, second: Interval) -> Interval:
+    """The difference `first - second` of independent estimates, from the interval of each.
+
+    first, second : of one level
+    Source: Newcombe (1998), Statistics in Medicine 17, 873-890, method 10; Zou and Donner (2008), Statistics in
+    Medicine 27, 1693-1702, for estimates other than shares.
+
+    >>> print(difference_of(share_interval(0.5, 100), share_interval(0.3, 100)))
+    0.2 [0.06422, 0.3258]
+    """
+    estimate = first.estimate - second.estimate
+    down = np.hypot(first.estimate - first.low, second.high - second.estimate)
+    up = np.hypot(first.high - first.estimate, second.estimate - second.low)
+    return Interval(estimate, estimate - float(down), estimate + float(up), first.level)
+
+
+def ratio_of(first: Interval, second: Interval) -> Interval:
+    """The ratio `first / second` of independent estimates that are not negative, from the interval of each.
+
+    first, second : of one level, bounds >= 0. If an estimate is 0 there is no logarithm to work with. The bounds are
+        then those of the smallest and the largest ratio within both intervals, which is wider. 0 / 0 is NaN.
+    Source: Zou and Donner (2008), Statistics in Medicine 27, 1693-1702, on logarithms.
+
+    >>> print(ratio_of(share_interval(0.2, 400), share_interval(0.4, 400)))
+    0.5 [0.397, 0.6278]
+    """
+    if first.estimate > 0 and second.estimate > 0 and first.low > 0 and second.low > 0:
+        found = difference_of(_mapped(math.log, first), _mapped(math.log, second))
+        return _mapped(math.exp, found)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        estimate = float(np.float64(first.estimate) / np.float64(second.estimate))
+        high = float(np.float64(first.high) / np.float64(max(second.low, 0.0)))
+    low = max(first.low, 0.0) / second.high if second.high > 0 else 0.0
+    return Interval(estimate, low, np.inf if np.isnan(high) else high, first.level)
+
+
+def _mapped(rising: Callable[[float], float], interval: Interval) -> Interval:
+    return Interval(rising(interval.estimate), rising(interval.low), rising(interval.high), interval.level)

@@ -41,7 +41,7 @@ class Seen:
 
 
 def reason(seen: Seen) -> str:
-    """Why the verdict is as it is; for an INCONCLUSIVE one, with what would settle it."""
+    """Why the verdict is as it is; for an INCONCLUSIVE one, with what would decide it."""
     if seen.verdict is Verdict.INCONCLUSIVE:
         return _open(seen)
     passed = seen.verdict is Verdict.PASS
@@ -90,7 +90,7 @@ def _open(seen: Seen) -> str:
     if seen.crowded:
         return (
             "a few large values make up most of the spread, so that an interval can't be relied on yet; more values, "
-            "or values with a limit, settle it"
+            "or values with a limit, decide it"
         )
     return (
         f"the difference of {seen.metric}s lies between {seen.low:.4g} and {seen.high:.4g} with "
@@ -114,17 +114,19 @@ def _constant(values: Float) -> bool:
 
 
 def _more(seen: Seen) -> str:
-    """How many values would settle it, if the difference stays as it is."""
+    """How many values would decide it, if the difference stays as it is."""
     assert seen.estimate is not None
-    gap = abs(seen.estimate - seen.edge)
-    variance = sum(float(part.var()) / len(part) for part in seen.values.values())
+    unit = max(float(np.abs(part).max(initial=0.0)) for part in seen.values.values()) or 1.0
+    gap = abs(seen.estimate - seen.edge) / unit
+    error = float(np.sqrt(sum(float((part / unit).var()) / len(part) for part in seen.values.values())))
     # The squared distance in standard errors at which the bound is reached on average: 2 log(1/alpha), and 3.5 for not
     # having fixed the number of values beforehand.
-    factor = (2.0 * np.log(1.0 / seen.alpha) + 3.5) * variance / gap**2 if gap > 0.0 and variance > 0.0 else 0.0
+    distance = gap / error if error > 0.0 else np.inf
+    factor = (3.5 - 2.0 * float(np.log(seen.alpha))) / distance**2 if distance > 1e-6 else np.inf
     if not 1.0 < factor < 1e6:
-        return "; more values settle it"
+        return "; more values decide it"
     total = float(f"{factor * sum(seen.n.values()):.2g}")
-    return f"; if the difference stays as it is, some {total:,.0f} values in all settle it"
+    return f"; if the difference stays as it is, some {total:,.0f} values in all decide it"
 
 
 def noticed(seen: Seen) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Detectors of changes in one stream of numbers, a method a file; `detector` joins them."""

@@ -1,0 +1,1 @@
+"""The quality of a classifier without labels: functions on arrays."""

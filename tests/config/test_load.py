@@ -32,7 +32,7 @@ def faults_of(text: str, folder: Path | None = None) -> tuple[Fault, ...]:
 
 
 def check(error: AppFileError, text: str) -> None:
-    """What every error must be like, whatever was wrong."""
+    """Check the form that every error must have, in all cases."""
     assert error.faults
     lines = text.count("\n") + 1
     for fault in error.faults:
@@ -471,3 +471,19 @@ def test_half_a_surrogate_is_a_fault_with_its_place(text: str, line: int) -> Non
 def test_a_breaker_that_counts_beyond_reason_is_a_fault(number: str) -> None:
     faults = faults_of(PAYMENTS.replace("events_min: 500", f"events_min: {number}", 1))
     assert faults[0].path == "guards.breakers[0].events_min"
+
+
+@pytest.mark.parametrize("when", ["amount > 100 && night", "amount = 100", "amount >", "'a' +"])
+def test_a_rule_of_a_scorer_that_can_not_be_read_is_one_fault_and_not_said_to_ask_about_nothing(when: str) -> None:
+    text = SHIPPED["payments"].replace("when: amount > 220, score", f'when: "{when}", score')
+    (fault,) = faults_of(text)
+    assert "asks about no feature" not in fault.message
+
+
+@pytest.mark.parametrize("text", ["", "- {name: a, when: amount > 1, action: block}"])
+def test_a_file_of_guards_that_is_none_is_answered_as_one(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(text)
+    with pytest.raises(AppFileError, match="`guards:`") as caught:
+        load_app("payments", guards_from=path)
+    assert "homeostat" not in caught.value.faults[0].message

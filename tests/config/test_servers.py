@@ -45,9 +45,9 @@ def test_what_is_wrong_in_the_section_is_a_fault_of_the_app_file_and_no_password
     app.write_text(starter() + "servers:\n  evnts: kafka://a/b\n  kafka: {password: 31415926}\n")
     with pytest.raises(AppFileError) as found:
         load_app(app)
-    told = str(found.value)
-    assert "servers" in told and "events" in told and "servers.kafka.password" in told
-    assert "31415926" not in told
+    message = str(found.value)
+    assert "servers" in message and "events" in message and "servers.kafka.password" in message
+    assert "31415926" not in message
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Settings of scorers, fusion and policy are typed by kind: what is wrong is said at load, with its place."""
+"""Settings of scorers, fusion and policy are typed by kind: faults are reported at load, with its place."""
 
 from __future__ import annotations
 
@@ -112,10 +112,14 @@ def test_a_setting_of_a_scorer_that_can_not_be_is_a_fault_with_its_place(
         ("{weights: {forest: 0, boosted: 0, network: 0, rules: 0}}", "no scorer has a weight above 0"),
         ("{kind: adaptive, bound: 1e300}", "less than or equal to 1000"),
         ("{kind: adaptive, rate: 0}", "greater than 0"),
+        ("{kind: ensemble, of: [learned]}", "at least two"),
+        ("{kind: ensemble, of: [learned, learned]}", "learned"),
+        ("{kind: ensemble, of: [learned, ensemble]}", "not one of"),
+        ("{kind: ensemble, also: [best]}", "not one of"),
         ("{foo: 1}", "unknown key"),
     ],
 )
-def test_what_a_fusion_can_not_be_told_is_a_fault(given: str, words: str) -> None:
+def test_an_impossible_setting_of_a_fusion_is_a_fault(given: str, words: str) -> None:
     names = [name for name in parse_app(SAMPLE).scorers if name not in given]
     for name in names:
         given = given.replace("rules: 0}", f"rules: 0, {name}: 0}}") if "rules: 0}" in given else given
@@ -180,7 +184,7 @@ def _policy(text: str) -> Any:
     return untrained(parse_app(text)).policy
 
 
-def test_the_bandit_waits_for_the_horizon_unless_it_is_told_otherwise() -> None:
+def test_the_bandit_waits_for_the_horizon_unless_the_file_says_otherwise() -> None:
     waits = _policy(with_policy("{}"))
     assert waits._settings.maturity_ns == parse_app(SAMPLE).outcomes.horizon
     assert _policy(with_policy("{maturity: 14d}"))._settings.maturity_ns == 14 * DAY_NS

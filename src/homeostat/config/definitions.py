@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 
 from homeostat.config.scalars import duration_text
 from homeostat.config.tree import App, WindowGroup, duration_ns
-from homeostat.expressions import ExpressionError
+from homeostat.expressions import ExpressionError, names_in
 from homeostat.expressions.parse import parse
 
 
@@ -36,11 +37,12 @@ def _window(app: App, group: WindowGroup, length_ns: int, text: str) -> str:
     parts += ["this event left out"] if group.past else []
     parts += [f"where {_same(group.where)}"] if group.where is not None else []
     label = app.outcomes.label
-    asks = {label} & (_names(text) | _names(group.where or ""))
+    asks = {label} & (names_in(text) | names_in(group.where or ""))
     parts += ["silence is negative"] if asks and app.outcomes.unknown == "negative" else []
     return ", ".join(parts)
 
 
+@lru_cache(maxsize=1024)
 def _same(text: str) -> str:
     """The expression as Python would write it, whatever blanks and brackets it has; numbers by their value.
 
@@ -55,10 +57,3 @@ def _same(text: str) -> str:
         if isinstance(node, ast.Constant) and isinstance(node.value, float) and node.value.is_integer():
             node.value = int(node.value)
     return ast.unparse(tree)
-
-
-def _names(text: str) -> set[str]:
-    try:
-        return {node.id for node in ast.walk(parse(text)) if isinstance(node, ast.Name)} if text else set()
-    except ExpressionError:
-        return set()

@@ -38,7 +38,7 @@ def load_app(path_or_name: str | Path, *, guards_from: str | Path | None = None)
     root, faults = compose(_text(path, source), source)
     if guards_from is not None:
         other = Path(guards_from)
-        replacement, more = compose(_text(other, str(other)), str(other))
+        replacement, more = compose(_text(other, str(other)), str(other), "guards:")
         faults += more
         _replace_guards(root, replacement)
         return _checked(root, faults, other.parent)

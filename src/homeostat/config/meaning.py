@@ -1,5 +1,6 @@
-"""What a well-formed app file may still get wrong: names that don't exist, expressions that don't compile, times that
-don't follow each other. Every check looks at the whole tree and reports all that it finds."""
+"""The faults of a well-formed app file: names that don't exist, expressions that don't compile, times that don't follow
+each other. Every check looks at the whole tree and reports all that it finds.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from itertools import pairwise
 
+from homeostat.config.fair import Fair
 from homeostat.config.faults import Fault, Step, nearest
 from homeostat.config.instants import instant_ns
 from homeostat.config.nodes import YamlNode
 from homeostat.config.plans import category_literals, feature_spec, field_types, list_places
+from homeostat.config.retraining_faults import retraining_faults
 from homeostat.config.setting_faults import setting_faults
 from homeostat.config.shape import Shaped
 from homeostat.config.tree import App
+from homeostat.config.tune_faults import tune_faults
 from homeostat.decide.guards.plan import Names, condition
 from homeostat.decide.windows.features import plan_features
 from homeostat.expressions import ExpressionError, Scope, Type, compile_expression, names_in
@@ -69,6 +73,8 @@ class _Checker:
         self.actions()
         self.scorers()
         self.faults += setting_faults(self.app, self.root)
+        self.faults += tune_faults(self.app, self.root, self.whole("scorers"))
+        self.faults += retraining_faults(self.app, self.root)
         self.times()
         if not self.whole("events"):
             return
@@ -79,6 +85,8 @@ class _Checker:
         self.costs()
         self.lists()
         self.literals()
+        self.fairness()
+        self.canary()
         if self.whole("features", "outcomes"):
             self.on_features(self.features())
 
@@ -131,11 +139,62 @@ class _Checker:
                 if name not in self.app.scorers:
                     meant = nearest(name, self.app.scorers)
                     self.at_key(("fusion", "weights", name), f"there is no scorer {name!r}", meant)
+            for key, names in (("of", self.app.fusion.of), ("also", self.app.fusion.also)):
+                self.unique([(("fusion", key, at), name) for at, name in enumerate(names or ())], "fusion")
+            if self.app.fusion.of is not None and len(self.app.fusion.of) < 2:
+                self.fault(("fusion", "of"), "an ensemble combines at least two fusions")
             weights = [self.app.fusion.weights.get(name, 1.0) for name in self.app.scorers]
             if weights and max(weights) == 0:
                 self.fault(("fusion", "weights"), "no scorer has a weight above 0: nothing would move the risk")
         rules = self.app.guards.rules
         self.unique([(("guards", "rules", at, "name"), rule.name) for at, rule in enumerate(rules)], "rule")
+
+    def fairness(self) -> None:
+        fair = self.app.fairness
+        if fair is None or not self.whole("fairness"):
+            return
+        grouping = {name: f for name, f in self.app.events.fields.items() if f.type != "number"}
+        self.known(("fairness", "groups"), fair.groups, grouping, "field of type category, boolean or integer")
+        if len(self.app.actions) < 2:
+            self.at_key(("fairness",), "an app with one action treats everybody alike")
+        for at, bound in enumerate(fair.bounds):
+            if fault := bound.fault():
+                self.fault(("fairness", "bounds", at), fault)
+            elif bound.measure == "cost_per_person" and not self.app.costs and self.whole("costs"):
+                self.fault(("fairness", "bounds", at), "cost_per_person needs the app's costs")
+        if fair.every is not None and fair.every < 60 * 10**9:
+            self.fault(("fairness", "every"), "a look reads the journal: once in 1m is the most")
+        if fair.binds is not None:
+            self.binding(fair)
+
+    def binding(self, fair: Fair) -> None:
+        """The faults of bounds that bind."""
+        path, measures = ("fairness", "binds"), {bound.measure for bound in fair.bounds}
+        if not measures:
+            self.fault(path, "there is no bound that could bind: declare fairness.bounds")
+        if fair.binds != "thresholds":
+            return
+        if self.app.policy.kind != "thresholds" and self.whole("policy"):
+            self.fault(path, f"thresholds by group need a policy of kind thresholds, not {self.app.policy.kind}")
+        if not self.app.costs and self.whole("costs"):
+            self.fault(path, "thresholds by group need the app's costs, which say what is best within the bounds")
+        if not (measures <= {"selection_rate"} or measures <= {"true_positive_rate", "false_positive_rate"}):
+            self.fault(path, "thresholds by group equalise either the selection_rate or the rates by outcome: bound "
+                       "one of both, or let `binds: refuse` hold the rest")  # fmt: skip
+        if len(set(fair.selected)) >= len(self.app.actions) > 1:
+            self.fault(("fairness", "selected"), "some action must not be selected")
+
+    def canary(self) -> None:
+        """The entity, the steps and what the guardrails rest on."""
+        canary = self.app.canary
+        if canary is None or not self.whole("canary"):
+            return
+        if canary.entity is not None and self.whole("events"):
+            self.known(("canary", "entity"), canary.entity, self.app.events.entities, "entity")
+        if fault := canary.fault():
+            self.fault(("canary", "steps"), fault)
+        if (canary.guardrails.cost is not None or canary.evidence != "none") and not self.app.costs:
+            self.at_key(("canary",), "a cost guardrail and evidence need the app's costs")
 
     def unique(self, named: list[tuple[tuple[Step, ...], str]], what: str) -> None:
         seen: set[str] = set()
@@ -175,7 +234,7 @@ class _Checker:
             if first is not None and second is not None and second <= first:
                 self.fault((*path, "until"), "until must be later than since")
 
-    # What an event looks like.
+    # The form of an event.
 
     def entities(self) -> None:
         entities = self.app.events.entities
@@ -251,14 +310,16 @@ class _Checker:
 
     # Expressions.
 
-    def compiled(self, path: tuple[Step, ...], text: str, scope: Scope, wanted: tuple[Type, ...]) -> None:
+    def compiled(self, path: tuple[Step, ...], text: str, scope: Scope, wanted: tuple[Type, ...]) -> bool:
+        """Whether an expression can be compiled; if not, its faults are noted."""
         try:
             found = compile_expression(text, scope, strict=True)
         except ExpressionError as error:
             self.in_expression(path, error)
-            return
+            return False
         if found.type not in (*wanted, Type.UNKNOWN):
             self.fault(path, f"should be {' or '.join(wanted)}, not {found.type}")
+        return True
 
     def in_expression(self, path: tuple[Step, ...], error: ExpressionError) -> None:
         for fault in error.all:
@@ -286,7 +347,7 @@ class _Checker:
             other = by_code.setdefault(category_code(text), text)
             if other != text:
                 self.fault(
-                    ("events", "fields"), f"the categories {other!r} and {text!r} can't be told apart: rename one"
+                    ("events", "fields"), f"the categories {other!r} and {text!r} can't be distinguished: rename one"
                 )
 
     def features(self) -> dict[str, Type]:
@@ -345,8 +406,7 @@ class _Checker:
         for name in sorted(named & {*self.app.events.entities, *self.app.guards.lists, "time"} - types.keys()):
             self.fault(path, f"scores are made of features alone: derive one from {name} under features.derived")
             return
-        self.compiled(path, text, Scope.of(types.items(), time=None), (Type.BOOLEAN,))
-        if not named:
+        if self.compiled(path, text, Scope.of(types.items(), time=None), (Type.BOOLEAN,)) and not named:
             self.fault(path, "this asks about no feature: it holds always, or never")
 
     def feature(self, path: tuple[Step, ...], name: str, types: dict[str, Type]) -> None:
@@ -372,3 +432,7 @@ def _actions_named(app: App) -> Iterator[tuple[tuple[Step, ...], str]]:
             yield (*guards, "fallback", key), action
     for at, action in enumerate(app.outcomes.censoring):
         yield ("outcomes", "censoring", at), action
+    for action in app.canary.guardrails.actions if app.canary is not None else ():
+        yield ("canary", "guardrails", "actions", action), action
+    for at, action in enumerate(app.fairness.selected if app.fairness is not None else ()):
+        yield ("fairness", "selected", at), action

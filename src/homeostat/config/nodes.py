@@ -228,9 +228,10 @@ class _Builder:
         return key
 
 
-def compose(text: str, source: str) -> tuple[YamlNode, list[Fault]]:
+def compose(text: str, source: str, begins: str = "homeostat: 1") -> tuple[YamlNode, list[Fault]]:
     """The root node, and faults that leave a tree to look at (duplicate keys, tags).
 
+    begins : how such a file usually begins, for whoever gave another
     Raises AppFileError where there is no tree: broken YAML, no mapping, too deep, too large.
     """
     lines = text.count("\n") + (not text.endswith("\n")) or 1
@@ -248,10 +249,15 @@ def compose(text: str, source: str) -> tuple[YamlNode, list[Fault]]:
         raise AppFileError([_unreadable(text, source, bad, error.reason, lines)]) from None
     root = builder.root
     if root is None or root.value is None:
-        message = "the file is empty: `homeostat init` writes one to start from"
+        instead = (
+            "`homeostat init` writes one to start from"
+            if begins.startswith("homeostat")
+            else f"it begins with `{begins}`"
+        )
+        message = f"the file is empty: {instead}"
         raise AppFileError([*builder.faults, Fault(source, 1, 1, "", message)])
     if not isinstance(root.value, dict):
-        message = "the file is not a mapping: it should start with `homeostat: 1`"
+        message = f"the file is not a mapping: it should start with `{begins}`"
         raise AppFileError([*builder.faults, root.fault(message)])
     return _placed(root, ()), builder.faults
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from homeostat.config.instants import since_ns, until_ns
@@ -11,7 +11,8 @@ from homeostat.config.tree import App, Column, NamedList, duration_ns
 from homeostat.decide.guards.plan import BreakerPlan, FallbackPlan, GuardPlan, Names, Rule
 from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColumn
 from homeostat.decide.windows.features import FeaturePlan, FeatureSpec, WindowGroup
-from homeostat.expressions import Membership, Type
+from homeostat.expressions import ExpressionError, Membership, Type
+from homeostat.expressions.parse import parse
 from homeostat.records.identity import Coding, Identity
 from homeostat.records.software import VERSION
 from homeostat.records.vocabulary import Vocabulary
@@ -95,8 +96,11 @@ def guard_names(app: App, features: FeaturePlan) -> Names:
     return Names(typed, tuple(app.events.entities), tuple(app.scorers), list_places(app))
 
 
-def guard_plan(app: App) -> GuardPlan:
-    """Rules, breakers and fallbacks."""
+def guard_plan(app: App, always: str = "") -> GuardPlan:
+    """Rules, breakers and fallbacks.
+
+    always : the action that settings give each event that no hard rule decides; empty where there is none
+    """
     index: Mapping[str, int] = {name: number for number, name in enumerate(app.actions)}
     rules = tuple(
         Rule(r.name, r.when, index[r.action], r.priority, since_ns(r.since), until_ns(r.until), r.reason)
@@ -108,14 +112,19 @@ def guard_plan(app: App) -> GuardPlan:
     fallback = app.guards.fallback
     return GuardPlan(
         app.actions,
-        FallbackPlan(index[fallback.scorers_absent], index.get(fallback.policy), index.get(fallback.deadline or "")),
+        FallbackPlan(
+            index[fallback.scorers_absent],
+            index.get(fallback.policy),
+            index.get(fallback.deadline or ""),
+            index.get(always),
+        ),
         rules,
         breakers,
     )
 
 
 def membership(app: App, coding: Coding) -> Membership:
-    """Who is on which list, and when; and how the literals of expressions become codes."""
+    """The members of each list, and when; and how the literals of expressions become codes."""
     entries = (
         (number, identify(key), since_ns(since), until_ns(until))
         for number, named in enumerate(app.guards.lists.values())
@@ -131,6 +140,30 @@ def _coder(app: App, named: NamedList, coding: Coding) -> Callable[[str | int], 
     return lambda key: (int(coding.category(str(key))), 0)
 
 
+def selected_actions(app: App) -> tuple[str, ...]:
+    """The actions whose rates are compared between groups."""
+    chosen = () if app.fairness is None else app.fairness.selected
+    return chosen or app.actions[1:]
+
+
+def group_values(app: App, names: Sequence[str]) -> list[float]:
+    """The values of the field of groups, in events, for the names that people read. Raises ValueError for no name."""
+    assert app.fairness is not None
+    kind, code = app.events.fields[app.fairness.groups].type, category_coding(app)
+    if kind == "boolean":
+        return [float(("false", "true").index(name)) for name in names]
+    return [code(name) if kind == "category" else float(name) for name in names]
+
+
+def group_name(app: App, value: float, texts: Mapping[float, str]) -> str:
+    """The name of a group, for people, by its value in events; texts : of categories, by code"""
+    assert app.fairness is not None
+    kind = app.events.fields[app.fairness.groups].type
+    if kind == "boolean":
+        return "true" if value else "false"
+    return texts.get(value, f"{value:.15g}") if kind == "category" else f"{value:.15g}"
+
+
 def category_coding(app: App) -> Callable[[str], float]:
     """How the app's categories become codes: these follow from the texts and the app file, whatever the secret."""
     return Coding.of_seed(app.seed, category_literals(app)).category
@@ -140,10 +173,11 @@ def category_literals(app: App) -> frozenset[str]:
     """Every text that the app file may mean as a category: in expressions, among `values`, on lists."""
     found = {value for declared in app.events.fields.values() for value in declared.values or ()}
     for text in _expressions(app):
-        with suppress(SyntaxError, ValueError):  # What is wrong with it is said where it is compiled.
-            tree = ast.parse(text.strip(), mode="eval")
+        with suppress(ExpressionError):  # The compiler reports its faults.
             found |= {
-                node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is str
+                node.value
+                for node in ast.walk(parse(text))
+                if isinstance(node, ast.Constant) and type(node.value) is str
             }
     for named in app.guards.lists.values():
         if named.of not in app.events.entities:

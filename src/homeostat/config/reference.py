@@ -101,6 +101,8 @@ def _holds(part: dict[str, Any]) -> str:
         inner = part.get("items") or {}
         fixed = part.get("prefixItems", [])
         names = _holds(fixed[0]) if fixed and fixed[0].get("type") != "string" else "names"
+        if not inner and not fixed:
+            return "list"
         return f"list of {_holds(inner)}" if inner else f"list of {len(fixed)} {names}"
     words_of = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
     word = words_of.get(part.get("type", ""), "any value")

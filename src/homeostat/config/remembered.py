@@ -1,8 +1,7 @@
-"""What each part of an app's loop remembers means: a saved state is taken over where that is the same."""
+"""The meaning of what each part of an app's loop remembers: a saved state is taken over where that is the same."""
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Mapping
 from hashlib import sha256
@@ -13,8 +12,7 @@ from homeostat.config.scalars import duration_text
 from homeostat.config.tree import App
 from homeostat.decide.guards.plan import counted
 from homeostat.decide.windows.features import FeaturePlan
-from homeostat.expressions import ExpressionError
-from homeostat.expressions.parse import parse
+from homeostat.expressions import names_in
 from homeostat.records.meaning import Meaning
 
 
@@ -34,15 +32,6 @@ def meanings(app: App, features: FeaturePlan, trained: str) -> dict[str, Meaning
         "waiting": _of({"entities": entities}),
         "joiner": _of(_joiner(app, entities)),
     }
-
-
-def follows(part: str, is_now: Meaning, was: Meaning | None) -> bool:
-    """Whether a part's saved state may be taken over."""
-    if was is None:
-        return False
-    if part == "guards":  # Each breaker's counts are its own.
-        return is_now.terms.keys() <= was.terms.keys()
-    return is_now.digest == was.digest
 
 
 def _of(terms: Mapping[str, str]) -> Meaning:
@@ -68,15 +57,15 @@ def _windows(app: App, features: FeaturePlan, entities: str) -> Meaning:
         **{f"the list {name}": _digest(app.guards.lists[name].model_dump(mode="json")) for name in lists},
         **{name: lines[name] for name in windows if name in lines},
     }  # fmt: skip
-    told = [
+    described = [
         features.windows.fingerprint().hex(), [program.text for program in features.inputs], entities, fields,
         [terms[f"the list {name}"] for name in lists],
     ]  # fmt: skip
-    return Meaning(sha256(_text(told).encode()).hexdigest()[:32], terms)
+    return Meaning(sha256(_text(described).encode()).hexdigest()[:32], terms)
 
 
 def _fusion(app: App, trained: str) -> dict[str, str]:
-    if app.fusion.kind != "adaptive":
+    if not app.fusion.learns:
         return {}  # It remembers nothing.
     return {
         "the scorers": ", ".join(app.scorers), "the fusion": _text(app.fusion.model_dump(mode="json")),
@@ -88,17 +77,17 @@ def _policy(app: App) -> dict[str, str]:
     spec = app.policy
     if spec.kind == "thresholds":
         return {}
-    told = {
+    described = {
         "the policy": spec.kind, "the exploration": _text(spec.exploration.model_dump(mode="json")),
         "the actions": ", ".join(app.actions), "the costs": _costs(app), "the censoring actions": _censoring(app),
     }  # fmt: skip
     if spec.kind == "bandit":
-        told |= {
+        described |= {
             "the algorithm": spec.algorithm, "the settings": _text(dict(spec.settings)),
             "the holdout": f"{spec.holdout:g}", "the age of outcomes": duration_text(app.outcomes.matures),
             **_context(app),
         }  # fmt: skip
-    return told
+    return described
 
 
 def _joiner(app: App, entities: str) -> dict[str, str]:
@@ -131,16 +120,9 @@ def _resting(name: str, lines: Mapping[str, str]) -> list[str]:
         one = waiting.pop()
         if one in lines and one not in found:
             found[one] = f"{one}: {lines[one]}"
-            waiting += sorted(_names(lines[one]))
+            # Windows' lines are no expressions, and rest on nothing that has a line of its own.
+            waiting += sorted(names_in(lines[one]))
     return list(found.values())
-
-
-def _names(line: str) -> set[str]:
-    """The names in an expression; windows' lines are none, and rest on nothing that has a line of its own."""
-    try:
-        return {node.id for node in ast.walk(parse(line)) if isinstance(node, ast.Name)}
-    except ExpressionError:
-        return set()
 
 
 def _digest(value: Any) -> str:

@@ -54,7 +54,7 @@ def servers_schema() -> dict[str, Any]:
 
 
 def _type_settings(schema: dict[str, Any], section: str, kinds: dict[str, type[Node]]) -> None:
-    """What `settings` may hold follows from the `kind` beside it."""
+    """The contents of `settings` follow from the `kind` beside it."""
     rules = []
     for kind, model in kinds.items():
         own = model.model_json_schema(mode="validation")
@@ -85,7 +85,7 @@ def _write_durations(part: Any) -> None:
 
 def _write_default(default: dict[str, Any]) -> None:
     """Durations within a section's default, which are known by name only."""
-    for key in ("period", "horizon", "every", "delay"):
+    for key in ("period", "horizon", "every", "delay", "hang", "tick"):
         if isinstance(default.get(key), int):
             default[key] = duration_text(default[key])
     for value in default.values():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
-from homeostat.config.backends import FEATURES, JOURNALS, STREAMS
+from homeostat.config.backends import FEATURES, JOURNALS, OBJECT_STORES, STREAMS
 from homeostat.config.faults import AppFileError, Fault, nearest
 from homeostat.config.nodes import BYTES_MAX, YamlNode, compose
 from homeostat.config.scalars import Duration, Node, duration_ns
@@ -19,7 +19,7 @@ FORMER_SECTION, FORMER_PREFIX = "world", "HOMEOSTAT_WORLD__"  # Still read, with
 STREAM_SCHEMES = tuple(STREAMS)
 _SCHEMES = {
     "events": STREAM_SCHEMES, "outcomes": STREAM_SCHEMES, "decisions": STREAM_SCHEMES, "dead_letters": STREAM_SCHEMES,
-    "features": tuple(FEATURES), "journal": tuple(JOURNALS),
+    "features": tuple(FEATURES), "journal": tuple(JOURNALS), "models": OBJECT_STORES,
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ class KafkaSettings(Node):
 
 
 class Servers(Node):
-    """The servers of one app. What is absent is not used."""
+    """The servers of one app. A server that the file does not name is not used."""
 
     events: str | None = Field(
         default=None,
@@ -51,6 +51,11 @@ class Servers(Node):
     dead_letters: str | None = Field(default=None, description="where unreadable events and outcomes go")
     features: str | None = Field(default=None, description="redis://host:port/db, rediss://, or redis+cluster://")
     journal: str | None = Field(default=None, description="postgresql://user:password@host:port/database")
+    models: str | None = Field(
+        default=None, description="where versions' files are: s3://bucket/folder, gs://, abfs://, or file:///folder on "
+        "a disk that all machines see; their index is in the journal's database"
+    )  # fmt: skip
+    models_cache: str = Field(default="homeostat-models", description="folder where fetched versions are kept")
     group: str | None = Field(
         default=None, description="name that workers share events under, the app's when absent; on Kafka they share "
         "outcomes under it and `.outcomes`, on Redis under the same"
@@ -58,6 +63,10 @@ class Servers(Node):
     partitions: int = Field(default=6, ge=1, le=10_000, description="of the topics that are created: the most workers")
     encoding: Literal["json"] = Field(default="json", description="how messages are written")
     batch_rows: int = Field(default=1000, ge=1, le=65_536, description="events decided together at the most")
+    batch_rows_min: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
+        default=None, description="a worker's batches follow its load, from this bound to `batch_rows`; the bound is "
+        "always `batch_rows` when absent"
+    )  # fmt: skip
     outcome_wait: Duration = Field(
         default=duration_ns("1m"), description="how long an outcome waits for its event to be decided; then it is a "
         "dead letter"
@@ -79,6 +88,14 @@ class Servers(Node):
     )
     spool: str = Field(default="homeostat-spool", description="folder where the journal waits while its server is away")
     spool_max_mb: int = Field(default=4096, ge=1, description="the most that waits there; then events are refused")
+    learning_wait: Duration = Field(
+        default=0, description="how long the first event after a moment of the learning grid waits for what is learned "
+        "at it: with one worker and one partition, decisions are then those of one process; 0s decides it at once"
+    )  # fmt: skip
+    learning_stale: Duration = Field(
+        default=duration_ns("5m"), description="how old the learning may be that is decided with; beyond it /readyz, "
+        "metrics and doctor say so"
+    )  # fmt: skip
     retention: Duration | None = Field(default=None, description="the journal's days older than this are dropped")
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="how Kafka is reached")
 
@@ -90,7 +107,7 @@ class Servers(Node):
         True
         """
         found = self.model_dump(mode="json", exclude_none=True)
-        spans = ("outcome_wait", "batch_wait", "skew", "show_every", "retention")
+        spans = ("outcome_wait", "batch_wait", "skew", "show_every", "learning_stale", "learning_wait", "retention")
         return found | {name: f"{found[name] / 1e6:.6f}ms" for name in spans if name in found}
 
 
@@ -128,6 +145,9 @@ def read_servers(
         for name, schemes in _SCHEMES.items()
         if (fault := _address(source, name, getattr(servers, name), schemes))
     ]
+    if servers.batch_rows_min is not None and servers.batch_rows_min > servers.batch_rows:
+        message = f"should be at most batch_rows, which is {servers.batch_rows:,}"
+        faults.append(Fault(source, 1, 1, "servers.batch_rows_min", message))
     if faults:
         raise AppFileError(faults)
     return servers
@@ -161,7 +181,7 @@ def _section(path: Path, notice: Callable[[str], object] | None) -> dict[str, An
         raise AppFileError([Fault(source, 1, 1, "", f"the file can't be read: {reason}")]) from None
     if len(data) > BYTES_MAX:
         raise AppFileError([Fault(source, 1, 1, "", f"the file is larger than {BYTES_MAX >> 20} MiB")])
-    root, faults = compose(text, source)
+    root, faults = compose(text, source, "servers:")
     if faults:
         raise AppFileError(faults)
     if accept_former_name(root):

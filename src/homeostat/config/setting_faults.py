@@ -52,7 +52,7 @@ def _each(app: App, root: YamlNode) -> Iterator[list[Fault]]:
 
 
 def _checked(node: YamlNode, kind: type[Node]) -> list[Fault]:
-    """What a type of ours finds wrong with the settings at a node."""
+    """The faults that a type of ours finds in the settings at a node."""
     try:
         kind.model_validate(node.plain())
     except ValidationError as error:
@@ -61,7 +61,7 @@ def _checked(node: YamlNode, kind: type[Node]) -> list[Fault]:
 
 
 def _of_plugin(node: YamlNode, spec: ScorerSpec, kind: Any) -> list[Fault]:
-    """What a stranger's type finds wrong; it is asked in a thread of its own, since its checks are a stranger's too."""
+    """The faults that a stranger's type finds, asked in a thread of its own, since its checks are a stranger's."""
     known = apart(f"settings of {spec.kind}", partial(_keys, kind), spec.start)
     unknown = [] if known is None else [key for key in node.plain() if key not in known]
     faults = []

@@ -49,7 +49,7 @@ _SHOULD_BE = {
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """What could be read.
+    """The part of a file that could be read.
 
     app : the tree without its faulty parts; None where too little is left
     root : the nodes that it was read from
@@ -210,7 +210,7 @@ def _wrong_type(node: YamlNode, wanted: str) -> tuple[str, str | None]:
 
 
 def _as_text(path: tuple[Step, ...], written: str) -> str | None:
-    """What was probably meant by a number where a text is asked for: something that the place takes, or nothing."""
+    """The probable meaning of a number where a text is asked for: something that the place takes, or nothing."""
     if path[-1:] in (("since",), ("until",)):
         return None  # A number in quotes is no time either.
     pattern = next((place["pattern"] for place in _resolved(_places(path)) if "pattern" in place), None)
@@ -232,7 +232,7 @@ def described(node: YamlNode) -> str:
 
 
 def nearest_duration(text: object) -> str | None:
-    """What a misspelt duration probably means.
+    """The probable meaning of a misspelt duration.
 
     >>> nearest_duration("7 days"), nearest_duration("30sec"), nearest_duration(5), nearest_duration("soon")
     ('7d', '30s', '5s', None)

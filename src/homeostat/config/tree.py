@@ -9,11 +9,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from homeostat.config.beside import ShadowOptions
+from homeostat.config.canary import CanarySpec
+from homeostat.config.fair import Fair
+from homeostat.config.maintain import Maintain
+from homeostat.config.retraining import Retrain
 from homeostat.config.scalars import DURATION_PATTERN as DURATION_PATTERN
 from homeostat.config.scalars import Duration as Duration
 from homeostat.config.scalars import Expression, Length, Name, Node, Setting, Share
 from homeostat.config.scalars import duration_ns as duration_ns
 from homeostat.config.servers import Servers
+from homeostat.config.tune import Tune
 
 
 class Column(Node):
@@ -54,7 +60,7 @@ class FieldType(Node):
 
 
 class Events(Node):
-    """What an event of this app looks like, and how its time is treated."""
+    """The form of this app's events, and how their time is treated."""
 
     id: RowColumn = Field(default=RowColumn(name="event_id"), description="the column that identifies an event")
     time: RowColumn = Field(
@@ -131,16 +137,25 @@ class ScorerSpec(Node):
         "absent; then the app starts without it, and it joins when it is ready"
     )  # fmt: skip
     isolated: bool | None = Field(
-        default=None, description="run in a thread of its own; plug-ins are unless told otherwise"
+        default=None, description="run in a thread of its own; plug-ins are unless this says false"
     )
 
 
 class FusionSpec(Node):
     """How scores become one risk."""
 
-    kind: Literal["weighted", "learned", "adaptive"] = Field(
-        default="learned", description="weighted by hand, learned with the models, or learned and moved by outcomes"
-    )
+    kind: Literal["weighted", "learned", "adaptive", "ensemble"] = Field(
+        default="learned", description="weighted by hand, learned with the models, learned and moved by outcomes, or "
+        "several of these combined"
+    )  # fmt: skip
+    of: tuple[Literal["weighted", "learned", "adaptive"], ...] | None = Field(
+        default=None, exclude_if=_is_none, description="ensemble: the fusions that it combines, at least two; weighted "
+        "and learned when absent"
+    )  # fmt: skip
+    also: tuple[Literal["weighted", "learned", "adaptive", "ensemble"], ...] | None = Field(
+        default=None, exclude_if=_is_none, description="fusions that are trained beside it, so that the settings can "
+        "switch to them"
+    )  # fmt: skip
     weights: dict[Name, Annotated[float, Field(ge=0, le=1e6)]] = Field(
         default={}, description="scorer -> weight; 1 when absent"
     )
@@ -148,6 +163,23 @@ class FusionSpec(Node):
     bound: float = Field(
         default=3.0, ge=1, le=1000, description="adaptive: a weight stays within 1/bound and bound times its start"
     )
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The fusions that an ensemble combines."""
+        return self.of or ("weighted", "learned")
+
+    @property
+    def learns(self) -> bool:
+        """Whether it moves with outcomes."""
+        return self.kind == "adaptive" or (self.kind == "ensemble" and "adaptive" in self.members)
+
+    @property
+    def trained_too(self) -> tuple[str, ...]:
+        """The fusions that training keeps beside the declared one."""
+        combined = "ensemble" in (self.kind, *(self.also or ()))
+        named = dict.fromkeys([*(self.also or ()), *(self.members if combined else ())])
+        return tuple(name for name in named if name != self.kind)
 
 
 class Exploration(Node):
@@ -220,7 +252,7 @@ class Breaker(Node):
 
 
 class FallbackSpec(Node):
-    """What is done when a part is missing: `thresholds` on what risk there is, or an action."""
+    """The decision when a part is missing: `thresholds` on what risk there is, or an action."""
 
     scorers_absent: Name = Field(description="the action when no scorer answered")
     policy: Literal["thresholds"] | Name = Field(
@@ -244,7 +276,7 @@ class Guards(Node):
 
 
 class Cost(Node):
-    """What an action costs by outcome: expressions on the event, in the app's currency."""
+    """The cost of an action by outcome: expressions on the event, in the app's currency."""
 
     positive: Expression = Field(description="what it costs where the outcome is positive (a fraud)")
     negative: Expression = Field(description="what it costs where the outcome is negative")
@@ -283,6 +315,15 @@ class Learning(Node):
     policy: bool = Field(default=True, description="whether the bandit learns")
 
 
+class Deployments(Node):
+    """How versions of models come to decide."""
+
+    confirm: bool = Field(
+        default=False, description="a promotion over HTTP has to send the token of a preview that is not older than "
+        "15 minutes; rollbacks need none"
+    )  # fmt: skip
+
+
 class App(Node):
     """One decision application."""
 
@@ -303,8 +344,38 @@ class App(Node):
     guards: Guards = Field(description="rules, lists, breakers and fallbacks: the last word")
     outcomes: Outcomes = Field(default=Outcomes(), description="what later turns out, and when")
     learning: Learning = Field(default=Learning(), description="when the online learners learn")
+    fairness: Fair | None = Field(
+        default=None, exclude_if=_is_none, description="groups of people that are compared, and how far they may differ"
+    )
+    deployments: Deployments = Field(
+        default=Deployments(), exclude=True, description="how versions of models come to decide"
+    )  # It decides nothing, so fingerprints go without it.
+    canary: CanarySpec | None = Field(
+        default=None, exclude_if=_is_none, description="how a new version earns a growing share of the entities"
+    )
     deadline: Duration | None = Field(default=None, description="budget of one decision")
+    shadow: ShadowOptions = Field(
+        default=ShadowOptions(), description="the process that decides for a challenger in shadow",
+        exclude=True, repr=False,  # How it is run is no part of what the app is.
+    )  # fmt: skip
+    tune: Tune | None = Field(
+        default=None, description="how `homeostat tune` searches for better settings",
+        exclude=True,  # How an app is tuned is no part of what it is.
+    )  # fmt: skip
+    retrain: Retrain | None = Field(
+        default=None, description="when models are trained again, and how a new version becomes the champion",
+        exclude=True,
+    )  # fmt: skip
+    maintain: Maintain = Field(
+        default=Maintain(), description="how the app is watched, and how often it may be called for nothing",
+        exclude=True,  # How an app is watched is no part of what it is.
+    )  # fmt: skip
     servers: Servers | None = Field(
         default=None, description="the servers that it runs on; another file and the environment may say, too",
         exclude=True, repr=False,  # Where an app runs is no part of what it is, and addresses hold passwords.
     )  # fmt: skip
+
+    @property
+    def retrains(self) -> bool:
+        """Whether rounds of retraining begin by themselves."""
+        return self.retrain is not None or (self.tune is not None and self.tune.by_itself)

@@ -104,12 +104,12 @@ def stream(n, seed=0, labels=True):
     )  # fmt: skip
 
 
-def outcomes_of(events, rows, known_ns, seed=0, told=False, scheduled=True):
+def outcomes_of(events, rows, known_ns, seed=0, located=False, scheduled=True):
     rows = np.asarray(rows, np.int64)
     label = (np.random.default_rng([seed, len(rows)]).random(len(rows)) < 0.4).astype(float)
     known = np.broadcast_to(np.asarray(known_ns, np.int64), len(rows)).copy()
     batch = OutcomeBatch(events.id_code[rows], label, known, np.full(len(rows), np.nan), scheduled=scheduled)
-    return replace(batch, time_ns=events.time_ns[rows], keys=events.keys[rows]) if told else batch
+    return replace(batch, time_ns=events.time_ns[rows], keys=events.keys[rows]) if located else batch
 
 
 def chosen(events, rows):
@@ -132,7 +132,7 @@ def joined_up(batches):
 
 
 def record(decided_batches):
-    """What was decided, row after row, as bytes."""
+    """The decisions, row after row, as bytes."""
     rows = {}
     for batch in decided_batches:
         for k in range(len(batch)):

@@ -25,7 +25,7 @@ def test_the_first_row_of_each_id_is_found(ids):
 
 
 def naive(rows, decided, now, reject):
-    """What becomes of each row when they come one by one."""
+    """The fate of each row when they come one by one."""
     taken, fate = {}, []
     for k, (key, time) in enumerate(rows):
         if key in decided:

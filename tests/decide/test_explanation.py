@@ -118,23 +118,23 @@ def test_where_a_guard_decided_there_is_no_smallest_change():
 def test_an_explanation_names_scorers_and_features_by_size_and_adds_up():
     world, made = decided(KINDS["trees, forest and rules"]())
     for row in range(0, 150, 10):
-        told = explain(world.stages, made, row, RANGES)
-        sizes = [abs(part.contribution) for part in told.scorers]
-        assert sizes == sorted(sizes, reverse=True) and {part.name for part in told.scorers} == {
+        explained = explain(world.stages, made, row, RANGES)
+        sizes = [abs(part.contribution) for part in explained.scorers]
+        assert sizes == sorted(sizes, reverse=True) and {part.name for part in explained.scorers} == {
             "boosted",
             "forest",
             "rules",
         }
         log_odds = np.log(made.fused.risk[row] / (1 - made.fused.risk[row]))
-        assert np.isclose(sum(part.contribution for part in told.scorers), log_odds - np.log(0.2 / 0.8))
-        for part in told.scorers:
+        assert np.isclose(sum(part.contribution for part in explained.scorers), log_odds - np.log(0.2 / 0.8))
+        for part in explained.scorers:
             if part.features:
                 total = sum(abs(feature.contribution) for feature in part.features)
                 assert np.isclose(total, abs(part.contribution))
-        assert [abs(f.contribution) for f in told.features] == sorted(
-            (abs(f.contribution) for f in told.features), reverse=True
+        assert [abs(f.contribution) for f in explained.features] == sorted(
+            (abs(f.contribution) for f in explained.features), reverse=True
         )
-        for feature in told.features:
+        for feature in explained.features:
             assert feature.value == made.features.values[row, NAMES.index(feature.name)]
 
 

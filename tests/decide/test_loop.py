@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from homeostat.decide import teaching
+from homeostat.decide.fusion.adaptive import AdaptiveFusion
 from homeostat.decide.loop import Stopped
 from homeostat.ports import Unavailable
 from homeostat.records.events import OutcomeBatch, Row
@@ -15,7 +17,7 @@ from homeostat.records.reasons import Reason
 _spec = importlib.util.spec_from_file_location("loop_world", Path(__file__).with_name("loop_world.py"))
 w = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(w)
-World, event, positives, run, stream = w.World, w.event, w.positives, w.run, w.stream
+World, chosen, event, positives, run, stream = w.World, w.chosen, w.event, w.positives, w.run, w.stream
 
 
 # Batches.
@@ -39,12 +41,12 @@ def test_labels_that_come_along_teach_the_same_whatever_the_batches():
 
 
 @pytest.mark.long
-def test_told_outcomes_handed_over_with_their_events_count_the_same_whatever_the_batches():
+def test_located_outcomes_handed_over_with_their_events_count_the_same_whatever_the_batches():
     events = stream(1200, 1, labels=False)
     known = events.time_ns + np.random.default_rng(5).choice([1, 2, 15, 40, 90, 500], 1200)
 
     def hand(world, start, stop):
-        world.loop.learn(w.outcomes_of(events, np.arange(start, stop), known[start:stop], told=True))
+        world.loop.learn(w.outcomes_of(events, np.arange(start, stop), known[start:stop], located=True))
 
     # A label must not depend on the batch that it is drawn in.
     label = (np.random.default_rng(6).random(1200) < 0.4).astype(float)
@@ -82,7 +84,7 @@ def test_duplicates_get_their_first_decision_within_a_batch_and_across_batches()
 
 
 @pytest.mark.parametrize("reject", [False, True])
-def test_duplicates_and_late_events_are_told_apart_the_same_whatever_the_batches(reject):
+def test_duplicates_and_late_events_are_distinguished_the_same_whatever_the_batches(reject):
     rng = np.random.default_rng(10)
     events = stream(400, 4)
     events = replace(events, id_code=rng.integers(0, 250, 400))  # Repeated ids with other times and fields.
@@ -189,6 +191,43 @@ def test_outcomes_of_events_that_were_never_decided_are_unknown_and_counted():
     world.loop.decide(event(3, 1002 + w.LATENESS))
     assert world.loop.counts["unknown_outcomes"] == 2 and world.loop.counts["outcomes"] == 2
     assert len(world.journal.bodies) == 4
+
+
+def test_outcomes_reach_the_windows_when_they_are_taken_in_so_that_no_event_waits_for_them():
+    world, rows = World(), []
+    world.loop.decide(stream(60, 3))
+    inner = world.stages.featurizer.features
+    world.stages.featurizer.features = lambda events: (rows.append(len(events)), inner(events))[1]
+    world.loop.learn(w.outcomes_of(stream(60, 3), range(40), 5000, scheduled=False))
+    assert rows == [40]
+    world.loop.decide(event(1001, 5000))
+    assert rows == [40, 1]
+
+
+@pytest.mark.parametrize("entries", [1, 5])
+def test_much_that_is_due_is_learned_in_steps_before_events_whatever_the_batches(entries, monkeypatch):
+    monkeypatch.setattr(teaching, "STEP_ENTRIES", entries)
+    sizes, events = [], stream(500)
+    plain = AdaptiveFusion.learn
+    monkeypatch.setattr(AdaptiveFusion, "learn", lambda self, known: (sizes.append(len(known)), plain(self, known))[1])
+    world, made = compare(events)
+    assert len(made) == 500 and max(sizes) <= entries < sum(sizes) / 20
+    assert world.stages.fusion.multipliers() != {"amounts": 1.0, "past": 1.0}
+
+
+@pytest.mark.parametrize("stop", [200, 207, 216])
+def test_a_restart_between_two_steps_of_learning_goes_on_with_the_next(stop, monkeypatch):
+    monkeypatch.setattr(teaching, "STEP_ENTRIES", 2)
+    events, whole = stream(300), World()
+    expected = run(whole, events, 300)
+    for snapshot in (True, False):
+        first = World()
+        run(first, chosen(events, range(stop)), 50)
+        other = first.restarted(first.saved() if snapshot else None)
+        assert other.stages.schedule.owed_ns is not None
+        made = run(other, chosen(events, range(stop, 300)), 7)
+        assert made == {key: value for key, value in expected.items() if key > stop}
+        w.same_state(whole.loop.state(), other.loop.state())
 
 
 def test_learning_happens_at_moments_of_event_time_only():

@@ -230,7 +230,7 @@ def test_work_that_is_due_at_an_event_is_not_charged_to_it(work, monkeypatch):
     monkeypatch.setattr(owner, name, slow)
     last = int(first.time_ns.max())
     made = [world.loop.decide(first).fresh]
-    world.loop.learn(w.outcomes_of(first, range(40), last, scheduled=False))
+    world.loop.learn(w.outcomes_of(first, range(40), last, scheduled=work == "among"))
     for step in range(1, 6):
         made.append(world.loop.decide(event(1000 + step, last + step * w.HORIZON)).fresh)
     assert calls and not any((one.fallback & Fallback.DEADLINE).any() for one in made)

@@ -176,7 +176,7 @@ class Crashes(RuleBasedStateMachine):
 
 
 Crashes.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
-TestCrashes = Crashes.TestCase
+TestCrashes = pytest.mark.long(Crashes.TestCase)
 
 
 @settings(max_examples=30, deadline=None)
@@ -201,3 +201,29 @@ def test_absorbed_events_fill_the_windows_and_decide_nothing():
     assert len(features) == 30 and world.journal.bodies == []
     assert positives(world, 1000, 9000) == 0.0
     assert isinstance(world.loop.decide(event(1001, 9000)).fresh.proposal, Proposal)
+
+
+def test_a_state_once_taken_stays_as_it_was_while_decisions_go_on():
+    """Another thread may write it meanwhile."""
+    world, events = w.World(), w.stream(600)
+    w.run(world, w.chosen(events, range(300)), 50)
+    world.loop.learn(w.outcomes_of(events, range(100), 10**9))
+    taken = world.loop.state()
+    was = {name: np.array(value, copy=True) for name, value in taken.items()}
+    w.run(world, w.chosen(events, range(300, 600)), 50)
+    world.loop.learn(w.outcomes_of(events, range(100, 200), 10**9))
+    w.same_state(was, taken)
+
+
+def test_outcomes_that_came_one_by_one_are_taken_in_together_when_they_are_done_again():
+    world, events = w.World(), w.stream(200)
+    w.run(world, w.chosen(events, range(100)), 20)
+    for row in range(60):
+        world.loop.learn(w.outcomes_of(events, [row], 10**6 + row, scheduled=row % 30 == 29))
+    w.run(world, w.chosen(events, range(100, 200)), 20)
+    other, calls = w.World(world.journal), []
+    plain = other.loop.remember
+    other.loop.remember = lambda outcomes: (calls.append(len(outcomes)), plain(outcomes))[1]
+    redo(other.loop, world.journal.read(0))
+    assert calls == [29, 1, 29, 1]
+    w.same_state(world.loop.state(), other.loop.state())

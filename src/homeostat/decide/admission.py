@@ -61,7 +61,7 @@ class Watermark:
         return running
 
     def running(self, reach_ns: Int) -> Int:
-        """What `advance` would return; the watermark stays where it is."""
+        """The result that `advance` would return; the watermark stays where it is."""
         if len(reach_ns) == 1:
             return np.array([max(int(reach_ns[0]), self.now_ns)])
         return np.maximum.accumulate(np.maximum(reach_ns, self.now_ns))
@@ -93,7 +93,7 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What each row of a batch is, each mask (n,): new, or the repetition of an earlier row, or refused, or none.
+    """The rows of a batch by kind, each mask (n,): new, or the repetition of an earlier row, or refused, or none.
 
     first : (n,) for a repetition, the row that it repeats; for any other row, itself
     Rows that are none of the three were decided in an earlier batch.

@@ -2,7 +2,7 @@
 
 Windows know nothing of decisions, and scorers remember nothing. So while one batch is concluded and journalled, the
 next can be scored and the one after it can pass the windows, each in a thread of its own: the kernels let other threads
-run. What is decided is the same, since every stage sees the same batches in the same order.
+run. The decisions are the same, since every stage sees the same batches in the same order.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from homeostat.decide.canary import Sides, score, sides_of
 from homeostat.decide.decided import Decided
 from homeostat.decide.loop import DecisionLoop
 from homeostat.records.arrays import Int
@@ -32,6 +33,7 @@ class _Flying:
     running: Int
     features: Future[Features]
     scores: Future[Scores]
+    sides: Sides | None
 
 
 def decide_ahead(loop: DecisionLoop, batches: Iterable[EventBatch]) -> Iterator[tuple[EventBatch, Decided]]:
@@ -58,9 +60,10 @@ def _started(loop: DecisionLoop, sent: EventBatch, windows: ThreadPoolExecutor, 
     begun_ns = loop.clock.monotonic_ns()
     running = loop.stages.watermark.advance(sent.reach)
     events = loop.stages.watermark.mark_late(sent, running)
+    sides = sides_of(loop.stages, events)
     features = windows.submit(_features, loop, events)
-    scores = scorers.submit(_scores, loop, features)
-    return _Flying(begun_ns, sent, events, running, features, scores)
+    scores = scorers.submit(_scores, loop, features, sides)
+    return _Flying(begun_ns, sent, events, running, features, scores, sides)
 
 
 def _features(loop: DecisionLoop, events: EventBatch) -> Features:
@@ -68,12 +71,12 @@ def _features(loop: DecisionLoop, events: EventBatch) -> Features:
         return loop.stages.featurizer.features(events)
 
 
-def _scores(loop: DecisionLoop, features: Future[Features]) -> Scores:
+def _scores(loop: DecisionLoop, features: Future[Features], sides: Sides | None) -> Scores:
     known = features.result()
     with loop.meters.timed("scorers"):
-        return loop.stages.panel.score(known)
+        return score(loop.stages, known, sides, loop.clock)
 
 
 def _landed(loop: DecisionLoop, batch: _Flying) -> tuple[EventBatch, Decided]:
     features, scores = batch.features.result(), batch.scores.result()
-    return batch.sent, loop.land(batch.events, batch.running, features, scores, batch.begun_ns)
+    return batch.sent, loop.land(batch.events, batch.running, features, scores, batch.begun_ns, batch.sides)

@@ -7,16 +7,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.decide.contracts import Joiner
+from homeostat.decide.contracts import Featurizer, Joiner
 from homeostat.decide.outcome_rows import located, outcome_rows
 from homeostat.decide.waiting import Waiting
 from homeostat.ports import Journal
 from homeostat.records.arrays import Int, State
-from homeostat.records.events import EventBatch, OutcomeBatch
+from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.identity import Coding, rows_in
 from homeostat.records.renaming import Entities, keys_as
 from homeostat.records.rows import inserted
 
+_SLICE_ROWS = 4096  # Of outcomes that the windows take in at once, while an event waits.
 _LAST_NS = np.iinfo(np.int64).max
 
 
@@ -32,7 +33,7 @@ class Arrivals:
         self, joiner: Joiner | None, journal: Journal, lateness_ns: int, coding: Coding, entities: Entities = ()
     ) -> None:
         self.unknown = 0
-        self._joiner = joiner
+        self.joiner = joiner
         self._journal = journal
         self._lateness_ns, self._coding, self._entities = lateness_ns, coding, entities
         self._waiting = Waiting()
@@ -41,6 +42,23 @@ class Arrivals:
     def add(self, outcomes: OutcomeBatch) -> None:
         """Let outcomes wait for their moment."""
         self._waiting.add(outcomes)
+
+    def take(self, outcomes: OutcomeBatch, fields: int) -> EventBatch | None:
+        """Hand the joiner outcomes that count at once; returns their rows for the windows.
+
+        The others wait for their moment: the scheduled, and all while earlier ones at once wait for their events.
+        fields : how many declared fields an event of this app has
+        """
+        if outcomes.scheduled or len(outcomes) == 0:
+            self._waiting.add(outcomes)
+            return None
+        found, time_ns, keys, checks = self._locate(outcomes)
+        if self._waiting.at_once or not found.all():
+            self._waiting.add(outcomes)
+            return None
+        if self.joiner is not None:
+            self.joiner.deliver(outcomes)
+        return outcome_rows(replace(outcomes, time_ns=time_ns, keys=keys, key_checks=checks), fields)
 
     @property
     def any(self) -> bool:
@@ -76,8 +94,8 @@ class Arrivals:
         if split < len(position):
             self._due = position[split:], outcomes.rows(np.arange(split, len(position)))
             outcomes = outcomes.rows(np.arange(split))
-        if self._joiner is not None and split:
-            self._joiner.deliver(outcomes)
+        if self.joiner is not None and split:
+            self.joiner.deliver(outcomes)
 
     def located(self, outcomes: OutcomeBatch) -> OutcomeBatch:
         """The outcomes of decided events, with when and of whom these were: so that a recovery need not look for them.
@@ -127,8 +145,8 @@ class Arrivals:
         The joiner knows, and whoever read the outcomes may; the journal is asked only for what is left.
         """
         m = len(outcomes)
-        if self._joiner is not None:
-            mask, time_ns, keys, checks = self._joiner.locate(outcomes.ids)
+        if self.joiner is not None:
+            mask, time_ns, keys, checks = self.joiner.locate(outcomes.ids)
             found = mask.astype(bool)
         else:
             entities = 0 if outcomes.keys is None else outcomes.keys.shape[1]
@@ -153,9 +171,20 @@ class Arrivals:
         return found, time_ns, keys, checks
 
     def state(self) -> State:
-        """What waits."""
+        """The outcomes that wait."""
         return self._waiting.state()
 
     def restore(self, state: State) -> None:
         """Continue from `state()`."""
         self._waiting.restore(state)
+
+
+def caught_up(featurizer: Featurizer, operations: EventBatch) -> EventBatch:
+    """The rest, once the windows have taken in the outcomes before the first event.
+
+    Rows are the same however they are batched, so these may go first, in slices, and be no part of a decision.
+    """
+    first = int(np.argmax(operations.kind != Row.OUTCOME))
+    for start in range(0, first, _SLICE_ROWS):
+        featurizer.features(operations.slice(start, min(start + _SLICE_ROWS, first)))
+    return operations.slice(first, len(operations)) if first else operations

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Ended(RuntimeError):
-    """What was called tried to end its thread or the process."""
+    """The called code tried to end its thread or the process."""
 
 
 class Aside:

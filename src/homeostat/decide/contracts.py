@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from homeostat.decide.aside import Aside
+from homeostat.records.allowance import Allowance
 from homeostat.records.arrays import Bytes, Float, Int, Small, State
 from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
@@ -13,6 +14,7 @@ from homeostat.records.features import Features
 from homeostat.records.identity import Ids
 
 if TYPE_CHECKING:  # Else a check of an app file would bring the compiler along.
+    from homeostat.expressions import Membership
     from homeostat.stats.categories import Encoding
 
 
@@ -24,10 +26,28 @@ class Stateful(Protocol):
     def restore(self, state: State) -> None: ...
 
 
+@runtime_checkable
+class TakenFirst(Stateful, Protocol):
+    """A stage that remembers so much that its state is taken in a moment and put in order by another thread."""
+
+    def taken(self) -> Callable[[], State]:
+        """Copy what is remembered; the call that is returned makes of it what `state` would have been."""
+        ...
+
+
 class Featurizer(Stateful, Protocol):
     """Events (and outcomes, in order of arrival) -> features; remembers the entities' pasts."""
 
     def features(self, events: EventBatch) -> Features: ...
+
+
+@runtime_checkable
+class ReadsLists(Protocol):
+    """A featurizer whose expressions ask who is on which list."""
+
+    def read_lists(self, lists: Membership) -> None:
+        """Ask these from the next event on; what is remembered stays."""
+        ...
 
 
 class Scorer(Protocol):
@@ -93,6 +113,33 @@ class Policy(Stateful, Protocol):
     def learn(self, experience: Experience) -> None: ...
 
 
+@runtime_checkable
+class Learner(Protocol):
+    """A fusion or policy whose learning can be handed to the same part of another process."""
+
+    def learned(self) -> State:
+        """All that outcomes taught it; not the charges for exploring."""
+        ...
+
+    def take(self, learned: State) -> None:
+        """Go on with what another one learned. Raises ValueError where that is of another form."""
+        ...
+
+
+@runtime_checkable
+class Explorer(Protocol):
+    """A policy whose exploration is charged to an account."""
+
+    @property
+    def account(self) -> Float:
+        """The charges: see `exploration.new_account`."""
+        ...
+
+    def allow(self, allowance: Allowance) -> None:
+        """Charge no more than this from now on, in place of the budget of the app file."""
+        ...
+
+
 class Guard(Stateful, Protocol):
     """The deterministic last word. `fallback` is (n,) `Fallback` bits of the stages before."""
 
@@ -118,6 +165,13 @@ class Joiner(Stateful, Protocol):
         """Outcomes of remembered events; each becomes due at its `known_ns`."""
         ...
 
-    def due(self, until_ns: int) -> Experience:
-        """What has become known since the last call, up to `until_ns`, in the order of becoming known."""
+    def owes(self, until_ns: int) -> bool:
+        """Whether anything that has become known up to `until_ns` was not handed on."""
+        ...
+
+    def due(self, until_ns: int, entries_max: int) -> Experience:
+        """The outcomes that have become known since the last call, up to `until_ns`, in the order of becoming known.
+
+        entries_max : so many entries are looked at; the rest is left to the next call
+        """
         ...

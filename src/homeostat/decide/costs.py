@@ -1,4 +1,4 @@
-"""What each action costs, by outcome: the app's cost expressions on an event's fields."""
+"""The costs of each action, by outcome: the app's cost expressions on an event's fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a batch of events, also where another process decided some of them first: then theirs counts."""
+"""The results of a batch of events, also where another process decided some of them first: then its decisions count."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from homeostat.decide.admission import Admission
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch
-from homeostat.records.identity import Ids
+from homeostat.records.identity import Ids, is_hashed
 from homeostat.records.reasons import Reason
 from homeostat.records.rows import decisions_at
 from homeostat.records.vocabulary import Vocabulary
@@ -20,7 +21,7 @@ from homeostat.records.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What became of a batch.
+    """The results of a batch.
 
     fresh : the new decisions, None if there were none
     row : (n,) for each event its row in `fresh`; -1 where it repeats an earlier event, -2 where it was refused
@@ -37,6 +38,51 @@ class Decided:
     differing: frozenset[int] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Decisions of the journal that are done again, in the columns and numbers of the present app.
+
+    sequence : of the entry
+    stands : they stand as they were made, because another version made them
+    """
+
+    sequence: int
+    decisions: DecisionBatch
+    stands: bool
+
+
+def by_text(
+    events: EventBatch, earlier: dict[int, tuple[DecisionBatch, int]]
+) -> tuple[dict[int, tuple[DecisionBatch, int]], dict[int, Reason]]:
+    """The decisions found under the events' ids, apart from those of another text with the same hash."""
+    if not earlier:
+        return {}, {}
+    others = {
+        k: Reason.AMBIGUOUS
+        for k, (batch, row) in earlier.items()
+        if is_hashed(events.id_code.item(k)) and batch.events.id_text(row) != events.id_text(k)
+    }
+    return {k: found for k, found in earlier.items() if k not in others}, others
+
+
+def answered(
+    rows: Admission,
+    decisions: DecisionBatch | None,
+    earlier: dict[int, tuple[DecisionBatch, int]],
+    others: dict[int, Reason],
+) -> Decided:
+    """The result for each row of a batch whose new rows are `decisions`."""
+    if np.count_nonzero(rows.new) == len(rows.new):
+        return Decided(decisions, np.arange(len(rows.new)))
+    row = np.where(rows.new, np.cumsum(rows.new) - 1, -1)
+    repeated = dict(earlier)
+    if decisions is not None:
+        repeated |= {k: (decisions, int(row[rows.first[k]])) for k in np.flatnonzero(rows.again).tolist()}
+    refused = {**dict.fromkeys(np.flatnonzero(rows.refused).tolist(), Reason.TOO_LATE), **others}
+    row[list(refused)] = -2
+    return Decided(decisions, row, repeated, refused)
+
+
 def compared(decided: Decided, events: EventBatch, words: Vocabulary) -> Decided:
     """The same, with the events (n) that differ from those which they repeat: by time, key or value.
 
@@ -46,11 +92,12 @@ def compared(decided: Decided, events: EventBatch, words: Vocabulary) -> Decided
     """
     if not decided.repeated:
         return decided
-    differing = [k for k, (batch, row) in decided.repeated.items() if not _alike(events, words, k, batch, row)]
+    differing = [k for k, (batch, row) in decided.repeated.items() if not alike(events, words, k, batch, row)]
     return replace(decided, differing=frozenset(differing))
 
 
-def _alike(events: EventBatch, words: Vocabulary, k: int, batch: DecisionBatch, row: int) -> bool:
+def alike(events: EventBatch, words: Vocabulary, k: int, batch: DecisionBatch, row: int) -> bool:
+    """Whether row `k` of some events has the content of an event that was decided: its time, keys and values."""
     before, theirs = batch.events, batch.words
     return bool(
         events.time_ns[k] == before.time_ns[row]

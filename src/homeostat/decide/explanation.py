@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from homeostat.decide.domains import ANY, Domain
 from homeostat.decide.stages import Stages
 from homeostat.records.arrays import Float, Int
 from homeostat.records.decisions import DecisionBatch
@@ -138,7 +139,9 @@ def _smallest_quantity(
 ) -> list[_Found]:
     """The smallest change of a quantity; empty where none changes the action."""
     names, values, what_if = one.features.names, one.features.values[0], stages.what_if
-    lows, highs = _bounds(names, values, ranges)
+    domains = [ANY if what_if is None else what_if.domains.get(name, ANY) for name in names]
+    lows, highs = _bounds(names, values, ranges, domains)
+    steps = np.array([domain.step for domain in domains])
     discrete = () if what_if is None else {*what_if.choices(stages.panel), *what_if.plan.categories}
     candidates = [
         k
@@ -148,7 +151,7 @@ def _smallest_quantity(
     ]
     if not candidates:
         return []
-    tried = np.array([np.linspace(lows[k], highs[k], _GRID) for k in candidates])
+    tried = np.array([_on_steps(np.linspace(lows[k], highs[k], _GRID), steps[k]) for k in candidates])
     actions = _actions(stages, one, np.repeat(candidates, _GRID), tried.ravel()).reshape(tried.shape)
     found: list[tuple[int, float]] = []
     for place, k in enumerate(candidates):
@@ -159,7 +162,7 @@ def _smallest_quantity(
     if not found:
         return []
     columns = np.array([k for k, _ in found])
-    changed = _narrowed(stages, one, columns, np.array([far for _, far in found]), proposed)
+    changed = _narrowed(stages, one, columns, np.array([far for _, far in found]), steps[columns], proposed)
     distance = np.abs(changed - values[columns]) / (highs[columns] - lows[columns])
     best = int(np.argmin(distance))
     return [(int(columns[best]), float(changed[best]), float(distance[best]))]
@@ -183,23 +186,36 @@ def _choices(stages: Stages, one: DecisionBatch, proposed: int) -> list[_Found]:
     return [(k, value, 1.0) for (k, value), action in zip(tried, actions.tolist(), strict=True) if action != proposed]
 
 
-def _narrowed(stages: Stages, one: DecisionBatch, columns: Int, far: Float, proposed: int) -> Float:
+def _narrowed(stages: Stages, one: DecisionBatch, columns: Int, far: Float, steps: Float, proposed: int) -> Float:
     """For each column the value nearest to today's that changes the action, by bisection between today's and `far`."""
     near = one.features.values[0, columns].copy()
     far = far.copy()
     for _ in range(_HALVINGS):
-        middle = (near + far) / 2
+        middle = _on_steps((near + far) / 2, steps)
         changes = _actions(stages, one, columns, middle) != proposed
         far = np.where(changes, middle, far)
         near = np.where(changes, near, middle)
     return far
 
 
-def _bounds(names: Sequence[str], values: Float, ranges: dict[str, tuple[float, float]]) -> tuple[Float, Float]:
-    pairs = [
-        ranges.get(name, (min(0.0, 10 * value), max(1.0, 10 * value)) if value == value else (0.0, 0.0))
-        for name, value in zip(names, values.tolist(), strict=True)
-    ]
+def _on_steps(values: Float, step: Float | float) -> Float:
+    """The multiples of a step nearest to some values; the values themselves where it is 0."""
+    size = np.where(np.asarray(step) > 0, step, 1.0)
+    return np.where(np.asarray(step) > 0, np.round(values / size) * size, values)
+
+
+def _bounds(
+    names: Sequence[str], values: Float, ranges: dict[str, tuple[float, float]], domains: Sequence[Domain]
+) -> tuple[Float, Float]:
+    """From where to where each feature is tried: within its domain, today's value included."""
+    pairs = []
+    for name, value, domain in zip(names, values.tolist(), domains, strict=True):
+        if value != value:
+            pairs.append((0.0, 0.0))
+            continue
+        usual = min(0.0, 10 * value), max(10 * domain.step or 1.0, 10 * value)
+        low, high = ranges.get(name, usual)
+        pairs.append((min(value, max(low, domain.low)), max(value, min(high, domain.high))))
     return np.array([low for low, _ in pairs]), np.array([high for _, high in pairs])
 
 
@@ -221,7 +237,8 @@ def _actions(stages: Stages, one: DecisionBatch, columns: Int, values: Float) ->
         features = stages.what_if.followed(events, features, columns)
     missing = np.isnan(one.scores.values[0]).tolist()
     fused = stages.fusion.fuse(stages.panel.score_again(features, missing))
-    chance = np.tile([0.0, 1.0 - _TINY], (m, 1))  # Neither exploration nor hold-out: what value alone chooses.
+    # No hold-out: what value chooses, and where a group's thresholds are mixed by chance, the luck that the event had.
+    chance = np.column_stack([np.repeat(stages.chance(one.events.ids)[0, 0], m), np.full(m, 1.0 - _TINY)])
     if stages.thresholds is not None:
         return stages.thresholds.propose(fused, events, features, chance).action.astype(np.int64)
     remembered = stages.policy.state()  # A policy may keep accounts, which no explanation may be charged to.

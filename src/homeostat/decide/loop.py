@@ -2,50 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
-from homeostat.decide.admission import Admission, admit, overlaps
-from homeostat.decide.arrivals import Arrivals
-from homeostat.decide.contracts import Fusion, Policy, Stateful
-from homeostat.decide.decided import Decided, compared, without
+from homeostat.decide.admission import admit, overlaps
+from homeostat.decide.arrivals import Arrivals, caught_up
+from homeostat.decide.canary import Sides, fuse, propose, score, sides_of
+from homeostat.decide.changing import Setup, put_in_force
+from homeostat.decide.contracts import Fusion, Policy
+from homeostat.decide.deadlines import overdue
+from homeostat.decide.decided import Decided, Recorded, answered, by_text, compared, without
 from homeostat.decide.due import DueWork
+from homeostat.decide.handover import Handover
 from homeostat.decide.meters import Meters
+from homeostat.decide.notices import count, notes, troubles
 from homeostat.decide.panel import Panel
 from homeostat.decide.proposing import Proposing
 from homeostat.decide.recording import Recording
-from homeostat.decide.stages import Limits, Stages, in_proportion
+from homeostat.decide.stages import Limits, Stages
+from homeostat.decide.standing import Parts, remembering, restore, state_of, taken
 from homeostat.decide.teaching import Teaching
 from homeostat.errors import HomeostatError
 from homeostat.ports import Clock, Journal
-from homeostat.records.arrays import Bytes, Float, Int, Mask, State
+from homeostat.records.arrays import Float, Int, Mask, State
+from homeostat.records.bodies import ChangeBatch
+from homeostat.records.changes import Change
 from homeostat.records.decisions import DecisionBatch, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.features import Features
-from homeostat.records.identity import Ids, is_hashed
+from homeostat.records.identity import Ids
 from homeostat.records.reasons import Fallback, Reason
 from homeostat.records.rows import decisions_at, joined, pick, rows_of, scores_at
 
 T = TypeVar("T")
 _MANY_ROWS = 256  # Outcomes due in one batch, from which on the windows take in those before its first event by itself.
-_SLICE_ROWS = 4096  # And so many at once.
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """Decisions of the journal that are done again, in the columns and numbers of the present app.
-
-    sequence : of the entry
-    stands : they stand as they were made, because another version made them
-    """
-
-    sequence: int
-    decisions: DecisionBatch
-    stands: bool
 
 
 class Stopped(HomeostatError, RuntimeError):
@@ -88,6 +82,7 @@ class DecisionLoop:
             stages.joiner, journal, stages.watermark.lateness_ns, stages.coding, stages.words.entities
         )
         self._stopped = False
+        self._handover = Handover()
 
     # Events and outcomes come in.
 
@@ -97,6 +92,8 @@ class DecisionLoop:
         Raises Unavailable, and shows nothing, if the journal can't be written. Then the decisions are kept, and written
         before anything else is done: who asks again gets them, and no other.
         """
+        if self._handover.coming is not None:
+            self.change()
         self.flush()
         seen = self.recording.seen(events.ids)
         rows = admit(events, seen, self.stages.watermark, self._limits.reject_late)
@@ -111,7 +108,7 @@ class DecisionLoop:
             self.recording.keep(decisions)
         self.counts["repeated"] += len(earlier) + int(np.count_nonzero(rows.again))
         self.counts["refused"] += int(np.count_nonzero(rows.refused))
-        decided = _answered(rows, decisions, *_by_text(events, earlier))
+        decided = answered(rows, decisions, *by_text(events, earlier))
         theirs = self.flush()
         if theirs is not None:
             decided = without(decided, theirs, self.recording.earlier)
@@ -130,7 +127,7 @@ class DecisionLoop:
             wanted = replace(wanted, entities=self.stages.words.entities)
         if len(wanted):
             self.recording.append(wanted)
-            self.whole(self._arrivals.add, wanted)
+            self.whole(self.remember, wanted)
         self.counts["outcomes"] += len(outcomes)
         self.counts["unknown_outcomes"] = self._arrivals.unknown
 
@@ -140,8 +137,14 @@ class DecisionLoop:
         self.counts["outcomes"] += len(outcomes)
 
     def remember(self, outcomes: OutcomeBatch) -> None:
-        """Like `learn`, for outcomes that are in the journal already."""
-        self._arrivals.add(outcomes)
+        """Like `learn`, for outcomes that are in the journal already.
+
+        Those that count at once are taken in here and not before the next event, whose caller would wait for it.
+        """
+        rows = self._arrivals.take(outcomes, len(self.stages.words.fields))
+        if rows is not None:
+            with self.meters.timed("windows"):
+                self.stages.featurizer.features(rows)
 
     def absorb(self, events: EventBatch) -> Features:
         """Let events fill the windows without deciding them; returns their features, from which models are made."""
@@ -167,13 +170,14 @@ class DecisionLoop:
         features = self._featurize(events, running)
         if features.fallback:  # Time lost waiting for a store that is away says nothing against scorers and policy.
             self._due.spent_ns = self.clock.monotonic_ns() - begun_ns
+        sides = sides_of(self.stages, events)
         if recorded is None:
             with self.meters.timed("scorers"):
-                scores = self.stages.panel.score(features)
-        else:  # Scorers remember nothing, so what they said once need not be asked again.
+                scores = score(self.stages, features, sides, self.clock)
+        else:  # Scorers remember nothing, so they need not be asked twice.
             was = recorded.decisions.scores
             scores = Scores(was.names, was.values.copy(), was.confidence.copy(), was.fallback)
-        return self._scored(events, running, features, scores, begun_ns, recorded)
+        return self._scored(events, running, features, scores, begun_ns, sides, recorded)
 
     def _featurize(self, events: EventBatch, running: Int) -> Features:
         """The events' features; outcomes whose moment has come reach the windows at their places among the events."""
@@ -183,23 +187,13 @@ class DecisionLoop:
                 operations = self._arrivals.among(events, running)
             if len(operations) - len(events) >= _MANY_ROWS:
                 with self._due.timed("windows"):
-                    operations = self._caught_up(operations)
+                    operations = caught_up(self.stages.featurizer, operations)
         with self.meters.timed("windows"):
             features = self.stages.featurizer.features(operations)
         if len(operations) == len(events):
             return features
         rows = operations.kind != Row.OUTCOME
         return features.rows(rows)
-
-    def _caught_up(self, operations: EventBatch) -> EventBatch:
-        """The rest, once the windows have taken in the outcomes before the first event.
-
-        Rows are the same however they are batched, so these may go first, in slices, and be no part of a decision.
-        """
-        first = int(np.argmax(operations.kind != Row.OUTCOME))
-        for start in range(0, first, _SLICE_ROWS):
-            self.stages.featurizer.features(operations.slice(start, min(start + _SLICE_ROWS, first)))
-        return operations.slice(first, len(operations)) if first else operations
 
     def _scored(
         self,
@@ -208,20 +202,46 @@ class DecisionLoop:
         features: Features,
         scores: Scores,
         begun_ns: int,
+        sides: Sides | None,
         recorded: Recorded | None = None,
     ) -> DecisionBatch:
         """The stages after the scorers."""
         draw = self.stages.chance if recorded is None else self.stages.chance_in(recorded.sequence)
         chance = draw(events.ids)
         parts = [
-            self._conclude(events, features, scores, begun_ns, chance, slice(start, stop), moment, recorded)
-            for start, stop, moment in self.stages.schedule.cuts(running)
+            self._conclude(events, features, scores, begun_ns, chance, rows, sides, recorded)
+            for rows in self._taught(running)
         ]
         decisions = joined(parts, events, features, scores)
         self._arrivals.deliver(len(events))
         if recorded is None:
             self._count(decisions)
         return decisions
+
+    def _taught(self, running: Int) -> Iterator[slice]:
+        """Slices of a batch, each when all is learned that comes before its first row."""
+        schedule = self.stages.schedule
+        for start, stop, moment in schedule.cuts(running):
+            schedule.owed_ns = schedule.owed_ns if moment is None else moment
+            while start < stop:
+                owes = self._learn_before(start)
+                upto = start + 1 if owes else stop  # Before the next row comes the next step.
+                yield slice(start, upto)
+                start = upto
+
+    def _learn_before(self, row: int) -> bool:
+        """Learn what comes before a row, one step of it at most; returns whether more is owed."""
+        schedule = self.stages.schedule
+        if self._arrivals.due:
+            with self._due.timed("learning"):
+                self._arrivals.deliver(row)
+        if schedule.owed_ns is None:
+            return False
+        with self._due.timed("learning"):
+            owes = self.teaching.step(self.stages, schedule.owed_ns)
+        self.counts["failed_learning"] = self.teaching.failed
+        schedule.owed_ns = schedule.owed_ns if owes else None
+        return owes
 
     def _conclude(
         self,
@@ -231,18 +251,11 @@ class DecisionLoop:
         begun_ns: int,
         chance: Float,
         rows: slice,
-        moment: int | None,
+        sides: Sides | None,
         recorded: Recorded | None,
     ) -> DecisionBatch:
-        """Fusion, policy and guards of one slice, after learning what was known at its `moment`."""
+        """Fusion, policy and guards of one slice."""
         stages = self.stages
-        if self._arrivals.due:
-            with self._due.timed("learning"):
-                self._arrivals.deliver(rows.start)
-        if moment is not None:
-            with self._due.timed("learning"):
-                self.teaching.learn_until(stages, moment)
-            self.counts["failed_learning"] = self.teaching.failed
         if rows.stop - rows.start != len(events):
             events, features = events.slice(rows.start, rows.stop), features.slice(rows.start, rows.stop)
             scores = scores_at(scores, rows)
@@ -250,43 +263,36 @@ class DecisionLoop:
         was = None if recorded is None else rows_of(recorded.decisions, rows.start, rows.stop)
         if recorded is not None and recorded.stands and was is not None:
             return self._follow(events, features, was, chance)
+        arm = None if sides is None else sides.arm[rows]
         with self.meters.timed("fusion"):
-            fused = stages.fusion.fuse(scores)
+            fused = fuse(stages, scores, arm)
         with self.meters.timed("policy"):
             before = None if was is None else was.proposal
-            proposal = self._proposing.propose(stages, fused, events, features, chance, before)
-        fallback = scores.fallback | proposal.fallback | self._overdue(len(events), begun_ns, was)
+            proposal = propose(self._proposing, stages, fused, events, features, chance, before, arm)
+        if was is None:
+            late = overdue(
+                self._limits, len(events), lambda: self.clock.monotonic_ns() - begun_ns - self._due.spent_ns, sides, arm
+            )
+        else:
+            late = was.fallback & np.uint8(Fallback.DEADLINE)
+        fallback = scores.fallback | proposal.fallback | late
         if features.fallback:
             fallback = fallback | np.uint8(features.fallback)
         with self.meters.timed("guards"):
             ruling = stages.guard.rule(events, features, scores, fused, proposal, fallback.astype(np.int64))
         took_us = (self.clock.monotonic_ns() - begun_ns) / 1e3
         part = DecisionBatch(
-            events, features, scores, fused, proposal, ruling, fallback, stages.version, took_us, stages.words
-        )
+            events, features, scores, fused, proposal, ruling, fallback, stages.version, took_us, stages.words,
+            stages.settings, "" if stages.canary is None else stages.canary.version, arm,
+        )  # fmt: skip
         if stages.joiner is not None:
             with self._due.timed("learning"):
                 stages.joiner.remember(part)
         return part
 
-    def _overdue(self, n: int, begun_ns: int, was: DecisionBatch | None) -> Bytes:
-        """(n,) the DEADLINE bit where scorers and policy have used up the decision's budget.
-
-        Work that happened to be due at this event (joining, learning) is not charged to it: it must come before the
-        event, wherever that is in a batch, but none of it is the event's own.
-        """
-        if was is not None:
-            return was.fallback & np.uint8(Fallback.DEADLINE)
-        limit_ns = in_proportion(self._limits.decision_ns, n, self._limits.rows)
-        late = limit_ns is not None and self.clock.monotonic_ns() - begun_ns - self._due.spent_ns > limit_ns
-        overdue = np.zeros(n, np.uint8)
-        if late:
-            overdue[:] = Fallback.DEADLINE
-        return overdue
-
     def _follow(self, events: EventBatch, features: Features, was: DecisionBatch, chance: Float) -> DecisionBatch:
         """Take over decisions that another version made, so that policy, guards and learners know of them."""
-        with suppress(Exception):  # What it explores is charged as if it had decided; a plug-in may raise anything.
+        with suppress(Exception):  # Its exploration is charged as if it had decided; a plug-in may raise anything.
             self.stages.policy.propose(was.fused, events, features, chance)
         self.stages.guard.follow(events, was.ruling.action)
         if self.stages.joiner is not None:
@@ -312,16 +318,18 @@ class DecisionLoop:
         rows = admit(events, seen, self.stages.watermark, reject_late=False)
         return bool(rows.new.all()) and not overlaps(events.ids, in_flight)
 
-    def land(self, events: EventBatch, running: Int, features: Features, scores: Scores, begun_ns: int) -> Decided:
+    def land(
+        self, events: EventBatch, running: Int, features: Features, scores: Scores, begun_ns: int, sides: Sides | None
+    ) -> Decided:
         """Decide a batch of new events that has been scored ahead."""
         self.flush()
         self._due.spent_ns = 0
-        decisions = self.whole(self._scored, events, running, features, scores, begun_ns)
+        decisions = self.whole(self._scored, events, running, features, scores, begun_ns, sides)
         self.recording.keep(decisions)
         self.flush()
         return Decided(decisions, np.arange(len(events)))
 
-    # What surrounds the stages.
+    # The surroundings of the stages.
 
     def whole(self, call: Callable[..., T], *arguments: Any) -> T:
         """Call what moves the stages' memories; if it breaks off half-way, nothing more is decided on top of that."""
@@ -334,6 +342,44 @@ class DecisionLoop:
     def stopped(self) -> bool:
         """Whether it broke off inside a batch, so that nothing more is decided until it has begun again."""
         return self._stopped
+
+    def hand_over(self, setup: Setup) -> bool:
+        """Let parts decide from the next batch on, in place of others that wait; called by any thread.
+
+        Returns whether they do: they must be of a later change than those that decide. The changes of those that waited
+        go into the journal with theirs, which were made on top of them.
+        """
+        return self._handover.offer(setup, lambda: self.stages.settings)
+
+    def next_settings(self) -> tuple[int, tuple[Change, ...]]:
+        """The settings number of the next batch, and the changes that are in force then; asked by any thread."""
+        with self._handover.lock:
+            at = self._handover.coming
+            return (self.stages.settings, self.stages.in_force) if at is None else (at.number, at.in_force)
+
+    @property
+    def coming(self) -> Setup | None:
+        """The setup from the next batch on, where that is another."""
+        return self._handover.coming
+
+    def change(self) -> None:
+        """Put what was handed over in force, once the journal holds its changes; nothing where nothing waits.
+
+        Raises Unavailable, and goes on as before, if the journal can't be written.
+        """
+        self.flush()
+        self._handover.take(
+            lambda: self.stages.settings, lambda changes: self.recording.append(ChangeBatch(changes)), self.put_in_force
+        )
+
+    def pass_moment(self, moment_ns: int) -> None:
+        """Learn what is due at a moment of the grid, as before an event that says that it has come."""
+        for _ in self._taught(np.array([moment_ns])):
+            pass
+
+    def put_in_force(self, setup: Setup) -> None:
+        """The same for changes that are in the journal already."""
+        self.whole(put_in_force, setup, self.stages, self._arrivals)
 
     def install(self, panel: Panel, fusion: Fusion, policy: Policy, version: str) -> None:
         """Let newly trained parts decide from the next event on; what the windows and guards remember stays."""
@@ -351,27 +397,23 @@ class DecisionLoop:
         fresh : it has come to where the journal ends, and decides nothing itself
         """
         if fresh.stages is not self.stages:
-            self.stages.panel.close()
-        self.stages, self._arrivals = fresh.stages, fresh._arrivals
+            self.stages.close()
+        with self._handover.lock:
+            self.stages, self._arrivals = fresh.stages, fresh._arrivals
+            self._handover.drop(self.stages.settings)
         self.recording.keep(None)
         self._stopped = False
 
     def close(self) -> None:
         """Let go of the scorers' threads."""
-        self.stages.panel.close()
+        self.stages.close()
 
     # Figures and troubles.
 
     def _count(self, decisions: DecisionBatch) -> None:
         self.meters.decided(decisions)
-        self.counts["events"] += len(decisions)
+        count(self.counts, self.fallbacks, decisions)
         self.counts["unknown_outcomes"] = self._arrivals.unknown
-        if np.count_nonzero(decisions.events.kind):
-            self.counts["late"] += int(np.count_nonzero(decisions.events.kind == Row.LATE_EVENT))
-        if np.count_nonzero(decisions.fallback):
-            for bit, reason in Fallback.NAMES.items():
-                hit = int((decisions.fallback & bit != 0).sum())
-                self.fallbacks[reason] = self.fallbacks.get(reason, 0) + hit
 
     def _tell(self, part: str, error: Exception) -> None:
         if self._on_error is not None:
@@ -383,15 +425,14 @@ class DecisionLoop:
         return {stage: times.total_ns / 1e9 for stage, times in self.meters.stages.items()}
 
     def troubles(self) -> dict[str, dict[str, Any]]:
-        """What failed so far, by part: scorers with their failures by cause and why they are out, learners by step."""
-        return {"scorers": self.stages.panel.troubles(), "learning": self.teaching.troubles()}
+        """The failures so far, by part: scorers with their failures by cause and why they are out, learners by step."""
+        return troubles(self.stages, self.teaching)
 
     def notes(self) -> list[str]:
-        """What it decides without at present, and which learner fails: a sentence each."""
-        left_out = [f"decides without the scorer {name}: {why}" for name, why in self.stages.panel.out().items()]
-        return left_out + self.teaching.notes()
+        """The parts that it decides without at present, and the learners that fail: a sentence each."""
+        return notes(self.stages, self.teaching)
 
-    # What outlives the process.
+    # The state that outlives the process.
 
     def state(self) -> State:
         """Everything that the past left behind, as flat arrays.
@@ -399,58 +440,24 @@ class DecisionLoop:
         Raises Unavailable while decisions wait to be written: a state must not know more than the journal.
         """
         self.flush()
-        return {f"{name}/{key}": value for name, part in self._parts() for key, value in part.state().items()}
+        return state_of(self._parts())
+
+    def taken(self) -> Callable[[], State]:
+        """Take the state. The call that is returned puts it in order, which any thread may do while decisions go on.
+
+        Raises Unavailable as `state` does.
+        """
+        self.flush()
+        return taken(self._parts())
 
     def restore(self, state: State, only: Collection[str] | None = None) -> None:
         """Continue from a state, bit for bit; with `only`, just these parts do."""
-        for name, part in self._parts():
-            if only is not None and name not in only:
-                continue
-            own = {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(f"{name}/")}
-            part.restore(own)
+        restore(self._parts(), state, only)
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The names of what remembers."""
         return tuple(name for name, _ in self._parts())
 
-    def _parts(self) -> list[tuple[str, Stateful]]:
-        stages = self.stages
-        parts: list[tuple[str, Stateful]] = [
-            ("windows", stages.featurizer), ("fusion", stages.fusion), ("policy", stages.policy),
-            ("guards", stages.guard), ("schedule", stages.schedule), ("watermark", stages.watermark),
-            ("waiting", self._arrivals),
-        ]  # fmt: skip
-        return parts if stages.joiner is None else [*parts, ("joiner", stages.joiner)]
-
-
-def _by_text(
-    events: EventBatch, earlier: dict[int, tuple[DecisionBatch, int]]
-) -> tuple[dict[int, tuple[DecisionBatch, int]], dict[int, Reason]]:
-    """What was found under the events' ids, parted into what is theirs and what is of another text of the same hash."""
-    if not earlier:
-        return {}, {}
-    others = {
-        k: Reason.AMBIGUOUS
-        for k, (batch, row) in earlier.items()
-        if is_hashed(events.id_code.item(k)) and batch.events.id_text(row) != events.id_text(k)
-    }
-    return {k: found for k, found in earlier.items() if k not in others}, others
-
-
-def _answered(
-    rows: Admission,
-    decisions: DecisionBatch | None,
-    earlier: dict[int, tuple[DecisionBatch, int]],
-    others: dict[int, Reason],
-) -> Decided:
-    """What became of each row of a batch whose new rows are `decisions`."""
-    if np.count_nonzero(rows.new) == len(rows.new):
-        return Decided(decisions, np.arange(len(rows.new)))
-    row = np.where(rows.new, np.cumsum(rows.new) - 1, -1)
-    repeated = dict(earlier)
-    if decisions is not None:
-        repeated |= {k: (decisions, int(row[rows.first[k]])) for k in np.flatnonzero(rows.again).tolist()}
-    refused = {**dict.fromkeys(np.flatnonzero(rows.refused).tolist(), Reason.TOO_LATE), **others}
-    row[list(refused)] = -2
-    return Decided(decisions, row, repeated, refused)
+    def _parts(self) -> Parts:
+        return remembering(self.stages, self._arrivals)

@@ -1,4 +1,4 @@
-"""What the loop counts of its decisions: fixed tables that a compiled kernel adds to, read when somebody asks.
+"""The loop's counts of its decisions: fixed tables that a compiled kernel adds to, read when somebody asks.
 
 A batch of one costs about three microseconds with its stages, a row of a large batch about a tenth of one.
 """
@@ -30,7 +30,7 @@ ROWS_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0
 SHARE_BOUNDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 1.0
 )  # fmt: skip
-LATELY_NS = 300 * 10**9  # What is shown of events ahead of the clock is of this span and the one before it.
+LATELY_NS = 300 * 10**9  # Events ahead of the clock are shown of this span and the one before it.
 DECIDED_BY = ("fallback", "breaker", "chance", "policy", "rule")
 
 _FEATURES = (Fallback.FEATURES_STALE, Fallback.FEATURES_ABSENT)
@@ -58,8 +58,8 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What was counted so far; a copy.
+class MeterReading:
+    """The counts so far; a copy.
 
     fallbacks : decisions by `Fallback` cause
     decisions : (actions, 68) by action, and by who decided: the fallback, the breaker, chance, the policy, each rule
@@ -77,7 +77,7 @@ class Tally:
     bad: dict[str, int]
 
     def by(self, action: int) -> dict[str, int]:
-        """Who decided on an action, how often."""
+        """The number of decisions on an action, by the part that decided."""
         row = self.decisions[action]
         counts = [*row[:4].tolist(), int(row[4:].sum())]
         return dict(zip(DECIDED_BY, counts, strict=True))
@@ -131,7 +131,7 @@ class StageTimes:
 
 
 class Meters:
-    """Counts of one loop. Fed by the loop's thread; `tally`, `spent_aside` and `failed` may be called by any.
+    """Counts of one loop. Fed by the loop's thread; `reading`, `spent_aside` and `failed` may be called by any.
 
     actions : how many the app has
     clock : tells what was counted lately; without one all was
@@ -206,7 +206,7 @@ class Meters:
     def _span(self) -> int:
         return 0 if self._clock is None else self._clock.monotonic_ns() // LATELY_NS
 
-    def tally(self) -> Tally:
+    def reading(self) -> MeterReading:
         """Everything counted so far, under whatever models."""
         eras = [*self._earlier, self._tables]
         counts = [era.counts.copy() for era in eras]
@@ -227,7 +227,7 @@ class Meters:
             for name, row in zip(era.features, table, strict=True):
                 freshness[name] = freshness.get(name, 0) + row
         bits = np.arange(_BITS)
-        return Tally(
+        return MeterReading(
             {reason: int(head[:_BITS][bits & bit != 0].sum()) for bit, reason in Fallback.NAMES.items()},
             head[_RULED : self._head - _SHARES].reshape(self._actions, _BY),
             Distribution(head[_TOOK:_ROWS], float(sums[0])),
@@ -285,7 +285,7 @@ def _count(
     for row in range(n):
         counts[fallback[row] & (_BITS - 1)] += 1
         by = np.int64(rule[row]) + 3  # The guards' codes begin at -3: the fallback, the breaker, no rule.
-        if by > 2 or (by == 2 and not explored[row]):
+        if by > 2 or (by == 2 and explored[row] & 1 == 0):
             by += 1
         counts[_RULED + action[row] * _BY + by] += 1
         sums[2] += _share(counts, at_risk, risk[row])

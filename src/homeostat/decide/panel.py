@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ _Answer = tuple[Float, Float]
 _FLOAT = np.dtype(np.float64)
 _TROUBLES_MAX = 3  # So many failures or late answers in a row open a scorer's circuit.
 _COOL_DOWN_NS = 1_000_000_000  # An open circuit is tried again after a second.
-_UNHURRIED_S = 2.0  # An explanation asks a stranger's scorer some thirty times, and is told without it after this.
+_UNHURRIED_S = 2.0  # An explanation asks a stranger's scorer some thirty times, and leaves it out after this.
 
 
 @dataclass(slots=True)
@@ -58,6 +58,10 @@ class Seat:
             self.foreign = self.scorer
             self.aside = self.aside or self.scorer.aside
 
+    def given_to(self, scorer: Scorer) -> Seat:
+        """The seat of another scorer of the same name, with the counts of this one's failures."""
+        return Seat(scorer, self.deadline_ns, self.isolated, counts=self.counts)
+
     def trouble(self, reason: Reason, now_ns: int, why: str) -> None:
         """Count a failure; after several in a row the scorer is left alone for a while."""
         self.counts[reason] = self.counts.get(reason, 0) + 1
@@ -85,7 +89,7 @@ class Panel:
     """The scorers of an app.
 
     clock : for the deadlines; without one (replay), every scorer is waited for
-    on_error : told of each exception, with the scorer's name
+    on_error : is given each exception, with the scorer's name
     patience_s : without a clock, how long a stranger's scorer is waited for; None: until it must be hanging
     rows : what a deadline is for; a larger batch has in proportion more time. None: no more, however large the batch
     """
@@ -162,7 +166,7 @@ class Panel:
         call = partial(seat.foreign.parts if seat.foreign else seat.scorer.contributions, features)
         try:
             moved = np.asarray(_unhurried(seat, call)[0], np.float64)
-        except Exception:  # An explanation is told without what can't be had.
+        except Exception:  # An explanation leaves out what can't be had.
             return None
         return moved if moved.shape == features.values.shape and np.isfinite(moved).all() else None
 
@@ -222,7 +226,7 @@ class Panel:
         return answer, 0
 
     def _wait(self, seat: Seat, started: Future[_Answer], begun_ns: int, n: int) -> _Answer:
-        """What an isolated scorer says by its deadline, which began when it was set to work."""
+        """An isolated scorer's answer by its deadline, which began when it was set to work."""
         if self._clock is None:
             limit_s = left_s = self._patience_s or hang_limit_s(n)
         elif seat.deadline_ns is None:
@@ -238,7 +242,7 @@ class Panel:
             raise _TooLate(_not_within(limit_s)) from None
 
     def _late(self, seat: Seat, why: str) -> int:
-        """Count a late answer; the first of several, and the one after which it is left alone, are told."""
+        """Count a late answer; the first of several, and the one after which it is left alone, are reported."""
         seat.trouble(Reason.SCORER_LATE, self._now_ns(), why)
         if seat.troubles in (1, _TROUBLES_MAX):
             self._tell(seat, TimeoutError(f"{why}; decisions go on without it"))
@@ -278,6 +282,41 @@ class Panel:
         seat.counts[reason] = seat.counts.get(reason, 0) + 1
         return Fallback.SCORER_LATE if reason == Reason.SCORER_LATE else Fallback.SCORER_FAILED
 
+    def seating(self, scorers: Mapping[str, Scorer]) -> Panel:
+        """A panel on which these scorers sit in the places of those of the same names, whose threads are let go.
+
+        A scorer that sits here already keeps its seat, with its thread and its troubles.
+        """
+        seats = [
+            seat if seat.scorer is scorers[seat.scorer.name] else seat.given_to(scorers[seat.scorer.name])
+            for seat in self.seats
+        ]
+        for old, new in zip(self.seats, seats, strict=True):
+            if old is not new and old.aside is not None:
+                old.aside.close()
+        clock, on_error = self._clock, self._on_error
+        return Panel(seats, clock, on_error, self._rows, self._patience_s)
+
+    def beside(self, scorers: Mapping[str, Scorer], earlier: Panel | None = None) -> Panel:
+        """A panel of other scorers of the same names, which answers while this one does.
+
+        earlier : the panel before it; a scorer that sits there or here keeps its seat
+        """
+        seats = []
+        for at, own in enumerate(self.seats):
+            scorer = scorers[own.scorer.name]
+            there = own if earlier is None else earlier.seats[at]
+            kept = next((seat for seat in (own, there) if seat.scorer is scorer), None)
+            seats.append(kept or Seat(scorer, own.deadline_ns, own.isolated))
+        return Panel(seats, self._clock, self._on_error, self._rows, self._patience_s)
+
+    def leave(self, *others: Panel | None) -> None:
+        """Let go of the threads of those scorers that sit on none of the other panels."""
+        kept = [seat for panel in others if panel is not None for seat in panel.seats]
+        for seat in self.seats:
+            if seat.aside is not None and not any(seat is one or seat.aside is one.aside for one in kept):
+                seat.aside.close()
+
     def close(self) -> None:
         """Let go of the threads; one that hangs is left behind."""
         for seat in self.seats:
@@ -299,7 +338,7 @@ def _not_within(limit_s: float) -> str:
 
 
 def _unhurried(seat: Seat, call: Callable[[], Any]) -> Any:
-    """What a scorer says where no decision waits; that of a stranger only if it comes soon."""
+    """A scorer's answer where no decision waits; that of a stranger only if it comes soon."""
     if seat.foreign is None:
         return call()
     answer = seat.start(call)

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from homeostat.decide.contracts import Explorer, Policy
 from homeostat.decide.proposals import checked
 from homeostat.decide.stages import Limits, Stages, in_proportion
 from homeostat.ports import Clock
+from homeostat.records.allowance import EVERYTHING, NOTHING
 from homeostat.records.arrays import Float
 from homeostat.records.decisions import Fused, Proposal
 from homeostat.records.events import EventBatch
@@ -29,13 +31,14 @@ class Proposing:
     def propose(
         self,
         stages: Stages,
+        policy: Policy,
         fused: Fused,
         events: EventBatch,
         features: Features,
         chance: Float,
         was: Proposal | None = None,
     ) -> Proposal:
-        """The policy's proposal for n events, or that of the thresholds where it fails or is late.
+        """The policy's proposal for n events, or that of the stages' thresholds where it fails or is late.
 
         chance : (n, 2) uniform in [0, 1)
         was : of a decision that is made again, which goes as it went: a policy is late only where it was
@@ -45,7 +48,7 @@ class Proposing:
         if bit == 0:
             begun_ns = self._clock.monotonic_ns()
             try:
-                proposal = stages.policy.propose(fused, events, features, chance)
+                proposal = _proposal(stages, policy, fused, events, features, chance, was)
                 checked(proposal, len(events), len(stages.actions))
             except Exception as error:  # A policy may be a plug-in: whatever it raises, the decision goes on.
                 bit = Fallback.POLICY_FAILED
@@ -79,3 +82,30 @@ class Proposing:
         propensity = np.zeros((n, len(stages.actions)))
         propensity[:, 0] = 1.0
         return Proposal(np.zeros(n, np.int16), propensity, np.zeros(n, np.uint8), flagged)
+
+
+def _proposal(
+    stages: Stages, policy: Policy, fused: Fused, events: EventBatch, features: Features, chance: Float,
+    was: Proposal | None,
+) -> Proposal:  # fmt: skip
+    """The policy's proposal. Of a shared budget, a decision that is made again has what it had.
+
+    Other processes had a part in whether an event could be explored, so that is a fact of the record, as a late scorer
+    is. Both answers are proposed, and each row has the one that was recorded.
+    """
+    if was is None or stages.allowance is None or not isinstance(policy, Explorer):
+        with stages.spending:
+            return policy.propose(fused, events, features, chance)
+    found = []
+    for allowance in (EVERYTHING, NOTHING):
+        policy.allow(allowance)
+        found.append(policy.propose(fused, events, features, chance))
+    policy.allow(stages.allowance)
+    granted, refused = found
+    plain = (refused.propensity == was.propensity).all(axis=1)
+    return Proposal(
+        np.where(plain, refused.action, granted.action).astype(np.int16),
+        np.where(plain[:, None], refused.propensity, granted.propensity),
+        np.where(plain, refused.explored, granted.explored).astype(np.uint8),
+        np.where(plain, refused.fallback, granted.fallback).astype(np.uint8),
+    )

@@ -8,8 +8,8 @@ from homeostat.decide.meters import Meters
 from homeostat.ports import Journal, Unavailable
 from homeostat.ports.shared import Repeated
 from homeostat.records.arrays import Mask
+from homeostat.records.bodies import Body
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch
 from homeostat.records.identity import Ids
 from homeostat.records.reasons import Reason
 from homeostat.records.rows import decisions_at
@@ -55,7 +55,7 @@ class Recording:
         self._unwritten = None
         return theirs
 
-    def append(self, body: DecisionBatch | OutcomeBatch) -> None:
+    def append(self, body: Body) -> None:
         """Write at once. Raises Unavailable, Repeated."""
         try:
             with self._meters.timed("journal"):

@@ -27,6 +27,11 @@ class Waiting:
         """How many outcomes wait."""
         return sum(map(len, self._at_once)) + sum(map(len, self._runs))
 
+    @property
+    def at_once(self) -> bool:
+        """Whether some wait that are not scheduled."""
+        return len(self._at_once) > 0
+
     def add(self, outcomes: OutcomeBatch) -> None:
         """Take outcomes in."""
         if len(outcomes) == 0:

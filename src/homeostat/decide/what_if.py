@@ -1,13 +1,14 @@
-"""What an event might have been instead: which features can be moved, to which values, and which follow from them."""
+"""Values that an event might have had: which features can be moved, to which values, and which follow from them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from homeostat.decide.contracts import EncodingScorer
+from homeostat.decide.domains import Domain
 from homeostat.decide.panel import Panel
 from homeostat.decide.windows.around import Around
 from homeostat.decide.windows.features import FeaturePlan
@@ -21,17 +22,19 @@ UNNAMED = "another category"  # The text of a code that no event at hand and no 
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """What is known of an app's features beside their values.
+    """The facts about an app's features beside their values.
 
     around : computes the derived features
     code : a category's text -> its code
     declared : field -> its categories, where the app file lists them
+    domains : feature -> the values that it can have, where that is known
     """
 
     plan: FeaturePlan
     around: Around
     code: Callable[[str], float]
     declared: Mapping[str, tuple[str, ...]]
+    domains: Mapping[str, Domain] = field(default_factory=dict)
 
     def movable(self, name: str) -> bool:
         """Whether a feature can be thought otherwise by itself: not if it follows from others, or is in the past."""

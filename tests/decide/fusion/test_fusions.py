@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeostat.decide.fusion.adaptive import AdaptiveFusion
+from homeostat.decide.fusion.ensemble import EnsembleFusion, Trained, fusion_part, serve_fusion
 from homeostat.decide.fusion.evidence import Table
 from homeostat.decide.fusion.fixed import FixedFusion, declared_table
+from homeostat.models.training.ensemble import train_ensemble
 from homeostat.models.training.extras import BadSetting
-from homeostat.models.training.fusion import train_fusion
+from homeostat.models.training.fusion import full_weights, fused_risk, train_fusion
 from homeostat.records.decisions import Experience, Scores
 from homeostat.records.parts import Part, PartError
 from homeostat.stats.elementary import logit
@@ -53,8 +55,26 @@ def fusions():
         "declared": FixedFusion(declared_table(NAMES, {}), NAMES),
         "some declared": FixedFusion(declared_table(NAMES, {"boosted": 2.0, "network": 1.0}, 0.02), NAMES),
         "adaptive": adaptive,
+        "ensemble": ensemble_of(["weighted", "learned"]),
+        "ensemble that learns": learnt(ensemble_of(["learned", "adaptive"])),
         "other order": FixedFusion(Table.of(LEARNED), ("new", *NAMES[::-1])),
     }
+
+
+def ensemble_of(members, names=NAMES):
+    settings = {"weights": (1, 2, 2, 1)}
+    return serve_fusion(train_ensemble(members, VALUES, LABEL, np.arange(len(LABEL)), NAMES, settings), names)
+
+
+def learnt(fusion):
+    fusion.learn(experience(VALUES[:500], LABEL[:500]))
+    return fusion
+
+
+def shift_of(fusion):
+    if isinstance(fusion, EnsembleFusion):
+        return sum(share * shift_of(one) for share, one in zip(fusion._shares, fusion._members, strict=True))
+    return fusion._place[-1] if isinstance(fusion, AdaptiveFusion) else 0.0
 
 
 def experience(values, label, censored=None):
@@ -88,7 +108,7 @@ def test_contributions_sum_to_the_log_odds_less_those_of_no_scorer_at_all(name):
     fused = FUSIONS[name].fuse(in_order_of(name, values))
     base = logit(fused.risk[0])
     total = np.array([logit(risk) for risk in fused.risk])
-    shift = FUSIONS[name]._place[-1] if name == "adaptive" else 0.0
+    shift = shift_of(FUSIONS[name])
     expected = total - base - np.where(np.isnan(values).all(axis=1), 0.0, shift)
     np.testing.assert_allclose(fused.contributions.sum(axis=1), expected, atol=1e-6)
     assert ((fused.risk > 0) & (fused.risk < 1)).all()
@@ -249,3 +269,87 @@ def test_a_declared_weight_that_is_absent_is_one():
 
 def test_declared_weights_of_any_size_keep_their_proportions():
     assert declared_table(("p", "q"), {"p": 1e308, "q": 1e308}).weights[3].tolist() == [0.5, 0.5]
+
+
+def test_an_ensemble_is_the_mean_of_its_members_log_odds_by_their_shares():
+    part = train_ensemble(["weighted", "learned"], VALUES, LABEL, np.arange(len(LABEL)), NAMES, {})
+    values = missing(5, 300)
+    made = serve_fusion(part, NAMES)
+    alone = [FixedFusion(table, NAMES).fuse(scores(values)) for table in Trained.of(part).tables]
+    naive = sum(s * np.log(one.risk / (1 - one.risk)) for s, one in zip(part.arrays["shares"], alone, strict=True))
+    fused = made.fuse(scores(values))
+    np.testing.assert_allclose(np.log(fused.risk / (1 - fused.risk)), naive, atol=1e-9)
+    shares = part.arrays["shares"]
+    parts = sum(s * one.contributions for s, one in zip(shares, alone, strict=True))
+    np.testing.assert_allclose(fused.contributions, parts, atol=1e-12)
+    for subset in range(1, 16):
+        there = VALUES[:50].copy()
+        there[:, [j for j in range(4) if not subset >> j & 1]] = np.nan
+        np.testing.assert_allclose(fused_risk(part, VALUES[:50], subset), made.fuse(scores(there)).risk, rtol=1e-9)
+    np.testing.assert_allclose(list(made.weights().values()), full_weights(part))
+
+
+def test_the_shares_go_to_the_member_that_foretells_the_newest_rows():
+    """By hand, all weight is on the weak scorer; the learned member has to get nearly everything."""
+    settings = {"weights": (1, 0, 0, 0)}
+    part = train_ensemble(["weighted", "learned"], VALUES, LABEL, np.arange(len(LABEL)), NAMES, settings)
+    assert part.arrays["shares"][1] > 0.85
+    few = slice(0, 60)
+    equal = train_ensemble(["weighted", "learned"], VALUES[few], LABEL[few], np.arange(60), NAMES, settings)
+    assert equal.arrays["shares"].tolist() == [0.5, 0.5]
+
+
+def test_the_order_of_rows_in_time_and_not_in_the_file_says_which_are_newest():
+    mixed = np.random.default_rng(4).permutation(len(LABEL))
+    part = train_ensemble(["weighted", "learned"], VALUES, LABEL, np.arange(len(LABEL)), NAMES, {})
+    other = train_ensemble(["weighted", "learned"], VALUES[mixed], LABEL[mixed], mixed, NAMES, {})
+    np.testing.assert_allclose(part.arrays["shares"], other.arrays["shares"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": {}}, {"settings": {"members": ["learned", "magic"]}}, {"settings": {"members": []}},
+        {"settings": {"members": ["weighted", "learned"]}}, {"arrays": {}},
+        {"arrays": {"shares": np.array([0.5, 0.6])}}, {"arrays": {"shares": np.array([1.5, -0.5])}},
+        {"arrays": {"shares": np.array([np.nan, 0.5])}}, {"arrays": {"shares": np.array([1.0])}},
+    ],
+)  # fmt: skip
+def test_an_ensemble_that_is_none_is_refused(change):
+    part = train_ensemble(["weighted", "learned"], VALUES, LABEL, np.arange(len(LABEL)), NAMES, {})
+    arrays = {**part.arrays, **change["arrays"]} if change.get("arrays") else change.get("arrays", part.arrays)
+    with pytest.raises(PartError):
+        Trained.of(Part(part.kind, part.features, arrays, {}, change.get("settings", part.settings)))
+
+
+@pytest.mark.long
+def test_an_ensemble_learns_what_its_adaptive_member_would_and_continues_from_its_state():
+    whole, pieces = ensemble_of(["learned", "adaptive"]), ensemble_of(["learned", "adaptive"])
+    alone = AdaptiveFusion(Table.of(LEARNED), NAMES)
+    for fusion in (whole, alone):
+        fusion.learn(experience(VALUES[:400], LABEL[:400]))
+    for at in range(0, 400, 100):
+        state, pieces = pieces.state(), ensemble_of(["learned", "adaptive"])
+        pieces.restore(state)
+        pieces.learn(experience(VALUES[at : at + 100], LABEL[at : at + 100]))
+    assert whole.fuse(scores(HELD)).risk.tobytes() == pieces.fuse(scores(HELD)).risk.tobytes()
+    assert whole._members[1].state()["place"].tobytes() == alone.state()["place"].tobytes()
+    assert (
+        whole.fuse(scores(HELD)).risk.tobytes()
+        != ensemble_of(["learned", "adaptive"]).fuse(scores(HELD)).risk.tobytes()
+    )
+    for state in ({}, {"adaptive_place": np.zeros(5)}, {**whole.state(), "more": np.zeros(1)}):
+        with pytest.raises(ValueError, match="of other members"):
+            whole.restore(state)
+
+
+def test_the_part_of_a_fusion_is_found_by_its_name_or_not_at_all():
+    parts = {"fusion": LEARNED, "fusion.weighted": WEIGHTED, "fusion.own": WEIGHTED}
+    assert fusion_part(parts, "learned", named=True) is LEARNED is fusion_part(parts, "adaptive", named=True)
+    assert fusion_part(parts, "weighted", named=True) is WEIGHTED is fusion_part(parts, "own", named=True)
+    for name in ("ensemble", "best"):
+        assert fusion_part(parts, name, named=True) is None
+    assert (
+        fusion_part(parts, "adaptive", named=False) is LEARNED and fusion_part(parts, "ensemble", named=False) is None
+    )
+    assert fusion_part({"fusion": WEIGHTED}, "learned", named=True) is None

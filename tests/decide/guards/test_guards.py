@@ -89,7 +89,7 @@ def rulings(guards: Guards, rows: list[dict[str, float]]) -> list[tuple[int, int
 
 
 class NaiveGuards:
-    """Precedence and breakers in the plainest words: every decision is kept, every count is made anew."""
+    """Precedence and breakers in the plainest words: every decision is kept, every count is made again."""
 
     def __init__(self, plan: GuardPlan) -> None:
         self.plan = plan

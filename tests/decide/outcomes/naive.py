@@ -12,7 +12,7 @@ class Remembered:
     action: int
     risk: float
     arrival: int
-    told: float = nan
+    handed: float = nan
 
 
 class NaiveJoiner:
@@ -39,29 +39,29 @@ class NaiveJoiner:
         self.arrivals += 1
         if id in self.kept:
             ripe = self.kept[id].time + (self.maturity or 0)
-            self.waiting.append((max(known, ripe), 1, self.arrivals, "told", self.kept[id], label))
+            self.waiting.append((max(known, ripe), 1, self.arrivals, "delivered", self.kept[id], label))
         else:
             self.unknown += 1
 
     def due(self, until):
-        told = []
+        handed = []
 
         def tell(one, label, censored):
-            one.told = -1.0 if censored else label
-            told.append((one.id, one.time, label, int(censored)))
+            one.handed = -1.0 if censored else label
+            handed.append((one.id, one.time, label, int(censored)))
 
         while self.waiting:
             self.waiting.sort(key=lambda entry: entry[:3])
             if self.waiting[0][0] > until:
                 break
             _, _, _, kind, one, label = self.waiting.pop(0)
-            if kind == "told":
+            if kind == "delivered":
                 if self.kept.get(one.id) is not one:
                     self.unknown += 1
-                elif label != one.told:
+                elif label != one.handed:
                     tell(one, label, False)
                 continue
-            if isnan(one.told):
+            if isnan(one.handed):
                 if one.action in self.censoring:
                     if kind != "silence":
                         tell(one, one.risk, True)
@@ -73,4 +73,4 @@ class NaiveJoiner:
                     self.given_up += 1
             if kind == "horizon":
                 del self.kept[one.id]
-        return told
+        return handed

@@ -4,8 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeostat.decide.policy.bandit import BanditPolicy, BanditSettings, quasi_normals
+from homeostat.decide.policy.bounded import BoundedPolicy
 from homeostat.decide.policy.exploration import ExplorationPlan
 from homeostat.decide.policy.thresholds import ThresholdPolicy
+from homeostat.records.allowance import EVERYTHING, NOTHING, Allowance
 from homeostat.records.decisions import Experience, Fused
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
@@ -80,9 +82,9 @@ def test_neither_batches_nor_restarts_change_a_bit(algorithm, size, restart):
         got = [other.propose(*part(rows, at, min(at + size, start + 60))) for at in range(start, start + 60, size)]
         assert np.array_equal(np.concatenate([p.propensity for p in got]), expected.propensity)
         assert np.array_equal(np.concatenate([p.action for p in got]), expected.action)
-        told = experience(part(rows, start, start + 60), expected)
-        one.learn(told)
-        other.learn(told)
+        lesson = experience(part(rows, start, start + 60), expected)
+        one.learn(lesson)
+        other.learn(lesson)
         if restart:
             state, other = other.state(), make(algorithm, DAY_NS // 2, **plan)
             other.restore(state)
@@ -138,21 +140,21 @@ def test_it_learns_a_miscalibrated_segment_and_a_hidden_fee():
 def test_hidden_outcomes_teach_nothing():
     policy, rows = make(), stream(300)
     proposal = policy.propose(*rows)
-    told = experience(rows, proposal)
+    lesson = experience(rows, proposal)
     before = policy.state()
     policy.learn(
         Experience(
-            told.time_ns,
-            told.id_code,
-            told.context,
-            told.scores,
-            told.risk,
-            told.action,
-            told.propensity,
-            told.label,
-            told.cost,
+            lesson.time_ns,
+            lesson.id_code,
+            lesson.context,
+            lesson.scores,
+            lesson.risk,
+            lesson.action,
+            lesson.propensity,
+            lesson.label,
+            lesson.cost,
             np.ones(300, np.uint8),
-            told.realised,
+            lesson.realised,
         )
     )
     assert np.array_equal(policy.state()["mean"], before["mean"])
@@ -161,8 +163,8 @@ def test_hidden_outcomes_teach_nothing():
 def test_early_frauds_wait_for_the_silence_of_the_others():
     policy, rows = make(maturity_ns=DAY_NS), stream(400)
     first = part(rows, 0, 100)
-    told = experience(first, policy.propose(*first))
-    policy.learn(told)
+    lesson = experience(first, policy.propose(*first))
+    policy.learn(lesson)
     assert not policy.state()["mean"].any()
     policy.propose(*part(rows, 100, 400))
     policy.learn(experience(part(rows, 0, 0), policy.propose(*part(rows, 0, 0))))
@@ -208,3 +210,76 @@ def test_the_fixed_draws_are_standard_normal():
     assert np.abs(draws.mean(axis=0)).max() < 0.1
     assert np.abs(draws.std(axis=0) - 1).max() < 0.12
     assert np.abs(np.corrcoef(draws.T) - np.eye(4)).max() < 0.3
+
+
+@pytest.mark.parametrize("algorithm", ["thompson", "linucb"])
+def test_an_allowance_bounds_what_exploring_is_charged_in_its_period_and_allows_nothing_in_another(algorithm):
+    rows = stream(1000)  # Five days of 200 events.
+    policy = make(algorithm, rate=0.5, budget=1e9)
+    policy.allow(NOTHING)
+    policy.propose(*part(rows, 0, 200))
+    assert policy.account[2] == 0
+    policy.allow(Allowance(4.0, period=1.0))
+    policy.propose(*part(rows, 200, 400))
+    assert 2 < policy.account[0] <= 4
+    proposal = policy.propose(*part(rows, 400, 600))  # The next day: it is not for that.
+    assert policy.account[0] == 0 and set(proposal.propensity.max(axis=1)) == {1.0}
+    policy.allow(EVERYTHING)
+    policy.propose(*part(rows, 600, 800))
+    assert policy.account[0] > 4
+
+
+def test_an_account_s_state_goes_on_under_the_allowance():
+    rows = stream(400)
+    policy = make(rate=0.5, budget=1e9)
+    policy.allow(Allowance(3.0, period=0.0))
+    policy.propose(*part(rows, 0, 100))
+    other = make(rate=0.5, budget=1e9)
+    other.restore(policy.state())
+    other.allow(Allowance(3.0, period=0.0))
+    for one in (policy, other):
+        one.propose(*part(rows, 100, 200))
+    assert np.array_equal(policy.account, other.account) and policy.account[0] <= 3
+
+
+def test_what_one_learned_another_decides_with_and_keeps_its_own_account():
+    rows = stream(3000)
+    teacher, pupil = make(rate=0.3, budget=50.0), make(rate=0.3, budget=50.0)
+    teacher.learn(experience(rows, teacher.propose(*rows), shift=2.0, fee=30.0))
+    pupil.propose(*part(rows, 0, 500))
+    account = pupil.account
+    pupil.take(teacher.learned())
+    assert np.array_equal(pupil.account, account)
+    plain = make(rate=0.0)
+    plain.take(teacher.learned())
+    own = make(rate=0.0)
+    own.restore({**own.state(), **teacher.learned()})
+    made, expected = plain.propose(*part(rows, 500, 900)), own.propose(*part(rows, 500, 900))
+    assert np.array_equal(made.action, expected.action)
+    assert not np.array_equal(made.action, make(rate=0.0).propose(*part(rows, 500, 900)).action)
+
+
+@pytest.mark.parametrize("wrong", [{}, {"mean": np.zeros(9)}, {"other": np.zeros(1)}])
+def test_a_learned_state_of_another_form_is_refused_and_changes_nothing(wrong):
+    policy = make()
+    before = policy.learned()
+    state = {**before, **wrong} if wrong else {}
+    with pytest.raises(ValueError, match="learned state"):
+        policy.take(state)
+    assert all(np.array_equal(before[name], value) for name, value in policy.learned().items())
+
+
+def test_a_policy_within_thresholds_hands_on_what_the_other_learned_and_its_allowance():
+    rows = stream(1000)
+    teacher = make()
+    teacher.learn(experience(rows, teacher.propose(*rows), shift=2.0))
+    bounded = BoundedPolicy(make(rate=0.5, budget=1e9), [None, 0.2, 0.9], CENSORING)
+    bounded.take(teacher.learned())
+    assert all(np.array_equal(teacher.learned()[name], value) for name, value in bounded.learned().items())
+    bounded.allow(Allowance(2.0, period=0.0))
+    bounded.propose(*part(rows, 0, 200))
+    assert 0 < bounded.account[0] <= 2
+    plain = BoundedPolicy(ThresholdPolicy(costs, CENSORING), [None, 0.2, 0.9], CENSORING)
+    plain.take({})
+    plain.allow(NOTHING)
+    assert plain.learned() == {} and plain.account[0] == 0

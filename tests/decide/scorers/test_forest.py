@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pytest
-import shap
-import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.ensemble import IsolationForest
 
 from homeostat.decide.scorers.build import serve_part
 from homeostat.decide.scorers.columns import MissingFeature
@@ -37,6 +35,8 @@ def features(x, names=NAMES):
 
 
 def booster(x, y, **settings):
+    import xgboost
+
     params = {
         "objective": "binary:logistic",
         "tree_method": "exact",
@@ -62,6 +62,8 @@ BOOSTED = [
 @pytest.mark.parametrize(("mine", "theirs"), BOOSTED)
 @pytest.mark.parametrize("gaps", [0.0, 0.1])
 def test_boosted_trees_equal_xgboost_with_and_without_gaps(mine, theirs, gaps):
+    import xgboost
+
     x, y = matrix(gaps=gaps)
     scorer = ForestScorer("boosted", train_boosted(x, y, NAMES, mine, 5), NAMES)
     expected = booster(x, y, **theirs).predict(xgboost.DMatrix(x))
@@ -69,6 +71,8 @@ def test_boosted_trees_equal_xgboost_with_and_without_gaps(mine, theirs, gaps):
 
 
 def test_values_exactly_at_a_threshold_go_where_xgboost_sends_them():
+    import xgboost
+
     x, y = matrix()
     part = train_boosted(x, y, NAMES, {"trees": 40, "depth": 4}, 5)
     inner = ~np.isnan(part.arrays["threshold"])
@@ -83,6 +87,8 @@ def test_values_exactly_at_a_threshold_go_where_xgboost_sends_them():
 
 @pytest.mark.parametrize("settings_", [{}, {"trees": 30, "rows": 900}, {"trees": 20, "columns": 0.5}, {"rows": 2}])
 def test_an_isolation_forest_equals_that_of_scikit_learn(settings_):
+    from sklearn.ensemble import IsolationForest
+
     x, y = matrix()
     served = ForestScorer("forest", train_isolation_forest(x, y, NAMES, settings_, 7), NAMES).score(features(x))[0]
     peer = IsolationForest(
@@ -99,6 +105,7 @@ def test_a_gap_scores_like_the_median_in_an_isolation_forest():
     assert np.array_equal(scorer.score(features(x))[0], scorer.score(features(whole))[0])
 
 
+@cache
 def scorers():
     x, y = matrix(gaps=0.05)
     return [
@@ -110,9 +117,6 @@ def scorers():
     ]
 
 
-SCORERS = scorers()
-
-
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 400), min_size=1, max_size=6))
 def test_scores_have_the_same_bits_however_rows_are_batched(seed, cuts):
@@ -120,7 +124,7 @@ def test_scores_have_the_same_bits_however_rows_are_batched(seed, cuts):
     x.flat[:: 37 + seed % 11] = np.inf
     batch = features(x)
     edges = np.concatenate([[0], np.cumsum(cuts)])
-    for scorer in SCORERS:
+    for scorer in scorers():
         whole = scorer.score(batch)[0]
         parts = [scorer.score(batch.slice(a, b))[0] for a, b in pairwise(edges)]
         assert np.concatenate(parts).tobytes() == whole.tobytes()
@@ -129,7 +133,7 @@ def test_scores_have_the_same_bits_however_rows_are_batched(seed, cuts):
 
 def test_one_row_at_a_time_has_the_bits_of_the_batch():
     x = matrix(300, 9, gaps=0.02)[0]
-    for scorer in SCORERS:
+    for scorer in scorers():
         single = [scorer.score(features(x[i : i + 1]))[0][0] for i in range(len(x))]
         assert np.array(single).tobytes() == scorer.score(features(x))[0].tobytes()
 
@@ -198,6 +202,8 @@ def test_contributions_equal_the_definition_over_all_subsets(depth):
 
 @pytest.mark.parametrize(("mine", "theirs"), BOOSTED[:3])
 def test_contributions_of_boosted_trees_equal_those_of_shap(mine, theirs):
+    import shap
+
     x, y = matrix(gaps=0.05)
     model = booster(x, y, **theirs)
     explainer = shap.TreeExplainer(model)
@@ -226,6 +232,8 @@ def as_shap_model(part: Part) -> dict:
 
 
 def test_contributions_equal_those_of_shap_in_float64():
+    import shap
+
     x, y = matrix(gaps=0.05)
     x32 = x.astype(np.float32).astype(float)
     for part in (
@@ -239,6 +247,9 @@ def test_contributions_equal_those_of_shap_in_float64():
 
 
 def test_contributions_of_an_isolation_forest_equal_those_of_shap_with_the_sign_of_the_score():
+    import shap
+    from sklearn.ensemble import IsolationForest
+
     x, y = matrix()
     part = train_isolation_forest(x, y, NAMES, {"trees": 50}, 7)
     peer = IsolationForest(n_estimators=50, max_samples=256, random_state=7).fit(x)
@@ -251,7 +262,7 @@ def test_contributions_of_an_isolation_forest_equal_those_of_shap_with_the_sign_
 def test_contributions_and_their_baseline_sum_to_the_raw_output():
     x = matrix(200, 5, gaps=0.1)[0]
     for scorer, raw in zip(
-        SCORERS, (np.log, lambda s: np.log(s / (1 - s)), lambda s: np.log(s / (1 - s))), strict=True
+        scorers(), (np.log, lambda s: np.log(s / (1 - s)), lambda s: np.log(s / (1 - s))), strict=True
     ):
         parts, base = scorer.contributions(features(x))
         np.testing.assert_allclose(parts.sum(axis=1) + base, raw(scorer.score(features(x))[0]), atol=1e-9)
@@ -276,7 +287,7 @@ def test_columns_are_found_by_name_and_confidence_is_the_share_of_fresh_ones():
 
 
 def test_a_batch_of_no_rows_has_no_scores():
-    for scorer in SCORERS:
+    for scorer in scorers():
         assert scorer.score(features(np.empty((0, len(NAMES)))))[0].shape == (0,)
         assert scorer.contributions(features(np.empty((0, len(NAMES)))))[0].shape == (0, len(NAMES))
 
@@ -287,7 +298,7 @@ ARRAYS = ["start", "depth", "feature", "threshold", "left", "nan_right", "value"
 @settings(deadline=None, max_examples=150)
 @given(st.sampled_from(ARRAYS), st.integers(0, 10**6), st.integers(-(2**31), 2**31 - 1))
 def test_no_changed_number_lets_a_walk_leave_its_tree(name, at, value):
-    x, part = MUTATED
+    x, part = mutated()
     arrays = {key: array.copy() for key, array in part.arrays.items()}
     with np.errstate(over="ignore"):
         arrays[name][at % len(arrays[name])] = np.array(value).astype(arrays[name].dtype)
@@ -299,17 +310,15 @@ def test_no_changed_number_lets_a_walk_leave_its_tree(name, at, value):
     scorer.contributions(features(x[:2]))
 
 
-def _mutated():
+@cache
+def mutated():
     x, y = matrix(60)
     return x, train_boosted(x, y, NAMES, {"trees": 4, "depth": 3}, 1)
 
 
-MUTATED = _mutated()
-
-
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays_of_another_type_or_length_are_refused(name):
-    part = MUTATED[1]
+    part = mutated()[1]
     for wrong in (None, part.arrays[name].astype(np.float16), part.arrays[name][:-1], part.arrays[name][None]):
         arrays = {key: array for key, array in {**part.arrays, name: wrong}.items() if array is not None}
         with pytest.raises(PartError):

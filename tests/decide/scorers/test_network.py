@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,12 +42,20 @@ def train(**settings):
     return train_network(x, y, NAMES, chosen, 3)
 
 
-PARTS = [train(), train(members=3, hidden=(8,), block=16), train(patience=2, logarithm="all", hidden=(8, 8, 8))]
-SCORERS = [NetworkScorer("network", part, NAMES) for part in PARTS]
+@cache  # Trained when a test asks, not by every process that only collects the tests.
+def trained():
+    return [train(), train(members=3, hidden=(8,), block=16), train(patience=2, logarithm="all", hidden=(8, 8, 8))]
+
+
+@cache
+def served():
+    return [NetworkScorer("network", part, NAMES) for part in trained()]
 
 
 def as_torch(part, x):
     """The network's log-odds, by PyTorch from the stored weights."""
+    import torch
+
     a, rows = part.arrays, np.zeros(x.shape, np.float32)
     prepare(x, 0, len(x), np.arange(x.shape[1]), a["fill"], a["logarithmic"], a["center"], a["scale"],
             part.settings["clip"], rows)  # fmt: skip
@@ -68,8 +76,8 @@ def as_torch(part, x):
 @pytest.mark.parametrize("k", range(3))
 def test_served_networks_equal_those_of_pytorch(k):
     x = matrix(200, 5)[0]
-    expected = [sigmoid(value) for value in as_torch(PARTS[k], x)]
-    np.testing.assert_allclose(SCORERS[k].score(features(x))[0], expected, atol=1e-6, rtol=0)
+    expected = [sigmoid(value) for value in as_torch(trained()[k], x)]
+    np.testing.assert_allclose(served()[k].score(features(x))[0], expected, atol=1e-6, rtol=0)
 
 
 @settings(deadline=None, max_examples=25)
@@ -78,7 +86,7 @@ def test_scores_have_the_same_bits_however_rows_are_batched(seed, cuts):
     x = matrix(sum(cuts), seed)[0]
     x.flat[::97] = 1e300
     batch, edges = features(x), np.concatenate([[0], np.cumsum(cuts)])
-    for scorer in SCORERS:
+    for scorer in served():
         whole = scorer.score(batch)[0]
         parts = [scorer.score(batch.slice(int(a), int(a + c)))[0] for a, c in zip(edges, cuts, strict=False)]
         assert np.concatenate(parts).tobytes() == whole.tobytes()
@@ -87,7 +95,7 @@ def test_scores_have_the_same_bits_however_rows_are_batched(seed, cuts):
 
 def test_a_row_has_the_same_bits_at_every_place_of_a_block_whatever_is_beside_it():
     row, rng = matrix(1, 8)[0][0], np.random.default_rng(2)
-    for part, scorer in zip(PARTS, SCORERS, strict=True):
+    for part, scorer in zip(trained(), served(), strict=True):
         alone = scorer.raw(features(row[None]))[0]
         for place in range(part.settings["block"]):
             for size in (0.0, 1.0, 1e6):
@@ -98,7 +106,7 @@ def test_a_row_has_the_same_bits_at_every_place_of_a_block_whatever_is_beside_it
 
 def test_contributions_sum_to_the_log_odds_less_those_of_the_typical_row():
     x = matrix(300, 6)[0]
-    for part, scorer in zip(PARTS, SCORERS, strict=True):
+    for part, scorer in zip(trained(), served(), strict=True):
         parts, base = scorer.contributions(features(x))
         np.testing.assert_allclose(parts.sum(axis=1) + base, as_torch(part, x), atol=5e-6, rtol=0)
         np.testing.assert_allclose(parts.sum(axis=1) + base, scorer.raw(features(x)), atol=5e-6, rtol=0)
@@ -131,27 +139,27 @@ def test_contributions_of_a_network_without_bends_are_its_gradient_times_the_dis
 
 
 @pytest.mark.parametrize(
-    "change",
+    "changed",
     [
-        {"graphs": {}},
-        {"graphs": {"network": b"nonsense"}},
-        {"graphs": PARTS[1].graphs},
-        {"settings": {**PARTS[0].settings, "block": 32}},
-        {"settings": {**PARTS[0].settings, "block": "64"}},
-        {"settings": {**PARTS[0].settings, "clip": 0.0}},
-        {"settings": {**PARTS[0].settings, "members": 3}},
-        {"kind": "forest"},
-        {"arrays": {**PARTS[0].arrays, "fill": np.full(9, np.nan)}},
-        {"arrays": {**PARTS[0].arrays, "scale": np.ones(8)}},
-        {"arrays": {**PARTS[0].arrays, "weights": PARTS[0].arrays["weights"] + np.float32(0.1)}},
-        {"arrays": {**PARTS[0].arrays, "weights": PARTS[0].arrays["weights"][:-1]}},
-        {"arrays": {**PARTS[0].arrays, "sizes": np.array([9, 2**40, 1])}},
-        {"arrays": {**PARTS[0].arrays, "sizes": np.array([9, 16, 8, 2])}},
+        lambda parts: {"graphs": {}},
+        lambda parts: {"graphs": {"network": b"nonsense"}},
+        lambda parts: {"graphs": parts[1].graphs},
+        lambda parts: {"settings": {**parts[0].settings, "block": 32}},
+        lambda parts: {"settings": {**parts[0].settings, "block": "64"}},
+        lambda parts: {"settings": {**parts[0].settings, "clip": 0.0}},
+        lambda parts: {"settings": {**parts[0].settings, "members": 3}},
+        lambda parts: {"kind": "forest"},
+        lambda parts: {"arrays": {**parts[0].arrays, "fill": np.full(9, np.nan)}},
+        lambda parts: {"arrays": {**parts[0].arrays, "scale": np.ones(8)}},
+        lambda parts: {"arrays": {**parts[0].arrays, "weights": parts[0].arrays["weights"] + np.float32(0.1)}},
+        lambda parts: {"arrays": {**parts[0].arrays, "weights": parts[0].arrays["weights"][:-1]}},
+        lambda parts: {"arrays": {**parts[0].arrays, "sizes": np.array([9, 2**40, 1])}},
+        lambda parts: {"arrays": {**parts[0].arrays, "sizes": np.array([9, 16, 8, 2])}},
     ],
 )
-def test_a_network_that_does_not_fit_itself_is_refused(change):
+def test_a_network_that_does_not_fit_itself_is_refused(changed):
     with pytest.raises(PartError):
-        NetworkScorer("network", dataclasses.replace(PARTS[0], **change), NAMES)
+        NetworkScorer("network", dataclasses.replace(trained()[0], **changed(trained())), NAMES)
 
 
 @settings(deadline=None)
@@ -166,7 +174,7 @@ def test_soft_log_rises_with_its_argument_and_is_odd(a, b):
 
 def test_threads_that_score_at_the_same_time_do_not_disturb_each_other():
     parts = [features(matrix(700, seed)[0]) for seed in range(4)]
-    alone = [SCORERS[0].raw(part).tobytes() for part in parts]
+    alone = [served()[0].raw(part).tobytes() for part in parts]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda part: SCORERS[0].raw(part).tobytes(), parts * 10))
+        together = list(pool.map(lambda part: served()[0].raw(part).tobytes(), parts * 10))
     assert together == alone * 10

@@ -1,4 +1,4 @@
-"""Plug-in scorers are found by entry point, and what is wrong with one is said."""
+"""Plug-in scorers are found by entry point, and a fault of one is reported."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_installed_entry_points_are_asked_by_default():
         plugin_scorer("surely_not_installed", "mine", {}, ["a"])
 
 
-# What a stranger's code may try.
+# Tricks that a stranger's code may try.
 
 
 def asked(function, name="x", features=("a", "b")):
@@ -220,11 +220,11 @@ def test_a_plug_in_that_tries_to_end_the_process_has_failed(error, isolated):
     def raises(seen):
         raise error
 
-    told = []
+    heard = []
     seat = Seat(asked(raises), isolated=isolated)
-    panel = Panel([seat], ScriptedClock(), lambda name, what: told.append(f"{name}: {what}"))
+    panel = Panel([seat], ScriptedClock(), lambda name, what: heard.append(f"{name}: {what}"))
     assert panel.score(some(1)).fallback.tolist() == [Fallback.SCORER_FAILED | Fallback.SCORERS_ABSENT]
-    assert seat.counts == {Reason.SCORER_FAILED: 1} and len(told) == 1
+    assert seat.counts == {Reason.SCORER_FAILED: 1} and len(heard) == 1
     panel.close()
 
 
@@ -281,13 +281,13 @@ def test_a_plug_in_that_hangs_while_it_is_made_holds_nobody_up_and_joins_when_it
 
     sys.modules[HERE].make_hanging = make
     scorer = plugin_scorer("hanging", "mine", {}, ["a"], [point("hanging", "make_hanging")], start_ns=1)
-    told = []
+    heard = []
     seat = Seat(scorer, deadline_ns=10**9, isolated=True)
-    panel = Panel([seat], ScriptedClock(), lambda name, what: told.append(f"{name}: {what}"))
+    panel = Panel([seat], ScriptedClock(), lambda name, what: heard.append(f"{name}: {what}"))
     for _ in range(2):
         assert panel.score(some(1)).fallback.tolist() == [Fallback.SCORER_LATE | Fallback.SCORERS_ABSENT]
     assert panel.out() == {"mine": "it is not ready yet"} and seat.counts == {Reason.SCORER_LATE: 2}
-    assert told == ["mine: it is not ready yet; decisions go on without it until it has"]
+    assert heard == ["mine: it is not ready yet; decisions go on without it until it has"]
     gate.set()
     scorer.made.result(10)
     assert panel.score(some(1)).values.tolist() == [[0.5]] and panel.out() == {}
@@ -300,12 +300,12 @@ def test_a_plug_in_that_hangs_later_is_out_counted_and_said_once(gate, bounded):
         gate.wait()
         return halves(seen)
 
-    told = []
+    heard = []
     seat = Seat(asked(hangs), deadline_ns=1, isolated=True)
-    panel = Panel([seat], ScriptedClock() if bounded else None, lambda *what: told.append(what), patience_s=1e-3)
+    panel = Panel([seat], ScriptedClock() if bounded else None, lambda *what: heard.append(what), patience_s=1e-3)
     for _ in range(5):
         assert panel.score(some(1)).fallback.tolist() == [Fallback.SCORER_LATE | Fallback.SCORERS_ABSENT]
-    assert seat.counts == {Reason.SCORER_LATE: 5} and len(told) == 1 and "not answered within" in panel.out()["x"]
+    assert seat.counts == {Reason.SCORER_LATE: 5} and len(heard) == 1 and "not answered within" in panel.out()["x"]
     assert np.isnan(panel.score_again(some(1), [False]).values).all()
     assert panel.contributions(0, some(1)) is None
     gate.set()
@@ -334,7 +334,7 @@ def test_contributions_of_a_plug_in_that_fails_are_none():
     panel.close()
 
 
-def test_who_asks_a_plug_in_without_a_panel_is_told_that_it_hangs(gate, monkeypatch):
+def test_who_asks_a_plug_in_without_a_panel_learns_that_it_hangs(gate, monkeypatch):
     monkeypatch.setattr("homeostat.decide.scorers.plugins._HANG_S", 1e-3)
     scorer = asked(lambda seen: gate.wait() and halves(seen))
     with pytest.raises(PluginError, match="has not answered for"):

@@ -35,7 +35,9 @@ def unmixed(word: int) -> int:
 def chosen(secret: int) -> list[int]:
     """Entity keys that all lie in one place, for someone who knows the secret."""
     odd = pow(secret, -1, 1 << 64)
-    apart = (at.G_WORDS + 1) * 0x9E3779B97F4A7C15  # What keeps the keys of one kind of entity from those of another.
+    apart = (
+        at.G_WORDS + 1
+    ) * 0x9E3779B97F4A7C15  # The tag that keeps the keys of one kind of entity from those of another.
     keys = ((unmixed(k << 20 | 5) * odd - apart) & WORD for k in range(16 * COUNT))
     return [key for key in keys if key < 1 << 61][:COUNT]
 

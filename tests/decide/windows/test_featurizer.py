@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from homeostat.decide.windows import first_start
 from homeostat.decide.windows.features import FeatureSpec, WindowGroup, plan_features
 from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.expressions import Type
@@ -142,7 +143,7 @@ def test_features_equal_their_naive_twin(events):
         for column, name in enumerate(plan.names):
             label_windows = name in ("risk", "known", "frauds")
             if event[2] == ABSENT and label_windows:
-                continue  # What windows say of no entity is theirs to define.
+                continue  # The windows define their values for no entity.
             np.testing.assert_allclose(features.values[row, column], expected[name], rtol=1e-12, err_msg=name)
 
 
@@ -283,11 +284,11 @@ DAYS = (("1d", DAY),)
         (WindowGroup("customer", DAYS, {"a": "count"}, 2 * DAY, where="fraud > 1"), ("windows", 0, "where"), None),
     ],
 )  # fmt: skip
-def test_each_fault_is_told_with_its_place(group, path, nearest):
+def test_each_fault_names_its_place(group, path, nearest):
     assert (path, nearest) in faults_of(windows=(group,))
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_named_at_once():
     wrong = WindowGroup("custmer", DAYS, {"a": "mean(amuont)", "b": "cuont"}, where="chanel == 'web'")
     found = plan_features(replace(SPEC, windows=(wrong, wrong), derived={"c": "ratoi", "d": "1 +", "fraud": "amount"}))
     assert found[0] is None
@@ -310,3 +311,21 @@ def test_equal_filters_and_values_are_computed_once():
         replace(SPEC, windows=(twice, replace(twice, entity="terminal", compute={"c": "count"})), derived={})
     )
     assert (len(plan.inputs), plan.masks) == (2, 1)
+
+
+def test_without_its_kernel_features_have_all_but_the_windows_and_nothing_is_remembered():
+    events = [(9 * DAY + k, 5, 7, 2.5, "web", 1.0, math.nan, Row.EVENT) for k in range(3)]
+    plan = planned()
+    trial, whole = first_start.Unwindowed(plan), WindowFeaturizer(plan)
+    trial.move()
+    found, right = trial.features(batch_of(events)), whole.features(batch_of(events))
+    own = [plan.names.index(name) for name in ("amount", "channel", "foreign", "night", "same")]
+    assert found.names == right.names
+    np.testing.assert_array_equal(found.values[:, own], right.values[:, own])
+    assert np.isnan(found.values[:, [plan.names.index(name) for name in ("web_count", "risk")]]).all()
+    assert trial.windows.entities == 0 and whole.windows.entities == 3
+
+
+def test_the_kernel_of_the_windows_is_made_ready_by_a_row_of_no_entity():
+    first_start.make_ready()
+    assert first_start.is_ready()

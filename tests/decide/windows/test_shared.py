@@ -328,7 +328,7 @@ def test_while_the_store_is_away_features_are_of_what_is_remembered_or_absent_an
         assert known.values[0, at] == 0.0
     assert unknown.freshness[0, at] == Freshness.ABSENT and unknown.values[0, at] == 0.0
     store.away = False
-    assert worker.features(event(4, START + 3)).fallback != 0  # Until it is told that nothing is missing.
+    assert worker.features(event(4, START + 3)).fallback != 0  # Until it learns that nothing is missing.
     for missed in (event(2, START + 1), event(3, START + 2, customer=2), event(4, START + 3)):
         worker.write(missed)
     worker.rejoin()

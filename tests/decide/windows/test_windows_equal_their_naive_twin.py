@@ -133,3 +133,18 @@ def test_a_snapshot_taken_twice_is_the_same(plan: WindowPlan, rows: list[Row]) -
     assert first.keys() == second.keys()
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])
+
+
+@settings(max_examples=60, deadline=None)
+@given(plans(), streams(), streams())
+def test_a_snapshot_that_is_put_in_order_later_is_of_the_moment_when_it_was_taken(
+    plan: WindowPlan, rows: list[Row], more: list[Row]
+) -> None:
+    engine = Windows(plan)
+    engine.advance(**as_batch(plan, rows))
+    expected, taken = Windows.from_state(plan, engine.state()).state(), engine.taken()
+    engine.advance(**as_batch(plan, more))
+    found = taken()
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(array, found[name])

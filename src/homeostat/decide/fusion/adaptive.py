@@ -62,6 +62,16 @@ class AdaptiveFusion:
     def state(self) -> State:
         return {"place": self._place.copy(), "size": self._size.copy()}
 
+    def learned(self) -> State:
+        """All of its state is learned."""
+        return self.state()
+
+    def take(self, learned: State) -> None:
+        """See `contracts.Learner`. Raises ValueError where it is of another form."""
+        if learned.keys() != {"place", "size"}:
+            raise ValueError("the learned state is not of an adaptive fusion")
+        self.restore(learned)
+
     def restore(self, state: State) -> None:
         """Continue from an earlier `state()`; raises ValueError when it has other scorers."""
         place, size = np.array(state["place"], np.float64), np.array(state["size"], np.float64)

@@ -1,4 +1,4 @@
-"""What all fusions share: a linear model of the scores' log-odds for each set of scorers that answered."""
+"""The code that all fusions share: a linear model of the scores' log-odds for each set of scorers that answered."""
 
 from __future__ import annotations
 

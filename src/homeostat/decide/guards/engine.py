@@ -86,7 +86,7 @@ class Guards:
         kernel.count_rows(rows, self._breakers, self._counts, self._marks)
 
     def state(self) -> State:
-        """What the breakers have counted."""
+        """The counts of the breakers."""
         names = np.array(self.plan.breaker_names(), dtype=np.str_)
         return {"breakers": names, "breaker_counts": self._counts.copy(), "breaker_marks": self._marks.copy()}
 

@@ -53,7 +53,7 @@ def _broken(action: int, breakers: Int, share_max: Float, marks: Int) -> int:
         ):
             action = breakers[INSTEAD, at]
             used |= 1 << at
-            at = 0  # What is taken instead may itself be limited, by a breaker declared earlier.
+            at = 0  # The action taken instead may itself be limited, by a breaker declared earlier.
         else:
             at += 1
     return action

@@ -52,7 +52,7 @@ class BreakerPlan:
 
 
 def counted(action: str, over_ns: int) -> str:
-    """What a breaker counts; how large a share it allows, and what it does then, change nothing of that.
+    """The quantity that a breaker counts; how large a share it allows, and what it does then, change nothing of that.
 
     >>> counted("block", 3_600_000_000_000)
     'block over 3600 s'
@@ -62,11 +62,15 @@ def counted(action: str, over_ns: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FallbackPlan:
-    """The action by cause; None where what was proposed stands (by thresholds, if the policy is what failed)."""
+    """The action by cause; None where what was proposed stands (by thresholds, if the policy is what failed).
+
+    always : the action whatever failed, and if nothing did: the settings say so
+    """
 
     scorers_absent: int | None
     policy: int | None = None
     deadline: int | None = None
+    always: int | None = None
 
     def action(self, bits: int) -> int | None:
         """The action declared for these causes, None for none. A passed deadline goes before absent scorers, and they
@@ -75,6 +79,8 @@ class FallbackPlan:
         >>> FallbackPlan(scorers_absent=1, policy=2).action(Fallback.SCORERS_ABSENT | Fallback.POLICY_LATE)
         1
         """
+        if self.always is not None:
+            return self.always
         if bits & Fallback.DEADLINE and self.deadline is not None:
             return self.deadline
         if bits & Fallback.SCORERS_ABSENT and self.scorers_absent is not None:
@@ -86,7 +92,7 @@ class FallbackPlan:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What rules may name, in the order of the columns.
+    """The names that rules may use, in the order of the columns.
 
     features : name and type of each column of `Features.values`, which begin with the event's fields
     entities : the columns of `EventBatch.keys`
@@ -139,7 +145,9 @@ class GuardPlan:
         named = [rule.action for rule in self.rules] + [b.action for b in self.breakers]
         named += [b.instead for b in self.breakers]
         named += [
-            a for a in (self.fallback.scorers_absent, self.fallback.policy, self.fallback.deadline) if a is not None
+            a
+            for a in (self.fallback.scorers_absent, self.fallback.policy, self.fallback.deadline, self.fallback.always)
+            if a is not None
         ]
         found += [f"there is no action {action}" for action in named if not 0 <= action < len(self.actions)]
         found += [] if len(self.breakers) <= BREAKERS_MAX else [f"more than {BREAKERS_MAX} breakers"]
@@ -152,11 +160,11 @@ class GuardPlan:
         return sorted(range(len(self.rules)), key=lambda at: (-self.rules[at].priority, at))
 
     def breaker_names(self) -> list[str]:
-        """What each breaker counts."""
+        """The quantity that each breaker counts."""
         return [counted(self.actions[b.action], b.over_ns) for b in self.breakers]
 
     def rule_name(self, index: int) -> str:
-        """What decided, by name.
+        """The part that decided, by name.
 
         >>> GuardPlan(("allow",), FallbackPlan(0)).rule_name(-2)
         'breaker'

@@ -1,4 +1,4 @@
-"""What another set of rules would have changed: their rulings on the proposals of decisions that were made."""
+"""The changes that another set of rules would have made: their rulings on the proposals of decisions that were made."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class RuleFigures:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What would have changed.
+    """The changes that other rules would have made.
 
     changes : the most frequent first
     rules_before, rules_after : each rule's figures, as it was decided and as it would have been
@@ -106,13 +106,13 @@ class Rehearsal:
 
     def as_json(self) -> dict[str, object]:
         """The rehearsal as a JSON object."""
-        told = asdict(self)
+        members = asdict(self)
         for side in ("before", "after"):
             rules: dict[str, RuleFigures] = getattr(self, f"rules_{side}")
             for name, figures in rules.items():
-                told[f"rules_{side}"][name]["precision"] = figures.precision
-            told[f"hits_{side}"] = {name: figures.held for name, figures in rules.items()}
-        return told
+                members[f"rules_{side}"][name]["precision"] = figures.precision
+            members[f"hits_{side}"] = {name: figures.held for name, figures in rules.items()}
+        return members
 
 
 class _Side:
@@ -160,10 +160,10 @@ class _Side:
 
 
 def rehearse(old: GuardPlan, new: Guards, batches: Iterable[DecisionBatch | Tried], examples_max: int = 5) -> Rehearsal:
-    """What was decided, and what the new guards, from their first decision on, make of the same proposals.
+    """The decisions, and what the new guards, from their first decision on, make of the same proposals.
 
     old : the rules under which it was decided, where the decisions don't name them themselves; what they and their
-        breakers said is in the decisions
+        breakers decided is in the decisions
     batches : decisions in their order; those without a label have no known outcome. The guards are not changed.
     """
     assert old.actions == new.plan.actions, "both guards must be of the same app"
@@ -202,7 +202,7 @@ def rehearse(old: GuardPlan, new: Guards, batches: Iterable[DecisionBatch | Trie
 
 
 def _decider(rule: int, names: Sequence[str]) -> str:
-    """Who decided, by name."""
+    """The part that decided, by name."""
     if rule >= 0:
         return names[rule] if rule < len(names) else f"#{rule}"
     return BY_NAME[rule]

@@ -115,7 +115,7 @@ def _lenient(raw: bytes, error: Exception) -> object:
     if constants:
         return Unread(raw, f"holds {constants[0]}, which is no JSON", value)
     if type(raw) is TextMessage and type(value) is dict:
-        return Texts(value)  # What is no UTF-8 is half a surrogate pair by now, which its own field refuses.
+        return Texts(value)  # Text that is no UTF-8 is half a surrogate pair by now, which its own field refuses.
     if type(value) is dict:
         try:
             _check_syntax(raw)  # Huge numbers in members that mean nothing do no harm; anything else does.
@@ -140,7 +140,7 @@ _WORDS = (
 
 
 def _why(raw: bytes, error: Exception) -> str:
-    """What the parser knows, for people."""
+    """The parser's finding, for people."""
     text = str(error)
     if not raw.strip(SPACE):
         return "is empty"

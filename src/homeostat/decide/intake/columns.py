@@ -20,7 +20,7 @@ from homeostat.decide.intake.schema import EventSchema, FieldColumn
 from homeostat.decide.intake.times import TIME_MAX, TIME_MIN, times_of_seconds, times_of_texts
 from homeostat.decide.intake.values import INTEGER_MAX, SPACE, TEXT_MAX, Fault, Source, key
 from homeostat.records.arrays import Float, Int, Mask
-from homeostat.records.arrow import of_numbers, to_numpy
+from homeostat.records.arrow import of_numbers, scalar, to_numpy
 from homeostat.records.events import DeadLetter, EventBatch
 from homeostat.records.identity import ABSENT, CODE_MAX, Coding, IdTexts
 
@@ -227,7 +227,7 @@ def _uuid_texts(stored: Array) -> Array:
     text[:, places[0::2]], text[:, places[1::2]] = digits[raw >> 4], digits[raw & 15]
     offsets = pa.py_buffer(np.arange(0, 36 * len(raw) + 1, 36, dtype=np.int32))
     whole = pa.StringArray.from_buffers(len(raw), offsets, pa.py_buffer(text.tobytes()))
-    return pc.if_else(stored.is_valid(), whole, pa.scalar(None, pa.string()))
+    return pc.if_else(stored.is_valid(), whole, scalar(None, pa.string()))
 
 
 def _is_text(column: Array) -> bool:
@@ -267,11 +267,11 @@ class _Mixed:
 
 
 def _emptied(column: Array) -> Array:
-    """What counts as missing as null."""
+    """The column with null in place of each value that counts as missing."""
     if _is_text(column):
-        return pc.if_else(pc.equal(pc.binary_length(column), 0), pa.scalar(None, column.type), column)
+        return pc.if_else(pc.equal(pc.binary_length(column), scalar(0, pa.int32())), scalar(None, column.type), column)
     if pa.types.is_floating(column.type):
-        return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        return pc.if_else(pc.is_nan(column), scalar(None, column.type), column)
     return column
 
 
@@ -285,11 +285,17 @@ def _nulls(column: Array) -> Mask:
     return to_numpy(column.is_null())
 
 
-def _filled(column: Array, value: object, kind: Array, dtype: type[Any]) -> NDArray[Any]:
+def _empty(column: Array) -> Mask:
+    """(n,) whether a text is empty or null; may be written to."""
+    empty = pc.equal(pc.binary_length(column), scalar(0, pa.int32()))
+    return np.array(to_numpy(pc.fill_null(empty, scalar(True, pa.bool_()))))
+
+
+def _filled(column: Array, value: bool | int | float, kind: Array, dtype: type[Any]) -> NDArray[Any]:
     """As a NumPy array, with `value` for nulls; always a copy that may be written to."""
     column = column.cast(kind)
     if column.null_count:
-        column = pc.fill_null(column, pa.scalar(value, kind))
+        column = pc.fill_null(column, scalar(value, kind))
     return np.array(to_numpy(column), dtype)
 
 
@@ -301,8 +307,8 @@ def _keys(column: Array, coding: Coding, texts: IdTexts, source: Source) -> tupl
     if pa.types.is_integer(kind):
         if kind == pa.uint64():
             column = pc.if_else(
-                pc.greater(column, pa.scalar(CODE_MAX, pa.uint64())),
-                pa.scalar(-(1 << 62), pa.int64()),
+                pc.greater(column, scalar(CODE_MAX, pa.uint64())),
+                scalar(-(1 << 62), pa.int64()),
                 column.cast(pa.int64(), safe=False),
             )
         codes = _filled(column, ABSENT, pa.int64(), np.int64)
@@ -320,13 +326,13 @@ def _keys(column: Array, coding: Coding, texts: IdTexts, source: Source) -> tupl
 
 
 def _text_keys(column: Array, absent: Mask, checks: Int, coding: Coding, texts: IdTexts) -> tuple[Int, Int, Mask, Mask]:
-    plain = pc.fill_null(pc.match_substring_regex(column, _PLAIN_INTEGER), False)
+    plain = pc.fill_null(pc.match_substring_regex(column, _PLAIN_INTEGER), scalar(False, pa.bool_()))
     if pc.all(plain).as_py():
         return _filled(column, ABSENT, pa.int64(), np.int64), checks, absent, ~absent
-    integers = pc.if_else(plain, column, pa.scalar(None, column.type))
+    integers = pc.if_else(plain, column, scalar(None, column.type))
     codes = _filled(integers, ABSENT, pa.int64(), np.int64)
     passed = np.array(to_numpy(plain))
-    empty = to_numpy(pc.fill_null(pc.equal(pc.binary_length(column), 0), True))
+    empty = _empty(column)
     rows = np.flatnonzero(~passed & ~empty)
     if len(rows):
         encoded = column.take(of_numbers(rows)).dictionary_encode()
@@ -341,7 +347,8 @@ def _identities(column: Array, coding: Coding, texts: IdTexts) -> Int:
     """(n, 2) codes and checks of distinct texts, which go to `texts`; ABSENT where one is refused."""
     distinct = column.to_pylist()
     known = coding.of_texts(distinct)
-    odd = pc.or_(pc.greater(pc.binary_length(column), TEXT_MAX), pc.match_substring_regex(column, _NOT_HASHED))
+    long = pc.greater(pc.binary_length(column), scalar(TEXT_MAX, pa.int32()))
+    odd = pc.or_(long, pc.match_substring_regex(column, _NOT_HASHED))
     strange = to_numpy(odd)
     for k, (one, text) in enumerate(zip(zip(*known.T.tolist()), distinct)):
         if strange[k] or texts.setdefault(one, text) != text:
@@ -387,7 +394,7 @@ def _times(column: Array, source: Source) -> tuple[Int, Mask, Mask]:
 def _text_times(column: Array, absent: Mask, source: Source) -> tuple[Int, Mask, Mask]:
     n = len(column)
     wide = np.int64 if pa.types.is_large_string(column.type) else np.int32
-    filled = pc.fill_null(column, "")
+    filled = pc.fill_null(column, scalar("", column.type))
     _, where, data = filled.buffers()
     offsets = np.frombuffer(where, wide)[filled.offset : filled.offset + n + 1].astype(np.int64)
     empty = np.diff(offsets) == 0
@@ -395,7 +402,7 @@ def _text_times(column: Array, absent: Mask, source: Source) -> tuple[Int, Mask,
     ok = mask.astype(np.bool_)
     if source is Source.TEXT and not (ok | empty).all():
         plain = pc.match_substring_regex(filled, _PLAIN_INTEGER)
-        seconds, _, fine = _times(pc.if_else(plain, filled, pa.scalar(None, filled.type)).cast(pa.int64()), source)
+        seconds, _, fine = _times(pc.if_else(plain, filled, scalar(None, filled.type)).cast(pa.int64()), source)
         ns, ok = np.where(fine, seconds, ns), ok | fine
     return ns, empty, ok & ~empty
 
@@ -424,7 +431,7 @@ def _numbers(column: Array, source: Source) -> tuple[Float, Mask, Mask]:
     if pa.types.is_decimal(kind):
         column = column.cast(pa.string())  # Rounded once, as Python would.
     elif _is_text(column) and source is Source.TEXT:
-        absent = np.array(to_numpy(pc.fill_null(pc.equal(pc.binary_length(column), 0), True)))
+        absent = _empty(column)
         column = _number_text(column)
     elif pa.types.is_integer(kind):
         column = column.cast(pa.float64(), safe=False)
@@ -443,7 +450,7 @@ def _number_text(column: Array) -> Array:
         return column.cast(pa.float64())
     except pa.ArrowInvalid:
         plain = pc.match_substring_regex(column, _NUMBER)
-        signed = pc.if_else(plain, pc.replace_substring_regex(column, r"^\+", ""), pa.scalar(None, column.type))
+        signed = pc.if_else(plain, pc.replace_substring_regex(column, r"^\+", ""), scalar(None, column.type))
         return signed.cast(pa.float64())
 
 
@@ -453,7 +460,8 @@ def _booleans(column: Array, source: Source) -> tuple[Float, Mask, Mask]:
         return np.where(absent, NAN, _filled(column, False, pa.bool_(), np.float64)), absent, ~absent
     if _is_text(column) and source is Source.TEXT:
         lower = pc.ascii_lower(column)
-        named = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", lower))
+        true, false, one, zero = (scalar(text, lower.type) for text in ("true", "false", "1", "0"))
+        named = pc.if_else(pc.equal(lower, true), one, pc.if_else(pc.equal(lower, false), zero, lower))
         column = named.cast(column.type)
     values, absent, ok = _numbers(column, source)
     return values, absent, ok & ((values == 0) | (values == 1))
@@ -476,7 +484,7 @@ def _categories(
         except Fault:
             return NAN
 
-    encoded = pc.fill_null(column, "").dictionary_encode()
+    encoded = pc.fill_null(column, scalar("", column.type)).dictionary_encode()
     distinct = encoded.dictionary.to_pylist()
     known = np.array([code(text) if text else NAN for text in distinct], np.float64)
     texts.update({(int(number), 0): text for text, number in zip(distinct, known.tolist()) if number == number})

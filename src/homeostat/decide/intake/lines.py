@@ -8,6 +8,7 @@ object the last value counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -163,7 +164,11 @@ def _read_many(
     odd: dict[int, Event] = {}  # Events that the struct does not fit, by position.
     letters: list[DeadLetter] = []
     suspicious = _suspicious(lines)
-    for position, line in enumerate(lines):
+    left: Sequence[bytes] = lines
+    if not suspicious:
+        with suppress(Exception):  # One that does not fit: then each is read with a look at what it is.
+            rows, kept, left = list(map(decode, lines)), list(range(len(lines))), ()
+    for position, line in enumerate(left):
         try:
             if suspicious and (len(line) > border.MESSAGE_MAX or border.too_deep(line) or line.decode() is None):
                 raise ValueError("too deep")
@@ -177,7 +182,7 @@ def _read_many(
                 odd[position] = event
     columns = {name: _column(list(map(take, rows))) for name, take in members.items()}
     where = np.asarray(kept, np.int64)
-    places = [numbers[position] for position in kept]
+    places = numbers if len(kept) == len(lines) else [numbers[position] for position in kept]
     batch, bad = read_columns(
         columns, len(rows), schema, now_ns, places, values.Source.JSON, lambda row: value_of(lines[kept[row]])
     )

@@ -1,4 +1,4 @@
-"""What an event looks like: the plain facts that intake needs of the app file."""
+"""The form of an event: the plain facts that intake needs of the app file."""
 
 from __future__ import annotations
 

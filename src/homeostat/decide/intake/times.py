@@ -112,7 +112,7 @@ def span_text(span_ns: int) -> str:
 
 
 def ahead_text(ahead_ns: int) -> str:
-    """What a time so far ahead is, for people."""
+    """The words for a time so far ahead, for people."""
     return f"it is {span_text(ahead_ns)} ahead of the clock"
 
 

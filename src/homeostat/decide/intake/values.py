@@ -1,4 +1,4 @@
-"""What each kind of value may be, one value at a time: the authority that every faster path must agree with.
+"""The rules for each kind of value, one value at a time: the authority that every faster path must agree with.
 
 `Source` tells the leniences apart: JSON says what is text and what is a number; Parquet files carry whole numbers as
 floats where a column has gaps; in CSV everything is text.
@@ -22,7 +22,7 @@ TEXT_MAX = 256  # Characters of an id, an entity key or a category.
 SHOWN_MAX = 120  # Characters of a value in a dead letter.
 INTEGER_MAX = 2**53  # float64 holds every integer up to here.
 EVENT = "event"  # The field of a dead letter that no field is to blame for.
-# What has matched is never given back, so that a long text is read once.
+# Matched text is never given back, so that a long text is read once.
 _NUMBER = re.compile(r"[+-]?+(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][+-]?+\d++)?+", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,400}", re.ASCII)
 SPACE = " \t\n\v\f\r"

@@ -7,19 +7,93 @@ what comes out never depends on how it went in.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.records.arrays import Bytes, Float, Int, Small
 from homeostat.records.compiled import compiled
 
-# What a queue entry stands for. At one moment, labels come before horizons and silence.
-ALONG, TOLD, HORIZON, SILENCE = 0, 1, 2, 3
+# The meanings of a queue entry. At one moment, labels come before horizons and silence.
+ALONG, DELIVERED, HORIZON, SILENCE = 0, 1, 2, 3
 ASSUMED = -1.0  # The mark of a decision that was handed on as censored.
 CODE, CHECK, TIME, KEYS = range(4)  # Columns of the facts; each key stands there with its check behind it.
-QUEUE_COLUMNS = 5  # Moment, kind, arrival, slot of the decision, arrival of the decision.
+# Columns of a queue's entries: when it is due, what it stands for, its own arrival, the decision's slot and arrival.
+MOMENT, KIND, ARRIVAL, SLOT, OWNER, QUEUE_COLUMNS = range(6)
+ALONG_LABEL, LAST_LABEL, MARKS = range(3)  # Columns of the marks: the label that came along, the last handed on.
 
 Slots = NDArray[np.int32]
+
+
+class Book(NamedTuple):
+    """The decisions that are remembered, a slot each, and the index of their ids.
+
+    facts : (slots, KEYS + 2 entities) id, time and entity keys, as above
+    numbers : (slots, width) what learners need of a decision
+    marks : (slots, MARKS) NaN for no label
+    arrival, action : (slots,) -1 in `arrival` for a free slot
+    free : (slots,) from the number of decisions on, the slots that are free
+    table : the index: slots at the places of their ids, -1 for none
+    """
+
+    facts: Int
+    numbers: Float
+    marks: Float
+    arrival: Int
+    action: Small
+    free: Int
+    table: Slots
+
+
+class Queue(NamedTuple):
+    """The entries that are to become due: (room, QUEUE_COLUMNS) as a heap, and the label of each."""
+
+    entries: Int
+    label: Float
+
+
+class Made(NamedTuple):
+    """Columns of decisions that were just made, a row each."""
+
+    id_code: Int
+    id_check: Int
+    time_ns: Int
+    keys: Int
+    key_checks: Int
+    numbers: Float
+    label: Float
+    action: Small
+
+
+class Ages(NamedTuple):
+    """After how long a label that came along counts, silence means something, and a decision is given up."""
+
+    delay_ns: int
+    silence_ns: int
+    horizon_ns: int
+
+
+class Due(NamedTuple):
+    """Room for what is handed on: slots, labels and whether they are assumed; and for the slots to be released."""
+
+    slots: Int
+    labels: Float
+    censored: Bytes
+    gone: Int
+
+
+class Assumptions(NamedTuple):
+    """The assumptions about outcomes that nobody saw.
+
+    risk : (slots,) of each decision: the label of one whose outcome its action hid
+    hides : (actions,) 1 for an action that hides the outcome
+    unknown_negative : a missing outcome counts as negative
+    """
+
+    risk: Float
+    hides: Bytes
+    unknown_negative: bool
 
 
 def table_size(capacity: int) -> int:
@@ -69,47 +143,47 @@ def index(slots: Int, facts: Int, table: Slots, places: int) -> None:
 
 
 @compiled
-def _before(queue: Int, one: int, other: int) -> bool:
-    if queue[one, 0] != queue[other, 0]:
-        return bool(queue[one, 0] < queue[other, 0])
+def _before(entries: Int, one: int, other: int) -> bool:
+    if entries[one, MOMENT] != entries[other, MOMENT]:
+        return bool(entries[one, MOMENT] < entries[other, MOMENT])
     # Decisions and outcomes are counted apart, so that it makes no difference how the two were interleaved.
-    if queue[one, 1] != queue[other, 1]:
-        return bool(queue[one, 1] < queue[other, 1])
-    return bool(queue[one, 2] < queue[other, 2])
+    if entries[one, KIND] != entries[other, KIND]:
+        return bool(entries[one, KIND] < entries[other, KIND])
+    return bool(entries[one, ARRIVAL] < entries[other, ARRIVAL])
 
 
 @compiled
-def _swap(queue: Int, label: Float, one: int, other: int) -> None:
+def _swap(queue: Queue, one: int, other: int) -> None:
+    entries, label = queue.entries, queue.label
     for k in range(QUEUE_COLUMNS):
-        queue[one, k], queue[other, k] = queue[other, k], queue[one, k]
+        entries[one, k], entries[other, k] = entries[other, k], entries[one, k]
     label[one], label[other] = label[other], label[one]
 
 
 @compiled
-def _sink(queue: Int, label: Float, count: int) -> None:
+def _sink(queue: Queue, count: int) -> None:
     """Bring the root of the heap to its place."""
     at = 0
     while True:
         least, child = at, 2 * at + 1
-        if child < count and _before(queue, child, least):
+        if child < count and _before(queue.entries, child, least):
             least = child
-        if child + 1 < count and _before(queue, child + 1, least):
+        if child + 1 < count and _before(queue.entries, child + 1, least):
             least = child + 1
         if least == at:
             return
-        _swap(queue, label, at, least)
+        _swap(queue, at, least)
         at = least
 
 
 @compiled
-def _push(
-    queue: Int, label: Float, count: int, moment: int, kind: int, arrival: int, slot: int, owner: int, value: float
-) -> None:
+def _push(queue: Queue, count: int, moment: int, kind: int, arrival: int, slot: int, owner: int, value: float) -> None:
     at = count
-    queue[at, 0], queue[at, 1], queue[at, 2], queue[at, 3], queue[at, 4] = moment, kind, arrival, slot, owner
-    label[at] = value
-    while at > 0 and _before(queue, at, (at - 1) // 2):
-        _swap(queue, label, at, (at - 1) // 2)
+    entry = queue.entries[at]
+    entry[MOMENT], entry[KIND], entry[ARRIVAL], entry[SLOT], entry[OWNER] = moment, kind, arrival, slot, owner
+    queue.label[at] = value
+    while at > 0 and _before(queue.entries, at, (at - 1) // 2):
+        _swap(queue, at, (at - 1) // 2)
         at = (at - 1) // 2
 
 
@@ -121,44 +195,43 @@ def _later(time_ns: int, more_ns: int) -> int:
 
 @compiled
 def remember(
-    rows: Int, id_code: Int, id_check: Int, time_ns: Int, keys: Int, key_checks: Int, new_numbers: Float,
-    label: Float, new_action: Small,
-    delay_ns: int, silence_ns: int, horizon_ns: int, arrivals: int, facts: Int, numbers: Float,
-    marks: Float, arrival: Int, action: Small, free: Int, live: int, table: Slots, queue: Int, queue_label: Float,
-    queued: int, places: int,
-) -> int:  # fmt: skip
-    """Take rows in, each with one entry in the queue; returns how many were new."""
+    rows: Int, made: Made, ages: Ages, arrivals: int, book: Book, live: int, queue: Queue, queued: int, places: int
+) -> int:
+    """Take rows in, each with one entry in the queue; returns how many were new.
+
+    arrivals : how many decisions came before these; live, queued : how many are remembered, and entries in the queue
+    """
     added = 0
     for k in range(len(rows)):
         row = rows[k]
-        place = _place(id_code[row], id_check[row], facts, table, places)
-        if table[place] >= 0:
+        place = _place(made.id_code[row], made.id_check[row], book.facts, book.table, places)
+        if book.table[place] >= 0:
             continue
-        slot = free[live + added]
-        table[place] = slot
-        facts[slot, CODE], facts[slot, CHECK], facts[slot, TIME] = id_code[row], id_check[row], time_ns[row]
-        for e in range(keys.shape[1]):
-            facts[slot, KEYS + 2 * e], facts[slot, KEYS + 2 * e + 1] = keys[row, e], key_checks[row, e]
-        for j in range(new_numbers.shape[1]):
-            numbers[slot, j] = new_numbers[row, j]
-        marks[slot, 0], marks[slot, 1] = label[row], np.nan
-        arrival[slot], action[slot] = arrivals + k, new_action[row]
-        if np.isnan(label[row]) and silence_ns < horizon_ns:
-            moment, kind = _later(time_ns[row], silence_ns), SILENCE
-        elif np.isnan(label[row]):
-            moment, kind = _later(time_ns[row], horizon_ns), HORIZON
+        slot = book.free[live + added]
+        book.table[place] = slot
+        facts, time_ns, label = book.facts[slot], made.time_ns[row], made.label[row]
+        facts[CODE], facts[CHECK], facts[TIME] = made.id_code[row], made.id_check[row], time_ns
+        for e in range(made.keys.shape[1]):
+            facts[KEYS + 2 * e], facts[KEYS + 2 * e + 1] = made.keys[row, e], made.key_checks[row, e]
+        for j in range(made.numbers.shape[1]):
+            book.numbers[slot, j] = made.numbers[row, j]
+        book.marks[slot, ALONG_LABEL], book.marks[slot, LAST_LABEL] = label, np.nan
+        book.arrival[slot], book.action[slot] = arrivals + k, made.action[row]
+        if np.isnan(label) and ages.silence_ns < ages.horizon_ns:
+            moment, kind = _later(time_ns, ages.silence_ns), SILENCE
+        elif np.isnan(label):
+            moment, kind = _later(time_ns, ages.horizon_ns), HORIZON
         else:
-            moment, kind = _later(time_ns[row], delay_ns), ALONG
-        _push(queue, queue_label, queued + added, moment, kind, arrivals + k, slot, arrivals + k, label[row])
+            moment, kind = _later(time_ns, ages.delay_ns), ALONG
+        _push(queue, queued + added, moment, kind, arrivals + k, slot, arrivals + k, label)
         added += 1
     return added
 
 
 @compiled
 def deliver(
-    id_code: Int, id_check: Int, label: Float, known_ns: Int, maturity_ns: int, arrivals: int, facts: Int,
-    arrival: Int, table: Slots,
-    queue: Int, queue_label: Float, queued: int, places: int,
+    id_code: Int, id_check: Int, label: Float, known_ns: Int, maturity_ns: int, arrivals: int, book: Book,
+    queue: Queue, queued: int, places: int,
 ) -> int:  # fmt: skip
     """Put the outcomes of remembered decisions into the queue; returns how many they are.
 
@@ -166,84 +239,93 @@ def deliver(
     """
     known = 0
     for i in range(len(id_code)):
-        slot = table[_place(id_code[i], id_check[i], facts, table, places)]
+        slot = book.table[_place(id_code[i], id_check[i], book.facts, book.table, places)]
         if slot >= 0:
-            owner = arrival[slot]
-            moment = max(known_ns[i], _later(facts[slot, TIME], maturity_ns))
-            _push(queue, queue_label, queued + known, moment, TOLD, arrivals + i, slot, owner, label[i])
+            owner = book.arrival[slot]
+            moment = max(known_ns[i], _later(book.facts[slot, TIME], maturity_ns))
+            _push(queue, queued + known, moment, DELIVERED, arrivals + i, slot, owner, label[i])
             known += 1
     return known
 
 
 @compiled
-def count_due(queue: Int, queued: int, until_ns: int) -> int:
-    """How many entries are due: a walk over just those, for a heap's parent is due before its children."""
-    if queued == 0 or queue[0, 0] > until_ns:
+def count_due(entries: Int, queued: int, until_ns: int, entries_max: int) -> int:
+    """How many entries are due, `entries_max` at most.
+
+    A walk over just those, for a heap's parent is due before its children.
+    """
+    if queued == 0 or entries[0, MOMENT] > until_ns:
         return 0
     waiting, count = [0], 0
-    while len(waiting) > 0:
+    while len(waiting) > 0 and count < entries_max:
         at = waiting.pop()
         count += 1
         for child in (2 * at + 1, 2 * at + 2):
-            if child < queued and queue[child, 0] <= until_ns:
+            if child < queued and entries[child, MOMENT] <= until_ns:
                 waiting.append(child)
     return count
 
 
 @compiled
-def due(
-    until_ns: int, horizon_ns: int, queue: Int, queue_label: Float, queued: int, facts: Int, marks: Float,
-    arrival: Int, action: Small, risk: Float, censors: Bytes, unknown_negative: bool, slots: Int, labels: Float,
-    censored: Bytes, gone: Int,
-) -> tuple[int, int, int, int, int]:  # fmt: skip
-    """Take what is due out of the queue, in order.
+def _hand_on(out: Due, handed: int, slot: int, label: float, censored: int) -> int:
+    """Write one label; returns how many there are."""
+    out.slots[handed], out.labels[handed], out.censored[handed] = slot, label, censored
+    return handed + 1
 
-    Writes what to hand on into slots, labels and censored, and the slots to release into gone.
-    Returns how many of either, how many were given up, how many outcomes came too late, and the queue's length.
+
+@compiled
+def due(
+    until_ns: int, entries_max: int, horizon_ns: int, queue: Queue, queued: int, book: Book, assumed: Assumptions,
+    out: Due,
+) -> tuple[int, int, int, int, int]:  # fmt: skip
+    """Take what is due out of the queue, in order, at most so many entries, and write it.
+
+    Returns how many labels are handed on, how many slots are to be released, how many decisions were given up, how many
+    outcomes came too late, and the queue's length.
     """
-    told, dropped, given_up, unknown = 0, 0, 0, 0
-    while queued > 0 and queue[0, 0] <= until_ns:
-        kind, slot, owner, label = queue[0, 1], queue[0, 3], queue[0, 4], queue_label[0]
-        hides = censors[action[slot]] == 1
+    handed, dropped, given_up, unknown, taken = 0, 0, 0, 0, 0
+    while queued > 0 and queue.entries[0, MOMENT] <= until_ns and taken < entries_max:
+        taken += 1
+        first = queue.entries[0]
+        kind, slot, owner, label = first[KIND], first[SLOT], first[OWNER], queue.label[0]
+        hides = assumed.hides[book.action[slot]] == 1
         if kind in (ALONG, SILENCE):
             # The decision's one entry is used again, for its horizon.
-            queue[0, 0], queue[0, 1] = max(queue[0, 0], _later(facts[slot, TIME], horizon_ns)), HORIZON
+            first[MOMENT], first[KIND] = max(first[MOMENT], _later(book.facts[slot, TIME], horizon_ns)), HORIZON
         else:
             queued -= 1
-            _swap(queue, queue_label, 0, queued)
-        _sink(queue, queue_label, queued)
-        mark = marks[slot, 1]
-        if kind == TOLD:
-            if arrival[slot] != owner:
+            _swap(queue, 0, queued)
+        _sink(queue, queued)
+        mark = book.marks[slot, LAST_LABEL]
+        if kind == DELIVERED:
+            if book.arrival[slot] != owner:
                 unknown += 1
             elif not np.isnan(label) and label != mark:
-                slots[told], labels[told], censored[told] = slot, label, 0
-                marks[slot, 1] = label
-                told += 1
+                handed = _hand_on(out, handed, slot, label, 0)
+                book.marks[slot, LAST_LABEL] = label
             continue
         if np.isnan(mark) and hides:
             if kind == SILENCE:  # Nobody expected an outcome: it is assumed at the horizon, as ever.
                 continue
-            slots[told], labels[told], censored[told] = slot, risk[slot], 1
-            marks[slot, 1] = ASSUMED
-            told += 1
-        elif np.isnan(mark) and (kind == ALONG or unknown_negative):
+            handed = _hand_on(out, handed, slot, assumed.risk[slot], 1)
+            book.marks[slot, LAST_LABEL] = ASSUMED
+        elif np.isnan(mark) and (kind == ALONG or assumed.unknown_negative):
             value = label if kind == ALONG else 0.0
-            slots[told], labels[told], censored[told] = slot, value, 0
-            marks[slot, 1] = value
-            told += 1
+            handed = _hand_on(out, handed, slot, value, 0)
+            book.marks[slot, LAST_LABEL] = value
         elif np.isnan(mark):
             given_up += 1
         if kind == HORIZON:
-            arrival[slot] = -1
-            gone[dropped] = slot
+            book.arrival[slot] = -1
+            out.gone[dropped] = slot
             dropped += 1
-    return told, dropped, given_up, unknown, queued
+    return handed, dropped, given_up, unknown, queued
 
 
 @compiled
-def release(gone: Int, facts: Int, table: Slots, free: Int, live: int, places: int) -> int:
+def release(gone: Int, book: Book, live: int, places: int) -> int:
     """Forget slots; returns how many are left."""
+    facts, table = book.facts, book.table
     mask = len(table) - 1
     for slot in gone:
         hole = _place(facts[slot, CODE], facts[slot, CHECK], facts, table, places)
@@ -259,7 +341,7 @@ def release(gone: Int, facts: Int, table: Slots, free: Int, live: int, places: i
                 hole = at
         table[hole] = -1
         live -= 1
-        free[live] = slot
+        book.free[live] = slot
     return live
 
 

@@ -1,6 +1,6 @@
 """A contextual bandit on costs that starts as the cost-optimal thresholds and learns where those are wrong.
 
-What an action costs is q(x) c(action, positive) + (1 - q(x)) c(action, negative). Two linear models with Gaussian
+An action costs q(x) c(action, positive) + (1 - q(x)) c(action, negative). Two linear models with Gaussian
 posteriors correct what the thresholds assume. One moves the risk's log-odds by the context (logistic regression, one
 step of an extended Kalman filter for each outcome): it learns from every visible outcome, whichever action was taken.
 The other, for each action and label, moves the declared cost to what it turned out to be: a factor, a fee, and the
@@ -26,15 +26,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.decide.policy import bandit_kernel as kernel
-from homeostat.decide.policy.exploration import ExplorationPlan, new_account
+from homeostat.decide.policy.exploration import Chosen, ExplorationPlan, allow, exploring_of
 from homeostat.decide.policy.thresholds import CostFunction
+from homeostat.records.allowance import Allowance
 from homeostat.records.arrays import Float, State
 from homeostat.records.decisions import Experience, Fused, Proposal
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 
 _DRAWS = 64
-_FIXED = 6  # Columns of a waiting outcome before its context: risk, action, propensity, label, censored, realised.
+# Columns of a waiting outcome; its context and its costs follow.
+_RISK, _ACTION, _PROPENSITY, _LABEL, _CENSORED, _REALISED, _FIXED = range(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +93,22 @@ class BanditPolicy:
         self._costs = costs
         self._context = tuple(context)
         self._settings = settings or BanditSettings()
-        self._algorithm = {"linucb": kernel.LINUCB, "thompson": kernel.THOMPSON}[algorithm]
-        self._plan = (exploration or ExplorationPlan()).settings()
-        self._censoring = np.asarray(censoring, dtype=np.uint8)
-        visible = np.flatnonzero(self._censoring == 0)
-        self._instead = int(visible[0]) if len(visible) else -1
+        self._exploring = exploring_of(exploration, censoring)
+        chosen = {"linucb": kernel.LINUCB, "thompson": kernel.THOMPSON}[algorithm]
+        draws = quasi_normals(_DRAWS, 1 + len(censoring))
+        self._exploration = kernel.Exploration(chosen, float(self._settings.alpha), draws)
         self._columns: tuple[tuple[str, ...], list[int]] = ((), [])
-        self._z = quasi_normals(_DRAWS, 1 + len(censoring))
         actions, d, s = len(censoring), 2 + len(self._context), self._settings
-        self._prior = np.array([s.prior_shift, s.prior_slope] + [s.prior_context] * len(self._context)) ** 2
-        self._arm_prior = np.full(d, s.prior_cost**2)
-        self._arm_prior[0] *= 100.0  # A fee counts in currency, not as a share of the cost.
-        self._keep = 0.5 ** (1.0 / s.memory)
-        self._mean = np.zeros(d)
-        self._covariance = np.diag(self._prior)
-        self._arm_mean = np.zeros((actions, 2, d))
-        self._arm_covariance = np.tile(np.diag(self._arm_prior), (actions, 2, 1, 1))
-        self._account = new_account()
+        variance = np.array([s.prior_shift, s.prior_slope] + [s.prior_context] * len(self._context)) ** 2
+        arm_variance = np.full(d, s.prior_cost**2)
+        arm_variance[0] *= 100.0  # A fee counts in currency, not as a share of the cost.
+        self._prior = kernel.Prior(
+            variance, arm_variance, 0.5 ** (1.0 / s.memory), float(s.weight_max), float(s.cost_noise)
+        )
+        self._learned = kernel.Learned(
+            np.zeros(d), np.diag(variance).copy(), np.zeros((actions, 2, d)),
+            np.tile(np.diag(arm_variance), (actions, 2, 1, 1)),
+        )  # fmt: skip
         self._newest_ns = -(1 << 63)
         self._waiting = np.empty((0, _FIXED + d - 2 + actions))
         self._waiting_ns = np.empty(0, dtype=np.int64)
@@ -133,15 +134,12 @@ class BanditPolicy:
         n, actions = positive.shape
         if n:
             self._newest_ns = max(self._newest_ns, int(events.reach.max()))
-        propensity, estimates = np.zeros((n, actions)), np.zeros((n, actions))
-        action, explored = np.zeros(n, dtype=np.int16), np.zeros(n, dtype=np.uint8)
-        kernel.propose_rows(
-            fused.risk, self._seen(features), events.reach, positive, negative, self._mean, self._covariance,
-            self._arm_mean, self._arm_covariance, self._algorithm, self._settings.alpha, self._z, self._plan,
-            self._account, self._censoring, self._instead, np.ascontiguousarray(chance), propensity, action, explored,
-            estimates,
-        )  # fmt: skip
-        return Proposal(action, propensity, explored, np.zeros(n, dtype=np.uint8)), estimates
+        out, estimates = Chosen.room(n, actions), np.zeros((n, actions))
+        asked = kernel.Asked(
+            fused.risk, self._seen(features), events.reach, positive, negative, np.ascontiguousarray(chance)
+        )
+        kernel.propose_rows(asked, self._learned, self._exploration, self._exploring, out, estimates)
+        return Proposal(out.action, out.propensity, out.explored, np.zeros(n, dtype=np.uint8)), estimates
 
     def learn(self, experience: Experience) -> None:
         """Learn from visible outcomes, and from what they realised where that is known, once they have matured."""
@@ -161,36 +159,51 @@ class BanditPolicy:
 
     def _learn_now(self, rows: Float) -> None:
         first_cost = _FIXED + len(self._context)
-        kernel.learn_rows(
-            np.ascontiguousarray(rows[:, _FIXED:first_cost]), rows[:, 0].copy(), rows[:, 1].astype(np.int16),
-            rows[:, 2].copy(), rows[:, 3].copy(), np.ascontiguousarray(rows[:, first_cost:]),
-            rows[:, 4].astype(np.uint8), rows[:, 5].copy(), self._mean, self._covariance, self._prior, self._arm_mean,
-            self._arm_covariance, self._arm_prior, self._keep, self._settings.weight_max, self._settings.cost_noise,
+        lessons = kernel.Lessons(
+            context=np.ascontiguousarray(rows[:, _FIXED:first_cost]), risk=rows[:, _RISK].copy(),
+            action=rows[:, _ACTION].astype(np.int16), propensity=rows[:, _PROPENSITY].copy(),
+            label=rows[:, _LABEL].copy(), cost=np.ascontiguousarray(rows[:, first_cost:]),
+            censored=rows[:, _CENSORED].astype(np.uint8), realised=rows[:, _REALISED].copy(),
         )  # fmt: skip
+        kernel.learn_rows(lessons, self._learned, self._prior)
 
     @property
     def account(self) -> Float:
-        """What exploration was charged: see `exploration.new_account`."""
-        return self._account.copy()
+        """The charges for exploration: see `exploration.new_account`."""
+        return self._exploring.account.copy()
+
+    def allow(self, allowance: Allowance) -> None:
+        """See `contracts.Explorer`."""
+        allow(self._exploring, allowance)
+
+    def learned(self) -> State:
+        """The belief about the risk's and the costs' corrections: see `bandit_kernel.Learned`."""
+        return {name: array.copy() for name, array in self._learned._asdict().items()}
+
+    def take(self, learned: State) -> None:
+        """Go on with another one's belief. Raises ValueError where it is of another context or other actions."""
+        if learned.keys() != set(self._learned._fields):
+            raise ValueError("the learned state is not of a bandit")
+        for name, here in self._learned._asdict().items():
+            if np.shape(learned[name]) != here.shape:
+                raise ValueError(f"the learned state is of another context or other actions: {name}")
+        self._learned = kernel.Learned(**{name: np.array(array, np.float64) for name, array in learned.items()})
 
     def state(self) -> State:
         """All that was learned and spent."""
         return {
-            "mean": self._mean.copy(), "covariance": self._covariance.copy(), "arm_mean": self._arm_mean.copy(),
-            "arm_covariance": self._arm_covariance.copy(), "account": self._account.copy(),
-            "waiting": self._waiting.copy(), "waiting_ns": self._waiting_ns.copy(),
-            "newest_ns": np.array([self._newest_ns], dtype=np.int64),
+            **self.learned(), "account": self._exploring.account.copy(), "waiting": self._waiting.copy(),
+            "waiting_ns": self._waiting_ns.copy(), "newest_ns": np.array([self._newest_ns], dtype=np.int64),
         }  # fmt: skip
 
     def restore(self, state: State) -> None:
         """Continue from `state()`; raises ValueError where it is of another context or other actions."""
-        for name in ("mean", "arm_mean"):
-            here = self._mean if name == "mean" else self._arm_mean
+        for name, here in (("mean", self._learned.mean), ("arm_mean", self._learned.arm_mean)):
             if np.shape(state[name]) != here.shape:
                 raise ValueError(f"the bandit's {name} is {np.shape(state[name])} in the state, here {here.shape}")
-        self._mean, self._covariance, self._arm_mean, self._arm_covariance, self._account, self._waiting = (
-            np.array(state[name], dtype=np.float64)
-            for name in ("mean", "covariance", "arm_mean", "arm_covariance", "account", "waiting")
-        )
+        names = kernel.Learned._fields
+        self._learned = kernel.Learned(*(np.array(state[name], dtype=np.float64) for name in names))
+        self._exploring = self._exploring._replace(account=np.array(state["account"], dtype=np.float64))
+        self._waiting = np.array(state["waiting"], dtype=np.float64)
         self._waiting_ns = np.array(state["waiting_ns"], dtype=np.int64)
         self._newest_ns = int(np.asarray(state["newest_ns"], dtype=np.int64)[0])

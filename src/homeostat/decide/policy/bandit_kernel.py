@@ -3,15 +3,84 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from homeostat.decide.policy.exploration import decide_row, open_period
+from homeostat.decide.policy.exploration import (
+    PERIOD_NS,
+    RATE,
+    SPENT,
+    Chosen,
+    Exploring,
+    budget_of,
+    decide_row,
+    open_period,
+)
 from homeostat.records.arrays import Bytes, Float, Int, Small
 from homeostat.records.compiled import compiled
 from homeostat.stats.elementary import log, logit, sigmoid
 
 LINUCB, THOMPSON = 0, 1
+
+
+class Learned(NamedTuple):
+    """The belief: mean (d,) and covariance (d, d) of the log-odds' correction, and for each action and label the same
+    of the cost's, (actions, 2, d) and (actions, 2, d, d).
+    """
+
+    mean: Float
+    covariance: Float
+    arm_mean: Float
+    arm_covariance: Float
+
+
+class Prior(NamedTuple):
+    """The belief at first, and how fast it is left.
+
+    variance, arm_variance : (d,) of the corrections of the log-odds and of the costs
+    keep : the share of what is known that is kept at each outcome
+    weight_max : bound of the importance weights
+    arm_noise : variance of a realised cost
+    """
+
+    variance: Float
+    arm_variance: Float
+    keep: float
+    weight_max: float
+    arm_noise: float
+
+
+class Lessons(NamedTuple):
+    """Outcomes in order, a row each; `Experience` says what they are."""
+
+    context: Float
+    risk: Float
+    action: Small
+    propensity: Float
+    label: Float
+    cost: Float
+    censored: Bytes
+    realised: Float
+
+
+class Asked(NamedTuple):
+    """Events to be proposed for, a row each: `positive` and `negative` are what each action costs, (n, actions)."""
+
+    risk: Float
+    context: Float
+    time_ns: Int
+    positive: Float
+    negative: Float
+    chance: Float
+
+
+class Exploration(NamedTuple):
+    """How the posterior explores: LINUCB with its width `alpha`, or THOMPSON over fixed draws `z` (m, 1 + actions)."""
+
+    algorithm: int
+    alpha: float
+    z: Float
 
 
 @compiled
@@ -91,35 +160,35 @@ def update(mean: Float, covariance: Float, prior: Float, x: Float, error: float,
 
 
 @compiled
-def learn_rows(
-    context: Float, risk: Float, action: Small, propensity: Float, label: Float, cost: Float, censored: Bytes,
-    realised: Float, mean: Float, covariance: Float, prior: Float, arm_mean: Float, arm_covariance: Float,
-    arm_prior: Float, keep: float, weight_max: float, arm_noise: float,
-) -> None:  # fmt: skip
+def learn_rows(lessons: Lessons, learned: Learned, prior: Prior) -> None:
     """Learn from outcomes in order. Where the outcome was hidden there is nothing to learn: rows that chance let
     through stand in for those, weighted by 1 / propensity, at most `weight_max`.
     """
+    mean, arm_mean = learned.mean, learned.arm_mean
     d = len(mean)
     phi, psi = np.empty(d), np.empty(d)
-    for i in range(len(risk)):
-        if censored[i] or not (label[i] == 0.0 or label[i] == 1.0):
+    for i in range(len(lessons.risk)):
+        label = lessons.label[i]
+        if lessons.censored[i] or not (label == 0.0 or label == 1.0):
             continue
-        odds = describe(risk[i], context[i], phi)
+        odds = describe(lessons.risk[i], lessons.context[i], phi)
         for j in range(d):
             odds += mean[j] * phi[j]
         q = sigmoid(odds)
-        weight = min(weight_max, 1.0 / max(propensity[i], 1e-9))
+        weight = min(prior.weight_max, 1.0 / max(lessons.propensity[i], 1e-9))
         curvature = max(q * (1.0 - q), 1e-6) * weight
         # A step of the extended Kalman filter of logistic regression.
-        error = (label[i] - q) * weight / curvature
-        update(mean, covariance, prior, phi, error, 1.0 / curvature, keep)
-        if realised[i] == realised[i]:
-            a, y = action[i], int(label[i])
-            scale = arm_features(phi, cost[i, a], psi)
-            error = min(max((realised[i] - cost[i, a]) / scale, -10.0), 10.0)
+        error = (label - q) * weight / curvature
+        update(mean, learned.covariance, prior.variance, phi, error, 1.0 / curvature, prior.keep)
+        realised = lessons.realised[i]
+        if realised == realised:
+            a, y = lessons.action[i], int(label)
+            scale = arm_features(phi, lessons.cost[i, a], psi)
+            error = min(max((realised - lessons.cost[i, a]) / scale, -10.0), 10.0)
             for j in range(d):
                 error -= arm_mean[a, y, j] * psi[j]
-            update(arm_mean[a, y], arm_covariance[a, y], arm_prior, psi, error, arm_noise, keep)
+            covariance = learned.arm_covariance[a, y]
+            update(arm_mean[a, y], covariance, prior.arm_variance, psi, error, prior.arm_noise, prior.keep)
 
 
 @compiled
@@ -161,27 +230,26 @@ def _posterior(odds: float, width: float, c1: Float, c0: Float, v1: Float, v0: F
 
 @compiled
 def propose_rows(
-    risk: Float, context: Float, time_ns: Int, positive: Float, negative: Float, mean: Float, covariance: Float,
-    arm_mean: Float, arm_covariance: Float, algorithm: int, alpha: float, z: Float, plan: Float, account: Float,
-    censoring: Bytes, instead: int, chance: Float, propensity: Float, action: Small, explored: Bytes,
-    estimates: Float,
-) -> None:  # fmt: skip
-    """Propose for each event in order; writes propensity, action, explored and estimates (n, actions)."""
-    actions, d = positive.shape[1], len(mean)
+    asked: Asked, learned: Learned, exploration: Exploration, exploring: Exploring, out: Chosen, estimates: Float
+) -> None:
+    """Propose for each event in order; writes `out`, and into estimates (n, actions) what each action should cost."""
+    mean, plan, account = learned.mean, exploring.plan, exploring.account
+    arm_mean, arm_covariance, alpha = learned.arm_mean, learned.arm_covariance, exploration.alpha
+    actions, d = asked.positive.shape[1], len(mean)
     phi, psi = np.empty(d), np.empty(d)
     c1, c0, v1, v0 = np.empty(actions), np.empty(actions), np.empty(actions), np.empty(actions)
     estimate, dread, explore, feared = np.empty(actions), np.empty(actions), np.empty(actions), np.empty(actions)
-    for i in range(len(risk)):
-        open_period(account, time_ns[i], plan[2])
-        odds = describe(risk[i], context[i], phi)
+    for i in range(len(asked.risk)):
+        open_period(account, asked.time_ns[i], plan[PERIOD_NS])
+        odds = describe(asked.risk[i], asked.context[i], phi)
         for j in range(d):
             odds += mean[j] * phi[j]
         q = sigmoid(odds)
-        width = math.sqrt(spread(phi, covariance))
+        width = math.sqrt(spread(phi, learned.covariance))
         greedy = 0
         for a in range(actions):
-            c1[a], v1[a] = _corrected(phi, positive[i, a], arm_mean[a, 1], arm_covariance[a, 1], psi)
-            c0[a], v0[a] = _corrected(phi, negative[i, a], arm_mean[a, 0], arm_covariance[a, 0], psi)
+            c1[a], v1[a] = _corrected(phi, asked.positive[i, a], arm_mean[a, 1], arm_covariance[a, 1], psi)
+            c0[a], v0[a] = _corrected(phi, asked.negative[i, a], arm_mean[a, 0], arm_covariance[a, 0], psi)
             value = q * c1[a] + (1.0 - q) * c0[a]
             estimate[a] = value if value == value else math.inf
             estimates[i, a] = estimate[a]
@@ -193,11 +261,11 @@ def propose_rows(
             feared[a] = estimate[a] + alpha * dread[a] if a != greedy else estimate[a]
         explore[:] = 0.0
         explore[greedy] = 1.0
-        if plan[0] > 0.0 and account[0] < plan[1]:
-            if algorithm == THOMPSON:
-                _posterior(odds, width, c1, c0, v1, v0, z, explore)
+        if plan[RATE] > 0.0 and account[SPENT] < budget_of(plan, account):
+            if exploration.algorithm == THOMPSON:
+                _posterior(odds, width, c1, c0, v1, v0, exploration.z, explore)
             else:
                 _optimist(estimate, dread, alpha, explore)
-        action[i], explored[i] = decide_row(
-            greedy, explore, feared, plan, account, censoring, instead, chance[i], propensity[i]
+        out.action[i], out.explored[i] = decide_row(
+            greedy, explore, feared, exploring, asked.chance[i], out.propensity[i]
         )

@@ -1,4 +1,4 @@
-"""What a learned policy sees of an event, in its training environment and when it serves: one function for both."""
+"""A learned policy's view of an event, in its training environment and when it serves: one function for both."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 
 CostFunction: TypeAlias = Callable[[EventBatch, Features], tuple[Float, Float]]
-"""What each action costs when the outcome is positive and when it is negative: two arrays (n, actions)."""
+"""The cost of each action when the outcome is positive and when it is negative: two arrays (n, actions)."""
 
 
 def expected_costs(risk: Float, positive: Float, negative: Float) -> Float:
@@ -127,7 +127,7 @@ def _least_cost(
 
 
 class _Stateless:
-    """What a policy without memory remembers: nothing."""
+    """The memory of a policy without memory: nothing."""
 
     def learn(self, experience: Experience) -> None:
         """Nothing to learn."""

@@ -10,7 +10,7 @@ from homeostat.decide.scorers.forest import LINKS, ForestScorer
 from homeostat.decide.scorers.network import NetworkScorer
 from homeostat.records.identity import category_code
 from homeostat.records.parts import Part, PartError
-from homeostat.stats.categories import SETTING
+from homeostat.stats.categories import SETTING, read
 
 
 def serve_part(
@@ -34,8 +34,7 @@ def check_categories(name: str, part: Part, categories: frozenset[str]) -> None:
 
     categories : the app's features whose values are categories
     """
-    encoded = part.settings.get(SETTING, {})
-    known = set(encoded.get("features") or ()) if isinstance(encoded, dict) else set()
+    known = set(read(part.settings[SETTING], part.features)) if SETTING in part.settings else set()
     raw = [feature for feature in part.features if feature in categories and feature not in known]
     if raw:
         raise PartError(

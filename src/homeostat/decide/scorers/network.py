@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from homeostat.decide.graphs import open_graph, signature
 from homeostat.decide.scorers.columns import confidence_of, resolve
 from homeostat.decide.scorers.network_contributions import contributions, raw_outputs
 from homeostat.records.arrays import Bytes, Float, Int
@@ -204,18 +205,8 @@ class NetworkScorer:
 
 
 def _session(graph: bytes, shape: tuple[int, int]) -> Any:
-    import onnxruntime  # Not needed before a network is loaded, and slow to import.
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no class but this.
-        raise PartError(f"a network's graph can't be read: {error}") from error
-    wanted = [("inputs", list(shape), "tensor(float)")]
-    if [(node.name, node.shape, node.type) for node in session.get_inputs()] != wanted:
+    session = open_graph(graph, "a network's")
+    if signature(session.get_inputs()) != [("inputs", list(shape), "tensor(float)")]:
         raise PartError(f"a network's graph must take inputs of {shape[0]} rows and {shape[1]} columns of float32")
     return session
 

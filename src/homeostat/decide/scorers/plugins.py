@@ -115,14 +115,14 @@ class PluginScorer:
         return PluginError(f"scorer {self.name!r}: {self.where} {verb}{error}")
 
     def answer(self, features: Features) -> tuple[Float, Float]:
-        """What the plug-in answers, copied; called in its own thread, or by those who trust it not to hang."""
+        """The plug-in's answer, copied; called in its own thread, or by those who trust it not to hang."""
         n = len(features)
         answer = _foreign(self.inner.score, _copied(features))
         values, confidence = _foreign(_two, answer)
         return _foreign(_own, values, (n,)), _foreign(_own, confidence, (n,))
 
     def parts(self, features: Features) -> tuple[Float, float]:
-        """What the plug-in says each feature contributes, copied; zeros where it says nothing. Called like `answer`."""
+        """Each feature's contribution by the plug-in, copied; zeros where it says nothing. Called like `answer`."""
         shape = (len(features), len(features.names))
         if not isinstance(self.inner, ContributingScorer):
             return np.zeros(shape), 0.0
@@ -200,7 +200,7 @@ def settings_type(kind: str, start_ns: int | None = None) -> Any:
 
 
 def apart(where: str, call: Callable[[], T], start_ns: int | None = None) -> T | None:
-    """What a stranger's code says, in a thread of its own; None where it fails, or says nothing in time.
+    """The answer of a stranger's code, in a thread of its own; None where it fails, or says nothing in time.
 
     Building the scorer will say why.
     """
@@ -232,7 +232,7 @@ def _loaded(point: EntryPoint) -> Any:
 
 
 def _foreign(call: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a stranger's code. Whatever it raises, SystemExit and its like too, becomes an ordinary failure here.
+    """Call a stranger's code. Any exception, SystemExit and its like too, becomes an ordinary failure here.
 
     The error itself goes no further: even its text is made by the stranger's code, which may hang or raise.
     """

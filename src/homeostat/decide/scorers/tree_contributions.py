@@ -23,7 +23,7 @@ from homeostat.records.compiled import compiled
 
 
 class Trees(Protocol):
-    """What is read of a forest."""
+    """The numbers that are read of a forest."""
 
     @property
     def start(self) -> NDArray[np.int32]: ...

@@ -2,13 +2,14 @@
 
 A sum is two floats whose exact sum it is, for as long as it is: the error of the last addition shows that. Sums of
 squares are limbs (see `exact`), few for ordinary values. Where these can't hold what is asked of them, the account gets
-a block of all limbs until it is empty; its first word then is no number, the second says where the block begins. What
-comes out depends on the values held alone, not on their order, nor on what was held before, nor on how it is kept.
+a block of all limbs until it is empty; its first word then is no number, the second says where the block begins. The
+result depends on the values held alone, not on their order, nor on what was held before, nor on how it is kept.
 
-Kernels name their arguments alike: p the program, si and sf the state as integers and floats, li and lf the logs; o
-where an entity's state begins, z the address of its log's row 0 (dropped rows included), w the words of a row; e an
-entity, h a head, s a span, r a stream, k an account, f an emit, each the place of its row in the program; q an event's
-number, x its value.
+Kernels name their arguments alike: p the program, ws the words of state and log, and where an entity lies in them, at
+(see `layout`), or where that is all that is asked, o for the beginning of its state, z for the address of its log's row
+0 (dropped rows included) and w for the words of a row; e an entity, h a head, s a span, r a stream, k an account, f an
+emit, each the place of its row in the program; q an event's number, x its value. The few that are asked for exact sums
+only take the arrays of words themselves: si and sf the state as integers and floats, li the log.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ from homeostat.decide.windows.layout import (
     R_VALUE,
     Floats,
     Ints,
+    Words,
 )
 from homeostat.decide.windows.plan import LabelFilter
 
@@ -63,16 +65,16 @@ NEGATIVE = int(LabelFilter.NEGATIVE)
 KNOWN = int(LabelFilter.KNOWN)
 
 
-def _take(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, r: int, address: int) -> float:
+def _take(p: Ints, ws: Words, r: int, address: int) -> float:
     """The value that stream r sees in the row at `address`, or NaN if it does not admit it."""
     if p[r + R_PLAIN]:
-        return lf[address + p[r + R_VALUE]]  # type: ignore[no-any-return]
+        return ws.log_floats[address + p[r + R_VALUE]]  # type: ignore[no-any-return]
     mask = p[r + R_MASK]
-    if mask >= 0 and not (li[address + p[r + R_MASKS]] >> mask) & 1:
+    if mask >= 0 and not (ws.log[address + p[r + R_MASKS]] >> mask) & 1:
         return math.nan
     admits = p[r + R_FILTER]
     if admits:
-        label = lf[address + p[r + R_LABEL]]
+        label = ws.log_floats[address + p[r + R_LABEL]]
         if admits == POSITIVE and label != 1.0:
             return math.nan
         if admits == NEGATIVE and label != 0.0:
@@ -81,7 +83,7 @@ def _take(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, r: int, address: 
             return math.nan
     if p[r + R_VALUE] == 0:
         return 0.0
-    x = lf[address + p[r + R_VALUE]]
+    x = ws.log_floats[address + p[r + R_VALUE]]
     if x != x and p[r + R_UNKNOWN_IS_ZERO]:
         return 0.0
     return x  # type: ignore[no-any-return]
@@ -150,7 +152,7 @@ def count(p: Ints, si: Ints, sf: Floats, li: Ints, o: int, k: int, x: float, plu
         word = o + p[k + A_SUM]
         total, lost = two_sum(sf[word], x if plus else -x)
         low, rest = two_sum(sf[word + 1], lost)
-        # What is no number, because the sum is too large or all limbs are in use, is not equal to 0.
+        # A NaN, because the sum is too large or all limbs are in use, is not equal to 0.
         if rest != 0.0 or (needs & NEED_SQUARES and not is_narrow(x)):
             count_wide(p, si, sf, li, o, k, x, plus)
             return
@@ -161,41 +163,41 @@ def count(p: Ints, si: Ints, sf: Floats, li: Ints, o: int, k: int, x: float, plu
 
 
 @inlined
-def add(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x: float) -> None:
+def add(p: Ints, ws: Words, o: int, k: int, x: float) -> None:
     """Counts x in."""
-    si[o + p[k + A_N]] += 1
-    count(p, si, sf, li, o, k, x, True)
+    ws.state[o + p[k + A_N]] += 1
+    count(p, ws.state, ws.state_floats, ws.log, o, k, x, True)
 
 
 @kernel
-def clear(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int) -> None:
+def clear(p: Ints, ws: Words, o: int, k: int) -> None:
     """Empties the account."""
     needs = p[k + A_NEEDS]
-    si[o + p[k + A_N]] = 0
+    ws.state[o + p[k + A_N]] = 0
     if needs & NEED_SUM:
         word = o + p[k + A_SUM]
-        wide = sf[word] != sf[word]
+        wide = ws.state_floats[word] != ws.state_floats[word]
         if wide:
-            give_block(li, p[G_POOL] + POOL_SUMS, si[word + 1])
-        sf[word] = 0.0
-        sf[word + 1] = 0.0
+            give_block(ws.log, p[G_POOL] + POOL_SUMS, ws.state[word + 1])
+        ws.state_floats[word] = 0.0
+        ws.state_floats[word + 1] = 0.0
         if needs & NEED_SQUARES:
             word = o + p[k + A_SQUARES]
             if wide:
-                give_block(li, p[G_POOL] + POOL_SQUARES, si[word])
+                give_block(ws.log, p[G_POOL] + POOL_SQUARES, ws.state[word])
             for i in range(NARROW_LIMBS):
-                si[word + i] = 0
+                ws.state[word + i] = 0
 
 
 @inlined
-def remove(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, k: int, x: float) -> None:
+def remove(p: Ints, ws: Words, o: int, k: int, x: float) -> None:
     """Counts x out."""
-    n = si[o + p[k + A_N]] - 1
+    n = ws.state[o + p[k + A_N]] - 1
     if n == 0:
-        clear(p, si, sf, li, lf, o, k)
+        clear(p, ws, o, k)
         return
-    si[o + p[k + A_N]] = n
-    count(p, si, sf, li, o, k, x, False)
+    ws.state[o + p[k + A_N]] = n
+    count(p, ws.state, ws.state_floats, ws.log, o, k, x, False)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""What is computed around the windows: the columns that they see of an event, and the features that follow."""
+"""The computations around the windows: the columns that they see of an event, and the features that follow."""
 
 from __future__ import annotations
 

@@ -23,10 +23,12 @@ from homeostat.decide.windows.layout import (
     P_MASKS,
     P_RETAIN,
     P_ROW_WORDS,
+    At,
     Bytes,
     Floats,
     Ints,
     Memory,
+    Words,
 )
 from homeostat.decide.windows.links import mix
 from homeostat.decide.windows.memory import newest_of, state_of
@@ -36,10 +38,10 @@ from homeostat.decide.windows.rows import EVENT, NOT_INSERTED, OUTCOME, VALUE_MA
 I64_MIN = -(2**63)
 
 SILENT_NS = 43_200_000_000_000
-"""How much longer than windows look back an entity may be silent until its log is read anew: half of what logs live
+"""How much longer than windows look back an entity may be silent until its log is read again: half of what logs live
 longer than that."""
 
-# What `arrange` says of each entity: columns of `groups`.
+# The facts that `arrange` gives of each entity: columns of `groups`.
 G_KEY, G_CHECK, G_KNOWN, G_OLDEST, G_END, G_OWN, G_LAST, G_ANEW, G_COLUMNS = range(9)
 
 
@@ -47,7 +49,7 @@ G_KEY, G_CHECK, G_KNOWN, G_OLDEST, G_END, G_OWN, G_LAST, G_ANEW, G_COLUMNS = ran
 def pin(p: Ints, m: Memory, e: int, key: int, check: int, g: int, newest: int) -> int:
     """How many rows of the entity's log have been read; it stays in memory until it is followed.
 
-    0 where it has been silent for so long, as of `newest`, that its log may have expired: it is read anew.
+    0 where it has been silent for so long, as of `newest`, that its log may have expired: it is read again.
     """
     o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, check, False)
     if o < 0 or newest_of(p, m.state, m.log, o, e, NEVER) <= newest - p[e + P_RETAIN] - SILENT_NS:
@@ -60,7 +62,7 @@ def pin(p: Ints, m: Memory, e: int, key: int, check: int, g: int, newest: int) -
 def remembers(p: Ints, m: Memory, e: int, key: int, check: int, time: int, tag: int) -> bool:
     """Whether the part of the entity's log that has been read may hold this event: another process wrote it, and fell.
 
-    The event's features are those of its place there, so the log is read anew. What is so old that it was dropped here
+    The event's features are those of its place there, so the log is read again. Rows so old that they were dropped here
     may be there, too.
     """
     o = state_of(p, m.state, m.hash_keys, m.hash_states, m.counters, e, key, check, False)
@@ -73,7 +75,7 @@ def remembers(p: Ints, m: Memory, e: int, key: int, check: int, time: int, tag: 
         return True
     w = p[e + P_ROW_WORDS]
     z = m.state[o + E_BLOCK] - m.state[o + E_BASE] * w
-    found = find_event(p, m.state, m.state_floats, m.log, m.log_floats, o, z, w, e, time, tag)
+    found = find_event(p, Words(m.state, m.state_floats, m.log, m.log_floats), At(o, z, w), e, time, tag)
     return found >= 0
 
 
@@ -203,7 +205,7 @@ def same_row(own: Ints, read: Ints) -> bool:
 def place_rows(own: Ints, read: Ints, places: Ints) -> None:
     """Where each own row, (r, words), lies in the log that was read, (q, words); -1 where it does not.
 
-    What was appended are the last rows read. An event that was there already lies among those before.
+    The appended rows are the last rows read. An event that was there already lies among those before.
     """
     end = len(read)
     for i in range(len(own) - 1, -1, -1):

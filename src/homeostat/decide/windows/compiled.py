@@ -35,7 +35,7 @@ FILES = (
     "arrange",
     "compiled",
 )
-"""What kernels are made of."""
+"""The parts that kernels are made of."""
 
 
 def _stamp() -> str:

@@ -58,277 +58,259 @@ from homeostat.decide.windows.layout import (
     S_LENGTH,
     S_POSITION,
     S_TAIL,
-    Floats,
+    At,
     Ints,
+    Words,
 )
-from homeostat.decide.windows.links import pass_more, pass_since, settle, unpass_more
+from homeostat.decide.windows.links import pass_more, pass_since, recompute, unpass_more
 
 NEED_AT_TAIL = NEED_MIN | NEED_MAX | NEED_DISTINCT
 
 
 @inlined
-def pass_event(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int, q: int) -> None:
+def pass_event(p: Ints, ws: Words, at: At, r: int, q: int) -> None:
     """The head passes q: stream r's accounts count it in."""
-    x = take_here(p, si, sf, li, lf, r, z + q * w)
+    x = take_here(p, ws, r, at.base + q * at.width)
     needs = p[r + R_NEEDS]
     if x == x:
         for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
-            add(p, si, sf, li, lf, o, k, x)
+            add(p, ws, at.offset, k, x)
         if needs & NEED_MORE:
-            pass_more(p, si, sf, li, lf, o, z, w, r, q, x)
+            pass_more(p, ws, at, r, q, x)
     if needs & NEED_SINCE:
-        pass_since(p, si, sf, li, lf, o, z, w, r, q, x)
+        pass_since(p, ws, at, r, q, x)
 
 
 @kernel
-def drop_links(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, k: int, q: int) -> None:
+def drop_links(p: Ints, ws: Words, at: At, k: int, q: int) -> None:
     """Account k's tail passes q, which it held: fronts move on, a value may be gone."""
     needs = p[k + A_NEEDS]
     r = p[k + A_STREAM]
-    address = z + q * w
-    if needs & NEED_MIN and si[o + p[k + A_MIN]] == q:
-        distance = li[address + p[r + R_MIN] + 1]
-        si[o + p[k + A_MIN]] = q + distance if distance > 0 else -1
-    if needs & NEED_MAX and si[o + p[k + A_MAX]] == q:
-        distance = li[address + p[r + R_MAX] + 1]
-        si[o + p[k + A_MAX]] = q + distance if distance > 0 else -1
-    if needs & NEED_DISTINCT and li[address + p[r + R_SAME] + 1] == 0:
-        si[o + p[k + A_DISTINCT]] -= 1
+    address = at.base + q * at.width
+    if needs & NEED_MIN and ws.state[at.offset + p[k + A_MIN]] == q:
+        distance = ws.log[address + p[r + R_MIN] + 1]
+        ws.state[at.offset + p[k + A_MIN]] = q + distance if distance > 0 else -1
+    if needs & NEED_MAX and ws.state[at.offset + p[k + A_MAX]] == q:
+        distance = ws.log[address + p[r + R_MAX] + 1]
+        ws.state[at.offset + p[k + A_MAX]] = q + distance if distance > 0 else -1
+    if needs & NEED_DISTINCT and ws.log[address + p[r + R_SAME] + 1] == 0:
+        ws.state[at.offset + p[k + A_DISTINCT]] -= 1
 
 
 @inlined
 def move(
     p: Ints,
-    si: Ints,
-    sf: Floats,
-    li: Ints,
-    lf: Floats,
-    o: int,
-    z: int,
-    w: int,
+    ws: Words,
+    at: At,
     e: int,
     now: int,
     horizon: int,
 ) -> None:
     """Moves entity e's cursors to where they stand for an event of time `now`.
 
-    What is not after `horizon` is out of every span, whether or not it still lies in memory.
+    Rows that are not after `horizon` are out of every span, whether or not they still lie in memory.
     """
-    end = si[o + E_END]
+    end = ws.state[at.offset + E_END]
     for h in range(p[e + P_HEAD_FROM], p[e + P_HEAD_TO], H_COLUMNS):
         bound = max(now - p[h + H_DELAY], horizon)
-        q = si[o + p[h + H_POSITION]]
-        while q < end and li[z + q * w] <= bound:
+        q = ws.state[at.offset + p[h + H_POSITION]]
+        while q < end and ws.log[at.base + q * at.width] <= bound:
             for r in range(p[h + H_STREAM_FROM], p[h + H_STREAM_TO], R_COLUMNS):
-                pass_event(p, si, sf, li, lf, o, z, w, r, q)
+                pass_event(p, ws, at, r, q)
             q += 1
-        si[o + p[h + H_POSITION]] = q
+        ws.state[at.offset + p[h + H_POSITION]] = q
     for s in range(p[e + P_SPAN_FROM], p[e + P_SPAN_TO], S_COLUMNS):
         bound = max(now - p[s + S_DELAY] - p[s + S_LENGTH], horizon)
-        q = si[o + p[s + S_TAIL]]
-        head = si[o + p[s + S_POSITION]]
-        while q < head and li[z + q * w] <= bound:
+        q = ws.state[at.offset + p[s + S_TAIL]]
+        head = ws.state[at.offset + p[s + S_POSITION]]
+        while q < head and ws.log[at.base + q * at.width] <= bound:
             for place in range(p[s + S_ACCOUNT_FROM], p[s + S_ACCOUNT_TO]):
                 k = p[place]
-                if si[o + p[k + A_N]] == 0:
+                if ws.state[at.offset + p[k + A_N]] == 0:
                     continue  # It holds nothing: what is rarely admitted costs this comparison only.
-                x = take_here(p, si, sf, li, lf, p[k + A_STREAM], z + q * w)
+                x = take_here(p, ws, p[k + A_STREAM], at.base + q * at.width)
                 if x == x:
-                    remove(p, si, sf, li, lf, o, k, x)
+                    remove(p, ws, at.offset, k, x)
                     if p[k + A_NEEDS] & NEED_AT_TAIL:
-                        drop_links(p, si, sf, li, lf, o, z, w, k, q)
+                        drop_links(p, ws, at, k, q)
             q += 1
-        si[o + p[s + S_TAIL]] = q
-    if now < si[o + E_TIME]:
-        move_back(p, si, sf, li, lf, o, z, w, e, now, horizon)
-    si[o + E_TIME] = now
+        ws.state[at.offset + p[s + S_TAIL]] = q
+    if now < ws.state[at.offset + E_TIME]:
+        move_back(p, ws, at, e, now, horizon)
+    ws.state[at.offset + E_TIME] = now
 
 
 @kernel
 def move_back(
     p: Ints,
-    si: Ints,
-    sf: Floats,
-    li: Ints,
-    lf: Floats,
-    o: int,
-    z: int,
-    w: int,
+    ws: Words,
+    at: At,
     e: int,
     now: int,
     horizon: int,
 ) -> None:
     """Tails, then heads, back to `now`."""
-    base = si[o + E_BASE]
+    base = ws.state[at.offset + E_BASE]
     for s in range(p[e + P_SPAN_FROM], p[e + P_SPAN_TO], S_COLUMNS):
         bound = max(now - p[s + S_DELAY] - p[s + S_LENGTH], horizon)
-        q = si[o + p[s + S_TAIL]]
-        while q > base and li[z + (q - 1) * w] > bound:
+        q = ws.state[at.offset + p[s + S_TAIL]]
+        while q > base and ws.log[at.base + (q - 1) * at.width] > bound:
             q -= 1
             for place in range(p[s + S_ACCOUNT_FROM], p[s + S_ACCOUNT_TO]):
                 k = p[place]
                 r = p[k + A_STREAM]
-                x = take(p, si, sf, li, lf, r, z + q * w)
+                x = take(p, ws, r, at.base + q * at.width)
                 if x == x:
-                    add(p, si, sf, li, lf, o, k, x)
+                    add(p, ws, at.offset, k, x)
                     if p[k + A_NEEDS] & NEED_FIRST:
-                        si[o + p[k + A_FIRST]] = q
-                    if p[k + A_NEEDS] & NEED_DISTINCT and li[z + q * w + p[r + R_SAME] + 1] == 0:
-                        si[o + p[k + A_DISTINCT]] += 1
-        si[o + p[s + S_TAIL]] = q
+                        ws.state[at.offset + p[k + A_FIRST]] = q
+                    if p[k + A_NEEDS] & NEED_DISTINCT and ws.log[at.base + q * at.width + p[r + R_SAME] + 1] == 0:
+                        ws.state[at.offset + p[k + A_DISTINCT]] += 1
+        ws.state[at.offset + p[s + S_TAIL]] = q
     for h in range(p[e + P_HEAD_FROM], p[e + P_HEAD_TO], H_COLUMNS):
         bound = max(now - p[h + H_DELAY], horizon)
-        q = si[o + p[h + H_POSITION]]
-        while q > base and li[z + (q - 1) * w] > bound:
+        q = ws.state[at.offset + p[h + H_POSITION]]
+        while q > base and ws.log[at.base + (q - 1) * at.width] > bound:
             q -= 1
         for r in range(p[h + H_STREAM_FROM], p[h + H_STREAM_TO], R_COLUMNS):
-            unpass(p, si, sf, li, lf, o, z, w, r, q)
-        si[o + p[h + H_POSITION]] = q
+            unpass(p, ws, at, r, q)
+        ws.state[at.offset + p[h + H_POSITION]] = q
         for r in range(p[h + H_STREAM_FROM], p[h + H_STREAM_TO], R_COLUMNS):
             if p[r + R_NEEDS] & NEED_MORE:
-                settle(p, si, sf, li, lf, o, z, w, r)
+                recompute(p, ws, at, r)
 
 
 @kernel
-def unpass(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int, start: int) -> None:
+def unpass(p: Ints, ws: Words, at: At, r: int, start: int) -> None:
     """Stream r counts out the events from `start` to its head, newest first; the caller then moves the head."""
-    q = si[o + p[r + R_POSITION]]
+    q = ws.state[at.offset + p[r + R_POSITION]]
     while q > start:
         q -= 1
-        x = take(p, si, sf, li, lf, r, z + q * w)
+        x = take(p, ws, r, at.base + q * at.width)
         if x == x:
             if p[r + R_NEEDS] & NEED_MORE:
-                unpass_more(p, si, sf, li, lf, o, z, w, r, q, x)
+                unpass_more(p, ws, at, r, q, x)
             for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
-                if q >= si[o + p[k + A_TAIL]]:
-                    remove(p, si, sf, li, lf, o, k, x)
+                if q >= ws.state[at.offset + p[k + A_TAIL]]:
+                    remove(p, ws, at.offset, k, x)
     for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
-        if p[k + A_NEEDS] & NEED_FIRST and si[o + p[k + A_FIRST]] > start:
-            si[o + p[k + A_FIRST]] = start
+        if p[k + A_NEEDS] & NEED_FIRST and ws.state[at.offset + p[k + A_FIRST]] > start:
+            ws.state[at.offset + p[k + A_FIRST]] = start
 
 
 @kernel
-def kept_from(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, e: int, horizon: int) -> int:
+def kept_from(p: Ints, ws: Words, at: At, e: int, horizon: int) -> int:
     """The first event that must stay logged: a cursor has not passed it, or a late event might look at it."""
-    stop = si[o + E_END]
+    stop = ws.state[at.offset + E_END]
     for s in range(p[e + P_SPAN_FROM], p[e + P_SPAN_TO], S_COLUMNS):
-        stop = min(stop, si[o + p[s + S_TAIL]])
-    q = si[o + E_BASE]
-    while q < stop and li[z + q * w] <= horizon:
+        stop = min(stop, ws.state[at.offset + p[s + S_TAIL]])
+    q = ws.state[at.offset + E_BASE]
+    while q < stop and ws.log[at.base + q * at.width] <= horizon:
         q += 1
     return q  # type: ignore[no-any-return]
 
 
 @kernel
-def insert(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, w: int, e: int, now: int, horizon: int) -> None:
+def insert(p: Ints, ws: Words, o: int, w: int, e: int, now: int, horizon: int) -> None:
     """Logs the event in the scratch row at its place, after those of equal time. No cursor has passed that place."""
-    base = si[o + E_BASE]
-    end = si[o + E_END]
-    block = si[o + E_BLOCK]
-    if end - base == si[o + E_CAPACITY]:
-        start = kept_from(p, si, sf, li, lf, o, block - base * w, w, e, horizon)
+    base = ws.state[o + E_BASE]
+    end = ws.state[o + E_END]
+    block = ws.state[o + E_BLOCK]
+    if end - base == ws.state[o + E_CAPACITY]:
+        start = kept_from(p, ws, At(o, block - base * w, w), e, horizon)
         shift = (start - base) * w
         for a in range(block, block + (end - start) * w):
-            li[a] = li[a + shift]
+            ws.log[a] = ws.log[a + shift]
         base = start
-        si[o + E_BASE] = base
+        ws.state[o + E_BASE] = base
     a = block + (end - base) * w
-    while a > block and li[a - w] > now:
+    while a > block and ws.log[a - w] > now:
         for c in range(w):
-            li[a + c] = li[a - w + c]
+            ws.log[a + c] = ws.log[a - w + c]
         a -= w
     for c in range(w):
-        li[a + c] = li[c]
-    si[o + E_END] = end + 1
+        ws.log[a + c] = ws.log[c]
+    ws.state[o + E_END] = end + 1
 
 
 @kernel
-def find_event(
-    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, e: int, time: int, tag: int
-) -> int:
+def find_event(p: Ints, ws: Words, at: At, e: int, time: int, tag: int) -> int:
     """The logged event of this time and tag, or -1."""
-    start = si[o + E_BASE]
-    end = si[o + E_END]
+    start = ws.state[at.offset + E_BASE]
+    end = ws.state[at.offset + E_END]
     stop = end
     while start < stop:
         middle = (start + stop) // 2
-        if li[z + middle * w] < time:
+        if ws.log[at.base + middle * at.width] < time:
             start = middle + 1
         else:
             stop = middle
-    while start < end and li[z + start * w] == time:
-        if li[z + start * w + p[e + P_TAG]] == tag:
+    while start < end and ws.log[at.base + start * at.width] == time:
+        if ws.log[at.base + start * at.width + p[e + P_TAG]] == tag:
             return start  # type: ignore[no-any-return]
         start += 1
     return -1
 
 
 @kernel
-def set_label(
-    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, e: int, q: int, label: float
-) -> None:
+def set_label(p: Ints, ws: Words, at: At, e: int, q: int, label: float) -> None:
     """Event q's outcome arrives or is corrected: every account that holds q follows."""
-    word = z + q * w + p[e + P_LABEL]
-    old = lf[word]
+    word = at.base + q * at.width + p[e + P_LABEL]
+    old = ws.log_floats[word]
     if old == label or (old != old and label != label):
         return
     for r in range(p[e + P_STREAM_FROM], p[e + P_STREAM_TO], R_COLUMNS):
-        position = o + p[r + R_POSITION]
-        head = si[position]
+        position = at.offset + p[r + R_POSITION]
+        head = ws.state[position]
         if p[r + R_LABEL] < 0 or head <= q:
             continue
         needs = p[r + R_NEEDS]
         if needs & NEED_AT_TAIL:
-            replay_label(p, si, sf, li, lf, o, z, w, r, q, word, label)
+            replay_label(p, ws, at, r, q, word, label)
             continue
-        before = take(p, si, sf, li, lf, r, z + q * w)
-        lf[word] = label
-        after = take(p, si, sf, li, lf, r, z + q * w)
+        before = take(p, ws, r, at.base + q * at.width)
+        ws.log_floats[word] = label
+        after = take(p, ws, r, at.base + q * at.width)
         for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
-            if q >= si[o + p[k + A_TAIL]]:
+            if q >= ws.state[at.offset + p[k + A_TAIL]]:
                 # In before out, so that an account of one event is not emptied between.
                 if after == after:
-                    add(p, si, sf, li, lf, o, k, after)
+                    add(p, ws, at.offset, k, after)
                     if p[k + A_NEEDS] & NEED_FIRST:
-                        si[o + p[k + A_FIRST]] = min(q, si[o + p[k + A_FIRST]])
+                        ws.state[at.offset + p[k + A_FIRST]] = min(q, ws.state[at.offset + p[k + A_FIRST]])
                 if before == before:
-                    remove(p, si, sf, li, lf, o, k, before)
+                    remove(p, ws, at.offset, k, before)
         if needs & NEED_MORE:
-            settle(p, si, sf, li, lf, o, z, w, r)
-        lf[word] = old
-    lf[word] = label
+            recompute(p, ws, at, r)
+        ws.log_floats[word] = old
+    ws.log_floats[word] = label
 
 
 @kernel
 def replay_label(
     p: Ints,
-    si: Ints,
-    sf: Floats,
-    li: Ints,
-    lf: Floats,
-    o: int,
-    z: int,
-    w: int,
+    ws: Words,
+    at: At,
     r: int,
     q: int,
     word: int,
     label: float,
 ) -> None:
     """Sets a label under a stream whose links depend on it: back to the event, and forward again."""
-    old = lf[word]
-    position = o + p[r + R_POSITION]
-    head = si[position]
-    unpass(p, si, sf, li, lf, o, z, w, r, q)
-    si[position] = q
-    settle(p, si, sf, li, lf, o, z, w, r)
-    lf[word] = label
+    old = ws.log_floats[word]
+    position = at.offset + p[r + R_POSITION]
+    head = ws.state[position]
+    unpass(p, ws, at, r, q)
+    ws.state[position] = q
+    recompute(p, ws, at, r)
+    ws.log_floats[word] = label
     for j in range(q, head):
-        x = take(p, si, sf, li, lf, r, z + j * w)
+        x = take(p, ws, r, at.base + j * at.width)
         if x == x:
             for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
-                if j >= si[o + p[k + A_TAIL]]:
-                    add(p, si, sf, li, lf, o, k, x)
-            pass_more(p, si, sf, li, lf, o, z, w, r, j, x)
-    si[position] = head
-    settle(p, si, sf, li, lf, o, z, w, r)
-    lf[word] = old
+                if j >= ws.state[at.offset + p[k + A_TAIL]]:
+                    add(p, ws, at.offset, k, x)
+            pass_more(p, ws, at, r, j, x)
+    ws.state[position] = head
+    recompute(p, ws, at, r)
+    ws.log_floats[word] = old

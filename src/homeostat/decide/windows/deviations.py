@@ -48,7 +48,7 @@ BEHIND = 2
 """How many limbs of a sum count that are less than the root of the squares' unit."""
 
 DEVIATION_WORDS = NARROW_LIMBS + 2 + 2 * BEHIND + ROOT_LIMBS + BEHIND + 2 + SUM_LIMBS
-"""What a deviation needs of free words."""
+"""The number of free words that a deviation needs."""
 
 SHIFT_32 = np.uint64(32)
 
@@ -209,7 +209,7 @@ def wide_deviation(li: Ints, d: int, n: int, squares: int, sums: int) -> float:
 
     Of the squares the NARROW_LIMBS limbs from the first that is not 0 are enough, of the sum as much and two limbs
     more: floats that are not equal differ by 2^-54 of the largest, M, at least, so that n * I - R^2 is 0, or at least
-    2^-109 M^2 and I at least M^2 and 2^256 units. What is left out changes it by less than 2^-90 of itself.
+    2^-109 M^2 and I at least M^2 and 2^256 units. The parts left out change it by less than 2^-90 of itself.
     """
     top = SQUARE_LIMBS - 1
     while top >= NARROW_LIMBS and li[squares + top] == 0:

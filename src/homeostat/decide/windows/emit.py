@@ -1,4 +1,4 @@
-"""An event's features from its windows' accounts. The event itself is reckoned in here and nowhere else: accounts
+"""An event's features from its windows' accounts. The event itself is counted in here and nowhere else: accounts
 hold only what came before it, so that an event that must not be inserted leaves them untouched."""
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ from homeostat.decide.windows.layout import (
     S_LENGTH,
     S_POSITION,
     S_TAIL,
+    At,
     Bytes,
     Floats,
     Ints,
+    Words,
 )
 from homeostat.decide.windows.links import newest_same
 from homeostat.decide.windows.plan import Kind
@@ -61,13 +63,8 @@ ABSENT = 2
 @kernel
 def linked(
     p: Ints,
-    si: Ints,
-    sf: Floats,
-    li: Ints,
-    lf: Floats,
-    o: int,
-    z: int,
-    w: int,
+    ws: Words,
+    at: At,
     f: int,
     kind: int,
     tail: int,
@@ -78,45 +75,46 @@ def linked(
     k = p[f + M_ACCOUNT]
     r = p[f + M_STREAM]
     if (kind == MIN) | (kind == MAX):
-        front = si[o + p[k + (A_MIN if kind == MIN else A_MAX)]]
+        front = ws.state[at.offset + p[k + (A_MIN if kind == MIN else A_MAX)]]
         if front < 0:
             return own
-        best = take(p, si, sf, li, lf, r, z + front * w)
+        best = take(p, ws, r, at.base + front * at.width)
         if own == own and ((own < best) == (kind == MIN)) and own != best:
             return own
         return best
     if kind == DISTINCT:
-        count = si[o + p[k + A_DISTINCT]]
-        if own == own and newest_same(p, si, sf, li, lf, o, z, w, r, own)[0] < tail:
+        count = ws.state[at.offset + p[k + A_DISTINCT]]
+        if own == own and newest_same(p, ws, at, r, own)[0] < tail:
             count += 1
         return float(count)
     if (kind == LAST) | (kind == SINCE_LAST):
         if kind == LAST and own == own:
             return own
-        top = si[o + p[r + R_TOP]]
+        top = ws.state[at.offset + p[r + R_TOP]]
         if top < tail:
             return math.nan
-        return take(p, si, sf, li, lf, r, z + top * w) if kind == LAST else (now - li[z + top * w]) / SECOND_NS
+        row = at.base + top * at.width
+        return take(p, ws, r, row) if kind == LAST else (now - ws.log[row]) / SECOND_NS
     if kind == SINCE_FIRST:
-        head = si[o + p[p[f + M_SPAN] + S_POSITION]]
-        q = max(si[o + p[k + A_FIRST]], tail)
-        while q < head and math.isnan(take(p, si, sf, li, lf, r, z + q * w)):
+        head = ws.state[at.offset + p[p[f + M_SPAN] + S_POSITION]]
+        q = max(ws.state[at.offset + p[k + A_FIRST]], tail)
+        while q < head and math.isnan(take(p, ws, r, at.base + q * at.width)):
             q += 1
-        si[o + p[k + A_FIRST]] = q
-        return (now - li[z + q * w]) / SECOND_NS if q < head else math.nan
-    word = o + p[r + R_POSITIVE]
-    return float(si[word + 1]) if si[word] >= tail else math.nan
+        ws.state[at.offset + p[k + A_FIRST]] = q
+        return (now - ws.log[at.base + q * at.width]) / SECOND_NS if q < head else math.nan
+    word = at.offset + p[r + R_POSITIVE]
+    return float(ws.state[word + 1]) if ws.state[word] >= tail else math.nan
 
 
 @inlined
-def summed(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, f: int, kind: int, own: float) -> float:
+def summed(p: Ints, ws: Words, o: int, f: int, kind: int, own: float) -> float:
     """The value of emit row f, a sum, mean or standard deviation."""
     k = p[f + M_ACCOUNT]
     if kind == STD:
-        return deviation(p, si, sf, li, o, k, own)
-    n = si[o + p[k + A_N]]
-    total = sf[o + p[k + A_SUM]]
-    low = sf[o + p[k + A_SUM] + 1]
+        return deviation(p, ws.state, ws.state_floats, ws.log, o, k, own)
+    n = ws.state[o + p[k + A_N]]
+    total = ws.state_floats[o + p[k + A_SUM]]
+    low = ws.state_floats[o + p[k + A_SUM] + 1]
     rest = 0.0
     if own == own:
         n += 1
@@ -126,19 +124,14 @@ def summed(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, f: int, 
     divisor = n if kind == MEAN else 1
     if rest == 0.0 and (PLAIN_MIN < abs(total) < PLAIN_MAX or total == 0.0):
         return total / divisor if divisor > 0 else math.nan
-    return summed_wide(p, si, sf, li, o, k, own, divisor, False)
+    return summed_wide(p, ws.state, ws.state_floats, ws.log, o, k, own, divisor, False)
 
 
 @inlined
 def emit(
     p: Ints,
-    si: Ints,
-    sf: Floats,
-    li: Ints,
-    lf: Floats,
-    o: int,
-    z: int,
-    w: int,
+    ws: Words,
+    at: At,
     e: int,
     now: int,
     made: Floats,
@@ -147,22 +140,22 @@ def emit(
     """Entity e's features of the event in the scratch row, from `place` on. The cursors stand at `now`."""
     for f in range(p[e + P_EMIT_FROM], p[e + P_EMIT_TO], M_COLUMNS):
         kind = p[f + M_KIND]
-        tail = si[o + p[p[f + M_SPAN] + S_TAIL]]
+        tail = ws.state[at.offset + p[p[f + M_SPAN] + S_TAIL]]
         own = math.nan
         if p[f + M_SELF]:
-            own = 0.0 if p[f + M_ACCOUNT] < 0 else take_here(p, si, sf, li, lf, p[f + M_STREAM], 0)
+            own = 0.0 if p[f + M_ACCOUNT] < 0 else take_here(p, ws, p[f + M_STREAM], 0)
         if SUM <= kind <= STD:
-            value = summed(p, si, sf, li, lf, o, f, kind, own)
+            value = summed(p, ws, at.offset, f, kind, own)
         elif (kind == COUNT) | (kind == RATE):
             if p[f + M_ACCOUNT] < 0:
-                n = si[o + p[p[f + M_SPAN] + S_POSITION]] - tail
+                n = ws.state[at.offset + p[p[f + M_SPAN] + S_POSITION]] - tail
             else:
-                n = si[o + p[p[f + M_ACCOUNT] + A_N]]
+                n = ws.state[at.offset + p[p[f + M_ACCOUNT] + A_N]]
             value = float(n + 1 if own == own else n)
             if kind == RATE:
                 value /= p[p[f + M_SPAN] + S_LENGTH] / SECOND_NS
         else:
-            value = linked(p, si, sf, li, lf, o, z, w, f, kind, tail, now, own)
+            value = linked(p, ws, at, f, kind, tail, now, own)
         made[place] = value
         place += 1
 

@@ -6,6 +6,7 @@ them from the cache beside this file.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -96,7 +97,7 @@ class Windows:
         """
         n = len(time_ns)
         plan = self.plan
-        batch = at.Batch(
+        batch = at.RowColumns(
             np.ascontiguousarray(time_ns, np.int64),
             np.ascontiguousarray(keys, np.int64),
             np.ascontiguousarray(checks, np.int64),
@@ -192,6 +193,18 @@ class Windows:
     def state(self) -> State:
         """A snapshot: arrays that share nothing with the engine, from which it continues bit for bit."""
         self._move(self._newest)
+        return self._copied()
+
+    def taken(self) -> Callable[[], State]:
+        """Take a snapshot. The call that is returned makes it what `state` would have been, in any thread.
+
+        Copying takes a sixth of the time that `state` needs for moving everything alive together, which the call does
+        with the copy while events go on.
+        """
+        plan, places, copied = self.plan, self._places, self._copied()
+        return lambda: Windows.from_state(plan, copied, places)._copied()
+
+    def _copied(self) -> State:
         m = self._memory
         return {
             "plan": np.frombuffer(self.plan.fingerprint(), dtype=np.uint8).copy(),
@@ -211,13 +224,13 @@ class Windows:
         made = cls(plan, places)
         counters = np.array(state["counters"], dtype=np.int64)
         entities, log = (np.array(state[name], dtype=np.int64) for name in ("entities", "log"))
-        keys = np.empty(1, dtype=np.int64)  # The map is made anew from the entities.
+        keys = np.empty(1, dtype=np.int64)  # The map is rebuilt from the entities.
         made._memory = at.Memory(entities, entities.view(np.float64), log, log.view(np.float64), keys, keys, counters)
         made._move(made._newest)
         return made
 
     def _make_scratch(self, rows: int) -> None:
-        """What a chunk of this many rows needs besides the state: nothing of it outlives the chunk."""
+        """The memory that a chunk of this many rows needs besides the state: nothing of it outlives the chunk."""
         self._scratch = (
             np.empty((SCRATCH_COLUMNS, rows), dtype=np.int64),
             *at.words(rows * (Q_WORDS + self._scratch_words)),

@@ -1,4 +1,4 @@
-"""What an app wants to know of its events, checked whole and resolved to columns: the featurizer's only configuration.
+"""The features that an app asks for, checked whole and resolved to columns: the featurizer's only configuration.
 
 Nothing here loads a compiler, so that an app file can be checked at once.
 """
@@ -279,7 +279,7 @@ class _Planner:
         return label, list(self.masks).index(rest)
 
     def aggregate(self, path: Path, text: str) -> tuple[Kind, int] | None:
-        """What an aggregate computes, and of which column."""
+        """The function of an aggregate, and its column."""
         try:
             tree = parse(text)
         except ExpressionError as error:
@@ -368,24 +368,24 @@ class _Planner:
         order = list(self.spec.derived)
         uses = {name: names_in(text) for name, text in self.spec.derived.items()}
         reached = {name: _reached(name, uses) for name in order}
-        told: set[str] = set()
+        named: set[str] = set()
         for at, name in enumerate(order):
             if name in reached[name]:
                 round_ = [other for other in order if other in reached[name] and name in reached[other]]
-                if name not in told:
+                if name not in named:
                     says = (
                         f"{' and '.join(round_)} rest on each other" if len(round_) > 1 else f"{name} rests on itself"
                     )
                     self.fault(("derived", name), f"{says}: a derived feature may name only those above it", offset=0)
-                told.update(round_)
+                named.update(round_)
                 continue
             for other in [later for later in order[at + 1 :] if later in uses[name] and later not in self.names]:
                 message = f"{other} is declared further down: a derived feature may name only those above it"
                 self.fault(("derived", name), message, offset=0)
 
 
-def _reached(name: str, uses: Mapping[str, set[str]]) -> set[str]:
-    """What an expression names, and what those name."""
+def _reached(name: str, uses: Mapping[str, frozenset[str]]) -> set[str]:
+    """The names in an expression, and the names in those."""
     found: set[str] = set()
     waiting = [name]
     while waiting:

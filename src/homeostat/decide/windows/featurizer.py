@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from homeostat.decide.windows.around import Around
 from homeostat.decide.windows.engine import Windows
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.expressions import Membership
-from homeostat.records.arrays import Bytes, State
+from homeostat.records.arrays import Bytes, Float, Mask, State
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 from homeostat.records.identity import PLACES
@@ -42,22 +43,35 @@ class WindowFeaturizer:
             raise ValueError(f"events have {found}, the plan has {plan.fields} and {plan.entities}")
         seen = self._around.seen(numbers, keys, checks, events.time_ns)
         masks = seen[:, self._around.masks_from :] != 0.0
-        values, freshness = self.windows.advance(
-            events.time_ns, keys, checks, seen, masks, events.label, events.tag, events.kind,
-            before=plan.fields, after=len(plan.derived), reach_ns=events.reach_ns,
-        )  # fmt: skip
+        values, freshness = self._advance(events, seen, masks)
         self._around.complete(numbers, keys, checks, events.time_ns, values, freshness)
         return Features(plan.names, values, freshness)
+
+    def _advance(self, events: EventBatch, seen: Float, masks: Mask) -> tuple[Float, Bytes]:
+        """The windows' features, in their columns among all features."""
+        return self.windows.advance(
+            events.time_ns, events.keys, events.key_checks, seen, masks, events.label, events.tag, events.kind,
+            before=self.plan.fields, after=len(self.plan.derived), reach_ns=events.reach_ns,
+        )  # fmt: skip
+
+    def read_lists(self, lists: Membership) -> None:
+        """Ask these lists from the next event on; what is remembered stays."""
+        self._around = Around(self.plan, lists)
 
     def _fingerprint(self) -> Bytes:
         """32 bytes that differ where the logged columns mean something else, though the windows are the same."""
         plan = self.plan
-        told = repr((plan.names[: plan.fields], plan.entities, [program.text for program in plan.inputs]))
-        return np.frombuffer(hashlib.sha256(told.encode()).digest(), dtype=np.uint8).copy()
+        described = repr((plan.names[: plan.fields], plan.entities, [program.text for program in plan.inputs]))
+        return np.frombuffer(hashlib.sha256(described.encode()).digest(), dtype=np.uint8).copy()
 
     def state(self) -> State:
         """The windows' snapshot, and a mark of the plan that made it."""
         return {**self.windows.state(), "inputs": self._fingerprint()}
+
+    def taken(self) -> Callable[[], State]:
+        """See `Windows.taken`."""
+        windows, inputs = self.windows.taken(), self._fingerprint()
+        return lambda: {**windows(), "inputs": inputs}
 
     def restore(self, state: State) -> None:
         """Continue from a snapshot; raises ValueError if another plan made it."""

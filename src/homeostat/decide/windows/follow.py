@@ -1,7 +1,7 @@
 """Entities whose pasts are logs that others write too: rows are taken in the log's order, whoever wrote them.
 
-What an entity's windows hold is a function of its log alone: retention is reckoned from the newest event of that log,
-so that every reader of it comes to the same features, wherever it began to read. An event that is in a log counts,
+The contents of an entity's windows are a function of its log alone: retention is counted from the newest event of that
+log, so that every reader of it comes to the same features, wherever it began to read. An event that is in a log counts,
 unless it is older than anything that a window may yet look at: whoever wrote it has judged whether it came too late.
 
 A row of a log, in 64-bit words: time | tag | kind | label, if the windows use it | masks, if any | values.
@@ -37,10 +37,12 @@ from homeostat.decide.windows.layout import (
     P_RETAIN,
     P_ROW_WORDS,
     P_TAG,
+    At,
     Bytes,
     Floats,
     Ints,
     Memory,
+    Words,
 )
 from homeostat.decide.windows.memory import NO_ROOM, begin, newest_of, reserve, state_of
 from homeostat.decide.windows.pool import stocked
@@ -87,7 +89,8 @@ def take_rows(
     column: int,
 ) -> None:
     """Rows [start, stop) of the log of the entity whose state is at o, in their order."""
-    si, sf, li, lf, counters = m.state, m.state_floats, m.log, m.log_floats, m.counters
+    ws = Words(m.state, m.state_floats, m.log, m.log_floats)
+    si, li, counters = m.state, m.log, m.counters
     w = p[e + P_ROW_WORDS]
     label = p[e + P_LABEL]
     newest = newest_of(p, si, li, o, e, NEVER)
@@ -104,16 +107,16 @@ def take_rows(
         if kind == OUTCOME:
             q = -1
             if label >= 0 and now > horizon:
-                q = find_event(p, si, sf, li, lf, o, z, w, e, now, li[label + 1])
+                q = find_event(p, ws, At(o, z, w), e, now, li[label + 1])
             if q >= 0:
-                set_label(p, si, sf, li, lf, o, z, w, e, q, lf[label])
+                set_label(p, ws, At(o, z, w), e, q, ws.log_floats[label])
             counters[C_UNMATCHED] += label >= 0 and q < 0
             continue
         full = si[o + E_END] - si[o + E_BASE] == si[o + E_CAPACITY]
         if emits[i] >= 0 or now < si[o + E_TIME] or (full and kind == EVENT):
-            move(p, si, sf, li, lf, o, z, w, e, now, horizon)
+            move(p, ws, At(o, z, w), e, now, horizon)
         if emits[i] >= 0:
-            emit(p, si, sf, li, lf, o, z, w, e, now, made, 0)
+            emit(p, ws, At(o, z, w), e, now, made, 0)
             for f in range(p[e + P_EMIT_FROM], p[e + P_EMIT_TO], M_COLUMNS):
                 slot = column + p[f + M_SLOT]
                 out[emits[i], slot] = made[(f - p[e + P_EMIT_FROM]) // M_COLUMNS]
@@ -121,7 +124,7 @@ def take_rows(
             if now - p[e + P_REACH] < horizon:
                 mark_stale(p, e, now, horizon, emits[i], fresh, column)
         if kind == EVENT:
-            insert(p, si, sf, li, lf, o, w, e, now, horizon)
+            insert(p, ws, o, w, e, now, horizon)
     counters[C_NEWEST] = max(counters[C_NEWEST], newest)
 
 
@@ -130,7 +133,8 @@ def prepare(
     p: Ints, m: Memory, e: int, keys: Ints, checks: Ints, ends: Ints, rows: Ints, starts: Ints, scratch: Ints
 ) -> bool:
     """Finds or makes the entities' states and sees to it that their logs have room; False if there is none."""
-    si, sf, li, lf, counters = m.state, m.state_floats, m.log, m.log_floats, m.counters
+    ws = Words(m.state, m.state_floats, m.log, m.log_floats)
+    si, li, counters = m.state, m.log, m.counters
     members, sizes, horizons, capacities = scratch[0], scratch[1], scratch[2], scratch[3]
     start = 0
     for g in range(len(keys)):
@@ -148,7 +152,7 @@ def prepare(
             first = max(first, rows[start, L_TIME])
         horizons[g] = first - p[e + P_RETAIN]
         start = ends[g]
-    return reserve(p, si, sf, li, lf, counters, e, len(keys), members, sizes, horizons, capacities)
+    return reserve(p, ws, counters, e, len(keys), members, sizes, horizons, capacities)
 
 
 @kernel

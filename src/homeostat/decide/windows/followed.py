@@ -36,7 +36,7 @@ _LATE = int(RowKind.EVENT_NOT_INSERTED)
 
 @dataclass(frozen=True, slots=True)
 class RowLayout:
-    """What a row of an entity's log holds, beside time, tag and kind.
+    """The columns of a row of an entity's log, beside time, tag and kind.
 
     label, masks : whether the windows use them
     values : how many values they use
@@ -53,7 +53,7 @@ class RowLayout:
 
 
 @dataclass(slots=True)
-class Column:
+class KindRows:
     """The rows of a batch that name entities of one kind, entity by entity.
 
     groups : (G_COLUMNS, g) see `arrange`
@@ -127,7 +127,7 @@ class FollowedWindows(Windows):
         """How far behind an entity's newest event its log is looked at."""
         return int(self._program[self._at[entity] + at.P_RETAIN])
 
-    def arrange(self, entity: int, events: EventBatch, seen: Float, masks_from: int, pinned: bool) -> Column | None:
+    def arrange(self, entity: int, events: EventBatch, seen: Float, masks_from: int, pinned: bool) -> KindRows | None:
         """The rows that name an entity of this kind; None where there is none.
 
         seen : (n, values and masks), the masks from column `masks_from` on
@@ -146,22 +146,22 @@ class FollowedWindows(Windows):
         )  # fmt: skip
         if count == 0:
             return None
-        return Column(entity, groups if count == n else groups[:, :count].copy(), rows[:total], emits[:total], late)
+        return KindRows(entity, groups if count == n else groups[:, :count].copy(), rows[:total], emits[:total], late)
 
-    def leave(self, column: Column) -> None:
+    def leave(self, part: KindRows) -> None:
         """Nothing is read of the entities of this column after all."""
-        unpin(self._program, self._memory, self._at[column.entity], column.groups, len(column.ids))
+        unpin(self._program, self._memory, self._at[part.entity], part.groups, len(part.ids))
 
     def follow(
-        self, column: Column, start: Int, unread: Mapping[int, bytes], features: Float, freshness: Bytes, before: int
+        self, part: KindRows, start: Int, unread: Mapping[int, bytes], features: Float, freshness: Bytes, before: int
     ) -> Int:
         """Let the entities of a column read their logs' next rows; returns (g,) how many each has read then.
 
         start, unread : see `Logs`
         features, freshness : (n, before + F + after), of which the windows' columns are filled
         """
-        rows, emits, ends = column.rows, column.emits, column.groups[G_END]
-        known: Int = start + column.groups[G_OWN]
+        rows, emits, ends = part.rows, part.emits, part.groups[G_END]
+        known: Int = start + part.groups[G_OWN]
         if unread:
             width = rows.shape[1] * 8
             sizes = np.zeros(len(known), np.int64)
@@ -174,22 +174,22 @@ class FollowedWindows(Windows):
             merge(rows, emits, ends, read, np.cumsum(sizes), np.empty(len(rows), np.int64), merged, to, to_ends)
             rows, emits, ends = merged, to, to_ends
             known = np.where(sizes > 0, start + sizes, known)
-        self._follow(column.entity, column.ids, ends, rows, emits, start, known, features, freshness, before)
+        self._follow(part.entity, part.ids, ends, rows, emits, start, known, features, freshness, before)
         return known
 
-    def guess(self, column: Column, features: Float, freshness: Bytes, before: int) -> Int:
+    def guess(self, part: KindRows, features: Float, freshness: Bytes, before: int) -> Int:
         """Let the entities of a column whose logs were ever read take its rows as if they were next in them.
 
         Nothing is known of the others. Returns the events that were guessed.
         """
-        met = column.known > 0
-        known = np.repeat(met, np.diff(column.groups[G_END], prepend=0))
-        self.leave_unknown(column.entity, column.emits[~known], features, freshness, before)
+        met = part.known > 0
+        known = np.repeat(met, np.diff(part.groups[G_END], prepend=0))
+        self.leave_unknown(part.entity, part.emits[~known], features, freshness, before)
         if not met.any():
-            return column.emits[:0]
-        ends = np.cumsum(np.diff(column.groups[G_END], prepend=0)[met])
-        rows, emits, start = column.rows[known], column.emits[known], column.known[met]
-        self._follow(column.entity, column.ids[met], ends, rows, emits, start, start, features, freshness, before)
+            return part.emits[:0]
+        ends = np.cumsum(np.diff(part.groups[G_END], prepend=0)[met])
+        rows, emits, start = part.rows[known], part.emits[known], part.known[met]
+        self._follow(part.entity, part.ids[met], ends, rows, emits, start, start, features, freshness, before)
         guessed: Int = emits[emits >= 0]
         return guessed
 

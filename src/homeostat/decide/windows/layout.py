@@ -101,7 +101,7 @@ NEED_FIRST = 64
 NEED_SINCE = 128
 NEED_LINKS = NEED_MIN | NEED_MAX
 NEED_MORE = NEED_MIN | NEED_MAX | NEED_DISTINCT | NEED_TOP | NEED_SINCE
-"""What a stream keeps beyond counts and sums when its head passes an event."""
+"""The values that a stream keeps beyond counts and sums when its head passes an event."""
 
 # The state of one entity: this, then heads, tails, streams and accounts.
 (
@@ -134,7 +134,7 @@ NEED_MORE = NEED_MIN | NEED_MAX | NEED_DISTINCT | NEED_TOP | NEED_SINCE
     C_COUNTERS,
 ) = range(12)
 
-# What lies between the scratch row and the first log, from p[G_POOL] on: lists of free blocks of limbs, each as its
+# The words between the scratch row and the first log, from p[G_POOL] on: lists of free blocks of limbs, each as its
 # first block (0 for none) and their number, then words that nothing keeps.
 POOL_SUMS, POOL_SQUARES, POOL_FREE = 0, 2, 4
 
@@ -154,11 +154,32 @@ class Memory(NamedTuple):
     counters: Ints
 
 
+class Words(NamedTuple):
+    """The words of `Memory` that most kernels work on: `state` and `log`, each as integers and as floats."""
+
+    state: Ints
+    state_floats: Floats
+    log: Ints
+    log_floats: Floats
+
+
+class At(NamedTuple):
+    """Where an entity lies: its words of state begin at `offset`; event q of its log is the row at base + q * width.
+
+    Kernels take it and `Words` as one argument each. That costs nothing: Numba passes their members in registers, as
+    it did when each was a letter.
+    """
+
+    offset: int
+    base: int
+    width: int
+
+
 PROGRAM_MAX = 2**16
 """Where the last entity's row may begin: it shares a word of the hash map with a position."""
 
 
-class Batch(NamedTuple):
+class RowColumns(NamedTuple):
     """Rows as columns; see `Windows.advance`."""
 
     time_ns: Ints

@@ -1,4 +1,4 @@
-"""What a stream keeps beyond sums: its newest event, its minima and maxima, its distinct values.
+"""The values that a stream keeps beyond sums: its newest event, its minima and maxima, its distinct values.
 
 All of it lives in links between the rows of the log, which the spans of a stream share, so that a further window
 costs one cursor and no memory per event.
@@ -48,8 +48,9 @@ from homeostat.decide.windows.layout import (
     R_POSITIVE,
     R_SAME,
     R_TOP,
-    Floats,
+    At,
     Ints,
+    Words,
 )
 
 
@@ -84,230 +85,211 @@ def older(li: Ints, address: int, q: int, base: int) -> int:
 
 
 @kernel
-def bucket_of(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, w: int, r: int, x: float) -> int:
+def bucket_of(p: Ints, ws: Words, o: int, w: int, r: int, x: float) -> int:
     """Address of the bucket that value x belongs to."""
-    capacity = si[o + E_CAPACITY]
+    capacity = ws.state[o + E_CAPACITY]
     count = bucket_count(capacity)
     place = np.int64(mix(p, np.float64(x).view(np.uint64)) & np.uint64(count - 1))
-    return si[o + E_BLOCK] + capacity * w + p[r + R_DISTINCT] * count + place  # type: ignore[no-any-return]
+    return ws.state[o + E_BLOCK] + capacity * w + p[r + R_DISTINCT] * count + place  # type: ignore[no-any-return]
 
 
 @kernel
-def newest_same(
-    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int, x: float
-) -> tuple[int, int]:
+def newest_same(p: Ints, ws: Words, at: At, r: int, x: float) -> tuple[int, int]:
     """The newest event of value x that the head has passed, and the one before it in its bucket; -1 for none."""
-    base = si[o + E_BASE]
+    base = ws.state[at.offset + E_BASE]
     word = p[r + R_SAME] + 2
     before = -1
-    q = li[bucket_of(p, si, sf, li, lf, o, w, r, x)]
+    q = ws.log[bucket_of(p, ws, at.offset, at.width, r, x)]
     while q >= base:
-        if take(p, si, sf, li, lf, r, z + q * w) == x:
+        if take(p, ws, r, at.base + q * at.width) == x:
             return q, before
         before = q
-        q = older(li, z + q * w + word, q, base)
+        q = older(ws.log, at.base + q * at.width + word, q, base)
     return -1, -1
 
 
 @kernel
-def link_same(
-    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int, q: int, x: float
-) -> int:
+def link_same(p: Ints, ws: Words, at: At, r: int, q: int, x: float) -> int:
     """Makes q the newest event of its value; returns the one that was, or -1."""
-    base = si[o + E_BASE]
+    base = ws.state[at.offset + E_BASE]
     word = p[r + R_SAME]
-    bucket = bucket_of(p, si, sf, li, lf, o, w, r, x)
-    same, before = newest_same(p, si, sf, li, lf, o, z, w, r, x)
+    bucket = bucket_of(p, ws, at.offset, at.width, r, x)
+    same, before = newest_same(p, ws, at, r, x)
     if same >= 0:
-        after = older(li, z + same * w + word + 2, same, base)
+        after = older(ws.log, at.base + same * at.width + word + 2, same, base)
         if before < 0:
-            li[bucket] = after
+            ws.log[bucket] = after
         else:
-            li[z + before * w + word + 2] = before - after if after >= 0 else 0
-        li[z + same * w + word + 1] = q - same
-    first = li[bucket]
-    li[z + q * w + word] = q - same if same >= 0 else 0
-    li[z + q * w + word + 1] = 0
-    li[z + q * w + word + 2] = q - first if first >= base else 0
-    li[bucket] = q
+            ws.log[at.base + before * at.width + word + 2] = before - after if after >= 0 else 0
+        ws.log[at.base + same * at.width + word + 1] = q - same
+    first = ws.log[bucket]
+    ws.log[at.base + q * at.width + word] = q - same if same >= 0 else 0
+    ws.log[at.base + q * at.width + word + 1] = 0
+    ws.log[at.base + q * at.width + word + 2] = q - first if first >= base else 0
+    ws.log[bucket] = q
     return same
 
 
 @kernel
-def unlink_same(
-    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int, q: int, x: float
-) -> int:
+def unlink_same(p: Ints, ws: Words, at: At, r: int, q: int, x: float) -> int:
     """Undoes `link_same` of q, the newest event of all; returns the event that is the newest of its value again."""
-    base = si[o + E_BASE]
+    base = ws.state[at.offset + E_BASE]
     word = p[r + R_SAME]
-    bucket = bucket_of(p, si, sf, li, lf, o, w, r, x)
-    li[bucket] = older(li, z + q * w + word + 2, q, base)
-    same = older(li, z + q * w + word, q, base)
+    bucket = bucket_of(p, ws, at.offset, at.width, r, x)
+    ws.log[bucket] = older(ws.log, at.base + q * at.width + word + 2, q, base)
+    same = older(ws.log, at.base + q * at.width + word, q, base)
     if same < 0:
         return -1
-    li[z + same * w + word + 1] = 0
+    ws.log[at.base + same * at.width + word + 1] = 0
     before = -1
-    after = li[bucket]
+    after = ws.log[bucket]
     while after > same:
         before = after
-        after = older(li, z + after * w + word + 2, after, base)
-    li[z + same * w + word + 2] = same - after if after >= base else 0
+        after = older(ws.log, at.base + after * at.width + word + 2, after, base)
+    ws.log[at.base + same * at.width + word + 2] = same - after if after >= base else 0
     if before < 0:
-        li[bucket] = same
+        ws.log[bucket] = same
     else:
-        li[z + before * w + word + 2] = before - same
+        ws.log[at.base + before * at.width + word + 2] = before - same
     return same
 
 
 @kernel
-def rebuild_same(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int) -> None:
+def rebuild_same(p: Ints, ws: Words, at: At, r: int) -> None:
     """Fills the buckets of a block that has moved."""
-    count = bucket_count(si[o + E_CAPACITY])
-    start = si[o + E_BLOCK] + si[o + E_CAPACITY] * w + p[r + R_DISTINCT] * count
-    li[start : start + count] = -1
-    for q in range(si[o + E_BASE], si[o + p[r + R_POSITION]]):
-        x = take(p, si, sf, li, lf, r, z + q * w)
+    count = bucket_count(ws.state[at.offset + E_CAPACITY])
+    start = ws.state[at.offset + E_BLOCK] + ws.state[at.offset + E_CAPACITY] * at.width + p[r + R_DISTINCT] * count
+    ws.log[start : start + count] = -1
+    for q in range(ws.state[at.offset + E_BASE], ws.state[at.offset + p[r + R_POSITION]]):
+        x = take(p, ws, r, at.base + q * at.width)
         if x == x:
-            link_same(p, si, sf, li, lf, o, z, w, r, q, x)
+            link_same(p, ws, at, r, q, x)
 
 
 @kernel
 def link_ordered(
     p: Ints,
-    si: Ints,
-    sf: Floats,
-    li: Ints,
-    lf: Floats,
-    o: int,
-    z: int,
-    w: int,
+    ws: Words,
+    at: At,
     r: int,
     q: int,
     x: float,
     sign: float,
 ) -> None:
     """Puts q at the end of the queue of maxima (sign 1) or minima (-1) and of each span whose front it beats."""
-    base = si[o + E_BASE]
+    base = ws.state[at.offset + E_BASE]
     word = p[r + R_MAX] if sign > 0 else p[r + R_MIN]
-    j = si[o + p[r + R_TOP]]
-    while j >= base and sign * take(p, si, sf, li, lf, r, z + j * w) <= sign * x:
-        j = older(li, z + j * w + word, j, base)
-    li[z + q * w + word] = q - j if j >= base else 0
-    li[z + q * w + word + 1] = 0
+    j = ws.state[at.offset + p[r + R_TOP]]
+    while j >= base and sign * take(p, ws, r, at.base + j * at.width) <= sign * x:
+        j = older(ws.log, at.base + j * at.width + word, j, base)
+    ws.log[at.base + q * at.width + word] = q - j if j >= base else 0
+    ws.log[at.base + q * at.width + word + 1] = 0
     if j >= base:
-        li[z + j * w + word + 1] = q - j
+        ws.log[at.base + j * at.width + word + 1] = q - j
     need = NEED_MAX if sign > 0 else NEED_MIN
     column = A_MAX if sign > 0 else A_MIN
     for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
         if p[k + A_NEEDS] & need:
-            front = o + p[k + column]
-            f = si[front]
-            if f < 0 or sign * take(p, si, sf, li, lf, r, z + f * w) <= sign * x:
-                si[front] = q
+            front = at.offset + p[k + column]
+            f = ws.state[front]
+            if f < 0 or sign * take(p, ws, r, at.base + f * at.width) <= sign * x:
+                ws.state[front] = q
 
 
 @kernel
-def repair_ordered(
-    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int, sign: float
-) -> None:
+def repair_ordered(p: Ints, ws: Words, at: At, r: int, sign: float) -> None:
     """The forward links and fronts of a queue whose end or spans have moved back."""
-    base = si[o + E_BASE]
+    base = ws.state[at.offset + E_BASE]
     word = p[r + R_MAX] if sign > 0 else p[r + R_MIN]
     need = NEED_MAX if sign > 0 else NEED_MIN
     column = A_MAX if sign > 0 else A_MIN
-    top = si[o + p[r + R_TOP]]
+    top = ws.state[at.offset + p[r + R_TOP]]
     distance = 0
     q = top if top >= base else -1
     while q >= 0:
-        li[z + q * w + word + 1] = distance
-        j = older(li, z + q * w + word, q, base)
+        ws.log[at.base + q * at.width + word + 1] = distance
+        j = older(ws.log, at.base + q * at.width + word, q, base)
         distance = q - j
         q = j
     for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
         if p[k + A_NEEDS] & need:
-            tail = si[o + p[k + A_TAIL]]
+            tail = ws.state[at.offset + p[k + A_TAIL]]
             front = -1
             q = top
             while q >= tail and q >= base:
                 front = q
-                q = older(li, z + q * w + word, q, base)
-            si[o + p[k + column]] = front
+                q = older(ws.log, at.base + q * at.width + word, q, base)
+            ws.state[at.offset + p[k + column]] = front
 
 
 @kernel
-def pass_more(
-    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int, q: int, x: float
-) -> None:
+def pass_more(p: Ints, ws: Words, at: At, r: int, q: int, x: float) -> None:
     """The head passes q, which stream r admits with value x."""
     needs = p[r + R_NEEDS]
     if needs & NEED_MIN:
-        link_ordered(p, si, sf, li, lf, o, z, w, r, q, x, -1.0)
+        link_ordered(p, ws, at, r, q, x, -1.0)
     if needs & NEED_MAX:
-        link_ordered(p, si, sf, li, lf, o, z, w, r, q, x, 1.0)
+        link_ordered(p, ws, at, r, q, x, 1.0)
     if needs & NEED_TOP:
-        si[o + p[r + R_TOP]] = q
+        ws.state[at.offset + p[r + R_TOP]] = q
     if needs & NEED_DISTINCT:
-        same = link_same(p, si, sf, li, lf, o, z, w, r, q, x)
+        same = link_same(p, ws, at, r, q, x)
         for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
-            tail = si[o + p[k + A_TAIL]]
+            tail = ws.state[at.offset + p[k + A_TAIL]]
             if p[k + A_NEEDS] & NEED_DISTINCT and q >= tail > same:
-                si[o + p[k + A_DISTINCT]] += 1
+                ws.state[at.offset + p[k + A_DISTINCT]] += 1
 
 
 @kernel
-def unpass_more(
-    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int, q: int, x: float
-) -> None:
-    """The head goes back over q; `settle` must follow when it has arrived."""
+def unpass_more(p: Ints, ws: Words, at: At, r: int, q: int, x: float) -> None:
+    """The head goes back over q; `recompute` must follow when it has arrived."""
     if p[r + R_NEEDS] & NEED_DISTINCT:
-        same = unlink_same(p, si, sf, li, lf, o, z, w, r, q, x)
+        same = unlink_same(p, ws, at, r, q, x)
         for k in range(p[r + R_ACCOUNT_FROM], p[r + R_ACCOUNT_TO], A_COLUMNS):
-            tail = si[o + p[k + A_TAIL]]
+            tail = ws.state[at.offset + p[k + A_TAIL]]
             if p[k + A_NEEDS] & NEED_DISTINCT and q >= tail > same:
-                si[o + p[k + A_DISTINCT]] -= 1
+                ws.state[at.offset + p[k + A_DISTINCT]] -= 1
 
 
 @kernel
-def pass_since(
-    p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int, q: int, x: float
-) -> None:
+def pass_since(p: Ints, ws: Words, at: At, r: int, q: int, x: float) -> None:
     """The head passes q, admitted or not: a positive one starts the count afresh."""
-    address = z + q * w
-    word = o + p[r + R_POSITIVE]
+    address = at.base + q * at.width
+    word = at.offset + p[r + R_POSITIVE]
     mask = p[r + R_MASK]
-    unmasked = mask < 0 or (li[address + p[r + R_MASKS]] >> mask) & 1
-    if unmasked and lf[address + p[r + R_LABEL]] == 1.0:
-        si[word] = q
-        si[word + 1] = 0
+    unmasked = mask < 0 or (ws.log[address + p[r + R_MASKS]] >> mask) & 1
+    if unmasked and ws.log_floats[address + p[r + R_LABEL]] == 1.0:
+        ws.state[word] = q
+        ws.state[word + 1] = 0
     elif x == x:
-        si[word + 1] += 1
+        ws.state[word + 1] += 1
 
 
 @kernel
-def settle(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, r: int) -> None:
-    """What is cheaper found anew than undone once the cursors of stream r have gone back, or a label has changed."""
+def recompute(p: Ints, ws: Words, at: At, r: int) -> None:
+    """Recompute all that is cheaper to find again than to undo, once stream r went back or a label has changed."""
     needs = p[r + R_NEEDS]
-    base = si[o + E_BASE]
-    head = si[o + p[r + R_POSITION]]
+    base = ws.state[at.offset + E_BASE]
+    head = ws.state[at.offset + p[r + R_POSITION]]
     if needs & NEED_TOP:
         q = head - 1
-        while q >= base and math.isnan(take(p, si, sf, li, lf, r, z + q * w)):
+        while q >= base and math.isnan(take(p, ws, r, at.base + q * at.width)):
             q -= 1
-        si[o + p[r + R_TOP]] = q if q >= base else -1
+        ws.state[at.offset + p[r + R_TOP]] = q if q >= base else -1
     if needs & NEED_LINKS:
         if needs & NEED_MIN:
-            repair_ordered(p, si, sf, li, lf, o, z, w, r, -1.0)
+            repair_ordered(p, ws, at, r, -1.0)
         if needs & NEED_MAX:
-            repair_ordered(p, si, sf, li, lf, o, z, w, r, 1.0)
+            repair_ordered(p, ws, at, r, 1.0)
     if needs & NEED_SINCE:
-        word = o + p[r + R_POSITIVE]
-        si[word] = -1
-        si[word + 1] = 0
+        word = at.offset + p[r + R_POSITIVE]
+        ws.state[word] = -1
+        ws.state[word + 1] = 0
         start = head
-        while start > base and si[word] < 0:
+        while start > base and ws.state[word] < 0:
             start -= 1
-            pass_since(p, si, sf, li, lf, o, z, w, r, start, 0.0)
-        if si[word] < 0:
-            si[word + 1] = 0
+            pass_since(p, ws, at, r, start, 0.0)
+        if ws.state[word] < 0:
+            ws.state[word + 1] = 0
         for q in range(start + 1, head):
-            pass_since(p, si, sf, li, lf, o, z, w, r, q, take(p, si, sf, li, lf, r, z + q * w))
+            pass_since(p, ws, at, r, q, take(p, ws, r, at.base + q * at.width))

@@ -45,9 +45,10 @@ from homeostat.decide.windows.layout import (
     R_NEEDS,
     R_POSITIVE,
     R_TOP,
-    Floats,
+    At,
     Ints,
     Memory,
+    Words,
 )
 from homeostat.decide.windows.links import bucket_count, mix, rebuild_same
 from homeostat.decide.windows.pool import limb_words, move_limbs
@@ -140,24 +141,24 @@ def copy_block(p: Ints, si: Ints, o: int, e: int, start: int, capacity: int, old
 
 
 @kernel
-def relink(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, e: int) -> None:
+def relink(p: Ints, ws: Words, o: int, e: int) -> None:
     """The buckets of a block in its new place."""
     w = p[e + P_ROW_WORDS]
-    z = si[o + E_BLOCK] - si[o + E_BASE] * w
+    z = ws.state[o + E_BLOCK] - ws.state[o + E_BASE] * w
     if p[e + P_DISTINCTS]:
         for r in range(p[e + P_STREAM_FROM], p[e + P_STREAM_TO], R_COLUMNS):
             if p[r + R_NEEDS] & NEED_DISTINCT:
-                rebuild_same(p, si, sf, li, lf, o, z, w, r)
+                rebuild_same(p, ws, At(o, z, w), r)
 
 
 @kernel
-def first_after(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: int, w: int, horizon: int) -> int:
+def first_after(p: Ints, ws: Words, at: At, horizon: int) -> int:
     """The first logged event after `horizon`."""
-    start = si[o + E_BASE]
-    stop = si[o + E_END]
+    start = ws.state[at.offset + E_BASE]
+    stop = ws.state[at.offset + E_END]
     while start < stop:
         middle = (start + stop) // 2
-        if li[z + middle * w] <= horizon:
+        if ws.log[at.base + middle * at.width] <= horizon:
             start = middle + 1
         else:
             stop = middle
@@ -165,20 +166,20 @@ def first_after(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, z: 
 
 
 @kernel
-def capacity_for(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, e: int, rows: int, horizon: int) -> int:
+def capacity_for(p: Ints, ws: Words, o: int, e: int, rows: int, horizon: int) -> int:
     """The capacity the block must grow to before `rows` more are inserted, or 0 if it will do.
 
     A ninth stays free when old rows are dropped, so that dropping them costs a constant per event. Only those not
     after `horizon`, the first row's, are sure to be gone by then.
     """
     w = p[e + P_ROW_WORDS]
-    base = si[o + E_BASE]
-    end = si[o + E_END]
-    capacity = si[o + E_CAPACITY]
+    base = ws.state[o + E_BASE]
+    end = ws.state[o + E_END]
+    capacity = ws.state[o + E_CAPACITY]
     if end - base + rows <= capacity:
         return 0
-    z = si[o + E_BLOCK] - base * w
-    need = end - first_after(p, si, sf, li, lf, o, z, w, horizon) + rows
+    z = ws.state[o + E_BLOCK] - base * w
+    need = end - first_after(p, ws, At(o, z, w), horizon) + rows
     if need + (need >> 3) <= capacity:
         return 0
     return max(end - base, need + (need >> 2) + ((need - rows) >> 2) + 2)  # type: ignore[no-any-return]
@@ -187,10 +188,7 @@ def capacity_for(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, e:
 @kernel
 def reserve(
     p: Ints,
-    si: Ints,
-    sf: Floats,
-    li: Ints,
-    lf: Floats,
+    ws: Words,
     counters: Ints,
     e: int,
     count: int,
@@ -205,28 +203,28 @@ def reserve(
     """
     need = 0
     for g in range(count):
-        capacities[g] = capacity_for(p, si, sf, li, lf, members[g], e, rows[g], horizons[g])
+        capacities[g] = capacity_for(p, ws, members[g], e, rows[g], horizons[g])
         if capacities[g] > 0:
             need += block_words(p, e, capacities[g])
-    if counters[C_LOG_USED] + need > len(li):
+    if counters[C_LOG_USED] + need > len(ws.log):
         counters[C_LOG_NEEDED] = need
         return False
     w = p[e + P_ROW_WORDS]
     for g in range(count):
         if capacities[g] > 0:
             o = members[g]
-            z = si[o + E_BLOCK] - si[o + E_BASE] * w
-            start = kept_from(p, si, sf, li, lf, o, z, w, e, horizons[g])
+            z = ws.state[o + E_BLOCK] - ws.state[o + E_BASE] * w
+            start = kept_from(p, ws, At(o, z, w), e, horizons[g])
             place = counters[C_LOG_USED]
-            copy_block(p, si, o, e, start, capacities[g], li, li, place)
-            relink(p, si, sf, li, lf, o, e)
+            copy_block(p, ws.state, o, e, start, capacities[g], ws.log, ws.log, place)
+            relink(p, ws, o, e)
             counters[C_LOG_USED] = place + block_words(p, e, capacities[g])
     return True
 
 
 @kernel
 def newest_of(p: Ints, si: Ints, li: Ints, o: int, e: int, newest: int) -> int:
-    """The time from which what the state at o retains is reckoned back: `newest`, or that of its own newest event."""
+    """The time from which what the state at o retains is counted back: `newest`, or that of its own newest event."""
     end = si[o + E_END]
     base = si[o + E_BASE]
     if p[G_OWN_TIME] and end > base:
@@ -235,16 +233,16 @@ def newest_of(p: Ints, si: Ints, li: Ints, o: int, e: int, newest: int) -> int:
 
 
 @kernel
-def is_alive(p: Ints, si: Ints, sf: Floats, li: Ints, lf: Floats, o: int, e: int, newest: int) -> bool:
+def is_alive(p: Ints, ws: Words, o: int, e: int, newest: int) -> bool:
     """Whether an event that may still be inserted could see any of this entity's, or its first is being decided."""
-    end = si[o + E_END]
-    base = si[o + E_BASE]
-    if si[o + E_GROUP] >= 0:
+    end = ws.state[o + E_END]
+    base = ws.state[o + E_BASE]
+    if ws.state[o + E_GROUP] >= 0:
         return True
     if end == base:
-        return si[o + E_TIME] == NEVER  # type: ignore[no-any-return]
-    last = si[o + E_BLOCK] + (end - base - 1) * p[e + P_ROW_WORDS]
-    return li[last] > newest - p[e + P_RETAIN]  # type: ignore[no-any-return]
+        return ws.state[o + E_TIME] == NEVER  # type: ignore[no-any-return]
+    last = ws.state[o + E_BLOCK] + (end - base - 1) * p[e + P_ROW_WORDS]
+    return ws.log[last] > newest - p[e + P_RETAIN]  # type: ignore[no-any-return]
 
 
 @kernel
@@ -256,21 +254,22 @@ def fitted(rows: int) -> int:
 @kernel
 def measure(p: Ints, m: Memory, newest: int) -> tuple[int, int, int, int]:
     """Entities alive, their words of state, their words of log once moved, and the events that a span may yet hold."""
-    si, sf, li, lf = m.state, m.state_floats, m.log, m.log_floats
+    ws = Words(m.state, m.state_floats, m.log, m.log_floats)
+    si, sf, li = m.state, m.state_floats, m.log
     entities = state = log = events = 0
     o = 0
     while o < m.counters[C_STATE_USED]:
         e = si[o + E_ENTITY]
-        if is_alive(p, si, sf, li, lf, o, e, newest):
+        if is_alive(p, ws, o, e, newest):
             w = p[e + P_ROW_WORDS]
             z = si[o + E_BLOCK] - si[o + E_BASE] * w
             horizon = newest_of(p, si, li, o, e, newest) - p[e + P_RETAIN]
             end = si[o + E_END]
             entities += 1
             state += p[e + P_STATE_WORDS]
-            log += block_words(p, e, fitted(end - kept_from(p, si, sf, li, lf, o, z, w, e, horizon)))
+            log += block_words(p, e, fitted(end - kept_from(p, ws, At(o, z, w), e, horizon)))
             log += limb_words(p, si, sf, o, e)
-            events += end - first_after(p, si, sf, li, lf, o, z, w, horizon)
+            events += end - first_after(p, ws, At(o, z, w), horizon)
         o += p[e + P_STATE_WORDS]
     return entities, state, log, events
 
@@ -281,23 +280,25 @@ def move_all(p: Ints, m: Memory, to: Memory, newest: int, log_used: int) -> None
 
     `to` must be large enough, and have the counters of m.
     """
-    si, sf, li, lf = to.state, to.state_floats, to.log, to.log_floats
+    ws = Words(to.state, to.state_floats, to.log, to.log_floats)
+    was = Words(m.state, m.state_floats, m.log, m.log_floats)
+    si, sf, li = to.state, to.state_floats, to.log
     to.hash_states[:] = -1
     used = entities = 0
     o = 0
     while o < m.counters[C_STATE_USED]:
         e = m.state[o + E_ENTITY]
         size = p[e + P_STATE_WORDS]
-        if is_alive(p, m.state, m.state_floats, m.log, m.log_floats, o, e, newest):
+        if is_alive(p, was, o, e, newest):
             w = p[e + P_ROW_WORDS]
             z = m.state[o + E_BLOCK] - m.state[o + E_BASE] * w
             horizon = newest_of(p, m.state, m.log, o, e, newest) - p[e + P_RETAIN]
-            start = kept_from(p, m.state, m.state_floats, m.log, m.log_floats, o, z, w, e, horizon)
+            start = kept_from(p, was, At(o, z, w), e, horizon)
             capacity = fitted(m.state[o + E_END] - start)
             for a in range(size):
                 si[used + a] = m.state[o + a]
             copy_block(p, si, used, e, start, capacity, m.log, li, log_used)
-            relink(p, si, sf, li, lf, used, e)
+            relink(p, ws, used, e)
             place = place_of(p, si, to.hash_keys, to.hash_states, e, m.state[o + E_KEY], m.state[o + E_CHECK])
             to.hash_keys[place] = m.state[o + E_KEY]
             to.hash_states[place] = used * PROGRAM_MAX + e

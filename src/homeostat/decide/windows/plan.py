@@ -1,4 +1,4 @@
-"""What the windows must compute, resolved to array columns: the engine's only configuration."""
+"""The tasks of the windows, resolved to array columns: the engine's only configuration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MASKS_MAX = 63
 
 
 class Kind(IntEnum):
-    """What is computed of a window's events.
+    """The function that is computed of a window's events.
 
     An aggregate with a value column sees only the events that have a value there (one that is not finite is
     none), so that COUNT of a column counts its values. Sums, means and deviations are those of exact arithmetic,
@@ -57,7 +57,7 @@ class LabelFilter(IntEnum):
 
 
 class RowKind(IntEnum):
-    """What a row of a batch asks for."""
+    """The request of a row of a batch."""
 
     EVENT = 0
     EVENT_NOT_INSERTED = 1
@@ -101,7 +101,7 @@ class Window:
     aggregates: tuple[Aggregate, ...]
 
     def faults(self) -> list[str]:
-        """What is wrong with this window by itself, as sentences."""
+        """The faults of this window by itself, as sentences."""
         found = []
         if not 0 < self.length_ns <= SPAN_NS_MAX:
             found.append(f"length_ns {self.length_ns} is not in 1..{SPAN_NS_MAX}")
@@ -129,7 +129,7 @@ class WindowPlan:
     features : number of feature columns; those no aggregate names come back as NaN.
     lateness_ns : how far behind the newest event an event may be and still be inserted.
     unknown_is_negative : whether an unknown label counts as 0 in aggregates over LABEL, or is skipped.
-    own_time : whether lateness and what is retained are reckoned from the newest event of the same entity, instead of
+    own_time : whether lateness and what is retained are counted from the newest event of the same entity, instead of
         from the newest of all: where entities are shared by several writers, who see different newest events.
     Raises ValueError, naming every fault.
     """

@@ -1,7 +1,7 @@
 """A batch of rows through the windows: entity by entity, because entities know nothing of each other.
 
-All rows of one entity are handled together, in their order, while its state and log are in the cache. What a row sees
-depends on the rows before it only, never on where a batch begins or ends.
+All rows of one entity are handled together, in their order, while its state and log are in the cache. A row's features
+depend on the rows before it only, never on where a batch begins or ends.
 """
 
 from __future__ import annotations
@@ -48,11 +48,13 @@ from homeostat.decide.windows.layout import (
     P_TAG,
     S_COLUMNS,
     S_TAIL,
-    Batch,
+    At,
     Bytes,
     Floats,
     Ints,
     Memory,
+    RowColumns,
+    Words,
 )
 from homeostat.decide.windows.memory import NO_ROOM, reserve, state_of
 from homeostat.decide.windows.plan import ABSENT_KEY, RowKind
@@ -94,7 +96,7 @@ VALUE_MAX = 1.7976931348623157e308
 
 
 @inlined
-def classify(p: Ints, counters: Ints, b: Batch, start: int, rows: int, newest: Ints, action: Ints) -> None:
+def classify(p: Ints, counters: Ints, b: RowColumns, start: int, rows: int, newest: Ints, action: Ints) -> None:
     """The time that the events have reached as of each row, and whether the row may be inserted."""
     latest = counters[C_NEWEST]
     for i in range(rows):
@@ -112,7 +114,7 @@ def classify(p: Ints, counters: Ints, b: Batch, start: int, rows: int, newest: I
 def group(
     p: Ints,
     m: Memory,
-    b: Batch,
+    b: RowColumns,
     e: int,
     start: int,
     rows: int,
@@ -154,7 +156,7 @@ def group(
 
 
 @inlined
-def enqueue(p: Ints, b: Batch, e: int, i: int, qi: Ints, qf: Floats, a: int) -> None:
+def enqueue(p: Ints, b: RowColumns, e: int, i: int, qi: Ints, qf: Floats, a: int) -> None:
     """Row i as entity e logs it, to queue address a; values that are none become NaN, -0.0 becomes 0."""
     qi[a] = b.time_ns[i]
     for c in range(p[e + P_COPY_FROM], p[e + P_COPY_TO], 2):
@@ -179,10 +181,7 @@ def enqueue(p: Ints, b: Batch, e: int, i: int, qi: Ints, qf: Floats, a: int) -> 
 @kernel
 def decide_rows(
     p: Ints,
-    si: Ints,
-    sf: Floats,
-    li: Ints,
-    lf: Floats,
+    ws: Words,
     e: int,
     o: int,
     start: int,
@@ -198,19 +197,19 @@ def decide_rows(
     for place in range(start, stop):
         a = place * (Q_WORDS + w)
         for c in range(w):
-            li[c] = qi[a + Q_WORDS + c]
-        z = si[o + E_BLOCK] - si[o + E_BASE] * w
-        now = li[0]
+            ws.log[c] = qi[a + Q_WORDS + c]
+        z = ws.state[o + E_BLOCK] - ws.state[o + E_BASE] * w
+        now = ws.log[0]
         horizon = qi[a + Q_HORIZON]
         if qi[a + Q_ACTION] != OUTCOME:
-            move(p, si, sf, li, lf, o, z, w, e, now, horizon)
-            emit(p, si, sf, li, lf, o, z, w, e, now, made, place * width)
+            move(p, ws, At(o, z, w), e, now, horizon)
+            emit(p, ws, At(o, z, w), e, now, made, place * width)
             if qi[a + Q_ACTION] == EVENT:
-                insert(p, si, sf, li, lf, o, w, e, now, horizon)
+                insert(p, ws, o, w, e, now, horizon)
         elif label >= 0 and now > horizon:
-            q = find_event(p, si, sf, li, lf, o, z, w, e, now, li[label + 1])
+            q = find_event(p, ws, At(o, z, w), e, now, ws.log[label + 1])
             if q >= 0:
-                set_label(p, si, sf, li, lf, o, z, w, e, q, lf[label])
+                set_label(p, ws, At(o, z, w), e, q, ws.log_floats[label])
                 matched[qi[a + Q_ROW]] = 1
 
 
@@ -239,7 +238,7 @@ def look_ahead(p: Ints, si: Ints, li: Ints, e: int, members: Ints, g: int, count
 def line_up(
     p: Ints,
     m: Memory,
-    b: Batch,
+    b: RowColumns,
     e: int,
     start: int,
     rows: int,
@@ -278,20 +277,8 @@ def line_up(
         enqueue(p, b, e, start + i, qi, qf, a + Q_WORDS)
         if horizons[g] == NEVER:
             horizons[g] = qi[a + Q_HORIZON]
-    if count == NO_ROOM or not reserve(
-        p,
-        m.state,
-        m.state_floats,
-        m.log,
-        m.log_floats,
-        m.counters,
-        e,
-        count,
-        members,
-        sizes,
-        horizons,
-        capacities,
-    ):
+    ws = Words(m.state, m.state_floats, m.log, m.log_floats)
+    if count == NO_ROOM or not reserve(p, ws, m.counters, e, count, members, sizes, horizons, capacities):
         return NO_ROOM
     return count
 
@@ -300,7 +287,7 @@ def line_up(
 def deliver(
     p: Ints,
     e: int,
-    b: Batch,
+    b: RowColumns,
     start: int,
     rows: int,
     scratch: Ints,
@@ -330,7 +317,7 @@ def deliver(
 def advance(
     p: Ints,
     m: Memory,
-    b: Batch,
+    b: RowColumns,
     start: int,
     stop: int,
     first: int,
@@ -347,7 +334,8 @@ def advance(
     Returns DONE, or the entity that needs more memory than there is: the call is to be repeated from there, with
     `scratch` as it was left, once there is more. Where C_POOL_NEEDED says so, nothing may move before.
     """
-    si, sf, li, lf, counters = m.state, m.state_floats, m.log, m.log_floats, m.counters
+    ws = Words(m.state, m.state_floats, m.log, m.log_floats)
+    si, li, counters = m.state, m.log, m.counters
     rows = stop - start
     newest, action, matched = scratch[C_ROW_NEWEST], scratch[C_ROW_ACTION], scratch[C_ROW_MATCHED]
     members, ends = scratch[C_GROUP_STATE], scratch[C_GROUP_END]
@@ -368,7 +356,7 @@ def advance(
                 counters[C_RESUME], counters[C_GROUPS] = g, count
                 return e
             look_ahead(p, si, li, e, members, g, count)
-            decide_rows(p, si, sf, li, lf, e, members[g], place, ends[g], qi, made, matched)
+            decide_rows(p, ws, e, members[g], place, ends[g], qi, made, matched)
             place = ends[g]
         deliver(p, e, b, start, rows, scratch, made, out, fresh, column)
     for i in range(rows):

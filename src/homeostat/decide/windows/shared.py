@@ -16,7 +16,7 @@ import numpy as np
 from homeostat.decide.windows.around import Around
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.decide.windows.featurizer import writable
-from homeostat.decide.windows.followed import Column, FollowedWindows
+from homeostat.decide.windows.followed import FollowedWindows, KindRows
 from homeostat.expressions import Membership
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import Asked, FeatureStore, Logs, LogsLost, Shown
@@ -43,7 +43,7 @@ def log_version(plan: FeaturePlan, journal: str = "", words: Vocabulary = NAMELE
     places : see `Coding.places`
     words : the names of the columns, and what they are
     """
-    told = repr(
+    described = repr(
         (
             words.entities,
             words.fields,
@@ -52,7 +52,7 @@ def log_version(plan: FeaturePlan, journal: str = "", words: Vocabulary = NAMELE
             [program.text for program in plan.inputs],
         )
     )
-    return hashlib.sha256(told.encode() + plan.windows.fingerprint() + journal.encode()).hexdigest()[:8]
+    return hashlib.sha256(described.encode() + plan.windows.fingerprint() + journal.encode()).hexdigest()[:8]
 
 
 class SharedFeaturizer:
@@ -98,35 +98,39 @@ class SharedFeaturizer:
         """The features of each row as of that row; events and outcomes are in the entities' logs then."""
         plan, n = self.plan, len(events)
         events = writable(events)
-        columns = self._columns(events)
+        parts = self._columns(events)
         shape = (n, plan.fields + plan.windows.features + len(plan.derived))
         values, freshness = np.full(shape, np.nan), np.zeros(shape, np.uint8)
         for entity in self._watched:
             self.windows.leave_absent(entity, events, values, freshness, plan.fields)
-        logs = self._exchange(columns)
+        logs = self._exchange(parts)
         fallback = 0
         if logs is None:
             fallback = Fallback.FEATURES_STALE if self._when_down == "stale" else Fallback.FEATURES_ABSENT
-            for column in columns:
-                self._guess(column, values, freshness)
-        elif columns:
+            for part in parts:
+                self._guess(part, values, freshness)
+        elif parts:
             rows = [
-                self.windows.follow(column, log.start, log.unread, values, freshness, plan.fields)
-                for column, log in zip(columns, logs, strict=True)
+                self.windows.follow(part, log.start, log.unread, values, freshness, plan.fields)
+                for part, log in zip(parts, logs, strict=True)
             ]
-            self.store.show(self._shown(columns, rows, events, values, freshness))
+            self.store.show(self._shown(parts, rows, events, values, freshness))
             if self.windows.nbytes > self._memory_bytes:
                 self.forget()
         self._around.complete(events.numbers, events.keys, events.key_checks, events.time_ns, values, freshness)
         return Features(plan.names, values, freshness, fallback)
+
+    def read_lists(self, lists: Membership) -> None:
+        """Ask these lists from the next event on; what is remembered stays."""
+        self._around = Around(self.plan, lists)
 
     def write(self, events: EventBatch) -> None:
         """Let events and outcomes be in the logs, once, whoever may have written them before; reads nothing.
 
         Raises Unavailable.
         """
-        columns = self._columns(writable(events), pinned=False)
-        self.store.exchange([self._asked(column, read=False) for column in columns])
+        parts = self._columns(writable(events), pinned=False)
+        self.store.exchange([self._asked(part, read=False) for part in parts])
 
     def journalled(self, sequence: int) -> None:
         """The journal has an entry of this process and all before it; so has the store, unless it is away."""
@@ -142,52 +146,52 @@ class SharedFeaturizer:
         self.forget()
         self.behind, self.trouble = False, ""
 
-    def _columns(self, events: EventBatch, pinned: bool = True) -> list[Column]:
+    def _columns(self, events: EventBatch, pinned: bool = True) -> list[KindRows]:
         seen = self._around.seen(events.numbers, events.keys, events.key_checks, events.time_ns)
         made = (self.windows.arrange(entity, events, seen, self._around.masks_from, pinned) for entity in self._watched)
-        return [column for column in made if column is not None]
+        return [part for part in made if part is not None]
 
-    def _asked(self, column: Column, read: bool = True) -> Asked:
-        rows, ends = column.for_log()
+    def _asked(self, part: KindRows, read: bool = True) -> Asked:
+        rows, ends = part.for_log()
         # An outcome knows its entity's identity, but not always its text: logs are named by what both know.
-        codes = column.ids.code.tolist()
+        codes = part.ids.code.tolist()
         if is_hashed(max(codes)):
-            ids = [text_of(*one, _NO_TEXTS) for one in column.ids.tolist()]
+            ids = [text_of(*one, _NO_TEXTS) for one in part.ids.tolist()]
         else:
             ids = list(map(str, codes))
         return Asked(
-            self.entities[column.entity], ids, column.asked_from, column.oldest_ns, rows, ends,
-            self.windows.retained_ns(column.entity) + MARGIN_NS, read,
+            self.entities[part.entity], ids, part.asked_from, part.oldest_ns, rows, ends,
+            self.windows.retained_ns(part.entity) + MARGIN_NS, read,
         )  # fmt: skip
 
-    def _exchange(self, columns: list[Column]) -> list[Logs] | None:
+    def _exchange(self, parts: list[KindRows]) -> list[Logs] | None:
         """The logs, None while the store is away."""
         if not self.behind:
             try:
-                return self.store.exchange([self._asked(column) for column in columns], self.through)
+                return self.store.exchange([self._asked(part) for part in parts], self.through)
             except (Unavailable, LogsLost) as error:
                 self.behind, self.trouble = True, str(error)
-        for column in columns:
-            self.windows.leave(column)
+        for part in parts:
+            self.windows.leave(part)
         return None
 
-    def _guess(self, column: Column, values: Float, freshness: Bytes) -> None:
-        """What this worker remembers of the entities, its own events since included; nothing of those it never met."""
+    def _guess(self, part: KindRows, values: Float, freshness: Bytes) -> None:
+        """This worker's memory of the entities, its own events since included; nothing of those it never met."""
         if self._when_down != "stale":
-            self.windows.leave_unknown(column.entity, column.emits, values, freshness, self.plan.fields)
+            self.windows.leave_unknown(part.entity, part.emits, values, freshness, self.plan.fields)
             return
-        guessed = self.windows.guess(column, values, freshness, self.plan.fields)
-        freshness[np.ix_(guessed, self._slots[column.entity])] = _STALE
+        guessed = self.windows.guess(part, values, freshness, self.plan.fields)
+        freshness[np.ix_(guessed, self._slots[part.entity])] = _STALE
 
     def _shown(
-        self, columns: list[Column], rows: list[Int], events: EventBatch, values: Float, freshness: Bytes
+        self, parts: list[KindRows], rows: list[Int], events: EventBatch, values: Float, freshness: Bytes
     ) -> list[Shown]:
         return [
             Shown(
-                self.entities[column.entity], column.ids, events.texts, read, self._names[column.entity],
-                self._slots[column.entity], column.last, values, freshness, events.time_ns,
+                self.entities[part.entity], part.ids, events.texts, read, self._names[part.entity],
+                self._slots[part.entity], part.last, values, freshness, events.time_ns,
             )
-            for column, read in zip(columns, rows, strict=True)
+            for part, read in zip(parts, rows, strict=True)
         ]  # fmt: skip
 
     def state(self) -> State:

@@ -1,0 +1,125 @@
+"""How a loop gets other parts between two batches: everything that is remembered follows where it means the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from homeostat.decide.arrivals import Arrivals
+from homeostat.decide.contracts import Explorer, Fusion, Guard, Joiner, Learner, Policy, ReadsLists, Scorer, Stateful
+from homeostat.decide.stages import Canary, Holds, Stages
+from homeostat.decide.what_if import WhatIf
+from homeostat.expressions import Membership
+from homeostat.records.arrays import State
+from homeostat.records.changes import Change
+from homeostat.records.meaning import Meaning, follows
+from homeostat.records.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryParts:
+    """A canary's parts, see `stages.Canary`, with its scorers by name."""
+
+    version: str
+    scorers: Mapping[str, Scorer]
+    fusion: Fusion
+    policy: Policy | None
+    holds: Holds
+    meaning: Meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A loop's parts under its settings, before they have seen anything. Made outside of the deciding thread.
+
+    number : of the last change that is in force
+    in_force : all that are, by rising number
+    changes : those that lead here from some earlier number, by rising number
+    scorers : those of the version, by name
+    joiner : a new one; None where nobody learns
+    lists : who is on which list; None where they are as they were
+    learns : the learners that are on
+    learned : what another process taught fusion and policy, by name; an empty one has no state as yet. None where this
+        loop learns by itself
+    canary : None where no other version decides a share
+    """
+
+    number: int
+    in_force: tuple[Change, ...]
+    changes: tuple[Change, ...]
+    version: str
+    scorers: Mapping[str, Scorer]
+    fusion: Fusion
+    policy: Policy
+    thresholds: Policy | None
+    guard: Guard
+    joiner: Joiner | None
+    lists: Membership | None
+    what_if: WhatIf | None
+    learns: frozenset[str]
+    words: Vocabulary
+    meaning: Mapping[str, Meaning]
+    learned: Mapping[str, State] | None = None
+    canary: CanaryParts | None = None
+
+    @property
+    def learners(self) -> dict[str, Learner]:
+        """Those of its fusion and policy that learn, by name."""
+        return {name: part for name, part in self.by_name.items() if isinstance(part, Learner)}
+
+    @property
+    def by_name(self) -> dict[str, Fusion | Policy]:
+        """Its fusion and policy, by the names that learners have."""
+        return {"fusion": self.fusion, "policy": self.policy}
+
+
+def put_in_force(setup: Setup, stages: Stages, arrivals: Arrivals) -> None:
+    """Let these parts decide from the next batch on."""
+    blank = {name: part.learned() for name, part in setup.learners.items()}
+    for name, new, old in (
+        ("fusion", setup.fusion, stages.fusion), ("policy", setup.policy, stages.policy),
+        ("guards", setup.guard, stages.guard),
+    ):  # fmt: skip
+        _take_over(name, new, old, setup.meaning, stages.meaning)
+    if setup.learned is not None:
+        for name, part in setup.learners.items():
+            part.take(setup.learned.get(name, blank[name]))
+    if stages.allowance is not None and isinstance(setup.policy, Explorer):
+        setup.policy.allow(stages.allowance)
+    was = stages.canary
+    if setup.learned is None and was is not None and was.version == setup.version:
+        # It is the champion now, and knows what it has learned.
+        _take_over("fusion", setup.fusion, was.fusion, setup.meaning, {"fusion": was.meaning})
+    if setup.version != stages.version:
+        stages.panel = stages.panel.seating(setup.scorers)
+    stages.canary = _canary(setup.canary, was, stages)
+    if was is not None:
+        was.panel.leave(stages.panel, None if stages.canary is None else stages.canary.panel)
+    stages.fusion, stages.policy, stages.thresholds, stages.guard = (
+        setup.fusion, setup.policy, setup.thresholds, setup.guard,
+    )  # fmt: skip
+    if setup.joiner is None or stages.joiner is None:
+        stages.joiner = arrivals.joiner = setup.joiner
+    if setup.lists is not None and isinstance(stages.featurizer, ReadsLists):
+        stages.featurizer.read_lists(setup.lists)
+    stages.what_if, stages.learns = setup.what_if, setup.learns
+    stages.version, stages.words, stages.meaning = setup.version, setup.words, setup.meaning
+    stages.settings, stages.in_force = setup.number, setup.in_force
+
+
+def _canary(parts: CanaryParts | None, was: Canary | None, stages: Stages) -> Canary | None:
+    """The canary of these parts; of the same version as the one before it, it goes on where that stands."""
+    if parts is None:
+        return None
+    if was is not None and was.version == parts.version:
+        _take_over("fusion", parts.fusion, was.fusion, {"fusion": parts.meaning}, {"fusion": was.meaning})
+    panel = stages.panel.beside(parts.scorers, None if was is None else was.panel)
+    return Canary(parts.version, panel, parts.fusion, parts.policy, parts.holds, parts.meaning)
+
+
+def _take_over(
+    name: str, new: Stateful, old: Stateful, meaning: Mapping[str, Meaning], before: Mapping[str, Meaning]
+) -> None:
+    """Let a part continue where the one before it stands, where that means the same to it."""
+    if name in meaning and follows(name, meaning[name], before.get(name)):
+        new.restore(old.state())

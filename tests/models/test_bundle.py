@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,13 +34,13 @@ def make_bundle() -> Bundle:
     })  # fmt: skip
 
 
-BUNDLE = make_bundle()
+trained = cache(make_bundle)  # When a test asks, not in every process that only collects the tests.
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("bundles") / "bundle"
-    save_bundle(BUNDLE, path)
+    save_bundle(trained(), path)
     return path
 
 
@@ -65,14 +66,15 @@ def test_a_bundle_comes_back_as_it_was_saved(saved):
     loaded = load_bundle(saved, NAMES)
     assert loaded.app == "demo"
     assert loaded.features == NAMES
-    assert loaded.about == BUNDLE.about
-    assert loaded.parts.keys() == BUNDLE.parts.keys()
+    assert loaded.about == trained().about
+    assert loaded.parts.keys() == trained().parts.keys()
     for name, part in loaded.parts.items():
-        assert part.kind == BUNDLE.parts[name].kind
-        assert part.features == BUNDLE.parts[name].features
-        assert part.graphs == BUNDLE.parts[name].graphs
+        assert part.kind == trained().parts[name].kind
+        assert part.features == trained().parts[name].features
+        assert part.graphs == trained().parts[name].graphs
         assert all(
-            np.array_equal(array, BUNDLE.parts[name].arrays[key], equal_nan=True) for key, array in part.arrays.items()
+            np.array_equal(array, trained().parts[name].arrays[key], equal_nan=True)
+            for key, array in part.arrays.items()
         )
     assert set(loaded.scorers) == {"boosted", "network"}
     assert loaded.fusion is not None
@@ -86,14 +88,14 @@ def test_the_same_training_writes_the_same_bytes(saved, tmp_path):
 
 
 def test_saving_replaces_a_bundle_but_nothing_else(saved, copy, tmp_path):
-    save_bundle(BUNDLE, copy)
+    save_bundle(trained(), copy)
     assert load_bundle(copy).version == load_bundle(saved).version
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "letter.txt").write_text("dear")
     with pytest.raises(BundleError, match="not a bundle"):
-        save_bundle(BUNDLE, tmp_path / "precious")
+        save_bundle(trained(), tmp_path / "precious")
     with pytest.raises(BundleError, match="can't name a part"):
-        save_bundle(Bundle("demo", NAMES, {}, {"../evil": BUNDLE.parts["fusion"]}), tmp_path / "new")
+        save_bundle(Bundle("demo", NAMES, {}, {"../evil": trained().parts["fusion"]}), tmp_path / "new")
 
 
 def test_each_changed_byte_is_found(copy):

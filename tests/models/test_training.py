@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.models.training_rows import NAMES, training_rows
 
+from homeostat.decide.fusion.ensemble import Trained
 from homeostat.decide.fusion.evidence import Table
 from homeostat.decide.fusion.fixed import FixedFusion
 from homeostat.decide.scorers.build import serve_part
@@ -232,3 +233,19 @@ def test_the_fused_risk_of_training_is_that_of_serving(trained):
             Scores(part.features, values, there * np.ones((50, 1)), np.zeros(50, np.uint8))
         )
         np.testing.assert_allclose(fused_risk(part, scores, subset), served.risk, rtol=1e-12)
+
+
+def test_an_ensemble_is_trained_with_each_member_and_the_fusions_asked_for(tmp_path):
+    task = FusionTask("ensemble", {"weights": (1.0, 2.0)}, ("weighted", "learned"), ("adaptive", "weighted", "learned"))
+    made = train_bundle(training_rows(), TASKS[:2], task, serve_part, app="demo", folds=3)
+    assert {name for name in made.parts if name.startswith("fusion")} == {
+        "fusion", "fusion.adaptive", "fusion.weighted", "fusion.learned",
+    }  # fmt: skip
+    assert set(made.about["fusions"]) == {"ensemble", "adaptive", "weighted", "learned"}
+    assert made.about["fused"]["average_precision"] == made.about["fusions"]["ensemble"]["average_precision"]
+    save_bundle(made, tmp_path / "bundle")
+    loaded = load_bundle(tmp_path / "bundle")
+    ensemble = Trained.of(loaded.parts["fusion"])
+    assert ensemble.kinds == ("weighted", "learned") and ensemble.shares.sum() == pytest.approx(1)
+    for kind, table in zip(ensemble.kinds, ensemble.tables, strict=True):
+        assert table.weights.tobytes() == loaded.parts[f"fusion.{kind}"].arrays["weights"].tobytes()

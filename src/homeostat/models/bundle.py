@@ -34,6 +34,7 @@ _MANIFEST_BYTES_MAX = 1 << 24
 _FILE_BYTES_MAX = 1 << 30
 _PART = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z][a-z0-9_]{0,63})?")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_FILE = re.compile(r"[a-z0-9_.]{1,200}")
 _NUMERIC_KINDS = "biuf"
 _SHOWN_MAX = 5  # Definitions that an error quotes.
 
@@ -81,8 +82,7 @@ def save_bundle(bundle: Bundle, out: Path, private: bool = False) -> str:
     private : folder and files are their owner's alone, as in a data folder; if not, the process's umask decides
     Raises BundleError when `out` exists and is no bundle, or a part has a name that no bundle may hold.
     """
-    if out.exists() and not (out / MANIFEST).is_file():
-        raise BundleError(f"{out} exists and is not a bundle; give another path or remove it")
+    _check_out(out)
     files: dict[str, bytes] = {}
     parts = {name: write_part(name, part, files) for name, part in sorted(bundle.parts.items())}
     manifest = {
@@ -97,6 +97,28 @@ def save_bundle(bundle: Bundle, out: Path, private: bool = False) -> str:
         "files": {name: {"size": len(raw), "sha256": sha256(raw).hexdigest()} for name, raw in sorted(files.items())},
     }
     files[MANIFEST] = (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=True) + "\n").encode()
+    _write(files, out, private)
+    return _version(files[MANIFEST])
+
+
+def copy_bundle(path: Path, out: Path) -> str:
+    """Write a checked copy of a bundle's folder, replacing an earlier bundle there; returns its version.
+
+    Raises BundleError.
+    """
+    _check_out(out)
+    files = read_files(path)
+    bundle = bundle_of_files(files, where=str(path))
+    _write(files, out, private=False)
+    return bundle.version
+
+
+def _check_out(out: Path) -> None:
+    if out.exists() and not (out / MANIFEST).is_file():
+        raise BundleError(f"{out} exists and is not a bundle; give another path or remove it")
+
+
+def _write(files: Mapping[str, bytes], out: Path, private: bool) -> None:
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +130,6 @@ def save_bundle(bundle: Bundle, out: Path, private: bool = False) -> str:
     if out.exists():
         shutil.rmtree(out)
     os.replace(partial, out)
-    return _version(files[MANIFEST])
 
 
 def write_part(name: str, part: Part, files: dict[str, bytes]) -> dict[str, Any]:
@@ -130,7 +151,7 @@ def write_part(name: str, part: Part, files: dict[str, bytes]) -> dict[str, Any]
 
 
 def digest_of(definition: str) -> str:
-    """What of a feature's definition has to be the same."""
+    """The part of a feature's definition that has to be the same."""
     return sha256(definition.encode()).hexdigest()
 
 
@@ -147,10 +168,35 @@ def load_bundle(
     redefined : features that may mean something else than at training
     Raises BundleError for anything that does not fit.
     """
-    files = dict(_read_files(path))
+    return bundle_of_files(read_files(path), features, definitions, redefined, where=str(path))
+
+
+def read_files(path: Path) -> dict[str, bytes]:
+    """The bytes of a bundle's files by name, not checked yet. Raises BundleError for what can't be a bundle's file."""
+    return dict(_read_files(path))
+
+
+def listed_files(manifest: bytes) -> list[str]:
+    """The files that a manifest lists, beside itself. Raises BundleError for a manifest that can't be read."""
+    return [_named(_FILE, name, "file") for name in _table(_parsed(manifest), "files")]
+
+
+def bundle_of_files(
+    given: Mapping[str, bytes],
+    features: Sequence[str] | None = None,
+    definitions: Mapping[str, str] | None = None,
+    redefined: Sequence[str] = (),
+    *,
+    where: str = "this",
+) -> Bundle:
+    """Check a bundle whose files are in memory; see `load_bundle`.
+
+    where : the bundle in words, for the sentence of an error
+    """
+    files = dict(given)
     raw = files.pop(MANIFEST, None)
     if raw is None:
-        raise BundleError(f"{path} is no bundle: it has no {MANIFEST}")
+        raise BundleError(f"{where} is no bundle: it has no {MANIFEST}")
     manifest = _parsed(raw)
     if manifest.get("homeostat_bundle") != FORMAT:
         raise BundleError(f"{MANIFEST} has format {manifest.get('homeostat_bundle')!r}; this version reads {FORMAT}")
@@ -202,6 +248,8 @@ def _read_files(path: Path) -> Iterator[tuple[str, bytes]]:
             if status.st_size > (_MANIFEST_BYTES_MAX if entry.name == MANIFEST else _FILE_BYTES_MAX):
                 raise BundleError(f"{entry.name!r} is too large")
             yield entry.name, Path(entry.path).read_bytes()
+    except NotADirectoryError:
+        raise BundleError(f"{path} is a file: name the folder that holds {MANIFEST}") from None
     except OSError as error:
         raise BundleError(f"{path} can't be read: {error.strerror or error}") from error
 

@@ -48,21 +48,21 @@ class Matured:
     censored: int = 0
 
 
-def settled_until(time_ns: Int, label: Float, censored: np.ndarray | None = None) -> int:
-    """The time of the earliest event whose outcome is missing; those before it are settled. See `matured`."""
+def complete_until(time_ns: Int, label: Float, censored: np.ndarray | None = None) -> int:
+    """The time of the earliest event whose outcome is missing; all before it are known. See `matured`."""
     missing = np.isnan(label) if censored is None else np.isnan(label) & ~censored
     return int(time_ns[missing].min(initial=np.iinfo(np.int64).max))
 
 
 def matured(
     time_ns: Int, label: Float, moment_ns: int, maturity: Maturity, censored: np.ndarray | None = None,
-    settled_ns: int | None = None,
+    complete_ns: int | None = None,
 ) -> Matured:  # fmt: skip
     """The events that teach at a moment, and why the others do not.
 
     time_ns : (n,) of the events; label : (n,) as known at the moment, NaN where nothing is
     censored : (n,) whether an event's outcome could not be seen, as it was blocked; its silence then says nothing
-    settled_ns : of `settled_until`, where these are some of several events; None: they are all
+    complete_ns : of `complete_until`, where these are some of several events; None: they are all
     An event teaches when it is of age, or when nothing is missing up to it: the outcome of each event that is as old or
     older is known. Then both kinds are, whatever their age.
 
@@ -73,11 +73,11 @@ def matured(
     hidden = np.zeros(len(label), bool) if censored is None else np.isnan(label) & censored
     unknown = np.isnan(label) & ~hidden
     of_age = time_ns <= moment_ns - maturity.age_ns
-    settled = time_ns < (settled_until(time_ns, label, censored) if settled_ns is None else settled_ns)
-    told = ~np.isnan(label) & (of_age | settled)
+    complete = time_ns < (complete_until(time_ns, label, censored) if complete_ns is None else complete_ns)
+    known = ~np.isnan(label) & (of_age | complete)
     silent = unknown & of_age
-    out = np.where(told, label, np.where(silent & maturity.silence_negative, 0.0, np.nan))
-    young = ~of_age & ~told & ~hidden
+    out = np.where(known, label, np.where(silent & maturity.silence_negative, 0.0, np.nan))
+    young = ~of_age & ~known & ~hidden
     return Matured(
         out,
         int(np.count_nonzero(young)),

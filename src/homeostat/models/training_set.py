@@ -41,6 +41,8 @@ class TrainingSet:
     groups : (n,) an entity's key code (a customer): rows of one group never sit on both sides of a fold
     categories : the features whose values are categories' codes
     texts : the text of each code; a category without one counts among the rare
+    people : (n, 3) the value of the field of groups, and the cost of selecting this row, were it negative, and of
+        missing it, were it positive; None where thresholds by group are not asked for
     """
 
     names: tuple[str, ...]
@@ -51,6 +53,7 @@ class TrainingSet:
     groups: Int
     categories: frozenset[str] = frozenset()
     texts: Mapping[float, str] = field(default_factory=dict)
+    people: Float | None = None
 
     def __post_init__(self) -> None:
         n = len(self.y)
@@ -82,7 +85,7 @@ class TrainingSet:
     def rows(self, chosen: NDArray[np.generic]) -> TrainingSet:
         """A part of the rows, by index or mask."""
         columns = {name: getattr(self, name)[chosen] for name in ("x", "y", "time_ns", "id_code", "groups")}
-        return replace(self, **columns)
+        return replace(self, **columns, people=None if self.people is None else self.people[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,13 @@ class ScorerTask:
 
 @dataclass(frozen=True, slots=True)
 class FusionTask:
-    """How the scorers' scores are to be fused."""
+    """How the scorers' scores are to be fused.
+
+    members : the fusions that an ensemble combines
+    also : fusions that are trained beside it
+    """
 
     kind: str = "learned"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    members: tuple[str, ...] = ("weighted", "learned")
+    also: tuple[str, ...] = ()

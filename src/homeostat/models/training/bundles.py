@@ -12,9 +12,10 @@ import numpy as np
 from homeostat.models.bundle import Bundle
 from homeostat.models.training.boosted_trees import train_boosted
 from homeostat.models.training.categories import learned_encodings
+from homeostat.models.training.ensemble import train_ensemble
 from homeostat.models.training.extras import BadSetting
 from homeostat.models.training.folds import grouped_folds, lacking
-from homeostat.models.training.fusion import fused_risk, train_fusion
+from homeostat.models.training.fusion import full_weights, fused_risk, train_fusion
 from homeostat.models.training.isolation_forest import train_isolation_forest
 from homeostat.models.training.network import train_network
 from homeostat.models.training_set import (
@@ -26,7 +27,7 @@ from homeostat.models.training_set import (
     TrainingSet,
     silent,
 )
-from homeostat.records.arrays import Float
+from homeostat.records.arrays import Float, Int
 from homeostat.records.features import Features
 from homeostat.records.parts import Part
 from homeostat.stats.categories import SETTING, written
@@ -86,10 +87,7 @@ def train_bundle(
         raise BadSetting("scorers need names, each its own")
     if not rows.labelled:
         return _without_outcomes(rows, tasks, fusion, app, seed, about, progress)
-    fold = grouped_folds(rows.groups, rows.y, folds, seed)
-    missing = lacking(fold, rows.y, rows.groups, folds, group)
-    if missing is not None:
-        raise NothingToLearn(missing)
+    fold = fold_of(rows, folds, seed, group)
     scores = np.full((len(rows), len(names)), np.nan)
     steps = len(tasks) * (folds + 1)
     for k in range(folds):
@@ -97,12 +95,13 @@ def train_bundle(
         seen = features_of(rows.names, rows.x[score])
         for j, task in enumerate(tasks):
             progress(f"{task.name}, fold {k + 1} of {folds}", (k * len(tasks) + j) / steps)
-            part = train_part(_lighter(task), learn, seed)
+            part = train_part(lighter(task), learn, seed)
             scores[score, j] = serve(task.name, part, rows.names).score(seen)[0]
     everything = features_of(rows.names, rows.x)
     for j, scorer in enumerate(ready.values()):
         scores[:, len(tasks) + j] = scorer.score(everything)[0]
-    parts: dict[str, Part] = {"fusion": train_fusion(fusion.kind, scores, rows.y, names, fusion.settings)}
+    fusions = fitted_fusions(fusion, scores, rows, names)
+    parts: dict[str, Part] = {"fusion" if kind == fusion.kind else f"fusion.{kind}": p for kind, p in fusions.items()}
     if left_out is not None:
         left_out(names, scores, parts["fusion"])
     for j, task in enumerate(tasks):
@@ -110,7 +109,29 @@ def train_bundle(
         parts[f"scorer.{task.name}"] = train_part(task, rows, seed)
     progress("done", 1.0)
     facts = {**_facts(rows, names, scores, seed, folds), "fused": _fused(parts["fusion"], names, scores, rows.y)}
+    if len(fusions) > 1:
+        whole = (1 << len(names)) - 1
+        facts["fusions"] = {kind: _metrics(rows.y, fused_risk(part, scores, whole)) for kind, part in fusions.items()}
     return Bundle(app, rows.names, {**facts, **(about or {})}, parts)
+
+
+def fitted_fusions(task: FusionTask, scores: Float, rows: TrainingSet, names: tuple[str, ...]) -> dict[str, Part]:
+    """Each fusion that is asked for, by its kind; the declared one first."""
+    return {
+        kind: train_ensemble(task.members, scores, rows.y, rows.time_ns, names, task.settings)
+        if kind == "ensemble"
+        else train_fusion(kind, scores, rows.y, names, task.settings)
+        for kind in dict.fromkeys((task.kind, *task.also))
+    }
+
+
+def fold_of(rows: TrainingSet, folds: int, seed: int, group: str = "entity") -> Int:
+    """(n,) the fold of each row. Raises NothingToLearn where a fold leaves nothing of one kind to learn from."""
+    fold = grouped_folds(rows.groups, rows.y, folds, seed)
+    missing = lacking(fold, rows.y, rows.groups, folds, group)
+    if missing is not None:
+        raise NothingToLearn(missing)
+    return fold
 
 
 def _without_outcomes(
@@ -120,7 +141,7 @@ def _without_outcomes(
     """A bundle of scorers that learn without outcomes."""
     for what, kind, enough in (
         *((f"scorer {task.name!r}", task.kind, task.kind in UNSUPERVISED) for task in tasks),
-        ("the fusion", fusion.kind, fusion.kind == "weighted"),
+        *(("the fusion", kind, kind == "weighted") for kind in (fusion.kind, *fusion.also)),
     ):
         if not enough:
             raise NothingToLearn(
@@ -136,7 +157,7 @@ def _without_outcomes(
     return Bundle(app, rows.names, {**facts, **(about or {})}, parts)
 
 
-def _lighter(task: ScorerTask) -> ScorerTask:
+def lighter(task: ScorerTask) -> ScorerTask:
     """The task with one model where it averages several: a fold's scores need not be the smoothest."""
     averaged = {"boosted_trees": "bags", "network": "members"}.get(task.kind)
     return task if averaged is None else replace(task, settings={**task.settings, averaged: 1})
@@ -192,7 +213,7 @@ def _fused(part: Part, names: tuple[str, ...], scores: Float, y: Float) -> dict[
     for j, name in enumerate(names):
         risk = fused_risk(part, scores, whole & ~(1 << j))
         without[name] = {
-            "weight": float(part.arrays["weights"][whole, j]),
+            "weight": float(full_weights(part)[j]),
             "average_precision": average_precision(y, risk),
             "log_loss": log_loss(y, risk),
         }

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {"limit": 27.0, "bend": 12.0, "ridge": 0.005, "weight
 _PREFERENCE = 12  # A scorer that gains 6 % less than the best starts at half of its share.
 _FITTED_MAX = 6  # Scorers; beyond it, subsets are filled by conditional expectation instead of fitted each.
 _SCORERS_MAX = 10
+ENSEMBLE = "ensemble_fusion"  # The kind of a part that holds several fusions.
 
 
 def train_fusion(kind: str, scores: Float, y: Float, names: tuple[str, ...], settings: Mapping[str, Any]) -> Part:
@@ -63,11 +64,33 @@ def train_fusion(kind: str, scores: Float, y: Float, names: tuple[str, ...], set
 
 def fused_risk(part: Part, scores: Float, subset: int) -> Float:
     """(n,) the risk that a fitted fusion gives to rows of which only a subset of the scorers answers."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -fused_margin(part, scores, subset))))
+
+
+def fused_margin(part: Part, scores: Float, subset: int) -> Float:
+    """(n,) its log-odds."""
+    if part.kind == ENSEMBLE:
+        parts = [_member(part, kind) for kind in part.settings["members"]]
+        together = np.column_stack([fused_margin(one, scores, subset) for one in parts])
+        return np.asarray(together @ part.arrays["shares"].astype(np.float64))
     limit, bend = part.settings["limit"], part.settings["bend"]
     there = np.flatnonzero((subset >> np.arange(scores.shape[1])) & 1)
     moved = log_odds(scores[:, there], limit, bend) - part.arrays["reference"][subset, there]
-    margin = part.settings["base"] + moved @ part.arrays["weights"][subset, there]
-    return np.asarray(np.exp(-np.logaddexp(0.0, -margin)))
+    margin: Float = part.settings["base"] + moved @ part.arrays["weights"][subset, there]
+    return margin
+
+
+def full_weights(part: Part) -> Float:
+    """(scorers,) the weights where all of them answer."""
+    if part.kind == ENSEMBLE:
+        members = [full_weights(_member(part, kind)) for kind in part.settings["members"]]
+        return np.asarray(part.arrays["shares"] @ np.stack(members))
+    return np.asarray(part.arrays["weights"][-1])
+
+
+def _member(part: Part, kind: str) -> Part:
+    arrays = {name: part.arrays[f"{kind}_{name}"] for name in ("weights", "reference")}
+    return Part(f"{kind}_fusion", part.features, arrays, settings=part.settings[kind])
 
 
 def log_odds(scores: Float, limit: float, bend: float) -> Float:

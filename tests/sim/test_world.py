@@ -58,15 +58,15 @@ def test_a_blocked_payment_shows_no_outcome_and_an_allowed_one_shows_it_late():
     for batch in slices:
         for code, at, kind in zip(batch.events.id_code, batch.events.time_ns, batch.scenario, strict=True):
             time[int(code)], scenario[int(code)] = int(at), int(kind)
-    told = [(int(c), int(k)) for s in slices for c, k in zip(s.outcomes.id_code, s.outcomes.known_ns, strict=True)]
-    assert told and all(scenario[code] == 0 for code, _ in told)
-    assert all(known - time[code] == 14 * 86_400 * 10**9 for code, known in told)
+    revealed = [(int(c), int(k)) for s in slices for c, k in zip(s.outcomes.id_code, s.outcomes.known_ns, strict=True)]
+    assert revealed and all(scenario[code] == 0 for code, _ in revealed)
+    assert all(known - time[code] == 14 * 86_400 * 10**9 for code, known in revealed)
     _, slices = play(everywhere(ALLOW))
     frauds = [s.outcomes for s in slices]
     assert sum(int((o.label == 1).sum()) for o in frauds) > 20
 
 
-def test_an_outcome_is_told_in_the_first_slice_after_it_is_known():
+def test_an_outcome_comes_in_the_first_slice_after_it_is_known():
     for batch in play(everywhere(CHALLENGE))[1]:
         known = batch.outcomes.known_ns
         assert ((known <= batch.start_ns) & (known > batch.start_ns - (batch.end_ns - batch.start_ns))).all()
@@ -97,15 +97,15 @@ def test_a_challenge_stops_the_declared_share():
 def test_what_is_paid_out_in_outcomes_is_what_the_ledger_lost():
     payments = generate(PaymentsSpec(customers=100, terminals=600, days=40, radius=12.0), 1)
     cut = payments.time_s < payments.time_s[0] + 20 * 86_400
-    late = np.where(cut, ALLOW, CHALLENGE)  # The last days' outcomes are never told before the end.
+    late = np.where(cut, ALLOW, CHALLENGE)  # The last days' outcomes never come before the end.
     world = PaymentsWorld(payments, 2)
-    early, told = {}, 0.0
+    early, revealed = {}, 0.0
     while (batch := world.advance()) is not None:
-        told += sum(r for c, r in zip(batch.outcomes.id_code, batch.realised, strict=True) if int(c) in early)
+        revealed += sum(r for c, r in zip(batch.outcomes.id_code, batch.realised, strict=True) if int(c) in early)
         cost = world.act(np.full(len(batch.events), ALLOW))
         if batch.end_ns <= int(payments.time_s[len(late) // 2]) * 10**9:
             early.update(zip(batch.events.id_code.tolist(), cost.tolist(), strict=True))
-    assert told == pytest.approx(sum(early.values()))
+    assert revealed == pytest.approx(sum(early.values()))
 
 
 def test_it_insists_on_actions():

@@ -16,7 +16,7 @@ KINDS = ("action", "login", "search", "upload")
 
 @dataclass(frozen=True, slots=True)
 class AccessSpec:
-    """What is simulated; rates are events an hour.
+    """The settings of the simulation; rates are events an hour.
 
     People come in visits, by day, and some do ten times as much as others. Bots never rest, each at its own pace: the
     slow ones do no more in an hour than a busy person. In a burst an account that was taken over tries passwords.
@@ -94,7 +94,7 @@ def generate_access(spec: AccessSpec, seed: int) -> Access:
 
 
 def _people(spec: AccessSpec, rng: np.random.Generator) -> tuple[Int, Int]:
-    """Who acts, and when in milliseconds from the start."""
+    """The people who act, and when in milliseconds from the start."""
     rates = rng.gamma(1.2, spec.person_rate / 1.2, spec.people)  # Some people do much more than others.
     visitor = np.repeat(np.arange(spec.people), rng.poisson(rates * spec.hours / spec.visit_events))
     day = rng.integers(0, max(1, -(-spec.hours // 24)), len(visitor))

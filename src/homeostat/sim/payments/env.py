@@ -39,7 +39,7 @@ class PaymentsEnv(gymnasium.Env):  # type: ignore[misc]  # Gymnasium is not type
         return self._episodes.begin()[0].astype(np.float32), {}
 
     def step(self, action: int) -> tuple[Float, float, bool, bool, dict[str, Any]]:
-        """What the action leads to."""
+        """The result of the action."""
         cost, ended = self._episodes.step(np.array([action]))
         return self._episodes.seen()[0].astype(np.float32), -float(cost[0]), bool(ended[0]), False, {}
 

@@ -1,4 +1,4 @@
-"""What one entity does after each action, as short episodes: the dynamics of the training environment.
+"""The events of one entity after each action, as short episodes: the dynamics of the training environment.
 
 An episode starts with a payment from a pool and goes on with what that leads to: a blocked or successful fraudster
 tries again, a blocked customer does so or leaves, a compromised card is used more where it succeeded and less where
@@ -9,6 +9,7 @@ how often each is seen, and not what follows from it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from homeostat.decide.policy.observation import observe
 from homeostat.decide.policy.thresholds import expected_costs
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.records.compiled import compiled
+from homeostat.sim.payments.answers import Odds
 from homeostat.sim.payments.risk import StandInRisk, context
 from homeostat.sim.payments.transactions import Payments
 from homeostat.sim.payments.world import PaymentsWorld, Response
@@ -95,53 +97,77 @@ def declared_costs(amount: Float) -> tuple[Float, Float]:
     return positive, np.stack([zero, zero + 0.5, 0.1 * amount + 5.0], axis=1)
 
 
+class Choices(NamedTuple):
+    """The payments that entities may make, (n,) each.
+
+    alike, offsets : the payments by scenario and whether online, two of which make a group; where each group begins
+    """
+
+    posterior: Float
+    scenario: Bytes
+    online: Bytes
+    amount: Float
+    alike: Int
+    offsets: Int
+
+
+class Standing(NamedTuple):
+    """The state of each entity, (count,): its payment, how far its misuse goes on, and how many it has made."""
+
+    row: Int
+    heat: Float
+    taken: Int
+
+
 @compiled
 def _step(
-    action: Int, draw: Float, p: Float, posterior: Float, scenario: Bytes, online: Bytes, amount: Float, frauds: Int,
-    offsets: Int, row: Int, heat: Float, taken: Int, length: int, cost: Float, ended: Bytes,
-) -> None:  # fmt: skip
-    """One action of each entity; moves row, heat and taken, writes cost and ended. `draw` is (entities, 8)."""
-    give_up, give_up_online, abandon, fraud_retry, genuine_retry = p[0], p[1], p[2], p[3], p[4]
-    factor, follow_up, discouraged, loss = p[5], p[6], p[7], p[8]
-    friction, fee, margin, complaint = p[9], p[10], p[11], p[12]
+    action: Int, draw: Float, odds: Odds, of: Choices, now: Standing, length: int, cost: Float, ended: Bytes
+) -> None:
+    """One action of each entity; moves where it stands, writes cost and ended. `draw` is (entities, 8)."""
     for i in range(len(action)):
-        at, a, u = row[i], action[i], draw[i]
-        kind = scenario[at]
-        stays = 1.0 - (give_up_online if online[at] else give_up)
+        at, a, u = now.row[i], action[i], draw[i]
+        kind = of.scenario[at]
+        stays = 1.0 - (odds.give_up_online if of.online[at] else odds.give_up)
         passes = a == 0
-        q = posterior[at]
+        q = of.posterior[at]
         if a == 0:
-            cost[i] = q * (amount[at] + fee)
+            cost[i] = q * (of.amount[at] + odds.fee)
         elif a == 1:
-            passes = u[0] < (stays if kind > 0 else 1.0 - abandon)
-            cost[i] = friction + q * stays * (amount[at] + fee) + (1.0 - q) * abandon * margin * amount[at]
+            passes = u[0] < (stays if kind > 0 else 1.0 - odds.abandon)
+            cost[i] = (
+                odds.friction
+                + q * stays * (of.amount[at] + odds.fee)
+                + (1.0 - q) * odds.abandon * odds.margin * of.amount[at]
+            )
         else:
-            cost[i] = (1.0 - q) * (margin * amount[at] + complaint + loss)
-        taken[i] += 1
-        group = 2 * kind + online[at]
-        first, size = offsets[group], offsets[group + 1] - offsets[group]
+            cost[i] = (1.0 - q) * (odds.margin * of.amount[at] + odds.complaint + odds.loss)
+        now.taken[i] += 1
+        group = 2 * kind + of.online[at]
+        first, size = of.offsets[group], of.offsets[group + 1] - of.offsets[group]
         near, wanted = False, 0.0
         goes_on = False
         if kind == 0:
-            near = a == 2 and u[1] < genuine_retry
-            wanted = amount[at] * (0.5 + 0.5 * u[2])
+            near = a == 2 and u[1] < odds.genuine_retry
+            wanted = of.amount[at] * (0.5 + 0.5 * u[2])
         else:
-            near = u[1] < (fraud_retry if a == 2 else follow_up if passes else 0.0)
-            wanted = amount[at] * (factor if a == 2 else 0.8 + 0.4 * u[2])
-            heat[i] = min(1.0, heat[i] * (0.5 + 0.5 / discouraged)) if passes else heat[i] * discouraged
-            goes_on = u[3] < heat[i]
+            near = u[1] < (odds.fraud_retry if a == 2 else odds.follow_up if passes else 0.0)
+            wanted = of.amount[at] * (odds.retry_factor if a == 2 else 0.8 + 0.4 * u[2])
+            now.heat[i] = (
+                min(1.0, now.heat[i] * (0.5 + 0.5 / odds.discouraged)) if passes else now.heat[i] * odds.discouraged
+            )
+            goes_on = u[3] < now.heat[i]
         ended[i] = 1
-        if taken[i] >= length or size == 0:
+        if now.taken[i] >= length or size == 0:
             continue
         if near:  # Of four payments of the same kind, the one whose amount is nearest.
-            best = frauds[first + int(u[4] * size)]
+            best = of.alike[first + int(u[4] * size)]
             for k in range(5, 8):
-                other = frauds[first + int(u[k] * size)]
-                if abs(amount[other] - wanted) < abs(amount[best] - wanted):
+                other = of.alike[first + int(u[k] * size)]
+                if abs(of.amount[other] - wanted) < abs(of.amount[best] - wanted):
                     best = other
-            row[i], ended[i] = best, 0
+            now.row[i], ended[i] = best, 0
         elif goes_on:
-            row[i], ended[i] = frauds[first + int(u[4] * size)], 0
+            now.row[i], ended[i] = of.alike[first + int(u[4] * size)], 0
 
 
 class Episodes:
@@ -157,18 +183,16 @@ class Episodes:
         self, pool: Pool, seed: int, response: Response | None = None, count: int = 1, length_max: int = 6
     ) -> None:
         r = response or Response()
-        self._pool, self._length = pool, length_max
+        self._length = length_max
         self._rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
-        self._starts, self._posterior = np.cumsum(pool.starts()), pool.posterior()
+        self._starts = np.cumsum(pool.starts())
         self.observations = observe(pool.risk, pool.context, *declared_costs(pool.amount))
         group = pool.scenario.astype(np.int64) * 2 + pool.online
-        self._grouped = np.argsort(group, kind="stable")
-        self._offsets = np.searchsorted(group[self._grouped], np.arange(9))
+        alike = np.argsort(group, kind="stable")
+        offsets = np.searchsorted(group[alike], np.arange(9))
+        self._of = Choices(pool.posterior(), pool.scenario, pool.online, pool.amount, alike, offsets)
         loss = r.leave * r.lifetime * float(pool.amount.mean()) * 2.0 * _FUTURE_DAYS
-        self._p = np.array([
-            r.give_up, r.give_up_online, r.abandon, r.fraud_retry, r.genuine_retry, r.retry_factor, r.follow_up,
-            r.discouraged, loss, r.friction, r.fee, r.margin, r.complaint,
-        ])  # fmt: skip
+        self._odds = r.odds(loss)
         self._unit = 0.3 + np.sort(self.prices(), axis=1)[:, 1]
         self._scale = np.ones(count)
         self.row = np.zeros(count, dtype=np.int64)
@@ -185,13 +209,12 @@ class Episodes:
 
     def prices(self) -> Float:
         """(pool, 3) what each action costs at once in expectation, given what can be seen of each payment."""
-        n, out = len(self._posterior), np.empty((len(self._posterior), 3))
+        n = len(self._of.posterior)
+        out = np.empty((n, 3))
         for action in range(3):
             cost, ended, zeros = np.empty(n), np.empty(n, dtype=np.uint8), np.zeros(n, dtype=np.int64)
-            _step(
-                np.full(n, action), np.zeros((n, 8)), self._p, self._posterior, self._pool.scenario, self._pool.online,
-                self._pool.amount, self._grouped, self._offsets, np.arange(n), np.ones(n), zeros, 1, cost, ended,
-            )  # fmt: skip
+            now = Standing(np.arange(n), np.ones(n), zeros)
+            _step(np.full(n, action), np.zeros((n, 8)), self._odds, self._of, now, 1, cost, ended)
             out[:, action] = cost
         return out
 
@@ -203,9 +226,6 @@ class Episodes:
     def step(self, action: Int) -> tuple[Float, Bytes]:
         """(count,) what the actions cost in their episode's unit, and 1 where it ended; those wait for `begin`."""
         cost, ended = np.empty(len(self.row)), np.empty(len(self.row), dtype=np.uint8)
-        _step(
-            np.asarray(action, dtype=np.int64), self._rng.random((len(self.row), 8)), self._p, self._posterior,
-            self._pool.scenario, self._pool.online, self._pool.amount, self._grouped, self._offsets, self.row,
-            self._heat, self._taken, self._length, cost, ended,
-        )  # fmt: skip
+        draw, now = self._rng.random((len(self.row), 8)), Standing(self.row, self._heat, self._taken)
+        _step(np.asarray(action, dtype=np.int64), draw, self._odds, self._of, now, self._length, cost, ended)
         return cost / self._scale, ended

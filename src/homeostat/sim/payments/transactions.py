@@ -23,7 +23,7 @@ START_S = 1_522_540_800  # 2018-04-01 00:00 UTC, the benchmark's first day.
 
 @dataclass(frozen=True, slots=True)
 class PaymentsSpec:
-    """What is simulated; the defaults are the benchmark's.
+    """The settings of the simulation; the defaults are the benchmark's.
 
     start_s : seconds since 1970 UTC of the first day's midnight
     rate_max : payments a day of the most active customer
@@ -111,12 +111,12 @@ def _nearby(spec: PaymentsSpec, rng: np.random.Generator) -> tuple[Int, Int]:
 
 
 def _genuine(spec: PaymentsSpec, rng: np.random.Generator) -> tuple[Int, Int, Int, Float]:
-    """What the customers pay: second since the start, customer, terminal, amount; in time order."""
+    """The payments of the customers: second since the start, customer, terminal, amount; in time order."""
     mean = rng.uniform(spec.mean_min, spec.mean_max, spec.customers)
     rate = rng.uniform(0, spec.rate_max, spec.customers)
     offsets, nearby = _nearby(spec, rng)
     counts = rng.poisson(rate[:, None], (spec.customers, spec.days))
-    counts[np.diff(offsets) == 0] = 0  # Who has no terminal around pays nowhere.
+    counts[np.diff(offsets) == 0] = 0  # A customer without a terminal nearby pays nowhere.
     customer = np.repeat(np.repeat(np.arange(spec.customers), spec.days), counts.ravel())
     day = np.repeat(np.tile(np.arange(spec.days), spec.customers), counts.ravel())
     second = rng.normal(DAY_S / 2, 20_000, len(customer)).astype(np.int64)

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from homeostat.records.arrays import Bytes, Float, Int
-from homeostat.records.compiled import compiled
 from homeostat.records.events import EventBatch, OutcomeBatch
+from homeostat.sim.payments.answers import NEVER, Made, Moods, Odds, no_effects, respond
 from homeostat.sim.payments.transactions import DAY_S, Payments
 from homeostat.stats.chance import bits, chances
 
 ALLOW, CHALLENGE, BLOCK = 0, 1, 2
-NEVER = np.iinfo(np.int64).max
 _SURVIVE, _RESPOND, _CHILD = 100, 101, 110  # Streams of chance; what policies draw has other seeds.
 _DRAWS = 6
 _SECOND_NS = 1_000_000_000
@@ -58,10 +57,21 @@ class Response:
     delay_days_max: int = 14
     online_every: int = 4
 
+    def odds(self, loss: float = 0.0) -> Odds:
+        """Its fields as kernels read them.
+
+        loss : see `Odds`
+        """
+        return Odds(
+            self.give_up, self.give_up_online, self.abandon, self.fraud_retry, self.genuine_retry, self.retry_factor,
+            self.follow_up, self.discouraged, self.leave, self.friction, self.fee, self.margin, self.complaint, loss,
+            self.online_every, self.delay_days_max,
+        )  # fmt: skip
+
 
 @dataclass(slots=True)
 class Ledger:
-    """What everything has really cost so far."""
+    """The real cost of everything so far."""
 
     fraud: float = 0.0
     friction: float = 0.0
@@ -93,61 +103,6 @@ class Slice:
     scenario: Bytes
 
 
-@compiled
-def _respond(
-    time: Int, customer: Int, terminal: Int, amount: Float, scenario: Bytes, depth: Bytes, action: Int, draw: Float,
-    heat_customer: Float, heat_terminal: Float, left: Bytes, p: Float, online_every: int, delay_days: int, least: float,
-    result: Float, known: Int, child: Float,
-) -> None:  # fmt: skip
-    """Apply the actions in order. result: (n, 5) fraud, friction, lost, chargeback, label; known: (n,) s or NEVER;
-    child: (n, 2) delay in seconds (0 none, else at least `least`) and amount of what the payment leads to.
-    """
-    give_up, give_up_online, abandon, fraud_retry, genuine_retry = p[0], p[1], p[2], p[3], p[4]
-    factor, follow_up, discouraged, leave = p[5], p[6], p[7], p[8]
-    friction, fee, margin, complaint = p[9], p[10], p[11], p[12]
-    for i in range(len(time)):
-        fraud = scenario[i] > 0
-        a, c, t = action[i], customer[i], terminal[i]
-        online = t % online_every == 0
-        passes = a == 0
-        known[i] = NEVER
-        result[i, 4] = 1.0 if fraud else 0.0
-        if a == 1:
-            result[i, 1] = friction
-            leaves = (give_up_online if online else give_up) if fraud else abandon
-            passes = draw[i, 0] >= leaves
-            if not passes:
-                known[i] = time[i] + 86400
-                if not fraud:
-                    result[i, 2] = margin * amount[i]
-        if passes:
-            known[i] = time[i] + delay_days * 86400
-            if fraud:
-                known[i] = time[i] + 86400 + int(draw[i, 1] * (delay_days - 1) * 86400)
-                result[i, 0] = amount[i] + fee
-                result[i, 3] = amount[i]
-        if fraud:
-            heat = heat_terminal if scenario[i] == 2 else heat_customer
-            who = t if scenario[i] == 2 else c
-            if passes:
-                heat[who] = min(1.0, heat[who] * (1.0 + 0.5 * (1.0 / discouraged - 1.0)))
-                if draw[i, 2] < follow_up and depth[i] < 3:
-                    child[i, 0] = least + draw[i, 3] * 82800.0
-                    child[i, 1] = amount[i] * (0.8 + 0.4 * draw[i, 4])
-            else:
-                heat[who] *= discouraged
-                if a == 2 and draw[i, 2] < fraud_retry and depth[i] < 3:
-                    child[i, 0] = least + draw[i, 3] * 18000.0
-                    child[i, 1] = amount[i] * factor
-        elif a == 2:
-            result[i, 2] = margin * amount[i] + complaint
-            if draw[i, 5] < leave:
-                left[c] = 1
-            elif draw[i, 2] < genuine_retry and depth[i] < 3:
-                child[i, 0] = least + draw[i, 3] * 18000.0
-                child[i, 1] = amount[i] * (0.5 + 0.5 * draw[i, 4])
-
-
 class PaymentsWorld:
     """Payments in steps. Call `advance`, decide what it returns, `act`, and so on until it returns None.
 
@@ -162,20 +117,15 @@ class PaymentsWorld:
         self._now = int(payments.time_s[0]) // DAY_S * DAY_S
         self._end = int(payments.time_s[-1]) + 1
         self._row = 0
-        self._heat_customer = np.ones(int(payments.customer.max()) + 1)
-        self._heat_terminal = np.ones(int(payments.terminal.max()) + 1)
-        self._left = np.zeros(len(self._heat_customer), dtype=np.uint8)
+        customers, terminals = int(payments.customer.max()) + 1, int(payments.terminal.max()) + 1
+        self._moods = Moods(np.ones(customers), np.ones(terminals), np.zeros(customers, dtype=np.uint8))
         self._survive = chances(seed + _SURVIVE, np.arange(len(payments)), 1)[:, 0]
         self._children = np.empty((0, 7))  # time, customer, terminal, amount, scenario, depth, row in _child_ids
         self._child_ids = np.empty(0, dtype=np.int64)
         self._outcomes = np.empty((0, 4))  # label, amount, realised, known
         self._outcome_ids = np.empty(0, dtype=np.int64)
-        self._open: tuple[Int, Int, Int, Int, Float, Bytes, Bytes] | None = None
-        r = self.response
-        self._p = np.array([
-            r.give_up, r.give_up_online, r.abandon, r.fraud_retry, r.genuine_retry, r.retry_factor, r.follow_up,
-            r.discouraged, r.leave, r.friction, r.fee, r.margin, r.complaint,
-        ])  # fmt: skip
+        self._open: Made | None = None
+        self._odds = self.response.odds()
 
     def advance(self) -> Slice | None:
         """The next step's events and outcomes; None at the end.
@@ -199,15 +149,15 @@ class PaymentsWorld:
         outcomes, realised = self._known(start)
         return Slice(start * _SECOND_NS, end * _SECOND_NS, events, outcomes, realised, scenario)
 
-    def _due(self, end: int) -> tuple[Int, Int, Int, Int, Float, Bytes, Bytes]:
+    def _due(self, end: int) -> Made:
         """The payments before `end` in time order: of the base those still made, and those that others led to."""
         base, stop = self._base, int(np.searchsorted(self._base.time_s, end))
         rows = np.arange(self._row, stop)
         self._row = stop
         customer, terminal, scenario = base.customer[rows], base.terminal[rows], base.scenario[rows]
         fraud = scenario > 0
-        heat = np.where(scenario == 2, self._heat_terminal[terminal], self._heat_customer[customer])
-        stays = np.where(fraud, self._survive[rows] < heat, self._left[customer] == 0)
+        heat = np.where(scenario == 2, self._moods.heat_terminal[terminal], self._moods.heat_customer[customer])
+        stays = np.where(fraud, self._survive[rows] < heat, self._moods.left[customer] == 0)
         self.ledger.left += self.response.lifetime * float(base.amount[rows[~fraud & ~stays]].sum())
         rows = rows[stays]
         due = self._children[:, 0] < end
@@ -216,7 +166,7 @@ class PaymentsWorld:
         ids = np.concatenate([rows, late_ids])
         time = np.concatenate([base.time_s[rows], late[:, 0].astype(np.int64)])
         order = np.lexsort((ids, time))
-        return (
+        return Made(
             ids[order], time[order],
             np.concatenate([base.customer[rows], late[:, 1].astype(np.int64)])[order],
             np.concatenate([base.terminal[rows], late[:, 2].astype(np.int64)])[order],
@@ -238,38 +188,32 @@ class PaymentsWorld:
     def act(self, action: Int) -> Float:
         """Carry out the last slice's actions: 0 allow, 1 challenge, 2 block. Returns (n,) what each cost at once."""
         assert self._open is not None, "advance first"
-        ids, time, customer, terminal, amount, scenario, depth = self._open
-        self._open = None
-        n = len(ids)
-        result, child = np.zeros((n, 5)), np.zeros((n, 2))
-        known = np.empty(n, dtype=np.int64)
-        draw = chances(self._seed + _RESPOND, ids, _DRAWS)
-        _respond(
-            time, customer, terminal, amount, scenario, depth, np.asarray(action, dtype=np.int64), draw,
-            self._heat_customer, self._heat_terminal, self._left, self._p, self.response.online_every,
-            self.response.delay_days_max, float(self._step), result, known, child,
-        )  # fmt: skip
+        made, self._open = self._open, None
+        effects = no_effects(len(made.id))
+        draw = chances(self._seed + _RESPOND, made.id, _DRAWS)
+        actions = np.asarray(action, dtype=np.int64)
+        respond(made, actions, draw, self._moods, self._odds, float(self._step), effects)
+        result, known, _ = effects
         cost = result[:, 0] + result[:, 1] + result[:, 2]
         seen = known < NEVER
-        self._outcome_ids = np.concatenate([self._outcome_ids, ids[seen]])
-        told = np.stack([result[:, 4], result[:, 3], cost, known.astype(np.float64)], axis=1)[seen]
-        self._outcomes = np.concatenate([self._outcomes, told])
-        self._bear(ids, time, customer, terminal, scenario, depth, child)
-        self._book(result, scenario)
+        self._outcome_ids = np.concatenate([self._outcome_ids, made.id[seen]])
+        reported = np.stack([result[:, 4], result[:, 3], cost, known.astype(np.float64)], axis=1)[seen]
+        self._outcomes = np.concatenate([self._outcomes, reported])
+        self._bear(made, effects.child)
+        self._book(result, made.scenario)
         return cost
 
-    def _bear(
-        self, ids: Int, time: Int, customer: Int, terminal: Int, scenario: Bytes, depth: Bytes, child: Float
-    ) -> None:
+    def _bear(self, made: Made, child: Float) -> None:
         """Schedule what the payments lead to, under ids of their own that follow from their parents'."""
         born = child[:, 0] > 0
         if not born.any():
             return
         amount = np.round(child[born, 1], 2)
-        when = time[born] + child[born, 0].astype(np.int64)
-        rows = [when, customer[born], terminal[born], amount, scenario[born], depth[born] + 1, np.zeros(len(when))]
+        when = made.time_s[born] + child[born, 0].astype(np.int64)
+        who = made.customer[born], made.terminal[born]
+        rows = [when, *who, amount, made.scenario[born], made.depth[born] + 1, np.zeros(len(when))]
         self._children = np.concatenate([self._children, np.stack(rows, axis=1).astype(np.float64)])
-        own = (bits(self._seed, ids[born], _CHILD) >> np.uint64(4)).astype(np.int64)
+        own = (bits(self._seed, made.id[born], _CHILD) >> np.uint64(4)).astype(np.int64)
         self._child_ids = np.concatenate([self._child_ids, own])
 
     def _book(self, result: Float, scenario: Bytes) -> None:

@@ -10,7 +10,15 @@ def edits_of(kind: str, value: object) -> list[object]:
     made: list[object]
     if value is None:
         made = [
-            {"integer": 1, "bigint": 1, "text": "x", "blob": b"x" * 32, "bytea": b"x" * 32, "ARRAY": [1]}.get(kind, 0.5)
+            {
+                "integer": 1,
+                "bigint": 1,
+                "text": "x",
+                "json": '{"x": 1}',
+                "blob": b"x" * 32,
+                "bytea": b"x" * 32,
+                "ARRAY": [1],
+            }.get(kind, 0.5)
         ]
     elif isinstance(value, bool):
         made = [not value]

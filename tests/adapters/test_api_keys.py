@@ -114,9 +114,9 @@ def test_a_broken_connection_is_opened_again(database: str) -> None:
 def test_a_server_that_is_away_or_has_no_table_is_said_without_its_password() -> None:
     keys = PostgresApiKeys("postgresql://someone:hunter2@127.0.0.1:1/nothing")
     for use in (keys.refresh, keys.all, lambda: keys.create("x", ["read"]), lambda: keys.revoke("x")):
-        with pytest.raises(Unavailable) as told:
+        with pytest.raises(Unavailable) as raised:
             use()
-        assert "hunter2" not in str(told.value) and told.value.__cause__ is None
+        assert "hunter2" not in str(raised.value) and raised.value.__cause__ is None
     assert "hunter2" not in repr(keys) + repr(os.environ.get("PGPASSWORD"))
 
 

@@ -8,9 +8,8 @@ from homeostat.adapters.disk.audit.trail import AuditError, AuditLog, checkpoint
 from homeostat.adapters.disk.audit.verification import records, verify
 from homeostat.adapters.disk.sqlite.auditing import SqliteTables, tables_beside
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
-from homeostat.adapters.journals.entries import EntryFacts
 from homeostat.checks.batches import decisions, outcomes
-from homeostat.ports import Unavailable
+from homeostat.ports import EntryFacts, Unavailable
 
 
 def write_trail(path, lines=40):
@@ -193,7 +192,7 @@ def test_checkpoints_are_kept_while_it_grows_and_refuse_a_shortened_trail(tmp_pa
     with AuditLog(path, checkpoint_every=10) as log:
         for k in range(25):
             log.decided(decisions([k], k), now_ns=k)
-        log.settle()
+        log.wait_for_checkpoint()
         assert json.loads(checkpoint_path(path).read_text())["count"] == 20
         assert alone(path).ok
     assert json.loads(checkpoint_path(path).read_text())["count"] == 25
@@ -367,8 +366,8 @@ def test_a_trail_and_a_checkpoint_of_an_older_version_are_whole_and_go_on(tmp_pa
     with SqliteJournal(tmp_path / "journal.db", app="payments") as journal:
         journal.append(decisions([1], 1))
         facts = next(iter(journal.facts()))
-        told = {"first_ns": 0, "last_ns": 0, "rows": 1, "sha256": facts.digest}
-        record = {"at_ns": 7, "entry": 1, "facts": told, "kind": "decisions", "previous": "0" * 64, "sequence": 1}
+        stated = {"first_ns": 0, "last_ns": 0, "rows": 1, "sha256": facts.digest}
+        record = {"at_ns": 7, "entry": 1, "facts": stated, "kind": "decisions", "previous": "0" * 64, "sequence": 1}
         line, head = line_of(record)
         path.write_text(line + "\n")
         checkpoint_path(path).write_text(f'{{"count":1,"head":"{head}"}}\n')
@@ -411,7 +410,7 @@ def test_the_facts_of_the_last_entries_are_those_in_the_file(tmp_path):
             journal.append(decisions([k], k) if k % 7 else outcomes([k]))
         for after in (0, 40, 44, 150, 299, 300, 301):
             assert list(journal.recent(after)) == list(journal.facts(after))
-        journal._behind = True  # As after a failed append, when another entry may be in the file.
+        journal._known.behind = True  # As after a failed append, when another entry may be in the file.
         assert list(journal.recent(290)) == list(journal.facts(290))
     with SqliteJournal(tmp_path / "journal.db") as journal:
         journal.append(decisions([1000]))

@@ -64,7 +64,7 @@ def test_the_file_has_the_promised_columns_and_values(tmp_path: Path) -> None:
     table = pq.read_table(path)
     assert table.schema.names == [
         "event_id", "time", "action", "proposed", "risk", "score.forest", "feature.amount", "feature.count_1d",
-        "propensity.allow", "propensity.block", "rule", "fallback", "version",
+        "propensity.allow", "propensity.block", "rule", "fallback", "version", "settings",
     ]  # fmt: skip
     assert table.schema.field("time").type == pa.timestamp("ns", "UTC")
     rows = table.to_pylist()
@@ -72,7 +72,7 @@ def test_the_file_has_the_promised_columns_and_values(tmp_path: Path) -> None:
     assert [row["action"] for row in rows[:2]] == ["allow", "block"]
     assert [row["proposed"] for row in rows[:2]] == ["block", "allow"]
     assert [row["rule"] for row in rows[5:10]] == ["fallback:scorer_failed+scorers_absent", "breaker", "", *RULES]
-    assert rows[0]["rule"] == "fallback" and rows[0]["fallback"] == ""
+    assert rows[0]["rule"] == "fallback:settings" and rows[0]["fallback"] == ""
     assert rows[5]["fallback"] == "scorer_failed+scorers_absent"
     assert [rows[499]["version"], rows[500]["version"]] == ["v1", "v2"]
     assert rows[3]["feature.amount"] == 1.5 and rows[3]["risk"] == 1.5e-6 and np.isnan(rows[5]["score.forest"])

@@ -1,4 +1,4 @@
-"""Which connections are said to be in plain text."""
+"""Which connections are reported as plain text."""
 
 import pytest
 

@@ -29,10 +29,10 @@ def shown(journal, ids):
 
 
 def expected(folder):
-    """The answers of then, with the action's number, which they did not carry yet."""
+    """The answers of then, with the action's number and the settings number, which they did not carry yet."""
     return {
         event_id: {name: value for name, value in one.items() if name not in ("took_us", "duplicate")}
-        | {"action_index": SHOP.actions.index(one["action"])}
+        | {"action_index": SHOP.actions.index(one["action"]), "settings": 0}
         for event_id, one in answered(folder).items()
     }
 

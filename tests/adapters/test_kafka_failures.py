@@ -32,7 +32,7 @@ def bench(kafka):
 
 
 def answer_all(stream, until):
-    """Pull and publish until told; returns how many were published."""
+    """Pull and publish until stopped; returns how many were published."""
     count = 0
     while not until():
         events, _ = stream.pull(50, 0.02)
@@ -96,7 +96,7 @@ def test_a_worker_that_was_frozen_until_others_took_over_publishes_nothing(bench
         assert [worker.stdout.readline().strip() for _ in range(2)] == ["runs", "waits"]
         worker.send_signal(signal.SIGSTOP)
         successor = bench.open("b")
-        done, end = 0, within(30)
+        done, end = 0, within(180)
         while done < len(sent) and not end():
             done += answer_all(successor, within(0.2))
         worker.send_signal(signal.SIGCONT)
@@ -129,7 +129,7 @@ def test_each_message_is_answered_once_while_workers_come_and_go_under_load(benc
             threads[2].start()
         if k == 2200:
             leave.add("a")
-    end = within(30)
+    end = within(180)
     while not end():
         if len(bench.read("decisions", "read_uncommitted")) >= len(sent):
             break
@@ -152,13 +152,13 @@ def test_a_broker_that_is_killed_while_a_worker_publishes_costs_nothing(own_serv
     for k in range(500, 1000, 50):
         bench.produce(sent[k : k + 50])
     broker.kill()
-    end = within(20)
+    end = within(180)
     while not stream.trouble and not end():
         time.sleep(0.05)
     assert "Kafka" in stream.trouble
     broker.start()
     bench.produce(sent[1000:])
-    end = within(40)
+    end = within(180)
     while len(bench.read("decisions")) < len(sent) and not end():
         time.sleep(0.2)
     stop.set()
@@ -173,7 +173,7 @@ def test_waiting_for_a_broker_ends_with_a_stop(kafka, monkeypatch):
     monkeypatch.setattr(topics, "ANSWER_S", 1.0)
     servers = Servers(events="kafka://127.0.0.1:1/a", decisions="kafka://127.0.0.1:1/b")
     stream = open_stream(servers, "app", client_id="a")
-    end = within(20)
+    end = within(180)
     while not stream.trouble and not end():
         assert not any(map(len, stream.pull(10, 0.05)))
     assert "127.0.0.1:1" in stream.trouble
@@ -275,11 +275,11 @@ class Expelled:
 
 
 def gone_member(bench):
-    """What a member was that has left its group."""
+    """A member that has left its group."""
     own = {"bootstrap.servers": bench.broker.address, "group.id": bench.app, "group.protocol": "classic"}
     consumer = Consumer({**own, "partition.assignment.strategy": "cooperative-sticky"})
     consumer.subscribe([bench.topics["events"]])
-    end = within(20)
+    end = within(180)
     while not consumer.assignment() and not end():
         consumer.poll(0.1)
     group = consumer.consumer_group_metadata()

@@ -35,9 +35,9 @@ def lines(stream: io.StringIO) -> list[dict]:
 def test_a_json_line_says_who_when_and_what(stream: io.StringIO) -> None:
     log = configure("json", app="payments", worker="w-1", stream=stream)
     log.info("decided %d", 5, extra={"rows": 5, "lane": "events/3", "trace_id": "ab" * 16})
-    (told,) = lines(stream)
-    assert told.pop("time").endswith("Z")
-    assert told == {
+    (entry,) = lines(stream)
+    assert entry.pop("time").endswith("Z")
+    assert entry == {
         "level": "info", "logger": "homeostat", "message": "decided 5", "app": "payments", "worker": "w-1",
         "rows": 5, "lane": "events/3", "trace_id": "ab" * 16,
     }  # fmt: skip
@@ -55,9 +55,9 @@ def test_an_exception_is_one_line_too(stream: io.StringIO) -> None:
         raise ValueError("can't reach redis://:hunter2@10.0.0.1:6379/0")
     except ValueError:
         log.exception("failed")
-    (told,) = lines(stream)
-    assert told["error"]["type"] == "ValueError" and "Traceback" in told["error"]["stack"]
-    assert "hunter2" not in stream.getvalue() and "redis://:...@10.0.0.1" in told["error"]["message"]
+    (entry,) = lines(stream)
+    assert entry["error"]["type"] == "ValueError" and "Traceback" in entry["error"]["stack"]
+    assert "hunter2" not in stream.getvalue() and "redis://:...@10.0.0.1" in entry["error"]["message"]
 
 
 def test_libraries_log_in_the_same_form_and_only_what_matters(stream: io.StringIO) -> None:
@@ -65,7 +65,7 @@ def test_libraries_log_in_the_same_form_and_only_what_matters(stream: io.StringI
     configure("json", app="access", stream=stream)
     logging.getLogger("uvicorn.error").error("broken pipe")
     logging.getLogger("kafka").info("chatter")
-    assert [(told["logger"], told["message"], told["app"]) for told in lines(stream)] == [
+    assert [(entry["logger"], entry["message"], entry["app"]) for entry in lines(stream)] == [
         ("uvicorn.error", "broken pipe", "access")
     ]
 
@@ -155,8 +155,8 @@ def test_nothing_but_lines_is_written_to_standard_error() -> None:
         "log.info('one'); warnings.warn('two'); log.error('three\\nlines')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    told = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [item["logger"] for item in told] == ["homeostat", "py.warnings", "homeostat"] and done.stdout == ""
+    entry = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [item["logger"] for item in entry] == ["homeostat", "py.warnings", "homeostat"] and done.stdout == ""
 
 
 FORGING = "x\nhomeostat: warning: forged\r\n\x1b[2J\u2028homeostat: again\u202e\x85end"
@@ -169,7 +169,7 @@ def test_a_text_of_others_makes_no_line_of_its_own_and_steers_no_terminal(stream
     assert line.startswith("homeostat: warning: there is no x\\nhomeostat") and line.isprintable()
 
 
-def test_a_traceback_is_told_from_lines_of_ours(stream: io.StringIO) -> None:
+def test_a_traceback_is_distinguished_from_lines_of_ours(stream: io.StringIO) -> None:
     log = configure("text", stream=stream)
     try:
         raise ValueError(FORGING)

@@ -75,6 +75,11 @@ def test_every_form_gives_the_same_rows(tmp_path, rows):
         ("a.parquet", b"PAR1 nothing PAR1", "no Parquet file"),
         ("a.csv.gz", b"arm,value\n", "is not gzipped"),
         ("a.csv.gz", gzip.compress(b"arm,value\n" + b"control,1\n" * 999, mtime=0)[:-20], "damaged, or was cut off"),
+        (
+            "a.csv.gz",
+            gzip.compress(b"arm,value\n" + b"control,1\n" * 999, mtime=0)[:-8] + bytes(8),
+            "damaged, or was cut",
+        ),
         ("a.csv", b"arm,value\n" + b"x" * (1 << 20), "a line of more than"),
         ("a.txt", b"", "the name must end in one of these"),
     ],

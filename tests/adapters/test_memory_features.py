@@ -18,7 +18,7 @@ def test_older_values_never_replace_newer_ones():
         assert store.shown["customer:7"]["amount"] == (3.0 if rows == 6 else 1.0)
 
 
-def test_a_log_that_expired_and_was_begun_again_is_told_from_the_one_that_was_known():
+def test_a_log_that_expired_and_was_begun_again_is_not_taken_for_the_one_that_was_known():
     store = MemoryFeatures()
     (first,) = store.exchange([asked({"a": [event(1, 1)]})])
     store.drop("customer", "a")

@@ -1,4 +1,4 @@
-"""Every scheme of an address leads to an adapter, and what is wrong with one is said in a sentence."""
+"""Every scheme of an address leads to an adapter, and a fault of one is reported in a sentence."""
 
 from __future__ import annotations
 
@@ -17,13 +17,21 @@ from homeostat.errors import MissingExtra
 
 OPENERS = {
     "JOURNALS": (opening.journal_opener, opening.JournalOpener), "KEYS": (opening.keys_opener, opening.KeysOpener),
+    "SETTINGS": (opening.settings_opener, opening.SettingsOpener), "JOBS": (opening.jobs_opener, opening.JobsOpener),
+    "MODELS": (opening.registry_opener, opening.RegistryOpener),
+    "LEARNING": (opening.learning_opener, opening.LearningOpener),
+    "STATEMENTS": (opening.statements_opener, opening.StatementsOpener),
+    "SHADOWS": (opening.shadow_opener, opening.ShadowOpener),
+    "INCIDENTS": (opening.incidents_opener, opening.IncidentsOpener),
     "FEATURES": (opening.store_opener, opening.StoreOpener), "STREAMS": (opening.stream_opener, opening.StreamOpener),
 }  # fmt: skip
 SCHEMES = [(table, scheme) for table in OPENERS for scheme in getattr(backends, table)]
 
 
 def test_every_table_of_backends_has_an_opener() -> None:
-    assert {name for name in vars(backends) if name.isupper() and name[0] != "_"} == set(OPENERS)
+    assert {name for name, value in vars(backends).items() if name.isupper() and isinstance(value, dict)} == set(
+        OPENERS
+    )
 
 
 @pytest.mark.parametrize(("table", "scheme"), SCHEMES)

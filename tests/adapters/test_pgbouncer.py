@@ -17,9 +17,11 @@ from homeostat.adapters.postgres import PostgresJournal
 from homeostat.adapters.postgres.auditing import PostgresTables
 from homeostat.adapters.postgres.connections import Connections
 from homeostat.adapters.postgres.retention import DAY_NS
+from homeostat.adapters.postgres.settings import PostgresSettings
 from homeostat.checks.batches import decisions, outcomes
 from homeostat.checks.journal import JOURNAL_CHECKS
 from homeostat.checks.servers import CantBeHad, pgbouncer
+from homeostat.checks.settings import SETTINGS_CHECKS
 from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
 from homeostat.config.servers import Servers
 from homeostat.engine.shared.health import examine
@@ -50,6 +52,11 @@ def database(postgres, pooler):
 @pytest.mark.parametrize("check", JOURNAL_CHECKS + SHARED_JOURNAL_CHECKS, ids=lambda check: check.__name__)
 def test_the_journal_conforms(check, database):
     check(lambda: PostgresJournal(database, app="payments"))
+
+
+@pytest.mark.parametrize("check", SETTINGS_CHECKS, ids=lambda check: check.__name__)
+def test_the_settings_conform(check, database):
+    check(lambda: PostgresSettings(database, app="payments"))
 
 
 def test_many_writers_and_readers_share_few_connections(database):

@@ -59,7 +59,7 @@ def test_what_waits_is_drained_in_order_and_what_comes_meanwhile_queues_behind(t
         ledger.away = ""
         for k in range(40, 60):
             journal.append(decisions([k], k))
-        assert journal.settle(20)
+        assert journal.wait_until_written(20)
         assert journal.figures.state is CircuitState.CLOSED and journal.figures.drained >= 40
     assert ids_at(ledger) == [[k] for k in range(1, 60)]
     assert MemoryJournal(ledger).places(ids_of(39)) == ["t/0@39"]
@@ -74,7 +74,7 @@ def test_outcomes_that_waited_drain_without_a_failure(tmp_path):
             journal.append(outcomes([1, 2], k), [f"{k}a", f"{k}b"])
             journal.append(decisions([10 + k], k), [f"{k}c"])
         ledger.away = ""
-        assert journal.settle(30)
+        assert journal.wait_until_written(30)
         assert journal.figures.drained == 9
         assert journal.figures.state is CircuitState.CLOSED
         assert journal.figures.reason == ""
@@ -115,8 +115,29 @@ def test_while_the_server_is_away_answers_come_from_what_this_process_knows(tmp_
         journal.append(waiting, ["p3", "p4"])  # The very same again is no error, and waits once.
         assert journal.figures.rows == 2
         ledger.away = ""
-        assert journal.settle(20)
+        assert journal.wait_until_written(20)
     assert ids_at(ledger) == [[100], own.events.id_code.tolist(), waiting.events.id_code.tolist()]
+
+
+def test_copies_of_what_other_workers_decided_before_a_recall_are_known_while_the_server_is_away(tmp_path):
+    ledger = Ledger()
+    theirs = [decisions([100 + k], k) for k in range(40)]
+    for k, body in enumerate(theirs):
+        MemoryJournal(ledger).append(body, [f"their/0@{k}"])
+    with spooled(ledger, tmp_path, remembered_rows=30) as journal:
+        journal.append(decisions([1], 1), ["own@1"])
+        journal.recall()
+        MemoryJournal(ledger).append(decisions([200], 9), ["later@1"])
+        ledger.away = "the server is away"
+        asked = ids_of(1, 139, 111, 110, 200)
+        assert journal.seen(asked).tolist() == [True, True, True, False, False]
+        assert journal.places(asked[:3]) == ["own@1", "their/0@39", "their/0@11"]
+        (found, row), _ = journal.find_all(asked[1:3])
+        assert same(found.events.id_code, theirs[39].events.id_code) and row == 0
+        with pytest.raises(Unavailable, match="the server is away"):
+            journal.places(asked)
+        with pytest.raises(Unavailable, match="the server is away"):
+            journal.recall()
 
 
 def test_events_that_another_worker_decided_meanwhile_are_left_out_and_counted(tmp_path):
@@ -128,7 +149,7 @@ def test_events_that_another_worker_decided_meanwhile_are_left_out_and_counted(t
         journal.append(decisions([6], 3), ["p6"])
         ledger.away = ""
         MemoryJournal(ledger).append(decisions([2, 4, 5], 9), ["q", "q", "q"])
-        assert journal.settle(20)
+        assert journal.wait_until_written(20)
         assert (journal.figures.drained, journal.figures.repeated) == (3, 3)
     assert ids_at(ledger) == [[2, 4, 5], [1, 3], [6]]
     assert MemoryJournal(ledger).places(ids_of(1, 2, 3, 6)) == ["p1", "q", "p3", "p6"]
@@ -148,7 +169,7 @@ def test_a_full_spool_refuses_and_goes_on_once_there_is_room(tmp_path):
             taken += 1
         assert 5 < taken < 100 and "is full" in refused and journal.figures.rows == taken
         ledger.away = ""
-        assert journal.settle(20)
+        assert journal.wait_until_written(20)
         journal.append(decisions([taken], 1))
     assert ids_at(ledger) == [[k] for k in range(taken + 1)]
 
@@ -165,7 +186,7 @@ def test_what_a_dead_process_left_is_drained_by_the_next_whichever_slot_it_had(t
         assert journal.figures.rows == 3 and journal.seen(ids_of(1, 2, 3, 4)).tolist() == [True, True, True, False]
         assert journal.figures.oldest_s >= 0
         ledger.away = ""
-        assert journal.settle(20)
+        assert journal.wait_until_written(20)
     assert ids_at(ledger) == [[1], [2], [3]]
     assert not list(tmp_path.rglob("*.spool"))
 
@@ -183,9 +204,9 @@ def test_an_error_that_is_nobodys_outage_loses_nothing(tmp_path):
     inner = Odd(ledger)
     with SpooledJournal(inner, tmp_path, policy=QUICK) as journal:
         journal.append(decisions([1], 1))
-        assert not journal.settle(0.2) and journal.figures.rows == 1
+        assert not journal.wait_until_written(0.2) and journal.figures.rows == 1
         inner.broken = False
-        assert journal.settle(20)
+        assert journal.wait_until_written(20)
     assert ids_at(ledger) == [[1]]
 
 
@@ -232,7 +253,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path):
     acknowledged = int(rest[-1]) if rest else acknowledged
     ledger = Ledger()
     with spooled(ledger, tmp_path) as journal:
-        assert journal.settle(20)
+        assert journal.wait_until_written(20)
     found = ids_at(ledger)
     assert acknowledged <= len(found) - 1 <= acknowledged + 1
     assert found == [list(range(k * 100, k * 100 + 100)) for k in range(len(found))]
@@ -251,7 +272,7 @@ def test_a_disk_that_takes_no_more_is_a_clear_refusal_and_nothing_is_torn(tmp_pa
     assert "can't be written" in lines[-2] and "free some space" in lines[-2]
     ledger = Ledger()
     with spooled(ledger, tmp_path) as journal:
-        assert journal.settle(20)
+        assert journal.wait_until_written(20)
     found = ids_at(ledger)
     done = int(lines[-3]) + 1
     assert found == [*(list(range(k * 100, k * 100 + 100)) for k in range(done)), [-1]]
@@ -312,9 +333,9 @@ def test_closing_drains_what_can_be_drained_in_a_moment(tmp_path):
     journal = spooled(ledger, tmp_path)
     journal.append(decisions([1], 1))
     ledger.away = ""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 180
     while journal.degraded and time.monotonic() < deadline:
-        journal.settle(0.05)
+        journal.wait_until_written(0.05)
     journal.close()
     assert ids_at(ledger) == [[1]]
     journal.close()

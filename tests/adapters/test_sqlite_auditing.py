@@ -153,7 +153,7 @@ def test_every_row_deleted_repeated_or_swapped_with_another_is_found(folder):
 def test_an_entry_replaced_by_another_that_is_whole_in_itself_is_found(folder):
     with SqliteJournal(":memory:") as other:
         other.append(decisions([1], 99))
-        forged = other._one("SELECT * FROM entries")
+        forged = other._file.one("SELECT * FROM entries")
     assert edit(folder, ("DELETE FROM entries WHERE sequence = 1",)) == 1
     edit(folder, ("INSERT INTO entries VALUES (" + ", ".join("?" * len(forged)) + ")", *forged))
     assert "entry 1: body is not the one that was written" in found(folder).why

@@ -3,7 +3,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,7 +85,7 @@ def test_a_journal_written_in_bulk_goes_on_as_any_other(tmp_path):
         assert reader.find((4999, 0)) is not None and len(reader) == 5000
     for bulk in (False, True):
         with SqliteJournal(path, bulk=bulk) as journal:
-            mode = journal._db.execute("PRAGMA journal_mode").fetchone()[0]
+            mode = journal._file.db.execute("PRAGMA journal_mode").fetchone()[0]
             assert mode == ("delete" if bulk else "wal")
             journal.append(decisions([6000 + bulk]))
     with SqliteJournal(path) as journal:
@@ -165,15 +167,15 @@ def test_a_folder_that_is_missing_or_cannot_be_written_is_said_so(tmp_path):
 def test_a_full_disk_writes_nothing_and_later_appends_succeed(tmp_path):
     with SqliteJournal(tmp_path / "journal.db", compress=compression.PLAIN) as journal:
         journal.append(decisions([1]))
-        pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
-        journal._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+        pages = journal._file.db.execute("PRAGMA page_count").fetchone()[0]
+        journal._file.db.execute(f"PRAGMA max_page_count = {pages + 2}")
         large = decisions(list(range(2, 5000)))
         for _ in range(2):
             with pytest.raises(Unavailable, match="free some space"):
                 journal.append(large)
             assert journal.seen(large.events.ids).sum() == 0
             assert [entry.sequence for entry in journal.read()] == [1]
-        journal._db.execute("PRAGMA max_page_count = 1000000")
+        journal._file.db.execute("PRAGMA max_page_count = 1000000")
         journal.append(large)
         assert journal.seen(large.events.ids).all()
     with SqliteJournal(tmp_path / "journal.db") as journal:
@@ -271,7 +273,7 @@ def test_damaged_pages_are_found_and_never_returned_as_decisions(tmp_path):
         assert all(any(same(body, one) for one in bodies) for body in found)
 
 
-def test_the_texts_of_ids_of_one_hash_are_told_apart(tmp_path):
+def test_the_texts_of_ids_of_one_hash_are_distinguished(tmp_path):
     with SqliteJournal(tmp_path / "journal.db") as journal:
         batch = decisions(["mine"], coding=journal.coding)
         journal.append(batch)
@@ -317,3 +319,17 @@ def test_facts_and_digests_agree_with_the_bodies(tmp_path):
         bodies = [entry.body for entry in journal.read()]
         assert [fact.digest for fact in facts] == [codec.head(codec.encode(body)).digest for body in bodies]
         assert [fact.took_us for fact in facts] == [getattr(body, "took_us", 0.0) for body in bodies]
+
+
+def test_a_flush_copies_nothing_so_that_no_append_waits_for_it(tmp_path, monkeypatch):
+    path = tmp_path / "journal.db"
+    with SqliteJournal(path) as journal:
+        journal.flush()
+        journal.append(decisions(list(range(100))))
+        synced = []
+        monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+        size = path.stat().st_size
+        with ThreadPoolExecutor(1) as other:
+            other.submit(journal.flush).result()
+        assert synced == [str(path) + "-wal"] and path.stat().st_size == size
+        assert Path(synced[0]).stat().st_size > 0

@@ -1,4 +1,4 @@
-"""Troubles are said at once, now and then while they last, and when they are over."""
+"""Troubles are reported at once, now and then while they last, and when they are over."""
 
 from __future__ import annotations
 

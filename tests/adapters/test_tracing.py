@@ -39,7 +39,7 @@ ALL = {"OTEL_TRACES_SAMPLER": "parentbased_always_on"}
 
 
 class Receiver:
-    """What an OTLP collector was sent."""
+    """An OTLP collector that keeps what it is sent."""
 
     def __init__(self, url: str) -> None:
         self.url, self.spans, self.resources = url, [], []
@@ -176,9 +176,9 @@ def test_decision_and_outcome_of_an_event_share_the_trace_of_its_id(monkeypatch:
     trace, span, parent = ids(decision)
     assert (trace, span, parent) == (sent[3:35], sent[36:52], "") and sampled(sent)
     assert ids(outcome)[::2] == (trace, span)
-    told = {item.key: item.value for item in decision.attributes}
-    assert told["homeostat.event_id"].string_value == "e1" and told["homeostat.action"].string_value == "block"
-    assert told["homeostat.risk"].double_value == 0.9 and told["homeostat.version"].string_value == "v1"
+    kept = {item.key: item.value for item in decision.attributes}
+    assert kept["homeostat.event_id"].string_value == "e1" and kept["homeostat.action"].string_value == "block"
+    assert kept["homeostat.risk"].double_value == 0.9 and kept["homeostat.version"].string_value == "v1"
     assert (decision.start_time_unix_nano, decision.end_time_unix_nano) == (1_000, 2_000)
     assert found.resources[0]["service.name"] == "homeostat"
     assert found.resources[0]["service.instance.id"] == "worker-1"
@@ -255,8 +255,8 @@ def test_the_server_continues_traces_and_says_which() -> None:
         post("/v1/outcomes", {"event_id": "alone", "label": 1})
         post("/v1/outcomes", {"event_id": "came", "label": 1}, traceparent=came)
         server.send_signal(signal.SIGTERM)
-        told = server.communicate(timeout=30)[1]
-        assert server.returncode == 0, told
+        kept = server.communicate(timeout=30)[1]
+        assert server.returncode == 0, kept
     assert none is None and came[:36] == INCOMING[:36] and came != INCOMING
     by_event = {}
     for span in found.spans:

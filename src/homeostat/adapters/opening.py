@@ -1,23 +1,49 @@
-"""Opens journals, feature stores, streams and key stores by their addresses: see `config.backends` for which there are.
+"""Opens journals, feature stores, streams, settings, jobs, key stores and decisions in shadow by their addresses.
 
-An adapter's package is imported when an address asks for it, not before.
+`config.backends` says which there are. An adapter's package is imported when an address asks for it, not before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib import import_module
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from homeostat.config.backends import FEATURES, JOURNALS, KEYS, STREAMS, Backend
+from homeostat.config.backends import (
+    FEATURES,
+    INCIDENTS,
+    JOBS,
+    JOURNALS,
+    KEYS,
+    LEARNING,
+    MODELS,
+    SETTINGS,
+    SHADOWS,
+    STATEMENTS,
+    STREAMS,
+    Backend,
+)
 from homeostat.config.servers import KafkaSettings
 from homeostat.errors import needs
 from homeostat.ports import Clock
+from homeostat.ports.jobs import Jobs
 from homeostat.ports.keys import ApiKeys
-from homeostat.ports.shared import FeatureStore, SharedJournal
-from homeostat.ports.streams import Stream
+from homeostat.ports.learning import LearnedStates
+from homeostat.ports.maintenance import MaintenanceStore
+from homeostat.ports.registry import Registry
+from homeostat.ports.settings import Settings
+from homeostat.ports.shadow import ShadowStore
+from homeostat.ports.shared import FeatureStore, ServerJournal
+from homeostat.ports.statements import Statements
+from homeostat.ports.streams import Sender, Stream
 from homeostat.records.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from homeostat.adapters.disk.audit.verification import Tables
+    from homeostat.adapters.streams.addresses import Address, Addresses
 
 
 class JournalOpener(Protocol):
@@ -25,7 +51,18 @@ class JournalOpener(Protocol):
 
     def __call__(
         self, url: str, *, app: str, words: Vocabulary, clock: Clock | None, retention_ns: int | None, deadline_s: float
-    ) -> SharedJournal: ...
+    ) -> ServerJournal: ...
+
+
+class TablesOpener(Protocol):
+    """Opens the tables of a journal at its address, for `homeostat audit verify`.
+
+    now_ns : the present; retention_ns, behind_ns : what was recorded before may be gone, and since need not be there
+    """
+
+    def __call__(
+        self, url: str, *, now_ns: int, retention_ns: int | None, behind_ns: int
+    ) -> AbstractContextManager[Tables]: ...
 
 
 class StoreOpener(Protocol):
@@ -37,13 +74,19 @@ class StoreOpener(Protocol):
 class StreamOpener(Protocol):
     """Opens the streams at `addresses` (see `adapters.streams.addresses`) for one worker of a group."""
 
-    def __call__(self, addresses: Any, settings: KafkaSettings, group: str, client_id: str) -> Stream: ...
+    def __call__(self, addresses: Addresses, settings: KafkaSettings, group: str, client_id: str) -> Stream: ...
 
 
 class StreamCreator(Protocol):
     """Creates the streams that are missing; returns their names."""
 
-    def __call__(self, addresses: Any, settings: KafkaSettings, partitions: int, group: str) -> list[str]: ...
+    def __call__(self, addresses: Addresses, settings: KafkaSettings, partitions: int, group: str) -> list[str]: ...
+
+
+class SenderOpener(Protocol):
+    """Opens a stream to which single messages are sent under a name. Asks no server yet."""
+
+    def __call__(self, address: Address, settings: KafkaSettings, name: str) -> Sender: ...
 
 
 class KeysOpener(Protocol):
@@ -52,9 +95,62 @@ class KeysOpener(Protocol):
     def __call__(self, url: str) -> ApiKeys: ...
 
 
+class SettingsOpener(Protocol):
+    """Opens the settings of an app at an address, and makes their tables where they are missing."""
+
+    def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> Settings: ...
+
+
+class LearningOpener(Protocol):
+    """Opens the store of an app's learner at an address, and makes its tables where they are missing."""
+
+    def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> LearnedStates: ...
+
+
+class JobsOpener(Protocol):
+    """Opens the jobs at an address, and makes their tables where they are missing."""
+
+    def __call__(self, url: str) -> Jobs: ...
+
+
+class RegistryOpener(Protocol):
+    """Opens the registry whose index is at an address, and makes its tables where they are missing.
+
+    models : the address of the versions' files
+    cache : a local folder for those that are fetched
+    """
+
+    def __call__(self, url: str, models: str, cache: Path, *, app: str = "", deadline_s: float = 5.0) -> Registry: ...
+
+
+class ShadowOpener(Protocol):
+    """Opens the decisions of challengers at an address, and makes their tables where they are missing."""
+
+    def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> ShadowStore: ...
+
+
+class StatementsOpener(Protocol):
+    """Opens the statements at an address, and makes their tables where they are missing."""
+
+    def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> Statements: ...
+
+
+class IncidentsOpener(Protocol):
+    """Opens the incidents at an address, and makes their tables where they are missing."""
+
+    def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> MaintenanceStore: ...
+
+
 def journal_opener(address: str) -> JournalOpener:
     """The opener of this journal. Raises ValueError for an unknown scheme, MissingExtra; so do all of these."""
     opener: JournalOpener = _adapter(backend_of(address, JOURNALS))
+    return opener
+
+
+def tables_opener(address: str) -> TablesOpener:
+    """The opener of this journal's tables."""
+    backend = backend_of(address, JOURNALS)
+    opener: TablesOpener = _named(backend.tables, backend)
     return opener
 
 
@@ -70,6 +166,48 @@ def keys_opener(address: str) -> KeysOpener:
     return opener
 
 
+def registry_opener(address: str) -> RegistryOpener:
+    """The opener of the registry whose index is there."""
+    opener: RegistryOpener = _adapter(backend_of(address, MODELS))
+    return opener
+
+
+def settings_opener(address: str) -> SettingsOpener:
+    """The opener of these settings."""
+    opener: SettingsOpener = _adapter(backend_of(address, SETTINGS))
+    return opener
+
+
+def learning_opener(address: str) -> LearningOpener:
+    """The opener of this learner's store."""
+    opener: LearningOpener = _adapter(backend_of(address, LEARNING))
+    return opener
+
+
+def jobs_opener(address: str) -> JobsOpener:
+    """The opener of these jobs."""
+    opener: JobsOpener = _adapter(backend_of(address, JOBS))
+    return opener
+
+
+def shadow_opener(address: str) -> ShadowOpener:
+    """The opener of these decisions of challengers."""
+    opener: ShadowOpener = _adapter(backend_of(address, SHADOWS))
+    return opener
+
+
+def statements_opener(address: str) -> StatementsOpener:
+    """The opener of these questions and this feedback."""
+    opener: StatementsOpener = _adapter(backend_of(address, STATEMENTS))
+    return opener
+
+
+def incidents_opener(address: str) -> IncidentsOpener:
+    """The opener of these incidents."""
+    opener: IncidentsOpener = _adapter(backend_of(address, INCIDENTS))
+    return opener
+
+
 def stream_opener(address: str) -> StreamOpener:
     """The opener of this stream and those beside it."""
     opener: StreamOpener = _adapter(backend_of(address, STREAMS))
@@ -81,6 +219,13 @@ def stream_creator(address: str) -> StreamCreator:
     backend = backend_of(address, STREAMS)
     creator: StreamCreator = _named(backend.creator, backend)
     return creator
+
+
+def sender_opener(address: str) -> SenderOpener:
+    """The opener of a stream to which single messages are sent."""
+    backend = backend_of(address, STREAMS)
+    opener: SenderOpener = _named(backend.sender, backend)
+    return opener
 
 
 def backend_of(address: str, backends: Mapping[str, Backend]) -> Backend:

@@ -318,7 +318,7 @@ class PostgresApiKeys:
                 if lost:
                     self.close()
                 if fresh or not lost:
-                    # What the client says may hold the address with its password, so its kind has to do.
+                    # The client's text may hold the address with its password, so the kind of error has to do.
                     raise Unavailable(f"the keys in PostgreSQL can't be used: {_kind(error)}") from None
 
 

@@ -54,11 +54,11 @@ def as_line(letter: DeadLetter) -> str:
     >>> as_line(DeadLetter(3, "amount", "\ud800", "wrong_type"))
     '{"line": 3, "field": "amount", "value": "\\ud800", "reason": "wrong_type"}\n'
     """
-    told = {
+    members = {
         "line": int(letter.line), "field": _short(letter.field), "value": _short(letter.value),
         "reason": str(letter.reason),
     }  # fmt: skip
-    return json.dumps(told | {"detail": _short(letter.detail)} if letter.detail else told) + "\n"
+    return json.dumps(members | {"detail": _short(letter.detail)} if letter.detail else members) + "\n"
 
 
 def _short(text: object) -> str:

@@ -23,7 +23,7 @@ from homeostat.records.reasons import Fallback
 GROUP_ROWS = 65_536  # Rows of a row group: always full but the last, so that batches leave no trace.
 _BITS = sum(Fallback.NAMES)
 _HASHED = 1 << 62
-# What each column means, and its unit; of several of a kind by the name before the point. docs/files.md has the same.
+# The meaning and unit of each column; of several of a kind by the name before the point. docs/files.md has the same.
 MEANINGS = {
     "event_id": ("the event's id, as text", ""),
     "time": ("when the event happened, UTC", "ns"),
@@ -33,9 +33,14 @@ MEANINGS = {
     "score": ("the scorer's score, NaN where it did not answer", "1"),
     "feature": ("the feature as it was served, NaN where it is missing", "that of the app's expression"),
     "propensity": ("probability with which the policy proposes the action", "1"),
-    "rule": ("the rule that decided, `breaker`, `fallback:` and its causes, or empty where the policy decided", ""),
+    "rule": (
+        "the rule that decided, `breaker`, `fallback:` and its causes (`settings` where no part failed), or empty "
+        "where the policy decided",
+        "",
+    ),
     "fallback": ("the causes for which a part did not answer, joined by +, or empty", ""),
-    "version": ("of the app file, the bundle and the settings that decided", ""),
+    "version": ("of the app file and the bundle that decided", ""),
+    "settings": ("the number of the last change of the settings that was in force, 0 before the first", ""),
     "late": ("whether the event came later than the app allows", ""),
 }
 
@@ -43,10 +48,10 @@ MEANINGS = {
 class DecisionsWriter:
     """Writes `decisions.parquet`; it appears under its name only when it is complete.
 
-    Columns: event_id, time, action, proposed, risk, score.*, feature.*, propensity.*, rule, fallback, version. A score
-    or feature without a value is NaN. `rule` is the rule that decided, or `breaker`, or `fallback:` and the causes, or
-    empty where the policy decided. Each field of the file's Arrow schema says what it means, and its unit, in its
-    metadata.
+    Columns: event_id, time, action, proposed, risk, score.*, feature.*, propensity.*, rule, fallback, version, and
+    settings. A score or feature without a value is NaN. `rule` is the rule that decided, or `breaker`, or `fallback:`
+    and the causes, or empty where the policy decided. Each field of the file's Arrow schema says what it means, and its
+    unit, in its metadata.
     """
 
     def __init__(
@@ -63,9 +68,7 @@ class DecisionsWriter:
         self._part = self._path.with_name(self._path.name + ".part")
         causes = [Fallback.text(bits) for bits in range(_BITS + 1)]
         self._actions = of_texts(actions)
-        self._rules = of_texts(
-            [*rules, "", "breaker", *(f"fallback:{text}" if text else "fallback" for text in causes)]
-        )
+        self._rules = of_texts([*rules, "", "breaker", *(f"fallback:{text or 'settings'}" for text in causes)])
         self._rule_count = len(rules)
         self._causes = of_texts(causes)
         reals = ["risk", *(f"score.{name}" for name in scores), *(f"feature.{name}" for name in features)]
@@ -80,10 +83,11 @@ class DecisionsWriter:
                 decision_column("proposed", category),
                 *(decision_column(name, pa.float64()) for name in reals),
                 *(decision_column(name, category) for name in ("rule", "fallback", "version")),
+                decision_column("settings", pa.int64()),
             ]
         )
         self._reals = np.empty((len(reals), GROUP_ROWS))
-        self._whole = np.empty((2, GROUP_ROWS), np.int64)
+        self._whole = np.empty((3, GROUP_ROWS), np.int64)
         self._small = np.empty((5, GROUP_ROWS), np.int16)
         self._texts: dict[int, str] = {}  # Ids that are no integers, by row of the group.
         self._versions: dict[str, int] = {}
@@ -91,7 +95,7 @@ class DecisionsWriter:
         self.rows = 0
         self._closed = False
         try:
-            self._part.unlink(missing_ok=True)  # What a killed process left keeps its own mode otherwise.
+            self._part.unlink(missing_ok=True)  # A file that a killed process left keeps its own mode otherwise.
             create(self._part, mode)
             self._writer = pq.ParquetWriter(
                 self._part,
@@ -127,6 +131,7 @@ class DecisionsWriter:
         codes = batch.events.id_code[rows]
         self._whole[0, into] = codes
         self._whole[1, into] = batch.events.time_ns[rows]
+        self._whole[2, into] = batch.settings
         for row in np.flatnonzero(codes >= _HASHED).tolist():
             self._texts[self._filled + row] = batch.events.id_text(start + row)
         bits = (batch.fallback[rows] & _BITS).astype(np.int16)
@@ -160,6 +165,7 @@ class DecisionsWriter:
             _named(small[2], self._rules),
             _named(small[3], self._causes),
             _named(small[4], of_texts(list(self._versions))),
+            of_numbers(self._whole[2, :n].copy()),
         ]
         try:
             self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema), row_group_size=GROUP_ROWS)

@@ -39,7 +39,7 @@ def header_of(line: bytes, delimiter: str = ",") -> list[str]:
 
 
 def delimiter_of(line: bytes, choices: Sequence[Sequence[str]]) -> str:
-    """What separates the values: the delimiter by which the header has most of the columns that are looked for.
+    """The delimiter by which the header has most of the columns that are looked for.
 
     choices : the names under which each column may be found
     """

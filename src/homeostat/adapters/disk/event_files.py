@@ -1,7 +1,7 @@
 """Events and outcomes from files: .parquet, .csv and .jsonl (also .ndjson), the latter two also gzipped.
 
-Rows keep the order of the file. Whatever is wrong with one row becomes its dead letter and costs the others nothing;
-a file that is no such file at all raises `EventFileError`, which says what to do.
+Rows keep the order of the file. A row with a fault becomes its dead letter and costs the others nothing; a file that is
+no such file at all raises `EventFileError`, which says what to do.
 """
 
 from __future__ import annotations

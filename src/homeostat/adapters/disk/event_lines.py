@@ -60,9 +60,9 @@ def open_events(path: Path) -> BinaryIO | gzip.GzipFile:
 def blocks(path: Path, size: int = _BLOCK) -> Iterator[Block]:
     """The lines of a file, some `size` bytes at a time.
 
-    Lines end with a line feed, or all with a carriage return, as old files have it. What follows a break in a gzipped
-    file is lost: the last block then says so in a dead letter. Raises Unavailable where the disk fails, EventFileError
-    for UTF-16 and UTF-32.
+    Lines end with a line feed, or all with a carriage return, as old files have it. All that follows a break in a
+    gzipped file is lost: the last block then says so in a dead letter. Raises Unavailable where the disk fails,
+    EventFileError for UTF-16 and UTF-32.
     """
     with open_events(path) as stream:
         rest, number, skipping, first, end = b"", 1, False, True, b""
@@ -78,15 +78,17 @@ def blocks(path: Path, size: int = _BLOCK) -> Iterator[Block]:
             *lines, rest = (rest + data).split(end or b"\n")
             if last and rest and problem is None:
                 lines, rest = [*lines, rest], b""
-            for line in lines:
-                if skipping or len(line) > LINE_MAX:
-                    if not skipping:
-                        block.letters.append(_overlong(number, line))
+            if skipping or max(map(len, lines), default=0) > LINE_MAX:
+                for position, line in enumerate(lines, number):
+                    if not skipping and len(line) <= LINE_MAX:
+                        block.lines.append(line)
+                        block.numbers.append(position)
+                    elif not skipping:
+                        block.letters.append(_overlong(position, line))
                     skipping = False
-                else:
-                    block.lines.append(line)
-                    block.numbers.append(number)
-                number += 1
+            else:
+                block.lines, block.numbers = lines, list(range(number, number + len(lines)))
+            number += len(lines)
             if len(rest) > LINE_MAX or skipping:
                 if not skipping:
                     block.letters.append(_overlong(number, rest))

@@ -40,7 +40,7 @@ def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None, mo
     """
     fresh = path.with_name(path.name + ".new")
     try:
-        fresh.unlink(missing_ok=True)  # What was left by a process that died keeps its own mode otherwise.
+        fresh.unlink(missing_ok=True)  # A file that a dead process left keeps its own mode otherwise.
         with open(fresh, "wb", opener=opener(mode)) as file:
             for piece in pieces:
                 file.write(piece)
@@ -49,7 +49,7 @@ def replace_file(path: Path, pieces: Iterable[Any], keep: Path | None = None, mo
         if keep is not None and path.exists():
             os.replace(path, keep)
         os.replace(fresh, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):  # A disk that takes no writing takes no removing either.
             fresh.unlink(missing_ok=True)
@@ -71,7 +71,7 @@ def find_room(folder: Path) -> None:
         raise Unavailable(f"{folder} can't be written: {os.strerror(error.errno or 0)}") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Put the folder's names on the disk too, where the system can."""
     try:
         handle = os.open(folder, os.O_RDONLY)

@@ -6,6 +6,7 @@ CSV and JSON lines (also gzipped) and Parquet. Other columns are left aside. An 
 from __future__ import annotations
 
 import csv
+import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,7 @@ def read_measurements(path: Path) -> tuple[list[str], Float]:
         return _columns(path, rows)
     except EventFileError as error:
         raise MeasurementFileError(str(error)) from error
-    except (EOFError, zlib.error) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise MeasurementFileError(
             f"{path} is damaged, or was cut off ({shown(str(error))}): write it again"
         ) from error

@@ -1,7 +1,7 @@
 """The engine's state in one file: named arrays and a digest over all of it. No pickle, no code.
 
-The file: magic, length of the index, the index (JSON: sequence, history, software, meaning, and name, type, shape of
-each array), the arrays one after the other at multiples of 64 bytes, and the SHA-256 of everything before it.
+The file: magic, length of the index, the index (JSON: sequence, history, software, meaning, settings, and name, type,
+shape of each array), the arrays one after the other at multiples of 64 bytes, and the SHA-256 of everything before it.
 """
 
 from __future__ import annotations
@@ -77,6 +77,12 @@ class FileSnapshots:
             return None
 
 
+def encode(snapshot: Snapshot) -> bytes:
+    """The bytes of a snapshot, the same for the same snapshot. Raises ValueError for arrays of objects."""
+    content = b"".join(_pieces(snapshot))
+    return content + sha256(content).digest()
+
+
 def decode(data: bytes) -> Snapshot:
     """The snapshot of a file's bytes. Raises ValueError on anything but a whole snapshot."""
     if data.startswith(_OLD):
@@ -92,7 +98,8 @@ def decode(data: bytes) -> Snapshot:
         index = json.loads(bytes(view[start:end]))
         sequence, arrays = int(index["sequence"]), index["arrays"]
         history, software = str(index["history"]), str(index["software"])
-        meaning = {str(part): Meaning.of_json(told) for part, told in dict(index["meaning"]).items()}
+        settings = int(index.get("settings", 0))
+        meaning = {str(part): Meaning.of_json(stored) for part, stored in dict(index["meaning"]).items()}
         state: State = {}
         at = end
         for name, dtype, shape in arrays:
@@ -101,7 +108,7 @@ def decode(data: bytes) -> Snapshot:
             at += state[name].nbytes
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError("the snapshot's index can't be read") from error
-    return Snapshot(sequence, state, history, software, meaning)
+    return Snapshot(sequence, state, history, software, meaning, settings)
 
 
 def _array(view: memoryview, at: int, code: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -124,6 +131,7 @@ def _pieces(snapshot: Snapshot) -> Iterator[Any]:
     index = json.dumps({
         "sequence": snapshot.sequence, "history": snapshot.history, "software": snapshot.software,
         "meaning": {part: meaning.as_json() for part, meaning in snapshot.meaning.items()}, "arrays": arrays,
+        **({"settings": snapshot.settings} if snapshot.settings else {}),
     }).encode()  # fmt: skip
     yield _MAGIC
     yield len(index).to_bytes(8, "little")

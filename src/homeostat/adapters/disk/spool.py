@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,12 @@ from homeostat.adapters.journals.remembered import Remembered, merge_located
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.adapters.servers.circuit import Backoff, Circuit, CircuitState, RetryPolicy
 from homeostat.ports import Clock, Entry, Unavailable
-from homeostat.ports.shared import Located, Repeated, SharedJournal
+from homeostat.ports.shared import Backlog, Located, Repeated, SharedJournal
 from homeostat.records import codec
+from homeostat.records.bodies import Body
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch, Row
-from homeostat.records.identity import Coding, Ids
+from homeostat.records.events import Row
+from homeostat.records.identity import Coding, Identity, Ids, joined_ids
 from homeostat.records.renaming import keys_as
 from homeostat.records.rows import decisions_at
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
@@ -93,18 +94,21 @@ class SpooledJournal(ById):
         inner : the journal on a server; it is closed with this one
         folder : of the spools of this app's processes on this machine
         max_bytes : the most that waits; then `append` raises Unavailable
-        remembered_rows : about so many of the last decisions are kept in memory, to know them while the server is away
+        remembered_rows : about so many of the last decisions are kept in memory, to know them while the server is
+            away; as many again of those that other processes made, at each `recall`
         power_safe : each record in the spool waits for the disk
         words : the app's names: of what older versions have left in the spool, and of the keys that `locate` gives
 
         Raises Unavailable where the folder can't be used.
         """
-        self.inner: Any = inner
+        self.inner = inner
         self._words = words
         self._clock = SystemClock() if clock is None else clock
         self._circuit = Circuit(self._clock, policy)
         self._queue = SegmentQueue(folder, max_bytes, power_safe=power_safe)
+        self._remembered_rows = remembered_rows
         self._remembered = Remembered(remembered_rows)
+        self._recalled = Remembered(0)
         self._spooled = Remembered(0)
         self._order = threading.Lock()  # Held from the choice between server and spool until that has the entry.
         self._state = threading.Lock()  # Guards the queue and the indexes, never while waiting for a server.
@@ -139,33 +143,40 @@ class SpooledJournal(ById):
             )  # fmt: skip
 
     @property
+    def backlog(self) -> Backlog:
+        """See `SharedJournal`."""
+        figures = self.figures
+        return Backlog(figures.rows, figures.nbytes, figures.oldest_s)
+
+    @property
     def identity(self) -> str:
         """The server's. Raises Unavailable."""
-        return self._must(lambda: str(self.inner.identity))
+        return self._must(lambda: self.inner.identity)
 
     @property
     def coding(self) -> Coding:
         """The server's."""
-        coding: Coding = self.inner.coding
-        return coding
+        return self.inner.coding
 
     @property
     def last(self) -> int:
         """The server's last entry. Raises Unavailable."""
-        return self._must(lambda: int(self.inner.last))
+        return self._must(lambda: self.inner.last)
 
-    def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
+    def append(self, body: Body, places: Sequence[str] | None = None) -> int:
         """Write durably, all or nothing; returns the number of the last entry of ours that the server is known to have.
 
         Raises Repeated where events are known to be decided; Unavailable when the server is away and the spool is full
         or can't be written either: nothing was written then.
         """
         if self._queue.waiting and self._circuit.state is CircuitState.CLOSED:
-            self.settle(_CATCH_UP_S)  # Else what is put in, in small records, may for ever outrun what is taken out.
+            self.wait_until_written(
+                _CATCH_UP_S
+            )  # Else what is put in, in small records, may for ever outrun what is taken out.
         with self._order:
             if not self._queue.waiting and self._circuit.state is CircuitState.CLOSED:
                 try:
-                    number = self._circuit.call(lambda: int(self.inner.append(body, places)))
+                    number = self._circuit.call(lambda: self.inner.append(body, places))
                 except Unavailable:
                     pass
                 else:
@@ -181,7 +192,7 @@ class SpooledJournal(ById):
         rest = np.flatnonzero(~known)
         if len(rest):
             asked = ids[rest]
-            known[rest] = self._ask(len(rest), lambda: self.inner.seen(asked), lambda: self._remembered.seen(asked))
+            known[rest] = self._ask(len(rest), lambda: self.inner.seen(asked), lambda: self._seen_before(asked))
         return known
 
     def places(self, ids: Ids) -> list[str | None]:
@@ -191,7 +202,7 @@ class SpooledJournal(ById):
         rest = np.flatnonzero([place is None for place in places])
         if len(rest):
             asked = ids[rest]
-            found = self._known(lambda: self.inner.places(asked), lambda: self._remembered.places(asked))
+            found = self._known(lambda: self.inner.places(asked), lambda: self._own(asked, Remembered.places))
             for row, place in zip(rest.tolist(), found, strict=True):
                 places[row] = place
         return places
@@ -214,35 +225,51 @@ class SpooledJournal(ById):
         rest = [k for k, one in enumerate(out) if one is None]
         if rest:
             asked = ids[rest]
-            found = self._known(lambda: self.inner.find_all(asked), lambda: self._remembered.find_all(asked))
+            found = self._known(lambda: self.inner.find_all(asked), lambda: self._own(asked, Remembered.find_all))
             for k, one in zip(rest, found, strict=True):
                 out[k] = one
         return out
 
+    def sequence_of(self, event_id: Identity) -> int | None:
+        """See `StandingJournal`. Raises Unavailable."""
+        return self._must(lambda: self.inner.sequence_of(event_id))
+
     def read(self, after: int = 0) -> Iterator[Entry]:
-        """What the server holds; not what still waits here. Raises Unavailable."""
-        entries: Iterator[Entry] = self._must(lambda: self.inner.read(after))
-        return entries
+        """The server's entries, without those that still wait here. Raises Unavailable."""
+        return self._must(lambda: self.inner.read(after))
 
-    def recent(self, after: int = 0) -> Any:
-        """The facts of the server's entries above `after`, for an audit trail. Raises Unavailable."""
-        return self._must(lambda: self.inner.recent(after))
-
-    def retire(self) -> Any:
+    def retire(self) -> object:
         """Drop what the server has kept for long enough. Raises Unavailable."""
         return self._must(self.inner.retire)
 
-    def settle(self, wait_s: float) -> bool:
+    def newest(self, rows: int) -> list[DecisionBatch]:
+        """The server's, without those that still wait here. Raises Unavailable."""
+        return self._must(lambda: self.inner.newest(rows))
+
+    def recall(self) -> None:
+        """See `SharedJournal`. An earlier recall is forgotten. Raises Unavailable."""
+        found = self.newest(self._remembered_rows)
+        ids = [body.events.ids for body in found]
+        places = self._must(lambda: self.inner.places(joined_ids(ids))) if found else []
+        recalled, begin = Remembered(0), 0
+        for body in found:
+            own = places[begin : begin + len(body)]
+            recalled.put(body, ["" if place is None else place for place in own])
+            begin += len(body)
+        with self._state:
+            self._recalled = recalled
+
+    def wait_until_written(self, wait_s: float) -> bool:
         """Wait until nothing waits any more; False where that takes longer."""
         with self._wake:
             return self._wake.wait_for(lambda: not self._queue.waiting, wait_s)
 
     def close(self, drain_s: float = 5.0) -> None:
-        """Drain what can be drained in a moment, and let go. What is left stays on the disk for the next start."""
+        """Drain what can be drained in a moment, and let go. Waiting entries stay on the disk for the next start."""
         if self._closing:
             return
         if not self.degraded:
-            self.settle(drain_s)
+            self.wait_until_written(drain_s)
         with self._wake:
             self._closing = True
             self._wake.notify_all()
@@ -257,7 +284,7 @@ class SpooledJournal(ById):
         self.close()
 
     def _must(self, ask: Callable[[], _Answer]) -> _Answer:
-        """What the server answers. Raises Unavailable, at once while it is known to be away.
+        """The server's answer. Raises Unavailable, at once while it is known to be away.
 
         It is no reason to open the circuit, since a worker that hangs, or an old day that someone reads, may be why.
         """
@@ -265,8 +292,20 @@ class SpooledJournal(ById):
             raise Unavailable(self._circuit.reason or "the journal's server is away")
         return ask()
 
+    def _seen_before(self, ids: Ids) -> NDArray[np.bool_]:
+        return self._remembered.seen(ids) | self._recalled.seen(ids)
+
+    def _own(self, ids: Ids, of: Callable[[Remembered, Ids], list[_One | None]]) -> list[_One | None]:
+        """The answers of this process's own knowledge, as far as it goes."""
+        found = of(self._remembered, ids)
+        rest = [k for k, one in enumerate(found) if one is None]
+        if rest:
+            for k, one in zip(rest, of(self._recalled, ids[rest]), strict=True):
+                found[k] = one
+        return found
+
     def _ask(self, count: int, ask: Callable[[], _Answer], guess: Callable[[], _Answer]) -> _Answer:
-        """What the server answers; what this process knows, where that is away."""
+        """The server's answer, or this process's own knowledge while the server is away."""
 
         def guessed(error: Unavailable) -> _Answer:
             self._guessed += count
@@ -275,7 +314,7 @@ class SpooledJournal(ById):
         return self._or(ask, guessed)
 
     def _known(self, ask: Callable[[], list[_One | None]], own: Callable[[], list[_One | None]]) -> list[_One | None]:
-        """What the server answers; while that is away, what this process knows, if it knows all that is asked for."""
+        """The server's answer; while it is away, this process's own knowledge, if that covers all the questions."""
 
         def all_or_nothing(error: Unavailable) -> list[_One | None]:
             known = own()
@@ -286,7 +325,7 @@ class SpooledJournal(ById):
         return self._or(ask, all_or_nothing)
 
     def _or(self, ask: Callable[[], _Answer], away: Callable[[Unavailable], _Answer]) -> _Answer:
-        """What the server answers; else what `away` makes of its absence, under the lock of what is known here.
+        """The server's answer, or else the result of `away`, called under the lock of this process's own knowledge.
 
         Only the draining thread tries a server that has failed, since one that hangs would hold up decisions again.
         """
@@ -297,14 +336,14 @@ class SpooledJournal(ById):
                 self._wake.notify_all()
                 return away(error)
 
-    def _has(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None, number: int) -> None:
+    def _has(self, body: Body, places: Sequence[str] | None, number: int) -> None:
         """The server has these."""
         with self._state:
             self.appended = max(self.appended, number)
             if isinstance(body, DecisionBatch):
                 self._remembered.put(body, places)
 
-    def _spool(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None) -> None:
+    def _spool(self, body: Body, places: Sequence[str] | None) -> None:
         stored_as, data = compression.pack(codec.encode(body), compression.LZ4)
         # The next process to take it up may be of another app, and has no other way to know what is in it.
         beside = {"schema": codec.schema_of(body).text, "places": None if places is None else list(places)}
@@ -332,7 +371,7 @@ class SpooledJournal(ById):
                 return True
         raise Repeated(rows)
 
-    def _index(self, waiting: Waiting, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None) -> None:
+    def _index(self, waiting: Waiting, body: Body, places: Sequence[str] | None) -> None:
         if isinstance(body, DecisionBatch):
             now, events = self._words.entities or body.words.entities, body.events
             keys, checks = keys_as(events.keys, events.key_checks, body.words.entities, now, self.coding)
@@ -382,7 +421,7 @@ class SpooledJournal(ById):
         rows, repeated, number = len(body), 0, 0
         while len(body) or not rows:
             try:
-                number = int(self.inner.append(body, places))
+                number = self.inner.append(body, places)
                 break
             except Repeated as found:
                 assert isinstance(body, DecisionBatch)
@@ -401,9 +440,7 @@ class SpooledJournal(ById):
             self._wake.notify_all()
 
 
-def _decoded(
-    record: bytes, legacy: Vocabulary, coding: Coding
-) -> tuple[DecisionBatch | OutcomeBatch, list[str] | None]:
+def _decoded(record: bytes, legacy: Vocabulary, coding: Coding) -> tuple[Body, list[str] | None]:
     stored_as, length = _RECORD.unpack_from(record)
     end = _RECORD.size + length
     try:

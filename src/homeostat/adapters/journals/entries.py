@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 from homeostat.adapters.journals import compression
 from homeostat.errors import HomeostatError
 from homeostat.records import codec
+from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch
 from homeostat.records.identity import Coding, Identity, Ids, is_called
 from homeostat.records.schemas import Schemas
 
@@ -21,36 +20,13 @@ TOOK_OF_BODY = "CASE codec WHEN 0 THEN substr(body, 1, 64) ELSE body END"
 
 
 class JournalError(HomeostatError):
-    """What is there is not a journal, is another app's or another version's, or its bytes are damaged."""
+    """The data is not a journal, is another app's or another version's, or its bytes are damaged."""
 
     why = "a journal is read by the app and a version that know its form, and only undamaged"
     remedy = "Name the right folder, or restore the journal from a backup"
 
 
-@dataclass(frozen=True, slots=True)
-class EntryFacts:
-    """What the journal knows of an entry without reading its body.
-
-    kind : `codec.DECISIONS` or `codec.OUTCOMES`
-    first_ns, last_ns : the earliest and latest time in it; 0 when it is empty
-    digest : SHA-256 of the content, as hexadecimal
-    took_us : how long the batch took, which the digest leaves out
-    recorded_us : when it was written, microseconds since 1970; None where the journal does not say
-    places : SHA-256 of where its rows were read, as hexadecimal; None where the journal does not say
-    """
-
-    sequence: int
-    kind: int
-    rows: int
-    first_ns: int
-    last_ns: int
-    digest: str
-    took_us: float = 0.0
-    recorded_us: int | None = None
-    places: str | None = None
-
-
-def decoded(where: str, schemas: Schemas, sequence: int, stored_as: int, stored: bytes) -> DecisionBatch | OutcomeBatch:
+def decoded(where: str, schemas: Schemas, sequence: int, stored_as: int, stored: bytes) -> Body:
     """The batch of an entry. Raises JournalError where its bytes are damaged, or its schema is not kept."""
     try:
         return codec.decode(compression.unpack(stored_as, stored), schemas)
@@ -58,8 +34,11 @@ def decoded(where: str, schemas: Schemas, sequence: int, stored_as: int, stored:
         raise JournalError(f"{where}: entry {sequence}: {error}") from error
 
 
-def beside_body(piece: DecisionBatch | OutcomeBatch) -> tuple[int, int, int, int]:
-    """What is kept of an entry beside its body: kind, rows, first and last time."""
+def beside_body(piece: Body) -> tuple[int, int, int, int]:
+    """The columns of an entry beside its body: kind, rows, first and last time."""
+    if isinstance(piece, ChangeBatch):
+        times = [change.at_ns for change in piece.changes]
+        return codec.CHANGES, len(times), min(times, default=0), max(times, default=0)
     if isinstance(piece, DecisionBatch):
         kind, time_ns = codec.DECISIONS, piece.events.time_ns
     else:

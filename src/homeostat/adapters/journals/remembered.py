@@ -15,7 +15,7 @@ from homeostat.records.events import EventBatch, Row, row_of
 from homeostat.records.identity import Identity, Ids, IdTexts, texts_of
 
 Held = tuple[DecisionBatch, Sequence[str]]
-_STALE_MAX = 65_536  # Ids of forgotten batches that the index may hold before it is made anew.
+_STALE_MAX = 65_536  # Ids of forgotten batches that the index may hold before it is rebuilt.
 _LOADED = 4  # Batches read lately that are kept.
 
 
@@ -71,7 +71,7 @@ class Remembered:
         first = next(iter(self._batches), None)
         if first is None:
             return np.zeros(len(ids), np.bool_)
-        return self._index.entries(ids) >= first  # What was dropped is still in the index, under lower numbers.
+        return self._index.entries(ids) >= first  # Dropped rows are still in the index, under lower numbers.
 
     def batch_of(self, event_id: Identity) -> Held | None:
         """The batch that holds an id, with its places; None where it is not known."""
@@ -114,17 +114,17 @@ class Remembered:
         numbers = self._index.entries(ids)
         for k in np.flatnonzero(self.seen(ids)).tolist():
             number = int(numbers[k])
-            moments, own, own_checks, told = self._located[number]
+            moments, own, own_checks, known = self._located[number]
             row = int(np.flatnonzero(self._batches[number][0].where(ids.at(k)))[0])
             if keys.shape[1] != own.shape[1]:
                 keys, checks = np.zeros((2, len(ids), own.shape[1]), np.int64)
             mask[k], time_ns[k], keys[k], checks[k] = True, moments[row], own[row], own_checks[row]
-            texts.update(texts_of(own[row], own_checks[row], told))
+            texts.update(texts_of(own[row], own_checks[row], known))
         return Located(mask, time_ns, keys, checks, texts)
 
 
 def merge_located(one: Located, rest: Located, rows: Int) -> Located:
-    """What was located, and what was located of its rows (m,) elsewhere."""
+    """Two answers to one search as one: the rows located here, and those (m,) located elsewhere."""
     found, time_ns, keys, checks = one.found, one.time_ns, one.keys, one.key_checks
     if keys.shape[1] < rest.keys.shape[1]:
         keys, checks = np.zeros((2, len(found), rest.keys.shape[1]), np.int64)

@@ -1,4 +1,4 @@
-"""What a Kafka is to an app's workers: its topics, what they may do there, who reads, how far behind, and a sample."""
+"""A Kafka as an app's workers see it: its topics, what they may do there, who reads, how far behind, and a sample."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAME = "doctor"  # No worker's, so that nobody is thrown out.
 
 @dataclass(slots=True)
 class KafkaAbout:
-    """What was found.
+    """The findings about a Kafka.
 
     brokers : how many there are
     version : as far as they say: "3.9-IV0", "4.0 or later", empty where this client may not ask
@@ -98,11 +98,11 @@ def _version(client: Any, brokers: list[int]) -> str:
     resource = ConfigResource(ConfigResource.Type.BROKER, str(brokers[0]) if brokers else "0")
     try:
         [future] = client.describe_configs([resource], request_timeout=ANSWER_S).values()
-        told = future.result(ANSWER_S)
+        answered = future.result(ANSWER_S)
     except (kafka.KafkaException, TimeoutError, ValueError):
         return ""
-    old = told.get("inter.broker.protocol.version")
-    return str(old.value) if old is not None else "4.0 or later" if told else ""
+    old = answered.get("inter.broker.protocol.version")
+    return str(old.value) if old is not None else "4.0 or later" if answered else ""
 
 
 def _look_at_permissions(client: Any, addresses: Addresses, group: str, found: KafkaAbout) -> None:
@@ -114,8 +114,8 @@ def _look_at_permissions(client: Any, addresses: Addresses, group: str, found: K
     try:
         if found.partitions:
             topics = kafka.TopicCollection(list(found.partitions))
-            told = client.describe_topics(topics, include_authorized_operations=True, request_timeout=ANSWER_S)
-            for name, future in told.items():
+            answered = client.describe_topics(topics, include_authorized_operations=True, request_timeout=ANSWER_S)
+            for name, future in answered.items():
                 lacking = _lacking(future.result(ANSWER_S), wanted[name])
                 found.refused += [f"{word} the topic {name}" for word in lacking]
         if found.missing:
@@ -123,7 +123,7 @@ def _look_at_permissions(client: Any, addresses: Addresses, group: str, found: K
             if _lacking(cluster.result(ANSWER_S), ("CREATE",)):
                 found.refused.append(f"create the topics {', '.join(found.missing)}")
     except (kafka.KafkaException, TimeoutError) as error:
-        found.refused.append(f"be told what it may do ({_said(error)})")
+        found.refused.append(f"ask what it may do ({_said(error)})")
 
 
 def _lacking(described: Any, wanted: Iterable[str]) -> list[str]:
@@ -168,8 +168,8 @@ def _look_at_group(
         [described] = client.describe_consumer_groups([group], request_timeout=ANSWER_S).values()
         members = len(described.result(ANSWER_S).members)
         asked = [kafka.ConsumerGroupTopicPartitions(group)]
-        [told] = client.list_consumer_group_offsets(asked, request_timeout=ANSWER_S).values()
-        done = {(at.topic, at.partition): at.offset for at in told.result(ANSWER_S).topic_partitions}
+        [answered] = client.list_consumer_group_offsets(asked, request_timeout=ANSWER_S).values()
+        done = {(at.topic, at.partition): at.offset for at in answered.result(ANSWER_S).topic_partitions}
     except kafka.KafkaException as error:
         if error.args[0].code() == kafka.KafkaError.GROUP_AUTHORIZATION_FAILED:
             found.refused.append(f"read as the group {group}")

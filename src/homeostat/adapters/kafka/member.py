@@ -21,7 +21,7 @@ from homeostat.ports.streams import Pulled
 
 _ALIVE_EVERY_S = 0.5  # While nothing is pulled, rebalances are looked after so often.
 _STATS_MS = 2000  # How soon it is seen that brokers are back.
-REJOIN_S = 15.0  # A worker that finds itself thrown out, and isn't told so by then, joins anew.
+REJOIN_S = 15.0  # A worker that finds itself thrown out, and hears nothing of it by then, joins again.
 _EOF = kafka.KafkaError._PARTITION_EOF
 _CAUSES = {kafka.KafkaError._AUTHENTICATION, kafka.KafkaError._SSL, kafka.KafkaError._RESOLVE}
 
@@ -97,14 +97,14 @@ class Member:
             self._trouble = self._down = ""
 
     def live(self) -> None:
-        """Pull nothing; the group is told that this worker lives, and errors of the connection are heard of."""
+        """Pull nothing; the group learns that this worker lives, and errors of the connection are heard of."""
         now = time.monotonic()
         if now - self._alive_at >= _ALIVE_EVERY_S:
             self._alive_at = now
             self._kept += self.consumer.consume(1, 0)
 
     def lag(self) -> dict[str, int]:
-        """Messages by lane that have not been pulled: from what the brokers said with the last fetch."""
+        """Messages by lane that have not been pulled: from the brokers' answer to the last fetch."""
         found: dict[str, int] = {}
         for partition, lane in self._lanes.items():
             try:
@@ -119,7 +119,7 @@ class Member:
     def forsake(self) -> None:
         """The group has gone on without us: what it gives us next starts from what was committed.
 
-        It says so itself soon, in a callback; joining anew before would leave a ghost there that others wait for.
+        It says so itself soon, in a callback; joining again before would leave a ghost there that others wait for.
         """
         with self._lock:
             self._forsaken = self._forsaken | set(self._lanes)

@@ -193,7 +193,7 @@ class Publisher:
             raise raised[0]
 
     def _patiently(self, step: Callable[[], None]) -> None:
-        """Take a step again while its error says that this helps; then a new producer will have to begin anew.
+        """Take a step again while its error says that this helps; then a new producer will have to begin again.
 
         One whose coordinator was away may go on saying for ever that the connection is broken.
         Raises KafkaException, Unavailable at a stop.

@@ -42,7 +42,7 @@ _CONSUMER = {
     "auto.offset.reset": "earliest", "enable.partition.eof": True,
     "session.timeout.ms": int(SESSION_S * 1000), "heartbeat.interval.ms": 1000,
     "max.poll.interval.ms": int(BUSY_S_MAX * 1000),
-    # What is fetched ahead is bounded, and comes in small shares of each partition, so that none runs far ahead.
+    # The messages fetched ahead are bounded, and come in small shares of each partition, so that none runs far ahead.
     "queued.min.messages": 20_000, "queued.max.messages.kbytes": 32_768, "fetch.queue.backoff.ms": 10,
     "max.partition.fetch.bytes": 262_144,
     # Brokers answer once there is something to speak of, or soon: answering for each message takes half of their time.
@@ -68,7 +68,7 @@ _ONLY_PRODUCER = re.compile(r"^(linger|batch\.|compression|queue\.buffering|tran
 
 
 def _demoted(record: logging.LogRecord) -> bool:
-    """What the adapter deals with, and `trouble` tells, is no warning each time."""
+    """Troubles that the adapter deals with, and that `trouble` shows, are not logged as a warning each time."""
     if record.levelno > logging.INFO and record.getMessage().startswith(_EXPECTED):
         record.levelno, record.levelname = logging.INFO, "INFO"
     return LOG.isEnabledFor(record.levelno)

@@ -64,7 +64,7 @@ class KafkaStream:
         return next(filter(None, said), "") or self._publisher.trouble
 
     def pull(self, limit: int, wait_s: float) -> tuple[Pulled, Pulled]:
-        """See `Stream`. With a limit of 0 nothing is pulled, and the groups are told that this worker lives."""
+        """See `Stream`. With a limit of 0 nothing is pulled, and the groups learn that this worker lives."""
         events, outcomes = Pulled(), Pulled()
         if self._stopped.is_set():
             return events, outcomes
@@ -127,7 +127,7 @@ class KafkaStream:
                 own.ends.finish(rows[own.name])
 
     def lag(self) -> dict[str, int]:
-        """See `Stream`. From what the brokers said with the last fetch; no question is asked."""
+        """See `Stream`. From the brokers' answer to the last fetch; no question is asked."""
         return {name: count for member in self._members for name, count in member.lag().items()}
 
     def stop(self) -> None:
@@ -135,7 +135,7 @@ class KafkaStream:
         self._stopped.set()
 
     def close(self) -> None:
-        """See `Stream`. What a transaction has open is aborted."""
+        """See `Stream`. An open transaction is aborted."""
         self._stopped.set()
         self._publisher.close(_CLOSE_S)
         for member in self._members:

@@ -19,7 +19,7 @@ def create_topics(addresses: Addresses, settings: KafkaSettings, partitions: int
     """Create the app's topics that are missing; returns their names. Raises Unavailable, ValueError."""
     reached = reach(addresses, settings)
     named = (addresses.events, addresses.outcomes, addresses.decisions, addresses.dead_letters)
-    names = [address.name for address in named if address is not None]
+    names = list(dict.fromkeys(address.name for address in named if address is not None))
     said: list[str] = []
     try:
         asked: dict[str, Any] = {**reached, "error_cb": lambda error: said.append(error.str())}

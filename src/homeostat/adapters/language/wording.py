@@ -1,6 +1,6 @@
 """A language model that words facts: Ollama, or what speaks the chat-completions protocol. Off unless configured.
 
-It is told facts and nothing else, and what it says is shown as a quotation: nothing here or elsewhere acts on it.
+It is given facts and nothing else, and what it says is shown as a quotation: nothing here or elsewhere acts on it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class HttpWording:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
     def word(self, facts: str) -> str:
-        """What the model makes of the facts. Raises Unavailable where it does not answer as it should."""
+        """The facts as the model words them. Raises Unavailable where it does not answer as it should."""
         settings = self._settings
         messages = [
             {"role": "system", "content": _INSTRUCTION},

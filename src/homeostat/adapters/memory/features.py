@@ -53,7 +53,7 @@ class MemoryFeatures:
 
     @property
     def shown(self) -> dict[str, dict[str, float]]:
-        """What each entity last showed, by `entity:id`: watermark_ns, freshness, and its features by their names."""
+        """Each entity's newest values, by `entity:id`: watermark_ns, freshness, and its features by their names."""
         return self._memory.shown
 
     def exchange(self, asked: Sequence[Asked], through: int | None = None) -> list[Logs]:
@@ -61,7 +61,7 @@ class MemoryFeatures:
         memory = self._memory
         with memory.lock:
             if self._epoch and (memory.mark is None or memory.mark[0] != self._epoch):
-                raise LogsLost("the logs were begun anew")
+                raise LogsLost("the logs were begun again")
             if through is not None and memory.mark is not None:
                 memory.mark = memory.mark[0], max(memory.mark[1], through)
             return [self._exchanged(one) for one in asked]

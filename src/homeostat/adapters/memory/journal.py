@@ -11,10 +11,11 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.adapters.journals.entries import ById, EntryFacts
-from homeostat.ports import Entry, Unavailable
-from homeostat.ports.shared import Located, Repeated
+from homeostat.adapters.journals.entries import ById, beside_body
+from homeostat.ports import Entry, EntryFacts, Unavailable
+from homeostat.ports.shared import Backlog, Located, Repeated
 from homeostat.records import codec
+from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import Coding, Identity, Ids, IdTexts, texts_of
@@ -34,9 +35,10 @@ class _Decided:
 
 @dataclass(slots=True)
 class Ledger:
-    """What several `MemoryJournal`s share.
+    """The data that several `MemoryJournal`s share.
 
     away : while not empty, every call raises Unavailable and says this
+    settings, settings_entry : the last change that is in it, and its entry
     coding : by a secret that everybody knows, since nothing outside of this process reaches it
     """
 
@@ -44,12 +46,14 @@ class Ledger:
     bodies: list[bytes] = field(default_factory=list)
     schemas: Schemas = field(default_factory=Schemas)
     decided: dict[Identity, _Decided] = field(default_factory=dict)
-    told: dict[str, int] = field(default_factory=dict)
+    journalled: dict[str, int] = field(default_factory=dict)
+    settings: int = 0
+    settings_entry: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
     coding: Coding = field(default_factory=lambda: Coding.of_seed(0))
 
-    def decoded(self, entry: int) -> DecisionBatch | OutcomeBatch:
+    def decoded(self, entry: int) -> Body:
         """The batch of an entry."""
         return codec.decode(self.bodies[entry - 1], self.schemas)
 
@@ -76,7 +80,22 @@ class MemoryJournal(ById):
         """The last entry's sequence number, 0 when there is none."""
         return len(self._asked().bodies)
 
-    def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
+    @property
+    def degraded(self) -> bool:
+        """Never: an append that fails raises Unavailable."""
+        return False
+
+    @property
+    def reason(self) -> str:
+        """See `degraded`."""
+        return ""
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """Nothing is kept back."""
+        return None
+
+    def append(self, body: Body, places: Sequence[str] | None = None) -> int:
         """Write, all or nothing; the same bytes from the same places again are no error.
 
         Raises Repeated, Unavailable.
@@ -84,15 +103,17 @@ class MemoryJournal(ById):
         ledger = self._asked()
         with ledger.lock:
             given = [""] * len(body) if places is None else places
-            if isinstance(body, OutcomeBatch):
+            if isinstance(body, ChangeBatch):
+                self.appended = _append_changes(ledger, body)
+            elif isinstance(body, OutcomeBatch):
                 self.appended = _append_outcomes(ledger, body, given)
             else:
                 self.appended = _append_decisions(ledger, body, given)
             return self.appended
 
-    def told(self, places: Sequence[str]) -> NDArray[np.bool_]:
+    def journalled(self, places: Sequence[str]) -> NDArray[np.bool_]:
         """(n,) whether an outcome from each place is in the journal."""
-        return np.array([place in self._asked().told for place in places], np.bool_)
+        return np.array([place in self._asked().journalled for place in places], np.bool_)
 
     def read(self, after: int = 0) -> Iterator[Entry]:
         """Every entry with a sequence number above `after` that was there when this was called, in order."""
@@ -104,9 +125,7 @@ class MemoryJournal(ById):
         for sequence in range(after + 1, self.last + 1):
             data = self._asked().bodies[sequence - 1]
             head, body = codec.head(data), self._ledger.decoded(sequence)
-            time_ns = body.events.time_ns if isinstance(body, DecisionBatch) else body.known_ns
-            first, last = (int(time_ns.min()), int(time_ns.max())) if len(time_ns) else (0, 0)
-            yield EntryFacts(sequence, head.kind, head.rows, first, last, head.digest)
+            yield EntryFacts(sequence, *beside_body(body), head.digest)
 
     recent = facts
 
@@ -115,7 +134,7 @@ class MemoryJournal(ById):
         return np.array([one in self._asked().decided for one in ids.tolist()], np.bool_)
 
     def places(self, ids: Ids) -> list[str | None]:
-        """(n,) where each decided event was read, "" where that was not said; None where it was never decided."""
+        """(n,) where each decided event was read, "" where that is not known; None where it was never decided."""
         found = [self._asked().decided.get(one) for one in ids.tolist()]
         return [None if one is None else one.place for one in found]
 
@@ -140,7 +159,26 @@ class MemoryJournal(ById):
         bodies = {entry: ledger.decoded(entry) for entry in entries}
         return [None if one is None else (cast(DecisionBatch, bodies[one.entry]), one.row) for one in found]
 
-    def settle(self, wait_s: float) -> bool:
+    def sequence_of(self, event_id: Identity) -> int | None:
+        """See `StandingJournal`."""
+        found = self._asked().decided.get(event_id)
+        return None if found is None else found.entry
+
+    def newest(self, rows: int) -> list[DecisionBatch]:
+        """See `SharedJournal`."""
+        out: list[DecisionBatch] = []
+        for entry in reversed(list(self.read())):
+            if isinstance(entry.body, DecisionBatch):
+                rows -= len(entry.body)
+                if rows < 0:
+                    break
+                out.append(entry.body)
+        return out[::-1]
+
+    def recall(self) -> None:
+        """Nothing: while the server is away, this journal answers nothing."""
+
+    def wait_until_written(self, wait_s: float) -> bool:
         """Nothing waits."""
         return True
 
@@ -181,15 +219,24 @@ def _append_decisions(ledger: Ledger, body: DecisionBatch, places: Sequence[str]
     return entry
 
 
+def _append_changes(ledger: Ledger, body: ChangeBatch) -> int:
+    """Each change once, whichever process comes first."""
+    left = tuple(change for change in body.changes if change.number > ledger.settings)
+    if left:
+        ledger.bodies.append(codec.encode_beside(ChangeBatch(left), ledger.schemas))
+        ledger.settings, ledger.settings_entry = left[-1].number, len(ledger.bodies)
+    return ledger.settings_entry
+
+
 def _append_outcomes(ledger: Ledger, body: OutcomeBatch, places: Sequence[str]) -> int:
     rows, new = [], set()
     for row, place in enumerate(places):
-        if not place or (place not in ledger.told and place not in new):
+        if not place or (place not in ledger.journalled and place not in new):
             rows.append(row)
             new.add(place)
     if len(body) and not rows:
-        return max(ledger.told[place] for place in places)
+        return max(ledger.journalled[place] for place in places)
     picked = body.rows(np.array(rows, np.int64))
     ledger.bodies.append(codec.encode_beside(picked, ledger.schemas))
-    ledger.told.update({place: len(ledger.bodies) for place in new if place})
+    ledger.journalled.update({place: len(ledger.bodies) for place in new if place})
     return len(ledger.bodies)

@@ -7,16 +7,23 @@ again; each column of each row of the other tables is worked out of the entry th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from operator import itemgetter
 from typing import Any
 
+from homeostat.adapters.disk.audit.changes import AppliedChanges
 from homeostat.adapters.disk.audit.entries import COLUMNS, Entries, said_by
 from homeostat.adapters.disk.audit.findings import Faults
+from homeostat.adapters.disk.audit.statements import compare_statements
 from homeostat.adapters.disk.audit.verification import Named, Said, compare_about, paired
 from homeostat.adapters.postgres.auditing_rows import KNOWN, DecisionRows, Grouped, OutcomeRows
 from homeostat.adapters.postgres.connections import Connection, Connections
+from homeostat.adapters.postgres.settings import SELECT_CHANGES
+from homeostat.adapters.postgres.statements import SELECT_STATEMENTS
+from homeostat.records.bodies import ChangeBatch
 from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import OutcomeBatch
 
 _HOURS_S = 24 * 3600.0
 _PAGE = 64
@@ -24,6 +31,13 @@ _BEHIND_NS = 60_000_000_000
 _ENTRIES = f"""SELECT sequence, codec, body, (extract(epoch FROM recorded_at) * 1000000)::bigint, places,
     {", ".join(COLUMNS)}
     FROM entries ORDER BY sequence, recorded_at"""  # noqa: S608
+
+
+@contextmanager
+def open_tables(url: str, *, now_ns: int, retention_ns: int | None, behind_ns: int) -> Iterator[PostgresTables]:
+    """The tables of the journal at an address. Raises Unavailable."""
+    with Connections(url, most=1) as connections:
+        yield PostgresTables(connections, now_ns, retention_ns, behind_ns)
 
 
 class PostgresTables:
@@ -39,6 +53,7 @@ class PostgresTables:
         self._connections = connections
         self._oldest_us = -(1 << 62) if retention_ns is None else (now_ns - retention_ns) // 1000
         self._newest_us = (now_ns - behind_ns) // 1000
+        self._applied = AppliedChanges()
 
     def compare(self, named: Iterator[Named], said: Said, faults: Faults) -> None:
         """See `Tables`. One transaction sees all tables as they are at one moment. Raises Unavailable."""
@@ -72,8 +87,23 @@ class PostgresTables:
         finally:
             for cursor in cursors:
                 cursor.close()
+        self._compare_settings(connection, faults)
+        with connection.cursor("audit_statements") as cursor:
+            cursor.execute(SELECT_STATEMENTS)
+            compare_statements("statements", cursor, said.statements, faults)
         about = connection.execute("SELECT name, value FROM about").fetchall()
         compare_about("about", {name: sha256(value.encode()).hexdigest() for name, value in about}, said, faults)
+
+    def _compare_settings(self, connection: Connection, faults: Faults) -> None:
+        with connection.cursor("audit_changes") as cursor:
+            cursor.execute(SELECT_CHANGES)
+            last = self._applied.compare("settings_changes", cursor, faults)
+        heads = connection.execute("SELECT number, at_ns, digest FROM settings_head").fetchall()
+        if len(heads) != 1:
+            faults.add("settings_head", "", f"has {len(heads)} rows instead of one")
+        for name, found, expected in zip(("number", "at_ns", "digest"), heads[0] if heads else (), last):
+            if found != expected:
+                faults.differs("settings_head", "", name, found, expected, "as the last change says")
 
     def _compare_entries(
         self, entries: Entries, rows: Iterator[tuple[Any, ...]], named: Iterator[Named], said: Said,
@@ -106,8 +136,10 @@ class PostgresTables:
             body = entries.compare(line, sequence, row[1], row[2], dict(zip(COLUMNS, row[5:], strict=True)))
             if isinstance(body, DecisionBatch):
                 decisions.compare(sequence, recorded_us, body, places)
-            elif body is not None:
+            elif isinstance(body, OutcomeBatch):
                 outcomes.compare(sequence, recorded_us, body, places)
+            elif isinstance(body, ChangeBatch):
+                self._applied.add(sequence, body, faults, "entries")
             else:
                 decisions.skip(sequence)
                 outcomes.skip(sequence)

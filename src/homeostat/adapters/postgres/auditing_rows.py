@@ -12,25 +12,27 @@ import numpy as np
 
 from homeostat.adapters.disk.audit.findings import Faults, shown
 from homeostat.adapters.postgres.connections import Connection
-from homeostat.adapters.postgres.copying import told
+from homeostat.adapters.postgres.copying import storable
 from homeostat.adapters.postgres.retention import DAY_NS
 from homeostat.adapters.postgres.writing import digest_of_outcomes, digest_of_places, key_texts
+from homeostat.records.change_rows import COLUMNS
 from homeostat.records.codec import schema_of
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import Identity, text_of
 from homeostat.records.reasons import Fallback
+from homeostat.records.statements import COLUMNS as STATEMENT_COLUMNS
 
 _Row = tuple[Any, ...]
 _BY_ENTRY = "as its entry says"
 _DAY_US = DAY_NS // 1000
 _RULES = {-1: "", -2: "breaker", -3: "fallback"}
-_DECISION = ("event_id", "time", "recorded_at", "risk", "action", "rule", "fallback", "version", "place")
+_DECISION = ("event_id", "time", "recorded_at", "risk", "action", "rule", "fallback", "version", "settings", "place")
 _ID = ("code", "code_check", "time_ns", "day", "keys", "key_checks", "key_texts", "schema", "place")
 _OUTCOME = ("event_id", "label", "amount", "known_at", "recorded_at", "place")
 _DECISIONS = """SELECT entry, row, event_id, (extract(epoch FROM time) * 1000000)::bigint,
-    (extract(epoch FROM recorded_at) * 1000000)::bigint, float8send(risk), action, rule, fallback, version, place
-    FROM decisions ORDER BY entry, row"""
+    (extract(epoch FROM recorded_at) * 1000000)::bigint, float8send(risk), action, rule, fallback, version, settings,
+    place FROM decisions ORDER BY entry, row"""
 _IDS = """SELECT entry, row, code, code_check, time_ns, day - date '1970-01-01', keys, key_checks, key_texts,
     schema, place FROM event_ids ORDER BY entry, row"""
 _OUTCOMES = """SELECT entry, event_id, float8send(label), float8send(amount),
@@ -44,6 +46,9 @@ KNOWN = {
     "decisions": {"entry", "row", *_DECISION},
     "event_ids": {"entry", "row", *_ID},
     "outcomes": {"entry", *_OUTCOME},
+    "settings_changes": {*COLUMNS, "digest"},
+    "settings_head": {"one", "number", "at_ns", "digest"},
+    "statements": {*STATEMENT_COLUMNS, "digest"},
 }
 
 
@@ -198,18 +203,19 @@ class DecisionRows:
 
 
 class _Expected:
-    """What the rows of a batch must say, as the tables are read."""
+    """The values that the rows of a batch must have, compared while the tables are read."""
 
     def __init__(self, body: DecisionBatch, recorded_us: int, schema: int | None) -> None:
         events = body.events
-        self.event_id = [told(text_of(*one, events.texts)).decode() for one in events.ids.tolist()]
-        self._version = told(body.version).decode()
+        self.event_id = [storable(text_of(*one, events.texts)).decode() for one in events.ids.tolist()]
+        self._versions = [storable(one).decode() for one in body.makers]
         self._time_us = (events.time_ns // 1000).tolist()
         self._risk = body.fused.risk.astype(">f8").tobytes()
         self._fallback = [_fallback(bits) for bits in body.fallback.tolist()]
         self._ids, self._times_ns, self._keys = events.ids.tolist(), events.time_ns.tolist(), events.keys.tolist()
         self._key_checks = events.key_checks.tolist()
         self._key_texts = key_texts(events.keys, events.key_checks, events.texts)
+        self._settings = body.settings
         self._recorded_us, self._schema = recorded_us, schema
 
     def of_decision(self, at: int, action: str, rule: str) -> _Row:
@@ -217,7 +223,7 @@ class _Expected:
         risk = self._risk[8 * at : 8 * at + 8]
         return (
             self.event_id[at], self._time_us[at], self._recorded_us, risk, action, rule, self._fallback[at],
-            self._version,
+            self._versions[at], self._settings,
         )  # fmt: skip
 
     def of_id(self, at: int) -> _Row:
@@ -256,7 +262,9 @@ class OutcomeRows:
                 self._open[sequence].setdefault(row[1], []).append(row)
         columns = (body.ids.tolist(), body.label.tolist(), body.amount.tolist(), body.known_ns.tolist())
         wanted = [
-            _Outcome(told(text_of(*one, body.texts)).decode(), label, amount, known_ns, recorded_us, places is not None)
+            _Outcome(
+                storable(text_of(*one, body.texts)).decode(), label, amount, known_ns, recorded_us, places is not None
+            )
             for one, label, amount, known_ns in zip(*columns, strict=True)
         ]
         left = self._pool(sequence, wanted)
@@ -344,7 +352,7 @@ def _named(table: str, row: _Row) -> str:
 
 
 def _digested(rows: dict[int, _Row]) -> bytes:
-    """What an entry says of these rows' places."""
+    """An entry's digest of these rows' places."""
     numbers = sorted(rows)
     return digest_of_places(np.array(numbers, np.int64), [rows[number][-1] for number in numbers])
 

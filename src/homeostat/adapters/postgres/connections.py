@@ -1,7 +1,7 @@
 """Connections to one PostgreSQL server, each operation on them bounded by a deadline.
 
 A pool of our own, since psycopg_pool connects in threads of its own: a caller then waits its whole timeout while the
-server refuses at once, and is not told why. Here the caller's own thread connects, and gets the reason.
+server refuses at once, and does not learn why. Here the caller's own thread connects, and gets the reason.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Status = psycopg.pq.TransactionStatus
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)  # The server undid all of it: doing it again is right.
 _TRIES = 4
 
-# What to do about an error, by the beginning of its SQLSTATE; the first that fits.
+# The remedy for an error, by the beginning of its SQLSTATE; the first that fits.
 _ADVICE = {
     "53100": "its disk is full: free some space there",
     "53200": "it is out of memory",
@@ -71,7 +71,7 @@ class Connections:
         prepare : statements are prepared once a connection
 
         Behind a pooler, which may give each transaction another connection, nothing is prepared, and nothing is set
-        for the session: it would be set for strangers. What follows from that is in docs/postgres.md.
+        for the session: it would be set for strangers. The consequences are in docs/postgres.md.
         Raises ValueError where the address can't be read, without saying what it holds.
         """
         try:
@@ -98,7 +98,7 @@ class Connections:
         self.pooled = False  # Whether the last connection that was made is a pooler's.
 
     def run(self, operation: Callable[[Connection], _Answer], *, deadline_s: float | None = None) -> _Answer:
-        """What `operation` returns. It is run again where the server undid it because of a deadlock.
+        """The result of `operation`. It is run again where the server undid it because of a deadlock.
 
         It begins in autocommit mode; a transaction that it begins and doesn't end is undone.
         Raises Unavailable when the server fails or takes longer than `deadline_s`. Errors that are due to the data,
@@ -164,7 +164,7 @@ class Connections:
 
     def _take(self, until: float) -> BoundedConnection:
         if self._closed:
-            raise Unavailable(f"{self.where}: the journal is closed")
+            raise Unavailable(f"{self.where}: it was closed here")
         while True:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None

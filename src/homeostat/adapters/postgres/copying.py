@@ -23,12 +23,12 @@ _SIGNATURE = np.frombuffer(b"PGCOPY\n\xff\r\n\0" + bytes(8), np.uint8)
 EPOCH_US = 946_684_800_000_000  # PostgreSQL counts microseconds, or days, since 2000.
 _EPOCH_DAYS = 10_957
 _INT8_OID = 20
-_UNTOLD = re.compile("[\x00\ud800-\udfff]")  # What the type text can't hold.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # The character that the type text can't hold.
 TEXT_BYTES_MAX = 1000  # An index takes values of 2,700 bytes at the most.
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class CopyColumn:
     """One column's bytes.
 
     data : (bytes,)
@@ -40,73 +40,73 @@ class Column:
     length: Int
 
 
-def numbers(values: NDArray[Any], code: str) -> Column:
+def numbers(values: NDArray[Any], code: str) -> CopyColumn:
     """(n,) numbers as a numpy type in network order: ">i8", ">i4", ">i2", ">f8". NaN stays NaN."""
     data = np.ascontiguousarray(values.astype(code)).view(np.uint8)
     size = np.dtype(code).itemsize
-    return Column(data, np.arange(len(values), dtype=np.int64) * size, np.full(len(values), size, np.int64))
+    return CopyColumn(data, np.arange(len(values), dtype=np.int64) * size, np.full(len(values), size, np.int64))
 
 
-def numbers_or_null(values: NDArray[np.float64]) -> Column:
+def numbers_or_null(values: NDArray[np.float64]) -> CopyColumn:
     """(n,) double precision, NULL where NaN."""
     column = numbers(values, ">f8")
     column.length[np.isnan(values)] = -1
     return column
 
 
-def times(time_ns: Int) -> Column:
+def times(time_ns: Int) -> CopyColumn:
     """(n,) timestamptz of nanoseconds since 1970 UTC; microseconds are kept."""
     return numbers(time_ns // 1000 - EPOCH_US, ">i8")
 
 
-def days(day: Int) -> Column:
+def days(day: Int) -> CopyColumn:
     """(n,) date of days since 1970."""
     return numbers(day - _EPOCH_DAYS, ">i4")
 
 
-def arrays(values: Int) -> Column:
+def arrays(values: Int) -> CopyColumn:
     """(n,) bigint[] of values (n, m)."""
     n, m = values.shape
     if m == 0:
         empty = np.frombuffer(b"\0" * 8 + _INT8_OID.to_bytes(4, "big"), np.uint8)  # An empty array has no dimension.
-        return Column(empty, np.zeros(n, np.int64), np.full(n, 12, np.int64))
+        return CopyColumn(empty, np.zeros(n, np.int64), np.full(n, 12, np.int64))
     out = np.zeros(n, np.dtype([("head", ">i4", 5), ("items", [("size", ">i4"), ("value", ">i8")], m)]))
     out["head"] = (1, 0, _INT8_OID, m, 1)  # Dimensions, no NULLs, type, length, first index.
     out["items"]["size"] = 8
     out["items"]["value"] = values
     size = out.dtype.itemsize
-    return Column(out.view(np.uint8), np.arange(n, dtype=np.int64) * size, np.full(n, size, np.int64))
+    return CopyColumn(out.view(np.uint8), np.arange(n, dtype=np.int64) * size, np.full(n, size, np.int64))
 
 
-def texts(values: Sequence[str]) -> Column:
+def texts(values: Sequence[str]) -> CopyColumn:
     """(n,) text."""
-    return blobs([told(value) for value in values])
+    return blobs([storable(value) for value in values])
 
 
-def blobs(values: Sequence[bytes]) -> Column:
+def blobs(values: Sequence[bytes]) -> CopyColumn:
     """(n,) bytea."""
     length = np.fromiter(map(len, values), np.int64, len(values))
-    return Column(np.frombuffer(b"".join(values), np.uint8), np.cumsum(length) - length, length)
+    return CopyColumn(np.frombuffer(b"".join(values), np.uint8), np.cumsum(length) - length, length)
 
 
-def named(code: NDArray[Any], names: Column) -> Column:
+def named(code: NDArray[Any], names: CopyColumn) -> CopyColumn:
     """(n,) text by its index (n,) into a column of names."""
     at = code.astype(np.int64)
-    return Column(names.data, names.start[at], names.length[at])
+    return CopyColumn(names.data, names.start[at], names.length[at])
 
 
-def told(text: str) -> bytes:
+def storable(text: str) -> bytes:
     """A text as PostgreSQL can keep it.
 
     NUL and lone surrogates are written as JSON escapes them; what is too long for an index is cut and ends in its hash.
 
-    >>> told("a\\0b")
+    >>> storable("a\\0b")
     b'a\\\\u0000b'
     """
     if text.isascii() and "\0" not in text:
         data = text.encode("ascii")
     else:
-        data = _UNTOLD.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+        data = _UNSTORABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
     if len(data) <= TEXT_BYTES_MAX:
         return data
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -114,7 +114,7 @@ def told(text: str) -> bytes:
     return f"{kept}...{digest}".encode()
 
 
-def rows(columns: Sequence[Column]) -> bytes:
+def rows(columns: Sequence[CopyColumn]) -> bytes:
     """The columns' rows as COPY ... WITH (FORMAT binary) takes them."""
     starts = np.stack([column.start for column in columns])
     lengths = np.stack([column.length for column in columns])

@@ -1,7 +1,7 @@
 """The journal on PostgreSQL, which many workers write at once.
 
 An append is one transaction: of three COPYs, or for a small batch one statement. Its event ids come first: where one of
-them is there already the whole transaction is undone, and the caller is told which. Then come one row for each
+them is there already the whole transaction is undone, and the caller learns which. Then come one row for each
 decision, for people and other programs, and the batch itself as bytes, from which everything can be replayed.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from psycopg import errors
 
 from homeostat.adapters.journals import compression
-from homeostat.adapters.journals.entries import TOOK_OF_BODY, ById, EntryFacts, JournalError, decoded, took_us_of
+from homeostat.adapters.journals.entries import TOOK_OF_BODY, ById, JournalError, decoded, took_us_of
 from homeostat.adapters.postgres import copying, schema, writing
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.adapters.postgres.naming import KeptSchemas
@@ -31,17 +31,18 @@ from homeostat.adapters.postgres.parameters import (
     codes_parameter,
     texts_parameter,
 )
-from homeostat.adapters.postgres.reading import settled
+from homeostat.adapters.postgres.reading import committed_up_to
 from homeostat.adapters.postgres.retention import Retired, day_of, make_days, retire
-from homeostat.adapters.postgres.writing import Batch
+from homeostat.adapters.postgres.writing import PreparedBatch
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.ports import Clock, Entry, Unavailable
-from homeostat.ports.shared import Located, Repeated
+from homeostat.ports import Clock, Entry, EntryFacts, Unavailable
+from homeostat.ports.shared import Backlog, Located, Repeated
 from homeostat.records import codec
 from homeostat.records.arrays import Int
+from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
-from homeostat.records.identity import Coding, Ids, IdTexts
+from homeostat.records.identity import Coding, Identity, Ids, IdTexts
 from homeostat.records.legacy import fill_old_pairs, pairs_of
 from homeostat.records.renaming import keys_as
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
@@ -49,6 +50,7 @@ from homeostat.records.vocabulary import NAMELESS, Vocabulary
 _OF_IDS = " FROM unnest(%s, %s) WITH ORDINALITY asked(code, code_check, ord) JOIN event_ids USING (code, code_check)"
 _READ_ENTRIES = 16  # Bodies of up to a megabyte each, read at a time.
 _READ_FACTS = 128  # Of compressed bodies all is read, to know how long they took.
+_NEWEST_ENTRIES = 2_000  # A tenth of a second to read, where each holds a few decisions.
 _TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
 _ROUNDS = 5  # Others may commit, or undo, the same ids between two looks.
 
@@ -56,9 +58,9 @@ _ROUNDS = 5  # Others may commit, or undo, the same ids between two looks.
 class PostgresJournal(ById):
     """A SharedJournal. It is a context manager, and may be used by several threads.
 
-    What `append` returned from is committed, as durably as the server's `synchronous_commit` says. Sequence numbers
-    may have gaps. `read`, `facts` and `last` wait for the appends that were under way when they were called, some
-    milliseconds, so that no lower number can appear later: whoever goes on after the last number misses nothing.
+    Once `append` has returned, its rows are committed, as durably as the server's `synchronous_commit` says. Sequence
+    numbers may have gaps. `read`, `facts` and `last` wait for the appends that were under way when they were called,
+    some milliseconds, so that no lower number can appear later: whoever goes on after the last number misses nothing.
     """
 
     def __init__(
@@ -137,21 +139,43 @@ class PostgresJournal(ById):
         return self._connections.where
 
     @property
+    def app(self) -> str:
+        """See `NamedJournal`. Raises Unavailable."""
+        return self.standing().app or ""
+
+    @property
+    def degraded(self) -> bool:
+        """Never: an append that fails raises Unavailable."""
+        return False
+
+    @property
+    def reason(self) -> str:
+        """See `degraded`."""
+        return ""
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """Nothing is kept back."""
+        return None
+
+    @property
     def last(self) -> int:
         """The last committed entry's sequence number, 0 when there is none. Raises Unavailable."""
-        end = self._settled()
+        end = self._committed_up_to()
         sql = "SELECT sequence FROM entries WHERE sequence <= %s ORDER BY sequence DESC LIMIT 1"
         row = self._one(sql, end)
         return 0 if row is None else int(row[0])
 
-    def append(self, body: DecisionBatch | OutcomeBatch, places: Sequence[str] | None = None) -> int:
+    def append(self, body: Body, places: Sequence[str] | None = None) -> int:
         """Write durably, all or nothing; returns the (last) entry's sequence number.
 
-        What was written already by an append whose answer got lost (the same bytes from the same places) is not written
-        again, and is no error. An id that comes twice in one batch counts where it comes first.
+        Rows that an append wrote whose answer got lost (the same bytes from the same places) are not written again, and
+        are no error. An id that comes twice in one batch counts where it comes first.
         Raises Repeated where events were decided by others, Unavailable when the server fails.
         """
-        if isinstance(body, OutcomeBatch):
+        if isinstance(body, ChangeBatch):
+            number = self._append_changes(body)
+        elif isinstance(body, OutcomeBatch):
             number = self._append_outcomes(body, places)
         else:
             number = self._append_decisions(body, places)
@@ -159,7 +183,7 @@ class PostgresJournal(ById):
         return number
 
     def _append_decisions(self, body: DecisionBatch, places: Sequence[str] | None) -> int:
-        batch = Batch.of(body, self._kept.keep(body), places, self._compress)
+        batch = PreparedBatch.of(body, self._kept.keep(body), places, self._compress)
         names = self._kept.names_of(body.words)
         self._entities = body.events.keys.shape[1]
         write = writing.write_at_once if batch.is_small else writing.write_decisions
@@ -174,7 +198,7 @@ class PostgresJournal(ById):
                     raise Repeated(found) from None
         raise Unavailable(f"{self.where}: others write and undo the same events over and over")
 
-    def told(self, places: Sequence[str]) -> NDArray[np.bool_]:
+    def journalled(self, places: Sequence[str]) -> NDArray[np.bool_]:
         """(n,) whether an outcome from each place is in the journal."""
         sql = """SELECT ord FROM unnest(%s::text[]) WITH ORDINALITY asked(place, ord)
             JOIN outcomes USING (place) WHERE place <> ''"""
@@ -188,7 +212,7 @@ class PostgresJournal(ById):
 
         Raises JournalError at one that is damaged, Unavailable.
         """
-        end = self._settled()
+        end = self._committed_up_to()
         sql = """SELECT sequence, codec, body FROM entries
             WHERE sequence > %s AND sequence <= %s ORDER BY sequence LIMIT %s"""
         while rows := self._all(sql, after, end, _READ_ENTRIES):
@@ -197,7 +221,7 @@ class PostgresJournal(ById):
 
     def facts(self, after: int = 0) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, as `read` gives them."""
-        end = self._settled()
+        end = self._committed_up_to()
         sql = f"""SELECT sequence, kind, rows, first_ns, last_ns, digest, codec, {TOOK_OF_BODY},
             (extract(epoch FROM recorded_at) * 1000000)::bigint, places FROM entries
             WHERE sequence > %s AND sequence <= %s ORDER BY sequence LIMIT %s"""  # noqa: S608
@@ -210,10 +234,10 @@ class PostgresJournal(ById):
                 yield EntryFacts(sequence, kind, count, first_ns, last_ns, digest.hex(), took, recorded_us, where)
             after = rows[-1][0]
 
-    recent = facts  # What an audit trail follows.
+    recent = facts  # The channel that an audit trail follows.
 
     def says(self) -> dict[str, str]:
-        """What the journal says of itself, by name; some of it may be secret. Raises Unavailable."""
+        """The facts that the journal keeps about itself, by name; some of them may be secret. Raises Unavailable."""
         return dict(self._all("SELECT name, value FROM about"))
 
     def seen(self, ids: Ids) -> NDArray[np.bool_]:
@@ -225,7 +249,7 @@ class PostgresJournal(ById):
         return out
 
     def places(self, ids: Ids) -> list[str | None]:
-        """(n,) where each decided event was read, "" where that was not said; None where it was never decided."""
+        """(n,) where each decided event was read, "" where that is not known; None where it was never decided."""
         sql = "SELECT ord, place" + _OF_IDS
         out: list[str | None] = [None] * len(ids)
         for ord_, place in self._all(sql, *_asked(ids)) if len(ids) else []:
@@ -242,7 +266,7 @@ class PostgresJournal(ById):
         keys, checks = np.zeros((2, len(ids), self._entities), np.int64)
         texts: IdTexts = {}
         for number, group in groupby(sorted(rows, key=lambda row: row[5] or 0), lambda row: row[5] or 0):
-            ords, moments, own, their, told, _ = zip(*group, strict=True)
+            ords, moments, own, their, texts_, _ = zip(*group, strict=True)
             at = np.array(ords) - 1
             was = self._kept.entities_of(number)
             mask[at], time_ns[at] = True, moments
@@ -251,11 +275,16 @@ class PostgresJournal(ById):
             fill_old_pairs(found, found_checks, self.coding, pairs_of(was))
             now = self._words.entities or was
             keys[at], checks[at] = keys_as(found, found_checks, was, now, self.coding)
-            for one, its, written in zip(found.tolist(), found_checks.tolist(), told, strict=True):
+            for one, its, written in zip(found.tolist(), found_checks.tolist(), texts_, strict=True):
                 if written is not None:
-                    told_of = zip(one, its, json.loads(written), strict=True)
-                    texts.update({(key, check): text for key, check, text in told_of if text is not None})
+                    keyed = zip(one, its, json.loads(written), strict=True)
+                    texts.update({(key, check): text for key, check, text in keyed if text is not None})
         return Located(mask, time_ns, keys, checks, texts)
+
+    def sequence_of(self, event_id: Identity) -> int | None:
+        """See `StandingJournal`."""
+        row = self._one("SELECT entry" + _OF_IDS, *_asked(Ids.of([event_id])))
+        return None if row is None else int(row[0])
 
     def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
         """See `Journal`."""
@@ -286,7 +315,7 @@ class PostgresJournal(ById):
         self, since_ns: int = _TIME_MIN, until_ns: int = _TIME_MAX, actions: Sequence[int] | None = None
     ) -> Iterator[tuple[DecisionBatch, Int]]:
         """Batches with the rows in them whose event time is in [since_ns, until_ns) and whose action is asked for."""
-        end, after = self._settled(), 0
+        end, after = self._committed_up_to(), 0
         sql = """SELECT sequence, codec, body FROM entries WHERE sequence > %s AND sequence <= %s AND kind = %s
             AND last_ns >= %s AND first_ns < %s ORDER BY sequence LIMIT %s"""
         while rows := self._all(sql, after, end, codec.DECISIONS, since_ns, until_ns, _READ_ENTRIES):
@@ -300,7 +329,25 @@ class PostgresJournal(ById):
                 if asked.any():
                     yield batch, np.flatnonzero(asked)
 
-    def settle(self, wait_s: float) -> bool:
+    def newest(self, rows: int) -> list[DecisionBatch]:
+        """See `SharedJournal`. Many small entries are fewer decisions, so that this takes a moment only."""
+        sql = "SELECT sequence, rows FROM entries WHERE kind = %s AND sequence <= %s ORDER BY sequence DESC LIMIT %s"
+        found = self._all(sql, codec.DECISIONS, self._committed_up_to(), _NEWEST_ENTRIES)
+        held = np.cumsum([count for _, count in found], dtype=np.int64)
+        sequences = [sequence for sequence, _ in found[: int(np.searchsorted(held, rows, side="right"))]]
+        sql = "SELECT sequence, codec, body FROM entries WHERE sequence = ANY(%s) ORDER BY sequence"
+        out = []
+        for last in range(len(sequences), 0, -_READ_ENTRIES):
+            for stored in self._all(sql, sequences[max(last - _READ_ENTRIES, 0) : last]):
+                batch = decoded(self.where, self._kept.schemas, *stored)
+                assert isinstance(batch, DecisionBatch)
+                out.append(batch)
+        return out
+
+    def recall(self) -> None:
+        """Nothing: while the server is away, this journal answers nothing."""
+
+    def wait_until_written(self, wait_s: float) -> bool:
         """Nothing waits: what was appended is committed."""
         return True
 
@@ -313,7 +360,7 @@ class PostgresJournal(ById):
         return retire(self._connections, before)
 
     def standing(self) -> schema.Standing:
-        """What `homeostat doctor` asks. Raises Unavailable."""
+        """The answers to the questions of `homeostat doctor`. Raises Unavailable."""
         return schema.standing(self._connections, self._clock.now_ns())
 
     def close(self) -> None:
@@ -330,6 +377,17 @@ class PostgresJournal(ById):
         self._kept.keep(body)
         return self._write(
             lambda connection, now_ns: writing.write_outcomes(connection, body, places, self._compress, now_ns)
+        )
+
+    def _append_changes(self, body: ChangeBatch) -> int:
+        self._kept.keep(body)
+
+        def journalled(stored_as: int, stored: bytes) -> int:
+            held = decoded(self.where, self._kept.schemas, 0, stored_as, stored)
+            return held.number if isinstance(held, ChangeBatch) else 0
+
+        return self._write(
+            lambda connection, now_ns: writing.write_changes(connection, body, journalled, self._compress, now_ns)
         )
 
     def _write(self, write: Any) -> int:
@@ -367,11 +425,11 @@ class PostgresJournal(ById):
         raise AssertionError("the second round returns or raises")
 
     def _is_committed(self, sequences: Sequence[int]) -> bool:
-        """Whether a commit whose answer got lost took place, as far as can be told now."""
+        """Whether a commit whose answer got lost took place, as far as is known now."""
         try:
             row = self._one("SELECT count(*) FROM entries WHERE sequence = ANY(%s)", list(sequences))
         except Unavailable:
-            return False  # Not known. Whoever tries again finds its own event ids.
+            return False  # Not known. A caller that tries again finds its own event ids.
         return bool(sequences) and row == (len(sequences),)
 
     def _make_days(self, today: int) -> None:
@@ -380,7 +438,7 @@ class PostgresJournal(ById):
             self._connections.run(lambda connection: make_days(connection, wanted))
             self._days.update(wanted)
 
-    def _written(self, batch: Batch) -> int | Int:
+    def _written(self, batch: PreparedBatch) -> int | Int:
         """The last sequence number of a batch that is there already as it is; else its rows that others decided."""
         sql = "SELECT ord, entry, place" + _OF_IDS
         found = self._all(sql, *_asked(batch.ids))
@@ -392,10 +450,10 @@ class PostgresJournal(ById):
                 return int(sequences[-1])
         return batch.rows_with(batch.ids[[ord_ - 1 for ord_, _, _ in found]])
 
-    def _settled(self) -> int:
+    def _committed_up_to(self) -> int:
         """The highest number such that no entry with a lower one is under way."""
         until = time.monotonic() + self._connections.deadline_s
-        return self._connections.run(lambda connection: settled(connection, self.where, until))
+        return self._connections.run(lambda connection: committed_up_to(connection, self.where, until))
 
     def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         def ask(connection: Connection) -> list[tuple[Any, ...]]:

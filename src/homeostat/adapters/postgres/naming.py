@@ -9,8 +9,8 @@ from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.adapters.postgres.schema import OLD_UNTIL, OLD_WORDS, about
 from homeostat.adapters.postgres.writing import Names
 from homeostat.records import codec
+from homeostat.records.bodies import Body
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch
 from homeostat.records.renaming import Entities
 from homeostat.records.schemas import Schemas, read_schema, read_words, spoken, words_text
 from homeostat.records.vocabulary import Vocabulary
@@ -34,12 +34,12 @@ class KeptSchemas:
 
         Raises JournalError, Unavailable.
         """
-        told = self._connections.run(about)
-        if OLD_WORDS in told:
-            self.schemas.legacy = read_words(told[OLD_WORDS])
-        elif OLD_UNTIL in told and not self._words.nameless:
+        about_all = self._connections.run(about)
+        if OLD_WORDS in about_all:
+            self.schemas.legacy = read_words(about_all[OLD_WORDS])
+        elif OLD_UNTIL in about_all and not self._words.nameless:
             row = self._connections.run(lambda connection: connection.execute(_NEWEST, (
-                codec.DECISIONS, int(told[OLD_UNTIL]),
+                codec.DECISIONS, int(about_all[OLD_UNTIL]),
             ), binary=True).fetchone())  # fmt: skip
             newest = None if row is None else decoded(self._connections.where, self.schemas, *row)
             if isinstance(newest, DecisionBatch) and newest.words.entities == self._words.entities:
@@ -47,7 +47,7 @@ class KeptSchemas:
                 sql = "INSERT INTO about VALUES (%s, %s) ON CONFLICT DO NOTHING"
                 self._connections.run(lambda connection: connection.execute(sql, (OLD_WORDS, text)))
 
-    def keep(self, body: DecisionBatch | OutcomeBatch) -> int:
+    def keep(self, body: Body) -> int:
         """The number of a batch's schema, which is kept from now on. Raises Unavailable."""
         schema = codec.schema_of(body)
         number = self._numbers.get(schema.digest)

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-from homeostat.adapters.postgres.copying import EPOCH_US, Column, arrays, told
+from homeostat.adapters.postgres.copying import EPOCH_US, CopyColumn, arrays, storable
 from homeostat.records.arrays import Bytes, Int
 from homeostat.records.compiled import compiled
 
@@ -81,10 +81,10 @@ def codes_parameter(codes: Int) -> BigintArray:
 
 def texts_parameter(values: Sequence[str]) -> list[str]:
     """Texts, as they are stored."""
-    return [told(value).decode() for value in values]
+    return [storable(value).decode() for value in values]
 
 
-def array_parameter(column: Column, kind: type[_Binary]) -> _Binary:
+def array_parameter(column: CopyColumn, kind: type[_Binary]) -> _Binary:
     """(n,) values of a column, NULLs included."""
     n = len(column.start)
     oid = psycopg.postgres.types[_TYPES[kind]].oid

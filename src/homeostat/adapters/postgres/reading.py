@@ -1,4 +1,4 @@
-"""Queries of the tables: bodies decoded, and how far the journal has settled."""
+"""Queries of the tables: bodies decoded, and how far the journal is committed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNDER_WAY = f"""SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advis
     AND classid = {APPEND_LOCK >> 32} AND objid = {APPEND_LOCK & 0xFFFFFFFF} AND objsubid = 1"""  # noqa: S608
 
 
-def settled(connection: Connection, where: str, until: float) -> int:
+def committed_up_to(connection: Connection, where: str, until: float) -> int:
     """A number up to which no entry is under way, and below which none will be any more.
 
     Appends hold a shared lock from before they take their numbers until they are committed. So once those that hold it

@@ -14,16 +14,38 @@ from homeostat.adapters.journals.entries import JournalError
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.ports import Unavailable
 
-HEAD = "0004"  # The newest step of `migrations/versions`; a test holds the two together.
-TABLES = ("about", "schemas", "entries", "decisions", "event_ids", "outcomes", "api_keys")
+HEAD = "0014"  # The newest step of `migrations/versions`; a test holds the two together.
+TABLES = (
+    "about", "schemas", "entries", "decisions", "event_ids", "outcomes", "api_keys", "settings_changes",
+    "settings_head", "settings_processes", "jobs", "job_logs", "model_versions", "shadowed",
+    "shadow_leases", "learner", "learner_states", "learner_saved", "learner_asked", "exploration_grants",
+    "statements", "statement_texts", "signals", "incidents", "incident_changes", "incident_silences",
+    "incident_deliveries", "incident_cursor", "maintenance_lease", "maintenance_memory",
+)  # fmt: skip
 # Keys of advisory locks, which all programs on a database share: "hmst" and a number of ours.
 MIGRATION_LOCK = 0x686D7374_00000001
 APPEND_LOCK = 0x686D7374_00000002
 PARTITION_LOCK = 0x686D7374_00000003
+CHANGE_LOCK = 0x686D7374_00000004
+JOBS_LOCK = 0x686D7374_00000005
+MODELS_LOCK = 0x686D7374_00000006
+STATEMENTS_LOCK = 0x686D7374_00000007
+INCIDENTS_LOCK = 0x686D7374_00000008
 OLD_UNTIL, OLD_WORDS = "format_1_until", "format_1_words"
 _VERSION_TABLE = "homeostat_version"
 _WANTED = {
     "api_keys": "SELECT, INSERT, UPDATE", "event_ids": "SELECT, INSERT, DELETE", "outcomes": "SELECT, INSERT, DELETE",
+    "settings_head": "SELECT, UPDATE", "settings_processes": "SELECT, INSERT, UPDATE, DELETE",
+    "jobs": "SELECT, INSERT, UPDATE, DELETE", "job_logs": "SELECT, INSERT, DELETE",
+    "statement_texts": "SELECT, INSERT, DELETE", "signals": "SELECT, INSERT, UPDATE, DELETE",
+    "incidents": "SELECT, INSERT, UPDATE, DELETE", "incident_changes": "SELECT, INSERT, DELETE",
+    "incident_silences": "SELECT, INSERT, DELETE", "incident_deliveries": "SELECT, INSERT, UPDATE, DELETE",
+    "incident_cursor": "SELECT, UPDATE", "maintenance_lease": "SELECT, INSERT, UPDATE",
+    "maintenance_memory": "SELECT, INSERT, DELETE",
+    "model_versions": "SELECT, INSERT, UPDATE", "shadowed": "SELECT, INSERT, UPDATE, DELETE",
+    "shadow_leases": "SELECT, INSERT, UPDATE, DELETE",
+    "learner": "SELECT, UPDATE", "learner_asked": "SELECT, UPDATE", "learner_states": "SELECT, INSERT, UPDATE, DELETE",
+    "learner_saved": "SELECT, INSERT, DELETE", "exploration_grants": "SELECT, INSERT, UPDATE, DELETE",
 }  # fmt: skip
 _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_S = 600.0  # A migration may rewrite a table; nothing else runs meanwhile.
@@ -31,7 +53,7 @@ _MIGRATION_S = 600.0  # A migration may rewrite a table; nothing else runs meanw
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What `homeostat doctor` asks of a database.
+    """The answers of a database to the questions of `homeostat doctor`.
 
     version : the migration it is at, None where it has none of our tables, or does not let us look
     current : whether that is the newest that this version knows
@@ -75,8 +97,8 @@ def migrate(connections: Connections, app: str) -> None:
         version = version_of(connection)
         return version, {} if version is None else about(connection)
 
-    version, told = connections.run(look)
-    owner = told.get("app")
+    version, facts = connections.run(look)
+    owner = facts.get("app")
     if version is not None:
         _check_owner(connections, owner, app)
     if version == HEAD and (owner or not app):
@@ -177,7 +199,7 @@ def _one(connection: Connection, sql: str, *values: Any) -> Any:
 
 
 def about(connection: Connection) -> dict[str, str]:
-    """What the journal says of itself."""
+    """The facts that the journal keeps about itself."""
     return {str(name): str(value) for name, value in connection.execute("SELECT name, value FROM about").fetchall()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -16,7 +16,7 @@ from homeostat.adapters.journals import compression
 from homeostat.adapters.journals.entries import PIECE_ROWS, beside_body
 from homeostat.adapters.postgres import copying
 from homeostat.adapters.postgres.connections import Connection
-from homeostat.adapters.postgres.copying import TEXT_BYTES_MAX, Column, numbers, rows, told
+from homeostat.adapters.postgres.copying import TEXT_BYTES_MAX, CopyColumn, numbers, rows, storable
 from homeostat.adapters.postgres.parameters import (
     FloatArray,
     IntegerArray,
@@ -27,9 +27,10 @@ from homeostat.adapters.postgres.parameters import (
     codes_parameter,
 )
 from homeostat.adapters.postgres.retention import day_of
-from homeostat.adapters.postgres.schema import APPEND_LOCK
+from homeostat.adapters.postgres.schema import APPEND_LOCK, CHANGE_LOCK
 from homeostat.records import codec
 from homeostat.records.arrays import Int
+from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import Identity, Ids, IdTexts, first_rows, is_hashed, rows_in, text_of
@@ -51,15 +52,15 @@ class Names:
         self._rule = Lookup(["fallback", "breaker", "", *(name for name, _ in words.rules)], offset=3)
         self._fallback = Lookup([Fallback.text(bits) for bits in range(_BITS + 1)])
 
-    def action(self, index: NDArray[Any]) -> Column:
+    def action(self, index: NDArray[Any]) -> CopyColumn:
         """(n,) actions' names."""
         return self._action.column(index)
 
-    def rule(self, index: NDArray[Any]) -> Column:
+    def rule(self, index: NDArray[Any]) -> CopyColumn:
         """(n,) rules' names."""
         return self._rule.column(index.astype(np.int64) + 3)
 
-    def fallback(self, bits: NDArray[Any]) -> Column:
+    def fallback(self, bits: NDArray[Any]) -> CopyColumn:
         """(n,) the causes of fallbacks."""
         return self._fallback.column(bits)
 
@@ -71,7 +72,7 @@ class Lookup:
         self._names, self._offset = list(names), offset
         self._column = copying.texts(self._names)
 
-    def column(self, index: NDArray[Any]) -> Column:
+    def column(self, index: NDArray[Any]) -> CopyColumn:
         """(n,) names."""
         most = int(index.max(initial=0))
         if most >= len(self._names):
@@ -101,7 +102,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a transaction has written: its entries' numbers, and the last one to tell the caller.
+    """The results of a transaction: its entries' numbers, and the last one to tell the caller.
 
     committed : whether it is committed; if not, the caller is to do that
     """
@@ -112,7 +113,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class PreparedBatch:
     """A decision batch, ready to be written.
 
     schema : the number of its schema in the table of them
@@ -128,7 +129,7 @@ class Batch:
     ids: Ids
 
     @classmethod
-    def of(cls, body: DecisionBatch, schema: int, places: Sequence[str] | None, compress: int) -> Batch:
+    def of(cls, body: DecisionBatch, schema: int, places: Sequence[str] | None, compress: int) -> PreparedBatch:
         """Encode a batch; all that needs no connection is done here."""
         decided = np.flatnonzero(body.events.kind != Row.OUTCOME)
         rows = decided[np.unique(first_rows(body.events.ids[decided]))]
@@ -163,20 +164,20 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """What `event_ids` and `decisions` say of each row of a batch whose id comes first, as columns."""
+    """The rows of a batch whose id comes first, as columns of `event_ids` and `decisions`."""
 
-    place: Column
-    key_texts: Column
-    key_checks: Column
-    time: Column
-    risk: Column
-    event_id: Column
-    action: Column
-    rule: Column
-    fallback: Column
+    place: CopyColumn
+    key_texts: CopyColumn
+    key_checks: CopyColumn
+    time: CopyColumn
+    risk: CopyColumn
+    event_id: CopyColumn
+    action: CopyColumn
+    rule: CopyColumn
+    fallback: CopyColumn
 
     @classmethod
-    def of(cls, batch: Batch, names: Names) -> _Columns:
+    def of(cls, batch: PreparedBatch, names: Names) -> _Columns:
         first, body, events = batch.first, batch.body, batch.body.events
         return cls(
             _places(batch), _key_texts(events.keys[first], events.key_checks[first], events.texts),
@@ -187,55 +188,56 @@ class _Columns:
         )  # fmt: skip
 
 
-def write_decisions(connection: Connection, batch: Batch, names: Names, now_ns: int) -> Written:
+def write_decisions(connection: Connection, batch: PreparedBatch, names: Names, now_ns: int) -> Written:
     """Everything of a batch, in a transaction that is left open. Raises UniqueViolation where an id is there."""
     sequences = _begin(connection, len(batch.pieces))
     first = batch.first
     if len(first):
-        events, told_of = batch.body.events, _Columns.of(batch, names)
+        events, prepared = batch.body.events, _Columns.of(batch, names)
         entry = numbers(np.asarray(sequences)[first // PIECE_ROWS], ">i8")
         row = numbers(first % PIECE_ROWS, ">i4")
         day = copying.days(np.full(len(first), day_of(now_ns)))
         _copy(connection, "event_ids", {
             "code": numbers(batch.ids.code, ">i8"), "code_check": numbers(batch.ids.check, ">i8"), "entry": entry,
             "time_ns": numbers(events.time_ns[first], ">i8"), "row": row, "day": day,
-            "keys": copying.arrays(events.keys[first]), "key_checks": told_of.key_checks, "place": told_of.place,
-            "key_texts": told_of.key_texts, "schema": numbers(np.full(len(first), batch.schema), ">i4"),
+            "keys": copying.arrays(events.keys[first]), "key_checks": prepared.key_checks, "place": prepared.place,
+            "key_texts": prepared.key_texts, "schema": numbers(np.full(len(first), batch.schema), ">i4"),
         })  # fmt: skip
         _copy(connection, "decisions", {
-            "entry": entry, "time": told_of.time, "recorded_at": _moment(now_ns, len(first)), "risk": told_of.risk,
-            "row": row, "event_id": told_of.event_id, "action": told_of.action, "rule": told_of.rule,
-            "fallback": told_of.fallback, "version": _alike(batch.body.version, len(first)), "place": told_of.place,
+            "entry": entry, "time": prepared.time, "recorded_at": _moment(now_ns, len(first)), "risk": prepared.risk,
+            "row": row, "event_id": prepared.event_id, "action": prepared.action, "rule": prepared.rule,
+            "fallback": prepared.fallback, "version": _versions(batch.body, first), "place": prepared.place,
+            "settings": numbers(np.full(len(first), batch.body.settings), ">i8"),
         })  # fmt: skip
     _write_entries(connection, sequences, batch.pieces, now_ns)
     return Written(tuple(sequences), sequences[-1])
 
 
-def write_at_once(connection: Connection, batch: Batch, names: Names, now_ns: int) -> Written:
+def write_at_once(connection: Connection, batch: PreparedBatch, names: Names, now_ns: int) -> Written:
     """The same of a small batch in one statement, which commits.
 
     For one row that takes half the time of a COPY to each table and a commit, for 1000 rows 0.85 of it. Numbers are
-    taken under the lock here, too, since each step needs the one before; see `reading.settled`.
+    taken under the lock here, too, since each step needs the one before; see `reading.committed_up_to`.
     """
     first, events, (piece,) = batch.first, batch.body.events, batch.pieces
-    told_of, keys, now = _Columns.of(batch, names), events.keys[first], Moment.of(now_ns)
+    prepared, keys, now = _Columns.of(batch, names), events.keys[first], Moment.of(now_ns)
     checks = events.key_checks[first]
     row = array_parameter(numbers(first, ">i4"), IntegerArray)
-    place = array_parameter(told_of.place, TextArray)
+    place = array_parameter(prepared.place, TextArray)
     kept = (
         now, piece.first_ns, piece.last_ns, piece.kind, piece.stored_as, piece.rows, piece.digest, piece.stored,
         piece.places,
     )  # fmt: skip
     named = (
         day_of(now_ns), batch.schema, codes_parameter(batch.ids.code), codes_parameter(batch.ids.check),
-        codes_parameter(events.time_ns[first]), row, place, array_parameter(told_of.key_texts, TextArray),
+        codes_parameter(events.time_ns[first]), row, place, array_parameter(prepared.key_texts, TextArray),
         *map(codes_parameter, keys.T), *(map(codes_parameter, checks.T) if checks.any() else ()),
     )  # fmt: skip
     shown = (
-        now, told(batch.body.version).decode(), array_parameter(told_of.time, TimeArray),
-        array_parameter(told_of.risk, FloatArray), row, array_parameter(told_of.event_id, TextArray),
-        array_parameter(told_of.action, TextArray), array_parameter(told_of.rule, TextArray),
-        array_parameter(told_of.fallback, TextArray), place,
+        now, batch.body.settings, array_parameter(prepared.time, TimeArray),
+        array_parameter(prepared.risk, FloatArray), row, array_parameter(prepared.event_id, TextArray),
+        array_parameter(prepared.action, TextArray), array_parameter(prepared.rule, TextArray),
+        array_parameter(prepared.fallback, TextArray), array_parameter(_versions(batch.body, first), TextArray), place,
     )  # fmt: skip
     cursor = connection.execute(_at_once(keys.shape[1], bool(checks.any())), (*kept, *named, *shown))
     number = int(cursor.fetchall()[0][0])
@@ -261,12 +263,31 @@ def _at_once(entities: int, checked: bool) -> str:
             FROM numbered, unnest(%s, %s, %s, %s, %s, %s{unnested})
                 AS given(code, code_check, time_ns, row, place, key_texts
                 {"".join(", " + name for name in (*names, *their))})),
-        told AS (INSERT INTO decisions
-            (entry, time, recorded_at, risk, row, event_id, action, rule, fallback, version, place)
-            SELECT entry, time, %s, risk, row, event_id, action, rule, fallback, %s, place
-            FROM numbered, unnest(%s, %s, %s, %s, %s, %s, %s, %s)
-                AS given(time, risk, row, event_id, action, rule, fallback, place))
+        displayed AS (INSERT INTO decisions
+            (entry, time, recorded_at, risk, row, event_id, action, rule, fallback, version, settings, place)
+            SELECT entry, time, %s, risk, row, event_id, action, rule, fallback, version, %s, place
+            FROM numbered, unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s)
+                AS given(time, risk, row, event_id, action, rule, fallback, version, place))
         SELECT entry FROM numbered"""  # noqa: S608
+
+
+def write_changes(
+    connection: Connection, body: ChangeBatch, number_of: Callable[[int, bytes], int], compress: int, now_ns: int
+) -> Written:
+    """Those changes that no process has journalled yet, in a transaction that is left open.
+
+    number_of : codec and body of an entry of changes -> the last number in it
+    """
+    connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({CHANGE_LOCK})")
+    sql = "SELECT sequence, codec, body FROM entries WHERE kind = %s ORDER BY sequence DESC LIMIT 1"
+    row = connection.execute(sql, (codec.CHANGES,), binary=True).fetchone()
+    last = 0 if row is None else number_of(int(row[1]), bytes(row[2]))
+    left = ChangeBatch(tuple(change for change in body.changes if change.number > last))
+    if not len(left):
+        return Written((), 0 if row is None else int(row[0]))
+    sequences = _numbers(connection, 1)
+    _write_entries(connection, sequences, [_piece(left, compress, False, b"")], now_ns)
+    return Written(tuple(sequences), sequences[-1])
 
 
 def write_outcomes(
@@ -275,7 +296,7 @@ def write_outcomes(
     """Those outcomes whose places are new, in a transaction that is left open; nothing where none is new."""
     sequences = _begin(connection, -(-max(len(body), 1) // PIECE_ROWS))
     kept = [""] * len(body) if places is None else stored_texts(places)
-    ids = [told(text_of(*one, body.texts)).decode() for one in body.ids.tolist()]
+    ids = [storable(text_of(*one, body.texts)).decode() for one in body.ids.tolist()]
     # In the order of their places, so that no two writers wait for each other.
     order = sorted(range(len(body)), key=kept.__getitem__)
     cursor = connection.execute(
@@ -293,9 +314,9 @@ def write_outcomes(
             row = connection.execute("SELECT max(entry) FROM outcomes WHERE place = ANY(%s)", (kept,)).fetchone()
             return Written((), 0 if row is None or row[0] is None else int(row[0]))
         body, ids, kept = body.rows(np.array(new, np.int64)), [ids[k] for k in new], [kept[k] for k in new]
-    told_of = zip(ids, kept, body.label.tolist(), body.amount.tolist(), (body.known_ns // 1000).tolist(), strict=True)
+    facts = zip(ids, kept, body.label.tolist(), body.amount.tolist(), (body.known_ns // 1000).tolist(), strict=True)
     # The rows name the first entry of the append only, so that one covers them all.
-    digest = digest_of_outcomes(told_of)
+    digest = digest_of_outcomes(facts)
     pieces = [
         _piece(piece, compress, True, b"" if k else digest) for k, piece in enumerate(outcome_parts(body, PIECE_ROWS))
     ]
@@ -315,13 +336,17 @@ def _new_ones(places: list[str], new: set[str]) -> list[int]:
 
 
 def _begin(connection: Connection, count: int) -> list[int]:
-    """Begin a transaction and take entry numbers, in one round trip. See `reading.settled` for the lock."""
+    """Begin a transaction and take entry numbers, in one round trip. See `reading.committed_up_to` for the lock."""
+    return _numbers(connection, count, "BEGIN; ")
+
+
+def _numbers(connection: Connection, count: int, before: str = "") -> list[int]:
     cursor = connection.execute(
-        f"BEGIN; SELECT pg_advisory_xact_lock_shared({APPEND_LOCK}); "  # noqa: S608
+        f"{before}SELECT pg_advisory_xact_lock_shared({APPEND_LOCK}); "  # noqa: S608
         f"SELECT nextval('entry_numbers') FROM generate_series(1, {count})"
     )
-    cursor.nextset()
-    cursor.nextset()
+    while cursor.nextset():
+        pass
     return [int(number) for (number,) in cursor.fetchall()]
 
 
@@ -339,21 +364,21 @@ def _write_entries(connection: Connection, sequences: Sequence[int], pieces: Seq
 
 
 def stored_texts(values: Sequence[str]) -> list[str]:
-    """Texts as the tables keep them; see `told`."""
+    """Texts as the tables keep them; see `storable`."""
     kept, joined = list(values), "".join(values)
     if joined.isascii() and "\0" not in joined and max(map(len, kept), default=0) <= TEXT_BYTES_MAX:
         return kept
-    return [told(value).decode() for value in kept]
+    return [storable(value).decode() for value in kept]
 
 
 def digest_of_places(rows: Int, places: list[str]) -> bytes:
-    """What an entry says of the places of its decisions: which rows have one, and which."""
+    """An entry's digest of the places of its decisions: which rows have one, and which."""
     lengths = np.fromiter(map(len, places), np.int64, len(places))
     return sha256(rows.astype("<i8").tobytes() + lengths.tobytes() + "".join(places).encode()).digest()
 
 
 def digest_of_outcomes(rows: Iterable[tuple[str, str, float, float, int]]) -> bytes:
-    """What the first entry of an append says of its rows: of each id, place, label, amount, known_at (microseconds)."""
+    """The digest that an append's first entry has of its rows: id, place, label, amount, known_at (microseconds)."""
     lines = [
         json.dumps([event, place, label, None if amount != amount else amount, known_us])
         for event, place, label, amount, known_us in rows
@@ -361,32 +386,32 @@ def digest_of_outcomes(rows: Iterable[tuple[str, str, float, float, int]]) -> by
     return sha256("\n".join(sorted(lines)).encode("ascii")).digest()
 
 
-def _piece(piece: DecisionBatch | OutcomeBatch, compress: int, decided: bool, places: bytes) -> Piece:
+def _piece(piece: Body, compress: int, decided: bool, places: bytes) -> Piece:
     body = codec.encode(piece)
     kind, count, first_ns, last_ns = beside_body(piece)
     return Piece(kind, count, first_ns, last_ns, body[32:64], *compression.pack(body, compress), decided, places)
 
 
-def _copy(connection: Connection, table: str, columns: Mapping[str, Column]) -> None:
+def _copy(connection: Connection, table: str, columns: Mapping[str, CopyColumn]) -> None:
     """COPY by the columns' names: their order in the table hangs on which migration added which."""
     with connection.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(rows(list(columns.values())))
 
 
-def _places(batch: Batch) -> Column:
+def _places(batch: PreparedBatch) -> CopyColumn:
     if batch.places is None:
         return _alike("", len(batch.first))
     own = batch.places
     return copying.texts([own[row] for row in batch.first.tolist()])
 
 
-def _ids(ids: Ids, texts: IdTexts) -> Column:
+def _ids(ids: Ids, texts: IdTexts) -> CopyColumn:
     if not texts:
         return copying.blobs([b"%d" % code for code in ids.code.tolist()])
     return copying.texts([text_of(*one, texts) for one in ids.tolist()])
 
 
-def _key_checks(checks: Int) -> Column:
+def _key_checks(checks: Int) -> CopyColumn:
     """The checks of keys, NULL for a row that has none but 0."""
     column = copying.arrays(checks)
     column.length[~checks.any(axis=1)] = -1
@@ -407,16 +432,23 @@ def key_texts(keys: Int, checks: Int, texts: IdTexts) -> list[bytes]:
     return values
 
 
-def _key_texts(keys: Int, checks: Int, texts: IdTexts) -> Column:
+def _key_texts(keys: Int, checks: Int, texts: IdTexts) -> CopyColumn:
     """The same as a column, NULL where it is empty."""
     column = copying.blobs(key_texts(keys, checks, texts))
     column.length[column.length == 0] = -1
     return column
 
 
-def _alike(text: str, n: int) -> Column:
+def _versions(body: DecisionBatch, first: Int) -> CopyColumn:
+    """The version that made each decision."""
+    if body.arm is None:
+        return _alike(body.version, len(first))
+    return copying.named(body.arm[first].astype(np.int64), copying.texts([body.version, body.canary]))
+
+
+def _alike(text: str, n: int) -> CopyColumn:
     return copying.named(np.zeros(n, np.int64), copying.texts([text]))
 
 
-def _moment(now_ns: int, n: int) -> Column:
+def _moment(now_ns: int, n: int) -> CopyColumn:
     return copying.times(np.full(n, now_ns, np.int64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 from pathlib import Path
@@ -24,3 +25,11 @@ def servers_of(config: str | Path | None, app: str | Path | None = None) -> Serv
 def names_journal() -> bool:
     """Whether the environment names a journal."""
     return any(f"{prefix}JOURNAL" in os.environ for prefix in (PREFIX, FORMER_PREFIX))
+
+
+def user() -> str:
+    """The user of this system; `unknown` where it has no name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

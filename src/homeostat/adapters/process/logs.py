@@ -1,6 +1,6 @@
 """Log lines on standard error: for people, or (`--log json`, HOMEOSTAT_LOG=json) one JSON object a line.
 
-Whatever is logged passes one place, at the handler: also what libraries log, tracebacks, and `extra`. There, passwords
+All log records pass one place, the handler: also what libraries log, tracebacks, and `extra`. There, passwords
 in addresses, keys and tokens are left out.
 """
 
@@ -85,9 +85,9 @@ class TextLines(logging.Formatter):
         """One line, and a traceback below it where there is one."""
         where = "" if record.name == "homeostat" else f"{record.name}: "
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        told = " ".join(f"{name}={value}" for name, value in _extra(record).items())
+        members = " ".join(f"{name}={value}" for name, value in _extra(record).items())
         message = redacted(record.getMessage()).rstrip("\n")
-        line = printable(f"homeostat: {level}{where}{message}" + (f" ({told})" if told else ""))
+        line = printable(f"homeostat: {level}{where}{message}" + (f" ({members})" if members else ""))
         trace = printable(redacted(_traceback(record)), lines=True)
         return "\n".join([line, *(f"{_BAR}{one}" for one in trace.split("\n"))]) if trace else line
 
@@ -105,21 +105,21 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The object, in ASCII, so that no text can break the line."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
-        told: dict[str, object] = {
+        members: dict[str, object] = {
             "time": moment.replace("+00:00", "Z"), "level": record.levelname.lower(), "logger": record.name,
             "message": redacted(record.getMessage()), **self._always,
         }  # fmt: skip
         for name, value in _extra(record).items():
-            told[f"extra_{name}" if name in told else name] = value
-        parent = told.get("traceparent")
+            members[f"extra_{name}" if name in members else name] = value
+        parent = members.get("traceparent")
         if isinstance(parent, str) and len(parent) >= 35:
-            told.setdefault("trace_id", parent[3:35])
+            members.setdefault("trace_id", parent[3:35])
         if record.exc_info and record.exc_info[0] is not None:
-            told["error"] = {
+            members["error"] = {
                 "type": record.exc_info[0].__name__, "message": redacted(str(record.exc_info[1])),
                 "stack": redacted(_traceback(record)),
             }  # fmt: skip
-        return json.dumps(told)
+        return json.dumps(members)
 
 
 def _traceback(record: logging.LogRecord) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from homeostat.ports import Clock
 
 SAY_AGAIN_S = 60.0  # docs/operations.md names it.
-_SETTLED_S = 10.0  # A trouble whose wording changes all the time is not a line each time.
+_REWORDED_S = 10.0  # A trouble whose wording changes all the time is not a line each time.
 
 
 class Standing:
-    """What is wrong with one thing, as the log has it. Not for several threads at once.
+    """The state of one thing that may be wrong, as the log has it. Not for several threads at once.
 
     say : gets the lines
     well : the line once nothing is wrong any more
-    again_s : after so many seconds it is said again
+    again_s : after so many seconds it is logged again
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class Standing:
             self._say(trouble)
         else:
             quiet_s = (now_ns - self._said_ns) / 1e9
-            if quiet_s >= self._again_s or (trouble != self._trouble and quiet_s >= _SETTLED_S):
+            if quiet_s >= self._again_s or (trouble != self._trouble and quiet_s >= _REWORDED_S):
                 self._said_ns = now_ns
                 self._say(f"{trouble} (for {_lasted(now_ns - self._since_ns)} now)")
             elif trouble != self._trouble:
-                return  # It is said when the next line is due.
+                return  # The next line that is due shows it.
         self._trouble = trouble
 
 

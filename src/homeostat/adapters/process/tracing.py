@@ -142,7 +142,7 @@ class Tracing:
         return self._provider is not None
 
     def traceparent(self, event_id: str, incoming: str | None) -> str:
-        """What goes out with the decision: the context of its span where that is recorded, else the event's own."""
+        """The context that goes out with the decision: that of its span where it is recorded, else the event's own."""
         context = traceparent_for(event_id, incoming, self._ratio)
         if incoming is None or self._provider is None or not self._records(context, incoming):
             return context
@@ -273,7 +273,7 @@ def _provider(service: str, instance: str, environ: Mapping[str, str]) -> Tracer
     named: dict[str, str] = {"service.name": environ.get("OTEL_SERVICE_NAME") or service}
     if instance:
         named["service.instance.id"] = instance
-    # What is recorded was chosen before a span is made, so the SDK samples nothing away.
+    # The spans to record are chosen before a span is made, so the SDK samples nothing away.
     provider = TracerProvider(ALWAYS_ON, Resource.create(named), id_generator=Ids())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider

@@ -1,7 +1,7 @@
 """Jobs on the processes of a Ray cluster: one that is started here for as long as it is needed, or one that runs.
 
-What travels is text and NumPy arrays, which Ray puts into shared memory without copying them once more; a process that
-dies is replaced, and its job done again.
+Processes exchange text and NumPy arrays, which Ray puts into shared memory without copying them once more; a process
+that dies is replaced, and its job done again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class RayCluster:
     address : `local` to start a cluster in this machine's memory, or that of a running one, as `ray start` prints it
         (host:port), which must have the same version of homeostat installed
     processes : of a local cluster; all that the machine has when None
-    memory_bytes : shared memory of a local cluster; Ray's choice when None. What does not fit goes to the disk.
+    memory_bytes : shared memory of a local cluster; Ray's choice when None. Objects that do not fit go to the disk.
     Raises MissingExtra without Ray, and Unavailable where the cluster does not answer.
     """
 
@@ -110,11 +110,11 @@ def _answers(address: str) -> None:
 
 
 def _ray(address: str) -> Any:
-    """The library, told beforehand to report to nobody, and to let nobody in without a token."""
+    """The library, set beforehand to report to nobody, and to let nobody in without a token."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if address == LOCAL and "RAY_AUTH_MODE" not in os.environ:
-        # Its ports are open to the network, whatever address it is told; a token of one run keeps others out.
+        # Its ports are open to the network, whatever address it is given; a token of one run keeps others out.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with needs("scale", "training on several processes"):

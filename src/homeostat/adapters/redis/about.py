@@ -1,4 +1,4 @@
-"""What a Redis server is and what is wrong with it as a feature store, said so that it can be mended."""
+"""Facts about a Redis server, and its faults as a feature store, worded so that they can be mended."""
 
 from __future__ import annotations
 
@@ -121,12 +121,12 @@ def _look_at_cluster(client: Any, info: dict[str, Any], place: str, found: About
         return
     answer = client.execute_command("CLUSTER INFO")
     text = answer.decode() if isinstance(answer, bytes) else answer
-    told = text if isinstance(text, dict) else dict(line.split(":", 1) for line in text.split() if ":" in line)
-    state = str(told.get("cluster_state", "unknown"))
+    members = text if isinstance(text, dict) else dict(line.split(":", 1) for line in text.split() if ":" in line)
+    state = str(members.get("cluster_state", "unknown"))
     if not found.cluster or state != "ok":
         found.cluster = state
     if state != "ok":
-        slots = told.get("cluster_slots_ok")
+        slots = members.get("cluster_slots_ok")
         found.findings.append(
             Broken(f"The cluster is not whole as seen{place or ' from here'}: {slots} of 16384 slots have a master.")
         )

@@ -112,13 +112,13 @@ class RedisFeatures:
         heads[0, 2] = asked.ends[0]
         np.subtract(asked.ends[1:], asked.ends[:-1], out=heads[1:, 2])
         heads[:, 2] *= width
-        told, rows = heads.tobytes(), asked.rows.tobytes()
+        sent, rows = heads.tobytes(), asked.rows.tobytes()
         assert len(rows) == len(asked.rows) * words * 8
         ends = [0, *(asked.ends * width).tolist()]
         for first in range(0, count, chunk):
             stop = min(first + chunk, count)
             keys = [f"{prefix}{one}}}" for one in asked.ids[first:stop]]
-            given = (told[24 * first : 24 * stop], rows[ends[first] : ends[stop]])
+            given = (sent[24 * first : 24 * stop], rows[ends[first] : ends[stop]])
             yield Call(keys[0], ("EVALSHA", _SHA[EXCHANGE], str(stop - first), *keys, *head, *given))
 
     def show(self, shown: Sequence[Shown]) -> None:
@@ -196,7 +196,7 @@ class RedisFeatures:
                     self._run(lambda again: [Call(key, ("EVALSHA", _SHA[RELEASE], "1", key, token))])
 
     def about(self) -> About:
-        """What the server is and what is wrong with it, for `homeostat doctor`. Raises Unavailable."""
+        """Facts about the server and its faults, for `homeostat doctor`. Raises Unavailable."""
         from redis.exceptions import RedisClusterException, RedisError
 
         try:

@@ -1,8 +1,8 @@
-"""What Redis does by itself, entity by entity and atomically: Lua scripts, the same on Valkey and on a cluster.
+"""Lua scripts that Redis runs by itself, entity by entity and atomically, the same on Valkey and on a cluster.
 
 A log is one string: 8 bytes that number its first row, 8 with the second at which its expiry was last set, then rows of
 one width. Appending to it and reading its end cost the same however long it is; when a quarter of it is older than what
-windows look at, the rest is written anew. A new log's first row is numbered by the microseconds since 1970, so that no
+windows look at, the rest is written again. A new log's first row is numbered by the microseconds since 1970, so that no
 number means rows of two logs of the same name, one of which has expired.
 """
 
@@ -48,23 +48,32 @@ local function missing(unread, data)
   return table.concat(fresh)
 end
 
+-- Whether what is under a key is a log, or nothing; its length, head and number of rows.
+local function log_of(key)
+  local bytes = redis.pcall('STRLEN', key)
+  if type(bytes) ~= 'number' or (bytes > 0 and (bytes < 16 or (bytes - 16) % width ~= 0)) then
+    return false
+  end
+  if bytes == 0 then
+    return call('EXISTS', key) == 0, 0, 0, 0, 0
+  end
+  local base, touched = unpack_('<i8i8', call('GETRANGE', key, 0, 15))
+  local sound = base > 0 and base <= (second + 86400) * 1000000 and touched >= 0 and touched <= second + 86400
+  return sound, bytes, base, touched, (bytes - 16) / width
+end
+
 for i = 1, #KEYS do
   local key = KEYS[i]
   local known, since, size = unpack_('<i8i8i8', heads, 24 * i - 23)
   local data = sub(rows, at, at + size - 1)
   at = at + size
-  local bytes = redis.pcall('STRLEN', key)
-  local base, touched, count = 0, 0, 0
-  local sound = type(bytes) == 'number' and (bytes == 0 or (bytes >= 16 and (bytes - 16) % width == 0))
-  if sound and bytes == 0 then
-    sound = call('EXISTS', key) == 0
-  elseif sound then
-    base, touched = unpack_('<i8i8', call('GETRANGE', key, 0, 15))
-    count = (bytes - 16) / width
-    sound = base > 0 and base <= (second + 86400) * 1000000 and touched >= 0 and touched <= second + 86400
-  end
+  local sound, bytes, base, touched, count = log_of(key)
   if not sound then
-    call('DEL', key)
+    for k = i, #KEYS do  -- All that are bad, so that making the store again meets none of them twice.
+      if not log_of(KEYS[k]) then
+        call('DEL', KEYS[k])
+      end
+    end
     return redis.error_reply('LOGBAD ' .. key)
   end
   if known > base + count then
@@ -167,7 +176,7 @@ return had
 """
 
 BEGIN = """
--- KEYS: the mark, the counter of epochs. ARGV: the entry. Whoever knew an earlier epoch is told that logs were lost.
+-- KEYS: the mark, the counter of epochs. ARGV: the entry. Callers that knew an earlier epoch learn that logs were lost.
 -- Where the counter can't be read, the seconds since 1970 begin it again: higher than any count.
 local epoch = redis.pcall('INCR', KEYS[2])
 local had = redis.pcall('GET', KEYS[1])

@@ -1,4 +1,4 @@
-"""What entities show to people and other programs: the newest values of each, put up a share at a time."""
+"""Entities as people and other programs see them: the newest values of each, put up a share at a time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from homeostat.records.identity import Identity, Ids
 
 _SHARE = 8  # One entity is shown for every so many that are exchanged: showing one costs several times as much.
 _SHARE_MIN = 32
-_WAITING_MAX = 50_000  # More than that are shown at once, lest they fill the memory.
-_ROWS_MAX = 100_000  # What waits is copied out of its batches when they have so many.
+_WAITING_MAX = 50_000  # More than that are shown at once, so that they don't fill the memory.
+_ROWS_MAX = 100_000  # Waiting rows are copied out of their batches when they have so many.
 _BATCH_ROWS = 20  # As many as a batch of one takes memory for.
 _FRESHNESS = [one.name.lower() for one in Freshness]
 
@@ -120,14 +120,14 @@ class Showing:
 
     def _call(self, names: tuple[str, ...], those: Sequence[tuple[Shown, int]]) -> Call:
         keys: list[str] = []
-        told: list[str] = []
+        arguments: list[str] = []
         for shown, g in those:
             text, values, fresh, time_ns = shown.values_of(g)
             keys.append(f"features:{shown.entity}:{text}")
             numbers = [repr(value).removesuffix(".0") for value in values.tolist()]
-            told += (str(int(shown.rows[g])), instant(time_ns), _FRESHNESS[fresh], *numbers)
+            arguments += (str(int(shown.rows[g])), instant(time_ns), _FRESHNESS[fresh], *numbers)
         head = (str(self.ttl_s), self._plan, str(len(names)), *names)
-        return Call(keys[0], ("EVALSHA", self._script, str(len(keys)), *keys, *head, *told))
+        return Call(keys[0], ("EVALSHA", self._script, str(len(keys)), *keys, *head, *arguments))
 
 
 def _part(shown: Shown, those: Int) -> Shown:

@@ -1,9 +1,9 @@
 """Streams on Redis 5 or later, or Valkey: a consumer group in, one script out.
 
 Entries are given to workers one by one, not by lanes; a stream is one lane, whose order holds for one worker only.
-What a worker was given stays pending with it until it is published for; then one script sees that all of it is still
-the worker's, adds decisions and dead letters, and acknowledges, or does nothing. What was pending with a worker that
-shows no sign of life for `idle_s` is claimed by another.
+A message stays pending with its worker until that publishes for it; then one script sees that all of it is still the
+worker's, adds decisions and dead letters, and acknowledges, or does nothing. Messages that are pending with a worker
+that shows no sign of life for `idle_s` are claimed by another.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class RedisStream:
                 self._held[lane].pop(position, None)
 
     def lag(self) -> dict[str, int]:
-        """See `Stream`. From what the server said with a pull, once a second; no question is asked."""
+        """See `Stream`. From the server's answer to a pull, once a second; no question is asked."""
         return dict(self._lag)
 
     def stop(self) -> None:
@@ -168,7 +168,7 @@ class RedisStream:
         self._stopped.set()
 
     def close(self) -> None:
-        """See `Stream`. What is pending may be claimed by others at once."""
+        """See `Stream`. Pending messages may be claimed by others at once."""
         self._stopped.set()
         with suppress(redis.RedisError):
             for key in self._inputs if self._joined else ():
@@ -202,7 +202,7 @@ class RedisStream:
                 self._lag[key] = int(own.get("lag") or 0)
 
     def _old(self, limit: int, found: dict[str, Pulled]) -> int:
-        """What is pending with this worker's name since before it started, and what others have abandoned."""
+        """Messages pending with this worker's name since before it started, and those that others have abandoned."""
         count = 0
         for key in self._inputs:
             if self._own[key]:

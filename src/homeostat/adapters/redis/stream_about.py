@@ -1,4 +1,4 @@
-"""What a Redis server is to workers whose events are in its streams."""
+"""A Redis server as workers see it whose events are in its streams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLE = 100
 
 @dataclass(slots=True)
 class StreamAbout:
-    """What was found.
+    """The findings about a Redis.
 
     kind, version : redis or valkey, as it says it
     kept : whether an append-only file is written

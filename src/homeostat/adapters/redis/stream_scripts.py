@@ -1,4 +1,4 @@
-"""What Redis Streams are asked to do in one step, by scripts on the server."""
+"""Scripts on the server for the steps that Redis Streams must do at once."""
 
 from __future__ import annotations
 

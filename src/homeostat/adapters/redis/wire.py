@@ -89,7 +89,7 @@ class Wire:
         return [(node.name, self.client.get_redis_connection(node)) for node in self.client.get_primaries()]
 
     def refresh(self) -> None:
-        """Learn anew which node has which slots."""
+        """Learn again which node has which slots."""
         if self.cluster:
             for connection in self._connections.values():
                 connection.disconnect()
@@ -189,7 +189,7 @@ class Wire:
             self._client.close()
 
     def unavailable(self, error: Exception) -> Unavailable:
-        """What to raise for an error of the package redis."""
+        """The error to raise for an error of the package redis."""
         return Unavailable(f"the feature store at {self.where} fails: {said(error)}")
 
 
@@ -215,8 +215,8 @@ def packed(command: Iterable[Any]) -> bytes:
     b'*2\\r\\n$3\\r\\nGET\\r\\n$1\\r\\na\\r\\n'
     """
     parts = [part if isinstance(part, bytes) else str(part).encode() for part in command]
-    told = b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
-    return b"*%d\r\n%b" % (len(parts), told)
+    body = b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
+    return b"*%d\r\n%b" % (len(parts), body)
 
 
 def said(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""How long to keep asking a server that fails: jittered back-off, a circuit, and what both are told.
+"""How long to keep asking a server that fails: jittered back-off, a circuit, and what both are given.
 
 A circuit is closed while the server answers. After `failures` failures in a row it opens: nobody asks the server any
 more until a pause is over, and then one caller tries (half open). Its success closes the circuit, its failure makes the
@@ -54,10 +54,10 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """What an adapter does when its server fails. Each has its own, called POLICY; docs/operations.md lists them.
+    """An adapter's rules for a server that fails. Each has its own, called POLICY; docs/operations.md lists them.
 
     deadline_s : the longest that one attempt waits for the server
-    failures : so many in a row, and the server is left alone: a circuit opens, or the caller is told. None where nobody
+    failures : so many in a row, and the server is left alone: a circuit opens, or the caller gets it. None: nobody
         else could do the work, so that it is tried until it is done or the process stops
     backoff : pauses between attempts
     falls_back : what a decision, or its journal, falls back to then, in words
@@ -66,7 +66,7 @@ class RetryPolicy:
     deadline_s: float
     failures: int | None = 1
     backoff: Backoff = Backoff()
-    falls_back: str = "nothing: the caller is told"
+    falls_back: str = "nothing: the caller gets the error"
 
 
 class Pauses:
@@ -159,7 +159,7 @@ class Circuit:
             self._trying = False
 
     def call(self, ask: Callable[[], _Answer]) -> _Answer:
-        """What `ask` answers. Raises Unavailable without asking while the circuit is open.
+        """The answer of `ask`. Raises Unavailable without asking while the circuit is open.
 
         Only Unavailable counts as a failure of the server; any other exception is an answer too.
         """

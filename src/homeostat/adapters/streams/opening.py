@@ -21,7 +21,7 @@ def open_stream(servers: Servers, app: str, *, client_id: str) -> Stream:
 
 
 def ensure_topics(servers: Servers, app: str) -> list[str]:
-    """Create the streams that are missing; returns their names. What exists stays as it is.
+    """Create the streams that are missing; returns their names. Topics that exist stay as they are.
 
     Raises Unavailable when the servers don't answer or refuse, ValueError for addresses that can't work.
     """

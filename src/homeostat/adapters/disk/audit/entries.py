@@ -16,8 +16,9 @@ from homeostat.adapters.disk.audit.verification import Named, Said
 from homeostat.adapters.journals import compression
 from homeostat.adapters.journals.entries import beside_body
 from homeostat.records import codec
+from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch, Row
+from homeostat.records.events import Row
 from homeostat.records.identity import Coding
 from homeostat.records.schemas import read_schema
 
@@ -49,7 +50,7 @@ class Entries:
 
     def compare(
         self, line: Named | None, sequence: int, stored_as: int, stored: bytes, found: dict[str, object]
-    ) -> DecisionBatch | OutcomeBatch | None:
+    ) -> Body | None:
         """The body of an entry, once it and the columns beside it have been compared; None where it is damaged.
 
         line : None where the trail does not name it
@@ -69,7 +70,9 @@ class Entries:
         if line is not None:
             self._compare_with(line, head, expected)
         self._compare_took(line, sequence, codec.took_us(raw))
-        if isinstance(body, DecisionBatch):
+        if isinstance(body, ChangeBatch):
+            self._faults.changes += head.rows
+        elif isinstance(body, DecisionBatch):
             self._faults.decisions += int((body.events.kind != Row.OUTCOME).sum())
         else:
             self._faults.outcomes += head.rows
@@ -94,8 +97,8 @@ class Entries:
         if head.digest != line.digest:
             why = f"body is not the one that was written: its digest is {head.digest} instead of {line.digest}"
             self.add(line.entry, f"{why}, {said_by(line)}", "body")
-        told = (line.kind, line.rows, line.first_ns, line.last_ns)
-        for name, own, other in zip(COLUMNS, expected, told, strict=False):
+        claimed = (line.kind, line.rows, line.first_ns, line.last_ns)
+        for name, own, other in zip(COLUMNS, expected, claimed, strict=False):
             if own != other:
                 self.add(line.entry, f"{name} of its body is {own} instead of {other}, {said_by(line)}", "body")
 
@@ -117,5 +120,5 @@ def _schema(digest: bytes, text: str) -> codec.Schema:
 
 
 def said_by(line: Named) -> str:
-    """What says so."""
+    """The part of the trail that says so."""
     return f"as line {line.line} of the trail says"

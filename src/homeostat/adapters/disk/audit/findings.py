@@ -36,7 +36,7 @@ class Verification:
     anchored : an anchor was compared, so lines cut off at the end would have been noticed
     faults : at most FAULTS_MAX of them
     fault_count : how many there are
-    decisions, outcomes : rows that were compared with the trail
+    decisions, outcomes, changes : rows that were compared with the trail
     unaudited : entries of the journal beyond the last that the trail names
     checked : what was compared
     notes : what the reader should know beside the verdict
@@ -55,6 +55,7 @@ class Verification:
     unaudited: int = 0
     checked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    changes: int = 0
 
 
 class Faults:
@@ -63,7 +64,7 @@ class Faults:
     def __init__(self) -> None:
         self.found: list[Fault] = []
         self.count = 0
-        self.decisions = self.outcomes = self.unaudited = 0
+        self.decisions = self.outcomes = self.changes = self.unaudited = 0
         self.checked: list[str] = []
         self.notes: list[str] = []
 
@@ -86,7 +87,7 @@ class Faults:
         return Verification(
             not self.count, entries, head, first_bad_line, self.found[0].why if self.found else "", anchored,
             tuple(self.found), self.count, self.decisions, self.outcomes, self.unaudited, tuple(self.checked),
-            tuple(self.notes),
+            tuple(self.notes), self.changes,
         )  # fmt: skip
 
 

@@ -16,18 +16,17 @@ import json
 import os
 import struct
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from homeostat.adapters.disk.files import FILE_MODE, opener, replace_file
-from homeostat.adapters.journals.entries import PIECE_ROWS, EntryFacts
+from homeostat.adapters.journals.entries import PIECE_ROWS
 from homeostat.errors import HomeostatError
-from homeostat.ports import Unavailable
+from homeostat.ports import Audited, EntryFacts, Unavailable
 from homeostat.records import codec
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.rows import parts
@@ -35,8 +34,9 @@ from homeostat.records.rows import parts
 NO_HASH = "0" * 64
 HASH_MEMBER = ',"hash":"'
 TAIL_CHARACTERS = len(HASH_MEMBER) + 64 + 2  # The hash member, the brace and the quote that follow it.
-DECISIONS, OUTCOMES, ABOUT, FILE = "decisions", "outcomes", "journal", "file"
-_KINDS = {codec.DECISIONS: DECISIONS, codec.OUTCOMES: OUTCOMES}
+DECISIONS, OUTCOMES, CHANGES, ABOUT, FILE = "decisions", "outcomes", "changes", "journal", "file"
+STATEMENTS = "statements"
+_KINDS = {codec.DECISIONS: DECISIONS, codec.OUTCOMES: OUTCOMES, codec.CHANGES: CHANGES}
 _TOOK = struct.Struct("<qd")
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
@@ -48,21 +48,11 @@ class AuditError(HomeostatError):
     remedy = "Keep the file as evidence, and restore it from a copy"
 
 
-class Audited(Protocol):
-    """A journal that can say what its entries are without reading them."""
-
-    def recent(self, after: int) -> Iterable[EntryFacts]: ...
-
-    def says(self) -> dict[str, str]:
-        """What the journal says of itself, by name; some of it may be secret."""
-        ...
-
-
 @dataclass(slots=True)
 class Kept:
-    """What a checkpoint says beside where the trail stood.
+    """The contents of a checkpoint, beside where the trail stood.
 
-    about : SHA-256 of what the journal says of itself, by name, as the trail last said it
+    about : SHA-256 of what the journal says of itself, by name, as the trail last had it
     files : SHA-256 of files beside the trail that the trail itself can't name, since they name its end
     took_entries, took : the last entry of which the trail does not say how long it took, and a digest of those times
     bare : an older version wrote it, whose checkpoints have no hash of their own
@@ -134,7 +124,7 @@ def line_of(record: dict[str, Any]) -> tuple[str, str]:
 
 
 class AuditLog:
-    """Appends to an audit file. What a method returned from survives a kill of the process. A context manager.
+    """Appends to an audit file. Once a method has returned, its lines survive a kill of the process. A context manager.
 
     head : hash of the last line
     count : lines so far
@@ -157,6 +147,7 @@ class AuditLog:
         self._journal, self._checkpoint_every, self._mode = journal, checkpoint_every, mode
         self._keeping: threading.Thread | None = None
         self._kept, self._took = Kept(), TookDigest()
+        self._stated = 0, ""
         dropped = self._continue()
         if checkpoint_every:
             self._check_checkpoint()
@@ -209,6 +200,12 @@ class AuditLog:
             self.record(ABOUT, {"about": hashes}, now_ns)
             self._kept.about = hashes
 
+    def stated(self, number: int, digest: str, now_ns: int | None = None) -> None:
+        """There are so many statements, and this digests them; written only where it is new."""
+        if number and (number, digest) != self._stated:
+            self.record(STATEMENTS, {"number": number, "sha256": digest}, now_ns)
+            self._stated = number, digest
+
     def wrote(self, path: Path, now_ns: int | None = None) -> None:
         """This file beside the trail was written: its size and SHA-256."""
         digest, size = digest_of_file(path)
@@ -229,10 +226,10 @@ class AuditLog:
 
     def checkpoint(self) -> None:
         """Put count and head on the disk beside the trail; a copy kept elsewhere proves more still."""
-        self.settle()
+        self.wait_for_checkpoint()
         self._keep(os.dup(self._file.fileno()), self._standing())
 
-    def settle(self) -> None:
+    def wait_for_checkpoint(self) -> None:
         """Wait for the checkpoint that is being written, if one is."""
         if self._keeping is not None:
             self._keeping.join()
@@ -240,7 +237,7 @@ class AuditLog:
 
     def _checkpoint_beside(self) -> None:
         """The same while lines go on being written: the disk takes milliseconds, and decisions wait for the lines."""
-        self.settle()
+        self.wait_for_checkpoint()
         descriptor, standing = os.dup(self._file.fileno()), self._standing()
 
         def keep() -> None:

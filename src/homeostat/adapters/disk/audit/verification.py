@@ -17,10 +17,12 @@ from typing import Any, Protocol, TypeVar
 from homeostat.adapters.disk.audit.findings import Faults, Verification, shown
 from homeostat.adapters.disk.audit.trail import (
     ABOUT,
+    CHANGES,
     DECISIONS,
     FILE,
     NO_HASH,
     OUTCOMES,
+    STATEMENTS,
     Kept,
     checkpoint_path,
     digest_of_file,
@@ -31,13 +33,13 @@ from homeostat.adapters.disk.file_lock import is_held
 from homeostat.records import codec
 
 _Row = TypeVar("_Row")
-_CODES = {DECISIONS: codec.DECISIONS, OUTCOMES: codec.OUTCOMES}
+_CODES = {DECISIONS: codec.DECISIONS, OUTCOMES: codec.OUTCOMES, CHANGES: codec.CHANGES}
 _NUMBERS = ("rows", "first_ns", "last_ns")
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A journal entry as a line of the trail names it. What lines of an older version do not say is None.
+    """A journal entry as a line of the trail names it. A field that lines of an older version lack is None.
 
     at_ns : when the line was written; None in a replay
     kind, rows, first_ns, last_ns, digest, took_us, recorded_us, places : see `EntryFacts`
@@ -58,13 +60,14 @@ class Named:
 
 @dataclass(slots=True)
 class Said:
-    """What a trail says beside its entries, filled while its lines are read.
+    """The facts of a trail beside its entries, filled while its lines are read.
 
     about : SHA-256 of what the journal says of itself, by name; None where no line says it
     files : size and SHA-256 of files beside the trail, by name, as last written
     kept : what the checkpoint beside it says
     entry : the last entry that was named, 0 before the first
     about_line : the first line that says something of the journal, 0 where none does
+    statements : number of a statement -> the digest of all up to it
     loose : lines of decisions or outcomes of no journal
     broken : the chain is broken; what follows is not known
     """
@@ -74,6 +77,7 @@ class Said:
     files: dict[str, tuple[object, str]] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
     entry: int = 0
+    statements: dict[int, str] = field(default_factory=dict)
     loose: int = 0
     broken: bool = False
 
@@ -93,7 +97,7 @@ class Anchor:
 
 
 class Tables(Protocol):
-    """What holds the entries that a trail names."""
+    """The store of the entries that a trail names."""
 
     def compare(self, named: Iterator[Named], said: Said, faults: Faults) -> None:
         """Add what differs. `said` is whole once `named` has ended."""
@@ -181,7 +185,7 @@ class Chain:
             for line in file:
                 end += len(line)
                 if self._growing and (end > self._size or not line.endswith(b"\n")):
-                    return  # What is written just now is for the next time.
+                    return  # Lines written just now are for the next time.
                 record, why = _read(line, self.count + 1, self.head)
                 if record is None:
                     self.first_bad_line, self.whole = self.count + 1, False
@@ -284,6 +288,8 @@ def _named(chain: Chain, said: Said, faults: Faults) -> Iterator[Named]:
             continue
         elif kind == ABOUT:
             _take_about(facts, said, chain.count, faults)
+        elif kind == STATEMENTS and isinstance(facts.get("number"), int):
+            said.statements[facts["number"]] = str(facts.get("sha256"))
         elif kind == FILE:
             said.files[str(facts.get("name"))] = (facts.get("bytes"), str(facts.get("sha256")))
         if record["entry"] != said.entry:

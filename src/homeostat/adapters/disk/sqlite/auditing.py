@@ -13,13 +13,20 @@ from hashlib import sha256
 from operator import itemgetter
 from pathlib import Path
 
+from homeostat.adapters.disk.audit.changes import AppliedChanges
 from homeostat.adapters.disk.audit.entries import COLUMNS, Entries
 from homeostat.adapters.disk.audit.findings import Faults
 from homeostat.adapters.disk.audit.verification import Named, Said, compare_about, paired
 from homeostat.adapters.disk.file_lock import is_held
+from homeostat.adapters.disk.sqlite.settings import FILE as SETTINGS
+from homeostat.adapters.disk.sqlite.settings_auditing import compare_settings
+from homeostat.adapters.disk.sqlite.statements import FILE as STATEMENTS
+from homeostat.adapters.disk.sqlite.statements_auditing import compare_statement_file
 from homeostat.adapters.disk.sqlite.tables import (
+    APP,
     FORMAT,
     NAMELESS_FORMAT,
+    REPLAYED,
     SECRET,
     about,
     decided_ids,
@@ -28,6 +35,7 @@ from homeostat.adapters.disk.sqlite.tables import (
     structure,
 )
 from homeostat.ports import Unavailable
+from homeostat.records.bodies import ChangeBatch
 from homeostat.records.decisions import DecisionBatch
 
 _ENTRIES = f"SELECT sequence, codec, body, ids, {{checks}}, {', '.join(COLUMNS)} FROM entries ORDER BY sequence"  # noqa: S608
@@ -45,6 +53,7 @@ class SqliteTables:
     def __init__(self, path: Path) -> None:
         self._path, self._where = path, path.name
         self._beyond: list[int] = []  # The first and the last entry that the trail does not name yet.
+        self._applied = AppliedChanges()
 
     def compare(self, named: Iterator[Named], said: Said, faults: Faults) -> None:
         """See `Tables`."""
@@ -55,11 +64,16 @@ class SqliteTables:
                 self._compare_structure(db, faults)
                 self._compare_entries(db, named, said, faults)
                 compare_about(f"{self._where}, about", _about(db), said, faults)
+                owner, replayed = about(db, APP) or "", about(db, REPLAYED) is not None
         except (sqlite3.Error, ValueError, TypeError, AttributeError, OverflowError) as error:
             # A damaged page may read as rows of other types than the tables allow.
             if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
                 raise Unavailable(f"{self._path} can't be read: {error}") from error
             faults.add(self._where, "", f"is damaged or is not a journal ({error})")
+        else:  # A damaged journal says nothing about the settings.
+            needed = bool(self._applied) and not replayed  # A replay passes through changes, and keeps none.
+            compare_settings(self._path.with_name(SETTINGS), self._applied, owner, needed, faults)
+            compare_statement_file(self._path.with_name(STATEMENTS), said.statements, faults)
         if self._beyond and not said.broken:
             self._say_beyond(live, said, faults)
         faults.checked.append(self._where)
@@ -91,7 +105,7 @@ class SqliteTables:
             sequence = row[0]
             if sequence != expected:
                 gap = f"{expected} to {sequence - 1}" if sequence - 1 > expected else f"{expected}"
-                if line is None:  # Else those that are missing have been said.
+                if line is None:  # Else the missing ones have been reported.
                     self._fault(faults, sequence, f"does not follow the one before it: {gap} is missing")
             expected = sequence + 1
             if line is None and older:
@@ -100,6 +114,8 @@ class SqliteTables:
                 self._beyond = [*self._beyond[:1], sequence]
                 faults.unaudited += 1
             body = entries.compare(line, sequence, row[1], row[2], dict(zip(COLUMNS, row[5:], strict=True)))
+            if isinstance(body, ChangeBatch):
+                self._applied.add(sequence, body, faults, f"{self._where}, entries")
             if body is not None:
                 ids, checks = id_bytes(decided_ids(body)) if isinstance(body, DecisionBatch) else (b"", b"")
                 entries.expect(sequence, "ids", row[3], ids)

@@ -1,7 +1,7 @@
 """Copies SQLite's write-ahead log into its file beside the writer, which would otherwise wait for the disk at times.
 
 A checkpoint ends in a flush of the disk, milliseconds in which no decision could be answered. Here a thread does it
-with a connection of its own, while appends go on. SQLite starts its log anew only when all of it has been copied, so
+with a connection of its own, while appends go on. SQLite starts its log again only when all of it has been copied, so
 each checkpoint is followed by shorter ones until nothing was appended meanwhile; when the log has become very long all
 the same, the writer waits for that.
 """
@@ -24,7 +24,7 @@ class Checkpointer:
 
     def __init__(self, path: Path, start_bytes: int = START_BYTES, wait_bytes: int = WAIT_BYTES) -> None:
         self._path, self._start_bytes, self._wait_bytes = path, start_bytes, wait_bytes
-        self._pending = self._length = 0  # Bytes not yet copied, and all since the log was last started anew.
+        self._pending = self._length = 0  # Bytes not yet copied, and all since the log last began again.
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = self._running = False

@@ -10,12 +10,11 @@ without reading a large batch. One process writes; others may read at the same t
 
 from __future__ import annotations
 
-import itertools
 import os
 import secrets
 import sqlite3
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +25,8 @@ import numpy as np
 from homeostat.adapters.disk.file_lock import FileLock
 from homeostat.adapters.disk.files import FILE_MODE, create
 from homeostat.adapters.disk.sqlite.checkpointer import Checkpointer
-from homeostat.adapters.disk.sqlite.id_index import IdIndex
+from homeostat.adapters.disk.sqlite.entry_file import TIME_MAX, TIME_MIN, EntryFile
+from homeostat.adapters.disk.sqlite.entry_memory import EntryMemory, Facts
 from homeostat.adapters.disk.sqlite.tables import (
     APP,
     FORMAT,
@@ -35,8 +35,6 @@ from homeostat.adapters.disk.sqlite.tables import (
     PAGE_BYTES,
     as_stored,
     coding_of,
-    decided_ids,
-    id_bytes,
     keep_old_words,
     keeps_schemas,
     prepare,
@@ -47,29 +45,20 @@ from homeostat.adapters.disk.sqlite.tables import (
 from homeostat.adapters.journals import compression
 from homeostat.adapters.journals.entries import (
     PIECE_ROWS,
-    TOOK_OF_BODY,
     ById,
-    EntryFacts,
-    JournalError,
-    decoded,
-    took_us_of,
 )
-from homeostat.ports import Entry, Unavailable
+from homeostat.ports import Entry, EntryFacts, Unavailable
 from homeostat.records import codec
 from homeostat.records.arrays import Int
+from homeostat.records.bodies import Body, ChangeBatch
+from homeostat.records.changes import Change
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch, row_of
-from homeostat.records.identity import SECRET_BYTES, Coding, Ids, Served, is_hashed
+from homeostat.records.identity import SECRET_BYTES, Coding, Identity, Ids, Served
 from homeostat.records.rows import outcome_parts, parts
 from homeostat.records.schemas import Schemas
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
-_COMMIT_BYTES = 2 * PAGE_BYTES  # What the smallest transaction adds to SQLite's log.
-_RECENT = 256  # Entries whose facts are kept for the audit trail, which follows more closely than that.
-_TIME_MIN, _TIME_MAX = -(1 << 63), (1 << 63) - 1
-
-_Facts = tuple[int, int, int, int, int, bytes, float]  # As EntryFacts, with the digest's own bytes.
-_Stored = tuple[_Facts, Ids | None]
+_COMMIT_BYTES = 2 * PAGE_BYTES  # The bytes that the smallest transaction adds to SQLite's log.
 _INSERT = "INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?,?)"
 
 __all__ = ["FORMAT", "SqliteJournal"]
@@ -104,23 +93,19 @@ class SqliteJournal(ById):
         or another process is writing to it.
         """
         self.path = Path(path)
-        self._words, self._schemas = words, Schemas(legacy=words, ask=self._schema_text)
+        self._words, self._schemas = words, Schemas(legacy=words, ask=lambda digest: self._file.schema_text(digest))
         self._app, self._power_safe, self._readonly, self._compress = app, power_safe, readonly, compress
         self._bulk, self._mode = bulk and not readonly, mode
         self._secret = secret
-        self._ids = IdIndex()
-        self._history = sha256()  # Over the digests of all entries, in order.
-        self._last = 0
-        self._recent: deque[_Facts] = deque(maxlen=_RECENT)  # Of what this object appended, without a gap.
-        self._behind = False  # After a failed append, whether it was written is asked of the file itself.
+        self._file = EntryFile(self.path, self._schemas)
+        self._known = EntryMemory(self._file)
         self._in_memory = in_memory = str(path) == ":memory:"
         self._lock = None if readonly or in_memory else FileLock(self.path.with_name(self.path.name + ".lock"), mode)
         self._checkpointer = None if in_memory or self._bulk else Checkpointer(self.path)
-        self._db: sqlite3.Connection | None = None
         try:
-            self._db = self._open()
-            self._catch_up()
-            self._keep_old_words(self._db)
+            self._file.db = db = self._open()
+            self._known.catch_up(self._is_old)
+            self._keep_old_words(db)
         except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError) as error:
             # A damaged page may read as text that is none, or as a table without the row that must be there.
             self.close()
@@ -131,8 +116,9 @@ class SqliteJournal(ById):
 
     @property
     def last(self) -> int:
-        """The last entry's sequence number, 0 when there is none."""
-        return self._last
+        """The last entry's sequence number, 0 when there is none; where others write the file, as it is now."""
+        last = self._file.last() if self._readonly and self._file.db is not None else None
+        return self._known.last if last is None else last
 
     @property
     def coding(self) -> Coding:
@@ -145,6 +131,11 @@ class SqliteJournal(ById):
         return self._served
 
     @property
+    def where(self) -> str:
+        """Its file."""
+        return str(self.path)
+
+    @property
     def app(self) -> str:
         """The app whose journal it is; empty where it does not say."""
         return self.about(APP) or ""
@@ -152,7 +143,7 @@ class SqliteJournal(ById):
     @property
     def unnamed(self) -> int:
         """The last entry of a version that kept no names, 0 where there is none: see `words`."""
-        return int(self.about(OLD_UNTIL) or 0) if self._keeps_schemas else self._last
+        return int(self.about(OLD_UNTIL) or 0) if self._file.keeps_schemas else self._known.last
 
     def assume(self, words: Vocabulary) -> None:
         """Take these for the names of entries of a version that kept none, as long as no others are known."""
@@ -160,9 +151,8 @@ class SqliteJournal(ById):
             self._schemas.legacy = words
 
     def about(self, name: str) -> str | None:
-        """What the journal says of itself under a name."""
-        row = self._one("SELECT value FROM about WHERE name = ?", name)
-        return None if row is None else str(row[0])
+        """A fact that the journal keeps about itself under a name."""
+        return self._file.about(name)
 
     def say(self, name: str, value: str) -> None:
         """Let the journal say something of itself, once and for all. Raises Unavailable."""
@@ -174,29 +164,29 @@ class SqliteJournal(ById):
     @property
     def index_bytes(self) -> int:
         """The memory that the index of event ids takes."""
-        return self._ids.nbytes
+        return self._known.ids.nbytes
 
     def __len__(self) -> int:
         """How many different event ids have been decided."""
-        return len(self._ids)
+        return len(self._known.ids)
 
-    def append(self, body: DecisionBatch | OutcomeBatch) -> int:
+    def append(self, body: Body) -> int:
         """Write durably, all or nothing, and return the (last) entry's sequence number.
 
         Raises Unavailable when the world fails, having written nothing; the next append may succeed.
         """
         db = self._writable()
-        pieces: list[DecisionBatch | OutcomeBatch]
-        if len(body) <= PIECE_ROWS:
+        pieces: list[Body]
+        if len(body) <= PIECE_ROWS or isinstance(body, ChangeBatch):
             pieces = [body]
         elif isinstance(body, DecisionBatch):
             pieces = list(parts(body, PIECE_ROWS))
         else:
             pieces = list(outcome_parts(body, PIECE_ROWS))
         try:
-            if self._behind:
-                self._catch_up()
-            stored: list[_Stored] = []
+            if self._known.behind:
+                self._known.catch_up(self._is_old)
+            stored: list[tuple[Facts, Ids | None]] = []
             size = _COMMIT_BYTES
             schema = codec.schema_of(body)
             new = schema.digest not in self._schemas
@@ -204,7 +194,7 @@ class SqliteJournal(ById):
                 db.execute("BEGIN IMMEDIATE")
             if new:
                 db.execute("INSERT OR IGNORE INTO schemas VALUES (?, ?)", (schema.digest, schema.text))
-            for sequence, piece in enumerate(pieces, self._last + 1):
+            for sequence, piece in enumerate(pieces, self._known.last + 1):
                 row, ids = as_stored(sequence, piece, self._compress, schema)
                 db.execute(_INSERT, row)
                 stored.append(((*row[:6], piece.took_us if isinstance(piece, DecisionBatch) else 0.0), ids))
@@ -219,130 +209,88 @@ class SqliteJournal(ById):
             raise
         self._schemas.add(schema)
         for facts, ids in stored:
-            if ids is not None:
-                self._ids.put_all(ids, facts[0])
-            self._recent.append(facts)
-            self._history.update(facts[5])
-        self._last += len(pieces)
+            self._known.add(facts, ids)
         if self._checkpointer is not None:
             self._checkpointer.appended(size)
-        return self._last
+        return self._known.last
 
     def flush(self) -> None:
-        """Wait until everything appended is on the disk: before a snapshot that says it is, above all."""
+        """Wait until everything appended is on the disk: before a snapshot that says it is, above all.
+
+        Any thread may call it while another appends. All that no checkpoint has copied is in the log beside the file,
+        and a checkpoint ends when its copy is on the disk. So nothing is copied here, and no append waits.
+        """
+        if self._in_memory:
+            return
         try:
-            self._writable().execute("PRAGMA wal_checkpoint(FULL)").fetchall()
-            if self._bulk and not self._in_memory:
-                _sync(self.path)
-        except (sqlite3.Error, OSError) as error:
+            with suppress(FileNotFoundError):  # There is no log before the first append.
+                _sync(self.path if self._bulk else self.path.with_name(f"{self.path.name}-wal"))
+        except OSError as error:
             raise refusal(error, self.path) from error
 
     def read(self, after: int = 0) -> Iterator[Entry]:
         """Every entry with a sequence number above `after`, in order. Raises JournalError at one that is damaged."""
-        while True:
-            row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence > ? ORDER BY sequence", after)
-            if row is None:
-                if after < self._last:
-                    raise JournalError(f"{self.path}: entry {after + 1} is missing")
-                return
-            if row[0] != after + 1:
-                raise JournalError(f"{self.path}: entry {after + 1} is missing")
-            after = row[0]
-            yield Entry(after, decoded(str(self.path), self._schemas, *row))
+        return self._file.read(after, self._known.last)
 
     def facts(self, after: int = 0) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, in order."""
-        sql = f"""SELECT sequence, kind, rows, first_ns, last_ns, digest, codec, {TOOK_OF_BODY} FROM entries
-            WHERE sequence > ? ORDER BY sequence"""  # noqa: S608
-        for sequence, kind, rows, first_ns, last_ns, digest, stored_as, start in self._all(sql, after):
-            took = took_us_of(str(self.path), sequence, stored_as, start)
-            yield EntryFacts(sequence, kind, rows, first_ns, last_ns, digest.hex(), took)
+        return self._file.facts(after)
 
     def recent(self, after: int) -> Iterable[EntryFacts]:
         """The same, without reading the file where the last appends are all that is asked for."""
-        missing = self._last - after
-        if self._db is None or self._behind or not 0 <= missing <= len(self._recent):
-            return self.facts(after)
-        asked = itertools.islice(self._recent, len(self._recent) - missing, None)
-        return [EntryFacts(*facts[:5], facts[5].hex(), facts[6]) for facts in asked]
+        known = None if self._file.db is None else self._known.recent(after)
+        return self.facts(after) if known is None else known
 
     def says(self) -> dict[str, str]:
-        """What the journal says of itself, by name; some of it may be secret."""
-        return dict(self._all("SELECT name, value FROM about"))
+        """The facts that the journal keeps about itself, by name; some of them may be secret."""
+        return self._file.says()
 
     def stated(self, sequence: int) -> str | None:
         """The digest that stands beside an entry; None where there is no such entry."""
-        row = self._one("SELECT digest FROM entries WHERE sequence = ?", sequence)
-        return None if row is None else bytes(row[0]).hex()
+        return self._file.stated(sequence)
 
     def history(self, sequence: int) -> str:
         """SHA-256 over the digests of the entries up to one, in order: it is of this history, and of no other."""
-        if sequence == self._last and not self._behind:
-            return self._history.hexdigest()
-        history = sha256()
-        for (digest,) in self._all("SELECT digest FROM entries WHERE sequence <= ? ORDER BY sequence", sequence):
-            history.update(digest)
-        return history.hexdigest()
+        known = self._known.history(sequence)
+        return sha256(b"".join(self._file.digests(sequence))).hexdigest() if known is None else known
 
     def seen(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """(n,) whether each event id has been decided."""
-        return self._ids.entries(ids) > 0
+        return self._known.ids.entries(ids) > 0
 
     def find_all(self, ids: Ids) -> list[tuple[DecisionBatch, int] | None]:
         """See `Journal`."""
-        out: list[tuple[DecisionBatch, int] | None] = [None] * len(ids)
-        entries = self._ids.entries(ids)
-        for sequence in np.unique(entries[entries != 0]).tolist():
-            stored = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
-            if stored is None:
-                raise JournalError(f"{self.path}: entry {sequence} is missing")
-            batch = decoded(str(self.path), self._schemas, *stored)
-            if not isinstance(batch, DecisionBatch):
-                raise JournalError(f"{self.path}: entry {sequence} holds no decisions")
-            for k in np.flatnonzero(entries == sequence).tolist():
-                row = row_of(batch.events, ids.at(k))
-                if row is None:
-                    raise JournalError(f"{self.path}: entry {sequence} does not hold the event that it is indexed for")
-                out[k] = batch, row
-        return out
+        return self._file.find_all(ids, self._known.ids.entries(ids))
+
+    def sequence_of(self, event_id: Identity) -> int | None:
+        """See `StandingJournal`."""
+        return int(self._known.ids.entries(Ids.of([event_id]))[0]) or None
 
     def decisions(
-        self, since_ns: int = _TIME_MIN, until_ns: int = _TIME_MAX, actions: Sequence[int] | None = None
+        self, since_ns: int = TIME_MIN, until_ns: int = TIME_MAX, actions: Sequence[int] | None = None
     ) -> Iterator[tuple[DecisionBatch, Int]]:
         """Batches with the rows in them whose event time is in [since_ns, until_ns) and whose action is asked for."""
-        sql = """SELECT sequence FROM entries WHERE kind = ? AND last_ns >= ? AND first_ns < ? ORDER BY sequence"""
-        for (sequence,) in self._all(sql, codec.DECISIONS, since_ns, until_ns):
-            row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
-            batch = None if row is None else decoded(str(self.path), self._schemas, *row)
-            if not isinstance(batch, DecisionBatch):
-                raise JournalError(f"{self.path}: entry {sequence} is missing")
-            time_ns = batch.events.time_ns
-            asked = (time_ns >= since_ns) & (time_ns < until_ns)
-            if actions is not None:
-                asked &= np.isin(batch.ruling.action, np.asarray(actions, np.int16))
-            rows = np.flatnonzero(asked)
-            if len(rows):
-                yield batch, rows
+        return self._file.decisions(since_ns, until_ns, actions)
 
     def newest(self, until: int | None = None) -> DecisionBatch | None:
         """The batch that was decided last, up to an entry; None where none was. Raises JournalError."""
-        sql = "SELECT sequence, codec, body FROM entries WHERE kind = ? AND sequence <= ? ORDER BY sequence DESC"
-        row = self._one(sql, codec.DECISIONS, self._last if until is None else until)
-        batch = None if row is None else decoded(str(self.path), self._schemas, *row)
-        return batch if isinstance(batch, DecisionBatch) else None
+        return self._file.newest(self._known.last if until is None else until)
+
+    def changes(self, until: int | None = None) -> list[Change]:
+        """The changes that were applied, in order, up to an entry. Raises JournalError."""
+        return self._file.changes(self._known.changes(until))
 
     def newest_ns(self) -> int | None:
         """The latest event time of a decision; None where there is none."""
-        row = self._one("SELECT max(last_ns) FROM entries WHERE kind = ? AND rows > 0", codec.DECISIONS)
-        return None if row is None or row[0] is None else int(row[0])
+        return self._file.newest_ns()
 
     def close(self) -> None:
         """Close the file and let another process write."""
         if self._checkpointer is not None:
             self._checkpointer.close()
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        if self._file.db is not None:
+            self._file.db.close()
+            self._file.db = None
         if self._lock is not None:
             self._lock.release()
 
@@ -379,7 +327,7 @@ class SqliteJournal(ById):
         self._is_old, self._coding = coding is None, coding or Coding(secrets.token_bytes(SECRET_BYTES))
         self._schemas.coding = self._coding
         self._served = served_of(db, self.path)
-        self._keeps_schemas = keeps_schemas(db)
+        self._file.keeps_schemas = keeps_schemas(db)
         if not self._readonly:
             db.execute(f"PRAGMA journal_mode = {'DELETE' if self._bulk else 'WAL'}")
             waits = "OFF" if self._bulk else "FULL" if self._power_safe else "NORMAL"
@@ -393,79 +341,21 @@ class SqliteJournal(ById):
         if newest is not None and newest.words.entities == self._words.entities:
             keep_old_words(db, self._words)
 
-    def _catch_up(self) -> None:
-        """Read the ids of the entries that the index does not know yet."""
-        entries: list[int] = []
-        blobs: list[tuple[bytes, bytes]] = []
-        last, history = self._last, self._history.copy()
-        checks_column = "x''" if self._is_old else "checks"
-        sql = f"SELECT sequence, ids, {checks_column}, digest FROM entries WHERE sequence > ? ORDER BY sequence"  # noqa: S608
-        for sequence, ids, checks, digest in self._all(sql, last):
-            if sequence != last + 1:
-                raise JournalError(f"{self.path}: entry {last + 1} is missing")
-            last = sequence
-            history.update(digest)
-            entries.append(sequence)
-            blobs.append(self._renamed(sequence, ids) if self._is_old else (ids, checks))
-            if len(entries) >= 65536:
-                self._index(entries, blobs)
-                entries, blobs = [], []
-        self._index(entries, blobs)
-        if last != self._last:
-            self._recent.clear()  # What was found in the file is not in it, so it would have a gap.
-        self._last, self._history, self._behind = last, history, False
-
-    def _index(self, entries: list[int], blobs: list[tuple[bytes, bytes]]) -> None:
-        if any(len(ids) % 8 or len(checks) not in (0, len(ids)) for ids, checks in blobs):
-            raise JournalError(f"{self.path}: the ids of an entry are damaged")
-        counts = np.fromiter((len(ids) // 8 for ids, _ in blobs), np.int64, len(blobs))
-        codes = np.frombuffer(bytearray().join(ids for ids, _ in blobs), np.int64)
-        checks = np.frombuffer(bytearray().join(its or bytes(len(ids)) for ids, its in blobs), np.int64)
-        if len(codes):
-            self._ids.put(Ids(codes, checks), np.repeat(np.asarray(entries, np.uint32), counts))
-
-    def _renamed(self, sequence: int, ids: bytes) -> tuple[bytes, bytes]:
-        """The ids of an entry of an old journal that is only read, by the coding that its bodies are read in."""
-        if len(ids) % 8 or not is_hashed(int(np.frombuffer(ids, np.int64).max(initial=0))):
-            return ids, b""
-        row = self._one("SELECT sequence, codec, body FROM entries WHERE sequence = ?", sequence)
-        assert row is not None
-        body = decoded(str(self.path), self._schemas, *row)
-        assert isinstance(body, DecisionBatch), "an entry of outcomes has ids"
-        return id_bytes(decided_ids(body))
-
-    def _schema_text(self, digest: bytes) -> str | None:
-        if not self._keeps_schemas:
-            return None
-        row = self._one("SELECT text FROM schemas WHERE hash = ?", digest)
-        return None if row is None else str(row[0])
-
     def _writable(self) -> sqlite3.Connection:
-        if self._db is None:
+        if self._file.db is None:
             raise Unavailable(f"the journal {self.path} is closed")
         if self._readonly:
             raise Unavailable(f"the journal {self.path} was opened for reading only")
-        return self._db
+        return self._file.db
 
     def _undo(self, db: sqlite3.Connection) -> None:
-        self._behind = True
+        self._known.behind = True
         if db.in_transaction:
             try:
                 db.execute("ROLLBACK")
             except sqlite3.Error:
                 # SQLite has rolled back by itself already, or will when the file is opened again.
                 return
-
-    def _all(self, sql: str, *values: int | str | bytes) -> Iterator[tuple[Any, ...]]:
-        if self._db is None:
-            raise Unavailable(f"the journal {self.path} is closed")
-        try:
-            yield from self._db.execute(sql, values)
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            raise refusal(error, self.path) from error
-
-    def _one(self, sql: str, *values: int | str | bytes) -> tuple[Any, ...] | None:
-        return next(self._all(sql + " LIMIT 1", *values), None)
 
 
 def _sync(path: Path) -> None:

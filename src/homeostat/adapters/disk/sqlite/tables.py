@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from homeostat.adapters.disk.sqlite.database import advice_on
 from homeostat.adapters.journals import compression
 from homeostat.adapters.journals.entries import JournalError, beside_body, decoded
 from homeostat.ports import Unavailable
 from homeostat.records import codec
+from homeostat.records.bodies import Body
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch, Row
+from homeostat.records.events import Row
 from homeostat.records.identity import SECRET_BYTES, Coding, Ids, Served
 from homeostat.records.schemas import Schema, Schemas, read_words, words_text
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
@@ -93,7 +95,7 @@ def keep_old_words(db: sqlite3.Connection, words: Vocabulary) -> None:
 
 
 def about(db: sqlite3.Connection, name: str) -> str | None:
-    """What the journal says of itself under a name."""
+    """A fact that the journal keeps about itself under a name."""
     row = db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
     return None if row is None else str(row[0])
 
@@ -141,20 +143,13 @@ def structure(db: sqlite3.Connection | None, version: int = FORMAT) -> dict[str,
 
 
 def refusal(error: Exception, path: Path) -> Exception:
-    """What an error of SQLite means to the caller."""
+    """The meaning of an error of SQLite for the caller."""
     if isinstance(error, OSError):
         return Unavailable(f"the journal {path} failed: {error}: the disk refuses to write or read")
     name = getattr(error, "sqlite_errorname", "")
     if not isinstance(error, sqlite3.Error) or name.startswith(_DAMAGE):
         return JournalError(f"{path} is damaged or is not a journal ({error})")
-    hint = {
-        "SQLITE_FULL": "free some space on the disk",
-        "SQLITE_READONLY": "the file or its folder can't be written to",
-        "SQLITE_CANTOPEN": "the file or its folder can't be opened",
-        "SQLITE_BUSY": "another program holds the file",
-        "SQLITE_IOERR": "the disk refuses to write or read",
-    }
-    advice = next((text for prefix, text in hint.items() if name.startswith(prefix)), "")
+    advice = advice_on(error)
     return Unavailable(f"the journal {path} failed: {error}" + (f": {advice}" if advice else ""))
 
 
@@ -265,7 +260,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def as_stored(
-    sequence: int, piece: DecisionBatch | OutcomeBatch, compress: int, schema: Schema
+    sequence: int, piece: Body, compress: int, schema: Schema
 ) -> tuple[tuple[int, int, int, int, int, bytes, bytes, int, bytes, bytes], Ids | None]:
     """An entry's row, and the ids that were decided; None where it holds outcomes."""
     body = codec.encode(piece, schema)

@@ -1,0 +1,1 @@
+"""Channels on which incidents are announced, a file for each kind."""

@@ -1,0 +1,1 @@
+"""The code that all stores of incidents share."""

@@ -1,0 +1,1 @@
+"""Object stores: what pyarrow's file systems reach."""

@@ -1,0 +1,1 @@
+"""Optuna: studies in SQLite or PostgreSQL, and what chooses the next trial."""

@@ -33,7 +33,7 @@ def until(condition, within_s=20.0):
         time.sleep(0.02)
 
 
-def test_redis_forgets_unless_it_is_told_to_persist(own_server):
+def test_redis_forgets_unless_it_is_set_to_persist(own_server):
     for persistence in (False, True):
         server = own_server(redis_server, persistence=persistence)
         port = server.port

@@ -1,5 +1,6 @@
 """Every built-in scorer, fusion, policy and guard passes the suites that plug-ins are to pass; wrong ones do not."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +11,14 @@ from homeostat.checks.stages import FUSION_CHECKS, GUARD_CHECKS, POLICY_CHECKS, 
 from homeostat.checks.stand_ins import FunctionScorer
 from homeostat.decide.costs import Costs
 from homeostat.decide.fusion.adaptive import AdaptiveFusion
+from homeostat.decide.fusion.ensemble import EnsembleFusion, Trained
 from homeostat.decide.fusion.evidence import Table
 from homeostat.decide.fusion.fixed import FixedFusion, declared_table
 from homeostat.decide.guards.engine import Guards
 from homeostat.decide.guards.plan import BreakerPlan, FallbackPlan, GuardPlan, Names, Rule
 from homeostat.decide.policy.bandit import BanditPolicy, BanditSettings
+from homeostat.decide.policy.bounded import BoundedPolicy
+from homeostat.decide.policy.by_group import GroupRules, GroupThresholdPolicy
 from homeostat.decide.policy.exploration import ExplorationPlan
 from homeostat.decide.policy.thresholds import FixedThresholdPolicy, ThresholdPolicy
 from homeostat.decide.scorers.forest import ForestScorer
@@ -133,6 +137,12 @@ FUSIONS = {
     "declared": lambda: FixedFusion(TABLE, SCORERS),
     "learned": lambda: FixedFusion(learned(), SCORERS),
     "adaptive": lambda: AdaptiveFusion(TABLE, SCORERS),
+    "ensemble": lambda: EnsembleFusion(
+        Trained(("weighted", "learned"), (TABLE, replace(learned(), base=TABLE.base)), np.array([0.3, 0.7])), SCORERS
+    ),
+    "ensemble that learns": lambda: EnsembleFusion(
+        Trained(("weighted", "adaptive"), (TABLE, TABLE), np.array([0.3, 0.7])), SCORERS
+    ),
     "fast adaptive": lambda: AdaptiveFusion(TABLE, SCORERS, rate=1.0, bound=1.5),
 }
 
@@ -163,9 +173,17 @@ def ppo():
     return PpoPolicy(MADE["ppo"], COSTS, CENSORING, ("amount", "count"), PLAN)
 
 
+GROUPS = GroupRules(0, np.array([1.0, 60.0]), ("one", "sixty"), np.array([False, True, True]), np.array([
+    [0.02, 0.5, 0.3, 0.2, 0.6], [0.5, np.inf, 0.0, 0.0, 0.0],
+]))  # fmt: skip
 POLICIES = {
+    "thresholds by group": lambda: GroupThresholdPolicy(COSTS, CENSORING, GROUPS),
+    "thresholds by group with hold-out": lambda: GroupThresholdPolicy(COSTS, CENSORING, GROUPS, 0.2),
     "thresholds": lambda: ThresholdPolicy(COSTS, CENSORING),
     "thresholds with hold-out": lambda: ThresholdPolicy(COSTS, CENSORING, 0.2),
+    "thresholds of settings over those by group": lambda: BoundedPolicy(
+        GroupThresholdPolicy(COSTS, CENSORING, GROUPS), (None, 0.3, None), CENSORING, 0.2
+    ),
     "fixed thresholds": lambda: FixedThresholdPolicy((0.2, 0.7), CENSORING, 0.1),
     "linucb": lambda: BanditPolicy(COSTS, CENSORING, ("amount", "count"), "linucb", PLAN),
     "thompson": lambda: BanditPolicy(COSTS, CENSORING, ("amount", "count"), "thompson", PLAN),

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from homeostat.records.bodies import ChangeBatch
+from homeostat.records.changes import Change, ChangeKind
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
@@ -52,6 +54,12 @@ def decisions(
     )  # fmt: skip
 
 
+def with_canary(batch: DecisionBatch) -> DecisionBatch:
+    """The same decisions, of which a canary made every third."""
+    arm = (np.arange(len(batch)) % 3 == 1).astype(np.uint8)
+    return replace(batch, canary=f"{batch.version}+canary", arm=arm)
+
+
 def words_of(actions: int = 3, rules: int = 4) -> Vocabulary:
     """The names that such decisions are made in."""
     return Vocabulary(
@@ -82,6 +90,15 @@ def of_one_code(seed: int = 0) -> DecisionBatch:
     texts = {(code, check): text for check, text in zip(checks.tolist(), "abc", strict=True)}
     events = replace(batch.events, id_code=np.full(3, code), keys=keys, key_checks=key_checks, texts=texts)
     return replace(batch, events=events)
+
+
+def changes(*numbers: int) -> ChangeBatch:
+    """Changes of these numbers."""
+    return ChangeBatch(tuple(
+        Change(ChangeKind.THRESHOLD, "block", {"at": 0.5 + k / 64}, "ann", f"reason \u00e9 {k}", f"key-{k}", number=k,
+               at_ns=1_700_000_000_000_000_000 + k, before=None if k % 2 else {"at": 0.5})
+        for k in numbers
+    ))  # fmt: skip
 
 
 def same(one: Any, other: Any) -> bool:

@@ -92,7 +92,7 @@ def what_others_wrote_is_read_in_order(open_store: OpensStore) -> None:
         store.close()
 
 
-def entities_of_several_kinds_are_told_apart(open_store: OpensStore) -> None:
+def entities_of_several_kinds_are_distinguished(open_store: OpensStore) -> None:
     """Of one name, in one exchange; and any text is a name."""
     store = open_store()
     names = ["1", "-5", "#4f", "größer", "a}b{c", "with space", "", "x" * 300]
@@ -108,7 +108,7 @@ def entities_of_several_kinds_are_told_apart(open_store: OpensStore) -> None:
 
 
 def an_event_is_in_a_log_once(open_store: OpensStore) -> None:
-    """Who has not read a log can't write what it holds again; who gives it anew is told where it lies."""
+    """A worker that has not read a log can't write again what it holds; one that gives it again learns its place."""
     store = open_store()
     rows = [event(1, 1), event(2, 2), event(3, 3)]
     store.exchange([asked({"a": rows})])
@@ -166,7 +166,7 @@ def a_log_that_is_shorter_than_it_was_is_lost(open_store: OpensStore) -> None:
 
 
 def how_far_the_logs_are_whole_is_kept(open_store: OpensStore) -> None:
-    """None before they were begun; never less than was said; other workers are told of a new beginning."""
+    """None before they were begun; never less than was given; other workers learn of a new beginning."""
     mine, yours = open_store(), open_store()
     assert mine.through() is None
     mine.begin(5)
@@ -180,7 +180,7 @@ def how_far_the_logs_are_whole_is_kept(open_store: OpensStore) -> None:
             yours.exchange([asked({"a": []})])
         except LogsLost:
             continue
-        raise AssertionError("a worker was not told that the logs were begun anew")
+        raise AssertionError("a worker did not learn that the logs were begun again")
     assert yours.through() == 3
     yours.exchange([asked({"a": [event(2, 2)]})], 4)
     mine.exchange([asked({"a": []})])
@@ -260,7 +260,7 @@ def shown(codes: Sequence[str], rows: Sequence[int], values: Sequence[float], en
 
 FEATURE_STORE_CHECKS: tuple[Callable[[OpensStore], None], ...] = (
     what_others_wrote_is_read_in_order,
-    entities_of_several_kinds_are_told_apart,
+    entities_of_several_kinds_are_distinguished,
     an_event_is_in_a_log_once,
     an_outcome_is_not_written_twice_by_who_does_not_read,
     old_rows_are_dropped_and_young_ones_never,

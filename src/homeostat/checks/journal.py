@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
-from homeostat.checks.batches import CODING, decisions, of_one_code, outcomes, same
+from homeostat.checks.batches import CODING, changes, decisions, of_one_code, outcomes, same, with_canary
 from homeostat.ports import DeadLetters, Journal, Snapshot, Snapshots
 from homeostat.ports.shared import Repeated
+from homeostat.records.bodies import Body
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import DeadLetter, OutcomeBatch
+from homeostat.records.events import DeadLetter
 from homeostat.records.identity import Ids
 from homeostat.records.meaning import Meaning
 from homeostat.records.rows import decisions_at
@@ -52,10 +54,11 @@ def an_empty_journal_has_seen_nothing(open_journal: OpensJournal) -> None:
 
 
 def what_was_appended_is_read_in_order(open_journal: OpensJournal) -> None:
-    """Decisions and outcomes come back bit for bit, in order, with rising numbers, now and after opening again."""
+    """Every body comes back bit for bit, in order, with rising numbers, now and after opening again."""
     journal = open_journal()
-    bodies: list[DecisionBatch | OutcomeBatch] = [
-        decisions([1, 2, "a"], 1), outcomes([1, "a"], 2), decisions([7], 3), decisions(["b"], 4),
+    bodies: list[Body] = [
+        decisions([1, 2, "a"], 1), outcomes([1, "a"], 2), decisions([7], 3), changes(1, 2), decisions(["b"], 4),
+        changes(3), replace(decisions(["c"], 5), settings=3),
     ]  # fmt: skip
     numbers = [journal.append(body) for body in bodies]
     assert numbers == sorted(set(numbers))
@@ -99,7 +102,7 @@ def every_decision_is_found_by_its_id(open_journal: OpensJournal) -> None:
     journal.close()
 
 
-def ids_of_one_code_are_told_apart(open_journal: OpensJournal) -> None:
+def ids_of_one_code_are_distinguished(open_journal: OpensJournal) -> None:
     """Where the codes of several ids are one, each is found as itself, now and after opening again."""
     journal = open_journal()
     batch = of_one_code(1)
@@ -150,13 +153,31 @@ def a_large_batch_is_kept_whole(open_journal: OpensJournal) -> None:
     journal.close()
 
 
+def each_decision_keeps_the_version_that_made_it(open_journal: OpensJournal) -> None:
+    """Also where a canary made some of a batch, however large that is."""
+    journal = open_journal()
+    small, large = with_canary(decisions(list(range(5)), 1)), with_canary(decisions(list(range(10, 5_000)), 2))
+    for batch in (small, decisions([5], 3), large):
+        journal.append(batch)
+    for _ in range(2):
+        for batch in (small, large):
+            for found, one in zip(journal.find_all(batch.events.ids), range(len(batch)), strict=True):
+                assert found is not None and found[0].made_by(found[1]) == batch.made_by(one)
+        plain = journal.find((5, 0))
+        assert plain is not None and plain[0].arm is None and plain[0].made_by(plain[1]) == "version-3"
+        journal.close()
+        journal = open_journal()
+    journal.close()
+
+
 JOURNAL_CHECKS: tuple[Callable[[OpensJournal], None], ...] = (
     an_empty_journal_has_seen_nothing,
     what_was_appended_is_read_in_order,
     every_decision_is_found_by_its_id,
-    ids_of_one_code_are_told_apart,
+    ids_of_one_code_are_distinguished,
     the_first_decision_of_an_id_is_the_one_found,
     a_large_batch_is_kept_whole,
+    each_decision_keeps_the_version_that_made_it,
 )
 
 
@@ -174,14 +195,15 @@ def a_snapshot_is_restored_bit_for_bit(open_snapshots: Callable[[], Snapshots]) 
     snapshots = open_snapshots()
     meaning = {"windows": Meaning("digest", {"count": 'of "größe"'})}
     snapshots.save(Snapshot(3, {"old": np.array([1])}))
-    snapshots.save(Snapshot(8, state, "history", "software", meaning))
+    snapshots.save(Snapshot(8, state, "history", "software", meaning, 7))
     for store in (snapshots, open_snapshots()):
         loaded = store.load()
         assert loaded is not None and loaded.sequence == 8
+        assert loaded.settings == 7
         assert (loaded.history, loaded.software, dict(loaded.meaning)) == ("history", "software", meaning)
         assert set(loaded.state) == set(state)
         assert all(same(loaded.state[name], array) for name, array in state.items())
-        loaded.state["flags"][0] = False  # What is restored may be written to.
+        loaded.state["flags"][0] = False  # A restored journal may be written to.
         assert snapshots.load(lambda found: "is not wanted") is None
 
 

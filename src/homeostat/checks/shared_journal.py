@@ -15,9 +15,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from homeostat.checks.batches import CODING, decisions, of_one_code, outcomes, same
+from homeostat.checks.batches import CODING, changes, decisions, of_one_code, outcomes, same
 from homeostat.checks.journal import ids_of
 from homeostat.ports.shared import Repeated, SharedJournal
+from homeostat.records.bodies import ChangeBatch
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch
 from homeostat.records.identity import ABSENT
@@ -36,6 +37,24 @@ def what_one_appended_the_others_see(open_journal: OpensShared) -> None:
     assert [entry.sequence for entry in one.read()] == [entry.sequence for entry in other.read()] == [first, second]
     found = one.find(ids_of("b").at(0))
     assert found is not None and found[0].events.id_text(found[1]) == "b"
+    assert [other.sequence_of(ids_of(one).at(0)) for one in ("a", "b", "z")] == [first, second, None]
+    one.close()
+    other.close()
+
+
+def the_newest_decisions_are_the_last_entries_in_order_up_to_so_many(open_journal: OpensShared) -> None:
+    """`newest` leaves out outcomes, and an entry that would make it more than was asked for."""
+    one, other = open_journal(), open_journal()
+    assert one.newest(10) == []
+    for k in range(4):
+        one.append(decisions([10 * k, 10 * k + 1], k), [f"t/0@{2 * k}", f"t/0@{2 * k + 1}"])
+    one.append(outcomes([10], 1), ["o/0@1"])
+    codes = [body.events.id_code.tolist() for body in other.newest(5)]
+    assert codes == [[20, 21], [30, 31]], codes
+    assert len(other.newest(8)) == 4
+    assert other.newest(1) == []
+    other.recall()
+    assert other.seen(ids_of(30, 5)).tolist() == [True, False]
     one.close()
     other.close()
 
@@ -51,7 +70,7 @@ def events_that_another_decided_are_named_and_nothing_is_written(open_journal: O
         except Repeated as repeated:
             assert repeated.rows.tolist() == [1, 3]  # noqa: PT017
         else:
-            raise AssertionError("nothing was said about the repeated events")
+            raise AssertionError("no error named the repeated events")
         assert other.last == last and not other.seen(ids_of(7, 8)).any()
     assert other.append(decisions([7, 8], 3)) > last
     found = one.find((2, 0))
@@ -73,6 +92,24 @@ def the_same_append_again_is_no_error_and_writes_nothing(open_journal: OpensShar
     else:
         raise AssertionError("the same decisions from other places were taken for a repetition of the append")
     assert [entry.sequence for entry in one.read()] == [number]
+    one.close()
+    other.close()
+
+
+def each_change_is_in_it_once(open_journal: OpensShared) -> None:
+    """Every process that applies changes appends them: the first counts, whatever else the others append with them."""
+    one, other = open_journal(), open_journal()
+    first = one.append(changes(1, 2))
+    assert other.append(changes(1, 2)) == first == one.append(changes(2))
+    made = other.append(replace(decisions([1], 1), settings=2), ["p1"])
+    second = other.append(changes(1, 2, 3))
+    assert first < made < second
+    assert one.append(changes(3)) == second > first
+    bodies = [entry.body for entry in one.read()]
+    assert [body.settings for body in bodies if isinstance(body, DecisionBatch)] == [2]
+    assert [body.changes for body in bodies if isinstance(body, ChangeBatch)] == [
+        changes(1, 2).changes, changes(3).changes,
+    ]  # fmt: skip
     one.close()
     other.close()
 
@@ -164,7 +201,7 @@ def an_id_that_comes_twice_in_a_batch_counts_where_it_comes_first(open_journal: 
 
 
 def of_two_that_decide_the_same_events_at_once_one_wins(open_journal: OpensShared) -> None:
-    """However appends of overlapping batches meet, each id is decided once, and each loser is told."""
+    """However appends of overlapping batches meet, each id is decided once, and each loser learns it."""
     rounds, width = 12, 40
     won: list[list[int]] = [[], []]
     start = threading.Barrier(2)
@@ -264,6 +301,7 @@ SHARED_JOURNAL_CHECKS: tuple[Callable[[OpensShared], None], ...] = (
     what_one_appended_the_others_see,
     events_that_another_decided_are_named_and_nothing_is_written,
     the_same_append_again_is_no_error_and_writes_nothing,
+    each_change_is_in_it_once,
     places_times_and_keys_are_known,
     events_of_one_code_keep_their_own,
     an_outcome_from_a_place_counts_once,
@@ -272,6 +310,7 @@ SHARED_JOURNAL_CHECKS: tuple[Callable[[OpensShared], None], ...] = (
     of_two_that_decide_the_same_events_at_once_one_wins,
     whoever_reads_on_after_the_last_number_misses_nothing,
     odd_texts_and_numbers_are_kept,
+    the_newest_decisions_are_the_last_entries_in_order_up_to_so_many,
 )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from homeostat.ports import Entry, Unavailable
 from homeostat.records import codec
 from homeostat.records.arrays import Float, State
+from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.features import Features
@@ -49,12 +50,15 @@ class MemoryJournal:
         self._schemas = codec.Schemas()
         self._found: dict[Identity, tuple[int, int]] = {}
 
-    def append(self, body: DecisionBatch | OutcomeBatch) -> int:
+    def append(self, body: Body) -> int:
         if self.failures > 0:
             self.failures -= 1
-            raise Unavailable("the journal was told to fail")
+            raise Unavailable("the journal was set to fail")
         if isinstance(body, OutcomeBatch):
             self.bodies += [codec.encode_beside(piece, self._schemas) for piece in outcome_parts(body, self.rows_max)]
+            return len(self.bodies)
+        if isinstance(body, ChangeBatch):
+            self.bodies.append(codec.encode_beside(body, self._schemas))
             return len(self.bodies)
         for piece in parts(body, self.rows_max):
             for row, one in enumerate(piece.events.ids.tolist()):

@@ -1,4 +1,4 @@
-"""Real servers for tests and benchmarks: Redis, a Redis Cluster, PostgreSQL, PgBouncer and a Kafka broker.
+"""Real servers for tests and benchmarks: Redis, a Redis Cluster, PostgreSQL, PgBouncer, Kafka, S3 and MLflow.
 
 Each is a context manager, with `url`, `address`, `port`, `pid` and `folder`; `stop` (graceful) and `kill` (SIGKILL) can
 be followed by `start`, on the same port and with the same data::
@@ -8,20 +8,22 @@ be followed by `start`, on the same port and with the same data::
         redis.kill()
         redis.start()
 
-What the machine lacks is installed by apt-get when that is allowed, or run by Docker. Where neither goes, the functions
+Missing programs are installed by apt-get when that is allowed, or run by Docker. Where neither goes, the functions
 raise `CantBeHad`. Everything is gone when the process that started it ends, however it ends.
 """
 
 from homeostat.checks.servers.cluster import RedisCluster, redis_cluster
 from homeostat.checks.servers.kafka import kafka_broker
 from homeostat.checks.servers.machine import CantBeHad
+from homeostat.checks.servers.mlflow import mlflow_server
 from homeostat.checks.servers.pgbouncer import pgbouncer
 from homeostat.checks.servers.postgres import postgres_server
 from homeostat.checks.servers.redis import redis_server
+from homeostat.checks.servers.s3 import s3_server
 from homeostat.checks.servers.server import Server, StartFailed
 from homeostat.checks.servers.shared import Address, shared_server
 
 __all__ = [
-    "Address", "CantBeHad", "RedisCluster", "Server", "StartFailed", "kafka_broker", "pgbouncer", "postgres_server",
-    "redis_cluster", "redis_server", "shared_server",
+    "Address", "CantBeHad", "RedisCluster", "Server", "StartFailed", "kafka_broker", "mlflow_server", "pgbouncer",
+    "postgres_server", "redis_cluster", "redis_server", "s3_server", "shared_server",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Start servers, print their addresses as JSON lines, and run until told to end: `python -m ... kafka redis`."""
+"""Start servers, print their addresses as JSON lines, and run until a signal: `python -m ... kafka redis`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from homeostat.checks.servers import CantBeHad, kafka_broker, postgres_server, redis_cluster, redis_server
+from homeostat.checks.servers import CantBeHad, kafka_broker, postgres_server, redis_cluster, redis_server, s3_server
 
 _SERVERS: dict[str, Callable[[], Any]] = {
     "kafka": kafka_broker, "postgres": postgres_server, "redis": lambda: redis_server(persistence=True),
-    "redis-cluster": redis_cluster,
+    "redis-cluster": redis_cluster, "s3": s3_server,
 }  # fmt: skip
 
 

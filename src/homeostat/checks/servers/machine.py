@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import glob
 import os
@@ -46,6 +47,43 @@ def install(*packages: str) -> bool:
         if attempt is not None:
             subprocess.run(attempt, env=environment, capture_output=True, check=False)
     return False
+
+
+def environment(name: str, requirement: str, program: str) -> str | None:
+    """A program of a Python package, in an environment of its own that is made once for this user; None without uv.
+
+    name : of the environment's folder, with the version
+    requirement : what is installed there
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "homeostat"
+    wanted = base / name / "bin" / program
+    uv = find("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if wanted.exists() or uv is None:
+        return str(wanted) if wanted.exists() else None
+    base.mkdir(parents=True, exist_ok=True)
+    print(f"servers: installing {requirement}, once, into {base / name}", file=sys.stderr)
+    work = Path(tempfile.mkdtemp(prefix=".making-", dir=base))
+    try:
+        commands = (
+            [uv, "venv", "--quiet", "--relocatable", "--clear", str(work)],
+            [
+                uv,
+                "pip",
+                "install",
+                "--quiet",
+                "--compile-bytecode",
+                "--python",
+                str(work / "bin" / "python"),
+                requirement,
+            ],
+        )
+        if any(subprocess.run(command, capture_output=True, check=False).returncode for command in commands):
+            return None
+        with contextlib.suppress(OSError):  # Another process may have been faster.
+            os.replace(work, base / name)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return str(wanted) if wanted.exists() else None
 
 
 @functools.cache

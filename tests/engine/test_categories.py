@@ -111,24 +111,24 @@ def test_the_bad_country_is_found_and_new_ones_are_scored(engine: Engine) -> Non
 
 def test_an_explanation_names_categories_by_their_text(engine: Engine) -> None:
     engine.decide(payment("1", "XX"))
-    told = engine.decision("1", features=True, explain=True)
-    assert told["features"]["country"]["value"] == "XX"
-    assert told["features"]["merchant"]["value"] == "shop 1"
-    assert told["features"]["amount"]["value"] == 20.0
-    features = {feature["name"]: feature for feature in told["explanation"]["features"]}
+    shown = engine.decision("1", features=True, explain=True)
+    assert shown["features"]["country"]["value"] == "XX"
+    assert shown["features"]["merchant"]["value"] == "shop 1"
+    assert shown["features"]["amount"]["value"] == 20.0
+    features = {feature["name"]: feature for feature in shown["explanation"]["features"]}
     assert features["country"]["value"] == "XX" and features["country"]["contribution"] > 0
     assert set(features) <= {"amount", "country", "merchant", "last_country_1d", "foreign"}
-    json.dumps(told)
+    json.dumps(shown)
 
 
 def test_another_category_is_a_change_that_can_be_made_and_derived_features_follow(engine: Engine) -> None:
     """`foreign` follows from the country: neither alone would have changed the action."""
     engine.decide(payment("1", "XX"))
-    told = engine.decision("1", features=True, explain=True)
-    change = told["explanation"]["change"]
-    assert (told["action"], change["feature"], change["was"], change["action"]) == ("block", "country", "XX", "allow")
+    shown = engine.decision("1", features=True, explain=True)
+    change = shown["explanation"]["change"]
+    assert (shown["action"], change["feature"], change["was"], change["action"]) == ("block", "country", "XX", "allow")
     assert change["becomes"] in ("FR", "DE")
-    text = "\n".join(sentences(told))
+    text = "\n".join(sentences(shown))
     assert f"country would have to be {change['becomes']} instead of XX" in text
     for line in text.splitlines():
         assert not any(len(word.replace(",", "")) > 9 and word.replace(",", "").isdigit() for word in line.split())

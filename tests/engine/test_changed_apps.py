@@ -218,17 +218,17 @@ def seen(engine):
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_app_sees_what_a_fresh_engine_sees_that_replays_the_whole_journal(change, base, tmp_path):
-    app, told = app_of(change), []
+    app, heard = app_of(change), []
     with_snapshot, without = tmp_path / "with", tmp_path / "without"
     shutil.copytree(base, with_snapshot)
     shutil.copytree(base, without)
     (without / "snapshot.bin").unlink()
     planned = preview(app, None, with_snapshot)
-    with open_engine(app, data=with_snapshot, tell=told.append) as engine:
+    with open_engine(app, data=with_snapshot, tell=heard.append) as engine:
         found = seen(engine)
     with open_engine(app, data=without) as engine:
         assert seen(engine) == found
-    assert told == ([] if planned.is_ordinary else planned.sentences())
+    assert heard == ([] if planned.is_ordinary else planned.sentences())
     # A third start finds nothing changed any more.
     assert preview(app, None, with_snapshot).is_ordinary
 
@@ -284,7 +284,7 @@ def test_old_decisions_are_shown_as_they_were_made(change, base, tmp_path):
     shutil.copytree(base, folder)
     with open_engine(app_of(change), data=folder) as engine:
         assert {k: engine.decision(event(k)["order"], features=True) for k in range(70)} == before
-        # What only one of the two apps knows of an event makes no difference; what both know is found by name.
+        # A fact that only one of the two apps knows makes no difference; one that both know is found by name.
         again = engine.decide(blank(app_of(change), event(3)))
         assert again["action"] == repeated["action"] and again["duplicate"] and "differs" not in again
         assert engine.decide(blank(app_of(change), event(3, amount=96)))["differs"]

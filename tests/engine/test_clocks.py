@@ -17,7 +17,9 @@ from homeostat.config.scalars import duration_ns
 from homeostat.config.starter import starter
 from homeostat.decide.intake.objects import read_objects
 from homeostat.engine.assembly import prepare
-from homeostat.engine.engine import Engine, UnusableEvent, stepped
+from homeostat.engine.dating import stepped
+from homeostat.engine.engine import Engine
+from homeostat.engine.isolating import UnusableEvent
 from homeostat.engine.metrics import engine_registry
 from homeostat.serve.openapi import document
 
@@ -177,7 +179,7 @@ def test_the_published_bound_is_the_one_that_holds(declared: str, of_day_s: int)
     for second in (-90_000, -86_400, -3600, -61, -1, 0, 1, 59, 60, 3600, 86_400):
         at = datetime.fromtimestamp(until_ns // 10**9 + second, UTC)
         for zone in zones:
-            told = f"{at:%Y-%m-%dT%H:%M:%S}{zone}"
-            assert accepted(told) or not fits.fullmatch(told), told
+            stamp = f"{at:%Y-%m-%dT%H:%M:%S}{zone}"
+            assert accepted(stamp) or not fits.fullmatch(stamp), stamp
     assert fits.fullmatch(f"{datetime.fromtimestamp(until_ns // 10**9 - 60, UTC):%Y-%m-%dT%H:%M:%SZ}")
     assert fits.fullmatch(f"{datetime.fromtimestamp(until_ns // 10**9, UTC):%Y-%m-%d}")

@@ -1,4 +1,4 @@
-"""Whatever fails half-way, all that was opened is closed, the last opened first."""
+"""All that was opened is closed, the last opened first, wherever opening fails half-way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.memory.journal import MemoryJournal
 from homeostat.config.servers import Servers
 from homeostat.engine import assembly
-from homeostat.engine.shared import assembly as shared
+from homeostat.engine.shared import connecting as shared
 from homeostat.ports import Unavailable
 
 

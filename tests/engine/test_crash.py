@@ -26,9 +26,9 @@ def events() -> list[dict]:
     return [{**row, "TX_DATETIME": row["TX_DATETIME"].isoformat()} for row in table.to_pylist()]
 
 
-def feed(data: Path, told: Path | None, sent: list[dict], start: int) -> None:
+def feed(data: Path, answers_file: Path | None, sent: list[dict], start: int) -> None:
     """Send events one by one and in small batches, with an outcome now and then; write what was answered."""
-    with open_engine(small_app(), bundle=trained(), data=data) as engine, open(told or os.devnull, "a") as out:
+    with open_engine(small_app(), bundle=trained(), data=data) as engine, open(answers_file or os.devnull, "a") as out:
         k = start
         while k < len(sent):
             size = 1 + (k * 7919) % 5
@@ -42,9 +42,9 @@ def feed(data: Path, told: Path | None, sent: list[dict], start: int) -> None:
                 engine.save()
 
 
-def answered(told: Path) -> list[list]:
+def answered(answers_file: Path) -> list[list]:
     """Whole lines only: the last may have been cut by the kill, and was then seen by nobody."""
-    text = told.read_text() if told.exists() else ""
+    text = answers_file.read_text() if answers_file.exists() else ""
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
@@ -62,21 +62,21 @@ def test_killed_at_fifty_instants_nothing_is_lost_doubled_or_different(
     undisturbed = answered(tmp_path / "undisturbed.jsonl")
     assert len(undisturbed) == EVENTS
     rng = np.random.default_rng(0)
-    data, told, kills, rounds = tmp_path / "data", tmp_path / "told.jsonl", 0, 0
+    data, answers_file, kills, rounds = tmp_path / "data", tmp_path / "answers.jsonl", 0, 0
     while kills < 50:
         rounds += 1
-        done = len(answered(told))
-        if done >= EVENTS:  # Through without being killed: begin anew.
-            assert_same(answered(told), undisturbed, data)
-            data, told = tmp_path / f"data{rounds}", tmp_path / f"told{rounds}.jsonl"
+        done = len(answered(answers_file))
+        if done >= EVENTS:  # Through without being killed: begin again.
+            assert_same(answered(answers_file), undisturbed, data)
+            data, answers_file = tmp_path / f"data{rounds}", tmp_path / f"answers{rounds}.jsonl"
             done = 0
-        repair(told)
+        repair(answers_file)
         child = os.fork()
         if child == 0:
             os.setsid()
             try:
-                # What was answered is known; the client sends again from the first event without an answer.
-                feed(data, told, sent, done)
+                # Answers are known; the client sends again from the first event without an answer.
+                feed(data, answers_file, sent, done)
             finally:
                 sys.stdout.flush()
                 os._exit(0)
@@ -84,18 +84,18 @@ def test_killed_at_fifty_instants_nothing_is_lost_doubled_or_different(
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         kills += os.WIFSIGNALED(status)
-    feed(data, told, sent, len(answered(told)))
-    assert_same(answered(told), undisturbed, data)
+    feed(data, answers_file, sent, len(answered(answers_file)))
+    assert_same(answered(answers_file), undisturbed, data)
 
 
-def repair(told: Path) -> None:
+def repair(answers_file: Path) -> None:
     """Cut an answer that was written in part: it was never seen."""
-    if told.exists():
-        content = told.read_bytes()
-        told.write_bytes(content[: content.rfind(b"\n") + 1])
+    if answers_file.exists():
+        content = answers_file.read_bytes()
+        answers_file.write_bytes(content[: content.rfind(b"\n") + 1])
 
 
-def assert_same(told: list[list], undisturbed: list[list], data: Path) -> None:
-    assert told == undisturbed
+def assert_same(answers_file: list[list], undisturbed: list[list], data: Path) -> None:
+    assert answers_file == undisturbed
     with open_engine(small_app(), bundle=trained(), data=data) as engine:
         assert len(engine.parts.journal) == len(undisturbed)

@@ -9,7 +9,9 @@ import pytest
 
 from homeostat import load
 from homeostat.decide.intake.values import INTEGER_MAX
-from homeostat.engine.engine import AUDIT_EVERY, UnusableEvent, stepped
+from homeostat.engine.dating import stepped
+from homeostat.engine.engine import AUDIT_EVERY
+from homeostat.engine.isolating import UnusableEvent
 
 EVENT = {"event_id": "1", "entity_id": "7", "event_type": "action", "value": 1, "timestamp": "2026-01-30T12:00:00Z"}
 
@@ -90,10 +92,10 @@ def test_decisions_are_found_by_number_or_text_with_features() -> None:
     with load("access") as engine:
         engine.decide({**EVENT, "event_id": 5})
         assert engine.decision(5) == engine.decision("5") and engine.decision("6") is None
-        told = engine.decision(5, features=True, explain=True)
-        assert told is not None
-        assert told["features"]["count_10s"] == {"value": 1.0, "freshness": "fresh"}
-        assert told["explanation"]["same_version"]
+        whole = engine.decision(5, features=True, explain=True)
+        assert whole is not None
+        assert whole["features"]["count_10s"] == {"value": 1.0, "freshness": "fresh"}
+        assert whole["explanation"]["same_version"]
 
 
 def test_the_trail_follows_the_journal_in_strides_and_at_the_end(tmp_path: Path) -> None:

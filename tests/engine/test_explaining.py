@@ -39,12 +39,12 @@ outcomes: {{label: fraud, horizon: 1h}}
 
 
 def change(rule: str, **event: object) -> dict[str, object] | None:
-    """What would have changed the action of a customer's second event."""
+    """The change that would have altered the action of a customer's second event."""
     with open_engine(an_app(rule)) as engine:
         first = {"customer": "c", "amount": 10.0, "web": True, "country": "FR"}
         engine.decide({"event_id": "1", "time": START} | first)
-        told = engine.decide({"event_id": "2", "time": START + 60} | first | event)
-        assert told["action"] == "block"
+        shown = engine.decide({"event_id": "2", "time": START + 60} | first | event)
+        assert shown["action"] == "block"
         found: dict[str, object] | None = engine.decision("2", explain=True)["explanation"]["change"]
         return found
 
@@ -71,3 +71,57 @@ def test_the_past_of_a_category_can_not_be_moved_but_the_present_can() -> None:
     found = change("moved", country="DE")
     assert found == {"feature": "country", "was": "DE", "becomes": "FR", "action": "allow"}
     assert change("before == 'FR'") is None
+
+
+def counted(rule: str, before: int, **event: object) -> dict[str, object] | None:
+    """The change that would have altered the action of a customer's event, after some of the same day."""
+    app = parse_app(
+        f"""
+homeostat: 1
+app: counted
+events:
+  entities: {{customer: {{}}}}
+  fields:
+    amount: {{type: number, min: 0, max: 100}}
+    items: {{type: integer}}
+    web: {{type: boolean}}
+features:
+  windows:
+    - entity: customer
+      lengths: [1d]
+      compute: {{n: count, different: distinct(items), mean: mean(amount), most: max(items), webs: sum(web),
+                 spread: std(amount), pace: rate, since: since_last}}
+  derived: {{at: hour(time)}}
+scorers: {{rules: {{kind: rules, rules: [{{name: odd, when: "{rule}", score: 0.9}}]}}}}
+fusion: {{kind: weighted}}
+actions: [allow, block]
+costs: {{allow: {{positive: "20", negative: "0"}}, block: {{positive: "0", negative: "20"}}}}
+guards: {{fallback: {{scorers_absent: allow}}}}
+outcomes: {{label: fraud, horizon: 1h}}
+"""
+    )
+    with open_engine(app) as engine:
+        for k in range(before + 1):
+            fields = {"amount": 50.0 + k, "items": k, "web": True, **event}
+            shown = engine.decide({"event_id": k, "time": START + 60 * k, "customer": "c", **fields})
+        assert shown["action"] == "block"
+        found: dict[str, object] | None = engine.decision(before, explain=True)["explanation"]["change"]
+        return found
+
+
+@pytest.mark.parametrize(
+    ("rule", "feature", "becomes"),
+    [
+        ("n > 2.5", "n", 2.0), ("n < 6.4", "n", 7.0), ("different >= 2.2", "different", 2.0),
+        ("webs > 1.7", "webs", 1.0), ("most > 0.4", "most", 0.0), ("items > 1.2", "items", 1.0),
+        ("at < 22.5", "at", 23.0), ("pace * 86400 > 2.3", "pace", 2 / 86400),
+    ],
+)  # fmt: skip
+def test_a_count_becomes_another_count_and_nothing_between(rule: str, feature: str, becomes: float) -> None:
+    found = counted(rule, 4)
+    assert found is not None and (found["feature"], found["becomes"]) == (feature, pytest.approx(becomes, rel=1e-12))
+
+
+@pytest.mark.parametrize("rule", ["mean < 101", "mean >= 0", "spread < 72", "spread >= 0", "n >= 1", "since <= 86400"])
+def test_no_change_is_named_that_can_not_be(rule: str) -> None:
+    assert counted(rule, 4) is None

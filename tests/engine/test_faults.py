@@ -12,7 +12,8 @@ from homeostat.adapters.disk.audit.verification import verify
 from homeostat.adapters.disk.sqlite.auditing import tables_beside
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.decide.loop import Stopped
-from homeostat.engine.engine import Engine, UnusableEvent
+from homeostat.engine.engine import Engine
+from homeostat.engine.isolating import UnusableEvent
 from homeostat.ports import Unavailable
 
 pytestmark = pytest.mark.usefixtures("unhurried")
@@ -59,16 +60,16 @@ def test_an_event_that_breaks_the_loop_off_is_a_dead_letter_and_the_others_are_a
         expected = clean.decide([event(k) for k in range(40)])
     with load("access", data=data) as engine:
         poisoned(engine)
-        told = engine.decide([event(k) for k in range(10)])
-        told += engine.decide(
+        answers = engine.decide([event(k) for k in range(10)])
+        answers += engine.decide(
             [*(event(k) for k in range(10, 20)), event(99, POISON), *(event(k) for k in range(20, 30))]
         )
-        bad = told.pop(20)
+        bad = answers.pop(20)
         assert bad["status"] == 500 and bad["errors"][0]["reason"] == "undecidable" and bad["fix"]
         assert engine.refused == "" and engine.bad_events == 1
-        told += engine.decide([event(k) for k in range(30, 40)])
-        assert [[one[name] for name in SAME] for one in told] == [[one[name] for name in SAME] for one in expected]
-        assert not any("duplicate" in one for one in told)
+        answers += engine.decide([event(k) for k in range(30, 40)])
+        assert [[one[name] for name in SAME] for one in answers] == [[one[name] for name in SAME] for one in expected]
+        assert not any("duplicate" in one for one in answers)
     if data is not None:
         assert [letter["reason"] for letter in letters(data)] == ["undecidable"]
         assert "666" in letters(data)[0]["value"]
@@ -84,8 +85,8 @@ def test_an_event_that_broke_the_loop_off_once_costs_no_second_recovery(tmp_path
         begin_again = engine.parts.begin_again
         engine.parts.begin_again = lambda: (recoveries.append(1), begin_again())
         for _ in range(3):
-            told = engine.decide([event(1), event(2, POISON)])
-            assert told[0]["action"] == "allow" and told[1]["status"] == 500
+            answers = engine.decide([event(1), event(2, POISON)])
+            assert answers[0]["action"] == "allow" and answers[1]["status"] == 500
         assert len(recoveries) == 2  # Of the batch, and of the event by itself.
         with pytest.raises(UnusableEvent):
             engine.decide(event(2, POISON))
@@ -104,8 +105,8 @@ def test_a_reader_that_fails_at_a_message_costs_that_message(tmp_path: Path, mon
 
     monkeypatch.setattr(module, "read_objects", reading)
     with load("access", data=tmp_path) as engine:
-        told = engine.decide([event(1), event(2, POISON), 5, event(3)])
-        assert [one.get("status") for one in told] == [None, 500, 422, None]
+        answers = engine.decide([event(1), event(2, POISON), 5, event(3)])
+        assert [one.get("status") for one in answers] == [None, 500, 422, None]
         assert engine.refused == "" and len(letters(tmp_path)) == 2
 
 
@@ -123,7 +124,7 @@ def test_a_journal_that_fails_is_no_events_fault(tmp_path: Path) -> None:
                 engine.decide([event(1), event(2)])
         assert "journal" in engine.refused and letters(tmp_path) == []
         engine.parts.journal.append = append
-        engine.settle()
+        engine.resume()
         assert engine.refused == ""
         assert [one["duplicate"] for one in engine.decide([event(1), event(2)])] == [True, True]
 
@@ -138,8 +139,8 @@ def test_bad_events_are_buried_once_while_the_journal_is_down(tmp_path: Path) ->
                 engine.decide([event(1), {"event_id": "bad"}])
         assert engine.refused == "the disk is full" and letters(tmp_path) == [] and engine.bad_events == 0
         engine.parts.journal.append = append
-        told = engine.decide([event(1), {"event_id": "bad"}])
-        assert told[0]["action"] == "allow" and told[1]["status"] == 422 and engine.refused == ""
+        answers = engine.decide([event(1), {"event_id": "bad"}])
+        assert answers[0]["action"] == "allow" and answers[1]["status"] == 422 and engine.refused == ""
         assert len(letters(tmp_path)) == 1 == engine.bad_events
 
 
@@ -152,10 +153,10 @@ def test_outcomes_that_could_not_be_journalled_do_not_leave_the_engine_refusing(
         with pytest.raises(Unavailable):
             engine.learn({"event_id": "e1", "label": 1})
         with pytest.raises(Unavailable):
-            engine.settle()
+            engine.resume()
         assert engine.refused == "the disk is full"
         engine.parts.journal.append, engine.parts.room = append, room
-        engine.settle()
+        engine.resume()
         assert engine.refused == "" and [one.name for one in tmp_path.glob(".room*")] == []
 
 
@@ -176,5 +177,5 @@ def test_an_engine_that_cannot_begin_again_says_so_and_tries_later(tmp_path: Pat
             engine.decide(event(1, POISON))
         assert engine.refused
         engine.parts.begin_again = begin_again
-        engine.settle()
+        engine.resume()
         assert engine.refused == "" and engine.decide(event(2))["action"] == "allow"

@@ -14,7 +14,7 @@ import pytest
 from homeostat.adapters.disk.audit.verification import verify
 from homeostat.adapters.disk.sqlite.auditing import tables_beside
 from homeostat.engine.assembly import open_engine
-from homeostat.engine.folders import LostHistory
+from homeostat.engine.folders import LostHistory, NotAReplay, clear_for_replay
 
 JOURNAL = ("journal.db", "journal.db-wal", "journal.db-shm")
 
@@ -40,7 +40,7 @@ def verdict(folder):
 
 
 def test_a_snapshot_of_another_history_is_ignored_with_a_sentence_and_its_state_rebuilt(tmp_path):
-    told = []
+    heard = []
     folder, other = tmp_path / "data", tmp_path / "other"
     assert decided(other, range(100, 110)) == 10  # Ten entries.
     assert decided(folder, range(18), singly=False) == 18  # One, and a snapshot of it.
@@ -48,9 +48,9 @@ def test_a_snapshot_of_another_history_is_ignored_with_a_sentence_and_its_state_
         (folder / name).unlink(missing_ok=True)
         if (other / name).exists():
             shutil.copy(other / name, folder / name)
-    assert decided(folder, [50], tell=told.append) == 11
-    assert any("is of another history" in sentence for sentence in told)
-    assert any("names another entry" in sentence and "--history journal" in sentence for sentence in told)
+    assert decided(folder, [50], tell=heard.append) == 11
+    assert any("is of another history" in sentence for sentence in heard)
+    assert any("names another entry" in sentence and "--history journal" in sentence for sentence in heard)
     assert not verdict(folder).ok
 
 
@@ -65,7 +65,7 @@ def test_a_snapshot_that_was_copied_from_another_folder_is_ignored(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("how", ["removed", "emptied", "made anew", "shortened"])
+@pytest.mark.parametrize("how", ["removed", "emptied", "rebuilt", "shortened"])
 @pytest.mark.parametrize("beside", ["both", "audit.jsonl", "snapshot.bin"])
 def test_a_journal_that_holds_less_than_is_known_of_it_is_refused(how, beside, tmp_path):
     folder = tmp_path / "data"
@@ -76,7 +76,7 @@ def test_a_journal_that_holds_less_than_is_known_of_it_is_refused(how, beside, t
         (folder / name).unlink(missing_ok=True)
     if how == "emptied":
         (folder / "journal.db").write_bytes(b"")
-    elif how == "made anew":
+    elif how == "rebuilt":
         decided(tmp_path / "fresh", [1])
         with closing(sqlite3.connect(tmp_path / "fresh" / "journal.db")) as db:
             db.execute("DROP TRIGGER entries_DELETE")
@@ -103,17 +103,17 @@ def test_a_journal_that_holds_less_than_is_known_of_it_is_refused(how, beside, t
 
 
 def test_a_new_history_puts_every_old_file_aside_and_begins_again(tmp_path):
-    folder, told = tmp_path / "data", []
+    folder, heard = tmp_path / "data", []
     decided(folder, range(10))
     old = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".lock"}
     (folder / "journal.db").unlink()
     old.pop("journal.db")
-    assert decided(folder, [3], history="new", tell=told.append) == 1
+    assert decided(folder, [3], history="new", tell=heard.append) == 1
     aside = folder / "earlier-1"
     assert all(
         (aside / name).read_bytes() == data for name, data in old.items() if name in ("audit.jsonl", "snapshot.bin")
     )
-    assert "put aside" in told[0] and str(aside) in told[0]
+    assert "put aside" in heard[0] and str(aside) in heard[0]
     assert verdict(folder).ok
     first = json.loads((folder / "audit.jsonl").read_text().splitlines()[0])
     assert first["kind"] == "parted" and first["facts"]["trail"] == "earlier-1/audit.jsonl"
@@ -121,14 +121,14 @@ def test_a_new_history_puts_every_old_file_aside_and_begins_again(tmp_path):
 
 
 def test_the_journal_alone_may_be_what_counts(tmp_path):
-    folder, told = tmp_path / "data", []
+    folder, heard = tmp_path / "data", []
     decided(folder, range(10))
     backup = (folder / "journal.db").read_bytes()
     decided(folder, range(10, 20))
     for name in JOURNAL:
         (folder / name).unlink(missing_ok=True)
     (folder / "journal.db").write_bytes(backup)
-    assert decided(folder, [30], history="journal", tell=told.append) == 11
+    assert decided(folder, [30], history="journal", tell=heard.append) == 11
     assert verdict(folder).ok
     decided(folder, [31])
     assert verdict(folder).ok
@@ -137,11 +137,40 @@ def test_the_journal_alone_may_be_what_counts(tmp_path):
     assert sorted(path.name for path in folder.glob("earlier-*")) == ["earlier-1", "earlier-2"]
 
 
+SHADOW = ("shadow.db", "shadow.db-shm", "shadow.db-wal")
+OF_NO_HISTORY = ("jobs.db", "keys.json", "models.db", "settings.db")
+
+
+@pytest.mark.parametrize("history", ["journal", "new"])
+def test_decisions_in_shadow_go_with_the_history_that_they_are_of(tmp_path, history):
+    folder = tmp_path / "data"
+    decided(folder, range(3))
+    for name in (*SHADOW, *OF_NO_HISTORY[2:3]):
+        (folder / name).write_bytes(b"")
+    heard = []
+    decided(folder, [3], history=history, tell=heard.append)
+    assert all((folder / "earlier-1" / name).exists() and not (folder / name).exists() for name in SHADOW)
+    assert (folder / "models.db").exists() and "shadow.db" in heard[0]
+
+
+def test_a_replay_by_force_removes_what_follows_from_the_journal_and_nothing_of_no_history(tmp_path):
+    folder, heard = tmp_path / "data", []
+    decided(folder, range(3))
+    for name in (*SHADOW, *OF_NO_HISTORY):
+        (folder / name).write_bytes(b"")
+    (folder / "models").mkdir()
+    with pytest.raises(NotAReplay, match="it holds jobs"):
+        clear_for_replay(folder, False, heard.append)
+    clear_for_replay(folder, True, heard.append)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*OF_NO_HISTORY, "journal.db.lock", "models"])
+    assert "shadow.db" in heard[0] and heard[0].endswith("; jobs.db, keys.json, models.db, settings.db there count on")
+
+
 def test_a_history_that_is_whole_is_continued_without_a_word(tmp_path):
-    folder, told = tmp_path / "data", []
+    folder, heard = tmp_path / "data", []
     decided(folder, range(10))
-    assert decided(folder, [10], tell=told.append) == 11
-    assert told == []
+    assert decided(folder, [10], tell=heard.append) == 11
+    assert heard == []
 
 
 def test_the_history_up_to_an_entry_is_of_that_entry_and_of_all_before_it(tmp_path):

@@ -16,6 +16,7 @@ from homeostat.config.load import parse_app
 from homeostat.config.tree import App
 from homeostat.engine.assembly import open_engine
 from homeostat.engine.engine import Engine
+from homeostat.engine.frames import FrameError
 
 START_S = 1_700_000_000
 ROWS = 300
@@ -115,6 +116,56 @@ def test_a_column_that_is_there_twice_is_refused(engine: Engine):
     table = pa.table([pa.array([1]), pa.array([2])], names=["amount", "amount"])
     with pytest.raises(ValueError, match="amount more than once"):
         engine.decide(table)
+
+
+class _Stream:
+    """A frame of a library that hands out something else than a stream."""
+
+    def __init__(self, given: object) -> None:
+        self.given = given
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given
+
+
+def _with(amount: pa.Array) -> pa.Table:
+    table = pa.Table.from_pylist(events(len(amount)))
+    return table.set_column(table.schema.names.index("amount"), "amount", amount)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        lambda: _with(pa.array([b"\xff", b"1"]).view(pa.string())),
+        lambda: _with(pa.DictionaryArray.from_arrays(pa.array([0, 9], pa.int8()), pa.array([1.0]), safe=False)),
+        lambda: pd.DataFrame(events(2)).assign(amount=[1, "x"]),
+        lambda: pd.DataFrame(events(2)).assign(amount=[1, object()]),
+        lambda: _Stream(RuntimeError("no stream today")),
+        lambda: _Stream(7),
+    ],
+    ids=["no UTF-8", "no category", "numbers and texts", "objects", "raises", "no stream"],
+)
+def test_a_frame_that_cannot_be_read_is_refused_whole_and_in_a_sentence(engine: Engine, frame):
+    before = engine.parts.journal.last
+    with pytest.raises(FrameError, match="the frame can't be read"):
+        engine.decide(frame())
+    assert engine.parts.journal.last == before
+
+
+def test_a_time_beyond_what_python_knows_is_shown_by_its_type_where_its_row_breaks_the_loop(
+    engine: Engine, monkeypatch
+):
+    featurizer = type(engine.parts.loop.stages.featurizer)
+
+    def breaks(self, batch):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(featurizer, "features", breaks)
+    table = pa.Table.from_pylist(events(2))
+    found = engine.decide(table.append_column("other", pa.array([2**62, -(2**62)], pa.timestamp("s"))))
+    assert found["action"].null_count == 2 and found["problem"].null_count == 0
 
 
 def test_a_row_that_breaks_the_loop_costs_the_others_nothing(engine: Engine, monkeypatch):

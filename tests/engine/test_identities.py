@@ -16,7 +16,7 @@ def expected(tmp_path):
     return lived(lambda: load(app_file(tmp_path), data=tmp_path / "strong"))
 
 
-def test_texts_of_one_code_are_told_apart_in_memory_and_in_a_folder(tmp_path, monkeypatch, expected):
+def test_texts_of_one_code_are_distinguished_in_memory_and_in_a_folder(tmp_path, monkeypatch, expected):
     app = app_file(tmp_path)
     one_code_for_all(monkeypatch)
     assert lived(lambda: load(app, data=tmp_path / "weak")) == expected

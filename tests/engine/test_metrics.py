@@ -1,4 +1,4 @@
-"""What is counted, and what a scraper gets to see."""
+"""The counts, and what a scraper gets to see."""
 
 import importlib.util
 import shutil
@@ -82,11 +82,11 @@ def naive(batches: list[DecisionBatch]) -> dict:
 
 
 def shown(meters: Meters) -> dict:
-    tally = meters.tally()
-    seen: dict = {("fallback", reason): n for reason, n in tally.fallbacks.items()}
-    seen |= {("by", action, last): n for action in range(ACTIONS) for last, n in tally.by(action).items()}
-    seen |= {("fresh", name, code): int(n) for name, row in tally.freshness.items() for code, n in enumerate(row)}
-    for key, of in [(("risk",), tally.risk), *((("score", name), of) for name, of in tally.scores.items())]:
+    reading = meters.reading()
+    seen: dict = {("fallback", reason): n for reason, n in reading.fallbacks.items()}
+    seen |= {("by", action, last): n for action in range(ACTIONS) for last, n in reading.by(action).items()}
+    seen |= {("fresh", name, code): int(n) for name, row in reading.freshness.items() for code, n in enumerate(row)}
+    for key, of in [(("risk",), reading.risk), *((("score", name), of) for name, of in reading.scores.items())]:
         seen |= {(*key, cell): int(n) for cell, n in enumerate(of.counts)} | {(*key, "missing"): of.missing}
     return {key: n for key, n in seen.items() if n}
 
@@ -99,12 +99,12 @@ def test_meters_equal_their_naive_twin(sizes: list[int], seed: int) -> None:
     for each in batches:
         meters.decided(each)
     assert shown(meters) == naive(batches)
-    tally = meters.tally()
-    assert tally.took.total == pytest.approx(200.0 * sum(sizes)) and tally.rows.total == sum(sizes)
-    assert tally.took.counts[TOOK_BOUNDS_US.index(200.0)] == sum(sizes)
-    assert int(tally.rows.counts.sum()) == len(sizes)
+    reading = meters.reading()
+    assert reading.took.total == pytest.approx(200.0 * sum(sizes)) and reading.rows.total == sum(sizes)
+    assert reading.took.counts[TOOK_BOUNDS_US.index(200.0)] == sum(sizes)
+    assert int(reading.rows.counts.sum()) == len(sizes)
     risks = np.concatenate([np.zeros(0), *(each.fused.risk for each in batches)])
-    assert tally.risk.total == pytest.approx(np.nansum(risks))
+    assert reading.risk.total == pytest.approx(np.nansum(risks))
 
 
 def test_newly_installed_scorers_are_counted_beside_those_before() -> None:
@@ -114,7 +114,7 @@ def test_newly_installed_scorers_are_counted_beside_those_before() -> None:
     for each in (old, new, old):
         meters.decided(each)
     assert shown(meters) == naive([old, new, old])
-    assert meters.tally().rows.total == 17
+    assert meters.reading().rows.total == 17
 
 
 def test_the_loop_counts_its_stages_failures_and_decisions() -> None:
@@ -173,7 +173,7 @@ def test_recovery_counts_nothing_twice() -> None:
     world = loop_world.World()
     world.loop.decide(loop_world.stream(30))
     again = world.restarted(None)
-    assert again.loop.meters.tally().rows.total == 0
+    assert again.loop.meters.reading().rows.total == 0
 
 
 def test_bad_events_are_counted_by_reason_and_features_by_entity() -> None:

@@ -1,4 +1,4 @@
-"""An app with a stranger's scorer: rules hold, starts end, and what fails is said wherever people look."""
+"""An app with a stranger's scorer: rules hold, starts end, and failures are shown wherever people look."""
 
 from __future__ import annotations
 
@@ -98,13 +98,13 @@ def test_a_plug_in_that_hangs_stops_neither_the_start_nor_a_decision_and_is_said
 
     monkeypatch.setattr("homeostat.engine.readiness._PATIENCE_S", 0.05)
     text = plugin(hangs) if where == "asked" else plugin(make=make)
-    told: list[str] = []
-    with load_engine(text, on_error=lambda name, error: told.append(name)) as engine:
+    heard: list[str] = []
+    with load_engine(text, on_error=lambda name, error: heard.append(name)) as engine:
         for number in range(3):
             answer = engine.decide({**EVENT, "event_id": str(number)})
             assert "scorer_late" in answer["fallback"] and answer["action"]
         loop = engine.parts.loop
-        assert told == ["graph"] and loop.troubles()["scorers"]["graph"]["scorer_late"] == 3
+        assert heard == ["graph"] and loop.troubles()["scorers"]["graph"]["scorer_late"] == 3
         assert loop.notes()[0].startswith("decides without the scorer graph: it ")
         values = {sample.labels["scorer"]: sample.value for family in engine_registry(engine).collect()
                   if family.name == "homeostat_scorer_out" for sample in family.samples}  # fmt: skip

@@ -1,4 +1,4 @@
-"""What holds events or decisions is its owner's alone, whatever the umask is, unless it is asked for otherwise."""
+"""A file that holds events or decisions is its owner's alone, whatever the umask is, unless asked for otherwise."""
 
 from __future__ import annotations
 
@@ -95,9 +95,9 @@ def test_a_replay_does_not_erase_a_servers_journal(history, tmp_path):
     with pytest.raises(NotAReplay, match="may be that of a server"):
         replayed(history, folder)
     assert {name: (folder / name).read_bytes() for name in before} == before
-    told = []
-    replayed(history, folder, force=True, tell=told.append)
-    assert len(told) == 1 and told[0].startswith("deletes audit.jsonl, dead_letters.jsonl, journal.db")
+    heard = []
+    replayed(history, folder, force=True, tell=heard.append)
+    assert len(heard) == 1 and heard[0].startswith("deletes audit.jsonl, dead_letters.jsonl, journal.db")
     with open_engine("access", data=folder) as engine:
         assert len(engine.parts.journal) == 20
 
@@ -114,10 +114,10 @@ def test_nor_does_it_erase_one_of_an_older_version(name, history, tmp_path):
 
 def test_a_replay_replaces_an_older_replay_also_one_of_an_older_version(history, tmp_path):
     for out in (tmp_path / "out", unpacked("replay", tmp_path)):
-        told = []
-        replayed(history, out, tell=told.append)
-        replayed(history, out, tell=told.append)
-        assert told == [] and verify(out / "audit.jsonl", tables_beside(out / "audit.jsonl")).ok
+        heard = []
+        replayed(history, out, tell=heard.append)
+        replayed(history, out, tell=heard.append)
+        assert heard == [] and verify(out / "audit.jsonl", tables_beside(out / "audit.jsonl")).ok
 
 
 def test_a_replay_that_a_server_has_gone_on_with_is_a_servers(history, tmp_path):

@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
-from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
 from homeostat.decide.stages import Stages
-from homeostat.records.decisions import DecisionBatch
+from homeostat.engine.answer_types import Decision, OverridingReason, RuleReason, ScorerReason, ServedFeature
+from homeostat.records.decisions import BY_CHANCE, BY_GROUP, DecisionBatch
 from homeostat.records.events import Row
 from homeostat.records.features import Freshness
 from homeostat.records.identity import text_of
 from homeostat.records.reasons import Fallback, Reason
+from homeostat.records.times import time_text as time_text
 from homeostat.records.vocabulary import Vocabulary
 
 Naming: TypeAlias = Callable[[str, float], float | str | None]
+Why: TypeAlias = RuleReason | OverridingReason | ScorerReason
 
 _REASONS_MAX = 5
-_RULE, _BREAKER, _HOLDOUT = Reason.RULE.value, Reason.BREAKER.value, Reason.HOLDOUT.value
+BY_SETTINGS = "settings"  # The cause of a fallback that no part brought about.
+_RULE: Final = Reason.RULE.value
+_BREAKER: Final = Reason.BREAKER.value
+_HOLDOUT: Final = Reason.HOLDOUT.value
 _LATE = int(Row.LATE_EVENT)
-_EPOCH = date(1970, 1, 1)
-
-
-def time_text(time_ns: int) -> str:
-    """ISO 8601 in UTC, with as many decimals as it takes.
-
-    >>> time_text(1_500_000_000), time_text(-1)
-    ('1970-01-01T00:00:01.5Z', '1969-12-31T23:59:59.999999999Z')
-    """
-    seconds, rest = divmod(time_ns, 10**9)
-    day, second = divmod(seconds, 86400)
-    text = f"{_date_text(day)}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
-    return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else text + "Z"
-
-
-@lru_cache(maxsize=64)
-def _date_text(day: int) -> str:
-    """The date of a day since 1970: most decisions are of a few days."""
-    return (_EPOCH + timedelta(days=day)).isoformat()
 
 
 def actions_of(words: Vocabulary, count: int) -> tuple[str, ...]:
@@ -55,13 +40,13 @@ def rule_text(rule: int, fallback: int, words: Vocabulary) -> str:
         return ""
     if rule >= 0:
         return words.rule(rule)
-    return {BY_BREAKER: "breaker", BY_FALLBACK: f"fallback:{Fallback.text(fallback)}"}.get(rule, "")
+    return {BY_BREAKER: "breaker", BY_FALLBACK: f"fallback:{Fallback.text(fallback) or BY_SETTINGS}"}.get(rule, "")
 
 
-def reasons(decisions: DecisionBatch, row: int) -> list[dict[str, Any]]:
+def reasons(decisions: DecisionBatch, row: int) -> list[Why]:
     """Why this decision: what overrode the models, each rule that held, and the scorers by their part of the risk."""
     rule, hits = decisions.ruling.rule.item(row), decisions.ruling.hits.item(row)
-    found: list[dict[str, Any]] = []
+    found: list[Why] = []
     if hits:
         words = decisions.words
         for index in (index for index in range(hits.bit_length()) if hits >> index & 1):
@@ -74,8 +59,13 @@ def reasons(decisions: DecisionBatch, row: int) -> list[dict[str, Any]]:
         for bit, cause in Fallback.NAMES.items():
             if fallback & bit:
                 found.append({"kind": "fallback", "name": cause.value, "decided": rule == BY_FALLBACK})
-    if decisions.proposal.explored.item(row):
+    elif rule == BY_FALLBACK:
+        found.append({"kind": "fallback", "name": BY_SETTINGS, "decided": True})
+    explored = decisions.proposal.explored.item(row)
+    if explored & BY_CHANCE:
         found.append({"kind": _HOLDOUT, "name": "chance", "decided": rule == NO_RULE})
+    if explored & BY_GROUP:
+        found.append({"kind": "fairness", "name": "group", "decided": rule == NO_RULE})
     parts = sorted(zip(decisions.fused.contributions[row].tolist(), decisions.scores.names), key=_by_size, reverse=True)
     for contribution, name in parts[:_REASONS_MAX]:
         if contribution != 0:
@@ -87,7 +77,7 @@ def _by_size(part: tuple[float, str]) -> float:
     return abs(part[0])
 
 
-def answer(decisions: DecisionBatch, row: int) -> dict[str, Any]:
+def answer(decisions: DecisionBatch, row: int) -> Decision:
     """One decision, in the stable names of the interface."""
     events, ruling, proposal = decisions.events, decisions.ruling, decisions.proposal
     fallback = decisions.fallback.item(row)
@@ -106,24 +96,26 @@ def answer(decisions: DecisionBatch, row: int) -> dict[str, Any]:
         "late": events.kind.item(row) == _LATE,
         "scores": {name: None if value != value else value for name, value in zip(decisions.scores.names, scores)},
         "propensity": dict(zip(actions_of(words, len(propensity)), propensity)),
-        "version": decisions.version,
+        "version": decisions.made_by(row),
+        "settings": decisions.settings,
         "took_us": round(decisions.took_us, 1),
     }
 
 
-def answers(decisions: DecisionBatch) -> Iterator[dict[str, Any]]:
+def answers(decisions: DecisionBatch) -> Iterator[Decision]:
     """`answer` for every row, in half the time: what a batch has in common is looked up once."""
     events, ruling, proposal, scores = decisions.events, decisions.ruling, decisions.proposal, decisions.scores
-    names, version, words = scores.names, decisions.version, decisions.words
+    names, makers, words = scores.names, decisions.makers, decisions.words
     actions = actions_of(words, proposal.propensity.shape[1])
-    took_us = round(decisions.took_us, 1)
+    took_us, settings = round(decisions.took_us, 1), decisions.settings
     texts, fallbacks = events.texts, decisions.fallback.tolist()
     rules, taken = ruling.rule.tolist(), ruling.action.tolist()
-    odd = (decisions.fallback != 0) | (proposal.explored != 0) | (ruling.hits != 0) | (ruling.rule == BY_BREAKER)
+    odd = (decisions.fallback != 0) | (proposal.explored != 0) | (ruling.hits != 0) | (ruling.rule <= BY_BREAKER)
     plain = (~odd).tolist()
     rounded = np.round(decisions.fused.contributions, 6)
     order = np.argsort(-np.abs(decisions.fused.contributions), axis=1, kind="stable")[:, :_REASONS_MAX].tolist()
     parts = rounded.tolist()
+    why: list[Why]
     whole = not bool(np.isnan(scores.values).any())
     for row, (code, check, time_ns, kind, proposed, risk, values, propensity) in enumerate(zip(
         events.id_code.tolist(), events.id_check.tolist(), events.time_ns.tolist(), events.kind.tolist(),
@@ -151,7 +143,8 @@ def answers(decisions: DecisionBatch) -> Iterator[dict[str, Any]]:
                 name: None if value != value else value for name, value in zip(names, values)
             },
             "propensity": dict(zip(actions, propensity)),
-            "version": version,
+            "version": makers[row],
+            "settings": settings,
             "took_us": took_us,
         }  # fmt: skip
 
@@ -173,7 +166,7 @@ def naming(stages: Stages, decisions: DecisionBatch) -> Naming:
     return named
 
 
-def features_of(decisions: DecisionBatch, row: int, named: Naming) -> dict[str, dict[str, Any]]:
+def features_of(decisions: DecisionBatch, row: int, named: Naming) -> dict[str, ServedFeature]:
     """The features as served: value (None where there is none) and freshness, by name.
 
     named : how a feature's value is shown, see `naming`

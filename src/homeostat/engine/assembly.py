@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
@@ -16,7 +14,9 @@ from homeostat.adapters.disk.dead_letters import DeadLetterFile
 from homeostat.adapters.disk.files import FILE_MODE, FOLDER_MODE, OPEN_FILE_MODE, OPEN_FOLDER_MODE, find_room
 from homeostat.adapters.disk.snapshots import FileSnapshots
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 from homeostat.adapters.process.clock import SystemClock
+from homeostat.adapters.process.collector import freeze_objects
 from homeostat.app import OnError, Ports, brain, build, feature_plan
 from homeostat.config.definitions import feature_definitions
 from homeostat.config.load import load_app
@@ -25,11 +25,17 @@ from homeostat.config.tree import App
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.features import FeaturePlan
-from homeostat.engine.engine import Engine, Parts
+from homeostat.engine.engine import Engine
 from homeostat.engine.folders import History, check_history, open_history
+from homeostat.engine.parts import Parts
 from homeostat.engine.readiness import warm_up
 from homeostat.engine.recovery import Recovery, plan, recover
+from homeostat.engine.setups import Setups
+from homeostat.engine.stores import stores_in
+from homeostat.engine.watching import Watcher, name_of
 from homeostat.models.bundle import Bundle, load_bundle
+from homeostat.models.deployments import CHAMPION
+from homeostat.records.changes import ChangeKind, Scope
 from homeostat.records.identity import Coding
 from homeostat.records.vocabulary import Vocabulary
 
@@ -112,7 +118,7 @@ def open_engine(
     def open_journal(path: Path | str) -> SqliteJournal:
         return SqliteJournal(path, app=prepared.app.app, words=prepared.words, secret=secret, mode=mode)
 
-    with ExitStack() as opened:  # What was opened is closed, the last first, whatever fails half-way.
+    with ExitStack() as opened:  # All that was opened is closed, the last first, whatever fails half-way.
         if data is None:
             journal = open_journal(":memory:")
         else:
@@ -122,8 +128,13 @@ def open_engine(
         prepared = prepared.keyed(journal.coding)
         clock = SystemClock()
         ports = Ports(journal, clock, prepared.coding, bounded=True, on_error=on_error, served=journal.served)
-        models = bundle_of(prepared, bundle)
+        stores = stores_in(data, prepared.app.app, clock, mode)
+        opened.callback(stores.close)
+        load = partial(fitting_bundle, prepared=prepared)
+        given = bundle_of(prepared, bundle)
+        models = given or stores.champion(load)
         ready = brain(prepared.app, prepared.features, models)
+        setups = Setups(prepared, models, ready, ports, stores.fetch(load), base=stores.base(given))
         warm_up(prepared.app, prepared.features, models, clock, ready)
         freeze_objects()
         brains = [ready]
@@ -134,14 +145,20 @@ def open_engine(
             return build(prepared.app, prepared.features, own, ports)
 
         snapshots = None if data is None else FileSnapshots(data, mode)
-        loop = recover(make, journal, snapshots, recovering, tell)
+        loop = recover(make, journal, snapshots, recovering, tell, setups)
         opened.callback(loop.close)
+        watcher = Watcher(stores.settings, setups, loop, clock, "" if data is None else name_of(data))
+        opened.callback(watcher.close)
+        watcher.look()
+        loop.change()  # Changes made while nothing decided are in force from the first batch on.
+        for note in [*watcher.notes(), *overruled(bundle, models, loop)]:
+            tell(note)
         parts = Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock)
 
         def begin_again() -> None:
-            loop.begin_again(recover(make, journal, parts.snapshots, tell=tell))
+            loop.begin_again(recover(make, journal, parts.snapshots, tell=tell, setups=setups))
 
-        parts.begin_again = begin_again
+        parts.begin_again, parts.watcher = begin_again, watcher
         if data is not None:
             parts.room = partial(find_room, data)
             parts.snapshots, parts.kept = snapshots, journal
@@ -152,12 +169,24 @@ def open_engine(
                 if parted is not None:
                     trail.record("parted", parted.facts(), now_ns)
                 trail.holds(journal.says(), now_ns)
-                trail.follow(journal, now_ns)  # What a killed process decided, and had not audited yet.
+                trail.follow(journal, now_ns)  # The decisions of a killed process that it had not audited yet.
                 trail.started(loop.stages.version, now_ns)
-                parts.audit = trail
+                parts.audit, parts.stated = trail, opened.enter_context(closing(SqliteStatements(data))).head
+            watcher.start()  # Where all is in memory, only this process can change anything: it starts it then.
         engine = Engine(parts)
         parts.opened = opened.pop_all()  # They are the engine's to close now.
         return engine
+
+
+def overruled(bundle: Path | None, models: Bundle | None, loop: DecisionLoop) -> list[str]:
+    """That another version decides than the one that was named, in a sentence."""
+    deployed = next((c for c in loop.stages.in_force if c.where == Scope(ChangeKind.DEPLOY, CHAMPION)), None)
+    if bundle is None or models is None or deployed is None or loop.stages.version.endswith(f"+{models.version}"):
+        return []
+    return [
+        f"{bundle} holds version {models.version}, but change {deployed.number} by {deployed.actor} made another the "
+        f"champion, which decides: {loop.stages.version}. To decide with the former, promote it or undo the change"
+    ]
 
 
 def preview(app: str | Path | App, bundle: Path | None, data: Path) -> Recovery:
@@ -172,22 +201,16 @@ def preview(app: str | Path | App, bundle: Path | None, data: Path) -> Recovery:
         return Recovery(0, 0, None, (), {}, ())
     with SqliteJournal(path, app=prepared.app.app, words=prepared.words, readonly=True) as journal:
         prepared = prepared.keyed(journal.coding)
-        ready = brain(prepared.app, prepared.features, bundle_of(prepared, bundle))
+        stores = stores_in(data, prepared.app.app, SystemClock())
+        given = bundle_of(prepared, bundle)
+        models = given or stores.champion(partial(fitting_bundle, prepared=prepared))
+        base = stores.base(given)
+        stores.close()
+        ready = brain(prepared.app, prepared.features, models)
         ports = Ports(journal, SystemClock(), prepared.coding, bounded=False, served=journal.served)
+        setups = Setups(prepared, models, ready, ports, base=base)
         loop = build(prepared.app, prepared.features, ready, ports)
         try:
-            return plan(loop, journal, FileSnapshots(data))
+            return plan(loop, journal, FileSnapshots(data), setups)
         finally:
             loop.close()
-
-
-def freeze_objects() -> None:
-    """Take what imports and the compiler have left behind out of the collector's sight, once in a process.
-
-    All of it lives as long as the process, and walking through it in the middle of a decision takes 0.1 s.
-    Only once, so that the cycles of engines that come and go are still collected.
-    """
-    if gc.get_freeze_count() == 0:
-        gc.collect()
-        gc.freeze()
-        atexit.register(gc.unfreeze)  # Libraries that count their objects at the end find them gone, as ever.

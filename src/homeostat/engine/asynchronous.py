@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import overload
+from typing import cast, overload
 
-from homeostat.engine.engine import Answer, Engine, Event, UnusableEvent
-from homeostat.engine.turns import Turns
+from homeostat.engine.answer_types import Decision
+from homeostat.engine.engine import Engine, Event
+from homeostat.engine.isolating import Answer, Received, UnusableEvent
+from homeostat.engine.turns import OUTCOME_ROWS, Turns
 
 
 class AsyncEngine:
@@ -18,6 +19,7 @@ class AsyncEngine:
     A few events are decided on the event loop itself, which takes less time than handing them to a thread. Large
     batches, snapshots and explanations are worked on in a thread, while the event loop goes on.
 
+    >>> import asyncio
     >>> from homeostat import AsyncEngine, load
     >>> async def decide_all():
     ...     async with AsyncEngine(load("access")) as engine:
@@ -34,15 +36,16 @@ class AsyncEngine:
         """
         self.engine = engine
         self._thread = ThreadPoolExecutor(1, "engine")
+        self._closed = False
         self._turns: Turns[object] = Turns(self._thread, rows_max, waiting_max)
 
     @overload
-    async def decide(self, events: Event) -> Answer: ...
+    async def decide(self, events: Event) -> Decision: ...
 
     @overload
     async def decide(self, events: Sequence[Event]) -> list[Answer]: ...
 
-    async def decide(self, events: Event | Sequence[Event]) -> Answer | list[Answer]:
+    async def decide(self, events: Event | Sequence[Event]) -> Decision | list[Answer]:
         """Decide one event or several, see `Engine.decide`.
 
         Raises UnusableEvent for a single bad event; Unavailable when the journal can't be written; Overloaded.
@@ -54,26 +57,27 @@ class AsyncEngine:
             return answered
         return await self._turns.submit(self.engine.answer, list(events)) if len(events) else []
 
-    async def learn(self, outcomes: Event | Sequence[Event]) -> list[Answer]:
+    async def learn(self, outcomes: Event | Sequence[Event]) -> list[Received]:
         """Take in outcomes; one receipt or problem for each. See `Engine.learn`."""
         several = [outcomes] if isinstance(outcomes, Mapping) else list(outcomes)
-        return await self._turns.submit(self.engine.receive, several) if several else []
+        return await self._turns.submit_in_slices(self.engine.receive, several, OUTCOME_ROWS)
 
-    async def decision(self, event_id: str | int, features: bool = False, explain: bool = False) -> Answer | None:
+    async def decision(self, event_id: str | int, features: bool = False, explain: bool = False) -> Decision | None:
         """The recorded decision of an event, None if there is none. See `Engine.decision`."""
         found = await self._turns.call(lambda: self.engine.decision(event_id, features, explain))
-        assert found is None or isinstance(found, dict)
-        return found
+        return cast(Decision | None, found)
 
     async def save(self) -> None:
         """Write a snapshot, so that the next start has less to replay."""
         await self._turns.call(self.engine.save)
 
     async def close(self) -> None:
-        """Wait until nothing waits, save, and let go of files and threads."""
-        await self._turns.idle()
+        """Answer what waits, save, and let go of files and threads. Later calls raise Unavailable."""
+        if self._closed:
+            return
+        self._closed = True
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self.engine.close)
+            await self._turns.call(self.engine.close)
         finally:
             self._thread.shutdown(wait=False)
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from homeostat.app import feature_plan
 from homeostat.config.tree import App
+from homeostat.decide.canary import instead_of
+from homeostat.decide.contracts import Policy
 from homeostat.decide.explanation import Explanation, FeatureContribution, explain
+from homeostat.decide.policy.bounded import BoundedPolicy
+from homeostat.decide.policy.by_group import GroupThresholdPolicy
 from homeostat.decide.stages import Stages
+from homeostat.engine.answer_types import (
+    Decision,
+    Explained,
+    FeatureShare,
+    GroupRule,
+    OtherwiseAction,
+    ServedFeature,
+    Shown,
+)
 from homeostat.engine.answers import Naming, naming
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.features import Features, Freshness
@@ -21,21 +34,27 @@ TOP = 10
 _NAMES_MAX = 8
 
 
-def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int) -> dict[str, Any]:
+def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int) -> Explained:
     """Why a recorded decision was made, by the parts that decide now.
 
     `by_version` names them; where it differs from the decision's own version, other parts made the decision. Those
     find its features, scores and action by name; a decision that kept no names that fit has nothing explained.
     """
+    canary, made_by = stages.canary, decisions.made_by(row)
+    if canary is not None and made_by == canary.version:
+        stages = instead_of(stages, canary)
+        if _by_group(stages.policy) is not None:  # They stand in for themselves.
+            stages = replace(stages, thresholds=stages.policy)
     try:
         here = as_served_now(stages, app, decisions, row)
     except Unnamed:
         return {"by_version": stages.version, "same_version": False, "features": [], "scorers": [], "change": None}
     found = explain(stages, here, 0, _ranges(app), TOP)
     named = naming(stages, here)
-    return {
+    group = _group(stages, here)
+    answer: Explained = {
         "by_version": stages.version,
-        "same_version": stages.version == decisions.version,
+        "same_version": stages.version == made_by,
         "features": [_feature(feature, named) for feature in found.features],
         "scorers": [
             {
@@ -48,6 +67,30 @@ def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int) -> d
         ],
         "change": _change(found, stages.actions, named),
     }
+    if group is not None:
+        answer["group"] = group[0]
+    return answer
+
+
+def _by_group(policy: Policy) -> GroupThresholdPolicy | None:
+    """The thresholds by group that decide, within those of the settings; None where there are none."""
+    inner = policy.inner if isinstance(policy, BoundedPolicy) else policy
+    return inner if isinstance(inner, GroupThresholdPolicy) else None
+
+
+def _group(stages: Stages, one: DecisionBatch) -> tuple[GroupRule | None] | None:
+    """The rule of the person's group, in a tuple; None of an app without such rules."""
+    policy = _by_group(stages.policy)
+    if policy is None:
+        return None
+    rules = policy.rules
+    at = rules.group(one.events)
+    if at[0] < 0:
+        return (None,)
+    without = stages.actions[int(policy.least(one.fused.risk, one.events, one.features)[0])]
+    chance = float(rules.chance(at, one.fused.risk)[0])
+    field = one.words.fields[rules.column][0]
+    return ({"field": field, "group": rules.names[int(at[0])], "chance": chance, "without": without},)
 
 
 def as_served_now(stages: Stages, app: App, decisions: DecisionBatch, row: int) -> DecisionBatch:
@@ -77,14 +120,14 @@ def _ranges(app: App) -> dict[str, tuple[float, float]]:
     }
 
 
-def _feature(feature: FeatureContribution, named: Naming) -> dict[str, Any]:
+def _feature(feature: FeatureContribution, named: Naming) -> FeatureShare:
     return {
         "name": feature.name, "value": named(feature.name, feature.value),
         "contribution": round(feature.contribution, 6),
     }  # fmt: skip
 
 
-def _change(found: Explanation, actions: tuple[str, ...], named: Naming) -> dict[str, Any] | None:
+def _change(found: Explanation, actions: tuple[str, ...], named: Naming) -> OtherwiseAction | None:
     change = found.change
     if change is None:
         return None
@@ -100,30 +143,37 @@ def _number(value: float) -> float | None:
     return None if value != value else value
 
 
-def sentences(told: dict[str, Any]) -> list[str]:
+def sentences(answer: Decision) -> list[str]:
     """A decision with its features and explanation, line by line, for a person.
 
-    told : what `Engine.decision` returns with features and explanation
+    answer : what `Engine.decision` returns with features and explanation
     """
-    lines = [f"{told['event_id']}: {told['action']}, at a risk of {told['risk']:.2%} ({told['time']})"]
-    if told["proposed"] != told["action"]:
-        lines.append(f"The policy proposed {told['proposed']}; {told['rule'] or 'the guards'} overrode it.")
-    for reason in told["reasons"]:
+    lines = [f"{answer['event_id']}: {answer['action']}, at a risk of {answer['risk']:.2%} ({answer['time']})"]
+    if answer["proposed"] != answer["action"]:
+        lines.append(f"The policy proposed {answer['proposed']}; {answer['rule'] or 'the guards'} overrode it.")
+    for reason in answer["reasons"]:
         if reason["kind"] == "rule":
             verb = "decided" if reason["decided"] else "held too"
             lines.append(f"Rule {reason['name']} {verb}: {reason['text']}")
         elif reason["kind"] == "breaker":
             lines.append("The circuit breaker decided: the action had become too frequent.")
         elif reason["kind"] == "holdout":
-            lines.append("Chance proposed the action, so that its outcomes stay known (hold-out or exploration).")
-    if told["fallback"]:
-        lines.append(f"Not every part answered ({told['fallback'].replace('_', ' ').replace('+', ', ')}).")
-    if told.get("late"):
+            if answer["explanation"].get("group") is None:
+                lines.append("Chance proposed the action, so that its outcomes stay known (hold-out or exploration).")
+            else:
+                lines.append("Chance had a part in the action: the thresholds of a group are mixed, or the hold-out.")
+        elif reason["kind"] == "fairness":
+            lines.append("The thresholds of the person's group proposed another action than the one of least cost.")
+    lines += _group_lines(answer["explanation"].get("group"))
+    if answer["fallback"]:
+        lines.append(f"Not every part answered ({answer['fallback'].replace('_', ' ').replace('+', ', ')}).")
+    if answer.get("late"):
         lines.append("It came late, after what the app waits for: it was decided, and windows don't count it.")
-    lines += _freshness(told.get("features", {}))
-    explanation = told["explanation"]
-    lines += _table("What moved the risk (log-odds)", explanation["features"], "value")
-    lines += _table("Scorers", explanation["scorers"], "score")
+    lines += _freshness(answer.get("features", {}))
+    explanation = answer["explanation"]
+    features = [(one["name"], one["contribution"], one["value"]) for one in explanation["features"]]
+    scorers = [(one["name"], one["contribution"], one["score"]) for one in explanation["scorers"]]
+    lines += _table("Contributions to the risk (log-odds)", features) + _table("Scorers", scorers)
     change = explanation["change"]
     if change is not None and isinstance(change["becomes"], str):
         lines.append(
@@ -135,24 +185,33 @@ def sentences(told: dict[str, Any]) -> list[str]:
             f"With {change['feature']} at {shown(change['becomes'])} instead of {shown(change['was'])}, "
             f"all else equal, the action would have been {change['action']}."
         )
-    elif told["rule"]:
+    elif answer["rule"]:
         lines.append("No change of a feature alone would have changed the action: the guards decided.")
     else:
         lines.append("No change of one feature alone would have changed the action.")
-    lines.append(f"Decided by {told['version']}.")
+    lines.append(f"Decided by {answer['version']}.")
     if not explanation["same_version"]:
         lines.append(f"Explained by {explanation['by_version']}, which may weigh things differently.")
     return lines
 
 
+def _group_lines(group: GroupRule | None) -> list[str]:
+    if group is None:
+        return []
+    return [
+        f"By the thresholds of {group['field']} {group['group']}, a person of this risk is selected with a chance of "
+        f"{group['chance']:.2%}; by cost alone the action were {group['without']}."
+    ]
+
+
 _FRESHNESS = {
     "stale": "Stale, since a part of their past was out of reach",
-    "absent": "Absent, since nothing was known of their past",
+    "absent": "Absent, since the event left them out or nothing was known of the past",
     "saturated": "Saturated, since they count no further",
 }
 
 
-def _freshness(features: dict[str, dict[str, Any]]) -> list[str]:
+def _freshness(features: Mapping[str, ServedFeature]) -> list[str]:
     """Which features were not fresh, a line for each way of not being so."""
     lines = []
     for code, words in _FRESHNESS.items():
@@ -163,13 +222,14 @@ def _freshness(features: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _table(title: str, rows: list[dict[str, Any]], value: str) -> list[str]:
+def _table(title: str, rows: Sequence[tuple[str, float, Shown]]) -> list[str]:
+    """Lines of a name, its contribution and its value each; none where there is no row."""
     if not rows:
         return []
-    width = max(len(row["name"]) for row in rows)
+    width = max(len(name) for name, _, _ in rows)
     return [
         f"{title}:",
-        *(f"  {row['contribution']:+8.3f}  {row['name']:<{width}}  {shown(row[value])}" for row in rows),
+        *(f"  {contribution:+8.3f}  {name:<{width}}  {shown(value)}" for name, contribution, value in rows),
     ]
 
 

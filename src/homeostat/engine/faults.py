@@ -1,4 +1,4 @@
-"""Faults of ours that a message brings about: what is kept and said of them."""
+"""Faults of ours that a message brings about: what is kept and logged of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from homeostat.ports import Clock
 
-SAY_AGAIN_NS = 60_000_000_000  # A fault that goes on is said once a minute, with how often it occurred.
+SAY_AGAIN_NS = 60_000_000_000  # A fault that goes on is logged once a minute, with how often it occurred.
 _KEPT = 1024
 _log = logging.getLogger("homeostat")
 
@@ -20,7 +20,7 @@ class Reports:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._said: dict[str, tuple[int, int]] = {}  # When it was said, and how many have come since.
+        self._said: dict[str, tuple[int, int]] = {}  # When it was logged, and how many have come since.
 
     def fault(self, stage: str, error: BaseException) -> None:
         """Report a fault, with its traceback."""
@@ -30,7 +30,7 @@ class Reports:
             self._said[key] = at_ns, more + 1
             return
         self._said[key] = now_ns, 0
-        often = f", and {more} times since it was last said" if more else ""
+        often = f", and {more} times since it was last logged" if more else ""
         _log.error("an unexpected fault in %s%s", stage, often, exc_info=error)
 
 

@@ -28,9 +28,12 @@ History = Literal["continue", "journal", "new"]
 JOURNAL = ("journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal")
 TRAIL = ("audit.jsonl", "audit.checkpoint.json", "report.json")
 SNAPSHOTS = ("snapshot.bin", "snapshot.previous.bin")
+SHADOW = ("shadow.db", "shadow.db-wal", "shadow.db-shm")  # It names entries of the journal.
 OTHERS = ("dead_letters.jsonl", "decisions.parquet", "report.html")
 _REPLAYED = frozenset({*JOURNAL, *TRAIL, *OTHERS, "decisions.parquet.part"})
 _KEPT = frozenset({"journal.db.lock", "bundle"})  # A replay leaves them as they are, or makes the bundle again.
+_FORCED = frozenset({*_REPLAYED, *SNAPSHOTS, *SHADOW})
+_OF_NO_HISTORY = frozenset({"settings.db", "models.db", "jobs.db", "statements.db", "incidents.db", "keys.json"})
 _TAIL_BYTES = 1 << 16
 
 
@@ -60,7 +63,7 @@ def open_history(
     """The journal of a data folder, and the trail that was put aside, if one was.
 
     history : `continue` refuses a journal that is shorter than what is known of it; `journal` lets what it holds count,
-        and puts audit trail and snapshots aside; `new` puts everything aside
+        and puts audit trail, snapshots and decisions in shadow aside; `new` puts the journal aside, too
     Raises LostHistory, JournalError, Unavailable.
     """
     path, parted = folder / "journal.db", None
@@ -86,6 +89,9 @@ def check_history(folder: Path) -> None:
             _check(folder, journal, known)
 
 
+_SERVERS = {"settings.db", "settings.db-wal", "settings.db-shm"}  # Files that a server leaves and no replay does.
+
+
 class NotAReplay(JournalError, Conflict):
     """A folder holds more than an older replay's output; the text says what."""
 
@@ -93,11 +99,12 @@ class NotAReplay(JournalError, Conflict):
     remedy = "Name another --out, or an empty folder"
 
 
-def clear_for_replay(out: Path, force: bool, tell: Callable[[str], None]) -> None:
+def clear_for_replay(out: Path, force: bool, tell: Callable[[str], None], needed: Sequence[Path] = ()) -> None:
     """Remove an older replay's output from a folder.
 
-    force : remove a server's journal, and what belongs to it, too; never what is neither
+    force : remove a server's journal, and what follows from it, too; never what is neither
     tell : is given what is removed, where it is not an older replay's output
+    needed : files that the new replay reads; it is refused where one of them would be removed
     Raises NotAReplay, having removed nothing; Unavailable where another process writes there, or the disk fails.
     """
     lock, path = FileLock(out / "journal.db.lock"), out / "journal.db"
@@ -106,15 +113,22 @@ def clear_for_replay(out: Path, force: bool, tell: Callable[[str], None]) -> Non
         lock.acquire(f"another process is writing to {out}: give another --out, or stop it first")
     try:
         others = sorted(names - _REPLAYED - _KEPT)
-        why = f"it holds {_listed(others)}" if others else _why_not_a_replay(out, names)
+        servers = [name for name in others if name in _SERVERS]
+        why = "" if others != servers else _why_not_a_replay(out, names)
+        if others and not why:
+            why = f"it holds {_listed(others)}"
         if why and not force:
             raise NotAReplay(
                 f"{out} is not an older replay's output: {why}. Give another --out, or --force to delete "
-                f"{_listed(sorted(names & {*_REPLAYED, *SNAPSHOTS})) or 'nothing'} there"
+                f"{_listed(sorted(names & _FORCED)) or 'nothing'} there"
             )
-        doomed = sorted(names & ({*_REPLAYED, *SNAPSHOTS} if force else _REPLAYED))
+        doomed = sorted(names & (_FORCED if force else _REPLAYED))
+        for path in needed:
+            if path.name in doomed and path.resolve() == (out / path.name).resolve():
+                raise NotAReplay(f"{path} would be read and removed: it is an older replay's output in --out")
         if why and doomed:
-            tell(f"deletes {_listed(doomed)} in {out}")
+            stays = sorted(names & _OF_NO_HISTORY)
+            tell(f"deletes {_listed(doomed)} in {out}" + (f"; {_listed(stays)} there count on" if stays else ""))
         for name in doomed:
             (out / name).unlink()
     except OSError as error:
@@ -208,7 +222,7 @@ def _refusal(folder: Path, last: int, known: dict[str, int], there: bool) -> str
 
 def _put_aside(folder: Path, history: History, tell: Callable[[str], None]) -> Parted | None:
     """Move the files that shall not count any more into a folder of their own."""
-    names = [*TRAIL, *SNAPSHOTS, *((*JOURNAL, *OTHERS) if history == "new" else ())]
+    names = [*TRAIL, *SNAPSHOTS, *SHADOW, *((*JOURNAL, *OTHERS) if history == "new" else ())]
     lock = FileLock(folder / "journal.db.lock")
     lock.acquire(f"another process is writing to {folder}: stop it first")
     try:

@@ -7,13 +7,17 @@ None of these libraries is asked for: a frame says itself what it is, by the Arr
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from homeostat.decide.intake.values import shown
+from homeostat.errors import HomeostatError
+
 if TYPE_CHECKING:
-    from homeostat.engine.engine import Answer, Engine
+    from homeostat.engine.engine import Engine
+    from homeostat.engine.isolating import Answer
 
 _ROWS = 4096  # Decided together, as replay does.
 
@@ -33,7 +37,22 @@ class Rows(Sequence[object]):
             return Rows({name: column[start:stop] for name, column in self.columns.items()}, max(0, stop - start))
         if not -self._rows <= at < self._rows:
             raise IndexError(at)
-        return {name: column[at].as_py() for name, column in self.columns.items()}
+        return {name: _plain(column[at]) for name, column in self.columns.items()}
+
+
+class FrameError(HomeostatError, ValueError):
+    """A data frame whose rows can't be distinguished or read; no row of it was decided."""
+
+    why = "the rows of a frame are decided by the names and types of its columns"
+    remedy = "Give each column a name of its own and values of one type"
+
+
+def _plain(value: Any) -> object:
+    """A value of Python; a text that says of which type it is, where Python has none like it."""
+    try:
+        return value.as_py()
+    except Exception:  # A time beyond the years that Python knows, nanoseconds without pandas.
+        return f"<{value.type}>"
 
 
 def decide_frame(engine: Engine, frame: Any) -> Any:
@@ -41,21 +60,35 @@ def decide_frame(engine: Engine, frame: Any) -> Any:
 
     Columns: `event_id`, `time` (UTC), `action`, `action_index`, `proposed`, `risk`, `rule`, `fallback`, `late`,
     `duplicate`, a `score_` for each scorer, and `problem`: why a row is no event, else nothing.
+    Raises FrameError.
     """
-    import pyarrow as pa
-
-    table = pa.table(frame)
+    table = _read(frame)
     names = table.schema.names
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"the frame has the column {', '.join(twice)} more than once: rename or drop the others")
     answers: list[Answer] = []
     for part in table.combine_chunks().to_batches(_ROWS):
         answers += engine.answer_rows(Rows(dict(zip(names, part.columns, strict=True)), len(part)))
     return _like(frame, _table(answers, tuple(engine.parts.app.scorers)))
 
 
-def _table(answers: Sequence[Answer], scorers: tuple[str, ...]) -> Any:
+def _read(frame: Any) -> Any:
+    """The frame as a table whose columns hold what they say they hold."""
+    import pyarrow as pa
+
+    try:
+        table = pa.table(frame)
+        table.validate(full=True)  # Else what is damaged inside would be followed to places out of memory.
+    except MemoryError:
+        raise
+    except Exception as error:  # Each library has its own.
+        raise FrameError(f"the frame can't be read ({shown(str(error))}): each column holds one type") from error
+    names = table.schema.names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FrameError(f"the frame has the column {', '.join(twice)} more than once: rename or drop the others")
+    return table
+
+
+def _table(answers: Sequence[Mapping[str, Any]], scorers: tuple[str, ...]) -> Any:
     import pyarrow as pa
 
     def column(name: str, kind: Any) -> Any:
@@ -80,7 +113,7 @@ def _table(answers: Sequence[Answer], scorers: tuple[str, ...]) -> Any:
     return pa.table(columns)
 
 
-def _problem(answer: Answer) -> str | None:
+def _problem(answer: Mapping[str, Any]) -> str | None:
     return None if "action" in answer else str(answer.get("detail") or answer.get("title"))
 
 

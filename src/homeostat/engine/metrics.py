@@ -13,7 +13,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-import homeostat
 from homeostat.config.tree import App
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.meters import (
@@ -22,10 +21,12 @@ from homeostat.decide.meters import (
     STAGE_BOUNDS_NS,
     TOOK_BOUNDS_US,
     Distribution,
-    Tally,
+    MeterReading,
 )
 from homeostat.engine.engine import Engine
 from homeostat.engine.readings import Readings
+from homeostat.records import software
+from homeostat.records.changes import ChangeKind
 from homeostat.records.features import Freshness
 from homeostat.records.reasons import Reason
 
@@ -48,15 +49,15 @@ class LoopCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family, the same ones whatever was counted."""
-        tally = self._loop.meters.tally()
-        yield from self._events(tally)
-        yield from self._decisions(tally)
-        yield from self._times(tally)
-        yield from self._troubles(tally)
+        reading = self._loop.meters.reading()
+        yield from self._events(reading)
+        yield from self._decisions(reading)
+        yield from self._times(reading)
+        yield from self._troubles(reading)
         yield from self._left_out()
         yield from self._versions()
 
-    def _events(self, tally: Tally) -> Iterator[Metric]:
+    def _events(self, reading: MeterReading) -> Iterator[Metric]:
         counts = self._loop.counts
         kinds = {kind: counts[kind] for kind in ("events", "repeated", "differing", "late", "refused")}
         yield self._counter(
@@ -71,13 +72,13 @@ class LoopCollector(Collector):
         )  # fmt: skip
         declared = (Reason.MALFORMED, Reason.MISSING, Reason.WRONG_TYPE, Reason.OUT_OF_RANGE, Reason.BAD_TIME,
                     Reason.TOO_LATE, Reason.TOO_EARLY, Reason.UNKNOWN_EVENT, Reason.UNDECIDABLE)  # fmt: skip
-        bad = dict.fromkeys((reason.value for reason in declared), 0) | tally.bad
+        bad = dict.fromkeys((reason.value for reason in declared), 0) | reading.bad
         yield self._counter(
             "homeostat_bad_events", "Events and outcomes that went to the dead letters, by reason.", ("reason",),
             [((reason,), count) for reason, count in bad.items()],
         )  # fmt: skip
         groups: dict[str, np.ndarray] = {}
-        for feature, row in tally.freshness.items():
+        for feature, row in reading.freshness.items():
             group = self._groups.get(feature, DERIVED_GROUP)
             groups[group] = groups.get(group, 0) + row
         yield self._counter(
@@ -101,43 +102,47 @@ class LoopCollector(Collector):
         ahead.add_metric((self._app,), self._loop.meters.ahead_ns / 1e9)
         yield ahead
 
-    def _decisions(self, tally: Tally) -> Iterator[Metric]:
+    def _decisions(self, reading: MeterReading) -> Iterator[Metric]:
         actions = self._loop.stages.actions
         yield self._counter(
             "homeostat_decisions", "New decisions, by action and by who had the last word.", ("action", "decided_by"),
-            [((action, by), n) for index, action in enumerate(actions) for by, n in tally.by(index).items()],
+            [((action, by), n) for index, action in enumerate(actions) for by, n in reading.by(index).items()],
         )  # fmt: skip
         yield self._counter(
             "homeostat_rules", "Decisions by the guards' rule that decided.", ("rule",),
-            [((name,), count) for name, count in zip(self._rules, tally.rules(), strict=False)],
+            [((name,), count) for name, count in zip(self._names(), reading.rules(), strict=False)],
         )  # fmt: skip
         yield self._counter(
             "homeostat_fallbacks", "Decisions made without a part, by reason.", ("reason",),
-            [((reason.value,), count) for reason, count in tally.fallbacks.items()],
+            [((reason.value,), count) for reason, count in reading.fallbacks.items()],
         )  # fmt: skip
         risk = HistogramMetricFamily("homeostat_risk", "Risk of the decisions, in [0, 1].", labels=("app",))
-        _add(risk, (self._app,), SHARE_BOUNDS, tally.risk)
+        _add(risk, (self._app,), SHARE_BOUNDS, reading.risk)
         yield risk
         score = HistogramMetricFamily(
             "homeostat_score", "Scores of the decisions, in [0, 1].", labels=("app", "scorer")
         )
-        for name, scores in tally.scores.items():
+        for name, scores in reading.scores.items():
             _add(score, (self._app, name), SHARE_BOUNDS, scores)
         yield score
         yield self._counter(
             "homeostat_scores_missing", "Decisions without a scorer's score.", ("scorer",),
-            [((name,), scores.missing) for name, scores in tally.scores.items()],
+            [((name,), scores.missing) for name, scores in reading.scores.items()],
         )  # fmt: skip
 
-    def _times(self, tally: Tally) -> Iterator[Metric]:
+    def _names(self) -> tuple[str, ...]:
+        """The rules' names by number: those of the app file come first, whatever settings add to them."""
+        return tuple(name for name, _ in self._loop.stages.words.rules) or self._rules
+
+    def _times(self, reading: MeterReading) -> Iterator[Metric]:
         took = HistogramMetricFamily(
             "homeostat_decision_seconds", "Time from a decision's features to its ruling: that of its batch.",
             labels=("app",),
         )  # fmt: skip
-        _add(took, (self._app,), [bound / 1e6 for bound in TOOK_BOUNDS_US], tally.took, 1e-6)
+        _add(took, (self._app,), [bound / 1e6 for bound in TOOK_BOUNDS_US], reading.took, 1e-6)
         yield took
         rows = HistogramMetricFamily("homeostat_batch_rows", "Events decided together.", labels=("app",))
-        _add(rows, (self._app,), ROWS_BOUNDS, tally.rows)
+        _add(rows, (self._app,), ROWS_BOUNDS, reading.rows)
         yield rows
         stages = HistogramMetricFamily(
             "homeostat_stage_seconds", "Time of one stage for one batch.", labels=("app", "stage")
@@ -149,7 +154,7 @@ class LoopCollector(Collector):
             _add(stages, (self._app, stage), bounds, spent, 1e-9)
         yield stages
 
-    def _troubles(self, tally: Tally) -> Iterator[Metric]:
+    def _troubles(self, reading: MeterReading) -> Iterator[Metric]:
         loop = self._loop
         found: dict[tuple[str, str, str], int] = {
             ("journal", "journal", Reason.JOURNAL_FAILED): loop.fallbacks.get(Reason.JOURNAL_FAILED, 0),
@@ -158,7 +163,7 @@ class LoopCollector(Collector):
             failed = loop.teaching.failures.get(learner)
             found["learning", learner, Reason.LEARNING_FAILED] = 0 if failed is None else failed.count
         for reason in (Reason.POLICY_FAILED, Reason.POLICY_LATE):
-            found["policy", "policy", reason] = tally.fallbacks.get(reason, 0)
+            found["policy", "policy", reason] = reading.fallbacks.get(reason, 0)
         for seat in loop.stages.panel.seats:
             for reason in (Reason.SCORER_FAILED, Reason.SCORER_LATE):
                 found["scorers", seat.scorer.name, reason] = seat.counts.get(reason, 0)
@@ -185,8 +190,26 @@ class LoopCollector(Collector):
         info = GaugeMetricFamily(
             "homeostat_info", "The version that decides, and the program's own.", labels=("app", "version", "release")
         )
-        info.add_metric((self._app, self._loop.stages.version, homeostat.__version__), 1)
+        info.add_metric((self._app, self._loop.stages.version, software.VERSION), 1)
         yield info
+        shares = GaugeMetricFamily(
+            "homeostat_version_share", "The share of the entities that a version decides; 0 for the challenger.",
+            labels=("app", "role", "version"),
+        )  # fmt: skip
+        for role, (version, share) in self._shares().items():
+            shares.add_metric((self._app, role, version), share)
+        yield shares
+
+    def _shares(self) -> dict[str, tuple[str, float]]:
+        """Role -> the version that has it, and its share of the entities, by the settings that are in force."""
+        stages = self._loop.stages
+        bodies = {one.scope: one.body or {} for one in stages.in_force if one.kind == ChangeKind.DEPLOY}
+        found = {
+            role: (str(body["version"]), float(body.get("share") or 0.0))
+            for role, body in bodies.items() if role != "champion" and "version" in body
+        }  # fmt: skip
+        canary = found.get("canary", ("", 0.0))[1]
+        return {"champion": (stages.version.partition("+")[2], 1.0 - canary), **found}
 
     def _counter(
         self, name: str, text: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from homeostat.engine.answer_types import Problem
 from homeostat.records.events import DeadLetter
 from homeostat.records.reasons import Reason
 
@@ -26,19 +27,17 @@ def problem(status: int, title: str, detail: str, fix: str, **more: Any) -> dict
     return {"type": "about:blank", "title": title, "status": status, "detail": detail, "fix": fix, **more}
 
 
-def of_letter(letter: DeadLetter) -> dict[str, Any]:
+def of_letter(letter: DeadLetter) -> Problem:
     """The problem of an event that could not be read, or not be decided for a fault of ours."""
     reason = Reason(letter.reason)
     where = f"{letter.field}: " if letter.field else ""
     more = f": {letter.detail}" if letter.detail else ""
     status, title = (500, "Undecidable event") if reason is Reason.UNDECIDABLE else (422, "Unusable event")
-    return problem(
-        status, title, f"{where}{reason.value.replace('_', ' ')}{more}", _FIX.get(reason, ""),
-        errors=[{"field": letter.field, "value": letter.value, "reason": reason.value}],
-    )  # fmt: skip
+    detail = f"{where}{reason.value.replace('_', ' ')}{more}"
+    return _of_field(status, title, detail, reason, letter.field, letter.value)
 
 
-def of_unknown(outcome: object, names: tuple[str, ...]) -> dict[str, Any]:
+def of_unknown(outcome: object, names: tuple[str, ...]) -> Problem:
     """The problem of an outcome whose event was never decided here.
 
     names : under which the outcome gives its event's id
@@ -46,7 +45,12 @@ def of_unknown(outcome: object, names: tuple[str, ...]) -> dict[str, Any]:
     found = [outcome[name] for name in names if outcome.get(name) is not None] if isinstance(outcome, Mapping) else []
     given = found[0] if found else ""
     reason = Reason.UNKNOWN_EVENT
-    return problem(
-        404, "Unknown event", f"no event {str(given)!r} was decided here", _FIX[reason],
-        errors=[{"field": names[0], "value": str(given), "reason": reason.value}],
-    )  # fmt: skip
+    detail = f"no event {str(given)!r} was decided here"
+    return _of_field(404, "Unknown event", detail, reason, names[0], str(given))
+
+
+def _of_field(status: int, title: str, detail: str, reason: Reason, field: str, value: str) -> Problem:
+    return {
+        "type": "about:blank", "title": title, "status": status, "detail": detail, "fix": _FIX.get(reason, ""),
+        "errors": [{"field": field, "value": value, "reason": reason.value}],
+    }  # fmt: skip

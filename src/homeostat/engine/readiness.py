@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.process.second_compiler import compiling_beside
 from homeostat.app import Brain, Ports, brain, build
 from homeostat.config.tree import App
 from homeostat.decide.loop import DecisionLoop
+from homeostat.decide.windows import first_start
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.models.bundle import Bundle
 from homeostat.ports import Clock
+from homeostat.records import compiling
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.identity import Coding
 
@@ -26,6 +30,7 @@ def warm_up(app: App, features: FeaturePlan, bundle: Bundle | None, clock: Clock
     """
     begun_ns = clock.monotonic_ns()
     scorers = None if ready is None else dict(zip(app.scorers, ready.scorers, strict=True))
+    compile_first(app, features, lambda: brain(app, features, bundle, scorers), clock)
     coding = Coding.of_seed(app.seed)
     with SqliteJournal(":memory:", app=app.app, secret=coding.secret) as journal:
         ports = Ports(journal, clock, coding, bounded=False, patience_s=_PATIENCE_S)
@@ -35,6 +40,28 @@ def warm_up(app: App, features: FeaturePlan, bundle: Bundle | None, clock: Clock
         try_learning(loop, app, features)  # Else the first outcomes that are learned from wait for the compiler.
         loop.close()
     return (clock.monotonic_ns() - begun_ns) / 1e9
+
+
+def compile_first(app: App, features: FeaturePlan, make: Callable[[], Brain], clock: Clock) -> None:
+    """Where the windows' kernel was never compiled, have that done by another process while this one does the rest.
+
+    make : of a brain that is thrown away: it decides made-up events
+    """
+    if first_start.is_ready():
+        return
+    with compiling_beside("homeostat.engine.compile_windows") as wait:
+        if wait is None:
+            return
+        featurizer, coding = first_start.Unwindowed(features), Coding.of_seed(app.seed)
+        featurizer.move()
+        with SqliteJournal(":memory:", app=app.app, secret=coding.secret) as journal:
+            ports = Ports(journal, clock, coding, bounded=False, patience_s=_PATIENCE_S, featurizer=featurizer)
+            loop = build(app, features, make(), ports)
+            for rows in (1, 64):
+                loop.decide(made_up(rows, features))
+            loop.close()
+        with compiling.compiles(first_start.KERNEL):
+            wait()
 
 
 def try_learning(loop: DecisionLoop, app: App, features: FeaturePlan) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a process on streams and servers shows beside its loop: declared names, which alerts and panels rely on.
+"""The readings of a process on streams and servers beside its loop: declared names, which alerts and panels rely on.
 
 A part registers no metric class of its own: it says its current figures when asked (`Readings`), and times what it does
 (`Durations`).
@@ -38,6 +38,7 @@ FAMILIES: dict[str, Family] = {
     "homeostat_rebalances_total": Family("counter", "Times that lanes were given to this worker or taken from it."),
     "homeostat_fenced_total": Family("counter", "Batches left to another worker that had taken over."),
     "homeostat_batches_total": Family("counter", "Batches decided, journalled and published."),
+    "homeostat_batch_rows_bound": Family("gauge", "The most events of a batch, as the worker chose it by its load."),
     "homeostat_publish_seconds": Family("histogram", "Time of publishing one batch and marking it as done."),
     "homeostat_end_to_end_seconds": Family("histogram", "From an event's being produced to its decision's."),
     # The journal.
@@ -50,12 +51,53 @@ FAMILIES: dict[str, Family] = {
     "homeostat_feature_rejoins_total": Family(
         "counter", "Times that the feature store was made whole again, after it was away or had lost rows."
     ),
+    # Learning by another process, and exploring.
+    "homeostat_learning_stale_seconds": Family(
+        "gauge", "Since when what this process decides with lacks nothing that the journal held; -1 before the first."
+    ),
+    "homeostat_learning_stale_seconds_max": Family("gauge", "How old that may be: servers.learning_stale."),
+    "homeostat_learning_position": Family("gauge", "The journal entry up to which this process's learning goes."),
+    "homeostat_learning_waits_total": Family(
+        "counter", "Events that waited for what is learned at a moment, by how that ended: learned, missed.", "end"
+    ),
+    "homeostat_exploration_left": Family(
+        "gauge", "The rest of the budget of exploring that this process took in this period."
+    ),
     # Every part: stream, features, journal.
     "homeostat_part_up": Family("gauge", "1 where a part answers, 0 where it does not.", "part"),
     "homeostat_circuit_open": Family("gauge", "1 where a part is left alone for a while, after failures.", "part"),
+    # The challenger in shadow; shown where there is a challenger.
+    "homeostat_shadow_up": Family("gauge", "1 where a process decides for the challenger in shadow."),
+    "homeostat_shadow_behind_entries": Family("gauge", "Journal entries that the challenger has not decided yet."),
+    "homeostat_shadow_behind_seconds": Family("gauge", "Since when the challenger has not caught up."),
+    "homeostat_shadow_events": Family("gauge", "Events that the challenger has decided."),
+    "homeostat_shadow_differing": Family("gauge", "Events among them with another action than the champion's."),
+    "homeostat_shadow_failed": Family("gauge", "Events among them decided without a part of the challenger."),
+    "homeostat_shadow_restarts_total": Family("counter", "Times that this process started the challenger again."),
+    # Maintenance, in the process that runs it.
+    "homeostat_maintain_leads": Family("gauge", "1 where this process has the lease of the maintenance loop."),
+    "homeostat_maintain_ticks_total": Family("counter", "Ticks of the journal that were judged."),
+    "homeostat_maintain_signals_total": Family("counter", "Signals that were raised, and their news."),
+    "homeostat_maintain_behind_entries": Family("gauge", "Journal entries that maintenance has not read yet."),
+    "homeostat_maintain_behind_seconds": Family("gauge", "Since when maintenance has not caught up."),
+    "homeostat_maintain_reached_timestamp_seconds": Family("gauge", "The end of the last tick, since 1970."),
+    "homeostat_maintain_series": Family("gauge", "Figures that are taken at each tick."),
+    "homeostat_maintain_incidents_open": Family("gauge", "Incidents that are open."),
+    "homeostat_maintain_budget_used": Family(
+        "gauge", "Incidents of the budget's last span, as a share of the false alarms that are allowed in it."
+    ),
+    # A process of maintenance beside a server.
+    "homeostat_maintain_up": Family("gauge", "1 where a process runs the maintenance loop."),
+    "homeostat_maintain_restarts_total": Family("counter", "Times that this process started maintenance again."),
+    # Fairness, of an app that declares bounds.
+    "homeostat_fairness_verdict": Family(
+        "gauge", "Of the bounds on a measure: 1 PASS, 0 INCONCLUSIVE, -1 FAIL.", "measure"
+    ),
+    "homeostat_fairness_difference": Family("gauge", "Largest less smallest value of the groups.", "measure"),
+    "homeostat_fairness_timestamp_seconds": Family("gauge", "When fairness was looked at, since 1970."),
     # The worker.
     "homeostat_ready": Family("gauge", "1 where the worker decides, 0 where it starts, drains or can't."),
-    "homeostat_draining": Family("gauge", "1 once the worker was told to stop."),
+    "homeostat_draining": Family("gauge", "1 once the worker was asked to stop."),
 }
 _SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0

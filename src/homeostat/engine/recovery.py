@@ -6,17 +6,20 @@ what it meant when it was saved; each other part is made by doing again all that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.disk.sqlite.tables import LEARNED_UNTIL
 from homeostat.adapters.journals.entries import JournalError
-from homeostat.config.remembered import follows
+from homeostat.config.variants import Inapplicable
 from homeostat.decide.loop import DecisionLoop
-from homeostat.decide.redo import Diverged, redo
+from homeostat.decide.redo import Changes, Diverged, redo
 from homeostat.engine.answers import time_text
+from homeostat.engine.setups import Setups
 from homeostat.ports import Entry, Snapshot, Snapshots
+from homeostat.records.changes import Change
+from homeostat.records.meaning import Meaning, follows
 from homeostat.records.renaming import Unnamed, is_same_field
 from homeostat.records.software import VERSION
 from homeostat.records.vocabulary import Vocabulary
@@ -57,7 +60,7 @@ class Recovery:
 
     @property
     def is_ordinary(self) -> bool:
-        """Whether nothing of it needs to be said."""
+        """Whether nothing of it needs a notice."""
         said = self.passed_over or self.rebuilt or self.renamed or self.unnamed or self.learned_until_ns is not None
         return not said
 
@@ -89,8 +92,14 @@ class Recovery:
         return said
 
 
-def plan(loop: DecisionLoop, journal: SqliteJournal, snapshots: Snapshots | None) -> Recovery:
-    """The steps that `recover` would take now. Raises JournalError, Unavailable."""
+def plan(
+    loop: DecisionLoop, journal: SqliteJournal, snapshots: Snapshots | None, setups: Setups | None = None
+) -> Recovery:
+    """The steps that `recover` would take now.
+
+    setups : what changes in the journal are made of; without it none can be put in force
+    Raises JournalError, Unavailable.
+    """
     last = journal.last
 
     def refused(found: Snapshot) -> str:
@@ -98,14 +107,23 @@ def plan(loop: DecisionLoop, journal: SqliteJournal, snapshots: Snapshots | None
             return f"is of entry {found.sequence}, beyond the journal's last, {last}"
         if found.history != journal.history(found.sequence):
             return f"is of another history than this journal's first {found.sequence} entries"
+        at = _number(journal.changes(found.sequence))
+        if found.settings != at:
+            return f"was made under change {found.settings}, but the journal's last up to there is {at}"
         return f"was made by {found.software or 'another program'}" if found.software != SOFTWARE else ""
 
     snapshot = None if snapshots is None else snapshots.load(refused)
-    skipped = tuple(getattr(snapshots, "skipped", ()))
+    skipped = () if snapshots is None else tuple(snapshots.skipped)
     rebuilt: dict[str, tuple[str, ...]] = {}
+    meaning: Mapping[str, Meaning] = loop.stages.meaning
+    if snapshot is not None and snapshot.settings:
+        try:
+            meaning = _made_with(setups).meaning(journal.changes(snapshot.sequence))
+        except Inapplicable as error:
+            skipped, snapshot = (*skipped, f"it was made under other settings: {error}"), None
     if snapshot is not None:
         for part in loop.parts:
-            now, was = loop.stages.meaning.get(part), snapshot.meaning.get(part)
+            now, was = meaning.get(part), snapshot.meaning.get(part)
             if now is not None and not follows(part, now, was):
                 rebuilt[part] = ("it is new",) if was is None else tuple(now.differences(was))
         if rebuilt.keys() >= set(loop.parts):
@@ -124,26 +142,29 @@ def recover(
     snapshots: Snapshots | None,
     progress: Progress | None = None,
     tell: Tell = lambda text: None,
+    setups: Setups | None = None,
 ) -> DecisionLoop:
     """A loop that stands where its journal ends.
 
     make : a loop that has seen nothing yet
+    setups : what changes in the journal are made of
     tell : is given each sentence that the owner should read
     Raises JournalError, Unavailable.
     """
     loop = make()
-    planned = plan(loop, journal, snapshots)
+    planned = plan(loop, journal, snapshots, setups)
     if not planned.is_ordinary:
         for sentence in planned.sentences():
             tell(sentence)
+
     try:
         try:
-            _redo(loop, journal, planned, progress, stand=False)
+            _redo(loop, journal, planned, progress, _Changing(setups, tell), stand=False)
         except (Diverged, _Unfit) as error:
             tell(str(error))
             loop.close()
             loop, planned = make(), replace(planned, snapshot=None)
-            _redo(loop, journal, planned, progress, stand=isinstance(error, Diverged))
+            _redo(loop, journal, planned, progress, _Changing(setups, tell), stand=isinstance(error, Diverged))
     except Unnamed as error:
         loop.close()
         raise JournalError(
@@ -156,8 +177,36 @@ def recover(
     return loop
 
 
+class _Changing:
+    """Puts the changes of a journal in force. One that can't be waits, and those after it wait with it.
+
+    A later one alone would make a loop that says it is under all of them, decides without one, and never tries again.
+    Decisions that were made under those that wait stand as they were made.
+    """
+
+    def __init__(self, setups: Setups | None, tell: Tell) -> None:
+        self._setups, self._tell = setups, tell
+        self._waiting: tuple[Change, ...] = ()
+
+    def __call__(self, loop: DecisionLoop, changes: tuple[Change, ...]) -> None:
+        together = (*self._waiting, *changes)
+        try:
+            _made_with(self._setups).change(loop, together)
+        except Inapplicable as error:
+            if not self._waiting:
+                self._tell(str(error))
+            self._waiting = together
+        else:
+            self._waiting = ()
+
+
 def _redo(
-    loop: DecisionLoop, journal: SqliteJournal, planned: Recovery, progress: Progress | None, stand: bool
+    loop: DecisionLoop,
+    journal: SqliteJournal,
+    planned: Recovery,
+    progress: Progress | None,
+    change: Changes,
+    stand: bool,
 ) -> None:
     total, done = max(1, planned.again), 0
 
@@ -175,12 +224,27 @@ def _redo(
     after = 0 if snapshot is None else snapshot.sequence
     if snapshot is not None:
         if planned.rebuilt:
-            redo(loop, entries(0, after), stand)
+            redo(loop, entries(0, after), stand, change)
+        elif snapshot.settings:
+            change(loop, tuple(journal.changes(after)))
+        if loop.stages.settings != snapshot.settings:
+            raise _Unfit(f"the snapshot was made under change {snapshot.settings}: all is made of the journal")
         try:
-            loop.restore(snapshot.state, [part for part in loop.parts if part not in planned.rebuilt])
+            again = {*planned.rebuilt, *(["canary"] if "fusion" in planned.rebuilt else [])}
+            loop.restore(snapshot.state, [part for part in loop.parts if part not in again])
         except (KeyError, ValueError) as error:
             raise _Unfit(f"the snapshot does not fit this program ({error}): all is made of the journal") from error
-    redo(loop, entries(after, planned.entries), stand)
+    redo(loop, entries(after, planned.entries), stand, change)
+
+
+def _number(changes: Sequence[Change]) -> int:
+    return changes[-1].number if changes else 0
+
+
+def _made_with(setups: Setups | None) -> Setups:
+    if setups is None:
+        raise Inapplicable(None, "nothing says which models and parts they are about")
+    return setups
 
 
 def renamings(was: Vocabulary, now: Vocabulary) -> Iterator[str]:

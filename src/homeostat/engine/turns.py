@@ -1,8 +1,8 @@
 """Gathers the requests that wait into one batch for the engine, and lets only one thing at a time use it.
 
 A small batch is decided on the event loop's own thread: handing it to another takes longer than deciding it, and both
-would fight for the interpreter. What takes longer (large batches, snapshots, explanations) is done in a thread of its
-own, while requests go on being read, and gather.
+would fight for the interpreter. Longer work (large batches, snapshots, explanations) is done in a thread of its own,
+while requests go on being read, and gather.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from homeostat.errors import HomeostatError
 from homeostat.ports import Unavailable
 
 T = TypeVar("T")
-Answers = list[dict[str, Any]]
+A = TypeVar("A")
+Answers = list[Any]
 Work = Callable[[Sequence[object]], Answers]
 INLINE_ROWS = 32  # Decided in about as long as an event loop may well be kept busy: a few milliseconds.
+OUTCOME_ROWS = 128  # Taken in in 3 to 4 ms, for which an event that comes meanwhile waits.
+SHARED_OUTCOME_ROWS = 1024  # Where each call waits for servers, which takes about as long for a few as for many.
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class _Waiting:
     work: Callable[..., Any]
     objects: Sequence[object] | None
     answer: asyncio.Future[Any]
+    rows_max: int | None = None  # Of its batch, where that is less than of others.
 
 
 class Overloaded(HomeostatError):
@@ -40,7 +44,7 @@ class Overloaded(HomeostatError):
 
 
 class Turns(Generic[T]):
-    """Whatever needs the engine takes its turn, in order of arrival; neighbours that do the same work are one batch.
+    """All work for the engine takes its turn, in order of arrival; neighbours that do the same work are one batch.
 
     rows_max : of a batch; a larger request is a batch of its own
     waiting_max : events that may wait before new requests are refused
@@ -62,18 +66,40 @@ class Turns(Generic[T]):
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
 
-    def submit(self, work: Work, objects: Sequence[object]) -> asyncio.Future[Answers]:
+    def submit(self, work: Callable[[Sequence[object]], list[A]], objects: Sequence[object]) -> asyncio.Future[list[A]]:
         """The answers to come to these objects, of which there is at least one.
 
         Raises Overloaded at once; the future raises Unavailable when the journal can't be written.
         """
-        if self._rows and self._rows + len(objects) > self._waiting_max:
-            raise Overloaded(f"{self._rows} events wait already")
-        self._rows += len(objects)
+        self._admit(len(objects))
         return self._enqueue(_Waiting(work, objects, asyncio.get_running_loop().create_future()))
 
+    async def submit_in_slices(
+        self, work: Callable[[Sequence[object]], list[A]], objects: Sequence[object], rows: int
+    ) -> list[A]:
+        """The answers to these objects, so many of which are one batch at most: others have their turn in between.
+
+        Raises what `submit` does. Then the objects before may have been worked on.
+        """
+        self._admit(len(objects))
+        answers: list[A] = []
+        left = len(objects)
+        try:
+            for start in range(0, len(objects), rows):
+                part = objects[start : start + rows]
+                left -= len(part)  # The code that takes them out of the queue counts them off.
+                answers += await self._enqueue(_Waiting(work, part, asyncio.get_running_loop().create_future(), rows))
+        finally:
+            self._rows -= left
+        return answers
+
+    def _admit(self, rows: int) -> None:
+        if self._rows and self._rows + rows > self._waiting_max:
+            raise Overloaded(f"{self._rows} events wait already")
+        self._rows += rows
+
     async def call(self, work: Callable[[], T]) -> T:
-        """What `work` returns, called in the engine's thread when it is its turn."""
+        """The result of `work`, called in the engine's thread when it is its turn."""
         return cast(T, await self._enqueue(_Waiting(work, None, asyncio.get_running_loop().create_future())))
 
     async def idle(self) -> None:
@@ -105,8 +131,13 @@ class Turns(Generic[T]):
                 _fail(batch, error)
             self._soon()
             return
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._thread, _run, batch)
+        except RuntimeError:  # The thread has ended.
+            _fail(batch, Unavailable("the engine is closed"))
+            self._soon()
+            return
         self._busy = True
-        running = asyncio.get_running_loop().run_in_executor(self._thread, _run, batch)
         running.add_done_callback(lambda done: self._done(batch, done))
 
     def _done(self, batch: list[_Waiting], done: asyncio.Future[Any]) -> None:
@@ -125,11 +156,12 @@ class Turns(Generic[T]):
         if first.objects is None:
             return batch, 0
         rows = len(first.objects)
+        rows_max = self._rows_max if first.rows_max is None else first.rows_max
         while self._queue:
             following = self._queue[0]
             if following.objects is None or following.work != first.work:
                 break
-            if rows + len(following.objects) > self._rows_max:
+            if rows + len(following.objects) > rows_max:
                 break
             rows += len(following.objects)
             batch.append(self._queue.popleft())

@@ -1,4 +1,4 @@
-"""What is found about servers: those that are well, those that are not, and those that are not there."""
+"""The findings about servers: those that are well, those that are not, and those that are not there."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def app():
 
 
 def event(number, **other):
-    told = {"event_id": f"e{number}", "entity_id": "u", "event_type": "login", "timestamp": 1_780_000_000 + number}
-    return json.dumps({**told, **other}).encode()
+    sent = {"event_id": f"e{number}", "entity_id": "u", "event_type": "login", "timestamp": 1_780_000_000 + number}
+    return json.dumps({**sent, **other}).encode()
 
 
 MESSAGES = [*(event(k) for k in range(8)), b"no json", event(9, entity_id=None)]
@@ -147,9 +147,9 @@ def test_settings_that_can_not_work_are_findings(kafka, app):
 def test_redis_that_forgets_drops_or_refuses(own_server, redis, app):
     server = own_server(redis_server, options=("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"))
     diagnoses = examine(Servers(features=server.url), app)
-    told = [diagnosis for diagnosis in named(diagnoses, "redis") if diagnosis.health == "warning"]
-    assert any("Set appendonly yes" in diagnosis.mend for diagnosis in told)
-    assert any("noeviction" in diagnosis.mend for diagnosis in told) and not broken(diagnoses)
+    sent = [diagnosis for diagnosis in named(diagnoses, "redis") if diagnosis.health == "warning"]
+    assert any("Set appendonly yes" in diagnosis.mend for diagnosis in sent)
+    assert any("noeviction" in diagnosis.mend for diagnosis in sent) and not broken(diagnoses)
     client = redis_client.Redis.from_url(server.url)
     client.execute_command("ACL SETUSER reader on >hunter2 ~* +@read +info +acl|whoami +acl|dryrun")
     client.close()

@@ -9,7 +9,7 @@ from homeostat import load
 from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.memory.journal import Ledger, MemoryJournal
 from homeostat.config.servers import Servers
-from homeostat.engine.shared.assembly import open_shared
+from homeostat.engine.shared.connecting import open_shared
 from homeostat.engine.shared.serving import SharedEngine
 
 
@@ -18,7 +18,8 @@ def expected(tmp_path):
     return lived(lambda: load(app_file(tmp_path), data=tmp_path / "strong"))
 
 
-def test_texts_of_one_code_are_told_apart_by_twins_of_the_servers(tmp_path, monkeypatch, expected):
+@pytest.mark.long
+def test_texts_of_one_code_are_distinguished_by_twins_of_the_servers(tmp_path, monkeypatch, expected):
     one_code_for_all(monkeypatch)
     servers, store, ledger = Servers(spool=str(tmp_path / "spool")), MemoryFeatures(), Ledger()
 
@@ -31,7 +32,7 @@ def test_texts_of_one_code_are_told_apart_by_twins_of_the_servers(tmp_path, monk
     assert lived(opened) == expected
 
 
-def test_texts_of_one_code_are_told_apart_on_redis_and_postgresql(servers, tmp_path, monkeypatch, expected):
+def test_texts_of_one_code_are_distinguished_on_redis_and_postgresql(servers, tmp_path, monkeypatch, expected):
     one_code_for_all(monkeypatch)
     assert lived(lambda: SharedEngine(open_shared(app_file(tmp_path), servers, judges_lateness=True))) == expected
 

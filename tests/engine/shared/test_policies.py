@@ -1,4 +1,4 @@
-"""What each adapter does when its server fails: declared once, used by it, and on the page about operations."""
+"""The rules of each adapter for a server that fails: declared once, used by it, and on the page about operations."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from homeostat.adapters.servers.circuit import RetryPolicy
 from homeostat.adapters.streams.addresses import read_address, read_addresses
 from homeostat.config.servers import KafkaSettings, Servers
 from homeostat.engine.assembly import prepare
-from homeostat.engine.shared import assembly, rejoining
+from homeostat.engine.shared import connecting, rejoining
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 POLICIES = {
@@ -58,5 +58,5 @@ def test_deadlines_of_clients_are_those_of_the_policies(monkeypatch, tmp_path) -
     monkeypatch.setattr("homeostat.adapters.postgres.PostgresJournal", journal)
     servers = Servers(journal="postgresql://127.0.0.1/db", spool=str(tmp_path))
     with pytest.raises(LookupError):
-        assembly.open_journal(prepare("access"), servers, None)
+        connecting.open_journal(prepare("access"), servers, None)
     assert given["deadline_s"] == spool.POLICY.deadline_s

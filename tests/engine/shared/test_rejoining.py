@@ -1,11 +1,11 @@
-"""What a process that died without the feature store left behind is taken over by the next one on the machine."""
+"""The next process on a machine takes over the entries that a process left which died without the feature store."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 from homeostat.adapters.disk.file_lock import FileLock
-from homeostat.engine.shared.assembly import own_folder
+from homeostat.engine.shared.connecting import own_folder
 from homeostat.engine.shared.rejoining import Behind, adopt_behind
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import homeostat
-from homeostat.engine.shared.assembly import open_shared
+from homeostat.engine.shared.connecting import open_shared
 from homeostat.engine.shared.serving import SharedEngine
 
 
@@ -38,7 +38,7 @@ def test_two_engines_decide_as_one_in_one_process_would(servers, redis):
         assert again["duplicate"] and again["action"] == expected["e0"]["action"]
         ours, theirs = other.find("e150"), alone.find("e150")
         np.testing.assert_array_equal(ours[0].features.values[ours[1]], theirs[0].features.values[theirs[1]])
-        other.settle()
+        other.resume()
         shown = client.Redis.from_url(redis.url, decode_responses=True).hgetall("features:entity:user-4")
         last = theirs = alone.decision("e199", features=True)["features"]
         assert float(shown["count_1d"]) == last["count_1d"]["value"]

@@ -1,6 +1,6 @@
 """How an app's servers are: each is asked at the same time, for some seconds at the most.
 
-Nothing is changed, and no password is said. What is found is for people and programs: `homeostat doctor` prints it.
+Nothing is changed, and no password is shown. The findings are for people and programs: `homeostat doctor` prints them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,10 +16,13 @@ from typing import TYPE_CHECKING, Literal
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.adapters.process.logs import redacted
 from homeostat.adapters.servers.encryption import plain_connections
+from homeostat.config.learners import learners_of
 from homeostat.config.servers import Servers
 from homeostat.decide.intake.times import span_text
 from homeostat.errors import MissingExtra, install, needs
 from homeostat.ports import Unavailable
+from homeostat.ports.learning import LearnerStanding
+from homeostat.ports.settings import Settings
 
 if TYPE_CHECKING:
     from homeostat.adapters.postgres.schema import Standing
@@ -28,7 +32,9 @@ if TYPE_CHECKING:
 Health = Literal["ok", "warning", "broken"]
 DEADLINE_S = 15.0  # For all together; each server is given up after about 4 s without an answer.
 SKEW_S_MAX = 1.0
-CONNECTIONS = 4  # That one process makes to PostgreSQL at the most.
+CONNECTIONS = 14
+"""The most that one process makes to PostgreSQL: 4 each for journal and settings, 2 each for versions, learning and
+challengers."""
 POSTGRES_MIN = 14
 LAG_MAX = 100_000
 _CONNECT_S = 3.0
@@ -71,7 +77,7 @@ def examine(servers: Servers, prepared: Prepared | None = None, name: str = "") 
     if servers.features is not None:
         checks.append(("features", _features))
     if servers.journal is not None:
-        checks += [("journal", _journal), ("spool", _spool)]
+        checks += [("journal", _journal), ("settings", _settings), ("learning", _learning), ("spool", _spool)]
     found: list[list[Diagnosis] | None] = [None] * len(checks)
 
     def run(at: int) -> None:
@@ -86,12 +92,82 @@ def examine(servers: Servers, prepared: Prepared | None = None, name: str = "") 
         thread.join(max(0.0, (until_ns - clock.monotonic_ns()) / 1e9))
     hangs = "its server hangs, or the network does: try again, and see its log"
     diagnoses: list[Diagnosis] = []
-    for (what, _), told in zip(checks, found):
-        diagnoses += told or [Diagnosis(what, "broken", f"no answer within {DEADLINE_S:g} s", hangs)]
+    for (what, _), diagnosed in zip(checks, found):
+        diagnoses += (
+            [Diagnosis(what, "broken", f"no answer within {DEADLINE_S:g} s", hangs)] if diagnosed is None else diagnosed
+        )
     for plain in plain_connections(servers):
         health: Health = "broken" if plain.secret_sent else "warning"
         diagnoses.append(Diagnosis(f"{plain.what} encryption", health, plain.seen, plain.mend))
     return [replace(one, seen=redacted(one.seen), mend=redacted(one.mend)) for one in diagnoses]
+
+
+def _settings(subject: Subject) -> Iterator[Diagnosis]:
+    from homeostat.adapters.opening import settings_opener, shadow_opener
+    from homeostat.adapters.postgres.connections import Connections
+    from homeostat.adapters.postgres.schema import standing
+    from homeostat.engine.shared.shadow_health import of_shadow
+
+    journal = subject.servers.journal
+    assert journal is not None, "settings are beside a journal"
+    with suppress(Unavailable):  # Of a journal that is away, the journal's own examination tells.
+        with Connections(journal, most=1, deadline_s=_CONNECT_S, connect_s=_CONNECT_S) as connections:
+            found = standing(connections, 0)
+        if not found.current or found.missing:
+            return  # To open the settings would be to make their tables, and nothing is changed here.
+        with closing(settings_opener(journal)(journal, app=subject.name)) as settings:
+            yield from of_settings(settings, SystemClock().now_ns())
+            with closing(shadow_opener(journal)(journal, app=subject.name)) as store:
+                yield from of_shadow(settings, store, SystemClock().now_ns())
+
+
+def _learning(subject: Subject) -> Iterator[Diagnosis]:
+    """Whether somebody learns for the processes of an app that learns online. Says nothing of another app."""
+    from homeostat.adapters.opening import learning_opener
+    from homeostat.adapters.postgres.connections import Connections
+    from homeostat.adapters.postgres.schema import standing
+
+    journal = subject.servers.journal
+    assert journal is not None, "learning is beside a journal"
+    if subject.prepared is None or not learners_of(subject.prepared.app):
+        return
+    with suppress(Unavailable):
+        with Connections(journal, most=1, deadline_s=_CONNECT_S, connect_s=_CONNECT_S) as connections:
+            found = standing(connections, 0)
+        if not found.current or found.missing:
+            return
+        with closing(learning_opener(journal)(journal, app=subject.name)) as store:
+            yield of_learning(store.standing(), subject.servers.learning_stale)
+
+
+def of_learning(found: LearnerStanding, stale_max_ns: int) -> Diagnosis:
+    """How a learner stands, by the bound of staleness that was declared."""
+    mend = "Start one: homeostat learn, with the servers of the workers. Decisions go on with the last state."
+    if not found.owner:
+        return Diagnosis("learning", "warning", "nobody has learned as yet", mend)
+    if found.trouble:
+        return Diagnosis("learning", "warning", f"{found.owner}: {found.trouble}", "Mend what it says.")
+    at = f"{found.owner} has learned up to entry {found.position:,} of the journal, {found.behind:,} are left"
+    if found.stale_s is None:
+        return Diagnosis("learning", "warning" if not found.leads else "ok", f"{at}; it has never caught up", mend)
+    seen = f"{at}; all of {found.stale_s:.0f} s ago is in it"
+    if found.stale_s * 1e9 > stale_max_ns:
+        return Diagnosis("learning", "warning", f"{seen}, more than the {stale_max_ns / 1e9:g} s declared", mend)
+    return Diagnosis("learning", "ok", seen)
+
+
+def of_settings(settings: Settings, now_ns: int) -> Iterator[Diagnosis]:
+    """How far each process has come with the settings, and which can't go on. Raises Unavailable, SettingsError."""
+    last = settings.last
+    alive = [one for one in settings.processes() if not one.gone(now_ns)]
+    behind = [one for one in alive if one.number < last or one.trouble]
+    seen = f"{last} changes, all in force in {len(alive)} processes"
+    if not behind:
+        yield Diagnosis("settings", "ok", seen)
+    for one in behind:
+        why = f": {one.trouble}" if one.trouble else ""
+        mend = "Undo the change (homeostat settings undo), or mend what the process says and it goes on by itself."
+        yield Diagnosis("settings", "warning", f"{one.process} decides under change {one.number} of {last}{why}", mend)
 
 
 def _guarded(what: str, check: Callable[[Subject], Iterator[Diagnosis]], subject: Subject) -> list[Diagnosis]:
@@ -103,7 +179,7 @@ def _guarded(what: str, check: Callable[[Subject], Iterator[Diagnosis]], subject
         diagnoses.append(Diagnosis(what, "broken", str(error), mend))
     except MissingExtra as error:
         diagnoses.append(Diagnosis(what, "broken", "a package is missing", install(error.extra)))
-    except Exception as error:  # Whatever a client library raises is what this was to find.
+    except Exception as error:  # Any error of a client library is a finding.
         mend = "Correct the address and settings in `servers`; nothing else is known about this."
         diagnoses.append(Diagnosis(what, "broken", f"{type(error).__name__}: {error}", mend))
     return diagnoses
@@ -172,7 +248,7 @@ def _kafka(subject: Subject, addresses: Addresses, group: str) -> Iterator[Diagn
 
 
 def _readers(group: str, workers: int, partitions: int, lag: dict[str, int], also: str = "") -> Iterator[Diagnosis]:
-    """Who reads, and how far behind they are; `also` says of another group what differs."""
+    """The readers, and how far behind they are; `also` says of another group what differs."""
     if not group:
         yield Diagnosis("workers", "warning", "the group's name is not known", "Name the app, or say servers.group.")
         return
@@ -374,7 +450,7 @@ def _tables(found: Standing) -> Diagnosis:
 
 
 def _spool(subject: Subject) -> Iterator[Diagnosis]:
-    """What waits on this machine for PostgreSQL, of processes that live and of those that died."""
+    """The entries that wait on this machine for PostgreSQL, of processes that live and of those that died."""
     folder = Path(subject.servers.spool)
     files = sorted((folder / subject.name if subject.name else folder).rglob("*.spool"))
     there = folder.absolute()

@@ -18,13 +18,13 @@ from homeostat.records.identity import Ids
 Locate = Callable[[Ids], Located]
 
 
-def settle(
+def record_outcomes(
     outcomes: OutcomeBatch, featurizer: SharedFeaturizer, locate: Locate, append: Callable[[OutcomeBatch, Int], object]
 ) -> NDArray[np.bool_]:
     """Let the windows know of outcomes whose events were decided, and journal them; (n,) which those are.
 
     locate : see `SharedJournal`
-    append : journals outcomes, of which it is told which rows they are
+    append : journals outcomes, and is given which rows they are
     Raises Unavailable.
     """
     their = locate(outcomes.ids)

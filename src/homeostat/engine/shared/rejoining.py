@@ -15,8 +15,9 @@ from homeostat.decide.outcome_rows import located, outcome_rows
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import FeatureStore, LogsLost, SharedJournal
+from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import EventBatch, OutcomeBatch
+from homeostat.records.events import EventBatch
 from homeostat.records.renaming import events_as, outcomes_as
 
 _BEHIND = "features-behind-since"
@@ -26,6 +27,7 @@ POLICY = RetryPolicy(
     falls_back="decisions go on without the feature store, flagged, until all that it lacks is in it",
 )  # fmt: skip
 _ALONE_S = 60.0
+_PASSES = 3  # The first takes away every log that is none; the second writes them. One more for what is lost meanwhile.
 _MARK_EVERY = 200  # Entries between two marks of how far it has come: what another would do again, should this one die.
 
 Progress = Callable[[str, float], None]
@@ -140,8 +142,22 @@ def rejoin(
     since : the last entry before which nothing of this worker's is missing, where it decided without the store
     Raises Unavailable: the store or the journal is away, or another worker is at it.
     """
+    for left in reversed(range(_PASSES)):
+        try:
+            return _rejoin(featurizer, store, journal, since, progress)
+        except LogsLost as error:
+            if not left:
+                raise Unavailable(str(error)) from error
+    raise AssertionError("there is at least one pass")
+
+
+def _rejoin(
+    featurizer: SharedFeaturizer, store: FeatureStore, journal: SharedJournal, since: int | None,
+    progress: Progress | None,
+) -> int:  # fmt: skip
+    """One pass. Raises LogsLost, after all entries are read, where logs were lost or found to be none meanwhile."""
     through = store.through()
-    if not journal.settle(POLICY.deadline_s):
+    if not journal.wait_until_written(POLICY.deadline_s):
         raise Unavailable("decisions still wait on this machine's disk for the journal's server")
     last = journal.last
     if through is not None and through > last:  # Nobody wrote this: the store says more than there is.
@@ -153,14 +169,11 @@ def rejoin(
         with store.alone(_ALONE_S) as mine:
             if not mine:
                 raise Unavailable("another worker is bringing the feature store up to the journal: this one waits")
-            try:
-                if lost:
-                    store.begin(min(through or 0, last))
-                entries = _write_since(after, last, featurizer, store, journal, lost, progress)
-                if lost:
-                    store.begin(last)
-            except LogsLost as error:  # While it was written: the next attempt begins again.
-                raise Unavailable(str(error)) from error
+            if lost:
+                store.begin(min(through or 0, last))
+            entries = _write_since(after, last, featurizer, store, journal, lost, progress)
+            if lost:
+                store.begin(last)
     featurizer.through = last
     featurizer.rejoin()
     return entries
@@ -170,24 +183,30 @@ def _write_since(
     after: int, last: int, featurizer: SharedFeaturizer, store: FeatureStore, journal: SharedJournal, lost: bool,
     progress: Progress | None,
 ) -> int:  # fmt: skip
-    entries = 0
+    """Write the rows of all entries after one; how many there are. Raises LogsLost, once each log was looked at."""
+    entries, broken = 0, None
     for entry in journal.read(after):
         rows = _rows(entry.body, featurizer, journal)
-        if rows is not None and len(rows):
-            featurizer.write(rows)
+        try:
+            if rows is not None and len(rows):
+                featurizer.write(rows)
+        except LogsLost as error:  # Go on: each log that is none is taken away, and the next pass meets no other.
+            broken = error
         entries += 1
         if progress is not None:
             progress("bringing the feature store up to the journal", (entry.sequence - after) / max(1, last - after))
-        if lost and entries % _MARK_EVERY == 0:
+        if lost and broken is None and entries % _MARK_EVERY == 0:
             store.begin(entry.sequence)
+    if broken is not None:
+        raise broken
     return entries
 
 
-def _rows(
-    body: DecisionBatch | OutcomeBatch, featurizer: SharedFeaturizer, journal: SharedJournal
-) -> EventBatch | None:
-    """What an entry's events or outcomes are to the entities' logs, by the names that they had when it was written."""
+def _rows(body: Body, featurizer: SharedFeaturizer, journal: SharedJournal) -> EventBatch | None:
+    """An entry's events or outcomes as rows of the entities' logs, by the names that they had when it was written."""
     words = featurizer.words
+    if isinstance(body, ChangeBatch):
+        return None
     if isinstance(body, DecisionBatch):
         return events_as(body.events, body.words, words, journal.coding)
     body = outcomes_as(body, words.entities, journal.coding)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,17 @@ from numpy.typing import NDArray
 from homeostat.adapters.process.environment import servers_of
 from homeostat.decide.loop import Stopped
 from homeostat.decide.windows.shared import SharedFeaturizer
-from homeostat.engine.engine import Answer, Engine, Parts
-from homeostat.engine.shared.assembly import SharedParts, open_shared
-from homeostat.engine.shared.outcomes import settle
+from homeostat.engine.engine import Engine
+from homeostat.engine.isolating import Answer, Received
+from homeostat.engine.parts import Parts
+from homeostat.engine.shared.budget import budget_of
+from homeostat.engine.shared.connecting import SharedParts, open_shared
+from homeostat.engine.shared.outcomes import record_outcomes
 from homeostat.engine.shared.rejoining import Rejoiner
 from homeostat.ports import Unavailable
-from homeostat.records.events import OutcomeBatch
+from homeostat.ports.shared import SharedJournal
+from homeostat.records.arrays import Int
+from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.reasons import Reason
 
 if TYPE_CHECKING:
@@ -32,14 +38,12 @@ def without_features(featurizer: SharedFeaturizer) -> str:
     return featurizer.trouble or "the feature store is being brought up to the journal"
 
 
-def spooling(journal: object) -> str:
+def spooling(journal: SharedJournal) -> str:
     """That a journal's server is away, in a sentence; empty where it answers, and for a journal without a spool."""
-    if not getattr(journal, "degraded", False):
+    if not journal.degraded:
         return ""
-    reason = getattr(journal, "reason", "")
-    return "the journal's server is away: decisions wait on this machine's disk, in order" + (
-        f" ({reason})" if reason else ""
-    )
+    reason = f" ({journal.reason})" if journal.reason else ""
+    return f"the journal's server is away: decisions wait on this machine's disk, in order{reason}"
 
 
 def readings_of(shared: SharedParts, rejoined: int, refused: str, **others: bool) -> dict[str, Value]:
@@ -50,30 +54,46 @@ def readings_of(shared: SharedParts, rejoined: int, refused: str, **others: bool
     others : whether each further part answers
     """
     behind = shared.featurizer.behind
-    away = bool(getattr(shared.journal, "degraded", False))
+    away = shared.journal.degraded
     found: dict[str, Value] = {
         "homeostat_feature_rejoins_total": rejoined,
         "homeostat_part_up": {**others, "features": not behind, "journal": not away and not refused},
         "homeostat_circuit_open": {"features": behind, "journal": away},
     }
-    figures = getattr(shared.journal, "figures", None)
-    if figures is not None:
+    taught = shared.taught
+    if taught is not None and taught.learners:
         found |= {
-            "homeostat_journal_spooled_rows": figures.rows, "homeostat_journal_spooled_bytes": figures.nbytes,
+            "homeostat_learning_stale_seconds": -1.0 if taught.stale_s is None else taught.stale_s,
+            "homeostat_learning_stale_seconds_max": shared.servers.learning_stale / 1e9,
+            "homeostat_learning_position": taught.position,
+        }
+    moments = shared.moments
+    if moments is not None and moments.on:
+        ends = {"learned": moments.waited - moments.missed, "missed": moments.missed}
+        found["homeostat_learning_waits_total"] = ends
+    if taught is not None and budget_of(shared.app) > 0:
+        found["homeostat_exploration_left"] = taught.purse.left
+    if shared.shadow is not None:
+        found |= shared.shadow.readings()
+    backlog = shared.journal.backlog
+    if backlog is not None:
+        found |= {
+            "homeostat_journal_spooled_rows": backlog.rows, "homeostat_journal_spooled_bytes": backlog.nbytes,
             "homeostat_journal_spool_bytes_max": shared.servers.spool_max_mb << 20,
-            "homeostat_journal_spool_age_seconds": figures.oldest_s,
+            "homeostat_journal_spool_age_seconds": backlog.oldest_s,
         }  # fmt: skip
     return found
 
 
 class SharedEngine(Engine):
-    """An `Engine` whose windows and journal are shared. Nobody learns online: models are trained from the journal."""
+    """An `Engine` whose windows and journal are shared. It takes what a learner publishes, and learns nothing."""
 
     waits_for_servers = True
 
     def __init__(self, shared: SharedParts) -> None:
         super().__init__(Parts(
-            shared.app, shared.loop, shared.prepared.schema, shared.prepared.words, shared.journal, shared.clock
+            shared.app, shared.loop, shared.prepared.schema, shared.prepared.words, shared.journal, shared.clock,
+            watcher=shared.watcher, shadow=shared.shadow,
         ))  # fmt: skip
         self.shared = shared
         self._rejoiner = Rejoiner(shared.featurizer, shared.store, shared.journal, shared.folder, shared.clock)
@@ -87,10 +107,28 @@ class SharedEngine(Engine):
 
         self.parts.begin_again = begin_again
 
+    def _decided(self, batch: EventBatch, positions: Sequence[int], answers: list[Answer]) -> None:
+        """Decide events; where they wait for the learner, those after a moment of the grid apart from those before."""
+        moments, start = self.shared.moments, 0
+        if moments is None or not moments.on:
+            super()._decided(batch, positions, answers)
+            return
+        while start < len(batch):
+            end = start + moments.apart(batch.reach[start:])
+            part = batch.slice(start, end)
+            moments.wait(part.reach, lambda: self.shared.journal.appended)
+            super()._decided(part, positions[start:end], answers)
+            start = end
+
     @property
     def refused(self) -> str:
         """Why nothing can be decided at present, in a sentence; empty where decisions are made."""
         return self._refused or super().refused
+
+    def notes(self) -> list[str]:
+        """The notices for people though decisions go on, a sentence each."""
+        watch = self.parts.fairness
+        return self.shared.notes() + ([] if watch is None else watch.notes())
 
     @property
     def trouble(self) -> str:
@@ -104,7 +142,8 @@ class SharedEngine(Engine):
 
     def readings(self) -> dict[str, Value]:
         """Current figures of the feature store and the journal."""
-        return readings_of(self.shared, self._rejoiner.rejoined, self._refused)
+        found = readings_of(self.shared, self._rejoiner.rejoined, self._refused)  # With those of the challenger.
+        return found if self.parts.fairness is None else found | self.parts.fairness.readings()
 
     def answer(self, objects: Sequence[object]) -> list[Answer]:
         """A decision or a problem for each object, in order; without the feature store, flagged ones."""
@@ -124,7 +163,7 @@ class SharedEngine(Engine):
         self._note()
         return answers
 
-    def receive(self, objects: Sequence[object]) -> list[Answer]:
+    def receive(self, objects: Sequence[object]) -> list[Received]:
         """A receipt or a problem for each object that should be an outcome, in order."""
         self._rejoiner.attempt()
         receipts = super().receive(objects)
@@ -135,12 +174,12 @@ class SharedEngine(Engine):
         """Journal the outcomes of decided events, and let the windows know; (n,) which those are."""
         shared, loop = self.shared, self.parts.loop
 
-        def append(some: OutcomeBatch, _: Any) -> int:
+        def append(some: OutcomeBatch, _: Int) -> int:
             with loop.meters.timed("journal"):
                 return shared.journal.append(some)
 
         try:
-            found = settle(batch, shared.featurizer, shared.journal.locate, append)
+            found = record_outcomes(batch, shared.featurizer, shared.journal.locate, append)
         except Unavailable:
             loop.meters.failed("journal", "journal", Reason.JOURNAL_FAILED)
             raise
@@ -151,15 +190,16 @@ class SharedEngine(Engine):
         self._rejoiner.noted()
         self.shared.featurizer.journalled(self.shared.journal.appended)
 
-    def settle(self) -> None:
+    def resume(self) -> None:
         """Go on with a journal and a feature store that are back, and let everybody see the newest values.
 
-        What a failing journal has left is tried again here, since nobody may ask a server that says it is not ready.
+        Entries that a failing journal has left are tried again here, since nobody may ask a server that says it is not
+        ready.
         Raises Unavailable; Stopped.
         """
         try:
             if self.parts.loop.stopped:
-                self._mend()
+                self._isolation.mend()
             self.parts.loop.flush()
         except (Unavailable, Stopped) as error:
             self._refused = str(error)
@@ -185,4 +225,6 @@ def open_engine(app: str, bundle: str | None = None, config: str | None = None) 
     Raises what `open_shared` raises.
     """
     models = None if bundle is None else Path(bundle)
-    return SharedEngine(open_shared(app, servers_of(config, app), bundle=models, judges_lateness=True))
+    shared = open_shared(app, servers_of(config, app), bundle=models, judges_lateness=True)
+    shared.keep_shadow(app, config, logging.getLogger("homeostat").warning)
+    return SharedEngine(shared)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 
 from homeostat.adapters.disk.file_lock import FileLock
@@ -14,19 +13,28 @@ from homeostat.adapters.disk.files import FOLDER_MODE
 from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.opening import journal_opener, store_opener
 from homeostat.adapters.process.clock import SystemClock
+from homeostat.adapters.process.collector import freeze_objects
 from homeostat.app import Brain, OnError, Ports, brain, build
 from homeostat.config import plans
+from homeostat.config.learners import learners_of
 from homeostat.config.servers import Servers
 from homeostat.config.tree import App
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.plan import SPAN_NS_MAX
 from homeostat.decide.windows.shared import SharedFeaturizer, log_version
-from homeostat.engine.assembly import Prepared, bundle_of, freeze_objects, prepare
+from homeostat.engine.assembly import Prepared, bundle_of, fitting_bundle, prepare
 from homeostat.engine.readiness import made_up, warm_up
+from homeostat.engine.setups import Setups
+from homeostat.engine.shadowing import ShadowKeeper, keeper_on
+from homeostat.engine.shared.moments import Moments
 from homeostat.engine.shared.rejoining import Progress, adopt_behind, rejoin
+from homeostat.engine.shared.taught import Taught
 from homeostat.engine.shared.upkeep import Upkeep
+from homeostat.engine.stores import Stores, stores_on
+from homeostat.engine.watching import Watcher, name_of
 from homeostat.errors import DataFolderInUse, HomeostatError
-from homeostat.ports import Clock, Unavailable
+from homeostat.models.bundle import Bundle
+from homeostat.ports import Clock, Journal, Unavailable
 from homeostat.ports.shared import FeatureStore, SharedJournal
 
 FOLDERS_MAX = 1000
@@ -56,6 +64,19 @@ class SharedParts:
     folder: Path
     lock: FileLock
     upkeep: Upkeep | None = None
+    stores: Stores | None = None
+    watcher: Watcher | None = None
+    taught: Taught | None = None
+    moments: Moments | None = None
+    shadow: ShadowKeeper | None = None
+
+    def keep_shadow(self, app: str, config: str | None, say: Callable[[str], None]) -> None:
+        """Look after the challenger's process from now on, together with the other processes on these servers.
+
+        app, config : as this process was given them
+        say : gets a sentence when that process fails
+        """
+        self.shadow = keeper_on(self.loop, self.app.shadow, app, config, self.servers, self.name, say)
 
     def close(self) -> None:
         """Let go of servers, and of the folder."""
@@ -65,16 +86,25 @@ class SharedParts:
             opened.callback(self.store.close)
             if self.upkeep is not None:
                 opened.callback(self.upkeep.close)
+            if self.stores is not None:
+                opened.callback(self.stores.close)
+            if self.watcher is not None:
+                opened.callback(self.watcher.close)
+            if self.taught is not None:
+                opened.callback(self.taught.close)
+            if self.shadow is not None:
+                opened.callback(self.shadow.close)
+
+    def notes(self) -> list[str]:
+        """The notices for people though decisions go on, a sentence each."""
+        notes = self.loop.notes() + ([] if self.watcher is None else self.watcher.notes())
+        notes += [] if self.taught is None else self.taught.notes()
+        return notes + ([] if self.shadow is None else self.shadow.notes())
 
     @property
     def app(self) -> App:
         """The app file as a typed tree."""
         return self.prepared.app
-
-
-def name_of(folder: Path) -> str:
-    """What the process that has this folder is called among its like: the same after a restart, and no other's."""
-    return f"{socket.gethostname()}-{sha256(str(folder.absolute()).encode()).hexdigest()[:8]}"
 
 
 def own_folder(root: Path) -> tuple[Path, FileLock]:
@@ -102,7 +132,7 @@ def own_folder(root: Path) -> tuple[Path, FileLock]:
 def open_journal(prepared: Prepared, servers: Servers, clock: Clock) -> SharedJournal:
     """The journal on PostgreSQL, with a spool on this machine's disk for when that is away.
 
-    What processes that have died left in their spools is taken over.
+    Entries that dead processes left in their spools are taken over.
     """
     from homeostat.adapters.disk.spool import POLICY, SpooledJournal
 
@@ -138,26 +168,33 @@ def open_shared(
     on_error: OnError | None = None,
     progress: Progress | None = None,
     judges_lateness: bool = False,
-    wrap: Callable[[SharedJournal], SharedJournal] = lambda journal: journal,
+    wrap: Callable[[SharedJournal], Journal] = lambda journal: journal,
     journal: SharedJournal | None = None,
     store: FeatureStore | None = None,
+    stores: Stores | None = None,
 ) -> SharedParts:
     """A decision loop whose memory is shared, ready to decide.
 
-    judges_lateness : whether the loop says which events are late, by the newest that this process has seen; if not,
-        whoever reads the streams does, for each partition by itself
+    judges_lateness : whether the loop decides which events are late, by the newest that this process has seen;
+        otherwise the reader of the streams decides it, for each partition by itself
     wrap : what the loop journals through, if it is not the journal itself
-    journal, store : to be used instead of those that the servers are
+    journal, store, stores : to be used instead of those that the servers are; a journal that is given comes without
+        settings unless they are given as well
     Raises AppFileError, BundleError, NotTrained, ServersIncomplete; Unavailable where a server can't be reached.
     """
     prepared = prepare(app)
     clock = SystemClock()
-    models = bundle_of(prepared, bundle)
-    ready = brain(prepared.app, prepared.features, models)
-    warm_up(prepared.app, prepared.features, models, clock, ready)
-    freeze_objects()
     root = Path(servers.spool) / prepared.app.app / "workers"
+    load = partial(fitting_bundle, prepared=prepared)
     with ExitStack() as opened:  # The next attempt must find the folder free; what was given is the caller's to close.
+        if stores is None and journal is None:
+            stores = stores_on(servers, prepared.app.app, learning=True)
+            opened.callback(lambda: None if stores is None else stores.close())
+        given = bundle_of(prepared, bundle)
+        models = given or (None if stores is None else stores.champion(load))
+        ready = brain(prepared.app, prepared.features, models)
+        warm_up(prepared.app, prepared.features, models, clock, ready)
+        freeze_objects()
         folder, lock = own_folder(root)
         opened.callback(lock.release)
         adopt_behind(root, folder)
@@ -173,6 +210,13 @@ def open_shared(
                   judges_lateness=judges_lateness, budget_rows=BUDGET_ROWS),
             progress,
         )  # fmt: skip
+        learning = None if stores is None else stores.learning
+        parts.taught = Taught(prepared.app, parts.loop, learning, clock, servers.learning_stale)
+        if stores is not None:
+            _watch_settings(parts, stores, models, ready, stores.base(given))
+        parts.taught.start()
+        wait_ns = servers.learning_wait if learners_of(prepared.app) else 0
+        parts.moments = Moments(parts.loop, learning, parts.watcher, clock, wait_ns)
         opened.pop_all()  # They are the parts' to close now.
         return parts
 
@@ -183,7 +227,7 @@ def _assembled(
 ) -> SharedParts:  # fmt: skip
     featurizer = SharedFeaturizer(
         prepared.features, store, tuple(prepared.app.events.entities),
-        # What an entity's log keeps is counted from its newest event, which may be that far ahead of the clock.
+        # The span that a log keeps is counted from its newest event, which may be that far ahead of the clock.
         skew_ns=min(servers.skew + prepared.app.events.ahead_max, SPAN_NS_MAX),
         when_down=servers.features_down, memory_bytes=servers.memory_mb << 20,
         lists=plans.membership(prepared.app, prepared.coding), places=prepared.coding.places,
@@ -199,6 +243,25 @@ def _assembled(
     except Unavailable as error:
         featurizer.behind, featurizer.trouble = True, str(error)
     return parts
+
+
+def _watch_settings(parts: SharedParts, stores: Stores, models: Bundle | None, ready: Brain, base: str) -> None:
+    """Put in force what the settings say, and go on watching them.
+
+    base : see `Setups`
+    """
+    loop, prepared = parts.loop, parts.prepared
+    journal = loop.recording.journal
+    ports = Ports(journal, parts.clock, prepared.coding, featurizer=parts.featurizer)
+    states = None if stores.learning is None else stores.learning.state
+    fetch = stores.fetch(partial(fitting_bundle, prepared=prepared))
+    setups = Setups(prepared, models, ready, ports, fetch, states, base)
+    parts.stores = stores
+    parts.watcher = Watcher(stores.settings, setups, loop, parts.clock, parts.name)
+    parts.watcher.look()
+    with suppress(Unavailable):  # The first batch tries again.
+        loop.change()
+    parts.watcher.start()
 
 
 def _warm_up(prepared: Prepared) -> None:

@@ -1,0 +1,1 @@
+"""Loop 2: sees what is wrong with an app's decisions, and only what is wrong."""

@@ -1,0 +1,166 @@
+"""The stages of the maintenance loop as Protocols, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from homeostat.records.arrays import Bytes, Float, Int, Small, State
+from homeostat.records.changes import Change
+from homeostat.records.events import DeadLetter, EventBatch
+from homeostat.records.features import Features
+from homeostat.records.incidents import Incident, Silence
+from homeostat.records.signals import Measured, Series, Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Outcomes that became known in a tick, (m,) each, beside what was decided about their events.
+
+    An unknown decision is one that is not remembered: its event was never decided, or is too long ago.
+
+    time_ns, known_ns : when the event happened (`known_ns` where nobody knows), when its outcome became known
+    label, amount : as in OutcomeBatch
+    risk, action, censored : of the decision; an unknown decision has NaN, -1 and 0
+    mature : 1 where both kinds of outcome of that event could be known by now, so that it counts for quality. Each
+        outcome is handed on with 1 once: at once, or again at the tick in which its event comes to that age. So does a
+        negative that silence stands for, where the app says that it does
+    fresh : 1 where somebody has reported it in this tick; 0 where it is handed on again, or silence stands for it
+    numbers, features : (m, fields), (m, features) of the event, as served
+    keys : (m, entities)
+    source : (m,) the account that reported it, as a number; all 0 where none is named
+    """
+
+    time_ns: Int
+    known_ns: Int
+    label: Float
+    amount: Float
+    risk: Float
+    action: Small
+    censored: Bytes
+    mature: Bytes
+    numbers: Float
+    features: Float
+    keys: Int
+    source: Int
+    fresh: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Everything that the journal gained in one span of event time, as columns in the app's present names.
+
+    number : counts the ticks of the app from 1 on; the span is (start_ns, end_ns]
+    events : (n,) decided events in order of arrival; `events.numbers` are the fields as they came. Those at or before
+        `start_ns` came when the tick of their time had been closed
+    events_n : counts those that were not kept, too: of very many, a share is kept by a hash of their ids
+    features : (n,) as served
+    scores : (n, scorers) NaN where a scorer was missing; risk : (n,)
+    proposed, action, rule, hits, explored, fallback, propensity : of policy and guards, see records.decisions
+    settings : (n,) the number of the change that was in force
+    version : (n,) index into `versions`, the maker of each decision
+    took_us : (n,) processing time of a decision's batch divided by its rows
+    arrived_ns : (n,) when it was recorded, by the wall clock; all 0 where the journal does not say
+    known : the outcomes of the tick
+    changes : that were applied in it
+    letters : unreadable events of the tick; `letters_n` counts those that were not kept, too
+    repeats : events whose id had been decided before
+    """
+
+    number: int
+    start_ns: int
+    end_ns: int
+    events: EventBatch
+    features: Features
+    scores: Float
+    risk: Float
+    proposed: Small
+    action: Small
+    rule: Small
+    hits: Int
+    explored: Bytes
+    fallback: Bytes
+    propensity: Float
+    settings: Int
+    version: Int
+    versions: tuple[str, ...]
+    took_us: Float
+    arrived_ns: Int
+    known: Known
+    changes: tuple[Change, ...] = ()
+    letters: tuple[DeadLetter, ...] = ()
+    letters_n: int = 0
+    repeats: int = 0
+    events_n: int = 0
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+
+class Stateful(Protocol):
+    """A stage that remembers. `restore(state())` continues bit for bit."""
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
+
+
+class Monitor(Stateful, Protocol):
+    """Takes figures of one kind of trouble at every tick. Its memory does not grow with time.
+
+    series : what it measures, fixed from its making on
+    """
+
+    name: str
+    series: tuple[Series, ...]
+
+    def measure(self, tick: Tick) -> Measured:
+        """The values of `series`, in their order; a value may look back over a window of earlier ticks."""
+        ...
+
+    def notes(self, series: int) -> dict[str, object]:
+        """All else that is known of a series that has just raised a signal: the new category, the account."""
+        ...
+
+
+class AlarmScale(Stateful, Protocol):
+    """Values -> signals, on one scale for all series, within the owner's budget of false alarms."""
+
+    def judge(self, tick: Tick, series: Sequence[Series], measured: Measured) -> list[Signal]:
+        """Signals that were raised at this tick, that go on (once a day), or that have ended."""
+        ...
+
+
+class Grouping(Stateful, Protocol):
+    """Signals -> few incidents: grouped by the causal graph and by time, deduplicated, inhibited, silenced."""
+
+    def group(self, tick: Tick, signals: Sequence[Signal]) -> list[Incident]:
+        """The incidents that are new or have changed, each with its next revision."""
+        ...
+
+    def take(self, incidents: Sequence[Incident], silences: Sequence[Silence] | None) -> None:
+        """Learn what others have done meanwhile.
+
+        incidents : their revisions; older ones are left alone
+        silences : those that there are now, None where they are as they were
+        """
+        ...
+
+
+def joined(parts: Sequence[Measured]) -> Measured:
+    """The measurements of several monitors, one after the other.
+
+    >>> one = Measured(np.array([0.5]), np.array([10.0]), np.array([np.nan]))
+    >>> len(joined([one, one]).value)
+    2
+    """
+    if not parts:
+        none = np.zeros(0)
+        return Measured(none, none, none)
+    return Measured(
+        np.concatenate([one.value for one in parts]), np.concatenate([one.n for one in parts]),
+        np.concatenate([one.spread for one in parts]),
+    )  # fmt: skip

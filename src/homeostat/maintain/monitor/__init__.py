@@ -1,0 +1,1 @@
+"""The journal since the last tick -> figures, and the signals that they raise."""

@@ -1,0 +1,56 @@
+"""The outcomes of a tick as monitors look at them: those just reported, and those that are mature."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from homeostat.maintain.contracts import Known
+from homeostat.maintain.monitor.figures import Memory
+from homeostat.records.arrays import Float, Int
+
+
+class Seen(NamedTuple):
+    """Rows of `Known`.
+
+    positives : just reported, positive, of remembered decisions
+    reports : just reported, of remembered decisions whose action does not hide the outcome
+    mature : count for quality: the decision is remembered and its action does not hide the outcome
+    """
+
+    positives: Int
+    reports: Int
+    mature: Int
+
+
+def seen(known: Known) -> Seen:
+    """The rows of each kind."""
+    decided = (known.action >= 0) & (known.censored == 0) & np.isfinite(known.risk)
+    fresh = decided & (known.fresh == 1) & ~np.isnan(known.label)
+    return Seen(
+        np.flatnonzero(fresh & (known.label == 1.0)), np.flatnonzero(fresh),
+        np.flatnonzero(decided & (known.mature == 1) & ~np.isnan(known.label)),
+    )  # fmt: skip
+
+
+class Ripening:
+    """Outcomes mean little before the first events are mature: at first, only those that come early are there.
+
+    memory : `first`, the end of the first tick
+    """
+
+    def __init__(self, matures_ns: int) -> None:
+        self._matures_ns = matures_ns
+        self.memory: Memory = {"first": np.zeros(1, np.int64)}
+
+    def ripe(self, end_ns: int) -> bool:
+        """Whether a tick that ends now shows outcomes as they will always be."""
+        first = self.memory["first"]
+        first[0] = first[0] or end_ns
+        return bool(end_ns - first[0] > self._matures_ns)
+
+
+def chance_of(risk: Float) -> Float:
+    """Risks as probabilities, held within [.0005, .9995]."""
+    return np.clip(risk, 0.0005, 0.9995)

@@ -21,7 +21,7 @@ from homeostat.config.tree import App
 from homeostat.engine.answers import time_text
 from homeostat.engine.assembly import open_engine, prepare
 from homeostat.jobs.censored import read_censored
-from homeostat.jobs.replay import Replay, Request, replay_events
+from homeostat.jobs.replay import Replay, Request, replay_events, usable
 from homeostat.jobs.training_run import TrainingRequest, train_on_events
 from homeostat.models.maturity import Maturity, base_rate_jump, matured
 from homeostat.models.training_set import NothingToLearn, silent
@@ -117,6 +117,21 @@ def test_reports_of_frauds_alone_teach_where_silence_is_a_negative_and_else_say_
     assert (report["rows"], report["positives"]) == (old.sum(), payments().fraud[old].sum())
 
 
+def test_no_event_is_left_out_where_nothing_learns_from_outcomes(tmp_path: Path) -> None:
+    app = the_app()
+    app = app.model_copy(
+        update={
+            "scorers": {"forest": load_app("payments").scorers["forest"]},
+            "fusion": app.fusion.model_copy(update={"kind": "weighted"}),
+        }
+    )
+    report = train_on_events(
+        app, TrainingRequest(events_without_labels(tmp_path), tmp_path / "bundle", MOMENT_NS), silent
+    )
+    assert report["rows"] == report["events"] == (payments().time_s * 10**9 < MOMENT_NS).sum()
+    assert not any(count for name, count in report["left_out"].items() if name != "age")
+
+
 def test_outcomes_without_a_time_are_named_where_nothing_can_be_learned_from_them(tmp_path: Path) -> None:
     events, outcomes = events_without_labels(tmp_path), outcomes_file(tmp_path, ONLY_FRAUDS)
     pq.write_table(pq.read_table(outcomes).drop_columns(["time"]), outcomes)
@@ -196,22 +211,23 @@ def test_what_learns_online_sees_frauds_and_good_ones_of_the_same_age(tmp_path: 
         update={"fusion": small_app().fusion, "policy": policy}
     )
     wait_ns = (9 if settings else 11) * DAY_NS
-    told: dict[str, list[np.ndarray]] = {"fusion": [], "policy": []}
+    taught: dict[str, list[np.ndarray]] = {"fusion": [], "policy": []}
     (tmp_path / "out").mkdir()
     with ExitStack() as stack:
         request = Request(events_without_labels(tmp_path), tmp_path / "out", outcomes_file(tmp_path), trained())
-        run = Replay(prepare(app), request, silent, stack)
+        prepared = prepare(app)
+        run = Replay(prepared, request, silent, stack, usable(prepared, request))
         for name, learner in (("fusion", run.loop.stages.fusion), ("policy", run.loop.stages.policy)):
             learn = learner.learn
 
             def watched(experience: Experience, name: str = name, learn: Any = learn) -> None:
                 newest_ns = int(run.loop.stages.watermark.state()["now_ns"][0])
-                told[name].append(newest_ns - experience.time_ns)
+                taught[name].append(newest_ns - experience.time_ns)
                 learn(experience)
 
             learner.learn = watched  # type: ignore[method-assign]
         run.run()
-    for name, ages in told.items():
+    for name, ages in taught.items():
         assert np.concatenate(ages).min() >= wait_ns, name
 
 

@@ -15,8 +15,11 @@ from tests.support.worlds import DAY_NS, events_file, payments, small_app, train
 from homeostat.adapters.disk.audit.findings import Verification
 from homeostat.adapters.disk.audit.verification import verify
 from homeostat.adapters.disk.sqlite.auditing import tables_beside
+from homeostat.cli.report_view import screen
 from homeostat.config.tree import App
 from homeostat.engine.assembly import open_engine
+from homeostat.engine.folders import NotAReplay
+from homeostat.errors import HomeostatError
 from homeostat.jobs.replay import Request, replay_events
 from homeostat.records.identity import secret_of_seed
 
@@ -172,3 +175,37 @@ def test_batches_decided_ahead_of_each_other_see_repeats_and_late_events_all_the
         assert whole[name] == single[name], name
     one, other = ((tmp_path / name / "decisions.parquet").read_bytes() for name in ("whole", "single"))
     assert one == other
+
+
+def test_outcomes_without_a_time_are_named_in_the_report_and_before_anything_is_decided(tmp_path: Path) -> None:
+    outcomes, heard = tmp_path / "outcomes.csv", []
+    outcomes.write_text("event_id,label,time\n" + "".join(f"{k},1,\n" for k in range(1, 6)) + "7,0,2018-05-01\n")
+    report = run(tmp_path / "out", outcomes=outcomes, tell=heard.append)
+    (warning,) = report["warnings"]
+    assert warning.startswith("5 of 6 outcomes have no time and count as known only now: they teach nothing")
+    assert heard == [f"warning: {warning}"] and f"warning: {warning}"[:60] in "\n".join(screen(report))
+
+
+@pytest.mark.parametrize("broken", ["events", "outcomes", "bundle"])
+def test_what_is_there_stays_where_a_new_replay_can_not_begin(broken: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(out)
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    bad = tmp_path / "bad.parquet"
+    bad.write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(HomeostatError, match=r"bad\.parquet"):
+        run(out, **{broken: bad})
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+    with pytest.raises(HomeostatError):
+        run(tmp_path / "nowhere", **{broken: tmp_path / "absent.parquet"})
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_replay_does_not_remove_the_file_that_it_reads(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    events = out / "decisions.parquet"
+    events.write_bytes(events_file().read_bytes())
+    with pytest.raises(NotAReplay, match="would be read and removed"):
+        run(out, events)
+    assert events.read_bytes() == events_file().read_bytes()

@@ -1,4 +1,4 @@
-"""The replay's report holds what was decided, by whom, and what it cost beside doing nothing and rules alone."""
+"""The replay's report holds what was decided, by whom, and what it cost beside doing nothing and hard rules alone."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ def test_the_page_of_plots_is_whole_and_needs_no_network(guarded: tuple[dict[str
     page = _Page()
     page.feed(text)
     assert page.open == [] and page.outward == [] and "script" not in page.seen
-    assert text.count("<svg") == 5
+    assert text.count("<svg") == text.count("Show as table") == 5 and "prefers-color-scheme:dark" in text
+    assert len(set(re.findall(r'id="([^"]+)"', text))) == len(re.findall(r' id="', text)) == 15
     assert not re.search(r"https?:|url\(|@import", text)
     named = {**report, "app": "<b>&", "actions": {"<i>": 3}}
     assert "<b>" not in report_page(named) and "<i>" not in report_page(named)

@@ -322,17 +322,17 @@ def test_a_bundle_trained_in_shares_has_the_digest_of_one_trained_here(cluster, 
     forest = PAYMENTS.scorers["forest"].model_copy(update={"settings": {"trees": 10, "rows": 64}, "deadline": None})
     app = PAYMENTS.model_copy(update={"deadline": None, "scorers": {"forest": forest}})
     payments = generate(world_of(120, 45), seed=4)
-    file, told = tmp_path / "events.parquet", None
+    file, outcomes_file = tmp_path / "events.parquet", None
     pq.write_table(payments.table(), file)
     start_ns = int(payments.time_s.min()) * 10**9
     if outcomes:
-        told = tmp_path / "outcomes.parquet"
+        outcomes_file = tmp_path / "outcomes.parquet"
         table = payments.table()
         when = pa.array((payments.time_s + 5 * 86_400).astype("datetime64[s]").astype("datetime64[us]"))
-        pq.write_table(pa.table({"event_id": table[0], "label": payments.fraud, "time": when}), told)
+        pq.write_table(pa.table({"event_id": table[0], "label": payments.fraud, "time": when}), outcomes_file)
     reports = []
     for name, place in (("here", None), ("shares", InShares(cluster, 5))):
-        request = TrainingRequest(file, tmp_path / name, start_ns + 42 * DAY_NS, start_ns + 12 * DAY_NS, told)
+        request = TrainingRequest(file, tmp_path / name, start_ns + 42 * DAY_NS, start_ns + 12 * DAY_NS, outcomes_file)
         reports.append(train_on_events(app, request, lambda what, share: None, place))
     here, shares = reports
     assert here | {"bundle": ""} == shares | {"bundle": ""}

@@ -22,6 +22,8 @@ from homeostat.adapters.disk.event_files import ROLES
 from homeostat.engine.answers import actions_of, rule_text
 from homeostat.ports import Entry, Unavailable
 from homeostat.records.arrays import Float, Int
+from homeostat.records.arrow import of_members, of_numbers, of_texts
+from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import OutcomeBatch, Row
 from homeostat.records.identity import ABSENT, IdTexts, text_of
@@ -82,7 +84,8 @@ class _Columns:
         reals += [f"propensity.{name}" for name in self.actions]
         return pa.schema([
             decision_column("event_id", pa.string()), decision_column("time", _TIME),
-            *(decision_column(name, pa.string()) for name in texts), decision_column("late", pa.bool_()),
+            *(decision_column(name, pa.string()) for name in texts), decision_column("settings", pa.int64()),
+            decision_column("late", pa.bool_()),
             *(decision_column(name, pa.float64()) for name in reals),
         ])  # fmt: skip
 
@@ -139,8 +142,10 @@ def _part(folder: Path, name: str) -> Path:
 
 
 def _tables(
-    body: DecisionBatch | OutcomeBatch, columns: _Columns, since_ns: int | None, until_ns: int | None
+    body: Body, columns: _Columns, since_ns: int | None, until_ns: int | None
 ) -> Iterable[tuple[str, pa.Table]]:
+    if isinstance(body, ChangeBatch):
+        return
     if isinstance(body, OutcomeBatch):
         rows = _within(body.known_ns, since_ns, until_ns)
         if len(rows):
@@ -166,7 +171,7 @@ def _within(time_ns: Int, since_ns: int | None, until_ns: int | None) -> Int:
 def _texts(codes: Int, checks: Int, texts: IdTexts) -> pa.Array:
     """(n,) keys as text, null where there is none."""
     pairs = zip(codes.tolist(), checks.tolist(), strict=True)
-    return pa.array([None if code == ABSENT else text_of(code, check, texts) for code, check in pairs], pa.string())
+    return of_texts([None if code == ABSENT else text_of(code, check, texts) for code, check in pairs])
 
 
 def _values(values: Float, kind: str, wanted: str, texts: IdTexts) -> pa.Array:
@@ -177,10 +182,10 @@ def _values(values: Float, kind: str, wanted: str, texts: IdTexts) -> pa.Array:
     absent = np.isnan(values)
     if kind == "category":
         found = [None if value != value else _category(value, texts) for value in values.tolist()]
-        return pa.array(found, pa.string())
+        return of_texts(found)
     if kind != wanted:
-        return pa.array([None if value != value else repr(value) for value in values.tolist()], pa.string())
-    return pa.array(values, pa.float64(), mask=absent).cast(_TYPES[kind])
+        return of_texts([None if value != value else repr(value) for value in values.tolist()])
+    return of_numbers(values, ~absent).cast(_TYPES[kind])
 
 
 def _category(code: float, texts: IdTexts) -> str:
@@ -194,14 +199,14 @@ def _events(batch: DecisionBatch, rows: Int, columns: _Columns) -> pa.Table:
     roles = columns.roles()
     found: dict[str, Any] = {
         roles["id"]: _texts(events.id_code, events.id_check, events.texts),
-        roles["time"]: pa.array(events.time_ns).cast(_TIME),
+        roles["time"]: of_numbers(events.time_ns).cast(_TIME),
     }
     for column, (name, of) in enumerate(words.entities):
         if not of:
             found[name] = _texts(events.keys[:, column], events.key_checks[:, column], events.texts)
     for column, (name, kind) in enumerate(words.fields):
         found[name] = _values(events.numbers[:, column], kind, columns.fields[name], events.texts)
-    found[roles["label"]] = pa.array(events.label, pa.float64(), mask=np.isnan(events.label))
+    found[roles["label"]] = of_numbers(events.label, ~np.isnan(events.label))
     return _table(found, columns.events())
 
 
@@ -210,23 +215,24 @@ def _decisions(batch: DecisionBatch, rows: Int, columns: _Columns) -> pa.Table:
     fallback = batch.fallback[rows].tolist()
     found: dict[str, Any] = {
         "event_id": _texts(events.id_code, events.id_check, events.texts),
-        "time": pa.array(events.time_ns).cast(_TIME),
-        "action": pa.array([words.action(one) for one in ruling.action[rows].tolist()]),
-        "proposed": pa.array([words.action(one) for one in proposal.action[rows].tolist()]),
-        "rule": pa.array(
+        "time": of_numbers(events.time_ns).cast(_TIME),
+        "action": of_texts([words.action(one) for one in ruling.action[rows].tolist()]),
+        "proposed": of_texts([words.action(one) for one in proposal.action[rows].tolist()]),
+        "rule": of_texts(
             [rule_text(rule, bits, words) for rule, bits in zip(ruling.rule[rows].tolist(), fallback, strict=True)]
         ),
-        "fallback": pa.array([Fallback.text(bits) if bits else "" for bits in fallback]),
-        "version": pa.array([batch.version] * len(rows)),
-        "late": pa.array(events.kind == Row.LATE_EVENT),
-        "risk": pa.array(batch.fused.risk[rows]),
+        "fallback": of_texts([Fallback.text(bits) if bits else "" for bits in fallback]),
+        "version": of_texts([batch.made_by(row) for row in rows.tolist()]),
+        "settings": of_members([batch.settings] * len(rows), np.int64),
+        "late": of_numbers(events.kind == Row.LATE_EVENT),
+        "risk": of_numbers(batch.fused.risk[rows]),
     }
     groups = (
         ("score", batch.scores.names, batch.scores.values), ("feature", batch.features.names, batch.features.values),
         ("propensity", actions_of(words, proposal.propensity.shape[1]), proposal.propensity),
     )  # fmt: skip
     for group, names, values in groups:
-        found |= {f"{group}.{name}": pa.array(values[rows, column]) for column, name in enumerate(names)}
+        found |= {f"{group}.{name}": of_numbers(values[rows, column]) for column, name in enumerate(names)}
     return _table(found, columns.decisions())
 
 
@@ -234,8 +240,8 @@ def _outcomes(batch: OutcomeBatch, rows: Int) -> pa.Table:
     amount = batch.amount[rows]
     return _table({
         "event_id": _texts(batch.id_code[rows], batch.id_check[rows], batch.texts),
-        "label": pa.array(batch.label[rows]), "time": pa.array(batch.known_ns[rows]).cast(_TIME),
-        "amount": pa.array(amount, mask=np.isnan(amount)),
+        "label": of_numbers(batch.label[rows]), "time": of_numbers(batch.known_ns[rows]).cast(_TIME),
+        "amount": of_numbers(amount, ~np.isnan(amount)),
     }, _OUTCOMES)  # fmt: skip
 
 

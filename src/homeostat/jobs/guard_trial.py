@@ -24,7 +24,7 @@ from homeostat.engine.assembly import Prepared, bundle_of, prepare
 from homeostat.errors import HomeostatError
 from homeostat.jobs.past import PastOutcomes, without_labels
 from homeostat.jobs.training import final
-from homeostat.models.maturity import Matured, Maturity, matured, settled_until
+from homeostat.models.maturity import Matured, Maturity, complete_until, matured
 from homeostat.models.training_set import Progress
 from homeostat.records.arrays import Float, Mask
 from homeostat.records.decisions import DecisionBatch
@@ -63,7 +63,7 @@ def try_rules(trial: Trial, progress: Progress) -> dict[str, Any]:
     Raises CanNotTry, AppFileError, EventFileError, BundleError, NotTrained, JournalError.
     """
     prepared, changed = prepare(trial.app), prepare(load_app(trial.app, guards_from=trial.rules))
-    if trial.data is not None:  # What was recorded there names its events by a secret of its own.
+    if trial.data is not None:  # The records there name their events by a secret of its own.
         with _journal(trial.data) as journal:
             prepared = prepared.keyed(journal.coding)
     app, lists = changed.app, plans.membership(changed.app, prepared.coding)
@@ -78,7 +78,7 @@ def try_rules(trial: Trial, progress: Progress) -> dict[str, Any]:
         apart = past if trial.outcomes is not None else None
         decided = _decided(prepared, bundle_of(prepared, trial.bundle), trial.events, apart, progress)
         events = _events(trial.events, prepared, apart is not None)
-    labels = _Labels.of(events, past, final(prepared.app, trial.outcomes is not None or len(past) > 0))
+    labels = Labels.of(events, past, final(prepared.app, trial.outcomes is not None or len(past) > 0))
     found = rehearse(plans.guard_plan(prepared.app), new, _with_outcomes(decided, labels, prepared))
     report: dict[str, Any] = {**found.as_json(), "left_out": labels.left_out()}
     for change in report["changes"]:
@@ -88,20 +88,20 @@ def try_rules(trial: Trial, progress: Progress) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Labels:
-    """What counts as the outcome of each event today: as in reports, only where good and bad could both be known.
+class Labels:
+    """The outcomes that count for each event today: as in reports, only where good and bad could both be known.
 
     past : what a file or a journal says wins over the events' labels
     """
 
     past: PastOutcomes
     today_ns: int
-    settled_ns: int
+    complete_ns: int
     maturity: Maturity
     found: Matured
 
     @classmethod
-    def of(cls, batches: Iterable[tuple[EventBatch, Mask]], past: PastOutcomes, maturity: Maturity) -> _Labels:
+    def of(cls, batches: Iterable[tuple[EventBatch, Mask]], past: PastOutcomes, maturity: Maturity) -> Labels:
         """Looks at all events once.
 
         batches : events, and of which of them the decision hid the outcome
@@ -114,7 +114,7 @@ class _Labels:
         time_ns, label, hides = np.concatenate(times), np.concatenate(known), np.concatenate(censored)
         today_ns = max(int(time_ns.max(initial=past.newest_ns)), past.newest_ns)
         found = matured(time_ns, label, today_ns, maturity, hides)
-        return cls(past, today_ns, settled_until(time_ns, label, hides), maturity, found)
+        return cls(past, today_ns, complete_until(time_ns, label, hides), maturity, found)
 
     def labels(self, events: EventBatch, hides: Mask) -> Float:
         """(n,) 1, 0, or NaN where the outcome does not count today.
@@ -122,7 +122,7 @@ class _Labels:
         hides : (n,) whether what was done with an event hid its outcome
         """
         known = _known(events, self.past)
-        return matured(events.time_ns, known, self.today_ns, self.maturity, hides, self.settled_ns).label
+        return matured(events.time_ns, known, self.today_ns, self.maturity, hides, self.complete_ns).label
 
     def left_out(self) -> dict[str, int]:
         """How many events do not count, by cause."""
@@ -136,7 +136,7 @@ def _known(events: EventBatch, past: PastOutcomes) -> Float:
 
 
 def _with_outcomes(
-    decided: Iterable[tuple[DecisionBatch, Mask]], labels: _Labels, prepared: Prepared
+    decided: Iterable[tuple[DecisionBatch, Mask]], labels: Labels, prepared: Prepared
 ) -> Iterator[Tried]:
     """Each batch with the outcomes of its events that count today."""
     costs = costs_of(prepared.app)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from homeostat.records.arrays import Float
+from homeostat.records.arrays import Float, Mask
 from homeostat.records.events import EventBatch
 from homeostat.records.identity import Ids, first_rows, joined_ids, rows_in
 from homeostat.records.rows import pick
@@ -39,6 +39,11 @@ class History:
         kept = self._without(events, again | ~np.isnan(found), known)
         self._keep(kept)
         return kept
+
+    def holds(self, ids: Ids) -> Mask:
+        """(n,) whether an event of each id is known."""
+        found: Mask = ~np.isnan(self._labels(ids))
+        return found
 
     def unknown(self, events: EventBatch) -> EventBatch:
         """The events without those that repeat one of the history."""

@@ -43,14 +43,17 @@ class PastOutcomes:
             return []
         return [f"{contrary:,} events have contrary outcomes that became known at the same moment: the last one counts"]
 
-    def undated(self, read_ns: int) -> list[str]:
-        """A sentence about outcomes without a time, which count as known from when they were read, `read_ns`, on."""
+    def undated(self, read_ns: int, so: str) -> list[str]:
+        """A sentence about outcomes without a time, which count as known from when they were read, `read_ns`, on.
+
+        so : what follows from that
+        """
         count = int(np.count_nonzero(self._known_ns == read_ns))
         if not count:
             return []
         return [
-            f"{count:,} of {len(self):,} outcomes have no time and count as known only now, after the moment of "
-            "learning: give each the time at which it became known"
+            f"{count:,} of {len(self):,} outcomes have no time and count as known only now: {so}. Give each "
+            "the time at which it became known"
         ]
 
     def of(self, events: EventBatch) -> OutcomeBatch | None:

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 
 from homeostat.app import costs_of
-from homeostat.decide.fusion.evidence import Table
-from homeostat.decide.fusion.fixed import FixedFusion
 from homeostat.engine.assembly import Prepared
+from homeostat.jobs.training import served_risk
 from homeostat.models.training.extras import BadSetting, library
 from homeostat.models.training_set import TrainingSet
 from homeostat.records.arrays import Float
-from homeostat.records.decisions import Scores
 from homeostat.records.events import EventBatch
 from homeostat.records.parts import Part
 from homeostat.sim.payments.episodes import Pool, declared_costs
@@ -38,7 +36,7 @@ def train_policy(
     from homeostat.sim.payments.ppo_training import train_payments_policy
 
     context, ppo = prepared.app.policy.context, PpoSettings(**(settings or {}))
-    pool = pool_of_rows(prepared, rows, _risk(names, scores, fusion))
+    pool = pool_of_rows(prepared, rows, served_risk(names, scores, fusion))
     try:
         graph = train_payments_policy(seed, context, ppo, pool)
     except ValueError as error:
@@ -76,9 +74,3 @@ def _check_costs(prepared: Prepared, amount: Float) -> None:
             "PPO learns on the payments workload, whose costs are those of the shipped payments app; "
             "this app declares others: use the policy `thresholds` or `bandit`"
         )
-
-
-def _risk(names: tuple[str, ...], scores: Float, fusion: Part) -> Float:
-    present = np.isfinite(scores)
-    said = Scores(names, scores, present.astype(np.float64), np.zeros(len(scores), np.uint8))
-    return FixedFusion(Table.of(fusion), names).fuse(said).risk

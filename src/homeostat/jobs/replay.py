@@ -26,6 +26,8 @@ from homeostat.decide.ahead import decide_ahead
 from homeostat.decide.decided import Decided, refused_field
 from homeostat.engine.assembly import Prepared, bundle_of, fitting_bundle, prepare
 from homeostat.engine.folders import clear_for_replay
+from homeostat.engine.readiness import compile_first
+from homeostat.jobs.by_group import ByGroup
 from homeostat.jobs.history import History
 from homeostat.jobs.past import PastOutcomes, without_labels
 from homeostat.jobs.report import Gathered, throughput
@@ -73,10 +75,13 @@ def replay_events(app: str | Path | App, request: Request, progress: Progress) -
     prepared = prepare(app)
     request = replace(request, out=request.out.absolute())  # A plug-in may change the working folder.
     file_mode, folder_mode = (FILE_MODE, FOLDER_MODE) if request.private else (OPEN_FILE_MODE, OPEN_FOLDER_MODE)
+    first = usable(prepared, request)
     request.out.mkdir(parents=True, exist_ok=True, mode=folder_mode)
-    clear_for_replay(request.out, request.force, request.tell)
+    needed = [path for path in (request.events, request.outcomes) if path is not None]
+    clear_for_replay(request.out, request.force, request.tell, needed)
+    compile_first(prepared.app, prepared.features, lambda: _again(prepared, request, first), SystemClock())
     with ExitStack() as stack:
-        run = Replay(prepared, request, progress, stack)
+        run = Replay(prepared, request, progress, stack, first)
         report = run.run()
         path = request.out / "report.json"
         replace_file(path, [json.dumps(report, indent=2).encode(), b"\n"], mode=file_mode)
@@ -85,10 +90,37 @@ def replay_events(app: str | Path | App, request: Request, progress: Progress) -
     return report
 
 
+def usable(prepared: Prepared, request: Request) -> Brain:
+    """The brain that decides first, once events, outcomes and bundle are known to be usable.
+
+    Nothing has been removed for them by then.
+
+    Before a moment of training nothing decides. Files are read up to their first rows.
+    Raises EventFileError, BundleError, NotTrained, Unavailable.
+    """
+    now_ns = SystemClock().now_ns()
+    for path, read in ((request.events, read_events), (request.outcomes, read_outcomes)):
+        if path is not None and not path.is_fifo():  # Rows read from a pipe are gone.
+            next(iter(read(path, prepared.schema, now_ns, 1)), None)
+    if request.train_until_ns is not None:
+        return untrained(prepared.app)
+    return brain(prepared.app, prepared.features, bundle_of(prepared, request.bundle))
+
+
+def _again(prepared: Prepared, request: Request, first: Brain) -> Brain:
+    """Another brain like the first, of the same scorers."""
+    if request.train_until_ns is not None:
+        return untrained(prepared.app)
+    scorers = dict(zip(prepared.app.scorers, first.scorers, strict=True))
+    return brain(prepared.app, prepared.features, bundle_of(prepared, request.bundle), scorers)
+
+
 class Replay:
     """One run: where it stands, and what it has written."""
 
-    def __init__(self, prepared: Prepared, request: Request, progress: Progress, stack: ExitStack) -> None:
+    def __init__(
+        self, prepared: Prepared, request: Request, progress: Progress, stack: ExitStack, first: Brain
+    ) -> None:
         self.prepared, self.request, self.progress = prepared, request, progress
         self.clock = SystemClock()
         self._begun_ns = self.clock.monotonic_ns()
@@ -109,9 +141,12 @@ class Replay:
             prepared.app.actions, self.costs, [rule.name for rule in guards], tuple(prepared.app.scorers),
             lambda rule: prepared.app.actions.index(guards[rule].action),
         )  # fmt: skip
+        fair = prepared.app.fairness
+        self.by_group = None if fair is None else ByGroup(prepared.app, fair)
         self.seconds = {"read": 0.0, "write": 0.0, "train": 0.0}
         self.events = self.buried = self.refused = 0
         self._labels: deque[Float] = deque()  # Of the batches on their way, which must not see them.
+        self.warnings: list[str] = []  # About the outcomes.
         self.past = self._past()
         self.learning = request.train_until_ns is not None
         self.history = History()
@@ -120,7 +155,7 @@ class Replay:
         self.collector = Collector.of(
             prepared.app, request.train_from_ns, request.train_until_ns or 0, apart=self.past is not None
         )
-        self.loop = build(prepared.app, prepared.features, self._first_brain(), self.ports)
+        self.loop = build(prepared.app, prepared.features, first, self.ports)
         words = prepared.words
         self.writer = stack.enter_context(
             DecisionsWriter(
@@ -177,21 +212,18 @@ class Replay:
     def _past(self) -> PastOutcomes | None:
         if self.request.outcomes is None:
             return None
-        batches = []
-        for outcomes, letters in read_outcomes(self.request.outcomes, self.prepared.schema, self.clock.now_ns()):
+        batches, read_ns = [], self.clock.now_ns()
+        for outcomes, letters in read_outcomes(self.request.outcomes, self.prepared.schema, read_ns):
             self.letters.bury(letters)
             self.buried += len(letters)
             batches.append(outcomes)
-        return PastOutcomes(batches)
+        past = PastOutcomes(batches)
+        self.warnings = past.warnings() + past.undated(read_ns, "they teach nothing and count in the report alone")
+        for warning in self.warnings:
+            self.request.tell(f"warning: {warning}")
+        return past
 
     # Learning.
-
-    def _first_brain(self) -> Brain:
-        """The bundle's; before a moment of training, none."""
-        app, features = self.prepared.app, self.prepared.features
-        if self.learning:
-            return untrained(app)
-        return brain(app, features, bundle_of(self.prepared, self.request.bundle))
 
     def _learn_from(self, events: EventBatch) -> EventBatch:
         """Gather what comes before the moment of training; at the moment, train. Returns what is left to decide."""
@@ -217,7 +249,7 @@ class Replay:
         save_bundle(made, folder, self.request.private)
         self.trained = {
             "rows": made.about["rows"], "positives": made.about["positives"], "left_out": self.collector.left_out(),
-            "warnings": warnings_of(rows) + self.history.warnings() + (self.past.warnings() if self.past else []),
+            "warnings": warnings_of(rows) + self.history.warnings(),
             "out_of_fold": made.about["out_of_fold"],
         }  # fmt: skip
         bundle = fitting_bundle(folder, self.prepared)
@@ -262,6 +294,8 @@ class Replay:
         self.writer.write(decided.fresh)
         self.audit.decided(decided.fresh)
         self.gathered.add(decided.fresh, label[first_of(decided)])
+        if self.by_group is not None:
+            self.by_group.add(decided.fresh)
         self.seconds["write"] += (self.clock.monotonic_ns() - begun_ns) / 1e9
 
     def _today_ns(self) -> int:
@@ -303,6 +337,8 @@ class Replay:
             "quality": self.gathered.quality(known),
             "scorers": self.gathered.scorers(known, weights_of(loop.stages.fusion)),
             **self.gathered.curves(known),
+            **({"fairness": self.by_group.figures(known, self.costs is not None)} if self.by_group else {}),
+            "warnings": self.warnings,
             **({"training": self.trained} if self.trained else {}),
             "audit_entries": self.audit.count,
             "audit_head": self.audit.head,

@@ -19,7 +19,7 @@ DAY_NS = 86_400 * 10**9
 _CARDS_A_DAY = 100
 _BY_BREAKER = -2
 _DECIDED_BY = {-1: "policy", _BY_BREAKER: "breaker", -3: "fallback"}
-_ARMS = ("decided", "mildest", "rules")  # What is priced: what was decided, always the mildest, what rules alone do.
+_ARMS = ("decided", "mildest", "rules")  # Priced: what was decided, always the mildest, hard rules alone.
 _POINTS = 100
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from homeostat.app import TRAINED, ppo_settings, ready_scorers, require_scorers
+from homeostat.app import TRAINED, binds_thresholds, costs_of, ppo_settings, ready_scorers, require_scorers
 from homeostat.config.definitions import feature_definitions
+from homeostat.config.plans import group_name, selected_actions
 from homeostat.config.scalars import duration_text
 from homeostat.config.tree import App
 from homeostat.decide.contracts import Scorer
+from homeostat.decide.fusion.ensemble import serve_fusion
 from homeostat.decide.scorers.build import serve_part
 from homeostat.engine.assembly import Prepared
 from homeostat.models.bundle import Bundle
@@ -26,6 +28,7 @@ from homeostat.models.training_set import (
     TrainingSet,
 )
 from homeostat.records.arrays import Float, Int
+from homeostat.records.decisions import Scores
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 from homeostat.records.identity import ABSENT
@@ -56,7 +59,12 @@ def final(app: App, apart: bool) -> Maturity:
 def needs_outcomes(app: App) -> bool:
     """Whether anything that the app trains learns from outcomes: an isolation forest with declared weights does not."""
     kinds = [spec.kind for spec in app.scorers.values() if spec.kind in TRAINED and spec.kind not in UNSUPERVISED]
-    return bool(kinds) or app.fusion.kind != "weighted" or app.policy.kind == "ppo"
+    return (
+        bool(kinds)
+        or {app.fusion.kind, *app.fusion.trained_too} != {"weighted"}
+        or app.policy.kind == "ppo"
+        or binds_thresholds(app)
+    )
 
 
 def groups_of(events: EventBatch) -> Int:
@@ -69,6 +77,23 @@ def groups_of(events: EventBatch) -> Int:
     return group
 
 
+def people_of(app: App) -> Callable[[EventBatch], Float] | None:
+    """`TrainingSet.people` of an app whose fairness binds the thresholds; None for others."""
+    fair, costs = app.fairness, costs_of(app)
+    if fair is None or costs is None or not binds_thresholds(app):
+        return None
+    column = list(app.events.fields).index(fair.groups)
+    selecting = np.array([action in selected_actions(app) for action in app.actions])
+
+    def people(events: EventBatch) -> Float:
+        positive, negative = costs(events)
+        if_negative = negative[:, selecting].min(axis=1) - negative[:, ~selecting].min(axis=1)
+        if_positive = positive[:, ~selecting].min(axis=1) - positive[:, selecting].min(axis=1)
+        return np.stack([events.numbers[:, column], if_negative, if_positive], axis=1)
+
+    return people
+
+
 @dataclass(slots=True)
 class Collector:
     """Gathers the events to learn from, with the features that were served and the outcomes known by the moment.
@@ -77,6 +102,7 @@ class Collector:
     delay_ns : when a label that came along with its event counts as known
     maturity : which events are old enough to teach
     outcomes : whether anything learns from them; if not, events without any are gathered too
+    people : see `TrainingSet.people`, of a batch of events
     """
 
     from_ns: int | None
@@ -84,7 +110,9 @@ class Collector:
     delay_ns: int
     maturity: Maturity
     outcomes: bool = True
+    people: Callable[[EventBatch], Float] | None = None
     result: Matured | None = None
+    _people: list[Float] = field(default_factory=list)
     _parts: list[tuple[EventBatch, Features]] = field(default_factory=list)
     _all: list[tuple[Int, Float, np.ndarray, np.ndarray]] = field(default_factory=list)
     _texts: dict[float, str] = field(default_factory=dict)
@@ -92,7 +120,7 @@ class Collector:
     @classmethod
     def of(cls, app: App, from_ns: int | None, until_ns: int, apart: bool) -> Collector:
         """For an app; `apart` as in `teaches`."""
-        return cls(from_ns, until_ns, app.outcomes.delay, teaches(app, apart), needs_outcomes(app))
+        return cls(from_ns, until_ns, app.outcomes.delay, teaches(app, apart), needs_outcomes(app), people_of(app))
 
     def add(
         self, events: EventBatch, features: Features, known: Float | None = None, censored: np.ndarray | None = None
@@ -113,9 +141,11 @@ class Collector:
             self._texts.update(events.category_texts)
             kept = Features(features.names, features.values[rows], features.freshness[:0])
             self._parts.append((_rows(events, rows), kept))
+            if self.people is not None:
+                self._people.append(self.people(events)[rows])
 
     def training_set(self) -> TrainingSet:
-        """What of all that was gathered teaches, in order of arrival; `result` then says what was left out.
+        """The gathered rows that teach, in order of arrival; `result` then says what was left out.
 
         Raises NothingToLearn, with what is missing.
         """
@@ -127,6 +157,7 @@ class Collector:
         label = found.label
         if not self.outcomes and not 0 < np.nansum(label) < np.count_nonzero(rows):
             rows, label = np.ones(len(rows), bool), np.full(len(rows), np.nan)
+            self.result = Matured(label, 0, 0, 0)  # Every event teaches, as nothing learns from outcomes.
         else:
             self._check(found, len(rows), int(np.count_nonzero(rows)), int(np.nansum(label)))
         chosen = rows[kept]  # Of the rows whose features were gathered.
@@ -139,6 +170,7 @@ class Collector:
             np.concatenate([part.id_code for part in events])[chosen],
             np.concatenate([groups_of(part) for part in events])[chosen],
             texts=self._texts,
+            people=np.concatenate(self._people)[chosen] if self._people else None,
         )
 
     def _check(self, found: Matured, events: int, rows: int, positives: int) -> None:
@@ -216,43 +248,80 @@ def train(
     rows = replace(rows, categories=prepared.features.categories)
     chosen = app.seed if seed is None else seed
     policies: dict[str, Part] = {}
+    wants_policy = ppo is not None or app.policy.kind == "ppo"
 
     def train_policy_too(names: tuple[str, ...], scores: Float, fused: Part) -> None:
         from homeostat.jobs.policy_training import PART, train_policy
 
+        if binds_thresholds(app):
+            policies["fairness"] = _group_thresholds(prepared, rows, names, scores, fused)
+        if not wants_policy:
+            return
         progress("policy", 0.4)
         policies[PART] = train_policy(
             prepared, rows, names, scores, fused, chosen, {**ppo_settings(app), **(ppo or {})}
         )
 
-    tasks = [
-        ScorerTask(name, spec.kind, spec.features, spec.settings)
-        for name, spec in app.scorers.items()
-        if spec.kind in TRAINED
-    ]
+    ready = ready_scorers(app, prepared.features)
+    tasks, fusion = trained_tasks(app, tuple(ready))
 
     def serve(name: str, part: Part, features: tuple[str, ...]) -> Scorer:
         return serve_part(name, part, features, prepared.coding.category)
 
-    weights = tuple(app.fusion.weights.get(name, 1.0) for name in (*(t.name for t in tasks), *ready_names(prepared)))
-    fusion = FusionTask(app.fusion.kind, {"weights": weights} if app.fusion.kind == "weighted" else {})
     bundle = train_bundle(
         rows,
         tasks,
         fusion,
         serve,
         app=app.app,
-        ready=ready_scorers(app, prepared.features),
+        ready=ready,
         seed=chosen,
         folds=FOLDS,
         group=next(iter(app.events.entities), "event"),
-        about={"trained_at_ns": collector.until_ns},
+        about={"trained_at_ns": collector.until_ns, **_binding(app)},
         progress=progress,
-        left_out=train_policy_too if ppo is not None or app.policy.kind == "ppo" else None,
+        left_out=train_policy_too if wants_policy or binds_thresholds(app) else None,
     )
     return replace(bundle, parts={**bundle.parts, **policies}, definitions=feature_definitions(app))
 
 
-def ready_names(prepared: Prepared) -> tuple[str, ...]:
-    """The scorers that need no training, in the order in which the fusion sees them."""
-    return tuple(ready_scorers(prepared.app, prepared.features))
+def _binding(app: App) -> dict[str, Any]:
+    """That bounds of fairness bind: a version carries it along, so that no road of promotion passes them by."""
+    fair = app.fairness
+    return {} if fair is None or fair.binds is None else {"fairness": {"binds": fair.binds, "groups": fair.groups}}
+
+
+def served_risk(names: tuple[str, ...], scores: Float, fusion: Part) -> Float:
+    """(n,) the risk of these scores (n, scorers), bit for bit as it is served: thresholds may lie exactly on one."""
+    present = np.isfinite(scores)
+    said = Scores(names, scores, present.astype(np.float64), np.zeros(len(scores), np.uint8))
+    return serve_fusion(fusion, names).fuse(said).risk
+
+
+def _group_thresholds(
+    prepared: Prepared, rows: TrainingSet, names: tuple[str, ...], scores: Float, fusion: Part
+) -> Part:
+    """The rules by group, from the risk that the fusion makes of scores of rows left out."""
+    from homeostat.models.training.group_thresholds import train_group_thresholds
+
+    app, fair = prepared.app, prepared.app.fairness
+    assert fair is not None
+    found = train_group_thresholds(
+        rows, served_risk(names, scores, fusion), lambda value: group_name(app, value, rows.texts),
+        {bound.measure for bound in fair.bounds}, fair.persons_min, fair.groups,
+    )  # fmt: skip
+    return replace(found, settings={**found.settings, "selected": list(selected_actions(app))})
+
+
+def trained_tasks(app: App, ready: tuple[str, ...]) -> tuple[list[ScorerTask], FusionTask]:
+    """The scorers that are trained, and how their scores are fused with those that need no training.
+
+    ready : these, in the order in which the fusion sees them
+    """
+    tasks = [
+        ScorerTask(name, spec.kind, spec.features, spec.settings)
+        for name, spec in app.scorers.items()
+        if spec.kind in TRAINED
+    ]
+    weights = tuple(app.fusion.weights.get(name, 1.0) for name in (*(task.name for task in tasks), *ready))
+    return tasks, FusionTask(app.fusion.kind, {"weights": weights}, app.fusion.members, app.fusion.trained_too)

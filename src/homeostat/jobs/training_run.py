@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.app import Ports, build, untrained
 from homeostat.config.plans import membership
+from homeostat.config.tree import App
 from homeostat.decide.contracts import Featurizer
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.features import FeaturePlan
@@ -25,7 +27,9 @@ from homeostat.jobs.past import PastOutcomes, without_labels
 from homeostat.jobs.training import Collector, train, warnings_of
 from homeostat.models.bundle import BundleError, save_bundle
 from homeostat.models.training_set import NothingToLearn, Progress, TrainingSet
+from homeostat.records.arrays import Float
 from homeostat.records.events import EventBatch
+from homeostat.records.features import Features
 
 _GATHERING = 0.3  # The share of the progress bar that reading the events takes.
 
@@ -48,6 +52,14 @@ class TrainingRequest:
     decisions: Path | None = None
 
 
+class Gathers(Protocol):
+    """Keeps events with the features that were served: see `Collector`."""
+
+    def add(
+        self, events: EventBatch, features: Features, known: Float | None = None, censored: np.ndarray | None = None
+    ) -> None: ...
+
+
 class Elsewhere(Protocol):
     """Computes the features in other processes, once all events have been read."""
 
@@ -61,11 +73,13 @@ class Elsewhere(Protocol):
 
 
 def train_on_events(
-    app: str | Path, request: TrainingRequest, progress: Progress, elsewhere: Elsewhere | None = None
-) -> dict[str, Any]:
+    app: str | Path | App, request: TrainingRequest, progress: Progress, elsewhere: Elsewhere | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Train, write the bundle, and report what it learned from and how well it did on rows that it had not seen.
 
     elsewhere : where the features are computed; in this process when None. The bundle is the same.
+    about : further facts that the bundle keeps
     Raises AppFileError, EventFileError, BundleError, MissingExtra, BadSetting, NothingToLearn.
     """
     prepared = prepare(app)
@@ -75,12 +89,14 @@ def train_on_events(
     collector = Collector.of(prepared.app, request.from_ns, request.until_ns, apart=request.outcomes is not None)
     history = History()
     read_ns = SystemClock().now_ns()
-    past, bad = _past(prepared, request, read_ns)
-    undated = past.undated(read_ns) if past and request.until_ns <= read_ns else []
+    past, bad = past_outcomes(prepared, request, read_ns)
+    undated: list[str] = []
+    if past and request.until_ns <= read_ns:
+        undated = past.undated(read_ns, "after the moment of learning")
     censored = None
     if request.decisions is not None:
         censored = read_censored(request.decisions, prepared.app, prepared.coding)
-    events, buried = _gather(prepared, request, past, censored, collector, history, progress, elsewhere)
+    events, buried = gather(prepared, request, past, censored, collector, history, progress, elsewhere)
 
     def rest(what: str, share: float) -> None:
         progress(what, _GATHERING + (1 - _GATHERING) * share)
@@ -90,6 +106,7 @@ def train_on_events(
         if elsewhere is not None:
             rows = elsewhere.completed(rows)
         bundle = train(prepared, collector, rest, rows=rows)
+        bundle = replace(bundle, about={**bundle.about, **(about or {})})
     except NothingToLearn as error:
         raise NothingToLearn("; ".join([str(error), *undated])) from error
     version = save_bundle(bundle, request.out)
@@ -113,12 +130,12 @@ def train_on_events(
     }
 
 
-def _gather(
+def gather(
     prepared: Prepared,
     request: TrainingRequest,
     past: PastOutcomes | None,
     censored: Censored | None,
-    collector: Collector,
+    collector: Gathers,
     history: History,
     progress: Progress,
     elsewhere: Elsewhere | None,
@@ -152,7 +169,7 @@ def _gather(
 
 def _absorb(
     loop: DecisionLoop, events: EventBatch, past: PastOutcomes | None, censored: Censored | None, until_ns: int,
-    collector: Collector,
+    collector: Gathers,
 ) -> None:  # fmt: skip
     among = None if censored is None else censored.among(events)
     if past is None:
@@ -164,7 +181,8 @@ def _absorb(
     collector.add(events, loop.absorb(without_labels(events)), past.labels_by(events, until_ns), among)
 
 
-def _past(prepared: Prepared, request: TrainingRequest, now_ns: int) -> tuple[PastOutcomes | None, int]:
+def past_outcomes(prepared: Prepared, request: TrainingRequest, now_ns: int) -> tuple[PastOutcomes | None, int]:
+    """The outcomes that came apart, None where there is no file of them; and how many could not be read."""
     if request.outcomes is None:
         return None, 0
     batches, buried = [], 0

@@ -2,7 +2,7 @@
 
 The stream is read once, in order of arrival. Each row goes to the share of its customer, and to that of its terminal;
 each share is one job; the jobs' features are put side by side again, bit for bit those of a local replay. Three things
-are the whole stream's and not a share's, so they are settled here: which rows came too late, how far event time had
+are the whole stream's and not a share's, so they are found here: which rows came too late, how far event time had
 come before each of these, and which outcomes are too old to count.
 """
 
@@ -191,22 +191,22 @@ class PartitionedFeaturizer:
         kept = self._counting(cut, key, events.time_ns, kind, newest)
         late = kind[kept] == Row.LATE_EVENT
         index = np.repeat(kept, 1 + late)
-        told = np.zeros(len(index), bool)
+        tick = np.zeros(len(index), bool)
         if late.any():  # Of the two rows that stand for a late one, the first tells the time.
-            told[np.flatnonzero(late) + np.cumsum(late)[late] - 1] = True
+            tick[np.flatnonzero(late) + np.cumsum(late)[late] - 1] = True
         share = share_of(key[index], self.partitions).astype(np.uint16)
         order = np.argsort(share, kind="stable")
-        index, told = index[order], told[order]
+        index, tick = index[order], tick[order]
         masks = [self._around.masks_from + mask for mask in cut.masks]
         piece = (
-            np.where(told, newest[index], events.time_ns[index]), key[index], check[index],
+            np.where(tick, newest[index], events.time_ns[index]), key[index], check[index],
             seen[index[:, None], list(cut.values)],
             (seen[index[:, None], masks] != 0.0).view(np.uint8),
             events.label[index] if cut.labelled else _NONE,
             events.tag[index] if cut.labelled else _NONE.astype(np.int64),
-            np.where(told, np.uint8(WATERMARK), kind[index]),
+            np.where(tick, np.uint8(WATERMARK), kind[index]),
         )  # fmt: skip
-        row = np.where(told, -1, number[index])
+        row = np.where(tick, -1, number[index])
         ends = np.cumsum(np.bincount(share, minlength=self.partitions))
         for one, start, stop in zip(shares, (0, *ends[:-1].tolist()), ends.tolist(), strict=True):
             if start < stop:

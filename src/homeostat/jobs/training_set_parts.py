@@ -1,7 +1,8 @@
 """The part of a training set that one process computes: the windows of one kind of entity, for a share of its keys.
 
 Windows of an entity know nothing of other entities, so its features can be computed wherever all rows that name it are,
-in their order of arrival, by the kernel that serves. What travels is text and arrays, nothing that runs code when read.
+in their order of arrival, by the kernel that serves. Processes exchange text and arrays, nothing that runs code when
+read.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def _cut(plan: WindowPlan, entity: int) -> EntityCut:
 
 
 def job_text(windows: WindowPlan, from_ns: int | None, version: str) -> str:
-    """What a process is asked to compute, as JSON: plans travel as text, so that no process runs what it is sent."""
+    """A process's job, as JSON: plans travel as text, so that no process runs what it is sent."""
     return json.dumps({"version": version, "from_ns": from_ns, "windows": asdict(windows)})
 
 

@@ -34,7 +34,7 @@ from homeostat.records.identity import Identity
 from homeostat.sim.payments.transactions import DAY_S, generate
 from homeostat.sim.payments.world import PaymentsWorld, Response, Slice
 
-NOTHING, RULES, FIXED, LEARNING = "no protection", "rules alone", "models", "models + bandit"
+NOTHING, RULES, FIXED, LEARNING = "no protection", "scoring rules", "models", "models + bandit"
 ARMS = (NOTHING, RULES, FIXED, LEARNING)
 CONTEXT: tuple[str, ...] = ()  # The bandit sees the risk alone: with more it took four weeks of outcomes for noise.
 EXPLORATION = Exploration(rate=0.02, budget=2.0)  # Expected extra cost a day; fraud unhindered costs thousands.
@@ -126,10 +126,10 @@ class Arm:
         if self.loop is None or len(outcomes) == 0:
             return
         of = [self._decided.pop(code) for code in outcomes.id_code.tolist()]
-        told = replace(
+        revealed = replace(
             outcomes, scheduled=True, time_ns=np.array([time for time, _ in of]), keys=np.array([key for _, key in of])
         )
-        self.loop.learn(told)
+        self.loop.learn(revealed)
 
 
 def _parts(events: EventBatch, single_rows: int) -> Iterator[EventBatch]:
@@ -186,7 +186,7 @@ class Demo:
         self.prepared: Prepared = prepare("payments")
         self._bundle = bundle if bundle is not None else bundle_of(self.prepared, None)
         self.arms: dict[str, Arm] = {}
-        self.tally = Tally(self.prepared.app)
+        self.counts = LearningCounts(self.prepared.app)
         self.steps = plan.days * DAY_S // plan.step_s
 
     def __enter__(self) -> Demo:
@@ -241,7 +241,7 @@ class Demo:
             for arm in self.arms.values():
                 lived = arm.step(self.plan.single_rows if arm.name == LEARNING else 0, self._clock)
                 if lived is not None and arm.name == LEARNING:
-                    self.tally.add(*lived, arm)
+                    self.counts.add(*lived, arm)
             self.day = (step + 1) * self.plan.step_s / DAY_S
             yield (step + 1) / self.steps
 
@@ -259,7 +259,7 @@ class Demo:
 
 
 def corrected_risk(policy: BanditPolicy, batch: DecisionBatch) -> Float:
-    """(n,) the risks as the bandit takes them by now: their log-odds moved by what the outcomes said."""
+    """(n,) the risks as the bandit takes them by now: their log-odds moved by the outcomes."""
     mean = np.asarray(policy.state()["mean"], np.float64)
     risk = np.clip(batch.fused.risk, 1e-9, 1 - 1e-9)
     odds = np.log(risk / (1 - risk))
@@ -269,7 +269,7 @@ def corrected_risk(policy: BanditPolicy, batch: DecisionBatch) -> Float:
     return np.asarray(1 / (1 + np.exp(-moved)))
 
 
-class Tally:
+class LearningCounts:
     """The counts of the learning arm's decisions."""
 
     def __init__(self, app: App) -> None:

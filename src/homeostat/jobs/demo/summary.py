@@ -23,14 +23,14 @@ _SINGLE_MIN = 20
 
 def snapshot(demo: Demo) -> dict[str, Any]:
     """Where the demo stands, for the live view."""
-    arm, tally = demo.arms[LEARNING], demo.tally
+    arm, counts = demo.arms[LEARNING], demo.counts
     return {
         "day": demo.day,
         "days": demo.plan.days,
         "events": arm.events,
         "rate": arm.events / arm.seconds if arm.seconds else 0.0,
         "single_us": single_us(arm),
-        "actions": dict(tally.actions),
+        "actions": dict(counts.actions),
         "reasons": top_reasons(demo),
         "costs": {name: each.cost for name, each in demo.arms.items()},
         "learning": learning(demo),
@@ -48,26 +48,26 @@ def single_us(arm: Arm) -> dict[str, float] | None:
 
 def top_reasons(demo: Demo, count: int = 5) -> list[tuple[str, int]]:
     """The features that spoke loudest for fraud in the payments that were stopped, and how often."""
-    ordered = sorted(demo.tally.features.items(), key=lambda item: (-item[1], item[0]))
+    ordered = sorted(demo.counts.features.items(), key=lambda item: (-item[1], item[0]))
     return ordered[:count]
 
 
 def learning(demo: Demo) -> dict[str, Any]:
-    """What the bandit has seen, spent, and moved.
+    """The bandit's numbers: what it has seen, spent, and moved.
 
     expected, corrected, happened : frauds among the payments that were not blocked: by the models' risks, by those
         risks as the bandit corrected them at the time, and in truth
     """
     policy, arm = demo.bandit, demo.arms[LEARNING]
     spent, _, charged, _, _, held_out = policy.account.tolist()
-    expected, corrected, happened = demo.tally.expected.tolist()
+    expected, corrected, happened = demo.counts.expected.tolist()
     return {
         "outcomes": arm.outcomes,
         "awaited": arm.awaited,
         "expected": expected,
         "corrected": corrected,
         "happened": int(happened),
-        "explored": demo.tally.explored - int(held_out),
+        "explored": demo.counts.explored - int(held_out),
         "held_out": int(held_out),
         "budget_a_day": demo.budget,
         "spent_today": spent,
@@ -78,10 +78,10 @@ def learning(demo: Demo) -> dict[str, Any]:
 
 def quality(demo: Demo) -> dict[str, float]:
     """Average precision of each scorer and of the fused risk so far, by the simulation's truth."""
-    scores, risk, fraud = demo.tally.known()
+    scores, risk, fraud = demo.counts.known()
     if not 0 < fraud.sum() < len(fraud):
         return {}
-    found = {name: average_precision(fraud, scores[:, k]) for k, name in enumerate(demo.tally.names)}
+    found = {name: average_precision(fraud, scores[:, k]) for k, name in enumerate(demo.counts.names)}
     return {**found, "fused risk": average_precision(fraud, risk)}
 
 
@@ -98,7 +98,7 @@ def summary(demo: Demo, seconds: dict[str, float]) -> dict[str, Any]:
         "days": demo.plan.days,
         "decisions": arm.events,
         "outcomes": arm.outcomes,
-        "actions": dict(demo.tally.actions),
+        "actions": dict(demo.counts.actions),
         "costs": costs,
         "ledger": {name: _rounded(ledger) for name, ledger in ledgers.items()},
         "counted": COUNTED,
@@ -124,14 +124,13 @@ def _rounded(ledger: dict[str, Any]) -> dict[str, Any]:
 def explained(demo: Demo) -> dict[str, Any] | None:
     """One blocked fraud, out of the journal, and why it was blocked; None where none was."""
     arm = demo.arms[LEARNING]
-    if demo.tally.blocked is None or arm.journal is None or arm.loop is None:
+    if demo.counts.blocked is None or arm.journal is None or arm.loop is None:
         return None
-    found = arm.journal.find(demo.tally.blocked[0])
+    found = arm.journal.find(demo.counts.blocked[0])
     assert found is not None, "what was decided is in the journal"
     decisions, row = found
     why = explain(arm.loop.stages, decisions, row, top=4)
-    recorded = answer(decisions, row)
-    del recorded["took_us"]
+    recorded = {name: value for name, value in answer(decisions, row).items() if name != "took_us"}
     events, entities = decisions.events, list(demo.prepared.app.events.entities)
     change = why.change
     return {

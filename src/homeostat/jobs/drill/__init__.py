@@ -1,0 +1,1 @@
+"""The drill: runs of the incident suite on an app, and what came of them."""

@@ -1,0 +1,164 @@
+"""All runs of one seed: its quiet world is decided and watched once, and each run goes on from its fork."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from homeostat.adapters.process.clock import thread_seconds
+from homeostat.jobs.drill.baselines import Baselines
+from homeostat.jobs.drill.deciding import Deciding, DrillApp, Kept, frame_of, quiet_traffic
+from homeostat.jobs.drill.records import Watch, line_of, named
+from homeostat.jobs.drill.watching import Watching
+from homeostat.records.arrays import State
+from homeostat.sim.faults.runs import lay_out, run_of
+from homeostat.sim.faults.scene import Frame, Scene
+from homeostat.sim.faults.traffic import Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class SeedTask:
+    """Runs of one seed that one process makes.
+
+    app : a shipped name, or the path of an app file
+    journal : a data folder whose record is the world; None for a simulated one
+    """
+
+    app: str
+    seed: int
+    scenarios: tuple[str, ...]
+    days: int = 30
+    past_days: int = 28
+    warm_days: int = 120
+    baselines: bool = False
+    journal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result of a run.
+
+    line : for runs.jsonl
+    also : figures for the summary that the line does not have: whether the true node was among the first three, and the
+        alarms of the baselines
+    signals : all signals, for people who look closer
+    seconds : processor time of deciding and of watching; of the seed's quiet world, too, in its first run
+    """
+
+    line: dict[str, Any]
+    also: dict[str, Any]
+    signals: list[dict[str, Any]]
+    seconds: dict[str, float]
+
+
+@dataclass(slots=True)
+class _Fork:
+    """The quiet world of a seed at its fork."""
+
+    traffic: Traffic
+    kept: Kept
+    watched: State
+    watch: Watch
+    baselines: Baselines | None
+
+
+def runs_of(task: SeedTask, drill: DrillApp | None = None, done: Callable[[], None] = lambda: None) -> Iterator[Result]:
+    """The runs of a task, in order; those whose fault the app has no place for are left out.
+
+    done : is called after each run
+    """
+    drill = drill or drill_of(task)
+    frame = frame_of(task.days, task.past_days, task.warm_days)
+    begun = thread_seconds()
+    traffic = quiet_traffic(drill, frame, task.seed)
+    fork = _fork(drill, task, frame, traffic)
+    prefix = thread_seconds() - begun
+    for scenario in task.scenarios:
+        if run_of(scenario, task.seed, frame).scenario.fits(Scene.drawn(drill.form, frame, 0, 1, task.seed, [0])):
+            result = _run(drill, scenario, task, frame, fork)
+            yield replace(result, seconds={**result.seconds, "quiet": prefix})
+            prefix = 0.0
+        done()
+
+
+def drill_of(task: SeedTask) -> DrillApp:
+    """The app of a task, with its world."""
+    if task.journal is None:
+        return DrillApp(task.app)
+    from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+    from homeostat.jobs.drill.recorded import recorded_drill
+
+    with SqliteJournal(Path(task.journal) / "journal.db", readonly=True) as journal:
+        return recorded_drill(task.app, journal)
+
+
+def _fork(drill: DrillApp, task: SeedTask, frame: Frame, traffic: Traffic) -> _Fork:
+    run = run_of("S00", task.seed, frame)
+    deciding, watching = Deciding(drill, traffic, frame, task.seed), Watching(drill)
+    deciding.warm()
+    watch, baselines = Watch(run), Baselines.from_start(frame.start_ns, task.days) if task.baselines else None
+    while deciding.now_ns < run.fork_ns:
+        hour = deciding.hour()
+        watch.take(hour, watching.take(hour))
+        if baselines is not None:
+            baselines.take(hour)
+    return _Fork(traffic, deciding.kept(), watching.state(), watch, baselines)
+
+
+def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fork) -> Result:
+    run = run_of(scenario, task.seed, frame)
+    begun = thread_seconds()
+    laid = lay_out(run, fork.traffic, drill.form)
+    deciding, watching = Deciding(drill, laid.traffic, frame, task.seed, laid), Watching(drill, laid.log)
+    deciding.resume(fork.kept)
+    watching.restore(fork.watched)
+    watch = fork.watch.copy(run)
+    baselines = None if fork.baselines is None else fork.baselines.copy()
+    watched = 0.0
+    while deciding.now_ns < frame.end_ns:
+        hour = deciding.hour()
+        before = thread_seconds()
+        watch.take(hour, watching.take(hour))
+        watched += thread_seconds() - before
+        if baselines is not None:
+            baselines.take(hour)
+    line = line_of(watch, laid)
+    also: dict[str, Any] = {
+        "top3": named(watch.ranked, laid.truths) if watch.detected_ns is not None else False,
+        "onset_day": None if not run.onset_ns else (run.onset_ns - frame.start_ns) / 86_400e9,
+    }
+    if baselines is not None:
+        also["ddm"] = [at for at in baselines.ddm.alarms if at > frame.start_ns]
+        also["ks"] = [at for at in baselines.ks.alarms if at > frame.start_ns]
+    took = thread_seconds() - begun
+    return Result(line, also, watch.signals, {"deciding": took - watched, "watching": watched})
+
+
+def run_task(task: SeedTask) -> list[Result]:
+    """The same in a process of its own."""
+    return list(runs_of(task))
+
+
+def tasks_of(seeds: Sequence[int], scenarios: Sequence[str], processes: int, like: SeedTask) -> list[SeedTask]:
+    """A task for each seed; where there are fewer seeds than processes, their scenarios are shared out."""
+    parts = max(1, min(len(scenarios), -(-processes // max(1, len(seeds)))))
+    return [
+        replace(like, seed=seed, scenarios=tuple(scenarios[part::parts])) for seed in seeds for part in range(parts)
+    ]
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """The seeds of a text, in order, each once; 10,000 at most. Raises ValueError where it names none.
+
+    >>> seeds_of("100-102, 7")
+    (100, 101, 102, 7)
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        found += range(int(first), min(int(last or first), int(first) + 10_000) + 1)
+    if not 0 < len(found) <= 10_000:
+        raise ValueError("no seeds, or more than 10,000")
+    return tuple(dict.fromkeys(found))

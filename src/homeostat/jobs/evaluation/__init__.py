@@ -1,0 +1,1 @@
+"""Judges a version on recorded events: decides them as a replay would, and again under faults."""

@@ -1,0 +1,107 @@
+"""The memory of the maintenance loop between two steps, as bytes: its place in the journal, and all that it knows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+
+import numpy as np
+
+from homeostat.adapters.disk.snapshots import decode, encode
+from homeostat.adapters.journals.compression import ZSTD, pack, unpack
+from homeostat.maintain.loop import MaintenanceLoop
+from homeostat.maintain.ticks import TickForm, TickReader
+from homeostat.ports import Snapshot
+from homeostat.records.arrays import State
+from homeostat.records.software import VERSION
+
+FORM = 1  # Counts the changes of what a memory of the same app means.
+_MAGIC = b"HMSTLOOP"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place that the loop has reached.
+
+    entry, digest : the last journal entry that it has read, and the digest of its content
+    seen : the last change of incidents by others that it knows of
+    coded : the digest of the secret that codes the journal's texts: each journal has its own
+    meaning : of its figures and ticks; a memory of another meaning can't be used
+    ticks, signals : how many there were
+    reached_ns : the end of the last tick, in event time
+    apart_ns : how far event time was behind the clock when events came last; None where that is not known
+    letters_at : the place in the file of dead letters
+    """
+
+    entry: int = 0
+    digest: str = ""
+    seen: int = 0
+    coded: str = ""
+    meaning: str = ""
+    ticks: int = 0
+    signals: int = 0
+    reached_ns: int = 0
+    apart_ns: int | None = None
+    letters_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A place with the state of reader and loop there."""
+
+    place: Place
+    state: State
+
+    def packed(self) -> bytes:
+        """Its bytes, the same for the same memory."""
+        about = np.frombuffer(json.dumps(asdict(self.place)).encode(), np.uint8)
+        body = encode(Snapshot(self.place.entry, {"place": about, **self.state}, self.place.digest, VERSION))
+        codec, stored = pack(body, ZSTD)
+        return _MAGIC + bytes([FORM, codec]) + stored
+
+    def restore(self, reader: TickReader, loop: MaintenanceLoop) -> None:
+        """Let reader and loop go on from here. Raises KeyError, ValueError, IndexError or TypeError."""
+        reader.restore(_part(self.state, "reader/"))
+        loop.restore(_part(self.state, "loop/"))
+
+
+def memory_of(place: Place, reader: TickReader, loop: MaintenanceLoop) -> Memory:
+    """The memory at a place."""
+    parts = (("reader/", reader.state()), ("loop/", loop.state()))
+    return Memory(place, {mark + name: value for mark, state in parts for name, value in state.items()})
+
+
+def unpacked(stored: bytes) -> Memory:
+    """The memory of its bytes. Raises ValueError on any others."""
+    start = len(_MAGIC) + 2
+    if not stored.startswith(_MAGIC) or len(stored) < start:
+        raise ValueError("it is no memory of a maintenance loop")
+    if stored[start - 2] != FORM:
+        raise ValueError("another version wrote it")
+    state = decode(unpack(stored[start - 1], stored[start:])).state
+    try:
+        found = json.loads(state.pop("place").tobytes())
+        return Memory(Place(**{one.name: found[one.name] for one in fields(Place)}), state)
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("its place can't be read") from error
+
+
+def meaning_of(form: TickForm, loop: MaintenanceLoop) -> str:
+    """The meaning of a memory: the figures that are taken, and the names and spans of ticks."""
+    words = form.words
+    parts = (
+        [repr(one) for one in loop.series], [one.name for one in loop.monitors],
+        words.entities, words.fields, words.actions, form.features, form.scorers, repr(form.ages), form.span_ns,
+        form.rows_max, form.remembered_max,
+    )  # fmt: skip
+    return sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def coded_by(form: TickForm) -> str:
+    """The digest of the secret that codes a journal's texts."""
+    return sha256(form.coding.secret).hexdigest()
+
+
+def _part(state: State, mark: str) -> State:
+    return {name.removeprefix(mark): value for name, value in state.items() if name.startswith(mark)}

@@ -1,4 +1,4 @@
-"""Servers as processes, and clients that say exactly what they are told to."""
+"""Servers as processes, and clients that say exactly what they are asked to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVENT = {"event_id": "1", "entity_id": "7", "event_type": "action", "value": 1, 
 
 
 class Server:
-    """`homeostat serve` with these arguments, on a free port. What it says is read on, so that it never waits."""
+    """`homeostat serve` with these arguments, on a free port. Its output is read on, so that it never waits."""
 
     trusted: ssl.SSLContext | None = None
 
@@ -110,7 +110,7 @@ def read(response):
 
 
 def until_end(connection: socket.socket) -> bytes:
-    """What is received until the other end closes."""
+    """The bytes received until the other end closes."""
     received = b""
     try:
         while piece := connection.recv(65536):

@@ -27,7 +27,7 @@ def troubled(app: str, folder: str):
     import time
 
     from homeostat.ports import Unavailable
-    from homeostat.serve import app as serving
+    from homeostat.serve.routes import batches as serving
 
     made, root = load(app), Path(folder)
     append, answer, audit = made.parts.journal.append, made.answer, made.audit
@@ -90,7 +90,7 @@ def shared(app: str, folder: str):
     from homeostat.adapters.memory.features import MemoryFeatures
     from homeostat.adapters.memory.journal import MemoryJournal
     from homeostat.config.servers import Servers
-    from homeostat.engine.shared.assembly import open_shared
+    from homeostat.engine.shared.connecting import open_shared
     from homeostat.engine.shared.serving import SharedEngine
     from homeostat.ports import Unavailable
 

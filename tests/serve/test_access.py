@@ -1,4 +1,4 @@
-"""API keys as a client meets them: who is let in to what, how often, and what is said of it where."""
+"""API keys as a client meets them: who is let in to what, how often, and what is logged of it where."""
 
 from __future__ import annotations
 
@@ -52,28 +52,28 @@ ROUTES = [
 def test_each_route_takes_its_scope_and_admin_and_no_other(keyed: Keyed, path, body, scope) -> None:
     keyed.ask("/v1/decide", "admin", EVENT)
     for who in keyed.secrets:
-        status, head, told = keyed.ask(path, who, body)
+        status, head, reply = keyed.ask(path, who, body)
         if who in (scope, "admin"):
-            assert status == (404 if path == "/nowhere" else 200), (who, told)
+            assert status == (404 if path == "/nowhere" else 200), (who, reply)
         else:
-            assert status == told["status"] == 403
-            assert f"no scope {scope}" in told["detail"] and scope in told["fix"]
+            assert status == reply["status"] == 403
+            assert f"no scope {scope}" in reply["detail"] and scope in reply["fix"]
             assert f'error="insufficient_scope", scope="{scope}"' in head["www-authenticate"]
         assert all(head[name] for name in SECURE)
 
 
 @pytest.mark.parametrize(("path", "body", "scope"), ROUTES, ids=[route[0] for route in ROUTES])
 def test_nobody_gets_in_without_a_key(keyed: Keyed, path, body, scope) -> None:
-    status, head, told = keyed.ask(path, None, body)
-    assert status == told["status"] == 401 and "homeostat keys create" in told["fix"]
+    status, head, reply = keyed.ask(path, None, body)
+    assert status == reply["status"] == 401 and "homeostat keys create" in reply["fix"]
     assert head["www-authenticate"] == 'Bearer realm="homeostat"'
     assert head["content-type"] == "application/problem+json"
     assert keyed.server.ask(path, method="DELETE")[0] == 401
 
 
 def test_health_needs_no_key_and_says_little(keyed: Keyed) -> None:
-    status, _, told = keyed.ask("/healthz", None)
-    assert status == 200 and set(told) == {"status", "app", "version"}
+    status, _, reply = keyed.ask("/healthz", None)
+    assert status == 200 and set(reply) == {"status", "app", "version"}
 
 
 def test_a_key_may_come_in_a_header_of_its_own(keyed: Keyed) -> None:
@@ -89,9 +89,9 @@ def test_a_key_may_come_in_a_header_of_its_own(keyed: Keyed) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_live_key_is_refused(keyed: Keyed, sent: str) -> None:
-    status, head, told = keyed.server.ask("/openapi.json", authorization=sent)
+    status, head, reply = keyed.server.ask("/openapi.json", authorization=sent)
     assert status == 401 and 'error="invalid_token"' in head["www-authenticate"]
-    assert sent[7:] == "" or sent[7:] not in json.dumps(told)
+    assert sent[7:] == "" or sent[7:] not in json.dumps(reply)
 
 
 def test_two_keys_at_once_are_refused(keyed: Keyed) -> None:
@@ -101,21 +101,25 @@ def test_two_keys_at_once_are_refused(keyed: Keyed) -> None:
 
 def test_a_revoked_and_an_expired_key_are_refused_while_running(keyed: Keyed) -> None:
     revoked = keyed.keys.create("revoked", ["read"])
-    expired = keyed.keys.create("expired", ["read"], time.time_ns() + 2 * 10**9)
-    assert _within_s(lambda: keyed.ask("/openapi.json", expired)[0] == 200, 1.9)
+    for seconds in (2, 8, 32, 128):  # The server looks for new keys now and then, seldom on a busy machine.
+        expired = keyed.keys.create(f"for {seconds} s", ["read"], time.time_ns() + seconds * 10**9)
+        if _within_s(lambda key=expired: keyed.ask("/openapi.json", key)[0] == 200, seconds):
+            break
+    else:
+        pytest.fail("a new key does not let in")
     assert keyed.ask("/openapi.json", revoked)[0] == 200
     assert keyed.keys.revoke(revoked.split("_")[1])
-    assert _within_s(lambda: keyed.ask("/openapi.json", revoked)[0] == 401, 10)
-    assert _within_s(lambda: keyed.ask("/openapi.json", expired)[0] == 401, 10)
+    assert _within_s(lambda: keyed.ask("/openapi.json", revoked)[0] == 401, 180)
+    assert _within_s(lambda: keyed.ask("/openapi.json", expired)[0] == 401, 180)
 
 
 def test_a_key_has_its_rate(keyed: Keyed) -> None:
-    secret = keyed.keys.create("slow", ["read"], rate=0.5)
-    assert _within_s(lambda: keyed.ask("/openapi.json", secret)[0] == 200, 10)
-    status, head, told = keyed.ask("/openapi.json", secret)
-    assert status == told["status"] == 429 and "0.5 requests a second" in told["detail"]
-    assert head["retry-after"] in ("1", "2")
-    assert head["ratelimit-policy"] == '"key";q=1;w=2' and head["ratelimit"].startswith('"key";r=0;t=')
+    secret = keyed.keys.create("slow", ["read"], rate=0.005)
+    assert _within_s(lambda: keyed.ask("/openapi.json", secret)[0] == 200, 180)
+    status, head, reply = keyed.ask("/openapi.json", secret)
+    assert status == reply["status"] == 429 and "0.005 requests a second" in reply["detail"]
+    assert 0 < int(head["retry-after"]) <= 200
+    assert head["ratelimit-policy"] == '"key";q=1;w=200' and head["ratelimit"].startswith('"key";r=0;t=')
     assert keyed.ask("/openapi.json", "read")[0] == 200
 
 
@@ -127,24 +131,31 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(keyed: Keyed) -> None:
         f"/v1/decisions/1?explain={secret}",
         f"/metrics?key={secret}",
     ):
-        _, head, told = keyed.ask(path, "admin")
-        assert secret not in (json.dumps(told) if isinstance(told, dict) else told.decode())
+        _, head, reply = keyed.ask(path, "admin")
+        assert secret not in (json.dumps(reply) if isinstance(reply, dict) else reply.decode())
         assert secret not in str(head)
 
 
 def test_the_document_says_which_keys_are_needed(keyed: Keyed) -> None:
-    _, _, told = keyed.ask("/openapi.json", "read")
-    assert set(told["components"]["securitySchemes"]) == {"bearer", "header"}
-    decide = told["paths"]["/v1/decide"]["post"]
+    _, _, reply = keyed.ask("/openapi.json", "read")
+    assert set(reply["components"]["securitySchemes"]) == {"bearer", "header"}
+    decide = reply["paths"]["/v1/decide"]["post"]
     assert decide["security"][0] == {"bearer": ["decide"]} and {"401", "403", "429"} <= decide["responses"].keys()
-    assert told["paths"]["/healthz"]["get"]["security"] == []
+    assert reply["paths"]["/healthz"]["get"]["security"] == []
 
 
 @pytest.mark.parametrize("by", ["Authorization: Bearer ", "X-API-Key: "])
 def test_a_fuzzer_with_a_key_finds_nothing(keyed: Keyed, by: str, tmp_path: Path) -> None:
-    """Every check of schemathesis, with positive and negative data, stateful too: also that keys are not ignored."""
+    """Every check of schemathesis, with positive and negative data, stateful too: also that keys are not ignored.
+
+    No schema says which changes fit the app and who was first, so tests/serve/test_settings.py, test_deployments.py and
+    test_incidents.py have those operations.
+    """
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{keyed.server.url}/openapi.json"]
     command += ["--max-examples", "10", "-H", by + keyed.secrets["admin"]]
+    for name in ("change_settings", "preview_settings", "close_incident", "silence_incident"):
+        command += ["--exclude-operation-id", name]
+    command += ["--exclude-path-regex", "/v1/deployments"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
@@ -153,9 +164,9 @@ def test_keys_are_asked_for_from_the_first_one_made_and_then_always(tmp_path: Pa
     server = Server("access", "--data", tmp_path)
     assert server.ask("/openapi.json")[0] == 200
     secret = FileApiKeys(tmp_path).create("first", ["admin"])
-    assert _within_s(lambda: server.ask("/openapi.json")[0] == 401, 10)
+    assert _within_s(lambda: server.ask("/openapi.json")[0] == 401, 180)
     (tmp_path / FILE).unlink()
-    assert _within_s(lambda: server.ask("/openapi.json", authorization=f"Bearer {secret}")[0] == 401, 10)
+    assert _within_s(lambda: server.ask("/openapi.json", authorization=f"Bearer {secret}")[0] == 401, 180)
     assert server.ask("/openapi.json")[0] == 401
     assert server.stop() == 0
 
@@ -171,7 +182,7 @@ def test_keys_in_postgresql_let_in(postgres) -> None:
     assert server.ask("/v1/decide", EVENT, authorization=f"Bearer {secret}")[0] == 200
     keys.revoke(secret.split("_")[1])
     keys.close()
-    assert _within_s(lambda: server.ask("/v1/decide", EVENT, authorization=f"Bearer {secret}")[0] == 401, 10)
+    assert _within_s(lambda: server.ask("/v1/decide", EVENT, authorization=f"Bearer {secret}")[0] == 401, 180)
     assert server.stop() == 0
 
 

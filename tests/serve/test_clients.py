@@ -44,8 +44,8 @@ def usual() -> Iterator[Server]:
 
 
 def test_a_good_request_is_answered_and_the_connection_ended_as_asked(usual: Server) -> None:
-    status, head, told = parsed(usual.raw(post(BODY)))
-    assert status == 200 and told["action"] == "allow" and head["connection"] == "close"
+    status, head, reply = parsed(usual.raw(post(BODY)))
+    assert status == 200 and reply["action"] == "allow" and head["connection"] == "close"
     assert "server" not in head and head["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert "strict-transport-security" not in head
 
@@ -90,8 +90,8 @@ def test_a_good_request_is_answered_and_the_connection_ended_as_asked(usual: Ser
 def test_what_is_no_request_is_a_problem_and_ends_the_connection(usual: Server, request_: bytes) -> None:
     smuggled = b"GET /v1/decisions/smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
     answer = usual.raw(request_ + smuggled)
-    status, head, told = parsed(answer)
-    assert status == told["status"] == 400 and told["fix"] and answer.count(b"HTTP/1.1 ") == 1
+    status, head, reply = parsed(answer)
+    assert status == reply["status"] == 400 and reply["fix"] and answer.count(b"HTTP/1.1 ") == 1
     assert head["content-type"] == "application/problem+json" and head["connection"] == "close"
     assert head["x-content-type-options"] == "nosniff" and "content-security-policy" in head
 
@@ -114,8 +114,8 @@ def test_what_follows_a_whole_request_on_a_connection_is_a_request_of_its_own(us
     "body", [b"", b"{", b"\xff\xfe{}", b'{"a": NaN}', b'"\\ud800"', BODY[:-1], BODY + b"}", b"\x00", b"[1,]"]
 )
 def test_a_body_that_is_no_json_is_a_problem(usual: Server, body: bytes) -> None:
-    status, _, told = parsed(usual.raw(post(body)))
-    assert status == told["status"] and status in (400, 422) and told["fix"]
+    status, _, reply = parsed(usual.raw(post(body)))
+    assert status == reply["status"] and status in (400, 422) and reply["fix"]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_a_body_that_is_no_json_is_a_problem(usual: Server, body: bytes) -> None
 )
 def test_another_content_type_is_a_problem_and_nothing_of_it_gets_into_headers(usual: Server, kind: str) -> None:
     request = post(BODY).replace(b"application/json", kind.encode("latin-1"))
-    status, head, told = parsed(usual.raw(request))
-    assert status == told["status"] == 415 and kind not in str(head)
+    status, head, reply = parsed(usual.raw(request))
+    assert status == reply["status"] == 415 and kind not in str(head)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_another_content_type_is_a_problem_and_nothing_of_it_gets_into_headers(u
     ids=["long", "many", "path", "endless"],
 )
 def test_large_headers_are_refused(usual: Server, request_: bytes) -> None:
-    status, _, told = parsed(usual.raw(*(request_[k : k + 8000] for k in range(0, len(request_), 8000))))
-    assert status == told["status"] == 431 and told["fix"]
+    status, _, reply = parsed(usual.raw(*(request_[k : k + 8000] for k in range(0, len(request_), 8000))))
+    assert status == reply["status"] == 431 and reply["fix"]
 
 
 def test_a_large_body_is_refused_however_its_length_is_said(usual: Server) -> None:
@@ -201,8 +201,8 @@ def test_an_offer_does_not_smuggle_a_second_request_into_a_body(usual: Server) -
 )  # fmt: skip
 def test_a_proxy_is_what_this_is_not(usual: Server, line: bytes) -> None:
     answer = usual.raw(line + b" HTTP/1.1\r\nhost: x\r\n\r\n" + GET + b"\r\n")
-    status, head, told = parsed(answer)
-    assert status == told["status"] in (400, 501) and told["fix"] and answer.count(b"HTTP/1.1 ") == 1
+    status, head, reply = parsed(answer)
+    assert status == reply["status"] in (400, 501) and reply["fix"] and answer.count(b"HTTP/1.1 ") == 1
     assert head["connection"] == "close"
 
 
@@ -210,13 +210,13 @@ def test_a_proxy_is_what_this_is_not(usual: Server, line: bytes) -> None:
     "target", [b"*", b"?", b"#x", b"//", b"http://", b"x:99999", b"[::1", b"/%00%0a%1b[2J", b"/%ff"]
 )
 def test_any_target_gets_an_answer(usual: Server, target: bytes) -> None:
-    status, _, told = parsed(usual.raw(b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
-    assert status == told["status"] in (400, 404) and told["fix"]
+    status, _, reply = parsed(usual.raw(b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+    assert status == reply["status"] in (400, 404) and reply["fix"]
 
 
 def test_a_gzip_body_is_read_and_a_bomb_is_not(usual: Server) -> None:
-    told = usual.ask("/v1/decide", gzip.compress(BODY), content_encoding="gzip")
-    assert told[0] == 200 and told[2]["event_id"] == "1"
+    reply = usual.ask("/v1/decide", gzip.compress(BODY), content_encoding="gzip")
+    assert reply[0] == 200 and reply[2]["event_id"] == "1"
     assert usual.ask("/v1/decide", gzip.compress(b" " * (64 << 20)), content_encoding="GZIP")[0] == 413
     fitting = b"[" + b" " * ((8 << 20) - 2) + b"]"
     assert usual.ask("/v1/decide", gzip.compress(fitting), content_encoding="x-gzip")[:3:2] == (200, [])
@@ -230,14 +230,14 @@ def test_a_gzip_body_is_read_and_a_bomb_is_not(usual: Server) -> None:
     ids=["plain", "empty", "cut", "damaged", "twice", "more", "nested"],
 )  # fmt: skip
 def test_a_body_that_is_no_gzip_is_a_problem(usual: Server, body: bytes) -> None:
-    status, _, told = usual.ask("/v1/decide", body, content_encoding="gzip")
-    assert status == told["status"] == 400 and told["fix"]
+    status, _, reply = usual.ask("/v1/decide", body, content_encoding="gzip")
+    assert status == reply["status"] == 400 and reply["fix"]
 
 
 @pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip", "gzip;q=1", "zstd", "\xff"])
 def test_an_encoding_that_is_not_read_is_said(usual: Server, coding: str) -> None:
-    status, head, told = usual.ask("/v1/decide", gzip.compress(BODY), content_encoding=coding)
-    assert status == told["status"] == 415 and head["accept-encoding"] == "gzip" and "gzip" in told["fix"]
+    status, head, reply = usual.ask("/v1/decide", gzip.compress(BODY), content_encoding=coding)
+    assert status == reply["status"] == 415 and head["accept-encoding"] == "gzip" and "gzip" in reply["fix"]
 
 
 @pytest.mark.parametrize(
@@ -251,8 +251,8 @@ def test_an_encoding_that_is_not_read_is_said(usual: Server, coding: str) -> Non
     ids=["line", "headers", "body", "chunk"],
 )
 def test_a_request_that_does_not_end_is_cut_off(strict: Server, sent: bytes) -> None:
-    status, head, told = parsed(strict.raw(sent))
-    assert status == told["status"] == 408 and told["fix"] and head["connection"] == "close"
+    status, head, reply = parsed(strict.raw(sent))
+    assert status == reply["status"] == 408 and reply["fix"] and head["connection"] == "close"
 
 
 def test_a_trickle_is_cut_off_too(strict: Server) -> None:
@@ -284,8 +284,8 @@ def test_too_many_connections_are_refused_and_others_go_on(strict: Server) -> No
             connection.sendall(GET + b"\r\n")
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
             held.append(connection)
-        status, head, told = parsed(strict.raw())
-        assert status == told["status"] == 503 and head["retry-after"] == "1" and "connections" in told["detail"]
+        status, head, reply = parsed(strict.raw())
+        assert status == reply["status"] == 503 and head["retry-after"] == "1" and "connections" in reply["detail"]
         held[0].sendall(GET + b"connection: close\r\n\r\n")
         assert b"HTTP/1.1 200 OK" in until_end(held[0])
         held.pop(0).close()

@@ -23,11 +23,12 @@ from homeostat.serve.processes import Task, run_many
 from homeostat.serve.options import ServerOptions
 from homeostat.serve.sockets import bound, url_of
 
-told = json.loads(sys.argv[1])
+message = json.loads(sys.argv[1])
 sock = bound("127.0.0.1", 0)
 where = url_of(sock)
-task = Task(told["factory"], told["arguments"], ServerOptions(**told["settings"]))
-code = run_many(task, sock, told["count"], lambda: print("at", where, flush=True), lambda text: print(text, flush=True))
+task = Task(message["factory"], message["arguments"], ServerOptions(**message["settings"]))
+say = lambda text: print(text, flush=True)
+code = run_many(task, sock, message["count"], lambda: print("at", where, flush=True), say)
 heavy = [name for name in ("numba", "uvicorn", "fastapi", "homeostat.app") if name in sys.modules]
 print("ended, with", heavy, flush=True)
 sys.exit(code)
@@ -35,13 +36,13 @@ sys.exit(code)
 
 
 def command(folder: Path, count: int = 2, factory: str = "process_engines:engine", **settings) -> list[str]:
-    told = {
+    message = {
         "factory": factory,
         "arguments": {"app": "access", "folder": str(folder)},
         "settings": settings,
         "count": count,
     }
-    return [sys.executable, "-c", PARENT, json.dumps(told)]
+    return [sys.executable, "-c", PARENT, json.dumps(message)]
 
 
 def begun(folder: Path, **more) -> Server:
@@ -79,8 +80,8 @@ def test_two_processes_answer_on_one_socket_and_drain(server: Server, tmp_path: 
 def test_a_process_that_dies_is_started_again(server: Server, tmp_path: Path) -> None:
     first, second = children(server)
     first.kill()
-    assert _within_s(lambda: len(list(tmp_path.iterdir())) == 3, 60)
-    assert _within_s(lambda: second.pid in _pids(server) and len(_pids(server)) == 2, 20)
+    assert _within_s(lambda: len(list(tmp_path.iterdir())) == 3, 180)
+    assert _within_s(lambda: second.pid in _pids(server) and len(_pids(server)) == 2, 180)
     assert all(server.ask("/v1/decide", EVENT)[0] == 200 for _ in range(20))
     assert server.stop() == 0
     assert any("ended with -9; it is started again" in line for line in server.said)
@@ -93,7 +94,7 @@ def test_a_second_signal_stops_at_once(server: Server) -> None:
             b"POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n"
         )  # Draining waits for the rest.
         server.process.send_signal(signal.SIGTERM)
-        assert _within_s(lambda: not _listening(server.port), 20)
+        assert _within_s(lambda: not _listening(server.port), 180)
         server.process.send_signal(signal.SIGTERM)
         server.end()
     assert not any(child.is_running() for child in both)
@@ -102,14 +103,14 @@ def test_a_second_signal_stops_at_once(server: Server) -> None:
 def test_children_do_not_outlive_a_killed_parent(server: Server) -> None:
     both = children(server)
     assert server.stop(signal.SIGKILL) == -signal.SIGKILL
-    assert _within_s(lambda: not any(child.is_running() for child in both), 30)
+    assert _within_s(lambda: not any(child.is_running() for child in both), 180)
 
 
 def test_an_engine_that_can_not_be_made_ends_the_whole_without_its_secrets(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="did not start") as told:
+    with pytest.raises(AssertionError, match="did not start") as message:
         begun(tmp_path, factory="process_engines:broken")
-    assert "ValueError: no engine for access: hs_0123456789ab_..." in str(told.value)
-    assert "before it was ready" in str(told.value) and "c0ffee" not in str(told.value)
+    assert "ValueError: no engine for access: hs_0123456789ab_..." in str(message.value)
+    assert "before it was ready" in str(message.value) and "c0ffee" not in str(message.value)
 
 
 def test_keys_hold_in_every_process_and_each_shows_its_own_metrics(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def _pids(server: Server) -> set[int]:
 
 def _listening(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
     except OSError:
         return False
     return True
@@ -154,7 +155,7 @@ def _within_s(holds: Callable[[], bool], seconds: float) -> bool:
 
 
 def test_two_processes_share_windows_journal_and_keys(own_server, tmp_path: Path) -> None:
-    """What one decided the other knows: an event id gets its first decision back, whoever is asked."""
+    """Each knows what another decided: an event id gets its first decision back, whoever is asked."""
     from homeostat.adapters.disk.api_keys import PostgresApiKeys
     from homeostat.checks.servers import postgres_server, redis_server
 
@@ -167,16 +168,16 @@ def test_two_processes_share_windows_journal_and_keys(own_server, tmp_path: Path
     server = Server("access", "--config", config, "--workers", "2")
     events = [{**EVENT, "event_id": f"shared-{k}", "timestamp": 1_769_774_400 + k} for k in range(10)]
     first = [server.decide(event) for event in events for _ in range(4)]
-    assert all(told["event_id"].startswith("shared-") for told in first)
-    assert [told.get("duplicate", False) for told in first] == [False, True, True, True] * 10
+    assert all(message["event_id"].startswith("shared-") for message in first)
+    assert [message.get("duplicate", False) for message in first] == [False, True, True, True] * 10
     # On a busy machine Redis may answer too late, and the decision is flagged; the next that is not knows all of them.
     later = ({**EVENT, "event_id": f"later-{k}", "timestamp": 1_769_774_410 + k} for k in range(50))
-    known = next(told["event_id"] for told in map(server.decide, later) if told["fallback"] is None)
+    known = next(message["event_id"] for message in map(server.decide, later) if message["fallback"] is None)
     found = server.ask(f"/v1/decisions/{known}")[2]
     assert found["features"]["count_10s"]["value"] == 10
     keys = PostgresApiKeys(postgres.url)
     secret = keys.create("till", ["decide"])
     keys.close()
-    assert _within_s(lambda: {server.ask("/v1/decide", events[0])[0] for _ in range(8)} == {401}, 20)
+    assert _within_s(lambda: {server.ask("/v1/decide", events[0])[0] for _ in range(8)} == {401}, 180)
     assert server.decide(events[0], authorization=f"Bearer {secret}")["duplicate"]
     assert server.stop() == 0

@@ -26,18 +26,18 @@ def events(count: int, first: int = 0) -> list[dict]:
 
 
 def test_one_event_gets_one_decision(access: Server) -> None:
-    status, _, told = access.ask("/v1/decide", {**EVENT, "event_id": "one"})
+    status, _, reply = access.ask("/v1/decide", {**EVENT, "event_id": "one"})
     assert status == 200
-    assert {"event_id", "action", "action_index", "risk", "reasons", "fallback", "version", "took_us"} <= told.keys()
-    assert (told["action"], told["action_index"]) == ("allow", 0) and told["event_id"] == "one"
+    assert {"event_id", "action", "action_index", "risk", "reasons", "fallback", "version", "took_us"} <= reply.keys()
+    assert (reply["action"], reply["action_index"]) == ("allow", 0) and reply["event_id"] == "one"
 
 
 def test_an_array_is_answered_in_order_with_problems_in_place(access: Server) -> None:
     good = {**EVENT, "event_id": "in-array"}
-    told = access.decide([good, 5, {}, {**good, "event_id": "late"}, {**good, "timestamp": "never"}])
-    assert [item.get("event_id") for item in told] == ["in-array", None, None, "late", None]
-    assert [item.get("status") for item in told] == [None, 422, 422, None, 422]
-    assert told[4]["errors"] == [{"field": "timestamp", "value": "never", "reason": "bad_time"}]
+    reply = access.decide([good, 5, {}, {**good, "event_id": "late"}, {**good, "timestamp": "never"}])
+    assert [item.get("event_id") for item in reply] == ["in-array", None, None, "late", None]
+    assert [item.get("status") for item in reply] == [None, 422, 422, None, 422]
+    assert reply[4]["errors"] == [{"field": "timestamp", "value": "never", "reason": "bad_time"}]
     assert access.decide([]) == []
 
 
@@ -45,8 +45,8 @@ def test_a_broken_item_spoils_no_other(access: Server) -> None:
     body = b'[%s, {oops}, {"a": "\xff"}, %s]' % tuple(
         json.dumps({**EVENT, "event_id": name}).encode() for name in ("before", "after")
     )
-    told = access.decide(body)
-    assert [item.get("event_id") for item in told] == ["before", None, None, "after"]
+    reply = access.decide(body)
+    assert [item.get("event_id") for item in reply] == ["before", None, None, "after"]
     deep = b'[{"event_id": ' + b"[" * 20_000 + b"]" * 20_000 + b"}, 1]"
     assert [item["status"] for item in access.decide(deep)] == [422, 422]
 
@@ -79,28 +79,28 @@ def test_a_repeated_id_gets_its_first_decision_back(access: Server) -> None:
     ],
 )
 def test_each_refusal_is_a_problem_that_says_what_to_do(access, path, body, method, headers, status) -> None:
-    code, head, told = access.ask(path, body, method, **headers)
-    assert code == status == told["status"]
+    code, head, reply = access.ask(path, body, method, **headers)
+    assert code == status == reply["status"]
     assert head["content-type"] == "application/problem+json"
-    assert told["fix"] and told["title"] and told["detail"]
+    assert reply["fix"] and reply["title"] and reply["detail"]
     assert status != 405 or head["allow"] == "POST"
 
 
 def test_a_decision_is_found_with_features_and_explained(access: Server) -> None:
     access.decide({**EVENT, "event_id": "a/b c"})
-    _, _, told = access.ask("/v1/decisions/a%2Fb%20c?explain=true")
-    assert told["event_id"] == "a/b c"
-    assert told["features"]["count_10s"]["freshness"] == "fresh"
-    assert told["explanation"]["same_version"] and {"features", "scorers", "change"} <= told["explanation"].keys()
+    _, _, reply = access.ask("/v1/decisions/a%2Fb%20c?explain=true")
+    assert reply["event_id"] == "a/b c"
+    assert reply["features"]["count_10s"]["freshness"] == "fresh"
+    assert reply["explanation"]["same_version"] and {"features", "scorers", "change"} <= reply["explanation"].keys()
     assert access.ask("/v1/decisions/a%2Fb%20c", method="HEAD")[2] == b""
 
 
 def test_outcomes_get_receipts(access: Server) -> None:
     access.decide({**EVENT, "event_id": "known"})
-    told = access.ask("/v1/outcomes", [{"event_id": "known", "label": 1}, {"event_id": "unknown", "label": 0}, 3])[2]
-    assert told[0] == {"event_id": "known", "accepted": True}
-    assert [item["status"] for item in told[1:]] == [404, 422]
-    assert told[1]["errors"][0]["reason"] == "unknown_event"
+    reply = access.ask("/v1/outcomes", [{"event_id": "known", "label": 1}, {"event_id": "unknown", "label": 0}, 3])[2]
+    assert reply[0] == {"event_id": "known", "accepted": True}
+    assert [item["status"] for item in reply[1:]] == [404, 422]
+    assert reply[1]["errors"][0]["reason"] == "unknown_event"
 
 
 def test_metrics_and_health_are_there(access: Server) -> None:
@@ -120,20 +120,20 @@ def test_a_fuzzer_finds_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_restart_continues_after_a_stop_and_after_a_kill(tmp_path: Path) -> None:
-    """What is decided in three lives, one of which ends in kill -9, is what one life decides."""
+    """Three lives, one of which ends in kill -9, decide what one life decides."""
     crowd = [{**event, "entity_id": "busy"} for event in events(60)]
     undisturbed = Server("access")
     expected = [undisturbed.decide(event) for event in crowd]
     undisturbed.stop()
-    told = []
+    reply = []
     for number, part in enumerate((crowd[:20], crowd[20:40], crowd[40:])):
         server = Server("access", "--data", str(tmp_path / "data"))
-        told += [server.decide(event) for event in part]
+        reply += [server.decide(event) for event in part]
         assert server.decide(crowd[0])["duplicate"]
         code = server.stop(signal.SIGKILL if number == 1 else signal.SIGTERM)
         assert code == (-signal.SIGKILL if number == 1 else 0)
     same = ("event_id", "action", "risk", "scores", "reasons")
-    assert [[a[name] for name in same] for a in told] == [[b[name] for name in same] for b in expected]
+    assert [[a[name] for name in same] for a in reply] == [[b[name] for name in same] for b in expected]
     from homeostat.adapters.disk.audit.verification import verify
     from homeostat.adapters.disk.sqlite.auditing import tables_beside
     from homeostat.adapters.disk.sqlite.journal import SqliteJournal

@@ -31,7 +31,7 @@ class Watched:
         return int(self.server.ask("/v1/decide", event)[0])
 
     def ready(self) -> str:
-        """What /readyz says that keeps it from being ready; empty where it is."""
+        """The reasons in /readyz that keep it from being ready; empty where it is."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=20) as response:
                 assert response.read() == b"ready\n"
@@ -60,7 +60,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 def until(condition) -> None:
     """Wait until something holds, which must happen."""
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.05)

@@ -48,11 +48,11 @@ def test_a_message_ahead_of_the_clock_makes_no_later_one_of_its_lane_late(
 ) -> None:
     schema = prepare(app_file(tmp_path)).schema
     intake = Intake(schema, 10 * 10**9, reject)
-    told = [
+    sent = [
         ("events/0", event("1", NOW_S)), ("events/0", event("fast", NOW_S + 22 * HOUR_S, "b")),
         ("events/1", event("2", NOW_S)), ("events/0", event("3", NOW_S)), ("events/0", event("late", NOW_S - 60)),
     ]  # fmt: skip
-    ahead = [intake.add(pulled(part), NOW_S * 10**9, 0) for part in ([told] if together else [[one] for one in told])]
+    ahead = [intake.add(pulled(part), NOW_S * 10**9, 0) for part in ([sent] if together else [[one] for one in sent])]
     assert max(ahead) == 22 * HOUR_S * 10**9
     batch = intake.take(100, {}, 0, 0)
     assert batch is not None
@@ -80,14 +80,14 @@ def test_messages_behind_one_that_is_ahead_of_the_clock_do_not_wait_for_other_la
 def test_what_was_read_together_reaches_as_far_as_what_was_read_alone(tmp_path: Path) -> None:
     schema = prepare(app_file(tmp_path)).schema
     rng = np.random.default_rng(1)
-    told = [event(str(k), NOW_S + float(rng.choice([-5, 0, 0.5, 2, 7200]))) for k in range(60)]
+    sent = [event(str(k), NOW_S + float(rng.choice([-5, 0, 0.5, 2, 7200]))) for k in range(60)]
     intake = Intake(schema, 3600 * 10**9, False)
     for start in range(0, 60, 7):
-        intake.add(pulled([("events/0", one) for one in told[start : start + 7]]), NOW_S * 10**9, 0)
+        intake.add(pulled([("events/0", one) for one in sent[start : start + 7]]), NOW_S * 10**9, 0)
     first, second = intake.take(25, {}, 0, 0), intake.take(100, {}, 0, 0)
     assert first is not None and second is not None
     found = {b.events.id_text(k): b.events.reach[k].item() for b in (first, second) for k in range(len(b.events))}
-    whole = admitted(read_objects(told, schema, NOW_S * 10**9)[0], NOW_S * 10**9, schema.skew_ns, schema.ahead_max_ns)
+    whole = admitted(read_objects(sent, schema, NOW_S * 10**9)[0], NOW_S * 10**9, schema.skew_ns, schema.ahead_max_ns)
     assert found == {whole.id_text(k): whole.reach[k].item() for k in range(60)}
 
 

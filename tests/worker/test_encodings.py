@@ -23,8 +23,8 @@ def test_all_messages_of_a_worker_are_read_and_written_by_the_encoding_of_its_wo
         JSON,
         events=lambda values, schema, wall_ns: JSON.events([value[::-1] for value in values], schema, wall_ns),
         outcome=lambda value: JSON.outcome(value[::-1]),
-        decision=lambda told: JSON.decision(told)[::-1],
-        dead_letter=lambda told: JSON.dead_letter({**told, "written": "by the encoding"}),
+        decision=lambda members: JSON.decision(members)[::-1],
+        dead_letter=lambda members: JSON.dead_letter({**members, "written": "by the encoding"}),
     )
     monkeypatch.setitem(ENCODINGS, "json", backwards)
     servers, events = FakeServers(tmp_path), access_events(3)

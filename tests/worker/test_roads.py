@@ -84,7 +84,7 @@ def outcome(batch: EventBatch, letters: list[DeadLetter]) -> Outcome:
 
 
 def as_json(row: dict[str, str], bare: frozenset[str]) -> bytes:
-    """The row as JSON: numbers, and what is said to be bare, without quotes."""
+    """The row as JSON: numbers, and texts marked as bare, without quotes."""
     parts = []
     for name, text in row.items():
         if name == "channel":
@@ -102,7 +102,7 @@ def _file(path: Path, data: bytes) -> tuple[EventBatch, list[DeadLetter]]:
 
 
 def roads(row: dict[str, str], bare: frozenset[str], folder: Path) -> dict[str, tuple[EventBatch, list[DeadLetter]]]:
-    """What each road makes of one row."""
+    """The result of each road for one row."""
     raw = as_json(row, bare)
 
     def one(item: object) -> tuple[EventBatch, list[DeadLetter]]:

@@ -1,4 +1,4 @@
-"""What a worker shows of itself while it works: counts that agree with what went in, and spans that belong together."""
+"""The telemetry of a worker at work: counts that agree with what went in, and spans that belong together."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def journalled(servers):
 
 
 def embedded(app, events):
-    """What one engine in this process makes of the events."""
+    """The decisions of one engine in this process about the events."""
     with homeostat.load(app) as engine:
         engine.decide(events)
         found = {}
@@ -128,8 +128,25 @@ def test_an_event_that_is_sent_twice_is_published_once(servers):
     events = access_events(60)
     servers.send([*events[:40], *events[:40], *events[30:]])
     with servers.running() as workers:
-        until(lambda: len(servers.broker.decisions) == 60 and workers[0].tally.repeated == 50)
+        until(lambda: len(servers.broker.decisions) == 60 and workers[0].counts.repeated == 50)
     assert_once(servers, events)
+    assert_same(journalled(servers), embedded("access", events))
+
+
+def test_an_id_that_comes_again_with_another_content_gets_its_first_decision_marked(servers):
+    events = access_events(40)
+    others = [{**event, "value": 77} for event in events[:5]]
+    servers.send([*events, *events[:5], *others])
+    with servers.running() as workers:
+        until(lambda: len(servers.broker.decisions) == 45)
+        servers.send(others[:2])  # In a later batch, when their first decisions are in the journal.
+        until(lambda: len(servers.broker.decisions) == 47 and workers[0].parts.loop.counts["differing"] == 7)
+    marked = [decision for decision in servers.decisions if "differs" in decision]
+    first = {one["event_id"]: one for one in servers.decisions if "differs" not in one}
+    assert len(first) == 40 and sorted(one["event_id"] for one in marked) == sorted(
+        str(event["event_id"]) for event in [*others, *others[:2]]
+    )
+    assert all(one == {**first[one["event_id"]], "duplicate": True, "differs": True} for one in marked)
     assert_same(journalled(servers), embedded("access", events))
 
 
@@ -331,3 +348,19 @@ def test_a_worker_says_that_the_journal_is_away_though_decisions_go_on(tmp_path)
         assert sum("the server is away" in note for note in servers.notes) == 1
         servers.ledger.away = ""
         until(lambda: any("all parts are well again" in note for note in servers.notes))
+
+
+def test_a_copy_that_comes_to_another_worker_while_the_journal_is_away_is_decided_again_and_journalled_once(tmp_path):
+    servers = FakeServers(tmp_path, partitions=2, spools=True)
+    events = access_events(4)
+    with servers.running(workers=2):
+        servers.ledger.away = "the server is away"
+        servers.send(events, partition=0)
+        until(lambda: len(servers.decisions) == 4)
+        servers.send(events[:1], partition=0)  # A copy in the same partition: its worker knows the decision.
+        servers.send(events[1:2], partition=1)
+        until(lambda: len(servers.decisions) == 5)
+        servers.ledger.away = ""
+        until(lambda: len(journalled(servers)) == 4)
+    assert Counter(one["event_id"] for one in servers.decisions) == {"e0": 1, "e1": 2, "e2": 1, "e3": 1}
+    assert len(journalled(servers)) == 4  # `journalled` itself finds each id once.

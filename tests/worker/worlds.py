@@ -13,7 +13,8 @@ from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.memory.journal import Ledger, MemoryJournal
 from homeostat.adapters.memory.stream import MemoryBroker, MemoryStream
 from homeostat.config.servers import Servers
-from homeostat.engine.shared.assembly import open_shared
+from homeostat.engine.shared.connecting import open_shared
+from homeostat.engine.stores import Stores
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Outgoing
 from homeostat.worker.in_flight import InFlightJournal
@@ -39,7 +40,7 @@ class FragileFeatures(MemoryFeatures):
 
 
 class FakeServers:
-    """What the workers of a test share."""
+    """The servers that the workers of a test share."""
 
     def __init__(self, folder: Path, partitions: int = 1, app="access", spools=False, **settings):
         self.broker = MemoryBroker(partitions)
@@ -48,6 +49,7 @@ class FakeServers:
         self.app = app
         self.servers = Servers(events="kafka://memory/events", spool=str(folder / "spool"), batch_rows=50, **settings)
         self.notes: list[str] = []
+        self.settings = self.learning = None
         self._spool = folder / "spooled" if spools else None
 
     def journal(self):
@@ -62,7 +64,10 @@ class FakeServers:
             made.append(InFlightJournal(journal))
             return made[0]
 
-        parts = open_shared(self.app, self.servers, wrap=in_flight, journal=self.journal(), store=self.features)
+        parts = open_shared(
+            self.app, self.servers, wrap=in_flight, journal=self.journal(), store=self.features,
+            stores=None if self.settings is None else Stores(self.settings, learning=self.learning),
+        )  # fmt: skip
         return Worker(parts, made[0], stream or MemoryStream(self.broker), self.notes.append)
 
     @contextmanager
@@ -109,7 +114,7 @@ def key_of(event):
     return None if key is None else str(key).encode()
 
 
-def until(condition, seconds=30.0):
+def until(condition, seconds=180.0):
     """Wait until something holds, which must happen."""
     deadline = time.monotonic() + seconds
     while not condition():

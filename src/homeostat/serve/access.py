@@ -15,7 +15,16 @@ REFRESH_S = 0.5  # A revoked key is refused within a second, so the keys are loo
 STALE_S_MAX = 300.0  # Keys that can't be looked at again for so long are no longer believed.
 OPEN = frozenset({"/healthz"})
 _SCOPES = {"/v1/decide": "decide", "/v1/outcomes": "decide"}
-_REST = "read"
+_WRITTEN = ("/v1/questions", "/v1/feedback")  # The words of people are for those who run the app.
+_REST, _CHANGES = "read", "operate"
+_CHANGED = (
+    "/v1/jobs",
+    "/v1/settings",
+    "/v1/models",
+    "/v1/deployments",
+    "/v1/incidents",
+)  # Below these, what is no look changes how the app runs.
+_LOOKS = ("GET", "HEAD")
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -55,7 +64,7 @@ class Access:
         if path in OPEN:
             return None
         if self.required:
-            refused = self._unkeyed(scope["headers"], _SCOPES.get(path, _REST))
+            refused = self._unkeyed(scope["headers"], scope_for(path, scope["method"]))
             if refused is not None:
                 return refused
         if self._all is not None:
@@ -109,6 +118,31 @@ class Access:
             bucket = self._buckets[key.id] = Bucket(key.rate)
         return _limited(bucket, "key", self._now_s(), f"the key {key.id} is good for", "Send fewer requests, each with "
                         "more events; or have a key made with a higher rate.")  # fmt: skip
+
+
+def scope_for(path: str, method: str) -> str:
+    """The scope that a key needs for a request.
+
+    >>> scope_for("/v1/decide", "POST"), scope_for("/v1/jobs", "GET"), scope_for("/v1/jobs", "POST")
+    ('decide', 'read', 'operate')
+    >>> scope_for("/v1/decisions/e1/question", "POST"), scope_for("/v1/questions", "GET")
+    ('decide', 'operate')
+    """
+    if method == "POST" and (path == "/v1/feedback" or path.startswith("/v1/decisions/")):
+        return "decide"
+    if path.startswith(_WRITTEN):
+        return _CHANGES
+    return _SCOPES.get(path) or (_CHANGES if path.startswith(_CHANGED) and method not in _LOOKS else _REST)
+
+
+def actor_of(headers: list[tuple[bytes, bytes]]) -> str:
+    """The key that a request shows, by the part of it that may be shown.
+
+    >>> actor_of([(b"x-api-key", b"hs_0a1b_secret")])
+    'key 0a1b'
+    """
+    parts = (_secret(headers) or "").split("_")
+    return f"key {parts[1]}" if len(parts) == 3 else "a request"
 
 
 def _secret(headers: list[tuple[bytes, bytes]]) -> str | None:
@@ -166,11 +200,11 @@ def documented(document: dict[str, Any]) -> dict[str, Any]:
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "an API key: hs_..."},
     }
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             if path in OPEN:
                 operation["security"] = []
                 continue
-            scope = _SCOPES.get(path, _REST)
+            scope = scope_for(path, method.upper())
             operation["security"] = [{"bearer": [scope]}, {"header": [scope]}]
             operation["responses"] |= problems(401, 403, 429, 503)
     return document

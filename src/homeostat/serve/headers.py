@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import re
 
-# What answers here is data: no browser should run, frame, cache or guess it, whatever an event's text says.
+# An answer from here is data: no browser should run, frame, cache or guess it, whatever an event's text says.
 SECURE = (
     ("x-content-type-options", "nosniff"),
     ("cache-control", "no-store"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("referrer-policy", "no-referrer"),
 )
-ENCRYPTED = (("strict-transport-security", "max-age=31536000"),)  # A year; only ever said over TLS.
+ENCRYPTED = (("strict-transport-security", "max-age=31536000"),)  # A year; only ever sent over TLS.
 _SECRET = re.compile(r"hs_([0-9a-f]{12})_\w+")
 
 

@@ -1,4 +1,4 @@
-"""Bodies that come compressed. What a body may grow to is bounded before any of it is read."""
+"""Bodies that come compressed. The size that a body may grow to is bounded before any of it is read."""
 
 from __future__ import annotations
 

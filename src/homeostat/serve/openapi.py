@@ -6,13 +6,20 @@ from typing import Any
 
 import numpy as np
 
-import homeostat
 from homeostat.config.plans import event_schema
 from homeostat.config.tree import App, FieldType
 from homeostat.decide.intake.schema import EventSchema, outcome_schema
 from homeostat.decide.intake.times import TIME_MIN
-from homeostat.engine.engine import stepped
+from homeostat.engine.answer_types import Decision
+from homeostat.engine.dating import stepped
+from homeostat.records import software
 from homeostat.records.identity import Coding
+from homeostat.serve.openapi_incidents import incident_paths, incident_schemas
+from homeostat.serve.openapi_jobs import job_paths, job_schemas
+from homeostat.serve.openapi_models import model_paths, model_schemas
+from homeostat.serve.openapi_settings import setting_paths, setting_schemas
+from homeostat.serve.openapi_statements import statement_paths, statement_schemas
+from homeostat.serve.stores import Stores
 
 Json = dict[str, Any]
 _TYPES = {"number": "number", "integer": "integer", "boolean": "boolean", "category": "string"}
@@ -23,17 +30,26 @@ _ID_IN_BODY = "$response.body#/event_id"
 _LABEL: Json = {"enum": [0, 1, True, False]}
 
 
-def document(app: App, now_ns: int) -> Json:
-    """The whole document. Times that it allows are those that are allowed at `now_ns`."""
+def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
+    """The whole document. Times that it allows are those that are allowed at `now_ns`.
+
+    stores : behind jobs and settings; none where there is no place for them
+    """
+    kept = stores or Stores()
     schema = event_schema(app, Coding.of_seed(app.seed))  # Only names and limits are looked at.
     when = _time(stepped(now_ns, schema.ahead_max_ns) + schema.ahead_max_ns)
     return {
         "openapi": "3.1.0",
-        "info": {"title": f"homeostat: {app.app}", "description": app.description, "version": homeostat.__version__},
+        "info": {"title": f"homeostat: {app.app}", "description": app.description, "version": software.VERSION},
         "paths": {
             "/v1/decide": {"post": _batch("decide", "Decide one event or several", "Event", "Decision")},
             "/v1/outcomes": {"post": _batch("learn", "Take in what later turned out", "Outcome", "Receipt")},
             "/v1/decisions/{event_id}": {"get": _find()},
+            **(job_paths(problems) if kept.jobs else {}),
+            **(setting_paths(problems) if kept.settings else {}),
+            **(model_paths(problems) if kept.settings else {}),
+            **(statement_paths(problems) if kept.statements else {}),
+            **(incident_paths(problems) if kept.incidents else {}),
             "/healthz": {"get": _get("health", "Whether the server decides", "application/json", _ref("Health"))},
             "/metrics": {"get": _get("metrics", "Counts for Prometheus", "text/plain", {"type": "string"})},
         },
@@ -53,6 +69,11 @@ def document(app: App, now_ns: int) -> Json:
                     "properties": {name: {"type": "string"} for name in ("status", "app", "version")},
                 },
                 "Problem": _PROBLEM,
+                **(job_schemas() if kept.jobs else {}),
+                **(statement_schemas() if kept.statements else {}),
+                **(incident_schemas() if kept.incidents else {}),
+                **(setting_schemas() if kept.settings else {}),
+                **(model_schemas() if kept.settings else {}),
             }
         },
     }
@@ -98,8 +119,10 @@ def problems(*statuses: int) -> Json:
 
 _MEANING = {
     400: "Not JSON", 401: "No API key that holds", 403: "The API key has not the scope", 404: "Not found",
-    405: "Method not allowed", 413: "Too large", 415: "Not declared as JSON",
-    422: "An event that the app's declaration does not allow", 429: "Too many events wait, or too many requests came",
+    405: "Method not allowed", 409: "In another state, or another change came first",
+    412: "Another change came first", 413: "Too large", 415: "Not declared as JSON",
+    422: "The app's declaration does not allow it", 428: "The request does not say which state it was made on",
+    429: "Too many events wait, or too many requests came",
     503: "The journal can't be written; nothing was decided",
 }  # fmt: skip
 
@@ -138,6 +161,10 @@ def _find() -> Json:
                 "name": "explain", "in": "query", "required": False, "schema": {"type": "boolean", "default": False},
                 "description": "with what each feature and scorer did to the risk, and what would have changed the "
                 "action",
+            },
+            {
+                "name": "shadow", "in": "query", "required": False, "schema": {"type": "boolean", "default": False},
+                "description": "with the decisions of challengers in shadow, which nobody acted on",
             },
         ],
         "responses": {
@@ -294,17 +321,7 @@ def _decision(app: App) -> Json:
     actions = {"type": "string", "enum": list(app.actions)}
     return {
         "type": "object",
-        "required": [
-            "event_id",
-            "time",
-            "action",
-            "action_index",
-            "risk",
-            "reasons",
-            "fallback",
-            "version",
-            "took_us",
-        ],
+        "required": [name for name in Decision.__annotations__ if name in Decision.__required_keys__],
         "properties": {
             "event_id": {"type": "string"},
             "time": {"type": "string"},
@@ -327,7 +344,25 @@ def _decision(app: App) -> Json:
             "propensity": {"type": "object", "additionalProperties": {"type": "number"}},
             "features": {"type": "object"},
             "version": {"type": "string"},
+            "settings": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "the number of the last change that was in force",
+            },
             "took_us": {"type": "number", "description": "of the batch in which it was decided"},
             "explanation": {"type": "object"},
+            "shadow": {
+                "type": "array", "description": "the decision of each challenger that decided this event in shadow",
+                "items": {
+                    "type": "object",
+                    "required": ["version", "action", "risk", "rule", "fallback", "propensity", "differs"],
+                    "properties": {
+                        "version": {"type": "string"}, "action": actions, "risk": {"type": ["number", "null"]},
+                        "rule": {"type": "string"}, "fallback": {"type": ["string", "null"]},
+                        "propensity": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
+                        "differs": {"type": "boolean", "description": "another action than the one that was taken"},
+                    },
+                },
+            },
         },
-    }
+    }  # fmt: skip

@@ -9,12 +9,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from homeostat.config.fair import EVERY_NS
+from homeostat.ports.incidents import Incidents
 from homeostat.serve.limits import Limits
 
 if TYPE_CHECKING:
     from homeostat.engine.engine import Engine
+    from homeostat.engine.fair_watch import FairnessWatch
     from homeostat.ports.keys import ApiKeys
     from homeostat.serve.sharing import Counts
+    from homeostat.serve.stores import Stores
     from homeostat.serve.tls import Tls
 
 
@@ -23,6 +27,8 @@ class ServerOptions:
     """The options of `homeostat serve`.
 
     keys_folder, keys_url : where API keys are kept; at most one of them, and neither where there are none
+    models, models_cache : where the versions' files are, and those that were fetched; of a database at `keys_url`
+    effects : the options of `homeostat models promote --preview` that name the app and its stores
     keys_required : ask for a key even while there is none; None asks from the first one made, False never
     metrics_port, metrics_host : where metrics are shown without a key; None for nowhere
     log : text or json; HOMEOSTAT_LOG when absent
@@ -33,11 +39,56 @@ class ServerOptions:
     client_ca: str | None = None
     keys_folder: str | None = None
     keys_url: str | None = field(default=None, repr=False)  # It may hold a password.
+    models: str | None = None
+    models_cache: str = ""
+    effects: tuple[str, ...] = ()
     keys_required: bool | None = None
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
     log: str | None = None
     limits: Limits = field(default_factory=Limits)
+
+    def stores(self) -> Stores:
+        """The stores beside the keys: in the data folder or the database; none where there is neither."""
+        from homeostat.serve.effects import Effects
+        from homeostat.serve.stores import Once, Stores
+
+        effects = Effects(self.effects) if self.effects else None
+
+        if self.keys_url is not None:
+            from homeostat.adapters.opening import (
+                incidents_opener,
+                jobs_opener,
+                registry_opener,
+                settings_opener,
+                shadow_opener,
+                statements_opener,
+            )
+
+            url, models, cache = self.keys_url, self.models, Path(self.models_cache)
+            jobs, settings = Once(lambda: jobs_opener(url)(url)), Once(lambda: settings_opener(url)(url))
+            statements = Once(lambda: statements_opener(url)(url))
+            incidents: Once[Incidents] = Once(lambda: incidents_opener(url)(url))
+            if models is None:
+                return Stores(jobs, settings, statements=statements, incidents=incidents)
+            shadow = Once(lambda: shadow_opener(url)(url))
+            registry = Once(lambda: registry_opener(url)(url, models, cache))
+            return Stores(jobs, settings, registry, effects, shadow, statements, incidents)
+        if self.keys_folder is None:
+            return Stores()
+        from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
+        from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
+        from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
+        from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+        from homeostat.adapters.disk.sqlite.shadow import ShadowFile
+        from homeostat.adapters.disk.sqlite.statements import SqliteStatements
+
+        folder = Path(self.keys_folder)
+        return Stores(
+            Once(lambda: SqliteJobs(folder)), Once(lambda: SqliteSettings(folder)),
+            Once(lambda: SqliteRegistry(folder)), effects, Once(lambda: ShadowFile(folder, readonly=True)),
+            Once(lambda: SqliteStatements(folder)), Once(lambda: SqliteIncidents(folder)),
+        )  # fmt: skip
 
     @property
     def secure(self) -> bool:
@@ -55,7 +106,7 @@ class ServerOptions:
         >>> ServerOptions.of_json(ServerOptions(metrics_port=9000).as_json()) == ServerOptions(metrics_port=9000)
         True
         """
-        return cls(**{**values, "limits": Limits(**values["limits"])})
+        return cls(**{**values, "effects": tuple(values["effects"]), "limits": Limits(**values["limits"])})
 
     def tls(self) -> Tls | None:
         """The TLS context; None for plain HTTP. Raises TlsError."""
@@ -107,12 +158,28 @@ def serve_with(
         access = Access(SystemClock(), keys, bool(settings.keys_required), settings.limits.rate)
     engine = make_engine()
     with ExitStack() as opened:
+        watch = _watch_of(engine, settings.effects)
+        if watch is not None:
+            engine.parts.fairness = watch
+            opened.callback(watch.close)
+            watch.start()
         if settings.metrics_port is not None:
             where = settings.metrics_host, settings.metrics_port
             try:
-                notes = engine.parts.loop.notes
+                notes = engine.notes
                 opened.enter_context(serve_metrics(engine_registry(engine), *where, lambda: engine.trouble, notes))
             except OSError:
                 engine.close()
                 raise
-        return run(engine, sock, lambda: ready(engine), settings.limits, tls, access, counts)
+        return run(engine, sock, lambda: ready(engine), settings.limits, tls, access, counts, settings.stores())
+
+
+def _watch_of(engine: Engine, words: tuple[str, ...]) -> FairnessWatch | None:
+    """Looks at the fairness of what the engine decides; None where no bound is declared, or nothing is kept."""
+    from homeostat.adapters.process.clock import SystemClock
+    from homeostat.engine.fair_watch import FairnessWatch
+
+    fair = engine.app.fairness
+    if fair is None or not fair.bounds or not words:
+        return None
+    return FairnessWatch(words, (EVERY_NS if fair.every is None else fair.every) / 1e9, SystemClock())

@@ -1,6 +1,6 @@
 """Several server processes on one listening socket, watched by a parent that decides nothing itself.
 
-The parent stays small: it loads neither the engine nor a thread. Each child is a fresh interpreter that is told by its
+The parent stays small: it loads neither the engine nor a thread. Each child is a fresh interpreter that learns from its
 standard input what to run (so no secret shows among the machine's processes), and drains when that input ends: a parent
 that was killed leaves no child behind.
 """
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from homeostat.adapters.process.compiling import said
 from homeostat.adapters.process.logs import configure
 from homeostat.serve.options import ServerOptions, serve_with
 from homeostat.serve.sharing import GONE, Counts
@@ -81,7 +82,7 @@ class Processes:
         if settings.metrics_port:  # Each process shows its own counts, at the next port.
             settings = replace(settings, metrics_port=settings.metrics_port + number)
         sock, counts = self._sock.fileno(), self._memory.fileno()
-        told = {
+        message = {
             "factory": self._task.factory, "arguments": self._task.arguments, "settings": settings.as_json(),
             "socket": sock, "ready": ready, "counts": counts, "count": self._count, "number": number,
         }  # fmt: skip
@@ -91,7 +92,7 @@ class Processes:
         )  # fmt: skip
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps(told).encode() + b"\n")
+            process.stdin.write(json.dumps(message).encode() + b"\n")
             process.stdin.flush()
         except BrokenPipeError:
             pass  # It died at once, which the next look at it will tell.
@@ -113,15 +114,19 @@ def run_many(
 
 def child() -> int:
     """The life of a child: read its orders, run it, and drain at a signal or when the parent is gone."""
-    told = json.loads(sys.stdin.buffer.readline())
-    sock, ready = socket.socket(fileno=told["socket"]), told["ready"]
-    task = Task(told["factory"], told["arguments"], ServerOptions.of_json(told["settings"]))
-    counts = Counts(told["counts"], told["count"], told["number"])
+    message = json.loads(sys.stdin.buffer.readline())
+    sock, ready = socket.socket(fileno=message["socket"]), message["ready"]
+    task = Task(message["factory"], message["arguments"], ServerOptions.of_json(message["settings"]))
+    counts = Counts(message["counts"], message["count"], message["number"])
     logger = configure(task.settings.log, app=str(task.arguments.get("app", "")), worker=f"server-{os.getpid()}")
 
     def orphaned() -> None:
         sys.stdin.buffer.read()
         os.kill(os.getpid(), signal.SIGTERM)
+
+    def make() -> Engine:
+        with said(logger.info):
+            return task.make_engine()
 
     def answered(_: Engine) -> None:
         counts.put(0)
@@ -130,7 +135,7 @@ def child() -> int:
         threading.Thread(target=orphaned, daemon=True).start()
 
     try:
-        return 0 if serve_with(task.settings, task.make_engine, sock, answered, counts) else 1
+        return 0 if serve_with(task.settings, make, sock, answered, counts) else 1
     except Exception as error:
         from homeostat.serve.headers import masked
 

@@ -96,7 +96,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, as far as there is room for further requests; the rest waits for answers."""
         if self._ended:
-            return  # What follows a refusal is dropped.
+            return  # All that follows a refusal is dropped.
         if self._held:
             self._held.append(memoryview(data))
         elif len(data) <= _SLICE_BYTES:
@@ -193,7 +193,7 @@ class LimitedProtocol(HttpToolsProtocol):
         )
         return 431, "Headers too large", detail, "Send fewer and shorter headers."
 
-    # What the parser finds.
+    # Events of the parser.
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -231,7 +231,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._reading = self._headed = False
 
-    # What is refused.
+    # Refusals.
 
     def sweep(self, now: float) -> None:
         """Cut off a client that keeps the server waiting. Called now and then, with the event loop's time."""
@@ -257,7 +257,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(*_MALFORMED)
 
     def _refuse(self, status: int, title: str, detail: str, fix: str, more: bytes = b"") -> None:
-        """Answer with a problem, and end the connection. What came before on it is answered first, if that can be."""
+        """Answer with a problem, and end the connection. Earlier requests on it are answered first, if that can be."""
         self._ended = True
         self._held.clear()
         cycle = self.cycle

@@ -32,7 +32,10 @@ async def reply(
 
 
 async def refuse(
-    send: Send, status: int, title: str, detail: str, fix: str, more: Headers = (), bare: bool = False
+    send: Send, status: int, title: str, detail: str, fix: str, more: Headers = (), bare: bool = False, **members: Any
 ) -> None:
-    """Send a problem, in which no secret is repeated."""
-    await reply(send, status, encode(problem(status, title, masked(detail), fix)), PROBLEM, more, bare)
+    """Send a problem, in which no secret is repeated.
+
+    members : of the problem, beside those that each has
+    """
+    await reply(send, status, encode(problem(status, title, masked(detail), fix, **members)), PROBLEM, more, bare)

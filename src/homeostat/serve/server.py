@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import math
 import os
@@ -19,6 +18,7 @@ from typing import cast
 import uvicorn
 
 from homeostat.adapters.process.clock import SystemClock
+from homeostat.adapters.process.collector import collect_seldom
 from homeostat.adapters.process.standing import Standing
 from homeostat.engine.engine import Engine
 from homeostat.serve.access import Access
@@ -27,13 +27,13 @@ from homeostat.serve.headers import ENCRYPTED, SECURE, mask_logs
 from homeostat.serve.limits import Limits, connections_possible
 from homeostat.serve.protocol import LimitedProtocol, within
 from homeostat.serve.sharing import Acceptor, Counts
+from homeostat.serve.stores import Stores
 from homeostat.serve.tls import Tls
 
 DRAIN_S_MAX = 10
 _BACKLOG = 2048
 _TICKS_A_SECOND, _TICKS_TO_RENEWAL = 10, 600  # uvicorn ticks ten times a second.
 _SAY_CERTIFICATE_S = 3600.0  # Certificates are renewed by people, or once in weeks.
-_YOUNG_OBJECTS = 50_000  # Between collections of the youngest objects: a request makes some hundred, none in cycles.
 
 
 class _Server(uvicorn.Server):
@@ -119,6 +119,7 @@ def run(
     tls: Tls | None = None,
     access: Access | None = None,
     counts: Counts | None = None,
+    stores: Stores | None = None,
 ) -> bool:
     """Serve until a signal says to stop; the engine is closed then. Returns whether all went well.
 
@@ -127,13 +128,15 @@ def run(
     tls : None for plain HTTP
     access : lets requests in; None lets all in
     counts : of connections, among the processes that share the socket; None where this one has it alone
+    stores : behind jobs and settings; none where there is no place for them
     """
     most = limits or Limits()
     most = replace(most, connections_max=connections_possible(most.connections_max))
     context = None if tls is None else tls.context
     config = uvicorn.Config(
-        create_app(engine, access), loop="auto", http=within(most, counts), ws="none", lifespan="on", interface="asgi3",
-        access_log=False, log_level="error", log_config=None,  # What it logs goes where all goes (adapters.logs).
+        create_app(engine, access, stores), loop="auto", http=within(most, counts), ws="none", lifespan="on",
+        interface="asgi3",
+        access_log=False, log_level="error", log_config=None,  # Its log lines go where all go (adapters.logs).
         server_header=False, proxy_headers=False, backlog=_BACKLOG,
         timeout_graceful_shutdown=DRAIN_S_MAX, timeout_keep_alive=math.ceil(most.idle_s_max),
         headers=[*SECURE, *(ENCRYPTED if tls is not None else ())],
@@ -141,9 +144,7 @@ def run(
     )  # fmt: skip
     mask_logs()
     server = _Server(config, ready, tls)
-    gc.collect()
-    gc.freeze()  # What is loaded stays; looking through it again and again would hold requests up.
-    gc.set_threshold(_YOUNG_OBJECTS, 20, 100)
+    collect_seldom()
     if counts is None:
         server.run(sockets=[sock])
     else:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _SLOT = struct.Struct("<q")
-GONE = 2**62  # What stands for a process that takes no connections.
+GONE = 2**62  # Stands for a process that takes no connections.
 _LEFT_S = 0.003  # For others to take a connection; then a process that has more takes it after all.
 _FULL_S = 0.1  # Before trying again where the process may open no more files.
 _AT_ONCE = 16

@@ -30,7 +30,7 @@ class Child:
 
     spawn : starts it, given the file descriptor to say `READY` on, which it passes on; it is closed here then
     gone : called when it has ended
-    said : what it told with `READY`, such as its address
+    said : what it sent with `READY`, such as its address
     """
 
     def __init__(self, name: str, spawn: Spawn, gone: Callable[[], None] = lambda: None) -> None:
@@ -56,9 +56,9 @@ class Child:
     def hear(self) -> None:
         """Read what it says. One that ended without a word is waited for."""
         assert self.pipe is not None
-        told = os.read(self.pipe, _SAID_MAX)
-        if told.startswith(READY):
-            self.ready, self.said = True, told[len(READY) :].decode("utf-8", "replace").strip()
+        announced = os.read(self.pipe, _SAID_MAX)
+        if announced.startswith(READY):
+            self.ready, self.said = True, announced[len(READY) :].decode("utf-8", "replace").strip()
         elif self.process is not None:
             self.process.wait()
 
@@ -96,15 +96,15 @@ class Supervisor:
         ready : called once, when every child is ready
         draining : called before the children are asked to stop
         """
-        told = False
+        announced = False
         with self._signalled():
             for child in self._children:
                 child.start(self._now_s())
             while not self._signals and not self._failed:
                 self._listen()
-                self._revive(told)
-                if not told and all(child.ready for child in self._children):
-                    told = True
+                self._revive(announced)
+                if not announced and all(child.ready for child in self._children):
+                    announced = True
                     ready()
             draining()
             self._stop()
@@ -122,7 +122,7 @@ class Supervisor:
             for key, _ in selector.select(_POLL_S):
                 key.data.hear()
 
-    def _revive(self, told: bool) -> None:
+    def _revive(self, announced: bool) -> None:
         """Start again what died; a child that can't even start at first ends the whole."""
         now_s = self._now_s()
         for child in self._children:
@@ -131,7 +131,7 @@ class Supervisor:
             if child.process is not None and child.process.poll() is not None:
                 code = child.process.returncode
                 child.forget()
-                if not told:
+                if not announced:
                     self._failed = True
                     self._say(f"{child.name} ended with {code} before it was ready")
                     return

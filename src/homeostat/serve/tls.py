@@ -42,7 +42,7 @@ class Tls:
             seen = self._stamp()
             if seen != self._seen:
                 self._current = self._loaded()
-                self._seen = seen  # Only now: files that don't fit each other are looked at again, and said again.
+                self._seen = seen  # Only now: files that don't fit each other are looked at again, and logged again.
         except TlsError as error:
             return str(error)
         return ""

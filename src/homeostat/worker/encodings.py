@@ -43,8 +43,8 @@ def _events(values: Sequence[bytes], schema: EventSchema, wall_ns: int) -> tuple
     return batch, letters
 
 
-def _dead_letter(told: Mapping[str, object]) -> bytes:
-    return json.dumps(told).encode("ascii")  # Escapes what a bad message may hold: half a pair of surrogates, too.
+def _dead_letter(members: Mapping[str, object]) -> bytes:
+    return json.dumps(members).encode("ascii")  # Escapes what a bad message may hold: half a pair of surrogates, too.
 
 
 JSON = Encoding(_events, value_of, msgspec.json.Encoder().encode, _dead_letter)

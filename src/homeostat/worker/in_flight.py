@@ -1,6 +1,6 @@
 """The journal as the loop of a worker sees it: what is decided is journalled a moment later, in another thread.
 
-Nothing is published before it is journalled; so the loop may go on with the next batch meanwhile, as long as it is told
+Nothing is published before it is journalled; so the loop may go on with the next batch meanwhile, as long as it knows
 that what is on its way was decided.
 """
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from homeostat.ports import Entry
 from homeostat.ports.shared import SharedJournal
+from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import OutcomeBatch, row_of
+from homeostat.records.events import row_of
 from homeostat.records.identity import Identity, Ids, rows_in
 
 
@@ -27,8 +28,13 @@ class InFlightJournal:
         self._flying: list[DecisionBatch] = []
         self._lock = threading.Lock()
 
-    def append(self, body: DecisionBatch | OutcomeBatch) -> int:
-        """Note decisions as being on their way."""
+    def append(self, body: Body) -> int:
+        """Note decisions as being on their way; changes are written before anything is decided under them.
+
+        Raises Unavailable.
+        """
+        if isinstance(body, ChangeBatch):
+            return self.inner.append(body)
         assert isinstance(body, DecisionBatch), "a worker journals outcomes itself"
         with self._lock:
             self._flying.append(body)

@@ -1,13 +1,13 @@
 """Messages become events: read, judged late or not lane by lane, and put in the order of their times across lanes.
 
-Partitions are read independently, so one may be hours ahead of another when there is much to catch up with. What is
-ahead waits here, for a moment, until the others have come as far; so what entities share across partitions is seen
-nearly in the order in which it happened.
+Partitions are read independently, so one may be hours ahead of another when there is much to catch up with. Messages
+that are ahead wait here, for a moment, until the others have come as far; so data that entities share across partitions
+is seen nearly in the order in which it happened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from homeostat.decide.admission import admitted, newest
 from homeostat.decide.intake.objects import by_clock
 from homeostat.decide.intake.schema import EventSchema
-from homeostat.engine.engine import stepped
+from homeostat.engine.dating import stepped
 from homeostat.ports.streams import Pulled
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, EventBatch, Row
@@ -28,7 +28,7 @@ HELD_BATCHES = 8  # As many batches are held at the most for the sake of order.
 
 
 @dataclass(slots=True)
-class Batch:
+class MessageBatch:
     """Messages to be dealt with together.
 
     pulled : the messages, n
@@ -62,7 +62,7 @@ class Intake:
         self._ahead_ns, self._encoding = ahead_ns, encoding
         self._newest: dict[str, int] = {}  # By lane, the time that its events have reached.
         self._epoch: dict[str, int] = {}  # Of the lane's assignment, which that time is of.
-        self._held: Batch | None = None
+        self._held: MessageBatch | None = None
         self._running = np.zeros(0, np.int64)  # (n,) how far its lane had come with each held message.
         self._order: Int | None = None  # In which the held messages are to be decided, once it was asked for.
         self._since_ns = 0
@@ -92,11 +92,14 @@ class Intake:
             self._running = np.concatenate([self._running, running])
         return ahead_ns
 
-    def take(self, rows_max: int, lag: Mapping[str, int], monotonic_ns: int, patience_ns: int) -> Batch | None:
-        """What is to be decided now: up to about `rows_max` messages; None while they should wait for others.
+    def take(self, rows_max: int, lag: Mapping[str, int], monotonic_ns: int, patience_ns: int,
+        apart: Callable[[Int], int] = len,
+    ) -> MessageBatch | None:  # fmt: skip
+        """The messages to be decided now: up to about `rows_max`; None while they should wait for others.
 
         lag : messages by lane that are there to be pulled still: what they will bring may be earlier
         patience_ns : how long the first one waits at the most
+        apart : how many of (n,) reaches, the first ones, may be decided together
         """
         if self._held is None:
             return None
@@ -110,8 +113,10 @@ class Intake:
             ready = int(np.searchsorted(self._running[order], min(behind) + self._ahead_ns, "right"))
         if ready == 0:
             return None
-        ready = min(ready, rows_max)
         held, self._held = self._held, None
+        times = np.full(len(order), _NEVER)
+        times[held.at] = held.events.reach
+        ready = max(1, apart(times[order[: min(ready, rows_max)]]))
         if ready < len(order):
             rest = np.sort(order[ready:])  # In order of arrival, as a lane's messages must stay.
             self._held, running = _picked(held, rest), self._running[rest]
@@ -121,7 +126,7 @@ class Intake:
         self._running, self._since_ns, self._order = running, monotonic_ns, None
         return taken
 
-    def _judged(self, batch: Batch) -> tuple[Batch, Int]:
+    def _judged(self, batch: MessageBatch) -> tuple[MessageBatch, Int]:
         """The batch with its late events marked or refused, and (n,) how far its lane had come with each message."""
         lanes = batch.pulled.lane
         times = np.full(len(lanes), _NEVER)
@@ -149,18 +154,18 @@ class Intake:
             for at, time_ns in zip(batch.at[late], batch.events.time_ns[late], strict=True)
         ]
         kept = ~late
-        return Batch(batch.pulled, batch.events.rows(kept), batch.at[kept], [*batch.letters, *refused]), running
+        return MessageBatch(batch.pulled, batch.events.rows(kept), batch.at[kept], [*batch.letters, *refused]), running
 
 
-def read(pulled: Pulled, schema: EventSchema, wall_ns: int, encoding: Encoding = JSON) -> Batch:
+def read(pulled: Pulled, schema: EventSchema, wall_ns: int, encoding: Encoding = JSON) -> MessageBatch:
     """Messages as events, and a dead letter for each that is none."""
     n = len(pulled)
     events, found = encoding.events(pulled.values, schema, wall_ns)
     if not found:
-        return Batch(pulled, events, np.arange(n))
+        return MessageBatch(pulled, events, np.arange(n))
     bad = {letter.line for letter in found}
     at = np.array([k for k in range(n) if k not in bad], np.int64)
-    return Batch(pulled, events, at, [(letter.line, letter) for letter in found])
+    return MessageBatch(pulled, events, at, [(letter.line, letter) for letter in found])
 
 
 def pick_messages(pulled: Pulled, rows: Sequence[int]) -> Pulled:
@@ -172,7 +177,7 @@ def pick_messages(pulled: Pulled, rows: Sequence[int]) -> Pulled:
     )  # fmt: skip
 
 
-def _picked(batch: Batch, order: Int) -> Batch:
+def _picked(batch: MessageBatch, order: Int) -> MessageBatch:
     """Messages of a batch, in the order asked for."""
     n = len(batch.pulled)
     event = np.full(n, -1)
@@ -182,14 +187,14 @@ def _picked(batch: Batch, order: Int) -> Batch:
     place = np.full(n, -1)
     place[order] = np.arange(len(order))
     letters = [(int(place[k]), letter) for k, letter in batch.letters if place[k] >= 0]
-    return Batch(pick_messages(batch.pulled, order.tolist()), batch.events.rows(events[at]), at, letters)
+    return MessageBatch(pick_messages(batch.pulled, order.tolist()), batch.events.rows(events[at]), at, letters)
 
 
-def _together(first: Batch, second: Batch) -> Batch:
+def _together(first: MessageBatch, second: MessageBatch) -> MessageBatch:
     n = len(first.pulled)
     pulled = Pulled()
     pulled.extend(first.pulled)
     pulled.extend(second.pulled)
     events = joined_events(first.events, second.events)
     letters = [*first.letters, *((k + n, letter) for k, letter in second.letters)]
-    return Batch(pulled, events, np.concatenate([first.at, second.at + n]), letters)
+    return MessageBatch(pulled, events, np.concatenate([first.at, second.at + n]), letters)

@@ -11,8 +11,8 @@ import numpy as np
 from homeostat.decide.intake.objects import outcomes_of_events, parse_outcomes
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.windows.shared import SharedFeaturizer
-from homeostat.engine.engine import dated
-from homeostat.engine.shared.outcomes import settle
+from homeostat.engine.dating import dated
+from homeostat.engine.shared.outcomes import record_outcomes
 from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Outgoing, Pulled
 from homeostat.records.arrays import Int
@@ -41,13 +41,13 @@ class _Message:
     until_ns: int
     outcomes: OutcomeBatch | None = None
     at: int = -1
-    settled: bool = False
+    finished: bool = False
     tried: bool = False
     letter: Outgoing | None = None
 
 
 @dataclass(slots=True)
-class Settled:
+class Finished:
     """Outcomes that are dealt with: to be marked as done, and their dead letters."""
 
     pulled: Pulled = field(default_factory=Pulled)
@@ -55,7 +55,9 @@ class Settled:
 
 
 class Outcomes:
-    """See the module. What waits is not marked as done, nor what came after it in its lane: a crash loses nothing.
+    """See the module.
+
+    A waiting outcome is not marked as done, nor any that came after it in its lane: a crash loses nothing.
 
     wait_ns : how long an outcome waits for its event
     encoding : how messages are written
@@ -86,50 +88,50 @@ class Outcomes:
             self._refuse(made[letter.line], letter)
         for message in made:
             self._lanes.setdefault(pulled.lane[message.row], deque()).append(message)
-        self._waiting += [message for message in made if not message.settled]
+        self._waiting += [message for message in made if not message.finished]
 
-    def settle(self, featurizer: SharedFeaturizer, monotonic_ns: int, all_of_them: bool = True) -> Settled:
+    def record(self, featurizer: SharedFeaturizer, monotonic_ns: int, all_of_them: bool = True) -> Finished:
         """Journal the outcomes of decided events, and let the windows know; returns what is done with.
 
         all_of_them : look for the events of those that have been waiting, too, not of the new ones alone
-        Raises Unavailable, having settled nothing, when the journal can't be written.
+        Raises Unavailable, having recorded none, when the journal can't be written.
         """
         fresh = [message for message in self._waiting if all_of_them or not message.tried]
         if fresh:
-            self._settle(fresh, featurizer, monotonic_ns)
-        done = Settled()
+            self._record(fresh, featurizer, monotonic_ns)
+        done = Finished()
         for lane in self._lanes.values():
-            while lane and lane[0].settled:
+            while lane and lane[0].finished:
                 message = lane.popleft()
                 if message.letter is not None:
                     done.letters.append(message.letter)
                 done.pulled.extend(pick_messages(message.pulled, [message.row]))
         return done
 
-    def _settle(self, waiting: list[_Message], featurizer: SharedFeaturizer, monotonic_ns: int) -> None:
+    def _record(self, waiting: list[_Message], featurizer: SharedFeaturizer, monotonic_ns: int) -> None:
         inner: SharedJournal = self._journal.inner
 
         def append(located: OutcomeBatch, rows: Int) -> None:
             inner.append(located, [waiting[k].pulled.place(waiting[k].row) for k in rows.tolist()])
 
-        found = settle(_together(waiting), featurizer, inner.locate, append)
+        found = record_outcomes(_together(waiting), featurizer, inner.locate, append)
         self.count += int(found.sum())
         for k in np.flatnonzero(found).tolist():
-            waiting[k].settled = True
+            waiting[k].finished = True
         too_many = len(self._waiting) - int(found.sum()) - WAITING_MAX
         for message in waiting:
             message.tried = True
-            if not message.settled and (monotonic_ns >= message.until_ns or too_many > 0):
+            if not message.finished and (monotonic_ns >= message.until_ns or too_many > 0):
                 too_many -= 1
                 self.unknown += 1
                 assert message.outcomes is not None
                 event_id = message.outcomes.id_text(message.at)
                 reason = Reason.UNKNOWN_EVENT.value
                 self._refuse(message, DeadLetter(message.row, self._schema.id[0], event_id, reason))
-        self._waiting = [message for message in self._waiting if not message.settled]
+        self._waiting = [message for message in self._waiting if not message.finished]
 
     def _refuse(self, message: _Message, letter: DeadLetter) -> None:
-        message.settled = True
+        message.finished = True
         message.letter = dead_letter(message.pulled, message.row, letter, self._encoding)
 
 

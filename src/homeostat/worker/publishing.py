@@ -18,19 +18,21 @@ from typing import TypeVar
 import numpy as np
 
 from homeostat.adapters.servers.circuit import Backoff, Pauses
-from homeostat.decide.decided import Decided
+from homeostat.decide.decided import Decided, alike
+from homeostat.engine.answer_types import Decision
 from homeostat.engine.answers import answer, answers
 from homeostat.ports import Clock, Unavailable
 from homeostat.ports.shared import Repeated
 from homeostat.ports.streams import Fenced, Outgoing, Pulled, Stream
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import DeadLetter
+from homeostat.records.events import DeadLetter, EventBatch
 from homeostat.records.identity import Ids
 from homeostat.records.rows import decisions_at
+from homeostat.records.vocabulary import Vocabulary
 from homeostat.worker.encodings import JSON, Encoding
 from homeostat.worker.in_flight import InFlightJournal
-from homeostat.worker.intake import Batch, pick_messages
+from homeostat.worker.intake import MessageBatch, pick_messages
 
 T = TypeVar("T")
 _VALUE_MAX = 2000  # Bytes of a bad message that go along with its dead letter.
@@ -45,15 +47,17 @@ class Work:
 
     fresh, fresh_at : the decisions that are new, and which message each answers, once they are journalled
     again : decisions that were journalled before and perhaps not published, each with the message that it answers
+    differing : first decisions of event ids that came again with another content, each with the message that it answers
     messages : what is to be published, each with the message that it answers
     stretches : name, beginning and end of each stage, nanoseconds since 1970
     """
 
-    batch: Batch
+    batch: MessageBatch
     decided: Decided | None = None
     outcomes: Pulled = field(default_factory=Pulled)
     letters: list[Outgoing] = field(default_factory=list)
     again: list[tuple[int, DecisionBatch, int]] = field(default_factory=list)
+    differing: list[tuple[int, DecisionBatch, int]] = field(default_factory=list)
     fresh: DecisionBatch | None = None
     fresh_at: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     messages: list[tuple[int, Outgoing]] = field(default_factory=list)
@@ -77,6 +81,7 @@ def dead_letter(pulled: Pulled, row: int, letter: DeadLetter, encoding: Encoding
 class Outbox:
     """Journals and publishes work in order. `put` waits when too much waits already.
 
+    words : what the columns of the events stand for
     on_published : called with each work that is out, and with how many decisions it brought
     """
 
@@ -85,6 +90,7 @@ class Outbox:
         journal: InFlightJournal,
         stream: Stream,
         clock: Clock,
+        words: Vocabulary,
         on_journalled: Callable[[int], None],
         on_published: Callable[[Work, int], None],
         trace: Callable[[str, str | None], str | None] = lambda event_id, incoming: incoming,
@@ -93,7 +99,7 @@ class Outbox:
         self.trouble, self.fenced = "", 0
         self._journal, self._stream, self._clock = journal, stream, clock
         self._on_journalled, self._on_published, self._trace = on_journalled, on_published, trace
-        self._encoding = encoding
+        self._encoding, self._words = encoding, words
         self._to_journal: queue.Queue[Work | None] = queue.Queue(DEPTH)
         self._to_publish: queue.Queue[Work | None] = queue.Queue(DEPTH)
         self._stopping = threading.Event()
@@ -134,7 +140,7 @@ class Outbox:
         with self._changed:
             self._changed.wait(seconds)
 
-    def settle(self, seconds: float = 60.0) -> None:
+    def wait_until_journalled(self, seconds: float = 60.0) -> None:
         """Return once all that was put is in the journal. Raises Unavailable when that takes too long."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._journalled == self._put or self.failure is not None, seconds):
@@ -209,10 +215,14 @@ class Outbox:
         if decided is None:
             return
         self._repeated(work, decided)
-        if decided.fresh is None:
-            return
-        fresh, at = decided.fresh, batch.at[decided.row >= 0]
-        at = at[np.argsort(decided.row[decided.row >= 0], kind="stable")]
+        if decided.fresh is not None:
+            at = batch.at[decided.row >= 0]
+            self._write(work, decided.fresh, at[np.argsort(decided.row[decided.row >= 0], kind="stable")])
+        self._answer_differing(work, batch.events, batch.at, sorted(decided.differing))
+
+    def _write(self, work: Work, fresh: DecisionBatch, at: Int) -> None:
+        """Append new decisions, each of the message `at` (n,) of the batch."""
+        batch = work.batch
         written: DecisionBatch | None = fresh
         while written is not None and len(written):
             try:
@@ -223,6 +233,7 @@ class Outbox:
                 theirs = np.zeros(len(at), bool)
                 theirs[error.rows] = True
                 self._look_up(work, written.events.ids[theirs], at[theirs])
+                self._answer_differing(work, written.events, at, np.flatnonzero(theirs).tolist())
                 written, at = decisions_at(written, ~theirs), at[~theirs]
         work.fresh, work.fresh_at = written, at
         self._journal.landed(fresh)
@@ -230,7 +241,7 @@ class Outbox:
     def _repeated(self, work: Work, decided: Decided) -> None:
         """Events that were decided earlier: those of this very message were perhaps never published.
 
-        What repeats an event of its own batch, which is not journalled yet, is another message's.
+        A repetition of an event of its own batch, which is not journalled yet, is another message's.
         """
         own, repeated = decided.fresh, decided.repeated
         rows = [k for k, (batch, _) in repeated.items() if decided.row[k] == -1 and batch is not own]
@@ -247,8 +258,17 @@ class Outbox:
             found = self._patiently(lambda: self._journal.inner.find_all(ids[rows]))
             work.again += [(int(at[k]), *one) for k, one in zip(rows, found, strict=True) if one is not None]
 
+    def _answer_differing(self, work: Work, events: EventBatch, at: Int, rows: list[int]) -> None:
+        """Let those rows of the events that differ from what was decided under their ids get that decision, marked."""
+        if not rows:
+            return
+        found = self._patiently(lambda: self._journal.inner.find_all(events.ids[rows]))
+        for k, first in zip(rows, found, strict=True):
+            if first is not None and not alike(events, self._words, k, *first):
+                work.differing.append((int(at[k]), *first))
+
     def _patiently(self, call: Callable[[], T]) -> T:
-        """What the journal answers, as soon as it does; Unavailable once it may be given up."""
+        """The journal's answer, as soon as it comes; Unavailable once it may be given up."""
         pauses = Pauses(_BACKOFF)
         while True:
             try:
@@ -307,10 +327,14 @@ class Outbox:
                 made.append((message, self._message(found, pulled.traceparent[message])))
         for message, decisions, row in work.again:
             made.append((message, self._message(answer(decisions, row), pulled.traceparent[message])))
+        for message, decisions, row in work.differing:
+            marked = answer(decisions, row)
+            marked["duplicate"] = marked["differs"] = True
+            made.append((message, self._message(marked, pulled.traceparent[message])))
         return made
 
-    def _message(self, found: dict[str, object], incoming: str | None) -> Outgoing:
-        event_id = str(found["event_id"])
+    def _message(self, found: Decision, incoming: str | None) -> Outgoing:
+        event_id = found["event_id"]
         return Outgoing(
             self._encoding.decision(found), event_id.encode("utf-8", "replace"), self._trace(event_id, incoming)
         )

@@ -72,13 +72,13 @@ class Telemetry:
         began_ns, ended_ns = work.stretches[0][1], work.stretches[-1][2]
         spans = []
         for row in self._tracing.recorded(ids, incoming):
-            told: dict[str, str | float | bool] = {
+            attributes: dict[str, str | float | bool] = {
                 "action": actions[int(fresh.ruling.action[row])], "risk": float(fresh.fused.risk[row]),
-                "version": fresh.version,
+                "version": fresh.made_by(row),
             }  # fmt: skip
             if fresh.fallback[row]:
-                told["fallback"] = Fallback.text(int(fresh.fallback[row]))
-            spans.append(Traced(ids[row], incoming[row], began_ns, ended_ns, told))
+                attributes["fallback"] = Fallback.text(int(fresh.fallback[row]))
+            spans.append(Traced(ids[row], incoming[row], began_ns, ended_ns, attributes))
         self._tracing.decided(spans, [Stretch(*stretch) for stretch in work.stretches])
 
     def _trace_outcomes(self, outcomes: Pulled, now_ns: int) -> None:
@@ -93,15 +93,16 @@ class Telemetry:
 
     def _read(self) -> Mapping[str, Value]:
         worker = self._worker
-        tally, refused = worker.tally, worker.outbox.trouble
+        counts, refused = worker.counts, worker.outbox.trouble
         return {
             "homeostat_stream_lag_messages": worker.lag,
             "homeostat_stream_lanes": len(worker.lag),
-            "homeostat_messages_pulled_total": {"events": tally.pulled, "outcomes": tally.outcomes},
-            "homeostat_messages_published_total": {"decisions": tally.published, "dead_letters": tally.dead_letters},
+            "homeostat_messages_pulled_total": {"events": counts.pulled, "outcomes": counts.outcomes},
+            "homeostat_messages_published_total": {"decisions": counts.published, "dead_letters": counts.dead_letters},
             "homeostat_rebalances_total": worker.stream.generation,
             "homeostat_fenced_total": worker.outbox.fenced,
             "homeostat_batches_total": self._batches,
+            "homeostat_batch_rows_bound": worker.sizing.rows,
             "homeostat_ready": worker.ready,
             "homeostat_draining": worker.draining,
             **readings_of(worker.parts, worker.rejoiner.rejoined, refused, stream=not worker.stream.trouble),
@@ -110,12 +111,12 @@ class Telemetry:
 
 def _read_back(letter: Outgoing) -> DeadLetter:
     """An outcome's dead letter, which is encoded already when its message's turn comes."""
-    told = msgspec.json.decode(letter.value)
-    return DeadLetter(0, told["field"], told["value"], told["reason"], told.get("detail", ""))
+    members = msgspec.json.decode(letter.value)
+    return DeadLetter(0, members["field"], members["value"], members["reason"], members.get("detail", ""))
 
 
 def _event_id(value: bytes, names: Sequence[str]) -> str | None:
     """Which event an outcome's message is of; None where it does not say."""
-    told = value_of(value)
-    found = [told[name] for name in names if name in told] if isinstance(told, dict) else []
+    members = value_of(value)
+    found = [members[name] for name in names if name in members] if isinstance(members, dict) else []
     return str(found[0]) if found and isinstance(found[0], str | int) else None

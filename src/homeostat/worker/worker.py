@@ -6,22 +6,21 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
 from urllib.parse import urlsplit
 
 from homeostat.adapters.process.standing import Standing
-from homeostat.engine.shared.assembly import SharedParts
+from homeostat.engine.shared.connecting import SharedParts
 from homeostat.engine.shared.rejoining import Rejoiner
 from homeostat.engine.shared.serving import spooling, without_features
 from homeostat.ports import Unavailable
-from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Pulled, Stream
 from homeostat.records.reasons import Reason
 from homeostat.worker.encodings import ENCODINGS
 from homeostat.worker.in_flight import InFlightJournal
-from homeostat.worker.intake import Batch, Intake, read
+from homeostat.worker.intake import Intake, MessageBatch, read
 from homeostat.worker.outcomes import Outcomes
 from homeostat.worker.publishing import Outbox, Work
+from homeostat.worker.sizing import Choice, Sizing
 from homeostat.worker.watched_journal import WatchedJournal
 
 PATIENCE_NS = 20_000_000  # How long events wait for earlier ones of partitions that are behind.
@@ -32,12 +31,12 @@ LAG_EVERY_NS = 5_000_000  # Asking each lane takes a while, and the answer chang
 QUIET_NS = 300_000_000  # Without an event for so long, a worker has time for what is shown.
 WAIT_S = 0.2  # Between two attempts at a journal that can't be asked.
 DRAIN_S = 30.0
-SETTLE_EACH_NS = 50_000
-SETTLE_EVERY_NS = 100_000_000  # Between two looks whether waiting outcomes' events were decided.
+LOOK_EACH_NS = 50_000
+LOOK_EVERY_NS = 100_000_000  # Between two looks whether waiting outcomes' events were decided.
 
 
 @dataclass(slots=True)
-class Tally:
+class MessageCounts:
     """The counts of a worker, for its metrics."""
 
     pulled: int = 0
@@ -65,12 +64,15 @@ class Worker:
         trace: Callable[[str, str | None], str | None] = lambda event_id, incoming: incoming,
     ) -> None:
         app, servers = parts.app, parts.servers
-        self.parts, self.stream, self.tally = parts, stream, Tally()
-        journal.inner = cast(SharedJournal, WatchedJournal(journal.inner, parts.loop.meters, parts.clock))
+        self.parts, self.stream, self.counts = parts, stream, MessageCounts()
+        journal.inner = WatchedJournal(journal.inner, parts.loop.meters, parts.clock)
         self._say = note
         self.on_published: Callable[[Work, int, int], None] = lambda work, decisions, now_ns: None
         self.lag: dict[str, int] = {}
-        self._rows_max, self._wait_s = servers.batch_rows, servers.batch_wait / 1e9
+        rows = servers.batch_rows
+        self.sizing = Sizing(servers.batch_rows_min or rows, rows, parts.clock.monotonic_ns())
+        self.on_size: Callable[[Choice], None] = lambda choice: None
+        self._wait_s = servers.batch_wait / 1e9
         schema, encoding = parts.prepared.schema, ENCODINGS[servers.encoding]
         ahead_ns = servers.skew // AHEAD_SHARE
         self._intake = Intake(schema, app.events.lateness, app.events.late == "reject", ahead_ns, encoding)
@@ -79,6 +81,7 @@ class Worker:
             journal,
             stream,
             parts.clock,
+            parts.prepared.words,
             parts.featurizer.journalled,
             self._published,
             trace,
@@ -88,7 +91,7 @@ class Worker:
         self._events = urlsplit(servers.events or "").path.rpartition("/")[2] + "/"
         self._generation = stream.generation
         self._stopping = False
-        self._settle_at = self._quiet_ns = self._lag_ns = 0
+        self._look_at_ns = self._quiet_ns = self._lag_ns = 0
         self._waits = ""
         self._standing = Standing(note, parts.clock, "all parts are well again")
         self._outcomes_wait = Standing(note, parts.clock, "outcomes are taken in again")
@@ -100,7 +103,7 @@ class Worker:
 
     @property
     def draining(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether it was asked to stop."""
         return self._stopping
 
     @property
@@ -130,6 +133,7 @@ class Worker:
         """Pull what is there, and decide it if the outbox has room; else it gathers, and makes a larger batch."""
         clock = self.parts.clock
         self._rejoin()
+        self._change()
         events, outcomes = self._gathered()
         if self.outbox.failure is not None:
             raise self.outbox.failure
@@ -143,24 +147,49 @@ class Worker:
             with meters.timed("intake"):
                 ahead_ns = self._intake.add(events, clock.now_ns(), now_ns)
             meters.came(ahead_ns)
-            self.tally.pulled += len(events)
+            self.counts.pulled += len(events)
         if len(outcomes):
             self.outcomes.add(outcomes, clock.now_ns(), now_ns)
-            self.tally.outcomes += len(outcomes)
-        self._settle_outcomes(len(outcomes) > 0, now_ns)
+            self.counts.outcomes += len(outcomes)
+        self._record_outcomes(len(outcomes) > 0, now_ns)
         if self.outbox.has_room:
-            batch = self._intake.take(self._rows_max, self._lag(now_ns), now_ns, PATIENCE_NS)
+            moments = self.parts.moments
+            apart = len if moments is None else moments.apart
+            batch = self._intake.take(self.sizing.rows, self._lag(now_ns), now_ns, PATIENCE_NS, apart)
             if batch is not None:
                 self._quiet_ns = now_ns
+                if moments is not None:
+                    moments.wait(batch.events.reach, self._journalled)
                 self._decide(batch)
+                self._sized(len(batch), clock.monotonic_ns() - now_ns)
             else:
                 self._idle(len(events) == 0 and len(self._intake) == 0, now_ns)
         self._tell()
 
+    def _sized(self, rows: int, took_ns: int) -> None:
+        """Choose the size of the next batches."""
+        now_ns = self.parts.clock.monotonic_ns()
+        waiting = len(self._intake) + sum(self._lag(now_ns).values())
+        choice = self.sizing.seen(rows, took_ns, waiting, now_ns)
+        if choice is not None:
+            self._say(f"batches have {choice.rows:,} rows at most, not {choice.before:,}: {choice.why}")
+            self.on_size(choice)
+
+    def _change(self) -> None:
+        """Put changes of the settings in force that are ready, also while no event comes."""
+        if self.parts.loop.coming is not None:
+            with suppress(Unavailable):  # The next batch tries again, and says so.
+                self.parts.loop.change()
+
+    def _journalled(self) -> int:
+        """Wait until all that was decided here is in the journal; the last entry."""
+        self.outbox.wait_until_journalled()
+        return self.parts.journal.appended
+
     def _gathered(self) -> tuple[Pulled, Pulled]:
-        """What comes within `batch_wait` of the first message; each batch costs a transaction, however small it is."""
+        """The messages that come within `batch_wait` of the first one; even a small batch costs a transaction."""
         clock, waiting = self.parts.clock, len(self._intake)
-        wanted = self._rows_max - waiting
+        wanted = self.sizing.rows - waiting
         if wanted <= 0:
             if not self.outbox.has_room:
                 self.outbox.wait_for_room(IDLE_S)
@@ -180,7 +209,7 @@ class Worker:
             self.lag, self._lag_ns = self.stream.lag(), now_ns
         return {lane: count for lane, count in self.lag.items() if count > 0 and lane.startswith(self._events)}
 
-    def _decide(self, batch: Batch) -> None:
+    def _decide(self, batch: MessageBatch) -> None:
         """Decide the events of a batch; those that repeat others are looked up where they are."""
         clock = self.parts.clock
         decided, began_ns = None, clock.now_ns()
@@ -197,27 +226,27 @@ class Worker:
         self._waits = ""
         if self.rejoiner.noted():
             self._say(f"decides without the feature store: {self.parts.featurizer.trouble}")
-        self.tally.batches += 1
-        self.tally.dead_letters += len(batch.letters)
-        self.tally.repeated += 0 if decided is None else len(decided.repeated)
+        self.counts.batches += 1
+        self.counts.dead_letters += len(batch.letters)
+        self.counts.repeated += 0 if decided is None else len(decided.repeated)
         self.outbox.put(Work(batch, decided, stretches=[("decide", began_ns, clock.now_ns())]))
 
-    def _settle_outcomes(self, fresh: bool, now_ns: int) -> None:
-        due = now_ns >= self._settle_at and len(self.outcomes) > 0
+    def _record_outcomes(self, fresh: bool, now_ns: int) -> None:
+        due = now_ns >= self._look_at_ns and len(self.outcomes) > 0
         if not fresh and not due:
             return
         if due:  # The more wait, the seldomer all of them are looked at.
-            self._settle_at = now_ns + max(SETTLE_EVERY_NS, len(self.outcomes) * SETTLE_EACH_NS)
+            self._look_at_ns = now_ns + max(LOOK_EVERY_NS, len(self.outcomes) * LOOK_EACH_NS)
         try:
-            settled = self.outcomes.settle(self.parts.featurizer, now_ns, due)
+            done = self.outcomes.record(self.parts.featurizer, now_ns, due)
         except Unavailable as error:
             self._outcomes_wait.now(f"outcomes wait: {error}")
             return
         self._outcomes_wait.now("")
-        if len(settled.pulled):
+        if len(done.pulled):
             nothing = read(Pulled(), self.parts.prepared.schema, 0)
-            self.outbox.put(Work(nothing, None, settled.pulled, settled.letters))
-            self.tally.dead_letters += len(settled.letters)
+            self.outbox.put(Work(nothing, None, done.pulled, done.letters))
+            self.counts.dead_letters += len(done.letters)
 
     def _idle(self, nothing: bool, now_ns: int) -> None:
         """Nothing has come for a while: let people see the newest values of all entities, which takes its time."""
@@ -233,16 +262,18 @@ class Worker:
         """New lanes: their first events may have been written to the entities' logs by whoever had them before."""
         self._generation = self.stream.generation
         self.parts.featurizer.forget()
+        with suppress(Unavailable):  # So that copies of what they decided are known while PostgreSQL is away.
+            self.parts.journal.recall()
 
     def _rejoin(self) -> None:
-        entries = self.rejoiner.attempt(self.outbox.settle)
+        entries = self.rejoiner.attempt(self.outbox.wait_until_journalled)
         if entries is not None:
             self._say(f"the feature store is whole again, after {entries} entries of the journal")
 
-    # What the outbox's threads report.
+    # Reports of the outbox's threads.
 
     def _published(self, work: Work, decisions: int) -> None:
-        self.tally.published += decisions
+        self.counts.published += decisions
         self.on_published(work, decisions, self.parts.clock.now_ns())
 
     def _tell(self) -> None:

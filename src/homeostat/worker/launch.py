@@ -13,8 +13,8 @@ from homeostat.adapters.servers.circuit import Backoff, Pauses
 from homeostat.adapters.streams.opening import ensure_topics, open_stream
 from homeostat.config.servers import Servers
 from homeostat.config.tree import App
-from homeostat.engine.shared.assembly import ServersIncomplete, SharedParts, open_shared
-from homeostat.ports import Unavailable
+from homeostat.engine.shared.connecting import ServersIncomplete, SharedParts, open_shared
+from homeostat.ports import Journal, Unavailable
 from homeostat.ports.shared import SharedJournal
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.worker import Worker
@@ -41,9 +41,9 @@ def open_worker(
     stop = threading.Event() if stopping is None else stopping
     made: list[InFlightJournal] = []
 
-    def in_flight(journal: SharedJournal) -> SharedJournal:
+    def in_flight(journal: SharedJournal) -> Journal:
         made[:] = [InFlightJournal(journal)]
-        return made[0]  # type: ignore[return-value]  # The loop asks no more of it than a Journal does.
+        return made[0]
 
     def on_error(stage: str, error: Exception) -> None:
         note(f"{stage} failed: {type(error).__name__}: {error}")

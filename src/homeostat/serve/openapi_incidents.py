@@ -1,0 +1,108 @@
+"""The part of the OpenAPI document that is about incidents and signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from homeostat.config.scalars import DURATION_PATTERN
+from homeostat.records.causes import Cause
+from homeostat.records.incidents import Phase, Severity
+from homeostat.records.signals import Kind, Series, Signal
+from homeostat.serve.openapi_settings import ETAG, NUMBER, PRINTABLE, operation, parameter
+from homeostat.serve.routes.incidents import ALL, BELOW, PAGE_MAX, REASON_CHARS_MAX, SIGNALS, STATES
+
+Json = dict[str, Any]
+_TEXT, _MAYBE = {"type": "string"}, {"type": ["string", "null"]}
+_SHAPES: Json = {
+    "str": {"type": "string"}, "float": {"type": ["number", "null"]}, "int": {"type": "integer"},
+    "bool": {"type": "boolean"},
+}  # fmt: skip
+_FIGURE, _COUNT = {"type": ["number", "null"]}, {"type": "integer"}
+
+
+def incident_paths(problems: Callable[..., Json]) -> Json:
+    """The paths, each with its operations.
+
+    problems : responses that are problem documents, by their statuses
+    """
+    pages = [parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": PAGE_MAX}, "how many"),
+             parameter("cursor", "query", NUMBER, "`next` of the page before")]  # fmt: skip
+    state = parameter("state", "query", {"type": "string", "enum": list(STATES)}, "open ones when absent")
+    id = {
+        **parameter("id", "path", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "of the incident"),
+        "required": True,
+    }
+    seen = parameter("If-None-Match", "header", _TEXT, "an ETag: 304 where nothing was changed since")
+    tag = {"type": "string", "pattern": '^"[0-9]{1,16}"$'}
+    match = {**parameter("If-Match", "header", tag, "the ETag that the author saw"), "required": True}
+    unchanged = {"304": {"description": "Nothing was changed since", "headers": ETAG}}
+    failed = problems(400, 403, 404, 409, 412, 413, 415, 422, 428, 503)
+    return {
+        ALL: {"get": operation("incidents", "Incidents, the newest first", [state, *pages],
+                               {"200": _answer("Incidents")}, problems(404, 422, 503))},
+        BELOW + "{id}": {"get": operation("incident", "One incident with its signals and history", [id, seen],
+                                          {"200": _answer("Incident"), **unchanged}, problems(404, 503))},
+        BELOW + "{id}:close": {"post": operation("close_incident", "Close an incident", [id, match],
+                                                 {"200": _answer("IncidentInShort")}, failed, "Close")},
+        BELOW + "{id}:silence": {"post": operation("silence_incident", "Let nobody hear of it for a while", [id, match],
+                                                   {"200": _answer("IncidentInShort")}, failed, "SilenceIncident")},
+        SIGNALS: {"get": operation("signals", "Signals, the newest first", pages, {"200": _answer("Signals")},
+                                   problems(404, 422, 503))},
+    }  # fmt: skip
+
+
+def incident_schemas() -> Json:
+    """The shapes that they name."""
+    suspect = _object({"node": _TEXT, "kind": {"enum": list(Cause)}, "probability": {"type": "number"}})
+    short: Json = {
+        "id": _TEXT, "app": _TEXT, "revision": _COUNT, "opened": _MAYBE, "updated": _MAYBE, "since": _MAYBE,
+        "closed": _MAYBE, "severity": {"enum": list(Severity)}, "phase": {"enum": list(Phase)}, "reason": _TEXT,
+        "signals": {"type": "array", "items": _TEXT}, "inhibited": {"type": "array", "items": _TEXT},
+        "suspects": {"type": "array", "items": suspect}, "decisions": _COUNT, "entities": _COUNT, "cost": _FIGURE,
+        "cost_per_hour": _FIGURE, "silenced_until": _MAYBE, "reopened": _COUNT, "notes": {"type": "object"},
+    }  # fmt: skip
+    signal: Json = {}
+    for one in (*fields(Series), *fields(Signal)):
+        if one.name != "series":
+            signal[one.name.removesuffix("_ns")] = (
+                _MAYBE if one.name.endswith("_ns") else _SHAPES.get(str(one.type), {})
+            )
+    signal |= {"kind": {"enum": list(Kind)}, "notes": {"type": "object"}}
+    change = _object({
+        "number": _COUNT, "revision": _COUNT, "at": _TEXT, "actor": _TEXT, "phase": _TEXT, "severity": _TEXT,
+        "reason": _TEXT,
+    })  # fmt: skip
+    later = {"findings": {"type": "array"}, "receipts": {"type": "array"}, "plan": {}, "gate": {}, "verdict": {}}
+    whole = {**short, "signals": _array("Signal"), "history": {"type": "array", "items": change}, **later}
+    reason = {"type": "string", "maxLength": REASON_CHARS_MAX, "pattern": "^[ -~]*[!-~][ -~]*$"}
+    said: Json = {"reason": reason, "actor": {"type": "string", "maxLength": 100, "pattern": PRINTABLE}}
+    span = {"type": "string", "pattern": DURATION_PATTERN, "maxLength": 12, "description": "how long, such as 2h"}
+    page = {"next": {"type": ["integer", "null"]}}
+    return {
+        "Signal": _object(signal), "IncidentInShort": _object(short), "Incident": _object(whole),
+        "Incidents": _object({"incidents": _numbered("IncidentInShort"), **page}),
+        "Signals": _object({"signals": _numbered("Signal"), **page}),
+        "Close": {**_object(said, ["reason"]), "additionalProperties": False},
+        "SilenceIncident": {**_object({**said, "for": span}, ["reason", "for"]), "additionalProperties": False},
+    }  # fmt: skip
+
+
+def _object(properties: Json, required: list[str] | None = None) -> Json:
+    return {"type": "object", "required": list(properties) if required is None else required, "properties": properties}
+
+
+def _array(shape: str) -> Json:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{shape}"}}
+
+
+def _numbered(shape: str) -> Json:
+    """Items of a page: each with its number beside what it is."""
+    number = _object({"number": _COUNT})
+    return {"type": "array", "items": {"allOf": [number, {"$ref": f"#/components/schemas/{shape}"}]}}
+
+
+def _answer(shape: str) -> Json:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape}"}}}
+    return {"description": "The answer", "headers": ETAG, "content": content}

@@ -1,0 +1,168 @@
+"""`/v1/incidents` and `/v1/signals`: what was noticed, and people's words on it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from homeostat.config.scalars import duration_ns
+from homeostat.errors import Unavailable
+from homeostat.ports.incidents import IncidentMoved, Incidents, IncidentsError, UnknownIncident
+from homeostat.records.incident_shown import shown_change, shown_incident, shown_signal, whole_incident
+from homeostat.records.incidents import Incident, Phase
+from homeostat.serve.replies import JSON, Headers, Receive, Send, encode, refuse, reply
+from homeostat.serve.requests import Scope, is_bare
+from homeostat.serve.routes.resources import (
+    Refused,
+    changer,
+    header_of,
+    if_match,
+    json_object,
+    number_of,
+    query_of,
+    tagged,
+)
+from homeostat.serve.routes.route import AGAIN, Service
+
+ALL, BELOW, SIGNALS = "/v1/incidents", "/v1/incidents/", "/v1/signals"
+PAGE_MAX = 500
+REASON_CHARS_MAX = 1000
+CLOSE_MEMBERS, SILENCE_MEMBERS = ("reason", "actor"), ("reason", "actor", "for")
+STATES = ("open", "closed", "all")
+_ONE = re.compile(r"([0-9a-f]{4,64})(:close|:silence|)")
+_SEE = "See /openapi.json for what there is."
+_Answer = tuple[int, Any, Headers]
+_Found = TypeVar("_Found")
+
+
+async def handle(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """The list of incidents."""
+    await _answered(scope, send, _list, service, receive)
+
+
+async def handle_one(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """One incident; its close, and its silence."""
+    await _answered(scope, send, _one, service, receive)
+
+
+async def signals(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """The list of signals."""
+    await _answered(scope, send, _signals, service, receive)
+
+
+async def _answered(scope: Scope, send: Send, act: Any, service: Service, receive: Receive) -> None:
+    """Reply with what `act` returns: status, value and headers. Errors of the store become problems."""
+    bare = is_bare(scope)
+    try:
+        status, value, more = await act(service, scope, receive)
+    except Refused as error:
+        await refuse(send, *error.reply, bare=bare)
+    except UnknownIncident as error:
+        await refuse(send, 404, "Not found", str(error), "See GET /v1/incidents for those there are.", bare=bare)
+    except IncidentMoved as error:
+        found = shown_incident(error.found)
+        await refuse(send, 412, "Changed meanwhile", str(error), error.remedy + ".", bare=bare, found=found)
+    except IncidentsError as error:
+        await refuse(send, 503, "Store unusable", str(error), error.remedy + ".", AGAIN, bare)
+    except Unavailable as error:
+        await refuse(send, 503, "Unavailable", str(error), "Send the same request again later.", AGAIN, bare)
+    else:
+        await reply(send, status, encode(value) if status != 304 else b"", JSON, more, bare)
+
+
+async def _list(service: Service, scope: Scope, receive: Receive) -> _Answer:
+    asked = query_of(scope, "state", "limit", "cursor")
+    state = asked.get("state", "open")
+    if state not in STATES:
+        raise Refused(422, "Unusable request", f"state is {state[:100]!r}", f"It may be: {', '.join(STATES)}.")
+    wanted = [phase for phase in Phase if state == "all" or (phase == Phase.CLOSED) == (state == "closed")]
+    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
+    found = await _done(service, lambda store: store.list(wanted, limit, below or None))
+    page = [{"number": kept.number, **shown_incident(kept.incident)} for kept in found]
+    return 200, {"incidents": page, "next": found[-1].number if len(found) == limit else None}, ()
+
+
+async def _signals(service: Service, scope: Scope, receive: Receive) -> _Answer:
+    asked = query_of(scope, "limit", "cursor")
+    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
+    found = await _done(service, lambda store: store.signals(limit, below or None))
+    page = [{"number": kept.number, **shown_signal(kept.signal)} for kept in found]
+    return 200, {"signals": page, "next": found[-1].number if len(found) == limit else None}, ()
+
+
+async def _one(service: Service, scope: Scope, receive: Receive) -> _Answer:
+    found = _ONE.fullmatch(scope["path"][len(BELOW) :])
+    if found is None:
+        raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _SEE)
+    id, act = found[1], found[2]
+    allowed = ("POST",) if act else ("GET", "HEAD")
+    if scope["method"] not in allowed:
+        more = ((b"allow", ", ".join(allowed).encode()),)
+        raise Refused(405, "Method not allowed", f"it takes {' and '.join(allowed)}", f"Use {allowed[0]}.", more)
+    if act:
+        return await _changed(service, scope, receive, id, act == ":close")
+
+    def look(store: Incidents) -> tuple[Incident, dict[str, Any]]:
+        one = store.get(id)
+        history = [shown_change(each.number, each.actor, each.incident) for each in store.history(id)]
+        return one, whole_incident(one, store.signals_of(one.signals), history)
+
+    one, whole = await _done(service, look)
+    tag = tagged(one.revision)
+    return (304, None, tag) if header_of(scope, b"if-none-match") == f'"{one.revision}"' else (200, whole, tag)
+
+
+async def _changed(service: Service, scope: Scope, receive: Receive, id: str, closes: bool) -> _Answer:
+    """Close or silence an incident, on the revision that the author saw."""
+    actor, seen = changer(service, scope), if_match(scope)
+    given = await json_object(scope, receive, CLOSE_MEMBERS if closes else SILENCE_MEMBERS)
+    reason, who = _text(given, "reason", ""), _text(given, "actor", "")
+    if not reason.strip() or len(reason) > REASON_CHARS_MAX or len(who) > 100:
+        raise _unusable(f"reason is a sentence of at most {REASON_CHARS_MAX} characters, actor a name of at most 100")
+    if seen is None:
+        fix = "GET the incident, look at it, and send its ETag as If-Match."
+        raise Refused(428, "Precondition missing", "the request does not say which revision it was made on", fix)
+    now_ns = service.engine.parts.clock.now_ns()
+    until_ns = 0 if closes else now_ns + _span(given)
+
+    def change(store: Incidents) -> Incident:
+        one = store.get(id)
+        if one.revision != seen:
+            raise IncidentMoved(one)
+        if closes and one.phase == Phase.CLOSED:
+            raise Refused(409, "Closed already", f"incident {id} is closed: {one.reason}", "Nothing is left to do.")
+        made = one.closed(reason, now_ns) if closes else one.silenced(until_ns, reason, now_ns)
+        store.write([], [made], f"{who} ({actor})" if who else actor)
+        return made
+
+    made = await _done(service, change)
+    return 200, shown_incident(made), tagged(made.revision)
+
+
+async def _done(service: Service, act: Callable[[Incidents], _Found]) -> _Found:
+    """The store's answer, asked for in a thread, since the store waits for a disk or a server."""
+    opened = service.stores.incidents
+    if opened is None:
+        fix = "Start the server with --data FOLDER, or on servers with a journal."
+        raise Refused(404, "No incidents here", "this server keeps nothing, so it has no incidents", fix)
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: act(opened()))
+
+
+def _span(given: Mapping[str, Any]) -> int:
+    try:
+        return duration_ns(given.get("for"))
+    except ValueError as error:
+        raise _unusable(f"for: {error}") from None
+
+
+def _text(given: Mapping[str, Any], name: str, usual: str) -> str:
+    text = given.get(name, usual)
+    if not isinstance(text, str):
+        raise _unusable(f"{name} is a text")
+    return text
+
+
+def _unusable(detail: str) -> Refused:
+    return Refused(422, "Unusable request", detail[:300], _SEE)

@@ -1,0 +1,64 @@
+"""The table of the HTTP interface: which resource is at which path."""
+
+from __future__ import annotations
+
+from homeostat.serve.routes import (
+    decide,
+    decisions,
+    deployments,
+    document,
+    health,
+    incidents,
+    jobs,
+    metrics,
+    models,
+    outcomes,
+    settings,
+    statements,
+)
+from homeostat.serve.routes.route import Route
+
+# By path; one that ends in / stands for all paths below it.
+ROUTES: dict[str, Route] = {
+    "/v1/decide": Route(("POST",), decide.post),
+    "/v1/outcomes": Route(("POST",), outcomes.post),
+    decisions.BELOW: Route(("GET", "HEAD"), decisions.get),
+    statements.QUESTIONS: Route(("GET", "HEAD"), statements.handle),
+    statements.BELOW: Route(("GET", "HEAD", "POST"), statements.handle_one),
+    statements.FEEDBACK: Route(("GET", "HEAD", "POST"), statements.feedback),
+    incidents.ALL: Route(("GET", "HEAD"), incidents.handle),
+    incidents.BELOW: Route(("GET", "HEAD", "POST"), incidents.handle_one),
+    incidents.SIGNALS: Route(("GET", "HEAD"), incidents.signals),
+    "/v1/jobs": Route(("GET", "HEAD", "POST"), jobs.handle),
+    jobs.BELOW: Route(("GET", "HEAD", "POST"), jobs.handle_one),
+    settings.ALL: Route(("GET", "HEAD", "POST"), settings.handle),
+    settings.PREVIEW: Route(("POST",), settings.preview),
+    settings.BELOW: Route(("GET", "HEAD", "POST"), settings.handle_one),
+    models.ALL: Route(("GET", "HEAD"), models.handle),
+    models.BELOW: Route(("GET", "HEAD"), models.handle_one),
+    deployments.ALL: Route(("GET", "HEAD", "POST"), deployments.handle),
+    deployments.PREVIEW: Route(("POST",), deployments.preview),
+    deployments.ROLLBACK: Route(("POST",), deployments.rollback),
+    deployments.BELOW: Route(("GET", "HEAD"), deployments.handle_one),
+    "/healthz": Route(("GET", "HEAD"), health.get),
+    "/metrics": Route(("GET", "HEAD"), metrics.get),
+    "/openapi.json": Route(("GET", "HEAD"), document.get),
+}
+ASK = Route(("POST",), statements.ask)
+_BELOW = {path: route for path, route in ROUTES.items() if path.endswith("/")}
+
+
+def route_of(path: str, method: str = "GET") -> Route | None:
+    """The route of a path; None where there is nothing. Event ids may end in anything, so a look is at a decision.
+
+    >>> route_of("/v1/decisions/e1") is ROUTES["/v1/decisions/"], route_of("/v1/decisions/"), route_of("/nowhere")
+    (True, None, None)
+    """
+    if path in _BELOW:
+        return None
+    if method == "POST" and len(path) > len(decisions.BELOW + statements.ASKING) and path.startswith(decisions.BELOW):
+        return ASK if path.endswith(statements.ASKING) else ROUTES[decisions.BELOW]
+    found = ROUTES.get(path)
+    if found is not None:
+        return found
+    return next((route for start, route in _BELOW.items() if path.startswith(start)), None)

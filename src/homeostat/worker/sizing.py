@@ -1,0 +1,73 @@
+"""The size of a worker's batches, which follows the load within declared bounds.
+
+A larger batch costs less for each event, and its events wait longer. How events are batched changes no decision, so a
+size is chosen by what was measured, and each choice is logged and on the record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LOOK_NS = 10_000_000_000  # Between two choices: some hundred batches of a busy worker.
+FULL_SHARE = 0.5  # Of the batches that took all there was room for: then more is wanted.
+SLOW_NS = 250_000_000  # The mean time of a full batch from which on a smaller one is better.
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Another size, and why."""
+
+    before: int
+    rows: int
+    why: str
+
+
+class Sizing:
+    """Chooses the most rows of a batch: doubles while full batches leave events waiting, halves when they are not used.
+
+    low, high : the bounds; one size where they are equal
+    rows : the present size; the higher bound at first, as without bounds
+    """
+
+    def __init__(self, low: int, high: int, now_ns: int) -> None:
+        self.low, self.high, self.rows = low, high, high
+        self._began(now_ns)
+
+    def _began(self, now_ns: int) -> None:
+        self._since_ns = now_ns
+        self._batches = self._full = self._largest = self._full_ns = self._waiting = 0
+
+    def seen(self, rows: int, took_ns: int, waiting: int, now_ns: int) -> Choice | None:
+        """Take note of a batch; the next size, where it is to be another one.
+
+        rows : that were decided; took_ns : for that
+        waiting : events that wait beside them
+        """
+        if self.low == self.high:
+            return None
+        self._batches += 1
+        self._largest = max(self._largest, rows)
+        if rows >= self.rows:
+            self._full += 1
+            self._full_ns += took_ns
+            self._waiting += waiting > 0
+        if now_ns - self._since_ns < LOOK_NS:
+            return None
+        found = self._chosen()
+        self._began(now_ns)
+        return found
+
+    def _chosen(self) -> Choice | None:
+        each_ns = self._full_ns // self._full if self._full else 0
+        facts = f"{self._full:,} of {self._batches:,} batches were full"
+        if each_ns >= SLOW_NS:
+            return self._to(self.rows // 2, f"{facts}, and took {each_ns / 1e6:.0f} ms each")
+        if self._waiting >= FULL_SHARE * self._batches and 2 * each_ns < SLOW_NS:
+            return self._to(2 * self.rows, f"{facts}, and left events waiting {self._waiting:,} times")
+        if self._largest <= self.rows // 4:
+            return self._to(self.rows // 2, f"the largest of {self._batches:,} batches had {self._largest:,} events")
+        return None
+
+    def _to(self, rows: int, why: str) -> Choice | None:
+        before, self.rows = self.rows, min(max(rows, self.low), self.high)
+        return None if self.rows == before else Choice(before, self.rows, why)

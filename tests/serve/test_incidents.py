@@ -1,0 +1,117 @@
+"""`/v1/incidents` and `/v1/signals` as people and their programs meet them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from http_servers import Server, steady
+
+from homeostat.adapters.disk.api_keys import FileApiKeys
+from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
+from homeostat.checks.incidents import incident, signal
+
+pytestmark = pytest.mark.long
+IDS = [f"{number:016x}" for number in range(1, 6)]
+
+
+class Keyed:
+    """A server with keys on a folder that has five incidents."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, keys = folder, FileApiKeys(folder)
+        self.secrets = {scope: keys.create(scope, [scope]) for scope in ("decide", "read", "operate")}
+        self.secrets["admin"] = keys.create("admin", ["decide", "read", "operate"])
+        with closing(SqliteIncidents(folder)) as store:
+            for id in IDS:
+                store.write([signal("a"), signal(id)], [incident(id)])
+        self.server = Server(steady(folder), "--data", folder)
+
+    def ask(self, path: str, body: object = None, who: str = "admin", **more: str):
+        return self.server.ask(path, body, authorization=f"Bearer {self.secrets[who]}", **more)
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory) -> Iterator[Keyed]:
+    found = Keyed(tmp_path_factory.mktemp("incidents"))
+    yield found
+    if found.server.process.poll() is None:
+        assert found.server.stop() == 0
+
+
+def test_incidents_and_signals_come_in_pages(keyed: Keyed) -> None:
+    for path, name in (("/v1/incidents?state=all&limit=2", "incidents"), ("/v1/signals?limit=2", "signals")):
+        seen, cursor = [], ""
+        while cursor is not None:
+            status, _, page = keyed.ask(f"{path}{cursor and f'&cursor={cursor}'}", who="read")
+            assert status == 200
+            seen += [one["id"] for one in page[name]]
+            cursor = page["next"]
+        assert seen == (IDS[::-1] if name == "incidents" else [*IDS[:0:-1], IDS[0], "a"])
+
+
+def test_one_incident_has_its_signals_suspects_and_an_etag(keyed: Keyed) -> None:
+    status, head, one = keyed.ask(f"/v1/incidents/{IDS[4]}", who="read")
+    assert status == 200 and head["etag"] == '"1"' and one["suspects"][0]["node"] == "field:amount"
+    assert one["signals"][0]["id"] == "a" and one["history"][0]["actor"] == "homeostat" and one["findings"] == []
+    assert keyed.ask(f"/v1/incidents/{IDS[4]}", who="read", if_none_match='"1"')[0] == 304
+
+
+def test_a_close_needs_a_key_of_the_scope_and_the_revision_that_was_seen(keyed: Keyed) -> None:
+    path, body = f"/v1/incidents/{IDS[0]}:close", {"reason": "mended", "actor": "ann"}
+    assert keyed.ask(path, body, "read", if_match='"1"')[0] == 403
+    assert keyed.ask(path, body)[0] == 428
+    status, _, problem = keyed.ask(path, body, if_match='"7"')
+    assert status == 412 and problem["found"]["revision"] == 1
+    status, head, made = keyed.ask(path, body, if_match='"1"')
+    assert status == 200 and head["etag"] == '"2"' and (made["phase"], made["reason"]) == ("closed", "mended")
+    assert keyed.ask(path, body, if_match='"2"')[0] == 409
+    history = keyed.ask(f"/v1/incidents/{IDS[0]}")[2]["history"]
+    assert history[-1]["actor"].startswith("ann (key ")
+    assert IDS[0] not in [one["id"] for one in keyed.ask("/v1/incidents")[2]["incidents"]]
+    assert [one["id"] for one in keyed.ask("/v1/incidents?state=closed")[2]["incidents"]] == [IDS[0]]
+
+
+def test_a_silence_has_an_end(keyed: Keyed) -> None:
+    path = f"/v1/incidents/{IDS[1]}:silence"
+    assert keyed.ask(path, {"reason": "known"}, if_match='"1"')[0] == 422
+    status, _, made = keyed.ask(path, {"reason": "known", "for": "2h"}, if_match='"1"')
+    assert status == 200 and made["silenced_until"] > made["updated"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/incidents/ffffffffffffffff", None, 404),
+        ("/v1/incidents/nothing", None, 404),
+        ("/v1/incidents?state=odd", None, 422),
+        ("/v1/incidents?limit=0", None, 422),
+        ("/v1/signals?cursor=x", None, 422),
+        (f"/v1/incidents/{IDS[2]}", {"reason": "x"}, 405),
+        (f"/v1/incidents/{IDS[2]}:close", {"reason": " "}, 422),
+        (f"/v1/incidents/{IDS[2]}:close", {"reason": 7}, 422),
+        (f"/v1/incidents/{IDS[2]}:close", {"reason": "x", "more": 1}, 422),
+        (f"/v1/incidents/{IDS[2]}:silence", {"reason": "x", "for": "long"}, 422),
+    ],
+)
+def test_odd_requests_are_problems(keyed: Keyed, path: str, body: object, status: int) -> None:
+    got, head, problem = keyed.ask(path, body, if_match='"1"')
+    assert got == status == problem["status"] and problem["fix"] and head["content-type"] == "application/problem+json"
+
+
+def test_the_document_names_them(keyed: Keyed) -> None:
+    _, _, document = keyed.ask("/openapi.json", who="read")
+    assert {"/v1/incidents", "/v1/incidents/{id}", "/v1/incidents/{id}:close", "/v1/signals"} <= set(document["paths"])
+    one = keyed.ask(f"/v1/incidents/{IDS[4]}")[2]
+    schema = document["components"]["schemas"]
+    assert set(one) == set(schema["Incident"]["properties"]) and set(one["signals"][0]) == set(
+        schema["Signal"]["properties"]
+    )
+
+
+def test_a_server_without_a_folder_has_none() -> None:
+    server = Server("access")
+    assert server.ask("/v1/incidents")[0] == 404
+    assert server.stop() == 0

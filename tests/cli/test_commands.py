@@ -56,9 +56,9 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "print([m for m in ('numpy', 'numba', 'pyarrow', 'pydantic', 'fastapi', 'yaml') if m in sys.modules])"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
-    assert all(name in told for name in COMMANDS)
-    assert told.splitlines()[-1] == "[]"
+    printed_here = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
+    assert all(name in printed_here for name in COMMANDS)
+    assert printed_here.splitlines()[-1] == "[]"
 
 
 def test_replay_then_explain_then_verify(capsys, recorded: Path, tmp_path: Path) -> None:
@@ -68,14 +68,14 @@ def test_replay_then_explain_then_verify(capsys, recorded: Path, tmp_path: Path)
     code, printed, _ = run(capsys, "explain", "29", "--out", out)
     assert code == 0 and printed.startswith("29: allow, at a risk of")
     code, printed, _ = run(capsys, "explain", "29", "--out", out, "--json")
-    told = json.loads(printed)
-    assert told["event_id"] == "29" and told["explanation"]["same_version"]
+    printed_here = json.loads(printed)
+    assert printed_here["event_id"] == "29" and printed_here["explanation"]["same_version"]
     code, printed, _ = run(capsys, "audit", "verify", out / "audit.jsonl", "--json")
     assert code == 0 and json.loads(printed)["ok"]
     trail = (out / "audit.jsonl").read_bytes()
     (out / "audit.jsonl").write_bytes(trail.replace(b'"rows":30', b'"rows":31'))
-    code, _, told_off = run(capsys, "audit", "verify", out / "audit.jsonl")
-    assert code == 1 and "line" in told_off
+    code, _, complaint = run(capsys, "audit", "verify", out / "audit.jsonl")
+    assert code == 1 and "line" in complaint
 
 
 def test_audit_verify_gives_one_verdict_on_trail_journal_and_files(capsys, recorded: Path, tmp_path: Path) -> None:

@@ -95,10 +95,10 @@ def test_the_command_prints_json_and_nothing_else_on_standard_output(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["demo", "--days", "1", "--customers", "100", "--json"])
     assert not ended.value.code
-    told = capsys.readouterr()
-    found = json.loads(told.out)
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
     assert found["days"] == 1 and set(found["costs"]) == set(ARMS)
-    assert "day 1 of 1" in told.err
+    assert "day 1 of 1" in printed.err
 
 
 def test_the_explained_payment_is_found_afterwards_by_the_command_that_the_demo_prints(capsys):
@@ -153,7 +153,7 @@ except SystemExit as stopped: assert stopped.code == 1
 
 
 @pytest.mark.parametrize("wrong", [["--days", "0"], ["--seed", "-1"], ["--customers", "3"]])
-def test_a_wrong_call_is_told_in_a_sentence(capsys, wrong):
+def test_a_wrong_call_is_explained_in_a_sentence(capsys, wrong):
     with pytest.raises(SystemExit) as stopped:
         main(["demo", *wrong])
     assert stopped.value.code == 1 and "--days from 1" in capsys.readouterr().err

@@ -22,12 +22,12 @@ def doctor(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[
     """Exit code and diagnoses."""
     with pytest.raises(SystemExit) as stop:
         main(["doctor", *map(str, arguments), "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert set(told) == {"ok", "findings"} and all(
-        set(f) == {"what", "health", "seen", "mend"} for f in told["findings"]
+    sent = json.loads(capsys.readouterr().out)
+    assert set(sent) == {"ok", "findings"} and all(
+        set(f) == {"what", "health", "seen", "mend"} for f in sent["findings"]
     )
-    assert told["ok"] == (stop.value.code == 0)
-    return int(stop.value.code or 0), told["findings"]
+    assert sent["ok"] == (stop.value.code == 0)
+    return int(stop.value.code or 0), sent["findings"]
 
 
 def by_name(diagnoses: list[dict[str, str]]) -> dict[str, dict[str, str]]:
@@ -99,13 +99,13 @@ def test_a_lost_journal_is_broken_and_the_finding_says_what_can_be_done(capsys, 
 def test_a_journal_whose_newest_event_is_ahead_of_the_clock_is_a_finding(capsys, tmp_path: Path) -> None:
     app = tmp_path / "app.yaml"
     app.write_text(starter().replace("  late: decide", "  ahead_max: 1d\n  late: decide", 1))
-    told = {"entity_id": "a", "event_type": "login", "value": 1}
+    sent = {"entity_id": "a", "event_type": "login", "value": 1}
     with homeostat.load(app, data=tmp_path / "data") as engine:
-        engine.decide({**told, "event_id": "1", "timestamp": time.time()})
+        engine.decide({**sent, "event_id": "1", "timestamp": time.time()})
     code, diagnoses = doctor(capsys, "--data", tmp_path / "data")
     assert code == 0 and by_name(diagnoses)["newest event"]["health"] == "ok"
     with homeostat.load(app, data=tmp_path / "data") as engine:
-        engine.decide({**told, "event_id": "2", "timestamp": time.time() + 22 * 3600})
+        engine.decide({**sent, "event_id": "2", "timestamp": time.time() + 22 * 3600})
     code, diagnoses = doctor(capsys, app, "--data", tmp_path / "data")
     found = by_name(diagnoses)["newest event"]
     assert found["health"] == "warning"
@@ -114,8 +114,8 @@ def test_a_journal_whose_newest_event_is_ahead_of_the_clock_is_a_finding(capsys,
 
 def test_messages_whose_newest_event_is_ahead_of_the_clock_say_by_how_much() -> None:
     prepared, now_ns = prepare("access"), 1_780_000_000 * 10**9
-    told = {"event_id": "1", "entity_id": "a", "event_type": "login"}
-    messages = [json.dumps({**told, "timestamp": 1_780_000_000 + ahead}).encode() for ahead in (0, 22 * 3600, 60)]
+    sent = {"event_id": "1", "entity_id": "a", "event_type": "login"}
+    messages = [json.dumps({**sent, "timestamp": 1_780_000_000 + ahead}).encode() for ahead in (0, 22 * 3600, 60)]
     why, ahead_ns = sampled(messages, prepared, False, now_ns)
     assert dict(why) == {"timestamp: too_early": 1} and ahead_ns == 22 * 3600 * 10**9
     assert sampled(messages[:1], prepared, False, now_ns)[1] == 0

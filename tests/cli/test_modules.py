@@ -1,11 +1,13 @@
 """Which packages each command imports: a command starts as slowly as the greatest of them."""
 
 import json
+import signal
 import subprocess
 import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +18,10 @@ SCHEMA = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "
 ARRAYS = {"cython_runtime", "msgspec", "numpy"}
 COLUMNS = {"cloudpickle", "pyarrow"}  # pyarrow looks for cloudpickle.
 DECIDING = {"llvmlite", "numba", "onnxruntime", "scipy"}  # Numba looks at the version of SciPy, and loads no part.
+SERVING = {
+    "annotated_doc", "anyio", "click", "fastapi", "httptools", "idna", "opentelemetry", "prometheus_client",
+    "starlette", "uvicorn", "uvloop",
+}  # FastAPI imports the interface of OpenTelemetry where that is installed.  # fmt: skip
 CODE = """
 import json, sys
 from homeostat.cli import main
@@ -25,15 +31,36 @@ except SystemExit:
     pass
 tops = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
 named = sorted(name for name in tops if not name.startswith("_"))
-print(json.dumps([named, sorted({"numba.np.arraymath", "scipy.linalg"} & set(sys.modules))]), file=sys.stderr)
+compiling = {"numba.np.arraymath", "numba.np.arrayobj", "numba.cpython.unicode", "scipy.linalg"}
+print(json.dumps([named, sorted(compiling & set(sys.modules))]), file=sys.stderr)
+"""
+
+
+READING = """
+import json, sys
+from pathlib import Path
+from homeostat.adapters.disk.event_files import read_events
+from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColumn
+from homeostat.records.identity import Coding
+kinds = {"amount": "number", "ok": "boolean", "of": "category"}
+fields = tuple(FieldColumn(name, (name,), kind) for name, kind in kinds.items())
+schema = EventSchema(Coding.of_seed(0), ("id",), ("time",), (EntityColumn("who", ("who",)),), fields)
+chunks = list(read_events(Path(sys.argv[1]), schema, 2 * 10**18))
+read, refused = sum(len(events) for events, _ in chunks), sum(len(letters) for _, letters in chunks)
+print(json.dumps([read, refused, "pandas" in sys.modules]))
 """
 
 
 def modules_of(*arguments):
     """The packages that a command imports, and those parts of them that only compiling needs."""
     call = [sys.executable, "-c", CODE, json.dumps(arguments)]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=600)
-    packages, parts = json.loads(done.stderr.splitlines()[-1])
+    with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if " decides at " in line:
+                process.send_signal(signal.SIGTERM)
+    packages, parts = json.loads(lines[-1])
     return set(packages) - {"homeostat"}, set(parts)
 
 
@@ -45,6 +72,8 @@ def modules_of(*arguments):
         (["init", "my.yaml"], PARSER),
         (["schema"], PARSER | SCHEMA | {"cython_runtime"}),
         (["doctor"], PARSER | SCHEMA | ARRAYS),
+        (["models", "list", "--data", ".", "--json"], PARSER | ARRAYS),
+        (["models", "at", "2026-01-01", "--data", ".", "--json"], PARSER | ARRAYS),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
@@ -55,17 +84,59 @@ def test_a_command_imports_only_what_it_uses(arguments, allowed, tmp_path, monke
     assert not parts
 
 
-def test_a_replay_with_compiled_kernels_imports_only_what_deciding_needs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_reading_texts_imports_no_pandas(form, tmp_path):
+    texts = {"id": ["a", "8"], "time": ["2026-02-01T00:00:00Z"] * 2, "who": ["c", "7"], "of": ["e", ""]}
+    amount, ok = ([1.0, None], [True, False]) if form != "csv" else (["1", "+2.5"], ["True", "0"])
+    table = pa.table({**texts, "amount": amount, "ok": ok})
+    path = tmp_path / f"events.{form}"
+    if form == "csv":
+        pa_csv.write_csv(table, path)
+    elif form == "parquet":
+        pq.write_table(table, path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    done = subprocess.run([sys.executable, "-c", READING, str(path)], capture_output=True, text=True, check=True)
+    read, refused, imported = json.loads(done.stdout)
+    assert read >= 1 and read + refused == 2
+    assert not imported
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory):
+    """A replay of 40 payments, whose kernels are in the cache from now on."""
+    folder = tmp_path_factory.mktemp("replayed")
     ids = np.arange(40)
     moments = pa.array(1_769_774_400_000_000 + ids * 1_000_000, pa.timestamp("us", "UTC"))
     events = {"event_id": ids, "time": moments, "customer": ids % 7, "terminal": ids % 5, "amount": ids + 0.5}
-    pq.write_table(pa.table(events), "events.parquet")
-    replay = ["replay", "payments", "events.parquet", "--out", "out", "--json"]
-    modules_of(*replay)  # Compiles what is not yet in the cache.
-    packages, parts = modules_of(*replay)
+    pq.write_table(pa.table(events), folder / "events.parquet")
+    modules_of("replay", "payments", str(folder / "events.parquet"), "--out", str(folder / "out"))
+    return folder
+
+
+def test_a_replay_with_compiled_kernels_imports_only_what_deciding_needs(replayed, tmp_path):
+    packages, parts = modules_of("replay", "payments", str(replayed / "events.parquet"), "--out", str(tmp_path / "out"))
     assert packages <= PARSER | SCHEMA | ARRAYS | COLUMNS | DECIDING
     assert not parts
-    packages, parts = modules_of("audit", "verify", "out/audit.jsonl")
-    assert packages <= PARSER | SCHEMA | ARRAYS | COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["audit", "verify", "{out}/audit.jsonl"], ARRAYS | COLUMNS),
+        (["explain", "7", "--out", "{out}"], ARRAYS | COLUMNS | DECIDING),
+        (["export", "--data", "{out}", "--out", "exported"], ARRAYS | COLUMNS | DECIDING),
+        (["doctor", "payments"], ARRAYS | DECIDING | COLUMNS),
+        (["compare", "values.csv"], ARRAYS | COLUMNS | DECIDING - {"onnxruntime"}),
+        (["serve", "payments", "--port", "0", "--data", "served"], ARRAYS | COLUMNS | DECIDING | SERVING),
+    ],
+    ids=lambda given: given[0] if isinstance(given, list) else "",
+)
+def test_a_command_on_data_imports_only_what_it_uses(arguments, allowed, replayed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "values.csv").write_text("arm,value\n" + "control,1\ntreatment,0\n" * 50)
+    call = [argument.replace("{out}", str(replayed / "out")) for argument in arguments]
+    modules_of(*call)  # Compiles what is not yet in the cache.
+    packages, parts = modules_of(*call)
+    assert packages <= PARSER | SCHEMA | allowed
     assert not parts

@@ -4,7 +4,9 @@ from io import StringIO
 
 import pytest
 
-from homeostat.cli.tables import training_table
+from homeostat.cli.tables import jobs_table, profile_table, training_table
+from homeostat.jobs.profiles import Profile, Role
+from homeostat.records.job import Job
 
 
 def report(**more):
@@ -28,3 +30,17 @@ def test_the_table_of_a_training_says_what_is_unusual_and_else_nothing(more, lin
     training_table(report(), usual)
     training_table(report(**more), unusual)
     assert line not in usual.getvalue() and line in unusual.getvalue()
+
+
+def test_a_column_is_shown_by_two_different_values():
+    out = StringIO()
+    profile_table([Profile("customer", Role.ENTITY, 9, 2, 0, (40, 40, 40, 7, 8))], out)
+    assert "40, 7" in out.getvalue() and "40, 40" not in out.getvalue()
+
+
+@pytest.mark.parametrize(("error", "shown"), [("x" * 80, "x" * 80), ("x" * 81, "x" * 79 + "…")])
+def test_a_cut_in_what_a_job_is_about_is_seen(error, shown, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    out = StringIO()
+    jobs_table([Job("train", (), error=error)], out)
+    assert shown in out.getvalue() and out.getvalue().count("x") == shown.count("x")

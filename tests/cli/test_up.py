@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -19,9 +20,14 @@ import confluent_kafka
 import psutil
 import psycopg
 import pytest
+from tests.engine.shared.learning_worlds import BANDIT
+from tests.support.shadows import HERE as IN_SHADOW
 
+from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
+from homeostat.adapters.postgres.jobs import PostgresJobs
 from homeostat.cli import main
 from homeostat.config.starter import starter
+from homeostat.records.job import Job
 
 EVENT = {"entity_id": "7", "event_type": "action", "value": 1, "timestamp": "2026-01-30T12:00:00Z"}
 NUMBERS = count(1)
@@ -31,8 +37,10 @@ class Up:
     """`homeostat up` with these arguments; everything that it says is kept."""
 
     def __init__(self, *arguments: object, **environment: str) -> None:
-        command = [sys.executable, "-m", "homeostat", "up", *map(str, arguments)]
-        environ = {**os.environ, **environment}
+        watched = () if "--maintain" in arguments else ("--no-maintain",)
+        command = [sys.executable, "-m", "homeostat", "up", *map(str, arguments), *watched]
+        shared = os.pathsep.join([str(IN_SHADOW), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environ = {**os.environ, "PYTHONPATH": shared, **environment}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ)
         self.said: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -158,6 +166,55 @@ def test_without_a_world_it_serves_from_a_folder(tmp_path: Path) -> None:
         assert up.end() == 0 and (tmp_path / "data" / "journal.db").is_file()
 
 
+@pytest.mark.long
+def test_without_a_world_the_decisions_are_watched_beside(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Up("access", "--port", "0", "--data", data, "--maintain") as up, closing(SqliteIncidents(data)) as store:
+        found = re.search(r"http://127.0.0.1:\d+", up.wait_for("access decides at"))
+        assert found
+        decide(found[0], {**EVENT, "event_id": "1"})
+        deadline = time.monotonic() + 120
+        while not (lease := store.lease()) or lease.state.entry < 1:
+            assert up.process.poll() is None and time.monotonic() < deadline, "".join(up.said)
+            time.sleep(0.05)
+        (child,) = up.children()
+        up.process.send_signal(signal.SIGINT)
+        assert up.end() == 0 and not child.is_running()
+
+
+@pytest.mark.long
+def test_jobs_run_beside_on_the_apps_own_postgresql(postgres, tmp_path: Path) -> None:
+    app = tmp_path / "app.yaml"
+    app.write_text(starter() + f"servers: {{journal: '{postgres.url}'}}\n")
+    with closing(PostgresJobs(postgres.url)) as jobs, Up(app, "--workers", "0", "--servers", "0", "--jobs", "1") as up:
+        up.wait_for("is up")
+        job = jobs.submit(Job("export", ("--out=x",), folder=str(tmp_path)))
+        up.wait_for(f"job {job.id} (export): failed")
+        assert "which journal" in jobs.get(job.id).error
+        (child,) = up.children()
+        up.process.send_signal(signal.SIGINT)
+        assert up.end() == 0 and not child.is_running()
+
+
+@pytest.mark.long
+def test_a_learner_runs_beside_where_the_app_learns(postgres, tmp_path: Path) -> None:
+    name = f"up_learns_{os.getpid()}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        app = tmp_path / "app.yaml"
+        app.write_text(BANDIT + f"servers: {{journal: '{postgres.url.rsplit('/', 1)[0]}/{name}'}}\n")
+        with Up(app, "--workers", "0", "--maintain") as up:
+            up.wait_for("leads the learning, from entry 0 of the journal on")
+            up.wait_for("  learner   learns from the journal")
+            up.wait_for("  maintain  watches the journal")
+            up.wait_for("from entry 0 on")
+            children = up.children()
+            assert len(children) == 2
+            up.process.send_signal(signal.SIGINT)
+            assert up.end() == 0 and not any(child.is_running() for child in children)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def test_what_can_not_be_started_is_said(capsys, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     config = tmp_path / "servers.yaml"
@@ -193,12 +250,12 @@ def example(app: Path, event: dict[str, object]) -> dict[str, object]:
     from homeostat.config.load import load_app
 
     tree = load_app(app)
-    told: dict[str, object] = {"event_id": event["event_id"], tree.events.time.name or "time": event["timestamp"]}
-    told |= {name: "7" for name, entity in tree.events.entities.items() if entity.of is None}
+    sent: dict[str, object] = {"event_id": event["event_id"], tree.events.time.name or "time": event["timestamp"]}
+    sent |= {name: "7" for name, entity in tree.events.entities.items() if entity.of is None}
     kinds = {"number": 1, "integer": 1, "boolean": True, "category": "a"}
     for name, field in tree.events.fields.items():
-        told[name] = field.values[0] if field.values else kinds[field.type]
-    return told
+        sent[name] = field.values[0] if field.values else kinds[field.type]
+    return sent
 
 
 def consumed(kafka, name: str) -> dict[str, object]:

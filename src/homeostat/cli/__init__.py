@@ -21,14 +21,30 @@ COMMANDS = {
     "doctor": ("homeostat.cli.doctor:doctor", "Check this machine and an app, and say how to mend what is wrong"),
     "replay": ("homeostat.cli.replay:replay", "Decide on recorded events"),
     "simulate": ("homeostat.cli.simulate:simulate", "Write the events and outcomes of a simulated world"),
+    "drill": ("homeostat.cli.drill:drill", "Inject known trouble, and measure what is noticed"),
     "train": ("homeostat.cli.train:train", "Train an app's models on recorded events"),
+    "evaluate": ("homeostat.cli.evaluate:evaluate", "Evaluate a version on recorded events, or two side by side"),
+    "tune": ("homeostat.cli.tune:tune", "Search for better settings on recorded events"),
+    "retrain": ("homeostat.cli.retrain:retrain", "Train again when that is due, and bring a version to its promotion"),
+    "monitor": ("homeostat.cli.monitor:monitor", "Compare a table with a reference: drift, and quality without labels"),
     "compare": ("homeostat.cli.compare:compare", "Judge an experiment's numbers: PASS, FAIL or INCONCLUSIVE"),
+    "detect": ("homeostat.cli.detect:detect", "Find changes in a column of numbers"),
     "up": ("homeostat.cli.up:up", "Start what an app's file names: workers and an HTTP server"),
+    "learn": ("homeostat.cli.learn:learn", "Learn online for all processes that share a journal"),
     "worker": ("homeostat.cli.worker:worker", "Decide the events of a stream, on servers that many share"),
     "serve": ("homeostat.cli.serve:serve", "Decide over HTTP"),
     "keys": ("homeostat.cli.keys:keys", "Create, list and revoke API keys"),
+    "settings": ("homeostat.cli.settings:settings", "Show, make and undo changes to what decides"),
+    "shadow": ("homeostat.cli.shadow:shadow", "Let a challenger decide beside the champion, with no effect"),
+    "report": ("homeostat.cli.report:report", "Report on a month: autonomy or fairness"),
+    "questions": ("homeostat.cli.statements:questions", "Show and answer people's questions about decisions"),
+    "feedback": ("homeostat.cli.statements:feedback", "Show feedback on decisions, and how good it is"),
+    "maintain": ("homeostat.cli.maintain:maintain", "Watch the decisions of an app, and raise incidents"),
+    "incidents": ("homeostat.cli.incidents:incidents", "Show, silence and close incidents"),
+    "models": ("homeostat.cli.models:models", "List, compare, promote and roll back versions of models"),
     "export": ("homeostat.cli.export:export", "Write a journal as Parquet: events, outcomes, decisions"),
     "explain": ("homeostat.cli.explain:explain", "Say why a decision was made"),
+    "jobs": ("homeostat.cli.jobs:jobs", "Run long work beside the decisions, and look after it"),
     "guards": ("homeostat.cli.guards:guards", "Try a change of rules on recorded events"),
     "audit": ("homeostat.cli.audit:audit", "Verify the audit chain, and write that of a shared journal"),
 }
@@ -69,9 +85,13 @@ def overview() -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command. Exits 0 on success, 1 on a failure that is said in one sentence, 2 on a wrong call."""
+    """Run one command. Exits 0 on success, 1 on a failure, with one sentence about it, 2 on a wrong call."""
     try:
         try:
+            if "HOMEOSTAT_JOB_FD" in os.environ:  # A runner of jobs started this process.
+                from homeostat.adapters.process.job_line import begin
+
+                begin()
             _run(sys.argv[1:] if arguments is None else arguments)
         finally:
             sys.stdout.flush()  # Else a full disk or a closed pipe shows only after the last line of this function.
@@ -95,6 +115,14 @@ def _run(arguments: list[str]) -> None:
     if arguments == ["--version"]:
         print(homeostat.__version__)
         sys.exit(0)
+    from homeostat.adapters.process.collector import collect_late
+    from homeostat.cli.env_file import take_env_file
+
+    collect_late()
+    for warning in take_env_file():
+        from homeostat.adapters.process.printable import printable
+
+        print(f"homeostat: warning: {printable(warning)}", file=sys.stderr)
     build()(arguments)
 
 

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 from cyclopts import App, Parameter
 
 from homeostat.cli.failures import CommandError
+from homeostat.cli.journals import open_journal
 from homeostat.cli.options import Json
 
 if TYPE_CHECKING:
     from homeostat.adapters.disk.audit.findings import Verification
-    from homeostat.config.servers import Servers
 
 audit = App(name="audit", help="Verify the audit chain, and write that of a shared journal", help_format="plaintext")
 Config: TypeAlias = Annotated[
@@ -43,7 +43,7 @@ def verify(
     """Check that nothing was edited, deleted, added or cut off: in the audit file, its journal and the files beside it.
 
     The journal is the journal.db beside the file; with --config, the tables in PostgreSQL. Exits 0 only if all of it is
-    as it was written. What no file here can prove is that the newest lines are not missing everywhere: give --head or
+    as it was written. No file here can prove that the newest lines are not missing everywhere: give --head or
     --checkpoint for that, kept where this machine can't write.
 
     Parameters
@@ -59,18 +59,18 @@ def verify(
     """
     from homeostat.adapters.disk.audit import verification as audit_verification
     from homeostat.adapters.disk.sqlite.auditing import tables_beside
+    from homeostat.adapters.opening import tables_opener
     from homeostat.adapters.process.environment import names_journal
 
     path = file / "audit.jsonl" if file.is_dir() else file
     with ExitStack() as opened:
         tables: audit_verification.Tables | None = None if alone else tables_beside(path)
         if not alone and (config is not None or (tables is None and names_journal())):
-            from homeostat.adapters.postgres.auditing import PostgresTables
-            from homeostat.adapters.postgres.connections import Connections
-
-            servers = _servers(config)
-            connections = opened.enter_context(Connections(servers.journal or "", most=1))
-            tables = PostgresTables(connections, time.time_ns(), servers.retention, _duration(behind))
+            address, retention_ns = _journal_of(config)
+            opener = tables_opener(address)
+            tables = opened.enter_context(
+                opener(address, now_ns=time.time_ns(), retention_ns=retention_ns, behind_ns=_duration(behind))
+            )
         result = audit_verification.verify(path, tables, head=head, checkpoint=checkpoint, alone=alone)
     if json:
         print(dumps(asdict(result)))
@@ -81,8 +81,8 @@ def verify(
 
 def _show(path: Path, result: Verification) -> None:
     """The verdict for people: one line where all is well, each fault on a line of its own where it is not."""
-    compared = [f"{count:,} {what}" for count, what in ((result.decisions, "decisions"), (result.outcomes, "outcomes"))
-                if count]  # fmt: skip
+    counts = ((result.decisions, "decisions"), (result.outcomes, "outcomes"), (result.changes, "changes"))
+    compared = [f"{count:,} {what}" for count, what in counts if count]
     seen = f" ({', '.join([*compared, *result.checked])})" if result.checked else ""
     if result.ok:
         print(f"{path}: whole, {result.entries} entries, head {result.head}{seen}")
@@ -130,35 +130,37 @@ def follow(
     """
     from homeostat.adapters.disk.audit.trail import AuditLog
     from homeostat.adapters.disk.file_lock import FileLock
-    from homeostat.adapters.postgres import PostgresJournal
+    from homeostat.adapters.opening import statements_opener
     from homeostat.ports import Unavailable
 
     pause_s = _duration(every) / 1e9
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    servers = _servers(config)
+    address, _ = _journal_of(config)
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out.with_name(out.name + ".lock"))
     lock.acquire(f"another process writes {out}")
     with ExitStack() as opened:
         opened.callback(lock.release)
-        journal = opened.enter_context(PostgresJournal(servers.journal or ""))
+        journal = opened.enter_context(closing(open_journal(address)))
+        statements = opened.enter_context(closing(statements_opener(address)(address)))
         trail = opened.enter_context(AuditLog(out, journal, checkpoint_every=_CHECKPOINT_EVERY))
         if trail.count == 0:
             trail.record("started", {"journal": journal.where}, time.time_ns())
-        told = ""
+        printed = ""
         while True:
             try:
                 trail.holds(journal.says(), time.time_ns())
                 trail.follow(journal, time.time_ns())
-                told = ""
+                trail.stated(*statements.head(), time.time_ns())
+                printed = ""
             except Unavailable as error:
                 if once:
                     raise
-                if str(error) != told:
-                    told = str(error)
-                    print(f"homeostat: waits: {told}", file=sys.stderr, flush=True)
+                if str(error) != printed:
+                    printed = str(error)
+                    print(f"homeostat: waits: {printed}", file=sys.stderr, flush=True)
             if once or stopping.wait(pause_s):
                 break
         print(f"homeostat: {out}: {trail.count} entries, head {trail.head}", file=sys.stderr)
@@ -173,10 +175,11 @@ def _duration(text: str) -> int:
         raise CommandError(str(error)) from error
 
 
-def _servers(config: Path | None) -> Servers:
+def _journal_of(config: Path | None) -> tuple[str, int | None]:
+    """The address of the journal that is named, and how long it keeps what it holds."""
     from homeostat.adapters.process.environment import servers_of
 
     servers = servers_of(config)
     if servers.journal is None:
         raise CommandError("whose journal? Say servers.journal in --config FILE, or HOMEOSTAT_SERVERS__JOURNAL")
-    return servers
+    return servers.journal, servers.retention

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from homeostat.adapters.process.compiling import said
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Json
-from homeostat.cli.progress import Progress, shown
+from homeostat.cli.progress import Progress, say, shown
 
 if TYPE_CHECKING:
     from homeostat.jobs.demo.demo import Demo
@@ -40,7 +41,7 @@ def demo(
 ) -> None:
     """Decide on simulated card payments, live in the terminal.
 
-    The same payments are protected in four ways side by side: not at all, by rules alone, by the trained models, and
+    The same payments are protected in four ways side by side: not at all, by scoring rules, by the trained models, and
     by the models with a bandit that learns from outcomes as they arrive. Nothing is downloaded. The last demo's journal
     stays in the user's cache folder, so that `homeostat explain` finds its payments.
     """
@@ -54,8 +55,8 @@ def demo(
     plan = Plan(seed=seed, days=days, customers=customers)
     with TemporaryDirectory(prefix="homeostat-demo-") as folder:
         with Demo(plan, Path(folder), bundle) as running:
-            with _told("starting") as progress, _warming() as warmed:
-                running.open(_slow(progress), warmed)
+            with _announced("starting") as progress, _warming() as warmed:
+                running.open(progress, warmed)
             opened = perf_counter()
             _watch(running, begun)
             ran = perf_counter()
@@ -78,22 +79,11 @@ def _trained() -> Bundle:
     for module in ("sklearn", "xgboost", "torch", "onnx", "stable_baselines3", "gymnasium"):
         library(module)
     prepared = prepare("payments")
-    with _told("training") as progress:
+    with _announced("training") as progress:
         bundle = make_bundle(prepared, Recipe(), progress)
-    with TemporaryDirectory(prefix="homeostat-bundle-") as folder:  # What decides has been through a bundle's checks.
+    with TemporaryDirectory(prefix="homeostat-bundle-") as folder:  # These models have been through a bundle's checks.
         save_bundle(bundle, Path(folder) / "bundle")
         return fitting_bundle(Path(folder) / "bundle", prepared)
-
-
-def _slow(progress: Progress) -> Progress:
-    """The same, saying why where filling the windows takes so long that they must be compiled meanwhile."""
-    begun = perf_counter()
-
-    def tell(what: str, share: float) -> None:
-        slow = perf_counter() - begun > _WARM_S
-        progress(f"{what} (compiling, once; the next start is quicker)" if slow else what, share)
-
-    return tell
 
 
 def _kept(journal: Path, app: str) -> str | None:
@@ -130,11 +120,11 @@ def _warming() -> Iterator[Callable[[], None]]:
         try:
             yield wait
         finally:
-            process.kill()  # What it does changes nothing but how long this takes.
+            process.kill()  # It changes nothing but how long this takes.
 
 
 @contextmanager
-def _told(title: str) -> Iterator[Progress]:
+def _announced(title: str) -> Iterator[Progress]:
     """A bar at a terminal, a line for each new thing elsewhere."""
     if sys.stderr.isatty():
         with shown(title) as progress:
@@ -148,7 +138,8 @@ def _told(title: str) -> Iterator[Progress]:
             print(f"{share:4.0%} {what}", file=sys.stderr, flush=True)
         last = what
 
-    yield tell
+    with said(say):
+        yield tell
 
 
 def _watch(running: Demo, begun: float) -> None:

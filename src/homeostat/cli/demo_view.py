@@ -50,7 +50,7 @@ def duration(microseconds: float) -> str:
 
 
 def phrase(feature: str) -> str:
-    """What a feature is about, for people; its own name where no phrase is known.
+    """The subject of a feature in words for people; its own name where no phrase is known.
 
     >>> phrase("terminal_risk_7d"), phrase("burst")
     ('frauds at this terminal', 'burst')
@@ -123,7 +123,7 @@ def _costs(shot: Mapping[str, Any]) -> Panel:
     first, second, *_, last = costs.values()
     saved = _pairs("left", "right")
     saved.add_row("saved against no protection", Text(money(first - last), style="bold green"))
-    saved.add_row("saved against rules alone", Text(money(second - last), style="bold green"))
+    saved.add_row("saved against scoring rules", Text(money(second - last), style="bold green"))
     return _panel(Group(table, saved), "what it cost so far, EUR", 8)
 
 

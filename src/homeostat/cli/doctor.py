@@ -8,18 +8,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from homeostat.cli.options import Bundle, Json
-from homeostat.engine.shared.health import Diagnosis, examine, is_broken, newest_event
+from homeostat.engine.shared.health import Diagnosis, examine, is_broken, newest_event, of_settings
 from homeostat.errors import install
+
+if TYPE_CHECKING:
+    from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 
 _BASE = (
     "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "prometheus-client", "pyarrow",
@@ -54,7 +57,7 @@ def doctor(
         _python, _packages, _compiler_cache, _clock, lambda: _disk(data or Path()),
     ]  # fmt: skip
     if app is not None:
-        checks.append(lambda: _app(app, bundle))
+        checks.append(lambda: _app(app, bundle, data))
     if data is not None:
         checks.append(lambda: _data(data, app, bundle))
     checks.append(lambda: _servers(app, config))
@@ -112,7 +115,7 @@ def _compiler_cache() -> Iterator[Diagnosis]:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        mend = "Set NUMBA_CACHE_DIR to a folder that can be written to; each start compiles anew without one."
+        mend = "Set NUMBA_CACHE_DIR to a folder that can be written to; each start compiles again without one."
         yield Diagnosis("compiler cache", "warning", f"{folder} can't be written: {error.strerror}", mend)
     else:
         yield Diagnosis("compiler cache", "ok", str(folder))
@@ -139,7 +142,7 @@ def _disk(folder: Path) -> Iterator[Diagnosis]:
         yield Diagnosis("disk", "warning", seen, "Free some space: a journal takes about 200 bytes a decision.")
 
 
-def _app(app: str, bundle: Path | None) -> Iterator[Diagnosis]:
+def _app(app: str, bundle: Path | None, data: Path | None) -> Iterator[Diagnosis]:
     from homeostat.cli.failures import expected
     from homeostat.engine.assembly import prepare
 
@@ -153,13 +156,15 @@ def _app(app: str, bundle: Path | None) -> Iterator[Diagnosis]:
     counts = {"features": prepared.features.names, "scorers": tree.scorers, "actions": tree.actions}
     seen = f"{tree.app}: {', '.join(f'{len(those)} {what}' for what, those in counts.items())}"
     yield Diagnosis("app file", "ok", seen)
-    yield from _brain(app, bundle)
+    yield from _brain(app, bundle, data)
 
 
-def _brain(app: str, bundle: Path | None) -> Iterator[Diagnosis]:
-    """Whether the app's parts are there, fit, and decide."""
+def _brain(app: str, bundle: Path | None, data: Path | None) -> Iterator[Diagnosis]:
+    """Whether the app's parts are there, fit, and decide: those of a data folder's champion where there is one."""
+    from homeostat.adapters.process.compiling import said
     from homeostat.app import feature_plan
     from homeostat.cli.failures import expected
+    from homeostat.cli.progress import say
     from homeostat.engine.assembly import bundle_of, open_engine, prepare
     from homeostat.engine.readiness import try_learning
     from homeostat.records.parts import PartError
@@ -167,12 +172,15 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Diagnosis]:
     begun = time.perf_counter()
     unfit: tuple[type[Exception], ...] = (*expected(), PartError)
     try:
-        with open_engine(app, bundle=bundle) as engine:
+        bundle = bundle or _champion(app, data)
+        with said(say), open_engine(app, bundle=bundle) as engine:
             loop, plan = engine.parts.loop, feature_plan(engine.app)
             version_, out, failing = loop.stages.version, loop.stages.panel.out(), try_learning(loop, engine.app, plan)
         models = bundle_of(prepare(app), bundle)
     except unfit as error:
-        mend = "Train a bundle for this app file with `homeostat train`, and name it with --bundle."
+        mend = (
+            "Train a bundle for this app file with `homeostat train` and name it with --bundle, or promote a version."
+        )
         yield Diagnosis("models", "broken", str(error), mend)
     else:
         yield Diagnosis("models", "ok", f"{version_}, ready in {time.perf_counter() - begun:.1f} s")
@@ -189,11 +197,30 @@ def _brain(app: str, bundle: Path | None) -> Iterator[Diagnosis]:
             yield Diagnosis("features", "warning", seen, mend)
 
 
+def _champion(app: str, data: Path | None) -> Path | None:
+    """The files of the version that decides on a data folder; None where none was promoted.
+
+    Raises UnknownVersion, SettingsError, Unavailable.
+    """
+    from homeostat.adapters.process.clock import SystemClock
+    from homeostat.engine.assembly import prepare
+    from homeostat.engine.stores import stores_in
+
+    if data is None or not data.is_dir():
+        return None
+    with closing(stores_in(data, prepare(app).app.app, SystemClock())) as stores:
+        return stores.champion_files()
+
+
 def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Diagnosis]:
     from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+    from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+    from homeostat.adapters.disk.sqlite.shadow import ShadowFile
     from homeostat.adapters.journals.entries import JournalError
     from homeostat.engine.folders import check_history, disagreements
+    from homeostat.engine.shared.shadow_health import of_shadow
     from homeostat.ports import Unavailable
+    from homeostat.ports.settings import SettingsError
 
     path = folder / "journal.db"
     try:
@@ -208,14 +235,41 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Diagno
             if newest_ns is not None:
                 yield newest_event(newest_ns - time.time_ns(), _skew_ns(app))
             apart = disagreements(folder, journal)
+            yield from _fairness(journal, app)
+        with closing(SqliteSettings(folder)) as settings:
+            yield from of_settings(settings, time.time_ns())
+            with ShadowFile(folder, readonly=True) as store:
+                yield from of_shadow(settings, store, time.time_ns())
         if app is not None:
             yield from _recovery(app, bundle, folder)
         if apart:
             yield Diagnosis("audit", "broken", apart[0])
         elif (folder / "audit.jsonl").is_file():
             yield _audit(folder / "audit.jsonl")
+    except SettingsError as error:
+        yield Diagnosis("settings", "broken", str(error), "Restore settings.db from a copy.")
     except (JournalError, Unavailable) as error:
         yield Diagnosis("journal", "broken", str(error), "Restore the folder from a copy, or begin another --data.")
+
+
+def _fairness(journal: SqliteJournal, app: str | None) -> Iterator[Diagnosis]:
+    """Whether the last decisions keep to the bounds of fairness; nothing for an app without any."""
+    from homeostat.config.load import load_app
+
+    tree = None if app is None else load_app(app)
+    if tree is None or tree.fairness is None or not tree.fairness.bounds:
+        return
+    from homeostat.engine.assembly import prepare
+    from homeostat.jobs.fair_evidence import ALL_HOURS, evidence_of, recorded_fairness
+    from homeostat.jobs.preview import last_decisions
+
+    found = evidence_of(recorded_fairness(prepare(tree).keyed(journal.coding), *last_decisions(journal, ALL_HOURS)))
+    seen = f"{found.verdict.value}: {found.why}"
+    if found.verdict.value == "FAIL":
+        mend = "Look at homeostat report fairness, and train a version that keeps to the bounds."
+        yield Diagnosis("fairness", "warning", seen, mend)
+    else:
+        yield Diagnosis("fairness", "ok", seen)
 
 
 def _privacy(folder: Path) -> Iterator[Diagnosis]:
@@ -278,7 +332,7 @@ def _servers(app: str | None, config: Path | None) -> Iterator[Diagnosis]:
     if app is not None or config is not None:
         from homeostat.engine.assembly import prepare
 
-        with suppress(*expected()):  # What is wrong with the app's file is a diagnosis of its own.
+        with suppress(*expected()):  # A fault of the app's file is a diagnosis of its own.
             prepared = prepare(app or str(config))
     try:
         servers = servers_of(config, app if prepared is not None else None)

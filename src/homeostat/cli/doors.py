@@ -1,4 +1,4 @@
-"""What is open to other machines, or passes between them in plain text: refused, or said."""
+"""Refusals and warnings about all that is open to other machines, or passes between them in plain text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def refuse_metrics_to_others(host: str, allowed: bool) -> None:
-    """Metrics are shown without TLS and without a key. Raises CommandError where that was not said to be meant."""
+    """Metrics are shown without TLS and without a key. Raises CommandError where nothing shows that this is meant."""
     from homeostat.adapters.servers.addresses import is_loopback
 
     if not allowed and not is_loopback(host):

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from homeostat.adapters.process import compiling
 from homeostat.cli.failures import CommandError
 from homeostat.cli.journals import journal_in, shared_journal
 from homeostat.cli.options import Bundle, Json
+from homeostat.cli.progress import say
+
+if TYPE_CHECKING:
+    from homeostat.engine.answer_types import Decision
+    from homeostat.ports import NamedJournal, Wording
+    from homeostat.records.decisions import DecisionBatch
 
 
 def explain(
@@ -45,37 +53,40 @@ def explain(
     if sum(place is not None for place in (data, out, config)) != 1:
         raise CommandError("where is the decision recorded? Give --data of a server, --out of a replay, or --config")
     model = _model(words_url, words_model, words_anywhere) if words else None
-    told = _told_shared(decision, config, app, bundle) if folder is None else told_of(decision, folder, app, bundle)
-    said = model.word(_facts(told, words_ids)) if model is not None else None
+    with compiling.said(say):
+        shown = (
+            _shown_shared(decision, config, app, bundle) if folder is None else shown_of(decision, folder, app, bundle)
+        )
+    said = model.word(_facts(shown, words_ids)) if model is not None else None
     if json:
-        print(dumps(told if said is None else {**told, "words": said}))
+        print(dumps(shown if said is None else {**shown, "words": said}))
         return
     from homeostat.adapters.process.printable import printable
     from homeostat.engine.explaining import sentences
 
-    print("\n".join(map(printable, sentences(told))))
+    print("\n".join(map(printable, sentences(shown))))
     if said is not None:
         print("\nA language model words it so (it may be wrong; the lines above are what is recorded):")
         print("\n".join(f"> {printable(line)}" for line in said.splitlines()))
 
 
-def told_of(decision: str, folder: Path, app: str | None, bundle: Path | None) -> dict[str, Any]:
+def shown_of(decision: str, folder: Path, app: str | None, bundle: Path | None) -> Decision:
     """A recorded decision, with its features and explanation."""
     with journal_in(folder) as journal:
         found = journal.find_text(decision)
         if found is None:
             raise CommandError(f"no event {decision!r} was decided in {folder}: check the id")
         trained = folder / "bundle"
-        return _told(journal, decision, found, bundle or (trained if trained.is_dir() else None), app, journal.app)
+        return _shown(journal, decision, found, bundle or (trained if trained.is_dir() else None), app)
 
 
-def _told_shared(decision: str, config: Path | None, app: str | None, bundle: Path | None) -> dict[str, Any]:
+def _shown_shared(decision: str, config: Path | None, app: str | None, bundle: Path | None) -> Decision:
     """The same of a journal that several processes share."""
-    with shared_journal(config, app) as journal:
+    with closing(shared_journal(config, app)) as journal:
         found = journal.find_text(decision)
         if found is None:
             raise CommandError(f"no event {decision!r} was decided in {journal.where}: check the id")
-        return _told(journal, decision, found, bundle, app, journal.standing().app or "")
+        return _shown(journal, decision, found, bundle, app)
 
 
 def app_that_decided(named: str, version: str) -> str:
@@ -96,7 +107,9 @@ def app_that_decided(named: str, version: str) -> str:
     return named
 
 
-def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str | None, named: str) -> dict[str, Any]:
+def _shown(
+    journal: NamedJournal, decision: str, found: tuple[DecisionBatch, int], bundle: Path | None, app: str | None
+) -> Decision:
     from homeostat.adapters.process.clock import SystemClock
     from homeostat.app import Ports, brain, build
     from homeostat.engine.answers import answer, features_of, naming
@@ -104,7 +117,7 @@ def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str
     from homeostat.engine.explaining import explained
 
     decisions, row = found
-    prepared = prepare(app or app_that_decided(named, decisions.version)).keyed(journal.coding)
+    prepared = prepare(app or app_that_decided(journal.app, decisions.version)).keyed(journal.coding)
     features = prepared.features
     ready = brain(prepared.app, features, bundle_of(prepared, bundle))
     if decisions.words.nameless:  # An older version kept no names: those of the app are the best there are.
@@ -114,15 +127,15 @@ def _told(journal: Any, decision: str, found: Any, bundle: Path | None, app: str
         raise CommandError(f"the decision's features are not those of {prepared.app.app}: give the --app that decided")
     loop = build(prepared.app, features, ready, Ports(journal, SystemClock(), prepared.coding, bounded=False))
     try:
-        told = answer(decisions, row)
-        told["features"] = features_of(decisions, row, naming(loop.stages, decisions))
-        told["explanation"] = explained(loop.stages, prepared.app, decisions, row)
+        shown = answer(decisions, row)
+        shown["features"] = features_of(decisions, row, naming(loop.stages, decisions))
+        shown["explanation"] = explained(loop.stages, prepared.app, decisions, row)
     finally:
         loop.close()
-    return told
+    return shown
 
 
-def _model(url: str | None, model: str | None, anywhere: bool) -> Any:
+def _model(url: str | None, model: str | None, anywhere: bool) -> Wording:
     from homeostat.adapters.language.wording import HttpWording, WordingSettings
 
     settings = WordingSettings.from_environment(url=url, model=model, anywhere=anywhere)
@@ -134,8 +147,11 @@ def _model(url: str | None, model: str | None, anywhere: bool) -> Any:
         raise CommandError(str(error)) from error
 
 
-def _facts(told: dict[str, Any], ids: bool) -> str:
+def _facts(shown: Decision, ids: bool) -> str:
     """The facts that a model may see: the explanation's own lines; the event's id only if asked."""
     from homeostat.engine.explaining import sentences
 
-    return "\n".join(sentences(told if ids else {**told, "event_id": "One event"}))
+    named = shown.copy()
+    if not ids:
+        named["event_id"] = "One event"
+    return "\n".join(sentences(named))

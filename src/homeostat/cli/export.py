@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from json import dumps
 from pathlib import Path
 from typing import Annotated
@@ -46,7 +46,7 @@ def export(
     with ExitStack() as stack:
         journal: Read
         if config is not None:
-            journal = stack.enter_context(shared_journal(config))
+            journal = stack.enter_context(closing(shared_journal(config)))
         else:
             journal = stack.enter_context(journal_in(data or Path()))
         progress = stack.enter_context(shown("export"))

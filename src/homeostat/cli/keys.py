@@ -85,7 +85,7 @@ def revoke(id: str, /, *, data: Data = None, config: Config = None, json: Json =
         As `homeostat keys list` shows it.
     """
     with closing(store_of(data, config)) as store:
-        # Whoever pastes the whole secret means its key, and it should not be said again.
+        # A user who pastes the whole secret means its key, and it should not be shown again.
         key_id = id.split("_")[1] if id.startswith("hs_") and id.count("_") == 2 else id
         if not store.revoke(key_id):
             raise CommandError("there is no such key: see homeostat keys list")

@@ -60,6 +60,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
             for name, f in shown[:_NAMED_MAX]
         ]
         lines += [f"and {len(shown) - _NAMED_MAX} more"] if len(shown) > _NAMED_MAX else []
+    lines += [f"warning: {warning}" for warning in report.get("warnings", ())]
     training = report.get("training")
     if training is not None:
         lines.append(f"trained on {training['rows']:,} events ({training['positives']:,} positive){left_out(training)}")
@@ -80,7 +81,7 @@ def _troubles(troubles: Mapping[str, Any]) -> list[str]:
 
 
 def _outcomes(report: Mapping[str, Any]) -> list[str]:
-    """What the outcomes say: cost beside the two that need no model, and how good the risk was."""
+    """The results by outcomes: cost beside the two that need no model, and how good the risk was."""
     quality, unit = report["quality"], f" {report['currency']}" if report["currency"] else ""
     aside = [
         f"{quality[name]:,} {why}" for name, why in (
@@ -95,9 +96,9 @@ def _outcomes(report: Mapping[str, Any]) -> list[str]:
         mildest = next(iter(report["actions"]))
         for said, name in (
             ("cost as decided", "cost"), (f"cost, {mildest} always", "cost_mildest"),
-            ("cost, rules alone", "cost_rules"),
+            ("cost, hard rules alone", "cost_rules"),
         ):  # fmt: skip
-            lines.append(f"{said + ' ':.<22}{quality[name]:>16,.2f}{unit}")
+            lines.append(f"{said + ' ':.<24}{quality[name]:>16,.2f}{unit}")
     if quality["auc"] is not None:
         lines.append(
             f"risk: AUC {quality['auc']:.4f}, average precision {quality['average_precision']:.4f}, "

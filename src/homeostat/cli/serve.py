@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from homeostat.cli.beside import jobs_beside
 from homeostat.cli.doors import refuse_metrics_to_others, warn_of_plain_connections
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Bundle
 from homeostat.cli.progress import shown
+from homeostat.cli.retrain import leave_retraining
 from homeostat.cli.watched import watched
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from homeostat.serve.options import ServerOptions
     from homeostat.serve.processes import Task
 
-# What makes, in each of several processes, an engine whose windows and journal are on servers: it is called with `app`,
+# The maker, in each of several processes, of an engine whose windows and journal are on servers, called with `app`,
 # `bundle` and `config` as texts or None.
 SHARED_ENGINE = "homeostat.engine.shared.serving:open_engine"
 _SECONDS_MIN, _SECONDS_MAX = 0.001, 86_400.0
@@ -76,11 +78,17 @@ class Keeping:
     ] = False
     history: Annotated[
         Literal["continue", "journal", "new"],
-        Parameter(help="What counts where files disagree: the journal alone, or nothing; the rest is put aside."),
+        Parameter(
+            help="The part that counts where files disagree: the journal alone, or nothing; the rest is put aside."
+        ),
     ] = "continue"
     open_files: Annotated[
         bool, Parameter(negative="", help="Let the umask say who may read new files, not their owner alone.")
     ] = False
+    jobs: Annotated[int, Parameter(help="Run so many jobs of the folder at a time, in a process beside.")] = 0
+    maintain: Annotated[
+        bool | None, Parameter(help="Watch the decisions in a process beside; maintain.start when absent.")
+    ] = None
 
 
 def serve(
@@ -123,14 +131,19 @@ def serve(
     if keeping.plan:
         _print_plan(app, bundle, data)
         return
-    told = watched()
+    ready_at = watched()
     servers = servers_of(config, app)
     if metrics_port is not None:
         refuse_metrics_to_others(metrics_host, doors.plain_http or doors.expose)
     settings = replace(
-        _settings(doors, bounds, host, metrics_port, _place_of_keys(data, servers)), metrics_host=metrics_host, log=log
-    )
+        _settings(doors, bounds, host, metrics_port, _place_of_keys(data, servers)), metrics_host=metrics_host, log=log,
+        effects=_named_again(app, data, config, servers),
+    )  # fmt: skip
     task = _task(app, bundle, data, config, servers, workers, settings)
+    if keeping.jobs and (task is not None or data is None):
+        raise CommandError("--jobs needs the --data folder that keeps them; on servers, homeostat up runs jobs")
+    if keeping.maintain and (task is not None or data is None):
+        raise CommandError("--maintain needs the --data folder that is watched; on servers, homeostat up watches")
     with closing(_bound(host, port)) as sock:
         where = url_of(sock, settings.secure)
         _announce(settings, data, task is None, is_loopback(host))
@@ -141,7 +154,7 @@ def serve(
 
             def answers() -> None:
                 _say(f"{app} decides at {where}, {workers} process{'es' * (workers > 1)}")
-                told(where)
+                ready_at(where)
 
             code = run_many(task, sock, workers, answers, _say)
             _say("stopped")
@@ -149,9 +162,13 @@ def serve(
 
         def ready(engine: Engine) -> None:
             _say(f"{engine.app.app} decides at {where}")
-            told(where)
+            if keeping.jobs and data is not None and engine.app.retrains:
+                leave_retraining(app, data)
+            ready_at(where)
 
-        if not serve_with(settings, lambda: _open(app, bundle, data, keeping), sock, ready):
+        with jobs_beside(keeping.jobs, data):
+            started = serve_with(settings, lambda: _open(app, bundle, data, keeping), sock, ready)
+        if not started:
             raise CommandError("the server did not start; the lines above say why")
     _say("stopped" if data is None else f"saved to {data}, stopped")
 
@@ -167,8 +184,8 @@ def _print_plan(app: str, bundle: Path | None, data: Path | None) -> None:
 def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping) -> Engine:
     from homeostat.engine.assembly import open_engine
 
-    with shown("starting") as progress:
-        return open_engine(
+    with shown("starting", _say) as progress:
+        engine = open_engine(
             app,
             bundle=bundle,
             data=data,
@@ -178,19 +195,43 @@ def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping) ->
             history=keeping.history,
             private=not keeping.open_files,
         )
+    if data is not None:
+        from homeostat.engine.shadowing import keeper_in
+
+        engine.parts.shadow = keeper_in(engine.parts.loop, engine.app.shadow, app, data, _say)
+        engine.parts.opened.callback(engine.parts.shadow.close)
+        watched = engine.app.maintain
+        if watched.start if keeping.maintain is None else keeping.maintain:
+            from homeostat.engine.maintaining import keeper_in as maintained_in
+
+            engine.parts.maintenance = maintained_in(app, data, watched.memory_mb, _say)
+            engine.parts.opened.callback(engine.parts.maintenance.close)
+    return engine
 
 
 def _place_of_keys(data: Path | None, servers: Servers) -> dict[str, str]:
-    """Beside the data, or in PostgreSQL; nowhere without either."""
+    """Beside the data, or in PostgreSQL, and the versions' files with it; nowhere without either."""
     if data is not None:
         return {"keys_folder": str(data)}
-    return {} if servers.journal is None else {"keys_url": servers.journal}
+    if servers.journal is None:
+        return {}
+    files = {} if servers.models is None else {"models": servers.models, "models_cache": str(servers.models_cache)}
+    return {"keys_url": servers.journal, **files}
+
+
+def _named_again(app: str, data: Path | None, config: Path | None, servers: Servers) -> tuple[str, ...]:
+    """The options by which another command finds the same app and stores; none where nothing is kept."""
+    if data is not None:
+        return f"--app={app}", f"--data={data}"
+    if config is None or servers.journal is None or servers.models is None:
+        return ()
+    return f"--app={app}", f"--config={config}"
 
 
 def _settings(
     doors: Doors, bounds: Bounds, host: str, metrics_port: int | None, place: dict[str, str]
 ) -> ServerOptions:
-    """What was said, checked. Raises CommandError."""
+    """The command's settings, checked. Raises CommandError."""
     from homeostat.adapters.servers.addresses import is_loopback
     from homeostat.serve.limits import Limits
     from homeostat.serve.options import ServerOptions
@@ -219,8 +260,8 @@ def _settings(
         connections_max=bounds.connections, rate=bounds.rate,
     )  # fmt: skip
     files = {"tls_certificate": doors.tls_cert, "tls_key": doors.tls_key, "client_ca": doors.client_ca}
-    named: dict[str, Any] = {name: None if path is None else str(path) for name, path in files.items()}
-    return ServerOptions(**named, **place, keys_required=required, metrics_port=metrics_port, limits=limits)
+    named: dict[str, Any] = {name: None if path is None else str(path) for name, path in files.items()} | place
+    return ServerOptions(**named, keys_required=required, metrics_port=metrics_port, limits=limits)
 
 
 def _seconds(option: str, text: str) -> float:
@@ -240,7 +281,7 @@ def _task(
     app: str, bundle: Path | None, data: Path | None, config: Path | None, servers: Servers, workers: int,
     settings: ServerOptions,
 ) -> Task | None:  # fmt: skip
-    """What each process of several does; None where this one decides by itself. Raises CommandError."""
+    """The task of each process where there are several; None where this one decides by itself. Raises CommandError."""
     if workers < 1:
         raise CommandError("--workers is 1 or more")
     if servers.features is None or servers.journal is None:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from homeostat.jobs.profiles import Profile
+    from homeostat.records.job import Job
+
+_ABOUT_MAX = 80  # Characters of a job in a list; `jobs show` has all.
 
 
 def training_table(report: Mapping[str, Any], out: TextIO) -> None:
-    """What a bundle was trained on, how its scorers did on rows that they had not seen, and what each adds."""
+    """A bundle's training rows, how its scorers did on rows that they had not seen, and what each adds."""
     from rich.console import Console
     from rich.table import Table
 
@@ -36,6 +39,29 @@ def training_table(report: Mapping[str, Any], out: TextIO) -> None:
         console.print(table)
         console.print("adds: by how much the fused average precision falls without the scorer", soft_wrap=True)
     for warning in report["warnings"]:
+        console.print(f"warning: {warning}", soft_wrap=True)
+
+
+def tuning_table(result: Mapping[str, Any], out: TextIO) -> None:
+    """The best settings of a tuning beside those of the app file, and which of them matter."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, best = Console(file=out), result["best"]
+    states = ", ".join(f"{count} {state}" for state, count in result["states"].items() if count)
+    console.print(f"{result['trials']} trials of study {result['study']} ({states})", soft_wrap=True)
+    hand = "" if result["hand_made"] is None else f", {result['hand_made']:.4f} with the settings of the app file"
+    console.print(f"{result['metric']} {best['value']:.4f} in trial {best['trial']}{hand}", soft_wrap=True)
+    table = Table("setting", "best", "importance")
+    for name, value in sorted(best["params"].items(), key=lambda one: -result["importances"].get(one[0], 0.0)):
+        share = result["importances"].get(name)
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value), f"{share:.1%}" if share else "")
+    if best["params"]:
+        console.print(table)
+    console.print(
+        f"{result['bundle']}: version {result['version']}; plots and trials in {result['report']}", soft_wrap=True
+    )
+    for warning in result["warnings"]:
         console.print(f"warning: {warning}", soft_wrap=True)
 
 
@@ -89,7 +115,7 @@ def _rules_table(report: Mapping[str, Any]) -> Any:
 
 
 def _precision_table(report: Mapping[str, Any]) -> Any:
-    """What each rule was worth where the outcome is known; an old rule too, if no new one has its name."""
+    """The worth of each rule where the outcome is known; also of an old rule, if no new one has its name."""
     from rich.table import Table
 
     heads = ("rule", "known", "precision", "cost", "proposals' cost")
@@ -110,7 +136,43 @@ def profile_table(columns: Sequence[Profile], out: TextIO) -> None:
 
     table = Table("column", "seems to be", "because", "different", "missing", "such as")
     for one in columns:
-        examples = ", ".join(str(value) for value in one.examples[:2])
+        examples = ", ".join(list(dict.fromkeys(map(str, one.examples)))[:2])
         shown = examples if len(examples) <= 40 else examples[:39] + "…"
         table.add_row(one.name, one.role.value, one.why, f"{one.distinct:,}", f"{one.nulls:,}", shown)
     Console(file=out).print(table, markup=False)
+
+
+def jobs_table(found: Sequence[Job], out: TextIO) -> None:
+    """Jobs, a line each."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    from homeostat.adapters.process.printable import printable
+    from homeostat.records.job import facts
+
+    table = Table("job", "kind", "state", "done", Column("since", no_wrap=True), "by", "arguments or error")
+    for job in found:
+        shown = facts(job)
+        since = shown["ended"] or shown["started"] or shown["created"]
+        last = (job.error.strip().splitlines() or [""])[-1]
+        about = job.note or last or " ".join(job.arguments)
+        table.add_row(
+            str(job.id), job.kind, str(job.state), f"{job.progress:.0%}", since, escape(printable(job.actor)),
+            escape(printable(about if len(about) <= _ABOUT_MAX else f"{about[: _ABOUT_MAX - 1]}…")),
+        )  # fmt: skip
+    Console(file=out).print(table)
+
+
+def job_lines(job: Job) -> list[str]:
+    """One job, a line for each fact that there is."""
+    from json import dumps
+
+    from homeostat.adapters.process.printable import printable
+    from homeostat.records.job import facts
+
+    shown = facts(job)
+    shown["arguments"] = " ".join(job.arguments)
+    shown["progress"] = f"{job.progress:.0%}"
+    shown["result"] = None if job.result is None else dumps(job.result)
+    return [f"{name:<12} {printable(str(value))}" for name, value in shown.items() if value not in (None, "")]

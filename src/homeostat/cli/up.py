@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -38,11 +39,14 @@ def up(
     ] = None,
     data: Annotated[Path | None, Parameter(help="Without servers of its own: the HTTP server's folder.")] = None,
     log: Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")] = None,
+    jobs: Annotated[int, Parameter(help="Run so many jobs at a time beside; 0 for none.")] = 0,
+    maintain: Annotated[bool, Parameter(help="Watch the decisions in a process beside.")] = True,
 ) -> None:
     """Start what an app's file names, keep it running, and stop it at a signal: the first drains, the second stops.
 
-    On servers: workers on the app's events, and an HTTP server, as processes that are started again when they
-    die. Their lines come with their names. Without servers: an HTTP server that keeps everything in a folder.
+    On servers: workers on the app's events, an HTTP server, maintenance, and a learner where the app learns online, as
+    processes that are started again when they die. Their lines come with their names. Without servers: an HTTP server
+    that keeps everything in a folder, and maintenance.
 
     Parameters
     ----------
@@ -51,29 +55,51 @@ def up(
     """
     from homeostat.adapters.process.environment import servers_of
     from homeostat.adapters.process.logs import configure
-    from homeostat.config.load import load_app
+    from homeostat.config.learners import learners_of
+    from homeostat.config.load import app_file, load_app
+    from homeostat.config.servers import PREFIX
 
     configure(log, app=app)
     addresses = servers_of(config, app)
     if addresses.events is None and addresses.features is None and addresses.journal is None:
-        _alone(app, bundle, port, metrics_port, data or DATA, log)
+        _alone(app, bundle, port, metrics_port, data or DATA, log, (jobs, maintain))
         return
-    tree = load_app(app)  # What is wrong with it is told once, not by each child.
-    if workers < 0 or servers < 0:
-        raise CommandError("--workers and --servers are 0 or more")
+    from homeostat.serve.supervision import Child
+
+    tree = load_app(app)  # A fault in it is reported once, not by each child.
+    if workers < 0 or servers < 0 or jobs < 0:
+        raise CommandError("--workers, --servers and --jobs are 0 or more")
     common = [*_option("--config", config), *_option("--bundle", bundle), *_option("--log", log)]
     children = _children(app, addresses, common, (workers, servers), (port, metrics_port))
+    if addresses.journal is not None and (workers or servers) and learners_of(tree):
+        children.append(Child("learner", _spawn("learner", ["learn", app, *common])))
+    if maintain and children and addresses.journal is not None:
+        own = [*_option("--config", config), *_option("--log", log)]
+        own += _option(
+            "--metrics-port", None if metrics_port is None else metrics_port and metrics_port + len(children)
+        )
+        children.append(Child("maintain", _spawn("maintain", ["maintain", app, *own])))
+    if jobs and addresses.journal is not None:
+        own = [*_option("--log", log), "--at-once", str(jobs)]
+        place = {f"{PREFIX}JOURNAL": addresses.journal}  # The app's own file may name it, and jobs know no app.
+        children.append(Child("jobs", _spawn("jobs", ["jobs", "run", *own], place)))
+        if tree.retrains:
+            named = ["--config", str(app_file(app) if config is None else config)]
+            children.append(Child("retraining", _spawn("retraining", ["models", "retraining", app, *named])))
     if not children:
         raise CommandError("there is nothing to start: --workers and --servers are 0, or `servers` names too little")
     sys.exit(_run(tree.app, addresses, children, metrics_port))
 
 
 def _alone(
-    app: str, bundle: Path | None, port: int, metrics_port: int | None, data: Path, log: Literal["text", "json"] | None
-) -> None:
-    from homeostat.cli.serve import serve
+    app: str, bundle: Path | None, port: int, metrics_port: int | None, data: Path, log: Literal["text", "json"] | None,
+    beside: tuple[int, bool],
+) -> None:  # fmt: skip
+    from homeostat.cli.serve import Keeping, serve
 
-    serve(app, bundle=bundle, port=port, data=data, metrics_port=metrics_port, log=log)
+    jobs, maintain = beside
+    keeping = Keeping(jobs=jobs, maintain=maintain)
+    serve(app, bundle=bundle, port=port, data=data, metrics_port=metrics_port, log=log, keeping=keeping)
 
 
 def _children(
@@ -104,13 +130,13 @@ def _option(name: str, value: object) -> list[str]:
     return [] if value is None else [name, str(value)]
 
 
-def _spawn(name: str, command: list[str]) -> Spawn:
+def _spawn(name: str, command: list[str], more: Mapping[str, str] | None = None) -> Spawn:
     """Starts `homeostat` with these arguments. Passwords go by files and the environment, never by arguments."""
 
     def spawn(ready: int) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(  # noqa: S603 - our own command.
             [sys.executable, "-m", "homeostat", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, pass_fds=(ready,), env={**os.environ, VARIABLE: str(ready)},
+            stderr=subprocess.STDOUT, pass_fds=(ready,), env={**os.environ, **(more or {}), VARIABLE: str(ready)},
             start_new_session=True,
         )  # fmt: skip
         threading.Thread(target=_pass_on, args=(name, process), daemon=True).start()

@@ -14,10 +14,10 @@ READY = "r"
 
 
 def watched() -> Callable[[str], None]:
-    """What to call once this process is ready, with what else to tell; it does nothing where nobody listens."""
+    """The function to call once this process is ready, with what else to tell; it does nothing where nobody listens."""
     given = os.environ.pop(VARIABLE, "")
     if not given.isdigit():
-        return lambda told: None
+        return lambda where: None
     pipe = int(given)
     os.set_inheritable(pipe, False)
 
@@ -29,8 +29,8 @@ def watched() -> Callable[[str], None]:
 
     threading.Thread(target=look, name="watched", daemon=True).start()
 
-    def ready(told: str) -> None:
+    def ready(where: str) -> None:
         with suppress(BrokenPipeError):  # It is gone, which the thread has seen as well.
-            os.write(pipe, f"{READY}{told}\n".encode())
+            os.write(pipe, f"{READY}{where}\n".encode())
 
     return ready

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 Config = Annotated[Path | None, Parameter(help="A file with a `servers` section, over the app file's own.")]
 Log = Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")]
-
-YOUNG_OBJECTS = 50_000  # Between collections of the youngest objects: a batch makes thousands, few of them in cycles.
 
 
 def worker(
@@ -52,41 +49,50 @@ def worker(
     metrics_host
         The address to show metrics at; beyond this machine only with --plain-http.
     """
+    from homeostat.adapters.process.collector import collect_seldom
+    from homeostat.adapters.process.compiling import said
     from homeostat.adapters.process.environment import servers_of
     from homeostat.adapters.process.logs import configure
     from homeostat.adapters.process.tracing import open_tracing
     from homeostat.engine.metrics_endpoint import serve_metrics
-    from homeostat.worker.assembly import open_worker
+    from homeostat.worker.launch import open_worker
+    from homeostat.worker.size_record import SizeRecord
     from homeostat.worker.telemetry import Telemetry
 
     if metrics_port is not None:
         refuse_metrics_to_others(metrics_host, plain_http)
-    told = watched()
+    ready_at = watched()
     logger = configure(log, app=app, worker=f"worker-{os.getpid()}")
     servers = servers_of(config, app)
     tracing = open_tracing(instance=f"worker-{os.getpid()}")
     warn_of_plain_connections(servers)
     signals = _Signals()
-    running = open_worker(
-        app, servers, bundle=bundle, note=logger.info, stopping=signals.stopping, tracing=tracing
-    )  # fmt: skip
+    with said(logger.info):
+        running = open_worker(
+            app, servers, bundle=bundle, note=logger.info, stopping=signals.stopping, tracing=tracing
+        )  # fmt: skip
     if running is None:
         logger.info("stopped before its servers were there")
         sys.exit(0)
     with ExitStack() as stack:
         stack.enter_context(closing(running))
+        if servers.journal is not None:
+            name = running.parts.name
+            sizes = stack.enter_context(closing(SizeRecord(servers.journal, running.parts.app.app, name, logger.info)))
+            running.on_size = sizes.put
+        running.parts.keep_shadow(app, None if config is None else str(config), logger.warning)
         telemetry = stack.enter_context(closing(Telemetry(running, tracing)))
         if metrics_port is not None:
             endpoint = stack.enter_context(
                 serve_metrics(
-                    telemetry.registry, metrics_host, metrics_port, lambda: _unready(running), running.parts.loop.notes
+                    telemetry.registry, metrics_host, metrics_port, lambda: _unready(running), running.parts.notes
                 )
             )
             logger.info("metrics at %s/metrics", endpoint.url)
         signals.of(running)
         logger.info("%s decides the events of %s", running.parts.name, _without_secrets(servers.events or ""))
-        told("")
-        _collect_seldom()
+        ready_at("")
+        collect_seldom()
         drained = running.run()
     if drained:
         logger.info("drained, stopped")
@@ -111,17 +117,10 @@ class _Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.stopping.is_set():
-            os._exit(128 + number)  # What is journalled is not lost, and what is not published is delivered again.
+            os._exit(128 + number)  # Journalled decisions are not lost, and unpublished ones are delivered again.
         self.stopping.set()
         if self._worker is not None:
             self._worker.stop()
-
-
-def _collect_seldom() -> None:
-    """What is loaded stays; looking through it again and again would hold batches up, up to 0.1 s each time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 100)
 
 
 def _unready(worker: Worker) -> str:

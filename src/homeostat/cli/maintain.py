@@ -1,0 +1,225 @@
+"""`homeostat maintain`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from json import dumps
+from pathlib import Path
+from secrets import token_hex
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from homeostat.cli.doors import refuse_metrics_to_others, warn_of_plain_connections
+from homeostat.cli.failures import CommandError
+from homeostat.cli.options import Json
+from homeostat.cli.progress import shown
+from homeostat.cli.watched import watched
+
+if TYPE_CHECKING:
+    from homeostat.config.servers import Servers
+    from homeostat.engine.assembly import Prepared
+    from homeostat.jobs.maintaining.running import Announcing, Maintaining, Setting
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Beside:
+    """The wishes of a server that starts this process beside itself."""
+
+    owner: Annotated[str | None, Parameter(show=False)] = None
+    parent: Annotated[int | None, Parameter(show=False)] = None
+
+
+def maintain(
+    app: str,
+    /,
+    *,
+    data: Annotated[Path | None, Parameter(help="The folder of a server or a replay.")] = None,
+    config: Annotated[Path | None, Parameter(help="A file with a `servers` section, over the app file's own.")] = None,
+    once: Annotated[bool, Parameter(negative="", help="End when it has caught up with the journal.")] = False,
+    memory_mb: Annotated[int | None, Parameter(help="The most memory; maintain.memory_mb when absent.")] = None,
+    metrics_port: Annotated[int | None, Parameter(help="Show metrics there.")] = None,
+    metrics_host: Annotated[str, Parameter(help="The address that metrics are shown at.")] = "127.0.0.1",
+    plain_http: Annotated[bool, Parameter(negative="", help="Metrics may be shown to other machines.")] = False,
+    log: Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")] = None,
+    beside: Beside = Beside(),
+    json: Json = False,
+) -> None:
+    """Watch the decisions of an app: find what goes wrong, group it into incidents, and announce these.
+
+    It reads the journal beside what decides, with the processor time that is left. Start as many as you like: one
+    acts, the others wait.
+
+    Parameters
+    ----------
+    app
+        A shipped app (payments, access) or an app file: that of the server.
+    """
+    from homeostat.adapters.process.logs import configure
+
+    if beside.parent is not None:
+        from homeostat.adapters.process.background import end_with
+
+        end_with(beside.parent)
+    ready_at = watched()
+    logger = configure(log, app=app, worker=f"maintain-{os.getpid()}")
+    if metrics_port is not None:
+        refuse_metrics_to_others(metrics_host, plain_http)
+    with _opened(app, data, config, beside.owner or _name()) as (prepared, setting, servers):
+        from homeostat.jobs.maintaining.running import Maintaining
+
+        if once:
+            found = _once(Maintaining(setting, _note), setting, _channels(prepared, servers, setting))
+            print(dumps(found) if json else _worded(found))
+            return
+        from homeostat.adapters.process.background import bound_memory, give_way
+
+        give_way()
+        bound_memory(memory_mb or prepared.app.maintain.memory_mb)
+        maintaining = Maintaining(setting, logger.info)
+        announcing = _channels(prepared, servers, setting)(maintaining, logger.warning)
+        _stop_at_signals(maintaining.stop)
+        with ExitStack() as opened:
+            opened.callback(maintaining.close)
+            opened.callback(announcing.close)
+            if metrics_port is not None:
+                opened.enter_context(_metrics(maintaining, app, metrics_host, metrics_port))
+            announcing.start()
+            ready_at("watches the journal")
+            try:
+                maintaining.run()
+            except MemoryError:
+                raise CommandError("maintenance needs more memory than maintain.memory_mb lets it have") from None
+    logger.info("saved, stopped")
+
+
+@contextmanager
+def _opened(
+    app: str, data: Path | None, config: Path | None, owner: str
+) -> Iterator[tuple[Prepared, Setting, Servers | None]]:
+    """The app with its stores. Raises CommandError where no journal is named."""
+    from homeostat.adapters.process.clock import SystemClock
+    from homeostat.adapters.process.environment import servers_of
+    from homeostat.engine.assembly import prepare
+    from homeostat.jobs.maintaining.running import Setting
+    from homeostat.jobs.maintaining.source import source_in, source_on, store_in, store_on
+
+    if data is not None:
+        if config is not None:
+            raise CommandError("is the journal in --data or on the servers of --config? Give one of them")
+        if not data.is_dir():
+            raise CommandError(f"there is no folder {data}: name the --data folder of a server or a replay")
+        prepared = prepare(app)
+        folder = data
+        with store_in(data, prepared.app.app) as store:
+            yield prepared, Setting(
+                prepared.app, store, lambda: source_in(folder, prepared, store), owner, SystemClock()
+            ), None  # fmt: skip
+        return
+    servers = servers_of(config, app)
+    if servers.journal is None:
+        raise CommandError("which journal? Give --data FOLDER, or --config FILE with servers.journal")
+    warn_of_plain_connections(servers, streams=False)
+    prepared = prepare(app)
+    with store_on(servers, prepared.app.app) as store:
+        yield prepared, Setting(
+            prepared.app, store, lambda: source_on(servers, prepared, store), owner, SystemClock()
+        ), servers  # fmt: skip
+
+
+def _channels(
+    prepared: Prepared, servers: Servers | None, setting: Setting
+) -> Callable[[Maintaining, Callable[[str], None]], Announcing]:
+    """Makes what announces incidents. Raises AppFileError where a channel lacks its address."""
+    from homeostat.config.announce import read_channels
+    from homeostat.jobs.maintaining.running import Announcing
+
+    channels = read_channels(prepared.app.maintain.announce, os.environ)
+    kafka = None if servers is None else servers.kafka
+    return lambda maintaining, say: Announcing(
+        maintaining, setting.store, channels, setting.clock, currency=prepared.app.currency, kafka=kafka, say=say
+    )
+
+
+def _once(
+    maintaining: Maintaining, setting: Setting, announces: Callable[[Maintaining, Callable[[str], None]], Announcing]
+) -> dict[str, Any]:
+    """Catch up with the journal, and say what was found."""
+    announcing = announces(maintaining, _note)
+    with shown("watching", _note) as progress, closing(maintaining), closing(announcing):
+        counts = dict.fromkeys(("entries", "ticks", "signals", "incidents"), 0)
+        while True:
+            step = maintaining.turn()
+            if step is None:
+                held = setting.store.lease()
+                who = "another process" if held is None else held.owner
+                raise CommandError(f"{who} maintains {setting.app.app}: stop it, or look at homeostat incidents list")
+            for name in counts:
+                counts[name] += getattr(step, name)
+            state = maintaining.state
+            progress("watching", state.entry / state.last if state.last else 1.0)
+            if step.at_end:
+                break
+        maintaining.turn(last=True)
+        announcing.step()
+        state = maintaining.state
+    return {
+        "app": setting.app.app, **counts, "series": state.series, "open": len(setting.store.list(_open_phases(), 1000))
+    }  # fmt: skip
+
+
+def _open_phases() -> list[Any]:
+    from homeostat.records.incidents import Phase
+
+    return [phase for phase in Phase if phase != Phase.CLOSED]
+
+
+def _worded(found: dict[str, Any]) -> str:
+    """The result, for people."""
+    return (
+        f"{found['entries']:,} journal entries, {found['ticks']:,} ticks of {found['series']:,} figures: "
+        f"{found['signals']:,} signals and their news; {found['open']:,} incidents are open"
+    )
+
+
+def _metrics(maintaining: Maintaining, app: str, host: str, port: int) -> Any:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.process_collector import ProcessCollector
+
+    from homeostat.engine.metrics_endpoint import serve_metrics
+    from homeostat.engine.readings import Readings
+
+    registry = CollectorRegistry()
+    registry.register(Readings(app, maintaining.readings))
+    ProcessCollector(registry=registry)
+    return serve_metrics(registry, host, port, lambda: maintaining.trouble)
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
+
+
+def _stop_at_signals(stop: Callable[[], None]) -> None:
+    """The first signal saves and stops, the second stops at once."""
+    asked: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked:
+            os._exit(128 + number)  # Nothing is lost: it reads on from what was saved.
+        asked.append(number)
+        stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)

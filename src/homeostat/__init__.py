@@ -18,47 +18,100 @@ from homeostat.records import software
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from homeostat.engine.answer_types import Decision as Decision
+    from homeostat.engine.answer_types import Problem as Problem
+    from homeostat.engine.answer_types import Receipt as Receipt
     from homeostat.engine.asynchronous import AsyncEngine as AsyncEngine
     from homeostat.engine.engine import Engine
+    from homeostat.jobs.table_monitor.api import monitor as monitor
     from homeostat.stats.comparison import compare as compare
+    from homeostat.stats.detectors.alarms import Alarm as Alarm
+    from homeostat.stats.detectors.detector import Detector as Detector
+    from homeostat.stats.detectors.detector import detect as detect
 
 # Names that are imported when they are asked for, so that importing the package stays quick.
 _LATER = {
     "AsyncEngine": "homeostat.engine.asynchronous",
+    "Alarm": "homeostat.stats.detectors.alarms",
     "compare": "homeostat.stats.comparison",
+    "detect": "homeostat.stats.detectors.detector",
+    "Detector": "homeostat.stats.detectors.detector",
+    "monitor": "homeostat.jobs.table_monitor.api",
+    "Decision": "homeostat.engine.answer_types",
+    "Problem": "homeostat.engine.answer_types",
+    "Receipt": "homeostat.engine.answer_types",
     "AppFileError": "homeostat.config.faults",
     "AuditError": "homeostat.adapters.disk.audit.trail",
     "BadSetting": "homeostat.models.training.extras",
+    "BadJob": "homeostat.config.job_kinds",
     "BundleError": "homeostat.models.bundle",
     "CanNotTry": "homeostat.jobs.guard_trial",
+    "ChangeError": "homeostat.config.change_faults",
+    "Changed": "homeostat.ports.settings",
     "CommandError": "homeostat.cli.failures",
     "ComparisonError": "homeostat.stats.comparison",
+    "Deposed": "homeostat.ports.learning",
+    "DetectionError": "homeostat.stats.detectors.alarms",
     "Diverged": "homeostat.decide.redo",
     "EventFileError": "homeostat.adapters.disk.event_lines",
     "ExpressionError": "homeostat.expressions.scope",
     "Fenced": "homeostat.ports.streams",
+    "FrameError": "homeostat.engine.frames",
+    "Inapplicable": "homeostat.config.variants",
+    "IncidentMoved": "homeostat.ports.incidents",
+    "IncidentsError": "homeostat.ports.incidents",
+    "InUse": "homeostat.ports.registry",
+    "JobFailed": "homeostat.jobs.following",
+    "JobMoved": "homeostat.ports.jobs",
     "JournalError": "homeostat.adapters.journals.entries",
+    "KeyReused": "homeostat.ports.jobs",
     "LogsLost": "homeostat.ports.shared",
     "LostHistory": "homeostat.engine.folders",
     "MeasurementFileError": "homeostat.adapters.disk.measurement_files",
     "MissingFeature": "homeostat.decide.scorers.columns",
     "NoAnswer": "homeostat.decide.scorers.plugins",
+    "NotAnEvaluation": "homeostat.jobs.evaluation.evaluate",
     "NotAReplay": "homeostat.engine.folders",
-    "NotBuried": "homeostat.engine.engine",
+    "NotBuried": "homeostat.engine.isolating",
     "NotReady": "homeostat.decide.scorers.plugins",
+    "NumberFileError": "homeostat.adapters.disk.number_files",
+    "NoCanary": "homeostat.jobs.canary_keeping",
+    "NoCosts": "homeostat.jobs.judging",
+    "NoFairness": "homeostat.jobs.monthly.fair",
+    "NoJobs": "homeostat.adapters.jobs.opening",
     "NoScorers": "homeostat.app",
+    "NoneFits": "homeostat.models.tuning.trials",
     "NotTrained": "homeostat.app",
+    "NotNow": "homeostat.records.job",
+    "NothingAsked": "homeostat.jobs.retraining",
+    "NothingBefore": "homeostat.models.deployments",
+    "NothingToEvaluate": "homeostat.jobs.evaluation.window",
     "NothingToLearn": "homeostat.models.training_set",
     "Overloaded": "homeostat.engine.turns",
     "PartError": "homeostat.records.parts",
     "PluginError": "homeostat.decide.scorers.plugins",
     "PluginFailure": "homeostat.decide.scorers.plugins",
+    "QueueFull": "homeostat.ports.jobs",
+    "RegistryError": "homeostat.ports.registry",
     "Repeated": "homeostat.ports.shared",
-    "ServersIncomplete": "homeostat.engine.shared.assembly",
+    "SettingsError": "homeostat.ports.settings",
+    "ServersIncomplete": "homeostat.engine.shared.connecting",
+    "ShadowTaken": "homeostat.jobs.shadowing",
     "Stopped": "homeostat.decide.loop",
+    "TableError": "homeostat.adapters.disk.table_files",
+    "TooShort": "homeostat.jobs.drill.recorded",
     "TlsError": "homeostat.serve.tls",
+    "UnknownIncident": "homeostat.ports.incidents",
+    "UnknownJob": "homeostat.ports.jobs",
+    "UnknownState": "homeostat.ports.learning",
+    "UnknownVersion": "homeostat.ports.registry",
+    "AlreadyAnswered": "homeostat.ports.statements",
+    "NoRoom": "homeostat.ports.statements",
+    "StatementsError": "homeostat.ports.statements",
+    "UnknownStatement": "homeostat.ports.statements",
+    "Unfair": "homeostat.models.deployments",
     "Unnamed": "homeostat.records.renaming",
-    "UnusableEvent": "homeostat.engine.engine",
+    "UnusableEvent": "homeostat.engine.isolating",
 }
 
 __all__ = ["Conflict", "DataFolderInUse", "HomeostatError", "MissingExtra", "Unavailable", "load", *_LATER]
@@ -90,7 +143,7 @@ def load(
 
 
 def __getattr__(name: str) -> Any:
-    """The async engine, the judge of experiments, or an error by its name; docs/errors.md lists those.
+    """A name that is imported when it is asked for: a class, a function, or an error as in docs/errors.md.
 
     Raises AttributeError for any other name.
     """

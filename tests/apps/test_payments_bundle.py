@@ -1,4 +1,4 @@
-"""What the wheel carries is what `make bundle` makes.
+"""The wheel carries the bundle that `make bundle` makes.
 
 Trees come out the same on every processor, and are compared exactly. Networks do not: their sums are rounded otherwise
 where vectors have another width, and thousands of steps of training carry that on. They are compared by how well they

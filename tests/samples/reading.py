@@ -1,4 +1,4 @@
-"""What earlier versions wrote, for tests: see the README of each folder."""
+"""Files that earlier versions wrote, for tests: see the README of each folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def unpacked(name: str, into: Path) -> Path:
 
 
 def answered(folder: Path) -> dict[str, dict[str, Any]]:
-    """What that version answered for each event, by its id; the first answer counts."""
+    """That version's answer for each event, by its id; the first answer counts."""
     found: dict[str, dict[str, Any]] = {}
     for line in (folder / "answers.jsonl").read_text().splitlines():
         said = json.loads(line)

@@ -3,8 +3,9 @@
     python -m benchmarks [--quick] [--only NAME ...] [--markdown docs/benchmarks.md] [--save FILE] [--json]
     python -m benchmarks --read FILE ... [--markdown docs/benchmarks.md]
 
-Each benchmark is a process of its own, one after the other. Progress goes to standard error. What can't be measured
-here is said in one line. The exit status is 1 if a benchmark failed to run, or with --strict if a target is missed.
+Each benchmark is a process of its own, one after the other. Progress goes to standard error. A benchmark that can't be
+measured here is named in one line. The exit status is 1 if a benchmark failed to run, or with --strict if a target is
+missed.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ BENCHMARKS = (
     Benchmark("peers", ("--rows", "150000", "--events", "100", "--river", "1500"), bundle=True),
     Benchmark("latency", bundle=True),
     Benchmark("serving", ("--seconds", "5"), bundle=True),
-    Benchmark("startup", ("--repeats", "5")),
+    Benchmark("due", ("--outcomes", "20000", "--seconds", "5")),
+    Benchmark("startup", ("--repeats", "3")),
     Benchmark("scorers", ("--rows", "10000")),
     Benchmark("intake", ("--rows", "200000")),
     Benchmark("journal", ("--rows", "65536")),
@@ -60,13 +62,28 @@ BENCHMARKS = (
     Benchmark("training_set", ("--rows", "150000", "--repeats", "1")),
     Benchmark("quality", ("--days", "7", "--folds", "2018-07-25"), data=True),
     Benchmark("policies", ("--seeds", "2")),
+    Benchmark("online", ("--events", "6000", "--phases", "40", "--kills", "2")),
+    Benchmark("settings", ("--runs", "6")),
+    Benchmark("jobs", ("--jobs", "4", "--seconds", "3")),
+    Benchmark("models", ("--deployments", "1000", "--repeats", "20")),
+    Benchmark("shadow", ("--rounds", "4")),
+    Benchmark("maintain", ("--rows", "150000", "--repeats", "1")),
+    Benchmark("canary", ("--groups", "6")),
+    Benchmark("drill", ("--seeds", "100", "--scenarios", "S00,S12,S20")),
+    Benchmark("switch", ("--seconds", "4")),
     Benchmark("judge", ("--runs", "100", "--effects", "50")),
+    Benchmark("tables", ("--rows", "300000", "--wide", "30000")),
+    Benchmark("off_policy", ("--runs", "100")),
+    Benchmark("streams", ("--runs", "10", "--seeds", "1")),
+    Benchmark("alarms", ("--days", "60")),
+    Benchmark("tuning", ("--trials", "6", "--validation", "1", "--sharing", "20"), data=True),
+    Benchmark("evaluate", ("--rows", "50000"), bundle=True),
 )
 
 
 @dataclass(slots=True)
 class Found:
-    """What a benchmark gave."""
+    """The results of a benchmark."""
 
     figures: list[Figure]
     notes: list[str]

@@ -73,7 +73,7 @@ def checked_out(revision: str) -> Iterator[Path]:
 
 
 def measured(tree: Path, benchmark: Benchmark) -> dict[tuple[str, str], float]:
-    """Figures of one run in a tree, by name and unit; empty where it could not run, which is said."""
+    """Figures of one run in a tree, by name and unit; empty, with a message, where it could not run."""
     command = [sys.executable, "-m", f"benchmarks.{benchmark.name}", *benchmark.quick, "--json"]
     environment = {**os.environ, "PYTHONPATH": str(tree / "src")}
     ran = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)

@@ -6,7 +6,6 @@ python -m benchmarks.crash --rounds 50
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 import tempfile
 import time
@@ -19,22 +18,38 @@ from typing import Any
 import numpy as np
 import psycopg
 
+from benchmarks.evidence import evidence
 from benchmarks.fleet import Fleet, Load, Reader, Sender, payments, stopped_after, until
-from benchmarks.outside import Found, Windows, delivered, journalled, past_of, recomputed
+from benchmarks.outside import (
+    Found,
+    Outage,
+    Windows,
+    answers_in,
+    delivered,
+    excuse,
+    journalled,
+    past_of,
+    recomputed,
+)
+from homeostat.adapters.disk.spool import POLICY as SPOOLING
 from homeostat.records.events import Row
 from homeostat.records.reasons import Fallback
 
+# PostgreSQL answers again, and each worker has found out and written what waited on its disk.
+BACK_S = SPOOLING.deadline_s + SPOOLING.backoff.longest_s
 AWAY = Fallback.FEATURES_STALE | Fallback.FEATURES_ABSENT
 
 
 @dataclass(slots=True)
 class Report:
-    """What a trial has come to.
+    """The results of a trial.
 
     rounds : what was done to whom, and how often
     slowest_s : the longest that any round's events took to be decided, from the fault on
     probes, probes_wrong : final events that must see exactly what went before, and those that did not
     unlogged : events that are not in the shared logs as they should be
+    outages : of PostgreSQL
+    evidence : everything that is there about the events that were decided twice, lost, or wrong in the table
     """
 
     found: Found
@@ -48,11 +63,28 @@ class Report:
     probes_wrong: list[str] = field(default_factory=list)
     unlogged: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
 
     @property
     def well(self) -> bool:
         """Whether nothing was lost, doubled or wrong."""
         return self.found.well and not self.probes_wrong and not self.unlogged and not any(self.statuses)
+
+    @property
+    def shown(self) -> str:
+        """All of it, for the output of a test that fails."""
+        return "\n".join([*(f"{name}: {value}" for name, value in self.rows()), *self.wrong, *self.evidence])
+
+    @property
+    def wrong(self) -> list[str]:
+        """Each thing that is wrong, and its kind."""
+        found = self.found
+        kinds = {
+            "lost": found.lost, "double": found.double, "row wrong": found.rows_wrong,
+            "window wrong": found.windows_wrong, "unlogged": self.unlogged, "probe wrong": self.probes_wrong,
+        }  # fmt: skip
+        return [f"{kind}: {one}" for kind, some in kinds.items() for one in some]
 
     def rows(self) -> list[tuple[str, object]]:
         """For people."""
@@ -62,6 +94,7 @@ class Report:
             ("slowest round, s", round(self.slowest_s, 1)), ("events", found.events), ("copies of events", self.copies),
             ("bad messages", self.bad), ("outcomes", self.outcomes), *sorted(found.flagged.items()),
             ("lost decisions", len(found.lost)), ("double decisions", len(found.double)),
+            ("copies decided while PostgreSQL was away", len(found.repeated_away)),
             ("rows wrong in the table", len(found.rows_wrong)), ("dead letters wrong", found.letters_wrong),
             ("outcomes lost", found.outcomes_lost), ("events not in the logs as they should be", len(self.unlogged)),
             ("decisions whose windows were recomputed", found.windows),
@@ -72,7 +105,7 @@ class Report:
 
 
 def faults(fleet: Fleet, rng: np.random.Generator) -> dict[str, Callable[[], None]]:
-    """What is done in a round."""
+    """The faults of a round."""
 
     def kill_worker() -> None:
         worker = fleet.workers[int(rng.integers(len(fleet.workers)))]
@@ -116,15 +149,17 @@ def trial(
             with Load(sender, payments(customers, days, late_share=0.01), rate) as load:
                 for number, name in enumerate(names):
                     time.sleep(0.5 + rng.random())
-                    fault_at = time.monotonic()
+                    fault_at, fault_ms = time.monotonic(), time.time() * 1000
                     acts[name]()
+                    if name.startswith("postgres"):
+                        report.outages.append(Outage(fault_ms, (time.time() + BACK_S) * 1000))
                     report.rounds[name] += 1
                     sent = list(sender.sent.events)
                     until(f"round {number}, {name}", lambda: all(one in decisions.ids for one in reversed(sent)))
                     report.slowest_s = max(report.slowest_s, time.monotonic() - fault_at)
                     note(f"{number + 1}/{rounds} {name}: well after {time.monotonic() - fault_at:.1f} s")
                 load.stop()
-            _settle(fleet, sender, decisions)
+            _wait_for_outcomes(fleet, sender, decisions)
             report.seconds = time.monotonic() - began
             probes = _probe(fleet, sender, decisions, customers)
             report.statuses = [worker.stop() for worker in fleet.workers]
@@ -132,16 +167,16 @@ def trial(
         return report
 
 
-def _settle(fleet: Fleet, sender: Sender, decisions: Reader) -> None:
+def _wait_for_outcomes(fleet: Fleet, sender: Sender, decisions: Reader) -> None:
     until("all is decided", lambda: len(decisions.ids) >= len(sender.sent.events))
     until("all workers are well again", lambda: all(worker.ready for worker in fleet.workers))
 
-    def settled() -> bool:
+    def all_journalled() -> bool:
         with psycopg.connect(fleet.journal_url) as connection:
             (count,) = connection.execute("SELECT count(DISTINCT event_id) FROM outcomes").fetchone()
         return count == len(sender.sent.outcomes)
 
-    until("all outcomes are journalled", settled)
+    until("all outcomes are journalled", all_journalled)
 
 
 def _probe(fleet: Fleet, sender: Sender, decisions: Reader, customers: int) -> list[dict[str, Any]]:
@@ -169,12 +204,19 @@ def _check(
     with fleet.reader("decisions") as again:  # Another consumer, from the beginning.
         until("the topic is read", lambda: len(again.ids) >= len(sent.events), 60.0)
         time.sleep(1.0)
-        report.found = delivered(fleet, sent, again.values, letters.values)
+        found = report.found = delivered(fleet, sent, again.values, letters.values)
+        rows = answers_in(fleet.journal_url, found.double)
+        excuse(found, sent.again, again.values, again.written_ms, rows, report.outages)
+    report.evidence = evidence(fleet, [*found.double, *found.rows_wrong, *found.lost, *found.repeated_away])
     report.copies, report.bad, report.outcomes = sent.copies, sent.bad, len(sent.outcomes)
     journal, names = journalled(fleet.journal_url)
     windows = Windows(fleet, sent, journal)
+    windows.settle(found.repeated_away)
     report.unlogged = windows.unlogged()
-    seeing = [event_id for event_id, one in journal.items() if not one.late and not one.fallback & AWAY]
+    seeing = [
+        event_id for event_id, one in journal.items()
+        if not one.late and not one.fallback & AWAY and event_id not in found.repeated_away
+    ]  # fmt: skip
     checked = [event_id for event_id in seeing if not windows.trimmed(journal[event_id])]
     report.found.windows_trimmed = len(seeing) - len(checked)
     if len(checked) > sample:
@@ -234,13 +276,7 @@ def main() -> int:
         )  # fmt: skip
     for name, value in report.rows():
         print(f"{name:<45} {value:,}" if isinstance(value, (int, float)) else f"{name:<45} {value}")
-    found = report.found
-    for one in itertools.islice(
-        itertools.chain(
-            found.lost, found.double, found.rows_wrong, found.windows_wrong, report.unlogged, report.probes_wrong
-        ),
-        20,
-    ):
+    for one in [*report.wrong[:20], *report.evidence]:
         print("  ", one, file=sys.stderr)
     return 0 if report.well else 1
 

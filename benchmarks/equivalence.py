@@ -33,7 +33,8 @@ from homeostat.adapters.process.clock import SystemClock
 from homeostat.app import Ports, brain, build
 from homeostat.decide.guards.plan import BY_BREAKER
 from homeostat.engine.assembly import bundle_of, prepare
-from homeostat.engine.engine import Engine, Parts
+from homeostat.engine.engine import Engine
+from homeostat.engine.parts import Parts
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.features import Features, Freshness
 from homeostat.records.identity import Coding
@@ -48,7 +49,7 @@ Happening = Callable[[Fleet, int], None]
 
 @dataclass(slots=True)
 class Compared:
-    """What a run came to beside the one in a single process.
+    """The results of a run beside those of a single process.
 
     same : decisions equal in features (bit for bit), risk and action
     rules : differences by the declared rule that explains them
@@ -65,17 +66,17 @@ class Compared:
 def steps_of(events: list[tuple[dict[str, Any], int]], phases: int = PHASES) -> list[Step]:
     """Events in phases; before each, what has become known of events a week old."""
     made: list[Step] = []
-    told = 0
+    shown = 0
     by_time = sorted(events, key=lambda one: one[0]["time"])
     size = -(-len(events) // phases)
     for first in range(0, len(events), size):
         phase = [event for event, _ in events[first : first + size]]
         sent = {event["event_id"] for event, _ in events[:first]}
         moment, outcomes = min(event["time"] for event in phase) - DELAY_S, []
-        while told < len(by_time) and by_time[told][0]["time"] <= moment and by_time[told][0]["event_id"] in sent:
-            event, label = by_time[told]
+        while shown < len(by_time) and by_time[shown][0]["time"] <= moment and by_time[shown][0]["event_id"] in sent:
+            event, label = by_time[shown]
             outcomes.append({"event_id": event["event_id"], "label": label})
-            told += 1
+            shown += 1
         made += [("outcomes", outcomes), ("events", phase)]
     return made
 
@@ -90,7 +91,7 @@ class Single:
 
 
 def in_one_process(steps: list[Step], coding: Coding) -> Single:
-    """What one engine makes of the steps; it waits for every scorer, as replay does.
+    """The decisions of one engine about the steps; it waits for every scorer, as replay does.
 
     coding : that of the workers' journal, since chance follows from its secret
     """
@@ -99,20 +100,20 @@ def in_one_process(steps: list[Step], coding: Coding) -> Single:
     models = brain(prepared.app, prepared.features, bundle_of(prepared, None))
     loop = build(prepared.app, prepared.features, models, Ports(journal, clock, prepared.coding, bounded=False))
     engine = Engine(Parts(prepared.app, loop, prepared.schema, prepared.words, journal, clock))
-    told: list[tuple[str, list[int]]] = []
+    shown: list[tuple[str, list[int]]] = []
     for kind, rows in steps:
         for first in range(0, len(rows), 1000):
             some = rows[first : first + 1000]
             answers = engine.decide(some) if kind == "events" else engine.learn(some)
             assert all("event_id" in answer for answer in answers), answers[:3]
-        told.append((kind, [tag_of(coding, row["event_id"]) for row in rows]))
+        shown.append((kind, [tag_of(coding, row["event_id"]) for row in rows]))
     found = {
         event_id: one for entry in journal.read() if isinstance(entry.body, DecisionBatch)
         for event_id, one in recorded(entry.body)
     }  # fmt: skip
     by_tag = {one.tag: one for one in found.values()}
     order: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
-    for kind, codes in told:
+    for kind, codes in shown:
         for code in codes:
             one = by_tag[code]
             if not one.late:

@@ -145,7 +145,7 @@ def machine() -> str:
 
 
 def packed(figures: Iterable[Figure], notes: Iterable[str], **more: Any) -> dict[str, Any]:
-    """What a benchmark prints with --json."""
+    """The output of a benchmark with --json."""
     return {"figures": [asdict(figure) for figure in figures], "notes": list(notes), **more}
 
 

@@ -30,22 +30,28 @@ from homeostat.sim.payments.transactions import generate
 
 TOPICS = ("events", "outcomes", "decisions", "dead_letters")
 BAD = (b"{", b"[]", b"\xff\xfe\xfd", b'{"event_id": "no time"}', b'{"event_id": "odd", "time": "never", "customer": 1}')
-HORIZON_S = 240.0  # Nothing takes longer than this to be well again, on a busy machine either.
+HORIZON_S = 600.0  # Nothing takes longer than this, also where a busy machine compiles the kernels first.
 
 
 @dataclass(slots=True)
 class Sent:
-    """What a producer has sent: the truth that the checkers hold everything against.
+    """The messages that a producer has sent: the truth that the checkers hold everything against.
 
     events : each event id's content, in the order in which it was sent first
     outcomes : label by event id
-    copies, bad : further messages with the same ids, and messages that are no events
+    again : how many further messages had an event's id
+    bad : messages that are no events
     """
 
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)
-    copies: int = 0
+    again: Counter[str] = field(default_factory=Counter)
     bad: int = 0
+
+    @property
+    def copies(self) -> int:
+        """How many messages repeated others."""
+        return self.again.total()
 
 
 class Fleet:
@@ -105,7 +111,7 @@ class Fleet:
         return self.postgres.url if not self._run else f"{self.postgres.url.rpartition('/')[0]}/run{self._run}"
 
     def topic(self, name: str) -> str:
-        """What a topic is called."""
+        """The name of a topic."""
         return f"run{self._run}.{name}"
 
     def __exit__(self, *error: object) -> None:
@@ -115,7 +121,7 @@ class Fleet:
 
     @property
     def addresses(self) -> Servers:
-        """The servers as workers are told of them."""
+        """The servers as workers get them."""
         streams = {name: f"{self.kafka.url}/{self.topic(name)}" for name in TOPICS}
         fixed = {"features": self.redis_url, "journal": self.journal_url, "spool": f"{self.folder}/spool{self._run}"}
         fixed["group"] = f"run{self._run}"
@@ -202,7 +208,7 @@ class WorkerProcess:
         return self._process.wait(seconds)
 
     def asked(self, path: str) -> tuple[int, str]:
-        """What it answers over HTTP; status 0 where it does not."""
+        """The answer over HTTP; status 0 where there is none."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -224,9 +230,11 @@ class WorkerProcess:
 
 
 class Reader:
-    """What a topic holds, read from its beginning; a thread keeps it up to date until it is closed.
+    """The messages of a topic, read from its beginning; a thread keeps them up to date until it is closed.
 
-    values : the messages as they came; times : when each came, on the monotonic clock
+    values : the messages as they came
+    times : when each came, on the monotonic clock
+    written_ms : when each was written, milliseconds since 1970
     """
 
     def __init__(self, fleet: Fleet, topic: str) -> None:
@@ -239,6 +247,7 @@ class Reader:
         self._consumer.assign([kafka.TopicPartition(topic, p, 0) for p in range(fleet.partitions)])
         self.values: list[dict[str, Any]] = []
         self.times: list[float] = []
+        self.written_ms: list[int] = []
         self.ids: Counter[str] = Counter()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -251,6 +260,7 @@ class Reader:
                     value = json.loads(message.value())
                     self.values.append(value)
                     self.times.append(time.monotonic())
+                    self.written_ms.append(message.timestamp()[1])
                     self.ids[value.get("event_id", "")] += 1
         self._consumer.close()
 
@@ -296,14 +306,14 @@ class Sender:
         """An event, or the same event again."""
         event_id = str(event["event_id"])
         if again:
-            self.sent.copies += 1
+            self.sent.again[event_id] += 1
         else:
             assert event_id not in self.sent.events
             self.sent.events[event_id] = event
         self.put("events", json.dumps(event).encode(), event["customer"] if self.keyed or again else None)
 
     def outcome(self, event: dict[str, Any], label: int) -> None:
-        """What became of an event."""
+        """The fate of an event."""
         self.sent.outcomes[str(event["event_id"])] = label
         self.put("outcomes", json.dumps({"event_id": event["event_id"], "label": label}).encode(), event["event_id"])
 
@@ -335,7 +345,7 @@ def payments(customers: int, days: int, seed: int = 7, late_share: float = 0.0) 
 
 
 class Load:
-    """Sends payments at a rate from a thread of its own until told to stop, with their outcomes a moment later."""
+    """Sends payments at a rate from a thread of its own until asked to stop, with their outcomes a moment later."""
 
     def __init__(
         self, sender: Sender, events: Iterator[tuple[dict[str, Any], int]], rate: float, trouble: bool = True,
@@ -406,7 +416,7 @@ def until(what: str, condition: Callable[[], bool], seconds: float = HORIZON_S) 
 
 @contextmanager
 def stopped_after(fleet: Fleet) -> Iterator[None]:
-    """Say what the workers said where something went wrong."""
+    """Print the workers' logs where something went wrong."""
     try:
         yield
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""The models of a bundle in ONNX Runtime, written anew from the bundle's arrays: a floor that owes nothing to the
+"""The models of a bundle in ONNX Runtime, written again from the bundle's arrays: a floor that owes nothing to the
 kernels it is compared with."""
 
 from __future__ import annotations

@@ -41,12 +41,12 @@ WAIT_S = 120.0
 
 
 class Fault(AssertionError):
-    """What must not happen has happened."""
+    """Something happened that must not happen."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What became of one road's messages.
+    """The results of one road's messages.
 
     slowest_us : of one message, processor time where it is read in this process, else the answer's
     slope : microseconds a byte of the slowest message among the long ones
@@ -235,8 +235,8 @@ def served(rounds: int, seed: int, report: Report, server: Any = None) -> None:
             if answer.status not in OUR_STATUSES:
                 raise Fault(f"http: {answer.status} {text[:200]!r} (the body is {_kept(raw, 'http')})")
             report.messages += 1
-            told = json.loads(text)
-            for one in told if isinstance(told, list) else [told]:
+            parsed = json.loads(text)
+            for one in parsed if isinstance(parsed, list) else [parsed]:
                 report.events += "action" in one or "accepted" in one
                 report.letters += "errors" in one
                 report.reasons.update(error["reason"] for error in one.get("errors", ()))
@@ -253,7 +253,7 @@ def _worked(report: Report, servers: Any, produce: Callable[[int], None], rounds
     from homeostat.adapters.memory.features import MemoryFeatures
     from homeostat.adapters.memory.journal import Ledger, MemoryJournal
     from homeostat.adapters.streams.opening import open_stream
-    from homeostat.engine.shared.assembly import open_shared
+    from homeostat.engine.shared.connecting import open_shared
     from homeostat.worker.in_flight import InFlightJournal
     from homeostat.worker.worker import Worker
 
@@ -282,8 +282,8 @@ def _worked(report: Report, servers: Any, produce: Callable[[int], None], rounds
         produce(rounds)
         until = time.monotonic() + WAIT_S + rounds / 500
         while time.monotonic() < until and not broken:
-            tally = worker.tally
-            if tally.published + letters.total() + tally.repeated >= rounds and tally.pulled >= rounds:
+            counts = worker.counts
+            if counts.published + letters.total() + counts.repeated >= rounds and counts.pulled >= rounds:
                 break
             time.sleep(0.02)
     finally:
@@ -292,8 +292,8 @@ def _worked(report: Report, servers: Any, produce: Callable[[int], None], rounds
         worker.close()
     if broken:
         raise Fault(f"{report.road}: the worker ended: {type(broken[0]).__name__}: {broken[0]}") from broken[0]
-    tally = worker.tally
-    report.messages, report.events, report.letters = tally.pulled, tally.published + tally.repeated, letters.total()
+    counts = worker.counts
+    report.messages, report.events, report.letters = counts.pulled, counts.published + counts.repeated, letters.total()
     report.reasons = letters
     if report.messages != rounds or report.events + report.letters < rounds:
         raise Fault(f"{report.road}: of {rounds} messages {report.events} were decided and {report.letters} refused")

@@ -1,4 +1,4 @@
-"""What the journal, the codec, the audit trail and the outcome joiner cost: run with --json for machines."""
+"""The cost of the journal, the codec, the audit trail and the outcome joiner: run with --json for machines."""
 
 from __future__ import annotations
 

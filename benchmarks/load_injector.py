@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 
 
 def is_whole(reply: bytes) -> bool:
@@ -51,38 +52,49 @@ class Connection(asyncio.Protocol):
             return
         assert self.current is not None
         kind, due, _ = self.current
-        self.latencies[kind].append(time.perf_counter() - due)
+        self.answered(kind, due)
         if not self.buffer.startswith(b"HTTP/1.1 200"):
             self.failures.append(self.buffer[:300].decode("latin-1"))
         self.buffer, self.current = b"", None
         if self.waiting:
             self._next()
 
+    def answered(self, kind: int, due: float) -> None:
+        """Keep what is wanted of an answer, which is in the buffer."""
+        self.latencies[kind].append(time.perf_counter() - due)
+
     def connection_lost(self, error: Exception | None) -> None:
         if self.current is not None or self.waiting:
             self.failures.append(f"connection lost: {error}")
 
 
-async def inject(host: str, port: int, rate: float, connections: int, requests: list[tuple[int, bytes]]) -> dict:
-    """Send `requests` (kind, bytes), one every 1 / rate seconds, over the connections in turn."""
+async def inject(
+    host: str, port: int, rate: float, connections: int, requests: list[tuple[int, bytes]],
+    make: Callable[[dict[int, list[float]], list[str]], Connection] = Connection,
+    enough: Callable[[], bool] = lambda: False,
+) -> dict:  # fmt: skip
+    """Send `requests` (kind, bytes), one every 1 / rate seconds, over the connections in turn, until it is enough."""
     loop = asyncio.get_running_loop()
     latencies: dict[int, list[float]] = {kind: [] for kind, _ in requests}
     failures: list[str] = []
     pool = []
     for _ in range(connections):
-        _, protocol = await loop.create_connection(lambda: Connection(latencies, failures), host, port)
+        _, protocol = await loop.create_connection(lambda: make(latencies, failures), host, port)
         pool.append(protocol)
-    begun = time.perf_counter() + 0.05
+    begun, sent = time.perf_counter() + 0.05, 0
     for number, (kind, request) in enumerate(requests):
+        if enough():
+            break
         due = begun + number / rate
         ahead = due - time.perf_counter()
         if ahead > 0:
             await asyncio.sleep(ahead)
         pool[number % connections].send(kind, due, request)
+        sent += 1
     patience = time.perf_counter() + 10
-    while sum(map(len, latencies.values())) < len(requests) and not failures and time.perf_counter() < patience:
+    while sum(map(len, latencies.values())) < sent and not failures and time.perf_counter() < patience:
         await asyncio.sleep(0.01)
-    lost = len(requests) - sum(map(len, latencies.values()))
+    lost = sent - sum(map(len, latencies.values()))
     for protocol in pool:
         protocol.transport.close()
     return {"latencies": latencies, "failures": failures[:5], "lost": lost}

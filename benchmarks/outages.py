@@ -25,12 +25,12 @@ CASES: dict[str, tuple[str, ...]] = {
 
 @dataclass(slots=True)
 class Outage:
-    """What came of one.
+    """The results of one outage.
 
     during : decisions published while the servers were away
     flagged : decisions made without the feature store
     spooled_max : the most rows that waited on the disk
-    said : what the worker said of itself meanwhile
+    said : the worker's report of itself meanwhile
     well_s : seconds from the servers' return until all workers were ready and all that had been sent was decided
     """
 

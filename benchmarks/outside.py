@@ -10,7 +10,7 @@ import math
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,9 +33,10 @@ ROUTINE = 0  # Kind of a log's row that is an event.
 
 @dataclass(slots=True)
 class Found:
-    """What the checker has found.
+    """The findings of the checker.
 
     lost, double : event ids without a decision in the topic, and with more than one
+    repeated_away : event ids whose copy was decided again by a worker that could not ask PostgreSQL; see `excuse`
     rows_wrong : event ids whose row in the table is missing, is not the only one, or says something else than the topic
     windows, windows_wrong : decisions whose windows were recomputed, and which of them were wrong
     windows_trimmed : decisions whose windows reach back to what the logs have dropped since, and can't be recomputed
@@ -44,6 +45,7 @@ class Found:
     events: int = 0
     lost: list[str] = field(default_factory=list)
     double: list[str] = field(default_factory=list)
+    repeated_away: list[str] = field(default_factory=list)
     rows_wrong: list[str] = field(default_factory=list)
     letters_wrong: int = 0
     outcomes_lost: int = 0
@@ -73,7 +75,7 @@ def delivered(fleet: Fleet, sent: Sent, topic: Iterable[Mapping[str, Any]], lett
     found.double = [one for one, count in counts.items() if count > 1 or one not in sent.events]
     with psycopg.connect(fleet.journal_url) as connection:
         rows = connection.execute("SELECT event_id, action, risk, fallback FROM decisions").fetchall()
-        told = {one for (one,) in connection.execute("SELECT event_id FROM outcomes").fetchall()}
+        in_journal = {one for (one,) in connection.execute("SELECT event_id FROM outcomes").fetchall()}
     table = Counter(row[0] for row in rows)
     wrong = {one for one, count in table.items() if count != 1 or one not in said} | (said.keys() - table.keys())
     for event_id, action, risk, fallback in rows:
@@ -84,12 +86,64 @@ def delivered(fleet: Fleet, sent: Sent, topic: Iterable[Mapping[str, Any]], lett
             wrong.add(event_id)
     found.rows_wrong = sorted(wrong)
     unknown = {letter["value"] for letter in letters if letter["reason"] == "unknown_event"}
-    found.outcomes_lost = sum(one not in told and one not in unknown for one in sent.outcomes)
+    found.outcomes_lost = sum(one not in in_journal and one not in unknown for one in sent.outcomes)
     places = Counter(
         (letter["lane"], letter["position"]) for letter in letters if letter["lane"].startswith(fleet.topic("events"))
     )
     found.letters_wrong = abs(len(places) - sent.bad) + sum(count - 1 for count in places.values())
     return found
+
+
+Answer = tuple[str, float, str]  # Action, risk and fallback, as topic and table say them.
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """When workers could not ask PostgreSQL, milliseconds since 1970: until each of them has found that it is back."""
+
+    since_ms: float
+    until_ms: float
+
+
+def excuse(
+    found: Found, again: Mapping[str, int], topic: Sequence[Mapping[str, Any]], written_ms: Sequence[int],
+    table: Mapping[str, Sequence[Answer]], outages: Sequence[Outage],
+) -> None:  # fmt: skip
+    """Take out what workers do not promise: a copy that comes to another worker while PostgreSQL is away.
+
+    The first worker's decision waits on its own disk, where the second can't look, so the second decides again. Nothing
+    else is taken out: the producer sent the id more than once, there are no more decisions than messages, all but the
+    first were written during an outage, and the table's only row is one of them. Each is listed in `repeated_away`.
+
+    again : copies by event id
+    topic, written_ms : the decisions, and when each was written
+    table : the rows by event id
+    """
+    made: dict[str, list[tuple[int, Answer]]] = {}
+    for decision, moment in zip(topic, written_ms, strict=True):
+        answer = (decision["action"], decision["risk"], decision["fallback"] or "")
+        made.setdefault(decision["event_id"], []).append((moment, answer))
+    for event_id in list(found.double):
+        decided, rows = sorted(made.get(event_id, [])), table.get(event_id, [])
+        if (
+            1 < len(decided) <= 1 + again.get(event_id, 0)
+            and all(any(one.since_ms <= ms <= one.until_ms for one in outages) for ms, _ in decided[1:])
+            and len(rows) == 1 and rows[0] in [answer for _, answer in decided]
+        ):  # fmt: skip
+            found.double.remove(event_id)
+            found.repeated_away.append(event_id)
+            if event_id in found.rows_wrong:
+                found.rows_wrong.remove(event_id)
+
+
+def answers_in(url: str, event_ids: Iterable[str]) -> dict[str, list[Answer]]:
+    """The rows of these ids in PostgreSQL's table of decisions."""
+    sql = "SELECT event_id, action, risk, fallback FROM decisions WHERE event_id = ANY(%s)"
+    rows: dict[str, list[Answer]] = {}
+    with psycopg.connect(url) as connection:
+        for event_id, *answer in connection.execute(sql, (list(event_ids),)).fetchall():
+            rows.setdefault(event_id, []).append((answer[0], answer[1], answer[2]))
+    return rows
 
 
 # Windows, recomputed.
@@ -140,15 +194,15 @@ def past_of(rows: Iterable[tuple[int, int, int, float]], amounts: Mapping[int, f
     """An entity's past from its log's rows: time, id code, kind, label."""
     at, time_ns, amount, label_at, label = [], [], [], [], []
     place: dict[int, int] = {}
-    for k, (moment, code, kind, told) in enumerate(rows):
+    for k, (moment, code, kind, in_journal) in enumerate(rows):
         if kind == ROUTINE:
             place.setdefault(code, len(at))
             at.append(k), time_ns.append(moment), amount.append(amounts[code])
             label_at.append(2**62), label.append(math.nan)
-        elif code in place:  # What is told of an event that is not there counts for nothing.
+        elif code in place:  # An outcome of an event that is not there counts for nothing.
             if label_at[place[code]] == 2**62:
                 label_at[place[code]] = k
-            label[place[code]] = told
+            label[place[code]] = in_journal
     return Past(np.array(at), np.array(time_ns), np.array(amount), np.array(label_at), np.array(label), place)
 
 
@@ -206,7 +260,7 @@ def logs_of(fleet: Fleet) -> dict[tuple[str, int], list[tuple[int, int, int, flo
     return found
 
 
-ROW_WORDS = {"customer": 6, "terminal": 5}  # Set anew by `widths`.
+ROW_WORDS = {"customer": 6, "terminal": 5}  # Set again by `widths`.
 
 
 def widths(app: App) -> None:
@@ -312,6 +366,12 @@ class Windows:
                 if not one.late and (past is None or one.tag not in past.place):
                     dropped = self._dropped_ns.get((entity, key), -(2**62))
                     self._dropped_ns[entity, key] = max(dropped, one.time_ns)
+
+    def settle(self, event_ids: Iterable[str]) -> None:
+        """Take events that two workers decided for late only where no log has them: the two may differ in that."""
+        for one in map(self._journal.__getitem__, event_ids):
+            pasts = [self.pasts.get((self.entities[entity], key)) for entity, key in enumerate(one.keys)]
+            one.late = not any(past is not None and one.tag in past.place for past in pasts)
 
     def trimmed(self, one: Recorded) -> bool:
         """Whether a window of the decision reaches back to an event that its log has dropped since."""

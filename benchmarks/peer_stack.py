@@ -95,7 +95,7 @@ def payments_of(events: Any, rows: np.ndarray) -> list[Payment]:
 
 
 def fill(client: Any, past: list[Payment]) -> None:
-    """What the sorted sets hold when the measurement begins."""
+    """The contents of the sorted sets when the measurement begins."""
     pipe = client.pipeline(transaction=False)
     for payment in past:
         _remember(pipe, payment)

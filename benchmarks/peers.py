@@ -132,7 +132,7 @@ def river_events(events: EventBatch, count: int) -> list[peer_stack.Payment]:
 
 
 def missing() -> list[str]:
-    """What is not installed here, a line each."""
+    """The packages that are not installed here, a line each."""
     lines = []
     for module, whose in (("pandas", "pandas"), ("river", "River")):
         if find_spec(module) is None:

@@ -41,7 +41,7 @@ WARM_SHARE = 0.25  # Of a backlog, before the measured stretch: the broker compi
 
 @dataclass(slots=True)
 class BenchServers:
-    """The servers, and what the worker is told of them."""
+    """The servers, and what the worker gets of them."""
 
     kafka: Any
     redis: Any
@@ -194,7 +194,7 @@ def produce(world: BenchServers, topic: str, messages: Sequence[tuple[bytes, byt
 
 
 def make_topics(config: Path) -> None:
-    """What a worker would create, before the backlog comes."""
+    """The topics that a worker would create, before the backlog comes."""
     from homeostat.adapters.streams.opening import ensure_topics
     from homeostat.config.servers import read_servers
 

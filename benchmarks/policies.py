@@ -93,7 +93,7 @@ class Learner:
 
 @dataclass
 class Run:
-    """What a policy did to a world: total cost, and what exploration and hold-out really cost beyond its best."""
+    """The effects of a policy on a world: total cost, and what exploration and hold-out really cost beyond its best."""
 
     total: float
     harm: float = 0.0

@@ -1,4 +1,4 @@
-"""Fraud quality by the published protocol: train, wait for the labels, decide a week; fused risk and each scorer.
+"""Fraud quality by the published protocol: train, wait for the labels, decide a week; each fusion and each scorer.
 
     python -m benchmarks.quality [--days 7 60] [--folds 2018-07-25 2018-08-01] [--events FILE] [--json]
 
@@ -18,10 +18,16 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from homeostat.config.instants import instant_ns
+from homeostat.config.load import load_app
+from homeostat.config.tree import App
+from homeostat.decide.fusion.ensemble import serve_fusion
 from homeostat.jobs.replay import Request, replay_events
+from homeostat.models.bundle import load_bundle
+from homeostat.records.decisions import Scores
 from homeostat.stats.metrics import average_precision, card_precision_at_k, roc_auc
 
 DAY_NS = 86_400 * 10**9
@@ -55,7 +61,7 @@ def test_rows(time_ns: np.ndarray, card: np.ndarray, fraud: np.ndarray, start_ns
 
 
 def fold_scores(events: Path, fold: str, days: int, app: str) -> dict[str, Score]:
-    """AUC, average precision and card precision at 100 of the fused risk and of each scorer."""
+    """AUC, average precision and card precision at 100 of the fused risk, of each scorer and of each trained fusion."""
     start_ns = instant_ns(fold)
     table = pq.read_table(events, columns=["TRANSACTION_ID", "TX_DATETIME", "CUSTOMER_ID", "TX_FRAUD"])
     ids, card, fraud = (table[name].to_numpy() for name in ("TRANSACTION_ID", "CUSTOMER_ID", "TX_FRAUD"))
@@ -66,9 +72,9 @@ def fold_scores(events: Path, fold: str, days: int, app: str) -> dict[str, Score
             events, Path(folder), train_from_ns=start_ns + (7 - days) * DAY_NS, train_until_ns=start_ns + 14 * DAY_NS,
             until_ns=start_ns + 21 * DAY_NS,
         )  # fmt: skip
-        replay_events(app, request, lambda what, share: None)
-        decided = pq.read_table(Path(folder) / "decisions.parquet")
-    names = ["risk", *(name for name in decided.column_names if name.startswith("score."))]
+        replay_events(all_fusions(app), request, lambda what, share: None)
+        decided = with_fusions(pq.read_table(Path(folder) / "decisions.parquet"), Path(folder) / "bundle")
+    names = ["risk", *(name for name in decided.column_names if name.startswith(("score.", "fusion.")))]
     place = dict(zip(decided["event_id"].to_pylist(), range(len(decided))))
     at = np.array([place[str(code)] for code in ids[rows].tolist()])
     label = fraud[rows].astype(np.float64)
@@ -79,6 +85,29 @@ def fold_scores(events: Path, fold: str, days: int, app: str) -> dict[str, Score
             roc_auc(label, risk), average_precision(label, risk), card_precision_at_k(card[rows], day, label, risk, 100)
         )  # fmt: skip
     return result
+
+
+def all_fusions(app: str) -> App:
+    """The app, which trains an ensemble and its members beside its own fusion."""
+    declared = load_app(app)
+    fusion = declared.fusion.model_copy(update={"also": ("weighted", "learned", "ensemble")})
+    return declared.model_copy(update={"fusion": fusion})
+
+
+def with_fusions(decided: pa.Table, bundle: Path) -> pa.Table:
+    """The decisions, with the risk that each trained fusion makes of the scores that were served."""
+    parts = load_bundle(bundle).parts
+    for name, part in [(one.kind.removesuffix("_fusion"), one) for key, one in parts.items() if "fusion" in key]:
+        columns = [decided[f"score.{scorer}"].to_numpy() for scorer in part.features]
+        values = np.ascontiguousarray(np.column_stack(columns).astype(np.float64))
+        known = np.isfinite(values).astype(np.float64)
+        scores = Scores(part.features, values, known, np.zeros(len(values), np.uint8))
+        risk = serve_fusion(part, part.features).fuse(scores).risk
+        decided = decided.append_column(f"fusion.{name}", pa.array(risk))
+        if name == "ensemble":
+            shares = zip(part.settings["members"], part.arrays["shares"].tolist(), strict=True)
+            print("ensemble of " + ", ".join(f"{kind} {share:.3f}" for kind, share in shares), file=sys.stderr)
+    return decided
 
 
 def run(events: Path, folds: list[str], days: list[int], app: str) -> dict[str, dict[str, dict[str, Score]]]:

@@ -1,4 +1,4 @@
-"""What each benchmark prints with --json, read into figures."""
+"""The output of each benchmark with --json, read into figures."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def serving(part: str, found: Any, targets: Mapping[str, str]) -> list[Figure]:
 
 
 def quality(part: str, found: Any, targets: Mapping[str, str]) -> list[Figure]:
-    """Means over the folds of the fused risk, and how far it is ahead of the best scorer."""
+    """Means over the folds of the fused risk, how far it is ahead of the best scorer, and each other fusion's."""
     figures = []
     for days, folds in found.items():
         mean = {
             name: np.mean([scores[name] for scores in folds.values()], axis=0) for name in next(iter(folds.values()))
         }
-        alone = {name: score for name, score in mean.items() if name != "risk"}
+        alone = {name: score for name, score in mean.items() if name.startswith("score.")}
         targets_here = QUALITY_TARGETS.get(days, (None, None))
         for column, what, target in ((1, "average precision", targets_here[0]), (2, "CP@100", targets_here[1])):
             value, bound = float(mean["risk"][column]), "" if target is None else f">= {target}"
@@ -99,6 +99,13 @@ def quality(part: str, found: Any, targets: Mapping[str, str]) -> list[Figure]:
                     Figure(part, f"{days} days, {what} fused beyond the best single scorer", lead, "", "> 0", who)
                 )
         figures.append(Figure(part, f"{days} days of training, AUC", float(mean["risk"][0])))
+        figures += [
+            Figure(
+                part, f"{days} days, average precision of the {name.removeprefix('fusion.')} fusion", float(score[1])
+            )
+            for name, score in sorted(mean.items())
+            if name.startswith("fusion.")
+        ]
     return figures
 
 

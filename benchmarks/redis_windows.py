@@ -27,7 +27,7 @@ from homeostat.records.events import EventBatch
 
 PART = "redis_windows"
 ENTITIES = ("customer", "terminal")
-BATCH, LAST = 1_000, 0.5  # What is measured is the last half: the windows are full then.
+BATCH, LAST = 1_000, 0.5  # Only the last half is measured: the windows are full then.
 SINGLE, NAIVE = 2_000, 500
 
 

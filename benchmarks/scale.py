@@ -1,9 +1,9 @@
-"""What more load costs, computed from measured figures: the tables of docs/scale.md.
+"""The cost of more load, computed from measured figures: the tables of docs/scale.md.
 
     python -m benchmarks.scale [--figures benchmarks/figures/pipeline.json] [--write docs/scale.md]
     python -m benchmarks.pipeline --json > found.json && python -m benchmarks.scale --take found.json
 
-The figures are a JSON object, all numbers per decision unless said otherwise:
+The figures are a JSON object, all numbers per decision unless noted otherwise:
 
     measured, machine   when and how, and on what, in words
     batch_rows          the largest batch of a worker
@@ -36,7 +36,7 @@ PAGE = HERE.parent / "docs" / "scale.md"
 
 
 def measured(model: Model) -> Iterator[Sequence[str]]:
-    """What was measured."""
+    """The measured figures."""
     runs = model.found["runs"]
     yield ("", *(f"{runs[name]['workers']} worker{'s' * (runs[name]['workers'] > 1)}" for name in runs))
     for name, text in (
@@ -46,26 +46,26 @@ def measured(model: Model) -> Iterator[Sequence[str]]:
     ):  # fmt: skip
         yield (text, *(number(runs[run][name]) for run in runs))
     blank = [""] * (len(runs) - 1)
-    told, memory = model.found["bytes"], model.found["memory"]
-    yield ("kept by Kafka: event, decision", f"{number(told['event'])}, {number(told['decision'])} bytes", *blank)
-    yield ("kept by Redis, names and room to grow included", f"{number(told['redis_kept'])} bytes", *blank)
-    yield ("PostgreSQL's WAL", f"{number(told['postgres_wal'])} bytes", *blank)
-    tables = ", ".join(f"{name} {number(size)}" for name, size in told["postgres_tables"].items())
+    sizes, memory = model.found["bytes"], model.found["memory"]
+    yield ("kept by Kafka: event, decision", f"{number(sizes['event'])}, {number(sizes['decision'])} bytes", *blank)
+    yield ("kept by Redis, names and room to grow included", f"{number(sizes['redis_kept'])} bytes", *blank)
+    yield ("PostgreSQL's WAL", f"{number(sizes['postgres_wal'])} bytes", *blank)
+    tables = ", ".join(f"{name} {number(size)}" for name, size in sizes["postgres_tables"].items())
     yield (f"PostgreSQL's tables: {tables}", f"{number(model.table_bytes)} bytes", *blank)
     yield ("a worker's memory", size_text(memory["worker"]), *blank)
     yield ("in a worker, an event of an entity that it remembers", f"{number(memory['worker_row'])} bytes", *blank)
     anew = model.anew
-    told = f"{number(anew.worker_us_kb)}, {number(anew.redis_us_kb)} us"
-    yield ("reading a log anew, each kB: worker, Redis", told, *blank)
-    told = f"{number(anew.batch_ms)}, {number(anew.remembered_ms)} ms"
-    yield ("features of 1,000 events: logs read anew, remembered", told, *blank)
+    sizes = f"{number(anew.worker_us_kb)}, {number(anew.redis_us_kb)} us"
+    yield ("reading a log again, each kB: worker, Redis", sizes, *blank)
+    sizes = f"{number(anew.batch_ms)}, {number(anew.remembered_ms)} ms"
+    yield ("features of 1,000 events: logs read again, remembered", sizes, *blank)
     for entity in model.entities:
         text = f"{entity.name}: a row of its log, and how long it is kept"
         yield (text, f"{number(entity.row_bytes)} bytes, {number(entity.retained_days)} days", *blank)
 
 
 def needs(model: Model) -> Iterator[Sequence[str]]:
-    """What each load needs of each part."""
+    """The needs of each load, by part."""
     loads = model.loads()
     key = model.entities[0]
 
@@ -76,7 +76,7 @@ def needs(model: Model) -> Iterator[Sequence[str]]:
     yield row("decisions/s, busiest second", number)
     yield row("decisions/s, mean", lambda rate: number(model.mean(rate)))
     yield row("workers, one core each", lambda rate: number(model.workers(rate)))
-    yield row("each forgets what it read, and reads it anew, every", lambda rate: _span(model, rate))
+    yield row("each forgets what it read, and reads it again, every", lambda rate: _span(model, rate))
     yield row("workers that would never forget", lambda rate: number(model.workers_for_memory(rate)))
     yield row("Kafka: partitions of events", lambda rate: number(model.partitions(rate)))
     yield row("Kafka: cores, with copies", lambda rate: number(model.cores(rate, "kafka")))
@@ -95,7 +95,7 @@ def needs(model: Model) -> Iterator[Sequence[str]]:
         lambda rate: f"{size_text(rate * model.read_bytes(key, model.workers(rate)))}/s",
     )
     yield row(
-        "Redis to workers: read anew",
+        "Redis to workers: read again",
         lambda rate: f"{size_text(rate * model.anew_bytes(rate, model.workers(rate)))}/s",
     )
     yield row("PostgreSQL: cores", lambda rate: number(model.databases(rate)[2]))
@@ -112,7 +112,7 @@ def first_to_break(model: Model) -> Iterator[Sequence[str]]:
 
 
 def shared_reads(model: Model) -> Iterator[Sequence[str]]:
-    """What workers read of Redis because others wrote it, by the entity that keys the events."""
+    """The reads by workers of what others wrote to Redis, by the entity that keys the events."""
     yield ("events keyed by", "2 workers", "10", "100", "1,000", "at 1,000 workers of 10,000/s")
     for entity in model.entities:
         cells = [f"{number(model.read_bytes(entity, workers))} bytes" for workers in (2, 10, 100, 1000)]
@@ -120,7 +120,7 @@ def shared_reads(model: Model) -> Iterator[Sequence[str]]:
 
 
 def reads_checked(model: Model) -> Iterator[Sequence[str]]:
-    """What was measured of reads, beside what is computed."""
+    """The measured reads, beside the computed ones."""
     found = model.found["shared_reads"]["out_bytes"]
     yield ("workers", *found)
     yield ("measured, bytes a decision", *map(number, found.values()))
@@ -137,7 +137,7 @@ def by_retention(model: Model) -> Iterator[Sequence[str]]:
 
 
 def assumptions(model: Model) -> Iterator[Sequence[str]]:
-    """What is assumed."""
+    """The assumptions."""
     yield ("assumed", "")
     yield from model.assumed.said()
 
@@ -201,14 +201,14 @@ def filled(page: str, found: Mapping[str, Any]) -> str:
 def taken(found: Mapping[str, Any], bench: Mapping[str, Any], when: str) -> dict[str, Any]:
     """The figures with the rate and the processor time that `benchmarks.pipeline --json` printed.
 
-    when : what is said of them
+    when : the note about them
     Raises KeyError where the benchmark lacks one.
     """
     printed = {figure.name: figure.value for figure in unpacked(dict(bench))}
     parts = {"worker": "worker", "kafka": "Kafka", "redis": "Redis", "postgres": "PostgreSQL"}
     names = {"rate": "decisions of one worker"}
-    names |= {f"{part}_cpu_us": f"processor time of {told}" for part, told in parts.items()}
-    run = {**found["runs"]["1"], **{name: round(printed[told], 1) for name, told in names.items()}}
+    names |= {f"{part}_cpu_us": f"processor time of {sizes}" for part, sizes in parts.items()}
+    run = {**found["runs"]["1"], **{name: round(printed[sizes], 1) for name, sizes in names.items()}}
     return {**found, "measured": when, "runs": {**found["runs"], "1": run}}
 
 
@@ -216,7 +216,7 @@ def main() -> None:
     """Print the tables, or write them into a page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--figures", type=Path, default=FIGURES)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="whose tables are to be made anew")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="whose tables are to be made again")
     parser.add_argument("--take", type=Path, metavar="FILE", help="renew the figures from the pipeline benchmark's")
     chosen = parser.parse_args()
     found = json.loads(chosen.figures.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""What a load costs, computed from measured figures and what is assumed: see `benchmarks.scale`."""
+"""The cost of a load, computed from measured figures and assumptions: see `benchmarks.scale`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEVER_S = math.inf
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """What is not measured but assumed, each with its unit."""
+    """The figures that are not measured but assumed, each with its unit."""
 
     busy: float = 0.5
     peak_to_mean: float = 2.5
@@ -55,7 +55,7 @@ class Assumed:
 
 @dataclass(frozen=True, slots=True)
 class Anew:
-    """What it costs to read a log anew, beside what a decision costs anyway: see `benchmarks.scale_reread`.
+    """The cost of reading a log again, beside what a decision costs anyway: see `benchmarks.scale_reread`.
 
     worker_us_kb, redis_us_kb : processor time for each kB of the log
     batch_ms, remembered_ms : until a batch of 1,000 has its features where all logs are read, and where none is
@@ -109,11 +109,11 @@ class Model:
     @property
     def entities(self) -> list[Entity]:
         """The kinds of entities, the one that partitions events first."""
-        return [Entity(name, **told) for name, told in self.found["entities"].items()]
+        return [Entity(name, **found_of) for name, found_of in self.found["entities"].items()]
 
     @property
     def table_bytes(self) -> float:
-        """What PostgreSQL's tables keep of a decision."""
+        """The bytes that PostgreSQL's tables keep of a decision."""
         return float(sum(self.found["bytes"]["postgres_tables"].values()))
 
     def loads(self) -> list[Load]:
@@ -134,7 +134,7 @@ class Model:
         return math.ceil(rate * self.run[f"{part}_cpu_us"] * 1e-6 * copies / self.assumed.busy)
 
     def workers(self, rate: float) -> int:
-        """Worker processes, one core each, with what they read anew because they forgot."""
+        """Worker processes, one core each, with what they read again because they forgot."""
 
         def enough(count: int) -> bool:
             us = self.run["worker_cpu_us"] + self.anew_bytes(rate, count) / 1e3 * self.anew.worker_us_kb
@@ -254,30 +254,30 @@ def transactions(model: Model, rate: float) -> float:
 
 
 def breaking(model: Model) -> list[tuple[str, float]]:
-    """What one unit of each part carries, decisions/s in the busiest second; the least first."""
-    run, told, assumed = model.run, model.found["bytes"], model.assumed
+    """The load that one unit of each part carries, decisions/s in the busiest second; the least first."""
+    run, found_of, assumed = model.run, model.found["bytes"], model.assumed
     anew_kb = model.whole_logs / 1e3
     node = assumed.redis_node_gb * GB * assumed.redis_fill
     one = [
         ("Redis, memory of one node", node / model.kept(1.0)),
         ("worker, memory: it begins to forget", assumed.memory_mb * 2**20 / model.remembered(1.0, 1)),
         (
-            "worker, one core, where every log is read anew",
+            "worker, one core, where every log is read again",
             1e6 * assumed.busy / (run["worker_cpu_us"] + anew_kb * model.anew.worker_us_kb),
         ),
         (
-            "Redis, the one core of a node, where every log is read anew",
+            "Redis, the one core of a node, where every log is read again",
             1e6 * assumed.busy / (run["redis_cpu_us"] + anew_kb * model.anew.redis_us_kb),
         ),
         ("PostgreSQL, volume of one server", assumed.journal_tb * TB / model.journal(1.0)),
-        ("PostgreSQL, WAL of one server", assumed.wal_mb_s * 1e6 / told["postgres_wal"]),
+        ("PostgreSQL, WAL of one server", assumed.wal_mb_s * 1e6 / found_of["postgres_wal"]),
         ("worker, one core", 1e6 * assumed.busy / run["worker_cpu_us"]),
         ("Redis, the one core of a node", 1e6 * assumed.busy / run["redis_cpu_us"]),
         (
             f"Kafka, {assumed.kafka_broker_cores} cores of a broker, with copies",
             1e6 * assumed.busy * assumed.kafka_broker_cores / (run["kafka_cpu_us"] * assumed.copies),
         ),
-        ("Kafka, one partition", assumed.partition_mb_s * 1e6 / told["event"]),
+        ("Kafka, one partition", assumed.partition_mb_s * 1e6 / found_of["event"]),
     ]
     hot = [
         (f"one {entity.name} (its log is one string)", model.hot_rate(entity) * assumed.peak_to_mean)

@@ -1,4 +1,4 @@
-"""What it costs a worker and Redis to read logs anew, after the worker forgot them: `Anew` in `benchmarks.scale_model`.
+"""The cost of reading logs again after a worker forgot them: `Anew` in `benchmarks.scale_model`.
 
     python -m benchmarks.scale_reread
 
@@ -75,7 +75,7 @@ class Trial:
 
 
 def main() -> None:
-    """Print what a batch costs, and what each kB that is read anew does."""
+    """Print what a batch costs, and what each kB that is read again does."""
     prepared = prepare("payments")
     with redis_server() as started, redis.Redis.from_url(started.url) as client:
         store = RedisFeatures(started.url, log_version(prepared.features))
@@ -89,10 +89,10 @@ def main() -> None:
             anew.append(trial.batch())
             remembered += [trial.batch(), trial.batch()]
         first, then = np.mean(anew, axis=0), np.mean(remembered, axis=0)
-        for told, (wall, own, server, sent) in (("anew", first), ("remembered", then)):
-            print(f"{told}: {wall:.1f} ms, worker {own:.1f} ms, Redis {server:.1f} ms, {sent:,.0f} kB from Redis")
+        for how, (wall, own, server, sent) in (("anew", first), ("remembered", then)):
+            print(f"{how}: {wall:.1f} ms, worker {own:.1f} ms, Redis {server:.1f} ms, {sent:,.0f} kB from Redis")
         more = first - then
-        print(f"each kB read anew: worker {1e3 * more[1] / more[3]:.2f} us, Redis {1e3 * more[2] / more[3]:.2f} us")
+        print(f"each kB read again: worker {1e3 * more[1] / more[3]:.2f} us, Redis {1e3 * more[2] / more[3]:.2f} us")
         store.close()
 
 

@@ -1,1 +1,1 @@
-"""What tests do in a short form, at length: each trial is a command."""
+"""The tests' short forms, at length: each trial is a command."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
-ALL = "train,servers,telemetry,scale"
+ALL = "train,tune,servers,telemetry,scale,mlflow"
 # Modules that can be imported with the extra and not without: of ours, or its own where ours import them when called.
 USES = {
     "kafka": ("homeostat.adapters.kafka.stream",),
@@ -28,8 +28,11 @@ USES = {
     "postgres": ("homeostat.adapters.postgres.journal", "alembic"),
     "servers": ("homeostat.adapters.kafka.stream", "redis", "homeostat.adapters.postgres.journal"),
     "telemetry": ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter"),
+    "mlflow": ("mlflow",),
     "train": ("homeostat.sim.payments.ppo_training", "sklearn", "torch", "xgboost", "onnx"),
+    "tune": ("homeostat.adapters.optuna.study", "cmaes"),
     "scale": ("ray",),
+    "prefect": ("homeostat.jobs.prefect_flow", "prefect"),
 }
 _DEMO = ("demo", "--days", "2", "--customers", "100", "--json")
 

@@ -105,7 +105,7 @@ def test_the_list_on_the_page_is_in_the_order_of_its_table():
         "one customer", "worker, memory", "Redis, memory", "worker, one core, where", "PostgreSQL, volume",
         "worker, one core", "Kafka, 8 cores", "Redis, the one core", "PostgreSQL, WAL",
     ]  # fmt: skip
-    bare = [name for name in order if "read anew" not in name]  # The one that is listed stands first of its kind.
+    bare = [name for name in order if "read again" not in name]  # The one that is listed stands first of its kind.
     at = [next(name for name in (order if "where" in start else bare) if name.startswith(start)) for start in listed]
     places = [order.index(name) for name in at]
     assert places == sorted(places), f"the list under `What breaks first` should say: {order}"

@@ -55,10 +55,12 @@ def test_quality_is_the_mean_of_the_folds_and_its_lead_over_the_best_scorer():
         "a": {"risk": [0.9, 0.75, 0.33], "score.x": [0.8, 0.7, 0.32], "score.y": [0.8, 0.5, 0.2]},
         "b": {"risk": [0.9, 0.73, 0.31], "score.x": [0.8, 0.72, 0.33], "score.y": [0.8, 0.6, 0.2]},
     }
+    folds["a"]["fusion.ensemble"], folds["b"]["fusion.ensemble"] = [0.9, 0.99, 0.9], [0.9, 0.97, 0.9]
     found = {f.name: f for f in readings.figures_of("quality", {"7": folds}, {})}
     assert found["7 days of training, average precision"].value == pytest.approx(0.74)
     assert found["7 days of training, average precision"].verdict == "ok"
     assert found["7 days, average precision fused beyond the best single scorer"].value == pytest.approx(0.03)
+    assert found["7 days, average precision of the ensemble fusion"].value == pytest.approx(0.98)
     assert found["7 days, CP@100 fused beyond the best single scorer"].verdict == "not reached"
 
 
@@ -98,7 +100,7 @@ def test_what_can_not_be_measured_is_said(monkeypatch):
     assert not needy.failed and "HOMEOSTAT_DATA" in needy.notes[0]
 
 
-def test_a_benchmark_that_breaks_is_told_with_its_last_words(monkeypatch):
+def test_a_benchmark_that_breaks_is_shown_with_its_last_words(monkeypatch):
     broken = [sys.executable, "-c", "import sys; sys.exit('no room left')"]
     assert bench.ask(broken) == (1, "", "no room left")
     monkeypatch.setattr(bench, "ask", lambda arguments: (1, "", "no room left"))
@@ -133,6 +135,8 @@ def test_only_the_benchmarks_asked_for_are_run():
 
 
 def test_the_startup_benchmark_runs():
-    status, printed, _ = bench.ask([sys.executable, "-m", "benchmarks.startup", "--repeats", "1", "--json"])
+    status, printed, _ = bench.ask(
+        [sys.executable, "-m", "benchmarks.startup", "--starts", "help", "--repeats", "1", "--json"]
+    )
     assert status == 0
     assert readings.figures_of("startup", json.loads(printed), {})[0].target == "<= 0.2"

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # Trials are no part of the 
 from trials.corruption.redis_keys import RedisKeys
 from trials.corruption.roads import ROADS
 
-COUNTS = {"app_files": 150, "bundles": 60, "snapshots": 150, "journals": 150, "parquet": 150}
+COUNTS = {"app_files": 150, "bundles": 600, "snapshots": 150, "journals": 150, "parquet": 150, "stores": 200}
 
 
 @pytest.mark.long

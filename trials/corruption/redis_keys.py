@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import redis
 
 from homeostat.adapters.redis.features import RedisFeatures
+from homeostat.adapters.redis.wire import Wire
 from homeostat.checks.servers import redis_server
 from homeostat.decide.windows.features import FeaturePlan, FeatureSpec, WindowGroup, plan_features
 from homeostat.decide.windows.featurizer import WindowFeaturizer
@@ -17,15 +20,18 @@ from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.engine.shared.rejoining import rejoin
 from homeostat.expressions import Type
 from homeostat.ports import Entry, Unavailable
+from homeostat.records.arrays import State
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 from homeostat.records.identity import Coding
 from trials.corruption.noise import Chance
-from trials.corruption.roads import sentence
+from trials.corruption.road import sentence
 
 HOUR = 3_600 * 10**9
 START = 1_600_000_000 * 10**9
+STORES = 16  # Whole ones, of which a case damages a copy.
+BEFORE = 2  # Batches that are decided before a case.
 
 
 def plan() -> FeaturePlan:
@@ -52,7 +58,7 @@ class Journal:
     def last(self) -> int:
         return len(self.bodies)
 
-    def settle(self, seconds: float) -> bool:
+    def wait_until_written(self, seconds: float) -> bool:
         return True
 
     def read(self, after: int = 0) -> Iterator[Entry]:
@@ -79,55 +85,106 @@ def decided(events: EventBatch, features: Features) -> DecisionBatch:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The contents of the store after two workers have decided some events together.
+
+    stores : the workers', with what they know of the marks
+    truth : the state of windows that saw the same events
+    keys : each as `DUMP` writes it, with the milliseconds until it expires, 0 for never
+    """
+
+    stores: list[RedisFeatures]
+    truth: State
+    bodies: list[DecisionBatch]
+    keys: dict[bytes, tuple[int, bytes]]
+
+
 class RedisKeys:
-    """Two workers on one store; what they decide without a flag must be right, and the store must come back."""
+    """Two workers on one store; what they decide without a flag must be right, and the store must come back.
+
+    A case begins with a copy of a store and two workers that have decided already: bringing them there takes longer
+    than all that is tried in it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.server = redis_server()
         self.server.__enter__()
         self.client = redis.Redis(port=self.server.port)
         self.plan = plan()
+        self.wires = [Wire(self.server.url) for _ in range(2)]
+        self.whole = [self.prepared(np.random.default_rng(number)) for number in range(STORES)]
 
     def close(self) -> None:
+        for wire in self.wires:
+            wire.close()
         self.client.close()
         self.server.__exit__(None, None, None)
 
-    def case(self, number: int, chance: Chance) -> str:
+    def prepared(self, chance: Chance) -> Whole:
+        """The start of a case: each worker has decided, and the store shows what is in it."""
         self.client.flushall()
-        stores = [RedisFeatures(self.server.url, "v", show_every_s=0.0) for _ in range(2)]
-        try:
-            return self.decide(
-                [SharedFeaturizer(self.plan, store, ("customer", "terminal")) for store in stores], chance
-            )
-        finally:
-            for store in stores:
-                store.close()
-
-    def decide(self, workers: list[SharedFeaturizer], chance: Chance) -> str:
-        journal, truth, flagged = Journal(), WindowFeaturizer(self.plan), 0
+        workers = []
+        for wire in self.wires:
+            store = RedisFeatures(self.server.url, "v", show_every_s=0.0)
+            store._wire = wire  # One connection for all cases.
+            workers.append(SharedFeaturizer(self.plan, store, ("customer", "terminal")))
+        journal, truth = Journal(), WindowFeaturizer(self.plan)
         for worker in workers:
             rejoin(worker, worker.store, journal)  # type: ignore[arg-type]
-        for at in range(12):
+        for at in range(BEFORE):
+            assert self.step(workers[at % 2], journal, truth, batch(chance, 1 + 6 * at, at))
+        keys = self.client.keys("*")
+        held = {key: (max(self.client.pttl(key), 0), self.client.dump(key)) for key in keys}
+        assert any(key.startswith(b"log:") for key in keys) and any(b"through" in key for key in keys)
+        return Whole([worker.store for worker in workers], truth.state(), journal.bodies, held)  # type: ignore[misc]
+
+    def case(self, number: int, chance: Chance) -> str:
+        whole = self.whole[int(chance.integers(len(self.whole)))]
+        workers, truth = [self.worker(store, len(whole.bodies)) for store in whole.stores], WindowFeaturizer(self.plan)
+        truth.restore(whole.truth)
+        journal = Journal()
+        journal.bodies = list(whole.bodies)
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.flushall()
+            for key, (ttl_ms, data) in whole.keys.items():
+                pipe.restore(key, ttl_ms, data)
+            pipe.execute()
+        for at, worker in enumerate(workers, BEFORE):  # Each knows the logs when they are damaged.
+            assert self.step(worker, journal, truth, batch(chance, 1 + 6 * at, at))
+        self.corrupt(sorted(whole.keys), chance)
+        return self.decide(workers, journal, truth, chance)
+
+    def worker(self, store: RedisFeatures, through: int) -> SharedFeaturizer:
+        """A worker that goes on with a store, over the same connection."""
+        wire = store._wire
+        made = SharedFeaturizer(self.plan, deepcopy(store, {id(wire): wire}), ("customer", "terminal"))
+        made.through = through
+        return made
+
+    def decide(self, workers: list[SharedFeaturizer], journal: Journal, truth: WindowFeaturizer, chance: Chance) -> str:
+        flagged, again = 0, chance.random() < 0.3
+        for at in range(BEFORE + 2, BEFORE + (6 if again else 4)):
             worker = workers[int(chance.integers(2))]
             if worker.behind:
                 self.rejoin(worker, journal)
-            events = batch(chance, 1 + 6 * at, at)
-            expected = truth.features(events)
-            found = worker.features(events)
-            if found.fallback:
-                flagged += 1
-                assert worker.trouble
-            else:
-                same = np.array_equal(found.values, expected.values, equal_nan=True)
-                assert same, f"batch {at} is wrong and not flagged"
-            journal.bodies.append(decided(events, found))
-            worker.journalled(journal.last)
-            if at in (3, 7):
-                self.corrupt(chance, first=at == 3)
-        self.settle(workers, journal, truth, chance)
+            flagged += not self.step(worker, journal, truth, batch(chance, 1 + 6 * at, at))
+            if again and at == BEFORE + 3:  # The store may be at the beginning of being made again.
+                self.corrupt(sorted(self.client.keys("*")), chance)
+        self.recover(workers, journal, truth, chance)
         return "flagged and mended" if flagged else "never noticed"
 
-    def settle(
+    def step(self, worker: SharedFeaturizer, journal: Journal, truth: WindowFeaturizer, events: EventBatch) -> bool:
+        """Decide events; whether the features were right. Wrong ones must be flagged."""
+        expected, found = truth.features(events), worker.features(events)
+        same = np.array_equal(found.values, expected.values, equal_nan=True)
+        assert same or found.fallback, f"events from {events.id_code[0]} on are wrong and not flagged"
+        assert worker.trouble or not found.fallback
+        journal.bodies.append(decided(events, found))
+        worker.journalled(journal.last)
+        return not found.fallback
+
+    def recover(
         self, workers: list[SharedFeaturizer], journal: Journal, truth: WindowFeaturizer, chance: Chance
     ) -> None:
         """Left alone, the store is whole again after a few attempts, and both workers decide with it."""
@@ -137,13 +194,7 @@ class RedisKeys:
                 if worker.behind:
                     self.rejoin(worker, journal)
             for k, worker in enumerate(workers):
-                events = batch(chance, 1 + 12 * at + 6 * k, 2 * at + k)
-                expected, found = truth.features(events), worker.features(events)
-                journal.bodies.append(decided(events, found))
-                worker.journalled(journal.last)
-                clean &= not found.fallback
-                same = np.array_equal(found.values, expected.values, equal_nan=True)
-                assert same or found.fallback, "wrong and not flagged, after all was over"
+                clean &= self.step(worker, journal, truth, batch(chance, 1 + 12 * at + 6 * k, 2 * at + k))
             if clean:
                 return
         raise AssertionError(f"the store does not come back: {[worker.trouble for worker in workers]}")
@@ -155,24 +206,20 @@ class RedisKeys:
             sentence(error)
             worker.trouble = str(error)
 
-    def corrupt(self, chance: Chance, first: bool) -> None:
-        keys = sorted(self.client.keys("*"))
-        if first:  # Later the store may be at the beginning of being made again.
-            assert any(key.startswith(b"log:") for key in keys) and any(b"through" in key for key in keys)
-        elif not keys:
-            return
-        for key in chance.choice(
-            np.array(keys, object), min(len(keys), int(chance.integers(1, 3))), replace=False
-        ).tolist():
-            ttl = self.client.ttl(key)
-            self.put(key, chance)
-            if ttl > 0 and chance.random() < 0.5:
-                self.client.expire(key, ttl)
-        if chance.random() < 0.3:
-            self.put(b"homeostat:{v}:rebuilding", chance)
+    def corrupt(self, keys: list[bytes], chance: Chance) -> None:
+        """Put garbage under one or two of the keys, and sometimes into the lock of who makes the store again."""
+        chosen = chance.choice(np.array(keys, object), min(len(keys), int(chance.integers(1, 3))), replace=False)
+        with self.client.pipeline(transaction=False) as pipe:
+            for key in chosen.tolist() if keys else ():
+                self.put(pipe, key, chance)
+                if chance.random() < 0.5:
+                    pipe.expire(key, 100_000)
+            if chance.random() < 0.3:
+                self.put(pipe, b"homeostat:{v}:rebuilding", chance)
+            pipe.execute()
 
-    def put(self, key: bytes, chance: Chance) -> None:
-        self.client.delete(key)
+    def put(self, pipe: Any, key: bytes, chance: Chance) -> None:
+        pipe.delete(key)
         noise = chance.bytes(int(chance.integers(0, 200)))
         words: list[Any] = [
             noise,
@@ -188,19 +235,19 @@ class RedisKeys:
         ]
         match int(chance.integers(8)):
             case 0:
-                self.client.rpush(key, noise, b"a")
+                pipe.rpush(key, noise, b"a")
             case 1:
-                self.client.sadd(key, noise, b"a")
+                pipe.sadd(key, noise, b"a")
             case 2:
-                self.client.zadd(key, {noise: 1.0})
+                pipe.zadd(key, {noise: 1.0})
             case 3:
-                self.client.hset(key, mapping={b"log": noise, b"a": b"b"})
+                pipe.hset(key, mapping={b"log": noise, b"a": b"b"})
             case 4:
-                self.client.xadd(key, {b"a": noise})
+                pipe.xadd(key, {b"a": noise})
             case 5 if not key.startswith(b"log:"):
-                pass  # Gone; a log that is gone can't be told from one that expired.
+                pass  # Gone; a log that is gone can't be distinguished from one that expired.
             case _:
-                self.client.set(key, words[int(chance.integers(len(words)))])
+                pipe.set(key, words[int(chance.integers(len(words)))])
 
 
 __all__ = ["RedisKeys"]

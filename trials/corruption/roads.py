@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
-import shutil
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,38 +16,22 @@ from homeostat.adapters.disk.event_files import EventFileError, read_events
 from homeostat.adapters.disk.snapshots import FileSnapshots
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.journals.entries import JournalError
-from homeostat.app import NotTrained, Ports, brain, build, costs_of, feature_plan, ready_scorers
-from homeostat.checks.stand_ins import MemoryJournal, ScriptedClock
+from homeostat.app import costs_of, feature_plan, ready_scorers
 from homeostat.config import plans
 from homeostat.config.faults import AppFileError
-from homeostat.config.load import load_app, parse_app, shipped_apps
+from homeostat.config.load import load_app, shipped_apps
 from homeostat.config.nodes import compose
 from homeostat.config.starter import starter
 from homeostat.decide.guards.engine import Guards
-from homeostat.engine.assembly import open_engine, prepare, shipped_bundle
-from homeostat.engine.readiness import made_up
-from homeostat.models.bundle import BundleError, load_bundle
+from homeostat.engine.assembly import open_engine, prepare
 from homeostat.ports import Snapshot, Unavailable
 from homeostat.records.identity import Coding
-from homeostat.records.parts import PartError
+from trials.corruption.bundles import Bundles
 from trials.corruption.noise import Chance, change, damaged
+from trials.corruption.road import APPS, Road, sentence
+from trials.corruption.stores import Stores
 
-APPS = Path(str(__import__("homeostat.apps", fromlist=["x"]).__path__[0]))
 NOW_NS = 1_800_000_000 * 10**9
-
-
-class Road(Protocol):
-    """Where corrupted things come from. `case` says in a word how it ended."""
-
-    def case(self, number: int, chance: Chance) -> str: ...
-
-
-def sentence(error: Exception) -> None:
-    """What is said must be readable: a sentence, without what a traceback would say."""
-    text = str(error)
-    assert text.strip() and "Traceback" not in text and "object at 0x" not in text, text
-    json.dumps(text)
-    text.encode()
 
 
 class AppFiles:
@@ -92,90 +73,6 @@ class AppFiles:
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
-
-
-class Bundles:
-    """Every file of the payments bundle damaged, or changed and sealed again as if it had been trained so."""
-
-    def __init__(self, folder: Path) -> None:
-        self.app = parse_app((APPS / "payments" / "app.yaml").read_text(), folder=APPS / "payments")
-        self.features = feature_plan(self.app)
-        self.whole = shipped_bundle(self.app)
-        assert self.whole is not None
-        self.folder = folder / "bundle"
-        self.names = sorted(path.name for path in self.whole.iterdir())
-
-    def case(self, number: int, chance: Chance) -> str:
-        assert self.whole is not None
-        shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.copytree(self.whole, self.folder)
-        target = self.folder / self.names[int(chance.integers(len(self.names)))]
-        if number % 3 == 0:
-            target.write_bytes(damaged(target.read_bytes(), chance))
-        elif target.name == "manifest.json":
-            manifest = json.loads(target.read_text())
-            for _ in range(int(chance.integers(1, 3))):
-                change(manifest, chance)
-            target.write_text(json.dumps(manifest))
-        elif target.suffix == ".npy":
-            target.write_bytes(changed_array(target.read_bytes(), chance))
-        else:
-            target.write_bytes(damaged(target.read_bytes(), chance))
-        if number % 3:
-            self.seal()
-        return self.serve()
-
-    def seal(self) -> None:
-        """Let the manifest say the sizes and hashes of the files as they are, where it is one."""
-        path = self.folder / "manifest.json"
-        try:
-            manifest = json.loads(path.read_bytes())
-            for name, entry in manifest["files"].items():
-                data = (self.folder / name).read_bytes()
-                entry["size"], entry["sha256"] = len(data), sha256(data).hexdigest()
-        except (ValueError, KeyError, TypeError, AttributeError, OSError):
-            return
-        path.write_text(json.dumps(manifest))
-
-    def serve(self) -> str:
-        try:
-            bundle = load_bundle(self.folder, self.features.names)
-            ready = brain(self.app, self.features, bundle)
-            ports = Ports(MemoryJournal(), ScriptedClock(), Coding.of_seed(0), bounded=False)
-            loop = build(self.app, self.features, ready, ports)
-            made = loop.decide(made_up(3, self.features)).fresh
-        except (BundleError, PartError, NotTrained) as error:
-            sentence(error)
-            return "refused"
-        assert made is not None and ((made.fused.risk >= 0) & (made.fused.risk <= 1)).all()
-        return "served, scorers left out" if np.isnan(made.scores.values).any() else "served"
-
-
-def changed_array(data: bytes, chance: Chance) -> bytes:
-    """An array of other numbers, another type or another shape, written as NumPy writes it."""
-    array = np.lib.format.read_array(io.BytesIO(data))
-    flat = array.reshape(-1).copy()
-    match int(chance.integers(6)):
-        case 0 if array.dtype.kind == "f":
-            flat[int(chance.integers(len(flat)))] = [np.nan, np.inf, -np.inf, 1e30, -1e30, 0][int(chance.integers(6))]
-        case 1 if array.dtype.kind in "iu":
-            info = np.iinfo(array.dtype)
-            flat[int(chance.integers(len(flat)))] = [info.max, info.min, 0, 1][int(chance.integers(4))]
-        case 2:
-            kinds = ["f4", "f8", "i4", "i8", "u1", "c16", "S8", "b1", ">f8"]
-            with np.errstate(all="ignore"):
-                flat = flat.astype(kinds[int(chance.integers(len(kinds)))])
-        case 3:
-            flat = flat[: int(chance.integers(len(flat)))]
-        case 4:
-            flat = np.concatenate([flat, flat[:3]])
-        case _:
-            chance.shuffle(flat)
-    if len(flat) == array.size and chance.random() < 0.9:
-        flat = flat.reshape(array.shape)
-    stream = io.BytesIO()
-    np.lib.format.write_array(stream, flat, allow_pickle=False)
-    return stream.getvalue()
 
 
 class Snapshots:
@@ -230,10 +127,10 @@ class Journals:
             for entry in journal.read(0):
                 for row in range(len(entry.body)):
                     key = entry.body.events.id_text(row)
-                    found[key] = told(entry.body, row)
+                    found[key] = facts_of(entry.body, row)
             for key in [str(k) for k in range(60)]:
                 one = journal.find_text(key)
-                assert one is None or found.get(key) == told(*one), f"event {key} is found as another"
+                assert one is None or found.get(key) == facts_of(*one), f"event {key} is found as another"
         return found
 
     def case(self, number: int, chance: Chance) -> str:
@@ -250,7 +147,7 @@ class Journals:
         return "read" if len(found) == 60 else "read in part"
 
 
-def told(body: Any, row: int) -> tuple[Any, ...]:
+def facts_of(body: Any, row: int) -> tuple[Any, ...]:
     return (
         int(body.events.time_ns[row]), int(body.ruling.action[row]), int(body.ruling.rule[row]),
         float(body.fused.risk[row]).hex(), body.version, body.features.values[row].tobytes(),
@@ -319,4 +216,5 @@ class Parquet:
 
 ROADS: dict[str, Callable[[Path], Road]] = {
     "app_files": AppFiles, "bundles": Bundles, "snapshots": Snapshots, "journals": Journals, "parquet": Parquet,
+    "stores": Stores,
 }  # fmt: skip

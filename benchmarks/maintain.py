@@ -1,0 +1,112 @@
+"""Processor time of watching against that of deciding, over a whole replay: `python -m benchmarks.maintain [--json]`.
+
+    python -m benchmarks.maintain [--rows N] [--repeats 3] [--json]
+
+Replay and watching take turns in one process. Watching reads the replay's journal, cuts ticks, runs every monitor and
+the alarm scale, groups signals into incidents, and saves its memory, as `homeostat maintain --once` does. Its time is
+compared with that of the replay, which decides, journals and reports. Target: at most 5 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.figures import Figure, as_text, machine, packed
+from benchmarks.transactions import transactions
+from homeostat.adapters.process.clock import SystemClock
+from homeostat.engine.assembly import prepare
+from homeostat.jobs.maintaining.running import Maintaining, Setting
+from homeostat.jobs.maintaining.source import source_in, store_in
+from homeostat.jobs.replay import Request, replay_events
+
+APP = "payments"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Processor seconds of deciding and of watching, and what was watched."""
+
+    deciding: float
+    watching: float
+    entries: int
+    ticks: int
+    signals: int
+    memory_mb: float
+
+
+def watched(data: Path) -> tuple[int, int, int, float]:
+    """Watch the record of a folder to its end: entries, ticks, signals and the size of the memory in MB."""
+    prepared = prepare(APP)
+    with store_in(data, APP) as store:
+        one = Maintaining(
+            Setting(prepared.app, store, lambda: source_in(data, prepared, store), "bench", SystemClock())
+        )
+        while (step := one.turn()) is not None and not step.at_end:
+            pass
+        one.turn(last=True)
+        assert one.steps is not None
+        place = one.steps.place
+        one.close()
+        return place.entry, place.ticks, place.signals, len(store.saved() or b"") / 1e6
+
+
+def turn(events: Path, folder: Path) -> Turn:
+    """A replay into a folder, then the watching of its journal."""
+    begun = time.process_time()
+    replay_events(APP, Request(events, folder), lambda what, share: None)
+    decided = time.process_time()
+    entries, ticks, signals, memory = watched(folder)
+    return Turn(decided - begun, time.process_time() - decided, entries, ticks, signals, memory)
+
+
+def figures_of(turns: Sequence[Turn], rows: int, of: str) -> list[Figure]:
+    """The figures of some turns."""
+    last = turns[-1]
+    what = f"{of}, {last.entries:,} entries, {last.ticks:,} ticks, {last.signals:,} signals and their news"
+    share = median(one.watching / one.deciding for one in turns)
+    each_us = median(one.watching for one in turns) / rows * 1e6
+    per_tick_ms = median(one.watching for one in turns) / max(last.ticks, 1) * 1e3
+    return [
+        Figure("maintain", "watching, of the processor time of a whole replay", 100 * share, "%", "<= 5", what),
+        Figure("maintain", "watching, processor time a decision", each_us, "us"),
+        Figure("maintain", "watching, processor time a tick", per_tick_ms, "ms"),
+        Figure("maintain", "memory of the loop, as it is saved", last.memory_mb, "MB"),
+    ]
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=None)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args(arguments)
+    turns: list[Turn] = []
+    with tempfile.TemporaryDirectory() as folder:
+        data = transactions(Path(folder), asked.rows)
+        for number in range(asked.repeats + 1):
+            out = Path(folder) / f"out{number}"
+            out.mkdir()
+            made = turn(data.path, out)
+            say(f"maintain: {'warm-up' if not number else f'turn {number}'}: {made}")
+            turns.append(made)
+    figures = figures_of(turns[1:], data.rows, data.said)
+    notes = [f"maintain: {data.said}"]
+    print(json.dumps(packed(figures, notes)) if asked.json else as_text(figures, notes, machine()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""What the tests of the deployment share: the files, Prometheus's own tools, and what homeostat really exports."""
+"""The parts that tests of the deployment share: the files, Prometheus's tools, and what homeostat really exports."""
 
 import os
 import shutil

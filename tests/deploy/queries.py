@@ -6,7 +6,7 @@ import re
 
 import promql_parser
 
-# What Grafana fills in before Prometheus sees an expression.
+# Variables that Grafana fills in before Prometheus sees an expression.
 _FILLED = {"$__rate_interval": "5m", "$app": "payments", "$scorer": "forest"}
 
 

@@ -26,9 +26,9 @@ def test_it_follows_the_compose_specification(compose: dict[str, Any]) -> None:
 
 def test_all_parts_are_there_and_say_whether_they_live(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {"kafka", "redis", "postgres", "worker", "server", "prometheus", "grafana"}
+    assert set(services) == {"kafka", "redis", "postgres", "worker", "server", "maintain", "prometheus", "grafana"}
     for name, service in services.items():
-        assert "healthcheck" in service or name in ("worker", "server")  # These two have their image's.
+        assert "healthcheck" in service or name in ("worker", "server", "maintain")  # These have their image's.
         assert re.search(r":v?\d[\w.-]*$", service["image"]), f"{name} has no version"
 
 
@@ -56,8 +56,8 @@ def test_there_are_no_default_secrets(deploy: Path, compose: dict[str, Any]) -> 
 
 def test_every_variable_is_in_the_example(deploy: Path) -> None:
     used = set(re.findall(r"(?<!\$)\$\{(\w+)", (deploy / "compose.yaml").read_text("utf-8")))
-    told = re.findall(r"^(\w+)=", (deploy / "example.env").read_text("utf-8"), re.MULTILINE)
-    assert used == set(told)
+    named = re.findall(r"^(\w+)=", (deploy / "example.env").read_text("utf-8"), re.MULTILINE)
+    assert used == set(named)
 
 
 def test_nothing_runs_with_more_than_it_needs(compose: dict[str, Any]) -> None:

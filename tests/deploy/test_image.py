@@ -25,22 +25,22 @@ def last(steps: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def test_the_image_is_slim_and_runs_as_nobody_in_particular(last: list[tuple[str, str]]) -> None:
     assert last[0] == ("FROM", "python:3.11-slim-bookworm")
-    users = [told for word, told in last if word == "USER"]
+    users = [rest for word, rest in last if word == "USER"]
     assert users == ["10001:10001"]
     after = [word for word, _ in last[[word for word, _ in last].index("USER") :]]
     assert not {"RUN", "COPY", "ADD"} & set(after)
 
 
 def test_no_tools_for_building_reach_the_image(last: list[tuple[str, str]]) -> None:
-    run = " ".join(told for word, told in last if word == "RUN")
+    run = " ".join(rest for word, rest in last if word == "RUN")
     assert not re.search(r"\b(apt|apt-get|pip|uv|gcc|make|curl|git)\b", run)
-    assert [told for word, told in last if word == "COPY" and "--from=build" in told] == [
+    assert [rest for word, rest in last if word == "COPY" and "--from=build" in rest] == [
         "--from=build /opt/homeostat /opt/homeostat"
     ]
 
 
 def test_versions_are_those_that_are_tested(steps: list[tuple[str, str]]) -> None:
-    installs = [part for word, told in steps if word == "RUN" for part in told.split("&&") if "pip install" in part]
+    installs = [part for word, rest in steps if word == "RUN" for part in rest.split("&&") if "pip install" in part]
     assert installs and all("--constraint /src/constraints.txt" in part for part in installs)
     assert not any(word == "ADD" for word, _ in steps)
 
@@ -52,15 +52,15 @@ def test_it_says_whether_it_lives_and_ends_by_draining(last: list[tuple[str, str
 
 
 def test_no_secret_is_in_the_recipe(steps: list[tuple[str, str]]) -> None:
-    assert not any(re.search("password|secret|token", told, re.IGNORECASE) for _, told in steps)
+    assert not any(re.search("password|secret|token", rest, re.IGNORECASE) for _, rest in steps)
 
 
 def test_what_is_copied_is_there_and_is_sent_to_the_builder(deploy: Path, steps: list[tuple[str, str]]) -> None:
     root, sent = deploy.parent, (deploy / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
     assert sent[1] == "*"
-    for word, told in steps:
-        if word == "COPY" and "--from" not in told:
-            for source in [part for part in shlex.split(told) if not part.startswith("--")][:-1]:
+    for word, rest in steps:
+        if word == "COPY" and "--from" not in rest:
+            for source in [part for part in shlex.split(rest) if not part.startswith("--")][:-1]:
                 assert (root / source).exists() and f"!{source}" in sent
 
 

@@ -1,4 +1,5 @@
-"""Real servers for every test that asks for one, by the names `redis`, `redis_cluster`, `postgres` and `kafka`.
+"""Real servers for every test that asks for one, by the names `redis`, `redis_cluster`, `postgres`, `kafka` and
+`s3`.
 
 Where this machine can't have one, its tests are skipped with one line; where the environment variable CI is set, they
 fail. Tests that stop or kill a server start their own, by `own_server(redis_server, persistence=True)`.
@@ -9,19 +10,25 @@ time that each folder took beside its budget. `--quick` leaves out what needs se
 
 import os
 from contextlib import ExitStack
+from itertools import count
 
+import hypothesis
 import pytest
 from tests.support.budgets import budget_table
 from tests.support.quick import is_quick
 from tests.support.skips import skips
 
-from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, redis_server, shared_server
+from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, redis_server, s3_server, shared_server
 
 USED = pytest.StashKey[set]()
+NUMBERS = count(1)
+hypothesis.settings.register_profile("untimed", deadline=None)  # A busy machine is no fault of an example.
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help="leave out tests that need servers, processes or seconds")
+    parser.addoption("--peers", action="store_true", help="run tests that need the environment of `make test-peers`")
 
 
 def pytest_configure(config):
@@ -29,6 +36,10 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--peers"):
+        for item in items:
+            if item.get_closest_marker("peers"):
+                item.add_marker(pytest.mark.skip(reason="needs the environment of `make test-peers`"))
     if config.getoption("--quick"):
         kept, left = [], []
         for item in items:
@@ -58,7 +69,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def _had(make, config):
-    """What `make` returns, noted for the summary; where there is none, a skip, or a failure in CI."""
+    """The result of `make`, noted for the summary; where there is none, a skip, or a failure in CI."""
     try:
         server = make()
     except CantBeHad as error:
@@ -86,6 +97,25 @@ def redis_cluster_fixture(pytestconfig):
 def postgres(pytestconfig):
     """A PostgreSQL server of this worker of the test run, with the database that its `.url` names."""
     with _had(postgres_server, pytestconfig) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres):
+    """The address of an empty database of the test's own."""
+    import psycopg
+
+    name = f"test_{os.getpid()}_{next(NUMBERS)}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield postgres.url.rsplit("/", 1)[0] + f"/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def s3(pytestconfig):
+    """An object store of this worker of the test run, with the folder that its `.url` names."""
+    with _had(s3_server, pytestconfig) as server:
         yield server
 
 

@@ -11,9 +11,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from jsonschema import Draft202012Validator
@@ -24,14 +26,27 @@ from homeostat.adapters.disk.api_keys import FileApiKeys
 from homeostat.adapters.disk.audit.trail import AuditLog
 from homeostat.adapters.disk.decision_files import MEANINGS
 from homeostat.adapters.disk.segments import SegmentQueue
+from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
+from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
+from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+from homeostat.adapters.disk.sqlite.shadow import ShadowFile
+from homeostat.adapters.disk.sqlite.statements import SqliteStatements
+from homeostat.checks.batches import changes
+from homeostat.checks.incidents import incident
+from homeostat.checks.statements import question
 from homeostat.cli import main
 from homeostat.cli.demo import _kept
 from homeostat.cli.schema import schema_of, titles
-from homeostat.engine.shared.assembly import own_folder
+from homeostat.engine.shared.connecting import own_folder
 from homeostat.engine.shared.rejoining import Behind
 from homeostat.jobs.demo.demo import app_text
+from homeostat.jobs.drill.drilling import DrillRequest, drill_runs
+from homeostat.jobs.drill.running import SeedTask
 from homeostat.jobs.replay import Request, replay_events
 from homeostat.models.training_set import silent
+from homeostat.records.changes import Change, ChangeKind
+from homeostat.records.job import Job
+from homeostat.records.shadowed import Shadowed
 
 PAGE = (Path(__file__).parents[1] / "docs" / "files.md").read_text("utf-8")
 FOREST = """homeostat: 1
@@ -50,11 +65,16 @@ policy: {kind: thresholds}
 costs: {allow: {positive: 1, negative: 0}, block: {positive: 0, negative: 1}}
 guards: {fallback: {scorers_absent: allow}}
 """
+GROUPS = "\nfairness: {groups: event_type}\n"
 # Files that are there for a moment only, or that no run in one process leaves.
 FLEETING = {
     "FILE.new": "until it takes FILE's place", "BUNDLE.partial/": "until it takes BUNDLE's place",
     "FILE.parquet.part": "until it is complete", ".room-PID": "while the disk is tried",
-    "journal.db-journal": "while a transaction runs",
+    "journal.db-journal": "while a transaction runs", "models.db-journal": "while a transaction runs",
+    "models/.partial-VERSION-PID/": "until it takes VERSION's place",
+    "tuning/N/study.db": "in rounds that tune", "tuning/N/study.json": "in rounds that tune",
+    "tuning/N/settings.yaml": "in rounds that tune", "tuning/N/NAME.svg": "in rounds that tune",
+    "tuning/N/journal/": "in rounds that tune",
 }  # fmt: skip
 
 
@@ -73,10 +93,22 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
             command("simulate", app, "--days", 2, "--customers", 40, "--out", root / "simulate" / app, "--format", form)
     events = root / "simulate" / "access" / "events.jsonl"
     replay(root, events)
+    few = DrillRequest(SeedTask("access", 0, (), days=4, past_days=1, warm_days=1), ("S00",), (1,), 1, root / "drill")
+    drill_runs(few, lambda what, share: None)
     served(root)
     (root / "forest.yaml").write_text(FOREST)
     command("train", root / "forest.yaml", events, "--until", "2030-01-01", "--out", root / "train", "--json")
     command("export", "--data", root / "data", "--out", root / "export")
+    grouped = tmp_path_factory.mktemp("app") / "app.yaml"
+    grouped.write_text((files("homeostat") / "apps" / "access" / "app.yaml").read_text() + GROUPS)
+    for what in ("autonomy", "fairness"):
+        month = ("--month", "2026-01", "--app", grouped, "--out", root / "report", "--json")
+        command("report", what, "--data", root / "data", *month)
+    window = ("--from", "2026-01-31", "--until", "2026-02-01", "--out", root / "evaluate", "--robust-rows", 50)
+    command("evaluate", "access", events, *window, "--json")
+    command("models", "import", root / "train", "--data", root / "data", "--json")
+    command("models", "delete", "1", "--data", root / "data", "--json")
+    command("models", "import", root / "train", "--data", root / "data", "--json")
     command("init", root / "init" / "app.yaml")
     shared(root)
     with pytest.MonkeyPatch.context() as patch:
@@ -104,19 +136,50 @@ def served(root: Path) -> None:
         with load("access", data=data, history=history) as engine:
             engine.decide([decidable("1"), {"event_id": "2"}])
             engine.learn({"event_id": "1", "label": 1})
+            engine.parts.journal.append(changes(1))
             engine.save()
             engine.save()
             assert (data / "journal.db-wal").exists()
             (root / "open").mkdir(exist_ok=True)
             for name in ("journal.db-wal", "journal.db-shm"):
                 (root / "open" / name).write_bytes(b"")
+    statements = SqliteStatements(data)
+    statements.append(question())
+    for name in ("statements.db-wal", "statements.db-shm"):
+        assert (data / name).exists()
+        (root / "open" / name).write_bytes(b"")
+    statements.close()
+    incidents = SqliteIncidents(data)
+    incidents.write([], [incident()])
+    for name in ("incidents.db-wal", "incidents.db-shm"):
+        assert (data / name).exists()
+        (root / "open" / name).write_bytes(b"")
+    incidents.close()
+    jobs = SqliteJobs(data)
+    jobs.submit(Job("export", ("--out=x",)))
+    run = jobs.claim("a runner", 1, {}, 1)
+    assert run is not None and jobs.write(run, b"begun")
+    for name in ("jobs.db-wal", "jobs.db-shm"):
+        assert (data / name).exists()
+        (root / "open" / name).write_bytes(b"")
+    jobs.close()
+    with closing(SqliteSettings(data)) as settings:
+        settings.append(Change(ChangeKind.LEARNING, "policy", {"on": False}, "ann", "odd labels"), 0)
+        assert (data / "settings.db-wal").exists()
+        for name in ("settings.db-wal", "settings.db-shm"):
+            (root / "open" / name).write_bytes(b"")
+    with ShadowFile(data) as shadow:
+        shadow.append("v", [Shadowed(1, *(np.zeros(shape) for shape in (1, (1, 2), 1, 1, 1, 1)))])
+        for name in ("shadow.db-wal", "shadow.db-shm"):
+            assert (data / name).exists()
+            (root / "open" / name).write_bytes(b"")
     keys = FileApiKeys(data)
     keys.create("till", ["decide"], rate=3.0)
     assert keys.revoke(keys.all()[0].id)
 
 
 def shared(root: Path) -> None:
-    """What a worker keeps on its own machine."""
+    """The files that a worker keeps on its own machine."""
     queue = SegmentQueue(root / "spool" / "payments", 1 << 20)
     queue.put(b"a record", 1, 0)
     queue.close()
@@ -143,8 +206,14 @@ def documents(root: Path) -> Iterator[tuple[str, Any]]:
     }  # fmt: skip
     by_line = {"audit.jsonl": "audit", "dead_letters.jsonl": "dead-letter"}
     for path in sorted(root.rglob("*.json*")):
-        if path.name in whole:
+        if path.parent.name == "drill":
+            continue  # Their members are on the page of drills.
+        if path.parent.name == "evaluate":
+            yield "evaluation", json.loads(path.read_text())
+        elif path.name in whole:
             yield whole[path.name], json.loads(path.read_text())
+        elif path.parent.name == "report":
+            yield path.stem.partition("-")[0], json.loads(path.read_text())
         elif path.name in by_line:
             for line in path.read_text().splitlines():
                 yield by_line[path.name], json.loads(line)
@@ -191,6 +260,7 @@ def test_the_trail_schema_knows_every_kind_of_line_that_is_written(left: Path) -
     kinds = {document["kind"] for what, document in documents(left) if what == "audit"}
     with AuditLog(left / "torn.jsonl") as trail:
         trail.started("v", 1)
+        trail.stated(1, "0" * 64, 1)
     (left / "torn.jsonl").write_text((left / "torn.jsonl").read_text() + '{"torn')
     AuditLog(left / "torn.jsonl").close()
     lines = [json.loads(line) for line in (left / "torn.jsonl").read_text().splitlines()]
@@ -281,14 +351,22 @@ def test_the_page_and_the_files_say_each_column_of_the_decisions_alike(left: Pat
         assert re.search(row, PAGE, re.MULTILINE), kind
 
 
-def test_the_page_lists_the_journals_tables_and_columns(left: Path) -> None:
-    with closing(sqlite3.connect(left / "data" / "journal.db")) as db:
+@pytest.mark.parametrize(("file", "heading"), [("journal.db", "## The journal"), ("settings.db", "## The settings")])
+def test_the_page_lists_the_tables_and_columns_of_databases(left: Path, file: str, heading: str) -> None:
+    with closing(sqlite3.connect(left / "data" / file)) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         columns = {table: [row[1] for row in db.execute(f"PRAGMA table_info({table})")] for table in tables}
-    section = PAGE[PAGE.index("## The journal") :]
+    section = PAGE[PAGE.index(heading) :]
     for table, names in columns.items():
         row = re.search(rf"^\| `{table}` \| (.+?) \|", section, re.MULTILINE)
         assert row is not None and re.findall(r"`(\w+)`", row[1]) == names, table
+
+
+def test_the_page_lists_the_columns_of_jobs(left: Path) -> None:
+    with closing(sqlite3.connect(left / "data" / "jobs.db")) as db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(jobs)")]
+    section = PAGE[PAGE.index("## Jobs: jobs.db") :]
+    assert re.findall(r"^\| `(\w+)` \|", section[: section.index("\n## ", 3)], re.MULTILINE) == columns
 
 
 def test_only_the_owner_may_read_what_holds_events(left: Path) -> None:

@@ -112,7 +112,7 @@ def test_the_installed_wheel_runs_outside_of_the_repository(built: dict[str, Pat
 def test_the_trial_of_wheels_knows_every_extra_that_users_have() -> None:
     extras = set(PROJECT["project"]["optional-dependencies"]) - {"dev"}
     assert set(trial.USES) == extras
-    assert set(trial.ALL.split(",")) | {"kafka", "redis", "postgres"} == extras
+    assert set(trial.ALL.split(",")) | {"kafka", "redis", "postgres", "prefect"} == extras
 
 
 @pytest.mark.parametrize(

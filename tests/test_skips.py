@@ -63,3 +63,11 @@ def test_a_run_in_several_processes_names_them_too(tmp_path: Path) -> None:
 
 def test_a_run_that_skips_nothing_says_nothing(tmp_path: Path) -> None:
     assert summary(tmp_path, "def test_of_nothing():\n    pass\n") == []
+
+
+def test_tests_against_peers_are_skipped_by_name() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/peers"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "needs the environment of `make test-peers`" in ran.stdout
+    assert "tests/peers/test_statsmodels.py::test_a_logistic_fit_is_theirs (2 times)" in ran.stdout

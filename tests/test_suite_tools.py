@@ -1,4 +1,4 @@
-"""What a run of the suite says of itself: the time of each folder, and which tests the inner loop leaves out."""
+"""The report of a run of the suite: the time of each folder, and which tests the inner loop leaves out."""
 
 from dataclasses import dataclass
 

@@ -82,7 +82,7 @@ def outcomes(count: int = 40) -> list[dict[str, Any]]:
 
 
 def lived(open_engine) -> dict[str, tuple]:
-    """What an engine makes of the stream and its outcomes, restarted in the middle; and what it finds afterwards."""
+    """The results of an engine with the stream and its outcomes, restarted in the middle, and its later answers."""
     sent, answers = stream(), []
     with open_engine() as engine:
         for start in range(0, 50, 10):

@@ -16,7 +16,7 @@ from homeostat import load
 
 @dataclass(slots=True)
 class Judgement:
-    """What was compared and what differed."""
+    """The number compared and the differences."""
 
     features: int = 0
     events: int = 0

@@ -1,4 +1,4 @@
-"""What the docs promise of features, in plain Python: an oracle that shares no code with what it judges.
+"""The promises of the docs about features, in plain Python: an oracle that shares no code with what it judges.
 
 Written from docs/app-file.md, docs/events.md and docs/expressions.md alone. Every window is found again for every
 event, in the list of all events; sums are whole numbers in units of 2^-1074, of which every float64 is a multiple.

@@ -14,5 +14,7 @@ def is_quick(fixtures: Iterable[str], marks: Collection[str]) -> bool:
     True
     >>> is_quick(["redis"], {})
     False
+    >>> is_quick([], {"peers"})
+    False
     """
-    return "long" not in marks and SERVERS.isdisjoint(fixtures)
+    return {"long", "peers"}.isdisjoint(marks) and SERVERS.isdisjoint(fixtures)

@@ -26,7 +26,7 @@ def skips(reports: Iterable[pytest.TestReport | pytest.CollectReport]) -> list[s
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """Why a test was skipped; of an expected failure, what was said of it."""
+    """Why a test was skipped; of an expected failure, its reason."""
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     return str(getattr(report, "wasxfail", "")) or "no reason was given"

@@ -1,14 +1,18 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what it needs in .venv/.
 PYTHON ?= python3
 BIN := .venv/bin
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 TOOL := $(BIN)/uv tool run --quiet --constraints constraints.txt
 EXTRAS ?= base kafka redis postgres servers telemetry
 PYTHONS ?= $(BIN)/python
 SHIPPED ?= servers,telemetry
 LICENCES := 'MIT;BSD;Apache;PSF;Python Software Foundation;Zlib;CC0;ISC;MPL;Mozilla;LGPL;GNU Lesser'
+PEERS ?= .venv/.peers
 
-.PHONY: demo test quick check deploy-check docs bench bench-compare bundle install clean \
+# Bytecode is kept, here and by the installer: else each process of the tests compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo golden test test-peers quick check deploy-check docs bench bench-compare bundle install clean \
 	build wheel-check sbom licences audit changelog pins
 
 demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
@@ -17,8 +21,15 @@ demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
 test: .venv/.all check  ## Lint, types, import rules, and every test.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+test-peers: $(PEERS)/.made $(PEERS)/prefect/.made  ## Figures against libraries that take more than 200 MB, in an environment of their own. Weekly in CI.
+	PREFECT_PYTHON=$(PEERS)/prefect/bin/python $(PEERS)/bin/python -m pytest --peers tests/peers
+
 quick: .venv/.all  ## The inner loop, in about 90 seconds: every test that needs no server and no seconds.
 	$(BIN)/python -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder
+
+golden: .venv/.all  ## Write again what each stage of loop 1 says of a small story, and the sample charts, to be read and committed.
+	$(BIN)/python -m tests.decide.golden
+	$(BIN)/python -m tests.charts.samples
 
 check: .venv/.all  ## What needs no running code: style, types, import rules.
 	$(BIN)/ruff check src tests benchmarks deploy trials docs/extensions
@@ -75,8 +86,8 @@ changelog: .venv/.uv  ## The entry of the next version, shown; make changelog RE
 	$(TOOL) --from towncrier towncrier build $(if $(RELEASE),--yes --version $(RELEASE),--draft --version next)
 
 pins: .venv/.uv  ## The newest versions of everything, for every supported Python: constraints.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group docs --group package \
-	  --no-annotate --custom-compile-command 'make pins' --output-file constraints.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group docs \
+	  --group package --group peers --no-annotate --custom-compile-command 'make pins' --output-file constraints.txt pyproject.toml
 
 .venv/.uv: constraints.txt
 	$(PYTHON) -m venv .venv
@@ -88,8 +99,20 @@ pins: .venv/.uv  ## The newest versions of everything, for every supported Pytho
 	@touch $@
 
 .venv/.all: .venv/.uv pyproject.toml
-	$(UV) --editable '.[train,servers,telemetry,scale,dev]'
+	$(UV) --editable '.[train,tune,servers,telemetry,scale,mlflow,dev]'
 	@touch .venv/.base $@
+
+$(PEERS)/.made: .venv/.uv pyproject.toml
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PEERS)/bin/python --constraint constraints.txt \
+	  --editable '.[mlflow]' --group peers
+	@touch $@
+
+# Prefect's server wants an older FastAPI than ours, so it has an environment of its own.
+$(PEERS)/prefect/.made: $(PEERS)/.made
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)/prefect
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PEERS)/prefect/bin/python prefect==3.9.1
+	@touch $@
 
 .venv/.docs: .venv/.uv pyproject.toml
 	$(UV) --group docs

@@ -9,19 +9,22 @@ time that each folder took beside its budget. `--quick` leaves out what needs se
 """
 
 import os
+import shutil
 from contextlib import ExitStack
 from itertools import count
 
 import hypothesis
 import pytest
+from tests.support import temporary
 from tests.support.budgets import budget_table
 from tests.support.quick import is_quick
 from tests.support.skips import skips
 
 from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, redis_server, s3_server, shared_server
 
-USED = pytest.StashKey[set]()
+USED, PASSED = pytest.StashKey[set](), pytest.StashKey[bool]()
 NUMBERS = count(1)
+TEMPORARY = temporary.begin(os.environ)
 hypothesis.settings.register_profile("untimed", deadline=None)  # A busy machine is no fault of an example.
 hypothesis.settings.load_profile("untimed")
 
@@ -53,9 +56,15 @@ def pytest_testnodedown(node, error):
     node.config.stash[USED].update(getattr(node, "workeroutput", {}).get("servers", ()))
 
 
-def pytest_sessionfinish(session):
+def pytest_sessionfinish(session, exitstatus):
+    session.config.stash[PASSED] = exitstatus == 0
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["servers"] = sorted(session.config.stash[USED])
+
+
+def pytest_unconfigure(config):
+    if config.stash.get(PASSED, False) and not hasattr(config, "workerinput"):
+        shutil.rmtree(TEMPORARY, ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -1,7 +1,14 @@
 """The report of a run of the suite: the time of each folder, and which tests the inner loop leaves out."""
 
+import os
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
+import pytest
+from tests.support import temporary
 from tests.support.budgets import budget_table, folder_of
 from tests.support.quick import is_quick
 
@@ -37,3 +44,42 @@ def test_the_inner_loop_leaves_out_servers_and_what_is_marked_as_long():
     assert is_quick(["tmp_path"], {"usefixtures": 1})
     assert not is_quick(["tmp_path", "own_server"], {})
     assert not is_quick([], {"long": 1})
+
+
+@pytest.fixture
+def undecided(monkeypatch, tmp_path):
+    """As before a run: no folder for temporary files is chosen, and the system's is an empty one."""
+    (tmp_path / "system").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "system"))
+    monkeypatch.setattr(temporary, "MEMORY", tmp_path / "memory")
+    (tmp_path / "memory").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("room", "environ", "place"),
+    [(True, {}, "memory"), (False, {}, "system"), (True, {"TMPDIR": "chosen by the user"}, "system")],
+)
+def test_temporary_files_are_in_memory_where_it_has_room(undecided, monkeypatch, room, environ, place):
+    monkeypatch.setattr(temporary, "has_room", lambda memory: room)
+    folder = temporary.begin(environ)
+    assert folder.parent == undecided / place and environ["TMPDIR"] == str(folder)
+
+
+def test_each_worker_has_a_folder_of_its_own(undecided):
+    folders = {temporary.begin({"PYTEST_XDIST_WORKER": name}) for name in ("gw0", "gw1")}
+    assert len(folders) == 2 and all(folder.is_dir() for folder in folders)
+
+
+def test_the_folders_of_runs_that_are_over_are_removed_and_no_others(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    kept = [f"hmst-{os.getpid()}", "hmst-other", "other"]
+    for name in (*kept, f"hmst-{ended.pid}"):
+        (tmp_path / name).mkdir()
+    temporary.remove_abandoned(tmp_path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_folder_that_is_not_there_has_no_room():
+    assert not temporary.has_room(Path("/no/such/folder"))

@@ -18,8 +18,10 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
 	@$(BIN)/homeostat demo
 
-test: .venv/.all check  ## Lint, types, import rules, and every test.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: .venv/.all check  ## Lint, types, import rules, and every test; up to 5 that failed are run again, alone.
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  --override-ini=cache_dir=.pytest_cache/all --cache-clear \
+	  || $(BIN)/python -m tests.support.again $$?
 
 test-peers: $(PEERS)/.made $(PEERS)/prefect/.made  ## Figures against libraries that take more than 200 MB, in an environment of their own. Weekly in CI.
 	PREFECT_PYTHON=$(PEERS)/prefect/bin/python $(PEERS)/bin/python -m pytest --peers tests/peers

@@ -18,7 +18,8 @@ from dataclasses import replace
 import numpy as np
 
 from homeostat.checks.ticks import no_outcomes
-from homeostat.maintain.contracts import Monitor, Tick
+from homeostat.maintain.blocks import block_of
+from homeostat.maintain.contracts import BlockMonitor, Monitor, Tick
 from homeostat.records.arrays import State
 from homeostat.records.events import DeadLetter
 from homeostat.records.features import Features
@@ -88,6 +89,34 @@ def a_restart_changes_nothing(build: Builds, ticks: Sequence[Tick]) -> None:
     assert ends[0] == ends[1] == ends[2], "a restart changes the state"
 
 
+def blocks_change_nothing(build: Builds, ticks: Sequence[Tick]) -> None:
+    """A monitor that measures blocks gives the figures, notes and state of single ticks, bit for bit, however cut."""
+    whole = build()
+    if not isinstance(whole, BlockMonitor):
+        return
+    expected = [(_bits(_sound(whole, tick)), _notes(whole)) for tick in ticks]
+    end = {name: column.tobytes() for name, column in whole.state().items()}
+    rng = np.random.default_rng(7)
+    for longest in (2, 30, 400):
+        monitor, found, start = build(), [], 0
+        while start < len(ticks):
+            stop = min(start + int(rng.integers(1, longest + 1)), len(ticks))
+            assert isinstance(monitor, BlockMonitor)
+            measured = monitor.measure_block(block_of(ticks[start:stop]))
+            columns = (measured.value, measured.n, measured.spread)
+            assert all(one.shape == (stop - start, len(whole.series)) for one in columns), "a block has another shape"
+            for at in range(stop - start):
+                one = Measured(*(column[at] for column in columns))
+                found.append((_bits(one), _notes(monitor, at)))
+            start = stop
+            if rng.random() < 0.3:
+                state, monitor = monitor.state(), build()
+                monitor.restore(state)
+        wrong = [at for at, both in enumerate(zip(found, expected, strict=True)) if both[0] != both[1]]
+        assert not wrong, f"blocks of up to {longest} ticks change tick {wrong[0]}"
+        assert {name: column.tobytes() for name, column in monitor.state().items()} == end, "blocks change the state"
+
+
 def memory_does_not_grow(build: Builds, ticks: Sequence[Tick]) -> None:
     """After twice the time, a monitor remembers no more than half as much again."""
     monitor = build()
@@ -117,6 +146,10 @@ def notes_can_be_written_down(build: Builds, ticks: Sequence[Tick]) -> None:
 
 def _run(monitor: Monitor, ticks: Sequence[Tick]) -> list[Measured]:
     return [_sound(monitor, tick) for tick in ticks]
+
+
+def _notes(monitor: BlockMonitor, at: int = -1) -> list[str]:
+    return [json.dumps(monitor.notes(k, at), sort_keys=True) for k in range(len(monitor.series))]
 
 
 def _sound(monitor: Monitor, tick: Tick) -> Measured:
@@ -166,6 +199,7 @@ MONITOR_CHECKS: tuple[Callable[[Builds, Sequence[Tick]], None], ...] = (
     nothing_is_measured_of_nothing,
     gaps_and_extremes_are_measured,
     a_restart_changes_nothing,
+    blocks_change_nothing,
     memory_does_not_grow,
     ticks_are_left_as_they_were,
     notes_can_be_written_down,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -100,6 +100,46 @@ class Tick:
         return len(self.events)
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive ticks (k of them), their columns one after the other. `maintain.blocks` makes it.
+
+    While the loop follows a stream, a block is one tick. While it catches up, a block is up to a week of them. Where the
+    cuts lie changes no figure.
+
+    whole : all rows as if of one tick: `number` and `start_ns` of the first, `end_ns` of the last, counts added up.
+        `versions` are those of all ticks, and `texts` too
+    ticks : the same one by one, as views; each is made when it is asked for
+    offsets : (k + 1,) the rows of tick j are `offsets[j]` to `offsets[j + 1]`
+    known_offsets : (k + 1,) the same for the rows of `whole.known`
+    number, start_ns, end_ns, events_n, letters_n, repeats : (k,) as in `Tick`
+    changes, letters : of each tick
+    shared : results that several monitors need, by name, see `maintain.blocks.shared`
+    """
+
+    whole: Tick
+    ticks: Sequence[Tick]
+    offsets: Int
+    known_offsets: Int
+    number: Int
+    start_ns: Int
+    end_ns: Int
+    events_n: Int
+    letters_n: Int
+    repeats: Int
+    changes: Sequence[tuple[Change, ...]]
+    letters: Sequence[tuple[DeadLetter, ...]]
+    shared: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    @property
+    def rows(self) -> Int:
+        """(k,) how many rows each tick has."""
+        return np.diff(self.offsets)
+
+
 class Stateful(Protocol):
     """A stage that remembers. `restore(state())` continues bit for bit."""
 
@@ -126,11 +166,39 @@ class Monitor(Stateful, Protocol):
         ...
 
 
+@runtime_checkable
+class BlockMonitor(Protocol):
+    """A `Monitor` that measures many ticks at once, and gives the same values bit for bit however they are cut."""
+
+    name: str
+    series: tuple[Series, ...]
+
+    def measure(self, tick: Tick) -> Measured:
+        """See `Monitor`: a block of one tick."""
+        ...
+
+    def measure_block(self, block: Block) -> Measured:
+        """The values of `series` at each tick: columns (k, series)."""
+        ...
+
+    def notes(self, series: int, at: int = -1) -> dict[str, object]:
+        """See `Monitor`. at : the tick of the block that was measured last"""
+        ...
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
+
+
 class AlarmScale(Stateful, Protocol):
     """Values -> signals, on one scale for all series, within the owner's budget of false alarms."""
 
     def judge(self, tick: Tick, series: Sequence[Series], measured: Measured) -> list[Signal]:
         """Signals that were raised at this tick, that go on (once a day), or that have ended."""
+        ...
+
+    def judge_block(self, block: Block, series: Sequence[Series], measured: Measured) -> list[list[Signal]]:
+        """The same for each tick of a block; measured : columns (k, series)."""
         ...
 
 
@@ -139,6 +207,10 @@ class Grouping(Stateful, Protocol):
 
     def group(self, tick: Tick, signals: Sequence[Signal]) -> list[Incident]:
         """The incidents that are new or have changed, each with its next revision."""
+        ...
+
+    def group_block(self, block: Block, signals: Sequence[Sequence[Signal]]) -> list[list[Incident]]:
+        """The same for each tick of a block."""
         ...
 
     def take(self, incidents: Sequence[Incident], silences: Sequence[Silence] | None) -> None:
@@ -151,7 +223,7 @@ class Grouping(Stateful, Protocol):
 
 
 def joined(parts: Sequence[Measured]) -> Measured:
-    """The measurements of several monitors, one after the other.
+    """The measurements of several monitors, one after the other: columns (series,), or (k, series) of k ticks.
 
     >>> one = Measured(np.array([0.5]), np.array([10.0]), np.array([np.nan]))
     >>> len(joined([one, one]).value)
@@ -161,6 +233,6 @@ def joined(parts: Sequence[Measured]) -> Measured:
         none = np.zeros(0)
         return Measured(none, none, none)
     return Measured(
-        np.concatenate([one.value for one in parts]), np.concatenate([one.n for one in parts]),
-        np.concatenate([one.spread for one in parts]),
+        np.concatenate([one.value for one in parts], axis=-1), np.concatenate([one.n for one in parts], axis=-1),
+        np.concatenate([one.spread for one in parts], axis=-1),
     )  # fmt: skip

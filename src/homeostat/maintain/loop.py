@@ -1,14 +1,17 @@
-"""The maintenance loop: one call a tick, stage by stage."""
+"""The maintenance loop: one call a tick or a block of ticks, stage by stage."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from homeostat.maintain.contracts import AlarmScale, Grouping, Monitor, Stateful, Tick, joined
+from homeostat.maintain.blocks import block_of
+from homeostat.maintain.contracts import (
+    AlarmScale, Block, BlockMonitor, Grouping, Monitor, Stateful, Tick, joined,
+)  # fmt: skip
 from homeostat.records.arrays import State
 from homeostat.records.incidents import Incident
-from homeostat.records.signals import Series, Signal
+from homeostat.records.signals import Measured, Series, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +40,43 @@ class MaintenanceLoop:
 
         also : signals from elsewhere, to be grouped with those of the tick
         """
-        signals = [*also, *(self._noted(one) for one in self.learn(tick))]
-        return Noticed(signals, self.grouping.group(tick, signals))
+        return self.on_block(block_of([tick]), also)[0]
 
-    def learn(self, tick: Tick) -> list[Signal]:
-        """Measure and judge a tick whose signals were handed on already, so that no incident comes of them."""
-        return self.scale.judge(tick, self.series, joined([monitor.measure(tick) for monitor in self.monitors]))
+    def on_block(self, block: Block, also: Sequence[Signal] = ()) -> list[Noticed]:
+        """The same for each tick of a block.
 
-    def _noted(self, signal: Signal) -> Signal:
-        """A signal with its monitor's notes. Notes named as a field of the signal become that field."""
+        also : of its first tick
+        """
+        signals = self.learn(block)
+        signals[0] = [*also, *signals[0]]
+        incidents = self.grouping.group_block(block, signals)
+        return [Noticed(*both) for both in zip(signals, incidents, strict=True)]
+
+    def learn(self, block: Block) -> list[list[Signal]]:
+        """Measure and judge each tick of a block, so that no incident comes of its signals."""
+        at_once = [
+            one.measure_block(block) if isinstance(one, BlockMonitor) else None for one in self.monitors
+        ]  # fmt: skip
+        whole = [one for one in at_once if one is not None]
+        if len(whole) == len(at_once) and whole:
+            found = self.scale.judge_block(block, self.series, joined(whole))
+            return [[self._noted(one, at) for one in signals] for at, signals in enumerate(found)]
+        # Notes are of the last tick measured, so what a monitor measures tick by tick is judged tick by tick.
+        signals = []
+        for at, tick in enumerate(block.ticks):
+            parts = [
+                monitor.measure(tick) if one is None else _tick(one, at)
+                for monitor, one in zip(self.monitors, at_once, strict=True)
+            ]
+            signals.append([self._noted(one, at) for one in self.scale.judge(tick, self.series, joined(parts))])
+        return signals
+
+    def _noted(self, signal: Signal, at: int) -> Signal:
+        """A signal of tick `at` with its monitor's notes. Notes named as a field of the signal become that field."""
         monitor, place = self._places[signal.series.key]
         if not signal.still:
             return signal
-        notes = dict(monitor.notes(place))
+        notes = dict(monitor.notes(place, at) if isinstance(monitor, BlockMonitor) else monitor.notes(place))
         fields = {name: notes.pop(name) for name in ("decisions", "cost_per_hour") if name in notes}
         return replace(signal, notes={**signal.notes, **notes}, **fields)  # type: ignore[arg-type]
 
@@ -66,3 +93,8 @@ class MaintenanceLoop:
     def _parts(self) -> list[tuple[str, Stateful]]:
         monitors: list[tuple[str, Stateful]] = [(one.name, one) for one in self.monitors]
         return [*monitors, ("scale", self.scale), ("grouping", self.grouping)]
+
+
+def _tick(measured: Measured, at: int) -> Measured:
+    """The values of one tick of a block."""
+    return Measured(measured.value[at], measured.n[at], measured.spread[at])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from homeostat.app.maintaining import maintenance_of, tick_form
 from homeostat.jobs.maintaining.memory import Memory, Place, coded_by, meaning_of, memory_of, unpacked
 from homeostat.jobs.maintaining.source import Source
+from homeostat.maintain.blocks import block_of
 from homeostat.maintain.contracts import Tick
 from homeostat.maintain.incident.keeping import IncidentKeeper, together
 from homeostat.maintain.loop import MaintenanceLoop
@@ -29,6 +30,7 @@ _SAVE_TAKES_NS = 500_000_000  # A save of a full memory, until the first has bee
 _PATIENCE_NS = 300 * 10**9  # Events may take so long to get here, before the clock closes a tick.
 _CONFLICTS_MAX = 20
 _OPEN_MAX = 1000
+_BLOCK_TICKS, _BLOCK_ROWS = 168, 32_768  # While it catches up, so many ticks or rows are measured at once, about.
 _LIVE_NS = 86_400 * 10**9  # Events that are further behind the clock are a recording's: no clock closes their ticks.
 
 
@@ -75,6 +77,7 @@ class Steps:
         self._signals: list[Signal] = []
         self._incidents: list[Incident] = []
         self._heard: dict[str, Signal] = {}
+        self._waiting: list[Tick] = []  # Closed, and to be measured in one block.
         self._quiet_ns, self.caught_up = None, False
         self._saved_ns = self._clock.monotonic_ns()
         stored, why = self._source.store.saved(), ""
@@ -112,6 +115,7 @@ class Steps:
                 break
         if at_end:
             self._at_end(before.entry)
+        self._measure()
         self._worked_ns += 0 if self.place == before else self._clock.monotonic_ns() - begun_ns
         found = Step(
             self.place.entry - before.entry, self.place.ticks - before.ticks, len(self._signals) - signals,
@@ -187,18 +191,35 @@ class Steps:
             self._closed(self.reader.pass_time(self._clock.now_ns() - apart - _PATIENCE_NS))
 
     def _closed(self, ticks: Sequence[Tick]) -> None:
+        """Let ticks wait until there are enough for a block. All are measured before a step ends."""
         for tick in ticks:
-            self.place = replace(self.place, ticks=self.place.ticks + 1)
-            if self._quiet_ns is not None and tick.end_ns <= self._quiet_ns:
-                self._heard |= {one.series.key: one for one in self.loop.learn(tick)}
-                continue
-            over = [] if self._quiet_ns is None else self._end_quiet()
-            self._keeper.catch_up(tick.end_ns)
-            noticed = self.loop.on_tick(tick, over)
+            if self._quiet_ns is not None and self._waiting and self._is_quiet(tick) != self._is_quiet(self._waiting[0]):
+                self._measure()
+            self._waiting.append(tick)
+            if len(self._waiting) >= _BLOCK_TICKS or sum(map(len, self._waiting)) >= _BLOCK_ROWS:
+                self._measure()
+
+    def _is_quiet(self, tick: Tick) -> bool:
+        """Whether the signals of a tick were handed on before."""
+        return self._quiet_ns is not None and tick.end_ns <= self._quiet_ns
+
+    def _measure(self) -> None:
+        """Take the ticks that wait."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        block = block_of(waiting)
+        self.place = replace(self.place, ticks=self.place.ticks + len(block))
+        if self._is_quiet(waiting[0]):
+            self._heard |= {one.series.key: one for signals in self.loop.learn(block) for one in signals}
+            return
+        over = [] if self._quiet_ns is None else self._end_quiet()
+        self._keeper.catch_up(waiting[0].end_ns)
+        for noticed in self.loop.on_block(block, over):
             self._signals += noticed.signals
             self._incidents += noticed.incidents
-            signals = self.place.signals + len(noticed.signals)
-            self.place = replace(self.place, signals=signals, reached_ns=tick.end_ns)
+            self.place = replace(self.place, signals=self.place.signals + len(noticed.signals))
+        self.place = replace(self.place, reached_ns=waiting[-1].end_ns)
 
     def _is_due(self, at_end: bool) -> bool:
         since_ns = self._clock.monotonic_ns() - self._saved_ns

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.maintain.contracts import Tick
+from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.incident.case import Case
 from homeostat.maintain.incident.change_log import ChangeLog
 from homeostat.maintain.incident.impact import HOUR_NS, Span, Traffic
@@ -91,6 +91,10 @@ class IncidentGrouping:
                 self._renew(case, tick)
         self._forget(tick.end_ns)
         return [case.incident for case in self._cases if id(case) in changed]
+
+    def group_block(self, block: Block, signals: Sequence[Sequence[Signal]]) -> list[list[Incident]]:
+        """See `contracts.Grouping`."""
+        return [self.group(tick, found) for tick, found in zip(block.ticks, signals, strict=True)]
 
     def take(self, incidents: Sequence[Incident], silences: Sequence[Silence] | None) -> None:
         """Learn what others have done: their revisions of incidents, unless older, and the silences that hold now."""

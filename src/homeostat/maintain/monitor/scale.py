@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from homeostat.maintain.contracts import Tick
+from homeostat.maintain.contracts import Block, Tick
 from homeostat.records.arrays import AnyArray, Bytes, Float, Int, State
 from homeostat.records.signals import Kind, Measured, Series, Signal
 from homeostat.stats import e_detector, seasonal
@@ -151,6 +151,14 @@ class Scale:
         """See `AlarmScale`. `series` are those that it was made for."""
         assert len(series) == len(self._series), "the scale was made for other series"
         return self.take(tick.end_ns, measured)
+
+    def judge_block(self, block: Block, series: Sequence[Series], measured: Measured) -> list[list[Signal]]:
+        """See `AlarmScale`."""
+        assert len(series) == len(self._series), "the scale was made for other series"
+        return [
+            self.take(end_ns, Measured(measured.value[at], measured.n[at], measured.spread[at]))
+            for at, end_ns in enumerate(block.end_ns.tolist())
+        ]
 
     def take(self, end_ns: int, measured: Measured) -> list[Signal]:
         """The same, of the tick that ends at `end_ns`."""

@@ -72,10 +72,11 @@ class Stepped(NamedTuple):
 
 
 @compiled
-def _step(
+def step_all(
     ordinary: Ordinary, of: Bettors, watched: Bytes, scale: Int, side: Int, value: Float, n: Float, spread: Float,
     hour: int, at_ns: float, z: Float, u: Float, before: Float, evidence: Float, rise: Float,
 ) -> None:  # fmt: skip
+    """See `step`; of z, u, before, evidence and rise (k,) the figures of `Stepped` are written."""
     strengths = len(STRENGTHS)
     for k in range(len(scale)):
         z[k] = u[k] = before[k] = math.nan
@@ -120,7 +121,7 @@ def step(
     value, n, spread : (k,) NaN where there is none
     """
     found = Stepped(*np.empty((5, len(scale))))
-    _step(ordinary, of, watched, scale, side, value, n, spread, hour, float(at_ns), *found)
+    step_all(ordinary, of, watched, scale, side, value, n, spread, hour, float(at_ns), *found)
     return found
 
 

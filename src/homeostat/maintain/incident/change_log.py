@@ -31,6 +31,10 @@ class ChangeLog:
             self._version = version
         del self._logged[:-_KEPT]
 
+    def differs(self, versions: Sequence[str]) -> bool:
+        """Whether any of these versions is another one than the last that decided."""
+        return any(one != self._version for one in versions)
+
     def near(self, low_ns: int, high_ns: int) -> Sequence[Logged]:
         """The changes from a time to another."""
         return [one for one in self._logged if low_ns <= one.at_ns <= high_ns]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from homeostat.maintain.blocks import block_of
 from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.incident.case import Case
 from homeostat.maintain.incident.change_log import ChangeLog
@@ -34,6 +35,7 @@ from homeostat.records.signals import Signal
 ENDED = "all of its signals have ended"
 _DAY_NS = 24 * HOUR_NS
 _CLOSED_MAX, _PARKED_MAX = 64, 512
+_NEVER = 2**63 - 1
 _OF_OUTCOMES = frozenset({"outcome", "segment"})
 _DECISIVE = frozenset({"action", "policy", "guards", "outcome", "segment", "serving", "settings"})
 """Where signals show that decisions, or what came of them, differ."""
@@ -72,12 +74,34 @@ class IncidentGrouping:
         self._cases: list[Case] = []
         self._parked: dict[str, Signal] = {}
         self._silences: tuple[Silence, ...] = ()
+        self._settled, self._due_ns = False, _NEVER  # Whether a tick without signals changes nothing, and until when.
 
     def group(self, tick: Tick, signals: Sequence[Signal]) -> list[Incident]:
         """The incidents that are new or have changed, the oldest first; each with the next revision."""
-        calm = not any(case.open for case in self._cases)
-        self._traffic.add(tick, None if self._costs is None else self._costs(tick), calm)
-        self._log.add(tick)
+        return self.group_block(block_of([tick]), [signals])[0]
+
+    def group_block(self, block: Block, signals: Sequence[Sequence[Signal]]) -> list[list[Incident]]:
+        """The same for each tick of a block. A tick without signals, and with nothing due, is only counted."""
+        cost = None if self._costs is None else self._costs(block.whole)
+        found: list[list[Incident]] = []
+        calm, counted = np.zeros(len(block), bool), 0
+        for at, (end_ns, of_tick) in enumerate(zip(block.end_ns.tolist(), signals, strict=True)):
+            calm[at] = not any(case.open for case in self._cases)
+            if block.changes[at] or self._log.differs(block.whole.versions):
+                self._log.add(block.ticks[at])
+            if self._settled and not of_tick and end_ns < self._due_ns:
+                found.append([])
+                continue
+            self._traffic.add(block, counted, at + 1, cost, calm)
+            counted = at + 1
+            if at:
+                self._forget(int(block.end_ns[at - 1]))
+            found.append(self._at_tick(end_ns, of_tick))
+        self._traffic.add(block, counted, len(block), cost, calm)
+        self._forget(int(block.end_ns[-1]))
+        return found
+
+    def _at_tick(self, end_ns: int, signals: Sequence[Signal]) -> list[Incident]:
         changed: dict[int, Case] = {}
         for signal in self._in_order(signals):
             case = self._place(signal)
@@ -86,19 +110,18 @@ class IncidentGrouping:
         for case in self._unparked():
             changed[id(case)] = case
         for case in self._cases:
-            if case.open and (id(case) in changed or self._due(case, tick)):
+            if case.open and (id(case) in changed or self._due(case) <= end_ns):
                 changed[id(case)] = case
-                self._renew(case, tick)
-        self._forget(tick.end_ns)
+                self._renew(case, end_ns)
+        self._forget(end_ns)
+        self._settled = not signals and not changed
+        self._due_ns = min((self._due(case) for case in self._cases if case.open), default=_NEVER)
         return [case.incident for case in self._cases if id(case) in changed]
-
-    def group_block(self, block: Block, signals: Sequence[Sequence[Signal]]) -> list[list[Incident]]:
-        """See `contracts.Grouping`."""
-        return [self.group(tick, found) for tick, found in zip(block.ticks, signals, strict=True)]
 
     def take(self, incidents: Sequence[Incident], silences: Sequence[Silence] | None) -> None:
         """Learn what others have done: their revisions of incidents, unless older, and the silences that hold now."""
         known = {case.incident.id: case for case in self._cases}
+        self._settled = self._settled and not incidents
         for one in incidents:
             case = known.get(one.id)
             if case is not None and one.revision >= case.incident.revision:
@@ -182,30 +205,29 @@ class IncidentGrouping:
         """Whether a signal held on, or had just ended, when another began; outcomes are known so much later."""
         return one.still or signal.since_low_ns <= one.at_ns + self._settings.slack_ns + self._links.lag_ns(signal)
 
-    def _due(self, case: Case, tick: Tick) -> bool:
-        """Whether an open incident is to be looked at though no signal came."""
-        quiet = case.quiet_since_ns
-        if quiet is not None and tick.end_ns - quiet >= self._settings.quiet_ns:
-            return True
-        return tick.end_ns - case.incident.updated_ns >= self._settings.refresh_ns
+    def _due(self, case: Case) -> int:
+        """The time at which an open incident is to be looked at though no signal came."""
+        settings, quiet = self._settings, case.quiet_since_ns
+        refreshed = case.incident.updated_ns + settings.refresh_ns
+        return refreshed if quiet is None else min(refreshed, quiet + settings.quiet_ns)
 
-    def _renew(self, case: Case, tick: Tick) -> None:
+    def _renew(self, case: Case, end_ns: int) -> None:
         """Make all that follows from the signals again; close the incident where they have been silent for long."""
         incident, signals = case.incident, list(case.signals.values())
         inhibited = self._links.consequences(signals)
-        low, high = incident.since_ns - 14 * _DAY_NS, tick.end_ns
-        evidence = Evidence(signals, self._log.near(low, high), tick.end_ns, self._settings.slack_ns)
+        low, high = incident.since_ns - 14 * _DAY_NS, end_ns
+        evidence = Evidence(signals, self._log.near(low, high), end_ns, self._settings.slack_ns)
         span = self._traffic.since(incident.since_ns)
         case.incident = replace(
             self._valued(incident, signals, span),
-            revision=incident.revision + 1, updated_ns=tick.end_ns,
+            revision=incident.revision + 1, updated_ns=end_ns,
             signals=incident.signals, inhibited=tuple(one.id for one in inhibited),
             suspects=tuple(self._ranking.suspects(evidence)),
-            silenced_until_ns=self._silenced(incident, [one for one in signals if one not in inhibited], tick.end_ns),
+            silenced_until_ns=self._silenced(incident, [one for one in signals if one not in inhibited], end_ns),
         )  # fmt: skip
         quiet = case.quiet_since_ns
-        if quiet is not None and tick.end_ns - quiet >= self._settings.quiet_ns:
-            case.incident = replace(case.incident, phase=Phase.CLOSED, reason=ENDED, closed_ns=tick.end_ns)
+        if quiet is not None and end_ns - quiet >= self._settings.quiet_ns:
+            case.incident = replace(case.incident, phase=Phase.CLOSED, reason=ENDED, closed_ns=end_ns)
 
     def _valued(self, incident: Incident, signals: Sequence[Signal], span: Span) -> Incident:
         """The incident with its impact, as far as it is known."""
@@ -253,6 +275,7 @@ class IncidentGrouping:
     def restore(self, state: State) -> None:
         """Go on from what was remembered."""
         kept: Mapping[str, Any] = json.loads(state["text"].astype(np.uint8).tobytes())
+        self._settled = False
         self._cases = [Case.read(one) for one in kept["cases"]]
         self._log.read(kept["log"])
         self._silences = tuple(read_silence(one) for one in kept["silences"])

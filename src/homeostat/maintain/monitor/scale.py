@@ -23,7 +23,10 @@ from typing import NamedTuple
 import numpy as np
 
 from homeostat.maintain.contracts import Block, Tick
-from homeostat.records.arrays import AnyArray, Bytes, Float, Int, State
+from homeostat.maintain.monitor.scale_steps import (
+    ADOPTED_NS, BACK, DAY_NS, KNOWN_LEAST, Rings, Rules, Standing, Ticks, advance,
+)  # fmt: skip
+from homeostat.records.arrays import Float, Int, Mask, State
 from homeostat.records.signals import Kind, Measured, Series, Signal
 from homeostat.stats import e_detector, seasonal
 from homeostat.stats.change_point import change_point
@@ -31,15 +34,11 @@ from homeostat.stats.e_detector import Bettors
 from homeostat.stats.seasonal import Ordinary
 
 HOUR_NS = 3_600_000_000_000
-DAY_NS = 24 * HOUR_NS
 LEARNING_NS = 7 * DAY_NS
-ADOPTED_NS = 14 * DAY_NS
 _MEMORY_NS = 28 * DAY_NS
 _RING = (28, 2688)  # Ticks that are remembered, at least and at most.
 _LEARNS_DAILY, _LEARNS_EVERY = 16, 3  # Learning takes time: each day at first, then every third day.
-_KNOWN_LEAST = 48  # Measurements without which a series is not judged.
 _MONDAY_NS = 4 * DAY_NS  # 1970-01-05.
-_FAR = 1e9
 _CERTAIN = 1e12  # The evidence of a fact.
 _SCALES = {"share": seasonal.SHARE, "mean": seasonal.MEAN, "count": seasonal.COUNT, "fact": seasonal.FACT}
 _SIDES = {"up": e_detector.UP, "down": e_detector.DOWN, "both": e_detector.BOTH}
@@ -56,46 +55,6 @@ class Span(NamedTuple):
 
     start_ns: int
     end_ns: int
-
-
-class Rings(NamedTuple):
-    """The last ticks, (k, w) each and (w,) of all: what was measured, and the residuals of it.
-
-    inside : whether a measurement counts as ordinary past
-    """
-
-    value: AnyArray
-    n: AnyArray
-    spread: AnyArray
-    z: AnyArray
-    u: AnyArray
-    inside: Bytes
-    hour: Int
-    end_ns: Int
-
-
-class Standing(NamedTuple):
-    """How the series stand, (k,) each.
-
-    raised : 1 while a signal is on
-    since_ns, low_ns, high_ns : when that change began, with its interval
-    raised_ns, named_ns : when it was raised first and last
-    effect : its size in standard deviations when it was raised; recent : of late
-    first_ns : the first measurement of the series, 0 before it
-    evidence, p_value : when it was raised
-    """
-
-    raised: Bytes
-    since_ns: Int
-    low_ns: Int
-    high_ns: Int
-    raised_ns: Int
-    named_ns: Int
-    effect: Float
-    recent: Float
-    first_ns: Int
-    evidence: Float
-    p_value: Float
 
 
 def _no_rings(k: int, w: int) -> Rings:
@@ -131,21 +90,24 @@ class Scale:
         self._campaigns = tuple(campaigns)
         k = len(self._series)
         self._scale = np.array([_SCALES[one.scale] for one in self._series], np.int64)
-        self._side = np.array([_SIDES[one.side] for one in self._series], np.int64)
-        self._of_people = np.array([one.seasonal or one.kind in _OF_PEOPLE for one in self._series], bool)
-        self._of_windows = np.array([one.kind == Kind.DISTRIBUTION for one in self._series], bool)
-        self._learning = np.array([LEARNING_NS * (2 if one.seasonal else 1) for one in self._series], np.int64)
         self._is_fact = self._scale == seasonal.FACT
         weight = np.array([one.weight for one in self._series])
         weight = np.where(self._is_fact, 0.0, weight)
         with np.errstate(divide="ignore"):
             self.bound: Float = per_ns / tick_ns / false_alarms / (weight / max(float(weight.sum()), 1e-300))
         self._day = max(1, DAY_NS // tick_ns)
+        self._rules = Rules(
+            self._scale, np.array([_SIDES[one.side] for one in self._series], np.int64), self.bound,
+            np.array([LEARNING_NS * (2 if one.seasonal else 1) for one in self._series], np.int64),
+            np.array([one.seasonal or one.kind in _OF_PEOPLE for one in self._series], bool),
+            np.array([one.kind == Kind.DISTRIBUTION for one in self._series], bool), self._day,
+        )  # fmt: skip
         w = min(max(_MEMORY_NS // tick_ns, _RING[0]), _RING[1])
         self._rings = _no_rings(k, w)
         self._ordinary, self._bettors = seasonal.nothing_known(k), e_detector.bettors(k)
         self._standing = _all_quiet(k)
         self._count = np.zeros(1, np.int64)
+        self._stepped = e_detector.Stepped(*np.full((5, k), np.nan))  # Of the last tick.
 
     def judge(self, tick: Tick, series: Sequence[Series], measured: Measured) -> list[Signal]:
         """See `AlarmScale`. `series` are those that it was made for."""
@@ -155,26 +117,35 @@ class Scale:
     def judge_block(self, block: Block, series: Sequence[Series], measured: Measured) -> list[list[Signal]]:
         """See `AlarmScale`."""
         assert len(series) == len(self._series), "the scale was made for other series"
-        return [
-            self.take(end_ns, Measured(measured.value[at], measured.n[at], measured.spread[at]))
-            for at, end_ns in enumerate(block.end_ns.tolist())
-        ]
+        return self.take_all(block.end_ns, measured)
 
     def take(self, end_ns: int, measured: Measured) -> list[Signal]:
         """The same, of the tick that ends at `end_ns`."""
-        place = self._put(end_ns, measured)
-        muted = self._muted(end_ns)
-        hour = int(self._rings.hour[place])
-        found = e_detector.step(
-            self._ordinary, self._bettors, self._watched(end_ns, muted), self._scale, self._side, measured.value,
-            measured.n, measured.spread, hour, end_ns,
+        one = Measured(measured.value[None], measured.n[None], measured.spread[None])
+        return self.take_all(np.array([end_ns]), one)[0]
+
+    def take_all(self, end_ns: Int, measured: Measured) -> list[list[Signal]]:
+        """The same, of k ticks that end at `end_ns` (k,); measured : columns (k, series)."""
+        signals: list[list[Signal]] = [[] for _ in end_ns]
+        ticks = Ticks(
+            *(np.ascontiguousarray(one, np.float64) for one in (measured.value, measured.n, measured.spread)),
+            end_ns, (end_ns - self._tick_ns - _MONDAY_NS) // HOUR_NS % seasonal.WEEK_HOURS, *self._explained(end_ns),
         )  # fmt: skip
-        self._rings.z[:, place] = np.clip(
-            found.z, -_FAR, _FAR
-        )  # A series that never moved has no deviation to speak of.
-        self._rings.u[:, place] = np.clip(found.u, -_FAR, _FAR)
-        self._rings.inside[:, place] = (self._standing.raised == 0) & ~muted
-        signals = self._ended(end_ns, found) + self._raised(end_ns, found, muted) + self._facts(end_ns, measured)
+        at = 0
+        while True:
+            at = advance(
+                ticks, at, self._rules, self._rings, self._ordinary, self._bettors, self._standing, self._count,
+                self._stepped,
+            )  # fmt: skip
+            if at == len(end_ns):
+                return signals
+            signals[at] = self._act(int(end_ns[at]), measured.value[at], ticks.muted(self._rules, at))
+            at += 1
+
+    def _act(self, end_ns: int, value: Float, muted: Mask) -> list[Signal]:
+        """Raise and end signals at a tick that has just been taken in, and learn where it is time for that."""
+        found = self._stepped
+        signals = self._ended(end_ns, found) + self._raised(end_ns, found, muted) + self._facts(end_ns, value)
         self._count[0] += 1
         days = int(self._count[0]) // self._day
         if self._count[0] % self._day == 0 and (days <= _LEARNS_DAILY or days % _LEARNS_EVERY == 0):
@@ -196,7 +167,8 @@ class Scale:
         last = int(self._rings.end_ns.max(initial=0))
         recent = self._rings.end_ns > last - 3 * DAY_NS
         seen = np.isfinite(self._rings.value[:, recent]).sum(axis=1)
-        ready = self._watched(last, np.zeros(len(self._series), bool)).astype(bool)
+        first = self._standing.first_ns
+        ready = (first > 0) & (last - first >= self._rules.learning_ns) & (self._ordinary.known >= KNOWN_LEAST)
         words = []
         for k in range(len(self._series)):
             if self._standing.raised[k]:
@@ -225,29 +197,12 @@ class Scale:
             ("standing", self._standing),
         )  # fmt: skip
 
-    def _put(self, end_ns: int, measured: Measured) -> int:
-        place = int(self._count[0]) % len(self._rings.hour)
-        usable = np.isfinite(measured.value) & ((measured.n > 0) | self._is_fact)
-        self._rings.value[:, place] = np.where(usable, measured.value, np.nan)
-        self._rings.n[:, place] = measured.n
-        self._rings.spread[:, place] = measured.spread
-        self._rings.hour[place] = (end_ns - self._tick_ns - _MONDAY_NS) // HOUR_NS % seasonal.WEEK_HOURS
-        self._rings.end_ns[place] = end_ns
-        self._standing.first_ns[(self._standing.first_ns == 0) & usable] = end_ns
-        return place
-
-    def _muted(self, end_ns: int) -> AnyArray:
-        """(k,) whether a campaign explains whatever a series shows."""
-        begun = [one.end_ns for one in self._campaigns if one.start_ns < end_ns]
-        last = max(begun, default=-WINDOWS_NS)
-        return np.asarray(
-            (self._of_people & (end_ns <= last + AFTER_NS)) | (self._of_windows & (end_ns <= last + WINDOWS_NS))
-        )
-
-    def _watched(self, end_ns: int, muted: AnyArray) -> Bytes:
-        at, first = self._standing, self._standing.first_ns
-        ready = (first > 0) & (end_ns - first >= self._learning) & (self._ordinary.known >= _KNOWN_LEAST)
-        return np.asarray(ready & (at.raised == 0) & ~muted, np.uint8)
+    def _explained(self, end_ns: Int) -> tuple[Mask, Mask]:
+        """(k,) twice: whether a campaign explains what series of people, and what distributions, show at each tick."""
+        last = np.full(len(end_ns), np.iinfo(np.int64).min // 2)
+        for one in self._campaigns:
+            last = np.where(one.start_ns < end_ns, np.maximum(last, one.end_ns), last)
+        return end_ns <= last + AFTER_NS, end_ns <= last + WINDOWS_NS
 
     def _learn(self, end_ns: int) -> None:
         rings, first = self._rings, self._standing.first_ns
@@ -289,11 +244,8 @@ class Scale:
         """Signals of the series that are back, and of those whose change has lasted so long that it is the new past."""
         at = self._standing
         size = np.maximum(np.abs(at.effect), 1e-9)
-        pace = 1.0 / np.clip(16.0 / size**2, 4.0, 168.0)
         measured = (at.raised == 1) & ~np.isnan(found.z) & ~self._is_fact
-        now = np.clip(np.where(measured, found.z, 0.0), -8.0, 8.0)
-        at.recent[...] = np.where(measured, np.clip(at.recent, -8.0, 8.0) * (1.0 - pace) + now * pace, at.recent)
-        back = measured & (at.recent * np.sign(at.effect) < 0.35 * np.minimum(size, 3.0))
+        back = measured & (at.recent * np.sign(at.effect) < BACK * np.minimum(size, 3.0))
         lasting = (at.raised == 1) & ~self._is_fact & (end_ns - at.raised_ns >= ADOPTED_NS)
         signals = []
         for k in np.flatnonzero(back | lasting).tolist():
@@ -311,10 +263,10 @@ class Scale:
         self._bettors.capital[k] = 0.0
         self._bettors.filtered[k] = 0.0
 
-    def _facts(self, end_ns: int, measured: Measured) -> list[Signal]:
+    def _facts(self, end_ns: int, value: Float) -> list[Signal]:
         at, signals = self._standing, []
-        wrong = self._is_fact & np.isfinite(measured.value) & (measured.value != 0.0)
-        well = self._is_fact & (measured.value == 0.0)
+        wrong = self._is_fact & np.isfinite(value) & (value != 0.0)
+        well = self._is_fact & (value == 0.0)
         for k in np.flatnonzero(wrong & (at.raised == 0)).tolist():
             at.raised[k], at.raised_ns[k], at.named_ns[k] = 1, end_ns, end_ns
             at.since_ns[k] = at.low_ns[k] = at.high_ns[k] = end_ns - self._tick_ns

@@ -29,15 +29,12 @@ _KNOWN = tuple(one.name for one in fields(Known))
 
 def block_of(ticks: Sequence[Tick]) -> Block:
     """The block of consecutive ticks, one at least."""
-    of_one = len(ticks) == 1
-    return Block(
-        ticks[0] if of_one else _whole(ticks), ticks, _offsets([len(one) for one in ticks]),
-        _offsets([len(one.known.label) for one in ticks]), *(
-            np.array([getattr(one, name) for one in ticks], np.int64)
-            for name in ("number", "start_ns", "end_ns", "events_n", "letters_n", "repeats")
-        ),
-        [one.changes for one in ticks], [one.letters for one in ticks],
-    )  # fmt: skip
+    whole = ticks[0] if len(ticks) == 1 else _whole(ticks)
+    offsets, known = _offsets([len(one) for one in ticks]), _offsets([len(one.known.label) for one in ticks])
+    facts = [(one.number, one.start_ns, one.end_ns, one.events_n, one.letters_n, one.repeats) for one in ticks]
+    number, start_ns, end_ns, events_n, letters_n, repeats = np.ascontiguousarray(np.array(facts, np.int64).T)
+    changes, letters = [one.changes for one in ticks], [one.letters for one in ticks]
+    return Block(whole, ticks, offsets, known, number, start_ns, end_ns, events_n, letters_n, repeats, changes, letters)
 
 
 def shared(block: Block, name: str, of: Callable[[Block], T]) -> T:

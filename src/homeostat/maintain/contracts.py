@@ -104,8 +104,8 @@ class Tick:
 class Block:
     """Consecutive ticks (k of them), their columns one after the other. `maintain.blocks` makes it.
 
-    While the loop follows a stream, a block is one tick. While it catches up, a block is up to a week of them. Where the
-    cuts lie changes no figure.
+    While the loop follows a stream, a block is one tick. While it catches up, a block is up to a week of them. The
+    figures do not depend on where the cuts lie.
 
     whole : all rows as if of one tick: `number` and `start_ns` of the first, `end_ns` of the last, counts added up.
         `versions` are those of all ticks, and `texts` too

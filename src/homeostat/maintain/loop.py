@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 from homeostat.maintain.blocks import block_of
 from homeostat.maintain.contracts import (
-    AlarmScale, Block, BlockMonitor, Grouping, Monitor, Stateful, Tick, joined,
+    AlarmScale,
+    Block,
+    BlockMonitor,
+    Grouping,
+    Monitor,
+    Stateful,
+    Tick,
+    joined,
 )  # fmt: skip
 from homeostat.records.arrays import State
 from homeostat.records.incidents import Incident

@@ -193,7 +193,7 @@ class Steps:
     def _closed(self, ticks: Sequence[Tick]) -> None:
         """Let ticks wait until there are enough for a block. All are measured before a step ends."""
         for tick in ticks:
-            if self._quiet_ns is not None and self._waiting and self._is_quiet(tick) != self._is_quiet(self._waiting[0]):
+            if self._waiting and self._is_quiet(tick) != self._is_quiet(self._waiting[0]):
                 self._measure()
             self._waiting.append(tick)
             if len(self._waiting) >= _BLOCK_TICKS or sum(map(len, self._waiting)) >= _BLOCK_ROWS:

@@ -24,7 +24,15 @@ import numpy as np
 
 from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.scale_steps import (
-    ADOPTED_NS, BACK, DAY_NS, KNOWN_LEAST, Rings, Rules, Standing, Ticks, advance,
+    ADOPTED_NS,
+    BACK,
+    DAY_NS,
+    KNOWN_LEAST,
+    Rings,
+    Rules,
+    Standing,
+    Ticks,
+    advance,
 )  # fmt: skip
 from homeostat.records.arrays import Float, Int, Mask, State
 from homeostat.records.signals import Kind, Measured, Series, Signal
@@ -127,10 +135,9 @@ class Scale:
     def take_all(self, end_ns: Int, measured: Measured) -> list[list[Signal]]:
         """The same, of k ticks that end at `end_ns` (k,); measured : columns (k, series)."""
         signals: list[list[Signal]] = [[] for _ in end_ns]
-        ticks = Ticks(
-            *(np.ascontiguousarray(one, np.float64) for one in (measured.value, measured.n, measured.spread)),
-            end_ns, (end_ns - self._tick_ns - _MONDAY_NS) // HOUR_NS % seasonal.WEEK_HOURS, *self._explained(end_ns),
-        )  # fmt: skip
+        value, n, spread = (np.ascontiguousarray(one) for one in (measured.value, measured.n, measured.spread))
+        hour = (end_ns - self._tick_ns - _MONDAY_NS) // HOUR_NS % seasonal.WEEK_HOURS
+        ticks = Ticks(value, n, spread, end_ns, hour, *self._explained(end_ns))
         at = 0
         while True:
             at = advance(
@@ -216,7 +223,7 @@ class Scale:
         )  # fmt: skip
         e_detector.set_prices(self._ordinary, self._bettors, flags, rings.u, rings.inside, order)
 
-    def _raised(self, end_ns: int, found: e_detector.Stepped, muted: AnyArray) -> list[Signal]:
+    def _raised(self, end_ns: int, found: e_detector.Stepped, muted: Mask) -> list[Signal]:
         """Signals of the series whose evidence has just reached its bound."""
         at, signals = self._standing, []
         for k in np.flatnonzero(

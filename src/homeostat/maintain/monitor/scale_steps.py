@@ -180,4 +180,4 @@ def _has_to_act(
         return True
     effect = standing.effect[i]
     sign = 1.0 if effect > 0.0 else (-1.0 if effect < 0.0 else 0.0)
-    return z == z and standing.recent[i] * sign < BACK * min(max(abs(effect), 1e-9), 3.0)
+    return bool(z == z and standing.recent[i] * sign < BACK * min(max(abs(effect), 1e-9), 3.0))

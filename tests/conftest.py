@@ -11,19 +11,18 @@ time that each folder took beside its budget. `--quick` leaves out what needs se
 import os
 import shutil
 from contextlib import ExitStack
-from itertools import count
 
 import hypothesis
 import pytest
 from tests.support import temporary
 from tests.support.budgets import budget_table
+from tests.support.databases import empty_database, ready_database
 from tests.support.quick import is_quick
 from tests.support.skips import skips
 
 from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, redis_server, s3_server, shared_server
 
 USED, PASSED = pytest.StashKey[set](), pytest.StashKey[bool]()
-NUMBERS = count(1)
 TEMPORARY = temporary.begin(os.environ)
 hypothesis.settings.register_profile("untimed", deadline=None)  # A busy machine is no fault of an example.
 hypothesis.settings.load_profile("untimed")
@@ -111,14 +110,16 @@ def postgres(pytestconfig):
 
 @pytest.fixture
 def database(postgres):
-    """The address of an empty database of the test's own."""
-    import psycopg
+    """The address of a database of the test's own, with the newest tables of no app."""
+    with ready_database(postgres.url) as address:
+        yield address
 
-    name = f"test_{os.getpid()}_{next(NUMBERS)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield postgres.url.rsplit("/", 1)[0] + f"/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+@pytest.fixture(name="empty_database")
+def empty_database_fixture(postgres):
+    """The address of an empty database of the test's own."""
+    with empty_database(postgres.url) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -131,9 +132,14 @@ def s3(pytestconfig):
 @pytest.fixture(scope="session")
 def kafka(pytestconfig, tmp_path_factory):
     """The broker of all workers of the test run: tests give their topics names of their own."""
+    import confluent_kafka
+
     base, worker = tmp_path_factory.getbasetemp(), hasattr(pytestconfig, "workerinput")
     folder, owner = (base.parent, os.getppid()) if worker else (base, os.getpid())
-    return _had(lambda: shared_server("kafka", folder / "servers", owner), pytestconfig)
+    server = _had(lambda: shared_server("kafka", folder / "servers", owner), pytestconfig)
+    # A new broker makes its topic of transactions when the first is begun, for longer than some clients wait.
+    confluent_kafka.Producer({"bootstrap.servers": server.address, "transactional.id": "first"}).init_transactions(180)
+    return server
 
 
 @pytest.fixture

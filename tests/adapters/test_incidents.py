@@ -159,17 +159,17 @@ def test_a_process_killed_at_any_statement_leaves_everything_to_be_stored_once(t
 
 @pytest.mark.long
 def test_a_process_killed_at_any_statement_on_postgres_leaves_everything_to_be_stored_once(
-    database: str, monkeypatch
+    empty_database: str, monkeypatch
 ) -> None:
-    PostgresIncidents(database).close()
+    PostgresIncidents(empty_database).close()
     monkeypatch.setattr(connections, "BoundedConnection", DyingPostgres)
     killed = []
     for left in range(0, 130, 18):
         Dying.left = 1 << 30
-        killed.append(_killed(lambda: PostgresIncidents(database), left))
-        with closing(PostgresIncidents(database)) as store:
+        killed.append(_killed(lambda: PostgresIncidents(empty_database), left))
+        with closing(PostgresIncidents(empty_database)) as store:
             assert _after(store) == ONCE, left
-        with psycopg.connect(database, autocommit=True) as connection:
+        with psycopg.connect(empty_database, autocommit=True) as connection:
             connection.execute("TRUNCATE signals, incidents, incident_changes, incident_deliveries, incident_silences")
             connection.execute("UPDATE incident_cursor SET value = 0")
     assert killed[0] and not killed[-1]

@@ -71,7 +71,7 @@ def test_streams_go_over_tls_and_sasl(own_server, tmp_path, monkeypatch):
     with pytest.raises(Unavailable, match="Authentication failed") as raised:
         ensure_topics(wrong, "app")
     stream = open_stream(wrong, "app", client_id="a")
-    for _ in range(200):
+    for _ in range(3000):
         stream.pull(1, 0.05)
         if stream.trouble:
             break

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from itertools import count
 
 import psycopg
 import pytest
+from tests.support.databases import at, ready_database
 
 from homeostat.adapters.disk.api_keys import PostgresApiKeys
 from homeostat.adapters.disk.audit.trail import AuditLog
@@ -26,8 +26,6 @@ from homeostat.checks.shared_journal import SHARED_JOURNAL_CHECKS
 from homeostat.config.servers import Servers
 from homeostat.engine.shared.health import examine
 
-NUMBERS = count(1)
-
 
 @pytest.fixture(scope="module")
 def pooler(postgres):
@@ -41,12 +39,15 @@ def pooler(postgres):
 
 @pytest.fixture
 def database(postgres, pooler):
+    """The address of a database with the newest tables, through the pooler."""
+    with ready_database(postgres.url) as address:
+        yield at(pooler.url, address.rpartition("/")[2])
+
+
+@pytest.fixture
+def bare(pooler, empty_database):
     """The address of an empty database, through the pooler."""
-    name = f"pooled_{os.getpid()}_{next(NUMBERS)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield pooler.url.rsplit("/", 1)[0] + f"/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    return at(pooler.url, empty_database.rpartition("/")[2])
 
 
 @pytest.mark.parametrize("check", JOURNAL_CHECKS + SHARED_JOURNAL_CHECKS, ids=lambda check: check.__name__)
@@ -59,12 +60,12 @@ def test_the_settings_conform(check, database):
     check(lambda: PostgresSettings(database, app="payments"))
 
 
-def test_many_writers_and_readers_share_few_connections(database):
+def test_many_writers_and_readers_share_few_connections(bare):
     failures = []
 
     def work(worker):
         try:
-            with PostgresJournal(database, app="payments") as journal:
+            with PostgresJournal(bare, app="payments") as journal:
                 for round_ in range(25):
                     ids = list(range(1000 * worker + 10 * round_, 1000 * worker + 10 * round_ + 3))
                     journal.append(decisions(ids, round_), [f"events/{worker}@{k}" for k in ids])
@@ -81,7 +82,7 @@ def test_many_writers_and_readers_share_few_connections(database):
     for thread in threads:
         thread.join()
     assert not failures
-    with PostgresJournal(database, app="payments") as journal:
+    with PostgresJournal(bare, app="payments") as journal:
         assert sum(len(entry.body) for entry in journal.read()) == 8 * 25 * 4
 
 

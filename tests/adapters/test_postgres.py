@@ -53,16 +53,6 @@ class HandClock:
     monotonic_ns = now_ns
 
 
-@pytest.fixture
-def database(postgres):
-    """The address of an empty database."""
-    name = f"journal_{os.getpid()}_{next(NUMBERS)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield postgres.url.rsplit("/", 1)[0] + f"/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture(scope="module")
 def kept(postgres):
     """An address whose tables several examples share."""
@@ -89,12 +79,12 @@ def test_the_journal_on_postgresql_conforms(check, database):
 @pytest.mark.parametrize(
     "check", [SHARED_JOURNAL_CHECKS[0], SHARED_JOURNAL_CHECKS[3]], ids=lambda check: check.__name__
 )
-def test_it_conforms_in_a_schema_of_its_own_and_without_prepared_statements(check, database):
-    ask(database, "CREATE SCHEMA mine")
-    url = database + "?options=-csearch_path%3Dmine"
+def test_it_conforms_in_a_schema_of_its_own_and_without_prepared_statements(check, empty_database):
+    ask(empty_database, "CREATE SCHEMA mine")
+    url = empty_database + "?options=-csearch_path%3Dmine"
     check(lambda: open_journal(url, prepare=False, compress=compression.PLAIN))
-    assert ask(database, "SELECT count(*) > 0 FROM mine.decisions") == [(True,)]
-    assert ask(database, "SELECT to_regclass('public.decisions')") == [(None,)]
+    assert ask(empty_database, "SELECT count(*) > 0 FROM mine.decisions") == [(True,)]
+    assert ask(empty_database, "SELECT to_regclass('public.decisions')") == [(None,)]
 
 
 def test_people_read_which_version_made_a_decision(database):
@@ -167,12 +157,12 @@ def test_rows_for_copy_equal_those_put_together_one_by_one(given_rows):
     assert made == twin + b"\xff\xff"
 
 
-def test_many_may_start_at_once_and_another_app_is_refused(database):
+def test_many_may_start_at_once_and_another_app_is_refused(empty_database):
     opened, faults = [], []
 
     def start():
         try:
-            opened.append(open_journal(database))
+            opened.append(open_journal(empty_database))
         except BaseException as error:
             faults.append(error)
 
@@ -184,9 +174,9 @@ def test_many_may_start_at_once_and_another_app_is_refused(database):
     assert faults == [] and len(opened) == 5
     standing = opened[0].standing()
     assert standing.current and standing.app == "payments" and standing.missing == () and not standing.read_only
-    assert abs(standing.skew_s) < 5
+    assert abs(standing.skew_s) < 60
     with pytest.raises(JournalError, match="the journal of the app payments, not of infra"):
-        open_journal(database, app="infra")
+        open_journal(empty_database, app="infra")
     for journal in opened:
         journal.close()
     with pytest.raises(Unavailable, match="closed"):
@@ -217,7 +207,7 @@ def test_tables_whose_step_is_not_known_are_refused_in_a_sentence(database, undo
 
 def test_a_user_who_lacks_privileges_learns_which(database):
     open_journal(database).close()
-    name = f"guest_{next(NUMBERS)}_{os.getpid()}"
+    name = f"guest_{os.getpid()}"
     ask(database, f"CREATE ROLE {name} LOGIN")
     try:
         url = database.replace("postgres@", f"{name}@")
@@ -492,19 +482,19 @@ def test_two_workers_write_the_same_ids_at_once_and_the_server_is_killed_meanwhi
         assert not list(tmp_path.rglob("*.spool"))
 
 
-def test_the_tables_of_version_1_are_brought_up_to_date_and_shown_as_they_were(database):
+def test_the_tables_of_version_1_are_brought_up_to_date_and_shown_as_they_were(empty_database):
     text = (FORMAT1 / "postgres.sql").read_text()
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(text)
     shop = vocabulary(load_app(FORMAT1 / "shop.yaml"))
-    recorded = ask(database, "SELECT event_id, action, rule FROM public.decisions")
-    with open_journal(database, app="shop", words=shop) as journal:
+    recorded = ask(empty_database, "SELECT event_id, action, rule FROM public.decisions")
+    with open_journal(empty_database, app="shop", words=shop) as journal:
         assert len(recorded) == 40
         for event_id, action, rule in recorded:
             one = answer(*journal.find_text(event_id))
             assert (one["action"], one["rule"]) == (action, rule)
     changed = replace(shop, actions=("yes", "perhaps", "no"), entities=shop.entities[::-1])
-    with open_journal(database, app="shop", words=changed) as journal:
+    with open_journal(empty_database, app="shop", words=changed) as journal:
         for event_id, action, rule in recorded:
             one = answer(*journal.find_text(event_id))
             assert (one["action"], one["rule"]) == (action, rule)
@@ -517,12 +507,12 @@ def test_the_tables_of_version_1_are_brought_up_to_date_and_shown_as_they_were(d
             assert set(their.texts.items()) <= set(batch.events.texts.items())
 
 
-def test_ids_and_keys_of_the_tables_of_version_1_are_named_by_the_secret_of_the_database(database):
-    with psycopg.connect(database, autocommit=True) as connection:
+def test_ids_and_keys_of_the_tables_of_version_1_are_named_by_the_secret_of_the_database(empty_database):
+    with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute((FORMAT1 / "postgres.sql").read_text())
-    before = dict(ask(database, "SELECT code, keys FROM public.event_ids"))
+    before = dict(ask(empty_database, "SELECT code, keys FROM public.event_ids"))
     prepared = prepare(FORMAT1 / "shop.yaml")
-    with open_journal(database, app="shop", words=prepared.words) as journal:
+    with open_journal(empty_database, app="shop", words=prepared.words) as journal:
         now = prepared.keyed(journal.coding)
         for entry in journal.read():
             if not isinstance(entry.body, DecisionBatch):
@@ -535,7 +525,7 @@ def test_ids_and_keys_of_the_tables_of_version_1_are_named_by_the_secret_of_the_
             fill_composites(keys, checks, now.schema)
             assert (keys == events.keys).all() and (checks == events.key_checks).all()
             assert [now.coding.identify(events.id_text(row)) for row in range(len(events))] == events.ids.tolist()
-    after = ask(database, "SELECT code, code_check FROM event_ids")
+    after = ask(empty_database, "SELECT code, code_check FROM event_ids")
     assert len(after) == len(before) and {code for code, check in after if not check} <= before.keys()
     assert not {code for code, check in after if check} & before.keys()
 

@@ -11,7 +11,6 @@ from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from homeostat.adapters.objects.store import ObjectStore
@@ -24,16 +23,6 @@ from homeostat.ports.registry import Lineage
 
 NUMBERS = count(1)
 by_name = pytest.mark.parametrize("check", REGISTRY_CHECKS, ids=lambda check: check.__name__)
-
-
-@pytest.fixture
-def database(postgres) -> Iterator[str]:
-    """The address of an empty database."""
-    name = f"models_{os.getpid()}_{next(NUMBERS)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield postgres.url.rsplit("/", 1)[0] + f"/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def folder_of(s3) -> str:

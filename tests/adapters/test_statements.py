@@ -83,17 +83,21 @@ def test_whatever_people_write_is_stored_as_it_is_or_refused(tmp_path, text, con
                 assert (made.text, made.about, made.value) == (one.text, one.about, one.value)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(min_size=1, max_size=100))
-def test_postgres_stores_what_the_folder_stores(database, tmp_path, text) -> None:
-    answers = []
-    for store in (SqliteStatements(tmp_path), PostgresStatements(database)):
-        with closing(store):
-            try:
-                answers.append(store.append(question(text=text)).text)
-            except ValueError as error:
-                answers.append(str(error))
-    assert answers[0] == answers[1]
+def test_postgres_stores_what_the_folder_stores(empty_database, tmp_path) -> None:
+    with closing(SqliteStatements(tmp_path)) as folder, closing(PostgresStatements(empty_database)) as server:
+
+        @settings(max_examples=40, database=None)
+        @given(text=st.text(min_size=1, max_size=100))
+        def same(text: str) -> None:
+            answers = []
+            for store in (folder, server):
+                try:
+                    answers.append(store.append(question(text=text)).text)
+                except ValueError as error:
+                    answers.append(str(error))
+            assert answers[0] == answers[1]
+
+        same()
 
 
 def faults_of(folder: Path, named: dict[int, str]) -> list[str]:

@@ -1,7 +1,6 @@
 """Servers for what several processes share. Trials start their own; without them, their tests are skipped."""
 
 import os
-import uuid
 
 import pytest
 
@@ -19,17 +18,11 @@ def real_servers():
 
 
 @pytest.fixture
-def servers(redis, postgres, tmp_path):
+def servers(redis, database, tmp_path):
     """Real servers, with a database of the test's own; its journal keeps it apart in Redis."""
-    import psycopg
-
     from homeostat.config.servers import read_servers
 
-    name = f"own_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    address = postgres.url.rpartition("/")[0] + f"/{name}"
     return read_servers(None, {
-        "HOMEOSTAT_SERVERS__FEATURES": redis.url, "HOMEOSTAT_SERVERS__JOURNAL": address,
+        "HOMEOSTAT_SERVERS__FEATURES": redis.url, "HOMEOSTAT_SERVERS__JOURNAL": database,
         "HOMEOSTAT_SERVERS__SPOOL": str(tmp_path / "spool"),
     })  # fmt: skip

@@ -83,7 +83,7 @@ def test_more_workers_than_partitions_are_said(kafka, app):
     ensure_topics(servers, "access")
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(open_stream(servers, "access", client_id=f"w{k}"))) for k in range(2)]
-        for _ in range(200):
+        for _ in range(3000):
             for stream in streams:
                 stream.pull(10, 0.05)
             if sum(stream.generation for stream in streams) >= 1 and "1 have no partition" in workers(servers, app):
@@ -98,7 +98,7 @@ def test_the_group_of_outcomes_is_named_where_it_has_other_members(kafka, app):
     settings = {"bootstrap.servers": kafka.address, "group.id": f"{group}.outcomes"}
     with closing(confluent_kafka.Consumer(settings)) as consumer:
         consumer.subscribe([servers.outcomes.rpartition("/")[2]])
-        for _ in range(200):
+        for _ in range(3000):
             consumer.poll(0.05)
             if consumer.assignment():
                 break
@@ -174,14 +174,12 @@ def test_redis_streams_are_looked_at_too(redis, app):
 
 
 @pytest.fixture
-def database(postgres):
-    name = f"health_{next(NUMBERS)}"
+def database(postgres, empty_database):
+    """The address of an empty database, on a server with a user that may do nothing there."""
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
         connection.execute("DROP ROLE IF EXISTS reader")
         connection.execute("CREATE ROLE reader LOGIN")
-        yield postgres.url.rsplit("/", 1)[0] + f"/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    return empty_database
 
 
 def test_a_journal_its_tables_its_privileges_and_its_app(database, app, tmp_path):

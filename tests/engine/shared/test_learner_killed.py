@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 from contextlib import closing
 
 import numpy as np
-import psycopg
 import pytest
 from tests.engine.shared.learning_worlds import BOTH, events, learned, outcomes, same
 from tests.engine.test_changes import app, versions  # noqa: F401
@@ -29,16 +27,6 @@ from homeostat.engine.stores import stores_on
 from homeostat.records.changes import ChangeKind
 
 KILLS = 10
-
-
-@pytest.fixture
-def database(postgres):
-    """The address of a database of its own."""
-    name = f"learner_{os.getpid()}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield postgres.url.rsplit("/", 1)[0] + f"/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.long

@@ -8,6 +8,8 @@ import signal
 import sys
 from contextlib import suppress
 
+from homeostat.adapters.process.session import session_gives_way
+
 NICENESS = 19
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG
 
@@ -20,9 +22,7 @@ def give_way() -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as order:
         order.write("1000")  # Where memory runs out, it is the first to be killed.
-    # Linux may share the processor among sessions first; niceness counts only inside of one then.
-    with suppress(OSError), open("/proc/self/autogroup", "w") as group:
-        group.write(str(NICENESS))
+    session_gives_way(NICENESS)
 
 
 def bound_memory(megabytes: int) -> None:

@@ -20,6 +20,8 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any
 
+from homeostat.adapters.process.session import session_gives_way
+
 VARIABLE = "HOMEOSTAT_JOB_FD"
 NICENESS = 10  # Decisions come first.
 _REPORT_S = 0.2  # Between reports; what lies between them nobody would see.
@@ -95,9 +97,7 @@ def current() -> JobLine | None:
 def _be_nice() -> None:
     with suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
-    # Linux may share the processor among sessions first; niceness counts only inside of one then.
-    with suppress(OSError), open("/proc/self/autogroup", "w") as group:
-        group.write(str(NICENESS))
+    session_gives_way(NICENESS)
 
 
 def _end_all() -> None:

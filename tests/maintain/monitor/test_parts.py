@@ -9,16 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeostat.maintain.monitor.coincidences import share_of_pairs, share_of_strange_pairs
+from homeostat.maintain.monitor.coincidences import coincidences
 from homeostat.maintain.monitor.copies import WITHIN_NS, Copies
 from homeostat.maintain.monitor.figures import hashed
-from homeostat.maintain.monitor.magnitudes import Magnitudes, bins_of
+from homeostat.maintain.monitor.magnitudes import Magnitudes, bin_of
 from homeostat.maintain.monitor.repeats import Repeats
 from homeostat.maintain.monitor.sources import Sources
 from homeostat.maintain.monitor.surrogate import Surrogate
 from homeostat.maintain.monitor.switches import Switches
 from homeostat.maintain.monitor.youth import DAY_NS, Youth
-from homeostat.records.events import EventBatch
 
 SMALL = settings(max_examples=30, deadline=None)
 
@@ -26,12 +25,12 @@ SMALL = settings(max_examples=30, deadline=None)
 @SMALL
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=2, max_size=20))
 def test_pairs_are_those_of_counting_every_pair(rows):
-    values, owners = np.array([v for v, _ in rows]), np.array([o for _, o in rows])
-    every = list(combinations(rows, 2))
-    assert share_of_pairs(values) == pytest.approx(np.mean([a[0] == b[0] for a, b in every]))
-    strange = [a[0] == b[0] for a, b in every if a[1] != b[1]]
-    found = share_of_strange_pairs(values, owners)
-    assert np.isnan(found) if not strange else found == pytest.approx(np.mean(strange))
+    values, owners = np.array([float(v) for v, _ in rows]), np.array([o for _, o in rows])
+    strange = [a[0] == b[0] for a, b in combinations(rows, 2) if a[1] != b[1]]
+    found = coincidences(np.tile(values, 2), np.tile(owners, 2), np.array([0, len(rows), 2 * len(rows)]), 100)
+    assert found.n.tolist() == [len(rows)] * 2
+    for share in found.share:
+        assert np.isnan(share) if not strange else share == pytest.approx(np.mean(strange))
 
 
 @SMALL
@@ -70,12 +69,9 @@ def test_copies_are_those_of_comparing_with_every_event_before(batches):
         counted = sum(min(5, n) for n in marked.values())
         keys = np.array([key for key, _ in rows], np.int64)[:, None]
         n = len(rows)
-        events = EventBatch(
-            np.arange(n), np.array([t for _, t in rows], np.int64), keys, np.zeros((n, 0)), np.zeros(n),
-            np.zeros(n, np.uint8),
-        )  # fmt: skip
-        found = copies.count(events)
-        assert found == (counted, n - sum(marked.values()) + counted)
+        times = np.array([t for _, t in rows], np.int64)
+        found = copies.count(hashed(keys), times, np.array([0, n]))
+        assert (found[0].tolist(), found[1].tolist()) == ([counted], [n - sum(marked.values()) + counted])
 
 
 @SMALL
@@ -104,21 +100,21 @@ def test_a_table_that_is_too_small_forgets_what_was_seen_least_lately():
 
 
 def test_sizes_are_those_of_the_past_and_not_of_the_last_days():
-    magnitudes = Magnitudes(1)
+    magnitudes, whole = Magnitudes(1), np.array([0, 100])
     rng = np.random.default_rng(0)
     for _ in range(10):
-        magnitudes.add(bins_of(np.exp(rng.normal(3, 0.5, (100, 1)))))
+        magnitudes.add(np.exp(rng.normal(3, 0.5, (100, 1))), whole)
         magnitudes.end_day()
     before = magnitudes.quantiles.copy()
     low, middle, high = before[0]
-    assert abs(middle - bins_of(np.array([[np.exp(3.0)]]))[0, 0]) <= 1
+    assert abs(middle - bin_of(float(np.exp(3.0)))) <= 1
     assert low < middle < high
     for _ in range(2):
-        magnitudes.add(bins_of(np.full((100, 1), 1e6)))
+        magnitudes.add(np.full((100, 1), 1e6), whole)
         magnitudes.end_day()
     assert np.array_equal(magnitudes.quantiles, before)
     for _ in range(4):
-        magnitudes.add(bins_of(np.full((100, 1), 1e6)))
+        magnitudes.add(np.full((100, 1), 1e6), whole)
         magnitudes.end_day()
     assert magnitudes.quantiles[0, 2] > high
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from homeostat.maintain.contracts import Tick
-from homeostat.maintain.monitor.coincidences import share_of_strange_pairs, spread_of_pairs
+from homeostat.maintain.blocks import block_of, of_tick
+from homeostat.maintain.contracts import Block, Tick
+from homeostat.maintain.monitor.coincidences import coincidences
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
-from homeostat.maintain.monitor.magnitudes import Magnitudes, bins_of
+from homeostat.maintain.monitor.magnitudes import Magnitudes, Sizes
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.repeats import Repeats
+from homeostat.maintain.monitor.rows_of_ticks import counts_of, offsets_among, sums_of
 from homeostat.maintain.monitor.youth import DAY_NS, Youth
-from homeostat.records.arrays import Float, State
+from homeostat.records.arrays import Float, Mask, State
+from homeostat.records.compiled import compiled
 from homeostat.records.identity import ABSENT
 from homeostat.records.reasons import Reason
 from homeostat.records.signals import Kind, Measured, Series
@@ -51,7 +54,7 @@ class ContractMonitor:
         self._youth = {column: Youth(12) for column in self._categories}
         self._repeats = Repeats(len(self._numeric))
         self._memory: Memory = {"day": np.zeros(1, np.int64), "repeats": np.full(len(self._numeric), np.nan)}
-        self._noted: dict[str, list[str]] = {}
+        self._noted: list[dict[str, list[str]]] = []  # Of each tick of the last block.
 
     def _series(self) -> tuple[Series, ...]:
         found: list[Series] = []
@@ -86,119 +89,120 @@ class ContractMonitor:
 
     def measure(self, tick: Tick) -> Measured:
         """See `Monitor`."""
-        found = Figures(len(self.series))
-        n, events = len(tick), tick.events
-        self._noted = {}
-        if n:
-            found.share(self._at("null share"), np.isnan(events.numbers).sum(axis=0), float(n))
-            found.share(self._at("key null share"), (events.keys == ABSENT).sum(axis=0), float(n))
-        self._letters(tick, found)
-        self._new_categories(tick, found)
-        if n and len(self._numeric):
-            numbers = events.numbers[:, self._numeric]
-            self._sizes(numbers, found)
-            self._sticking(tick, numbers, found)
-        day = tick.end_ns // DAY_NS
-        if day != self._memory["day"][0]:
-            if self._memory["day"][0]:
-                self._magnitudes.end_day()
-            self._memory["day"][0] = day
+        return of_tick(self.measure_block(block_of([tick])))
+
+    def measure_block(self, block: Block) -> Measured:
+        """See `BlockMonitor`."""
+        found, events, n = Figures(len(self.series), len(block)), block.whole.events, block.rows.astype(np.float64)
+        self._noted = [{} for _ in range(len(block))]
+        for name, missing in (("null share", np.isnan(events.numbers)), ("key null share", events.keys == ABSENT)):
+            hits = sums_of(missing.astype(np.float64), block.offsets) if missing.any() else np.zeros((len(n), 1))
+            found.share(self._at(name), hits, np.repeat(n[:, None], missing.shape[1], axis=1))
+        self._letters(block, found)
+        self._new_categories(block, found)
+        if len(self._numeric):
+            numbers = np.ascontiguousarray(events.numbers[:, self._numeric])
+            self._sizes(block, numbers, found)
+            self._sticking(block, numbers, found)
         return found.measured()
 
-    def _letters(self, tick: Tick, found: Figures) -> None:
+    def _letters(self, block: Block, found: Figures) -> None:
         """Events that were refused, by field and reason, among all that came."""
-        came = float(max(tick.events_n, len(tick)) + tick.letters_n)
-        if came == 0:
-            return
         place = {node: k for k, node in enumerate([*self._refusable, "source"])}
-        absent, other = np.zeros(len(place) - 1), np.zeros(len(place))
-        for letter in tick.letters:
-            if letter.reason in _TIMES or letter.reason == Reason.UNKNOWN_EVENT:
-                continue  # The monitor of the transport counts these.
-            at = place.get(self._names.node(letter.field), place["source"])
-            if letter.reason in _ABSENT_REASONS and at < len(absent):
-                absent[at] += 1.0
-            else:
-                other[at] += 1.0
-                self._note(f"refused {at}", letter.value)
-        times = tick.letters_n / max(1, len(tick.letters))  # Where only some were kept.
-        found.share(self._at("refused as missing"), absent * times, came)
-        found.share(self._at("refused"), other * times, came)
+        absent, other = np.zeros((len(block), len(place) - 1)), np.zeros((len(block), len(place)))
+        for tick, letters in enumerate(block.letters):
+            for letter in letters:
+                if letter.reason in _TIMES or letter.reason == Reason.UNKNOWN_EVENT:
+                    continue  # The monitor of the transport counts these.
+                at = place.get(self._names.node(letter.field), place["source"])
+                if letter.reason in _ABSENT_REASONS and at < absent.shape[1]:
+                    absent[tick, at] += 1.0
+                else:
+                    other[tick, at] += 1.0
+                    self._note(tick, f"refused {at}", letter.value)
+            if letters:
+                times = int(block.letters_n[tick]) / len(letters)  # Where only some were kept.
+                absent[tick] *= times
+                other[tick] *= times
+        came = (np.maximum(block.events_n, block.rows) + block.letters_n).astype(np.float64)[:, None]
+        found.share(self._at("refused as missing"), absent, np.repeat(came, absent.shape[1], axis=1))
+        found.share(self._at("refused"), other, np.repeat(came, other.shape[1], axis=1))
 
-    def _note(self, of: str, text: str) -> None:
-        noted = self._noted.setdefault(of, [])
+    def _note(self, tick: int, of: str, text: str) -> None:
+        noted = self._noted[tick].setdefault(of, [])
         if len(noted) < _NAMED_MAX and text not in noted:
             noted.append(text)
 
-    def _new_categories(self, tick: Tick, found: Figures) -> None:
-        start = self._places["new category share"][0]
+    def _new_categories(self, block: Block, found: Figures) -> None:
+        start, events = self._places["new category share"][0], block.whole.events
         for k, column in enumerate(self._categories):
-            values = tick.events.numbers[:, column]
-            there = values[~np.isnan(values)]
-            new = self._youth[column].new(there, tick.end_ns)  # type: ignore[arg-type]
-            if new is None:
-                continue
-            found.share(start + k, float(new.sum()), float(len(there)))
-            for code in np.unique(there[new])[:_NAMED_MAX].tolist():
-                self._note(f"new {k}", tick.events.texts.get((int(code), 0), f"{code:g}"))
+            values = events.numbers[:, column]
+            there = ~np.isnan(values)
+            values, offsets = values[there], offsets_among(block.offsets, there)
+            new, known = self._youth[column].new_of_ticks(values, offsets, block.end_ns)
+            found.share(start + k, counts_of(offsets, new), np.where(known, np.diff(offsets), 0.0))
+            edges = offsets.tolist()
+            for tick in np.flatnonzero(known & (counts_of(offsets, new) > 0)).tolist():
+                rows = slice(edges[tick], edges[tick + 1])
+                for code in np.unique(values[rows][new[rows]])[:_NAMED_MAX].tolist():
+                    self._note(tick, f"new {k}", events.texts.get((int(code), 0), f"{code:g}"))
 
-    def _sizes(self, numbers: Float, found: Figures) -> None:
-        bins = bins_of(numbers)
-        self._magnitudes.add(bins)
-        there = ~np.isnan(bins)
-        n = there.sum(axis=0).astype(np.float64)
-        low, middle, high = self._magnitudes.quantiles.T
-        with np.errstate(invalid="ignore"):
-            far = (bins > high + _FAR) | ((bins < low - _FAR) & (bins != 0.0))
-        known = ~np.isnan(high)
-        found.share(self._at("far share"), np.where(known, far.sum(axis=0), np.nan), n)
+    def _sizes(self, block: Block, numbers: Float, found: Figures) -> None:
+        """Days end at some ticks: what the past is changes only there."""
+        day, own = block.end_ns // DAY_NS, self._memory["day"]
+        begin = 0
+        for end in [*(np.flatnonzero(np.diff(day, prepend=own[0])) + 1).tolist(), len(block)]:
+            if begin < end:
+                rows = slice(int(block.offsets[begin]), int(block.offsets[end]))
+                offsets = block.offsets[begin : end + 1] - rows.start
+                middle, known = self._magnitudes.quantiles[:, 1].copy(), ~np.isnan(self._magnitudes.quantiles[:, 2])
+                sizes = self._magnitudes.add(numbers[rows], offsets, _FAR)
+                self._compare(slice(begin, end), sizes, middle, known, found)
+            if begin < end and day[end - 1] != own[0]:
+                if own[0]:
+                    self._magnitudes.end_day()
+                own[0] = day[end - 1]
+            begin = end
+
+    def _compare(self, ticks: slice, sizes: Sizes, middle: Float, known: Mask, found: Figures) -> None:
+        """How the sizes of ticks lie against those of the past. middle : (fields,) its median, where `known`"""
+        n, size = sizes.n, np.maximum(sizes.n, 1.0)
         enough = known & (n >= _ROWS_LEAST)
-        if enough.any():
-            ordered = np.sort(bins, axis=0)  # NaN last.
-            rows = np.arange(len(n))
-            last = np.maximum(n.astype(np.int64) - 1, 0)
-            now, lower, upper = (ordered[(last * q // 4), rows] for q in (2, 1, 3))
-            move = now - middle
-            beyond = np.sign(move) * np.maximum(np.abs(move) - _NEAR, 0.0) / 2.0
-            noise = 0.5 * (upper - lower + 1.0) / np.sqrt(np.maximum(n, 1.0))
-            found.set(self._at("median move"), np.where(enough, beyond, np.nan), n, noise)
-        found.set(self._at("decimals"), _decimals(numbers, n), n)
+        move = sizes.points[:, :, 1] - middle
+        beyond = np.sign(move) * np.maximum(np.abs(move) - _NEAR, 0.0) / 2.0
+        noise = 0.5 * (sizes.points[:, :, 2] - sizes.points[:, :, 0] + 1.0) / np.sqrt(size)
+        noise[~enough.any(axis=1)] = np.nan
+        for name, value, spread in (
+            ("far share", np.where(known, sizes.far / size, np.nan), np.nan),
+            ("median move", np.where(enough, beyond, np.nan), noise),
+            ("decimals", sizes.decimals / size, np.nan),
+        ):
+            at = self._at(name)
+            found.value[ticks, at], found.n[ticks, at], found.spread[ticks, at] = value, n, spread
 
-    def _sticking(self, tick: Tick, numbers: Float, found: Figures) -> None:
-        events, n = tick.events, len(tick)
-        keys = events.keys
-        owner = keys[:, 0] if keys.shape[1] else np.arange(n)
-        some = slice(0, _PAIRED_MAX)
+    def _sticking(self, block: Block, numbers: Float, found: Figures) -> None:
+        events, offsets = block.whole.events, block.offsets
+        keys, rows = events.keys, len(block.whole)
+        owner = keys[:, 0] if keys.shape[1] else np.arange(rows)
         start, _ = self._places["equal values"]
         for k in range(numbers.shape[1]):
-            there = ~np.isnan(numbers[some, k])
-            m = int(there.sum())
-            if m >= _ROWS_LEAST:
-                value = numbers[some, k][there]
-                share = share_of_strange_pairs(value, owner[some][there])
-                found.set(start + k, share, float(m), spread_of_pairs(value))
-        last = keys[:, -1] if keys.shape[1] else np.zeros(n, np.int64)
-        hits, asked = self._repeats.count(last, events.time_ns, numbers)
-        self._repeated(hits, asked, found)
+            equal = coincidences(np.ascontiguousarray(numbers[:, k]), owner, offsets, _PAIRED_MAX)
+            enough = equal.n >= _ROWS_LEAST
+            spread = np.where(enough, equal.spread, np.nan)
+            found.set(start + k, equal.share, np.where(enough, equal.n, 0.0), spread)
+        last = np.ascontiguousarray(keys[:, -1]) if keys.shape[1] else np.zeros(rows, np.int64)
+        hits, asked = self._repeats.count_of_ticks(last, events.time_ns, numbers, offsets)
+        beyond = np.full(hits.shape, np.nan)
+        _beyond_usual(hits, asked, self._memory["repeats"], beyond)
+        found.set(self._at("repeated values"), beyond, asked)
 
-    def _repeated(self, hits: Float, asked: Float, found: Figures) -> None:
-        """Shares of repeats, beyond twice the usual ones and a few percent."""
-        usual = self._memory["repeats"]
-        known = asked >= 1
-        share = hits / np.maximum(asked, 1.0)
-        first = known & np.isnan(usual)
-        usual[first] = np.minimum(share[first], _REPEATED)
-        beyond = np.maximum(share - 2.0 * usual - _REPEATED, 0.0)
-        rate = _REPEATS_RATE * np.minimum(asked, 100.0) / 100.0
-        usual += np.where(known & (beyond == 0.0), rate * (share - usual), 0.0)
-        found.set(self._at("repeated values"), np.where(known, beyond, np.nan), asked)
-
-    def notes(self, series: int) -> dict[str, object]:
+    def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The values that were refused, or are new."""
+        noted = self._noted[at] if self._noted else {}
         for name, of in (("refused", "refused"), ("new category share", "new")):
             start, stop = self._places[name]
             if start <= series < stop:
-                return {"values": list(self._noted.get(f"{of} {series - start}", []))}
+                return {"values": list(noted.get(f"{of} {series - start}", []))}
         return {}
 
     def _parts(self) -> dict[str, Memory]:
@@ -215,12 +219,17 @@ class ContractMonitor:
             taken(memory, part(state, name))
 
 
-def _decimals(numbers: Float, n: Float) -> Float:
-    """(fields,) the mean number of decimals, from 0 to 3: how many of 1, 0.1, 0.01 a value is no multiple of."""
-    total = np.zeros(numbers.shape[1])
-    with np.errstate(invalid="ignore"):
-        size = np.maximum(np.abs(numbers), 1.0)
-        for scale in (1.0, 10.0, 100.0):
-            scaled = numbers * scale
-            total += (np.abs(scaled - np.rint(scaled)) > 1e-7 * size * scale).sum(axis=0)
-        return np.where(n >= 1, total / np.maximum(n, 1.0), np.nan)
+@compiled
+def _beyond_usual(hits: Float, asked: Float, usual: Float, beyond: Float) -> None:
+    """Shares of repeats, beyond twice the usual ones and a few percent; the usual ones follow, tick by tick."""
+    for k in range(len(hits)):
+        for field in range(len(usual)):
+            n = asked[k, field]
+            if n < 1.0:
+                continue
+            share = hits[k, field] / n
+            if usual[field] != usual[field]:
+                usual[field] = min(share, _REPEATED)
+            beyond[k, field] = max(share - 2.0 * usual[field] - _REPEATED, 0.0)
+            if beyond[k, field] == 0.0:
+                usual[field] += _REPEATS_RATE * min(n, 100.0) / 100.0 * (share - usual[field])

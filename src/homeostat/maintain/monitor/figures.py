@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from homeostat.records.arrays import AnyArray, Bits, Float, Int, State
+from homeostat.records.compiled import compiled
 from homeostat.records.signals import Measured
 
 Memory = dict[str, AnyArray]
@@ -14,28 +15,34 @@ Memory = dict[str, AnyArray]
 
 
 class Figures:
-    """One value for each of `count` series; those that are not set were not measured."""
+    """One value for each of `count` series; those that are not set were not measured.
 
-    def __init__(self, count: int) -> None:
-        self.value = np.full(count, np.nan)
-        self.n = np.zeros(count)
-        self.spread = np.full(count, np.nan)
+    ticks : of a block, whose figures have the shape (ticks, series); None for one tick alone, (series,)
+    """
+
+    def __init__(self, count: int, ticks: int | None = None) -> None:
+        shape = (count,) if ticks is None else (ticks, count)
+        self.value, self.n, self.spread = np.full(shape, np.nan), np.zeros(shape), np.full(shape, np.nan)
 
     def share(self, at: slice | int | Int, hits: AnyArray | float, n: Float | float) -> None:
         """Shares of `n` observations."""
         if isinstance(n, float):
-            self.value[at] = hits / n if n > 0 else np.nan
+            self.value[..., at] = hits / n if n > 0 else np.nan
         else:
-            found = np.full(len(n), np.nan)
+            found = np.full(n.shape, np.nan)
             np.divide(hits, n, out=found, where=n > 0)
-            self.value[at] = found
-        self.n[at] = n
+            self.value[..., at] = found
+        self.n[..., at] = n
 
     def set(
         self, at: slice | int | Int, value: Float | float, n: Float | float, spread: Float | float = np.nan
     ) -> None:
         """Any other values."""
-        self.value[at], self.n[at], self.spread[at] = value, n, spread
+        self.value[..., at], self.n[..., at], self.spread[..., at] = value, n, spread
+
+    def set_at(self, ticks: Int, at: slice, value: Float, n: Float, spread: Float | float = np.nan) -> None:
+        """Values of some ticks of a block."""
+        self.value[ticks, at], self.n[ticks, at], self.spread[ticks, at] = value, n, spread
 
     def measured(self) -> Measured:
         """The values; one that is not finite, or rests on nothing, was not measured."""
@@ -72,22 +79,30 @@ def hashed(*columns: AnyArray) -> Int:
     """
     found = np.zeros(len(columns[0]), np.uint64)
     place = 1
-    with np.errstate(over="ignore"):
-        for column in columns:
-            words = np.ascontiguousarray(column).view(np.uint64)
-            words = words if words.ndim == 2 else words[:, None]
-            for k in range(words.shape[1]):
-                found = _mixed(found ^ (words[:, k] + np.uint64(place) * _GAMMA))
-                place += 1
-    return (found >> np.uint64(1)).astype(np.int64)
+    for column in columns:
+        words = np.ascontiguousarray(column).view(np.uint64)
+        words = words if words.ndim == 2 else words[:, None]
+        _mix_in(found, words, place)
+        place += words.shape[1]
+    return (found >> np.uint64(1)).view(np.int64)
 
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_S1, _S2, _S3 = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
-def _mixed(x: Bits) -> Bits:
-    x = (x ^ (x >> np.uint64(30))) * _M1
-    x = (x ^ (x >> np.uint64(27))) * _M2
-    found: Bits = x ^ (x >> np.uint64(31))
-    return found
+@compiled
+def _mix_in(found: Bits, words: Bits, place: int) -> None:
+    """Mix the words (n, k) of each row into its number, as those from `place` on.
+
+    Source: Steele, Lea, Flood (2014), SplitMix64.
+    """
+    for i in range(len(found)):
+        x = found[i]
+        for k in range(words.shape[1]):
+            x = x ^ (words[i, k] + np.uint64(place + k) * _GAMMA)
+            x = (x ^ (x >> _S1)) * _M1
+            x = (x ^ (x >> _S2)) * _M2
+            x = x ^ (x >> _S3)
+        found[i] = x

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
 from homeostat.maintain.monitor.figures import Memory
-from homeostat.records.arrays import Float
+from homeostat.records.arrays import Float, Int
+from homeostat.records.compiled import compiled
 
 _OCTAVES = 48  # Sizes from 2 ** -24 to 2 ** 24 differ; those beyond count as the last.
 _BINS = 2 * _OCTAVES
+_ROOT = 0.7071067811865476  # Where the second half of an octave begins, between a half and 1.
 _WIDTH = 2 * _BINS + 1  # Negative sizes, zero, positive sizes.
 
 
-def bins_of(numbers: Float) -> Float:
-    """(n, fields) the half octave of each number, from -96 to 96; 0 for 0, NaN where there is none.
+@compiled
+def bin_of(number: float) -> int:
+    """The half octave of a number, from -96 to 96; 0 for 0.
 
-    >>> bins_of(np.array([[1.0, 2.0, -2.0, 0.0, np.nan]])).tolist()
-    [[49.0, 51.0, -51.0, 0.0, nan]]
+    >>> [bin_of(one) for one in (1.0, 2.0, -2.0, 0.0)]
+    [49, 51, -51, 0]
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        size = np.floor(2.0 * np.log2(np.abs(numbers))) + _OCTAVES + 1.0
-        found: Float = np.sign(numbers) * np.clip(size, 1.0, float(_BINS))
-    return np.where(numbers == 0.0, 0.0, found)
+    if number == 0.0:
+        return 0
+    part, octave = math.frexp(abs(number))
+    if math.isinf(number):
+        found = _BINS
+    else:
+        found = min(max(2 * (octave - 1) + (1 if part >= _ROOT else 0) + _OCTAVES + 1, 1), _BINS)
+    return found if number > 0.0 else -found
+
+
+class Sizes(NamedTuple):
+    """Of each tick and field, (k, fields): how many numbers there are, and how many of them are far from the past.
+
+    points : (k, fields, 3) the half octaves of the 25 %, 50 % and 75 % points
+    decimals : the sum of the numbers' decimals, from 0 to 3: how many of 1, 0.1, 0.01 a number is no multiple of
+    """
+
+    n: Float
+    far: Float
+    points: Float
+    decimals: Float
 
 
 class Magnitudes:
@@ -38,13 +61,24 @@ class Magnitudes:
             "quantiles": np.full((fields, 3), np.nan), "days": np.zeros(1, np.int64),
         }  # fmt: skip
 
-    def add(self, bins: Float) -> None:
-        """Count numbers, see `bins_of`."""
-        there = ~np.isnan(bins)
-        column = np.broadcast_to(np.arange(self._fields), bins.shape)[there]
-        place = column * _WIDTH + (bins[there].astype(np.int64) + _BINS)
-        counted = np.bincount(place, minlength=self._fields * _WIDTH).reshape(self._fields, _WIDTH)
-        self.memory["waiting"][0] += counted
+    def add(self, numbers: Float, offsets: Int, far: float = math.inf) -> Sizes:
+        """Count numbers of ticks of one day, and say how they lie against the past.
+
+        numbers : (n, fields); offsets : (k + 1,) of the ticks' rows
+        far : so many half octaves beyond the 99 % point, or below the 1 % point, are far
+        """
+        shape = (len(offsets) - 1, self._fields)
+        found = Sizes(np.zeros(shape), np.zeros(shape), np.zeros((*shape, 3)), np.zeros(shape))
+        _measure(
+            numbers,
+            offsets,
+            far,
+            self.memory["quantiles"],
+            self.memory["waiting"][0],
+            np.zeros(_WIDTH, np.int64),
+            found,
+        )
+        return found
 
     def end_day(self) -> None:
         """A day is over: what was counted some days ago becomes the past, and the past fades."""
@@ -74,6 +108,46 @@ class Magnitudes:
         """(fields, 3) see `memory`."""
         found: Float = self.memory["quantiles"]
         return found
+
+
+@compiled
+def _measure(
+    numbers: Float, offsets: Int, far: float, quantiles: Float, waiting: Float, counts: Int, found: Sizes
+) -> None:  # fmt: skip
+    """counts : (bins,) all 0"""
+    for k in range(len(offsets) - 1):
+        for field in range(numbers.shape[1]):
+            low, high, n = quantiles[field, 0] - far, quantiles[field, 2] + far, 0
+            for i in range(offsets[k], offsets[k + 1]):
+                number = numbers[i, field]
+                if number != number:
+                    continue
+                place = bin_of(number)
+                n += 1
+                counts[place + _BINS] += 1
+                if place > high or (place < low and place != 0):
+                    found.far[k, field] += 1.0
+                found.decimals[k, field] += _decimals(number)
+            found.n[k, field] = n
+            below, last, point = 0, max(n - 1, 0), 1
+            for place in range(_WIDTH):
+                if counts[place]:
+                    waiting[field, place] += counts[place]
+                    below += counts[place]
+                    counts[place] = 0
+                    while point < 4 and below > last * point // 4:
+                        found.points[k, field, point - 1] = place - _BINS
+                        point += 1
+
+
+@compiled
+def _decimals(number: float) -> float:
+    total, size = 0.0, max(abs(number), 1.0)
+    for scale in (1.0, 10.0, 100.0):
+        scaled = number * scale
+        if abs(scaled - np.rint(scaled)) > 1e-7 * size * scale:
+            total += 1.0
+    return total
 
 
 _WAITS = 3  # Days after which a day is past, so that a change does not hide itself at once.

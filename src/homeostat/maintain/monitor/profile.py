@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from homeostat.maintain.monitor.figures import Memory
+from homeostat.maintain.monitor.rows_of_ticks import ticks_of
 from homeostat.maintain.monitor.youth import DAY_NS
-from homeostat.records.arrays import Int
+from homeostat.records.arrays import Float, Int
 
 _STEPS = 48  # Half hours.
 _HALF_HOUR_NS = DAY_NS // _STEPS
@@ -30,16 +31,27 @@ class Profile:
             "days": np.zeros(1, np.int64), "shift": np.zeros(2),
         }  # fmt: skip
 
-    def shift(self, time_ns: Int, end_ns: int) -> float:
-        """Count events; returns the hours by which the last two days were shifted alike (later is positive), else 0.
+    def shifts(self, time_ns: Int, offsets: Int, end_ns: Int) -> Float:
+        """Count events; returns the hours by which two days running were shifted alike (later is positive), else 0.
 
-        end_ns : of the tick
+        offsets : (k + 1,) of the ticks' rows; end_ns : (k,) of the ticks
+        Returns (k,) as known at the end of each tick.
         """
+        memory, found = self.memory, np.zeros(len(end_ns))
+        place = ticks_of(offsets) * _STEPS + (time_ns % DAY_NS) // _HALF_HOUR_NS
+        counted = np.bincount(place, minlength=len(end_ns) * _STEPS).reshape(len(end_ns), _STEPS)
+        day, begin = end_ns // DAY_NS, 0
+        last = int(memory["day"][0])
+        for at in [*np.flatnonzero(np.diff(day, prepend=last)).tolist(), len(end_ns)]:
+            found[begin:at] = memory["shift"][1]  # Days end at these ticks; in between, counts add up.
+            memory["today"] += counted[begin : at + 1].sum(axis=0)
+            begin = at + 1
+            if at < len(end_ns):
+                found[at] = self._end_day(int(day[at]))
+        return found
+
+    def _end_day(self, day: int) -> float:
         memory = self.memory
-        memory["today"] += np.bincount((time_ns % DAY_NS) // _HALF_HOUR_NS, minlength=_STEPS)
-        day = end_ns // DAY_NS
-        if day == memory["day"][0]:
-            return float(memory["shift"][1])
         memory["day"][0] = day
         today, total = memory["today"].copy(), float(memory["today"].sum())
         memory["today"][...] = 0.0

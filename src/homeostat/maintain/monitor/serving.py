@@ -7,10 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
-from homeostat.maintain.contracts import Tick
+from homeostat.maintain.blocks import block_of, of_tick
+from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, taken
 from homeostat.maintain.monitor.names import Names
+from homeostat.maintain.monitor.rows_of_ticks import counts_of, sums_of
 from homeostat.records.arrays import Float, Int, Mask, State
+from homeostat.records.compiled import compiled
 from homeostat.records.reasons import Fallback
 from homeostat.records.signals import Kind, Measured, Series
 
@@ -48,7 +51,6 @@ _BITS: tuple[tuple[int, str, Kind, str], ...] = (
     (Fallback.FEATURES_ABSENT, "dependency:feature_store", Kind.OUTAGE, "features absent"),
 )
 _DIFFERS = 1e-9  # Of the larger value. Served and replayed values are of one kernel and should have the same bits.
-_ROWS_LEAST = 1
 _MOST, _SELDOM, _USUAL_RATE, _TICKS_LEAST, _FAILING_LEAST = 0.5, 0.1, 0.02, 24, 5
 
 
@@ -77,7 +79,7 @@ class ServingMonitor:
             "settings": np.full(1, -1, np.int64),
             "changed": np.full(1, -1, np.int64),
         }
-        self._noted: dict[str, object] = {}
+        self._noted: list[dict[str, object]] = []  # Of each tick of the last block.
 
     def _series(self) -> tuple[Series, ...]:
         name = self.name
@@ -107,62 +109,88 @@ class ServingMonitor:
 
     def measure(self, tick: Tick) -> Measured:
         """See `Monitor`."""
-        found, n = Figures(len(self.series)), len(tick)
-        self._noted = {}
-        if n >= _ROWS_LEAST:
-            self._times(tick, found)
-            bits = np.array([bit for bit, *_ in _BITS], np.uint8)
-            start = 4
-            found.share(slice(start, start + len(bits)), ((tick.fallback[:, None] & bits) != 0).sum(axis=0), float(n))
-            start += len(bits)
-            scorers = len(self._names.scorers)
-            found.share(slice(start, start + scorers), np.isnan(tick.scores).sum(axis=0), float(n))
-            self._gross(found, slice(4, start + scorers), float(n))
-        found.set(2, self._other_settings(tick), max(1.0, float(n)))
-        found.set(3, self._alternating(tick), max(1.0, float(n)))
+        return of_tick(self.measure_block(block_of([tick])))
+
+    def measure_block(self, block: Block) -> Measured:
+        """See `BlockMonitor`."""
+        whole, k, scorers = block.whole, len(block), len(self._names.scorers)
+        found, n = Figures(len(self.series), k), block.rows.astype(np.float64)
+        self._noted = [{} for _ in range(k)]
+        self._times(block, found)
+        start = 4
+        if whole.fallback.any():
+            for bit, *_ in _BITS:
+                found.share(start, counts_of(block.offsets, (whole.fallback & np.uint8(bit)) != 0), n)
+                start += 1
+        else:
+            found.share(slice(start, start + len(_BITS)), np.zeros((k, len(_BITS))), _wide(n, len(_BITS)))
+            start += len(_BITS)
+        missing = np.isnan(whole.scores)
+        lost = sums_of(missing.astype(np.float64), block.offsets) if missing.any() else np.zeros((k, scorers))
+        found.share(slice(start, start + scorers), lost, _wide(n, scorers))
+        self._gross(found, slice(4, start + scorers), n)
+        some = np.maximum(n, 1.0)
+        found.set(2, self._other_settings(block), some)
+        found.set(3, self._alternations(block), some)
         if self._replayer is not None:
-            self._skewed(tick, found)
+            for at, tick in enumerate(block.ticks):
+                self._skewed(tick, at, found)
         return found.measured()
 
-    def _gross(self, found: Figures, parts: slice, n: float) -> None:
+    def _gross(self, found: Figures, parts: slice, n: Float) -> None:
         """A part that fails most of the time, and usually does not, is a fact: no past is needed to see it."""
-        shares, memory = found.value[parts], self._memory
-        gross = (shares >= _MOST) & (memory["usual"] < _SELDOM) & (memory["ticks"][0] >= _TICKS_LEAST)
-        if n >= _FAILING_LEAST:
-            found.set(slice(parts.stop, parts.stop + len(shares)), np.where(gross, shares, 0.0), n)
-        memory["usual"] += np.where(gross, 0.0, _USUAL_RATE * (shares - memory["usual"]))
-        memory["ticks"][0] += 1
+        shares = np.ascontiguousarray(found.value[:, parts])
+        gross = np.zeros(shares.shape)
+        _follow_usual(shares, n, self._memory["usual"], self._memory["ticks"], gross)
+        at = slice(parts.stop, parts.stop + shares.shape[1])
+        found.set(at, gross, _wide(np.where(n >= _FAILING_LEAST, n, 0.0), shares.shape[1]))
 
-    def _times(self, tick: Tick, found: Figures) -> None:
-        took = np.sort(tick.took_us[tick.took_us > 0.0])
-        n = len(took)
-        if n:
-            found.set(0, float(np.log(took[(n - 1) // 2])), float(n))
-            found.set(1, float(np.log(took[int(0.99 * (n - 1))])), float(n))
+    def _times(self, block: Block, found: Figures) -> None:
+        took, edges = block.whole.took_us, block.offsets.tolist()
+        middle, last, size = (np.zeros(len(block)) for _ in range(3))
+        for at in range(len(block)):
+            timed = took[edges[at] : edges[at + 1]]
+            timed = np.sort(timed[timed > 0.0])
+            n = len(timed)
+            if n:
+                size[at], middle[at], last[at] = n, timed[(n - 1) // 2], timed[int(0.99 * (n - 1))]
+        for series, one in ((0, middle), (1, last)):
+            found.set(series, np.log(np.where(size > 0, one, 1.0)), size)
 
-    def _other_settings(self, tick: Tick) -> float:
-        """The share of decisions under a number that no change of the journal has put in force.
+    def _other_settings(self, block: Block) -> Float:
+        """(k,) the share of decisions under a number that no change of the journal has put in force.
 
         A journal may be read from its middle on, so the first number that is seen is taken for what it is.
         """
-        memory = self._memory
-        allowed = {int(memory["settings"][0]), *(change.number for change in tick.changes)}
-        numbers = tick.settings
-        share = 0.0
-        if len(numbers):
-            if memory["settings"][0] < 0:
-                allowed.add(int(numbers[0]))
-            wrong = ~np.isin(numbers, list(allowed))
-            share = float(wrong.mean())
-            if share:
-                self._noted["settings"] = sorted(set(numbers[wrong].tolist()))[:20]
-        if tick.changes:
-            memory["settings"][0] = tick.changes[-1].number
-        elif len(numbers) and memory["settings"][0] < 0:
-            memory["settings"][0] = int(numbers[0])
-        return share
+        settings, memory, found = block.whole.settings, self._memory, np.zeros(len(block))
+        if memory["settings"][0] >= 0 and not any(block.changes) and (settings == memory["settings"][0]).all():
+            return found
+        edges = block.offsets.tolist()
+        for at, changes in enumerate(block.changes):
+            numbers = settings[edges[at] : edges[at + 1]]
+            allowed = {int(memory["settings"][0]), *(change.number for change in changes)}
+            if len(numbers):
+                if memory["settings"][0] < 0:
+                    allowed.add(int(numbers[0]))
+                wrong = ~np.isin(numbers, list(allowed))
+                found[at] = float(wrong.mean())
+                if found[at]:
+                    self._noted[at]["settings"] = sorted(set(numbers[wrong].tolist()))[:20]
+            if changes:
+                memory["settings"][0] = changes[-1].number
+            elif len(numbers) and memory["settings"][0] < 0:
+                memory["settings"][0] = int(numbers[0])
+        return found
 
-    def _alternating(self, tick: Tick) -> float:
+    def _alternations(self, block: Block) -> Float:
+        """(k,) see `_alternating`."""
+        found = np.zeros(len(block))
+        if len(block.whole.versions) > 1:
+            for at, tick in enumerate(block.ticks):
+                found[at] = self._alternating(tick, self._noted[at])
+        return found
+
+    def _alternating(self, tick: Tick, noted: dict[str, object]) -> float:
         """How often the maker of decisions is another one than before and had been seen in the tick already.
 
         With a canary, two versions take turns, and each entry names both: that many are no trouble.
@@ -174,7 +202,7 @@ class ServingMonitor:
         switches = np.flatnonzero(version[1:] != version[:-1]) + 1
         returns = np.setdiff1d(switches, first, assume_unique=True)
         deployed = any(change.kind == "deploy" for change in tick.changes)
-        self._noted["versions"] = list(tick.versions)
+        noted["versions"] = list(tick.versions)
         canary = self._canary(tick)
         return 0.0 if canary or (deployed and len(returns) < 2) else float(len(returns))
 
@@ -188,7 +216,7 @@ class ServingMonitor:
                     return True  # Both were at work in this tick.
         return bool(memory["changed"][0] == 1)
 
-    def _skewed(self, tick: Tick, found: Figures) -> None:
+    def _skewed(self, tick: Tick, block_at: int, found: Figures) -> None:
         assert self._replayer is not None
         again = self._replayer.replayed(tick)
         if again is None or not len(again.rows):
@@ -200,18 +228,23 @@ class ServingMonitor:
         known = again.known.sum(axis=0).astype(np.float64)
         start = len(self.series) - len(self._names.features)
         wrong = (~same & again.known).sum(axis=0)
-        found.share(slice(start, len(self.series)), wrong, known)
+        share = np.full(len(wrong), np.nan)
+        np.divide(wrong, known, out=share, where=known > 0)
+        found.value[block_at, start:], found.n[block_at, start:] = share, known
         at = np.argmax(~same & again.known, axis=0)
         for k in np.flatnonzero(wrong).tolist():
-            self._noted[f"skew {k}"] = {"served": float(served[at[k], k]), "replayed": float(again.values[at[k], k])}
+            self._noted[block_at][f"skew {k}"] = {
+                "served": float(served[at[k], k]),
+                "replayed": float(again.values[at[k], k]),
+            }
 
-    def notes(self, series: int) -> dict[str, object]:
+    def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The settings, versions, and values that differ."""
-        start = len(self.series) - len(self._names.features)
+        start, noted = len(self.series) - len(self._names.features), self._noted[at] if self._noted else {}
         if self._replayer is not None and series >= start:
-            return {"example": self._noted.get(f"skew {series - start}")}
+            return {"example": noted.get(f"skew {series - start}")}
         name = {2: "settings", 3: "versions"}.get(series, "")
-        return {name: self._noted[name]} if name in self._noted else {}
+        return {name: noted[name]} if name in noted else {}
 
     def state(self) -> State:
         """All that it remembers."""
@@ -220,3 +253,23 @@ class ServingMonitor:
     def restore(self, state: State) -> None:
         """Go on from there."""
         taken(self._memory, state)
+
+
+def _wide(n: Float, columns: int) -> Float:
+    """(k, columns) the same number in each column."""
+    return np.repeat(n[:, None], columns, axis=1)
+
+
+@compiled
+def _follow_usual(shares: Float, n: Float, usual: Float, ticks: Int, gross: Float) -> None:
+    """Of each tick, the shares that are large and usually are not; the usual ones follow, tick by tick."""
+    for k in range(len(n)):
+        if n[k] < 1.0:
+            continue
+        for part in range(shares.shape[1]):
+            share = shares[k, part]
+            if share >= _MOST and usual[part] < _SELDOM and ticks[0] >= _TICKS_LEAST:
+                gross[k, part] = share
+            else:
+                usual[part] += _USUAL_RATE * (share - usual[part])
+        ticks[0] += 1

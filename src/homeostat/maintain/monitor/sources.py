@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from homeostat.maintain.monitor.figures import Memory
 from homeostat.maintain.monitor.youth import DAY_NS
-from homeostat.records.arrays import Int
+from homeostat.records.arrays import Float, Int
+from homeostat.records.compiled import compiled
 from homeostat.records.identity import ABSENT
 
 _KEPT = 256
@@ -37,46 +40,105 @@ class Sources:
 
         keys : (n,) of a tick that ends at `end_ns`
         """
-        memory = self.memory
-        memory["count"] *= _FADES
-        memory["total"] *= _FADES
-        found, counts = np.unique(keys[keys != ABSENT], return_counts=True)
-        n = int(counts.sum())
-        memory["total"] += n
-        memory["missed"] += n
-        place = np.searchsorted(found, memory["key"])
-        here = (place < len(found)) & (found[np.minimum(place, max(len(found) - 1, 0))] == memory["key"]) if n else None
-        if here is not None:
-            at = place[here]
-            memory["count"][here] += counts[at]
-            memory["longest"][here] = np.maximum(_FADES * memory["longest"][here], memory["missed"][here])
-            memory["missed"][here] = 0.0
-            day = end_ns // DAY_NS
-            memory["days"][here] += memory["day"][here] != day
-            memory["day"][here] = day
-            self._admit(np.delete(found, at), np.delete(counts, at))
-        return self._judged()
+        share, gone = self.silent_of_ticks(keys, np.array([0, len(keys)]), np.array([end_ns]))
+        return float(share[0]), gone[0]
 
-    def _admit(self, keys: Int, counts: Int) -> None:
-        """Let the busiest strangers in, at the places of the least."""
-        memory = self.memory
-        order = np.lexsort((keys, -counts))[:_KEPT]
-        places = np.lexsort((memory["key"], memory["count"]))[: len(order)]
-        # A stranger takes the place of one that it may have outdone by now: those known well are not pushed out.
-        free = memory["count"][places] <= np.maximum(counts[order] + 1.0, 2.0)
-        places, order = places[free], order[free]
-        memory["key"][places], memory["count"][places] = keys[order], memory["count"][places] + counts[order]
-        for name in ("missed", "longest", "days", "day"):
-            memory[name][places] = 0
+    def silent_of_ticks(self, keys: Int, offsets: Int, end_ns: Int) -> tuple[Float, list[Int]]:
+        """The same for each tick of a block: (k,) shares, and the sources. A tick without rows says nothing."""
+        ordered, edges, k = np.array(keys, np.int64), offsets.tolist(), len(end_ns)
+        for at in range(k):
+            ordered[edges[at] : edges[at + 1]].sort()
+        share, silent, silent_of = np.full(k, np.nan), np.empty(k * _KEPT, np.int64), np.zeros(k + 1, np.int64)
+        memory = Busiest(*self.memory.values())
+        _follow(memory, ordered, offsets, end_ns // DAY_NS, share, silent, silent_of)
+        of = silent_of.tolist()
+        return share, [silent[of[at] : of[at + 1]] for at in range(k)]
 
-    def _judged(self) -> tuple[float, Int]:
-        memory = self.memory
-        known = (memory["count"] >= _KNOWN) & (memory["days"] >= _DAYS_LEAST)
-        total = float(memory["total"][0])
-        if not known.any() or total <= 0:
-            return float("nan"), np.zeros(0, np.int64)
-        expected = memory["count"] / total * memory["missed"]
-        gone = known & (expected > _EXPECTED) & (memory["missed"] > _LONGER * memory["longest"])
-        share = float(memory["count"][gone].sum() / memory["count"][known].sum())
-        found: Int = memory["key"][gone]
-        return share, found
+
+class Busiest(NamedTuple):
+    """The memory of `Sources`, in its order; `often` is its `count`."""
+
+    key: Int
+    often: Float
+    missed: Float
+    longest: Float
+    total: Float
+    days: Int
+    day: Int
+
+
+@compiled
+def _follow(
+    memory: Busiest, keys: Int, offsets: Int, day: Int, share: Float, silent: Int, silent_of: Int
+) -> None:  # fmt: skip
+    """Take ticks in whose keys are in order; the silent sources of tick k are those from `silent_of[k]` on."""
+    most = 1
+    for k in range(len(day)):
+        most = max(most, offsets[k + 1] - offsets[k])
+    found, counts, strange = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.bool_)
+    for k in range(len(day)):
+        silent_of[k + 1] = silent_of[k]
+        if offsets[k] == offsets[k + 1]:
+            continue
+        m, n = 0, 0
+        for i in range(offsets[k], offsets[k + 1]):
+            if keys[i] == ABSENT:
+                continue
+            n += 1
+            if m and found[m - 1] == keys[i]:
+                counts[m - 1] += 1
+            else:
+                found[m], counts[m], strange[m] = keys[i], 1, True
+                m += 1
+        memory.total[0] = memory.total[0] * _FADES + n
+        for j in range(len(memory.key)):
+            memory.often[j] *= _FADES
+            memory.missed[j] += n
+            place = np.searchsorted(found[:m], memory.key[j])
+            if place < m and found[place] == memory.key[j]:
+                strange[place] = False
+                memory.often[j] += counts[place]
+                memory.longest[j] = max(_FADES * memory.longest[j], memory.missed[j])
+                memory.missed[j] = 0.0
+                memory.days[j] += memory.day[j] != day[k]
+                memory.day[j] = day[k]
+        if m:
+            _admit(memory, found[:m][strange[:m]], counts[:m][strange[:m]])
+        _judge(memory, k, share, silent, silent_of)
+
+
+@compiled
+def _admit(memory: Busiest, keys: Int, counts: Int) -> None:
+    """Let the busiest strangers in, at the places of the least. keys : in order"""
+    if not len(keys):
+        return
+    order = np.argsort(-counts, kind="mergesort")
+    # A stranger takes the place of one that it may have outdone by now: those known well are not pushed out.
+    places = np.flatnonzero(memory.often <= max(counts[order[0]] + 1.0, 2.0))
+    places = places[np.argsort(memory.key[places], kind="mergesort")]
+    places = places[np.argsort(memory.often[places], kind="mergesort")]
+    for i in range(min(len(order), len(places))):
+        place, count = places[i], counts[order[i]]
+        if memory.often[place] > max(count + 1.0, 2.0):
+            return
+        memory.key[place] = keys[order[i]]
+        memory.often[place] += count
+        memory.missed[place] = memory.longest[place] = 0.0
+        memory.days[place] = memory.day[place] = 0
+
+
+@compiled
+def _judge(memory: Busiest, k: int, share: Float, silent: Int, silent_of: Int) -> None:
+    """Which of the known sources are silent, and their share of the traffic of all that are known."""
+    known, gone = 0.0, 0.0
+    for j in range(len(memory.key)):
+        if memory.often[j] < _KNOWN or memory.days[j] < _DAYS_LEAST or memory.total[0] <= 0.0:
+            continue
+        known += memory.often[j]
+        expected = memory.often[j] / memory.total[0] * memory.missed[j]
+        if expected > _EXPECTED and memory.missed[j] > _LONGER * memory.longest[j]:
+            gone += memory.often[j]
+            silent[silent_of[k + 1]] = memory.key[j]
+            silent_of[k + 1] += 1
+    if known > 0.0:
+        share[k] = gone / known

@@ -32,16 +32,17 @@ class Guards:
         self._programs = Programs(compiled, range(names.width, names.width + len(compiled)), self._lists)
         read = {scope.symbols[name].slot for p in compiled for name in p.names if scope.symbols[name].type in _COLUMNS}
         self._blocks = _blocks(names, read)
-        self._rules = _table([(at, r.action, r.since_ns, r.until_ns) for at, r in zip(plan.order(), plan.rules)])
-        self._breakers = _table(
-            [(b.action, max(1, b.over_ns // kernel.BUCKETS), b.events_min, b.instead) for b in plan.breakers]
-        )
-        self._share_max = np.array([b.share_max for b in plan.breakers], dtype=np.float64)
+        table = _table([(at, r.action, r.since_ns, r.until_ns) for at, r in zip(plan.order(), plan.rules)])
         causes = [plan.fallback.action(bits) for bits in range(256)]
-        self._by_cause = np.array([-1 if action is None else action for action in causes], dtype=np.int64)
-        self._counts = np.zeros((len(plan.breakers), 2, kernel.BUCKETS), dtype=np.int64)
-        self._marks = np.zeros((len(plan.breakers), kernel.MARKS), dtype=np.int64)
-        self._marks[:, kernel.WATERMARK] = _NEVER
+        by_cause = np.array([-1 if action is None else action for action in causes], dtype=np.int64)
+        self._rules = kernel.Rules(self._width, table, by_cause)
+        marks = np.zeros((len(plan.breakers), kernel.MARKS), dtype=np.int64)
+        marks[:, kernel.WATERMARK] = _NEVER
+        self._breakers = kernel.Breakers(
+            _table([(b.action, max(1, b.over_ns // kernel.BUCKETS), b.events_min, b.instead) for b in plan.breakers]),
+            np.array([b.share_max for b in plan.breakers], dtype=np.float64),
+            np.zeros((len(plan.breakers), 2, kernel.BUCKETS), dtype=np.int64), marks,
+        )  # fmt: skip
 
     def rule(
         self, events: EventBatch, features: Features, scores: Scores, fused: Fused, proposal: Proposal, fallback: Int
@@ -52,13 +53,9 @@ class Guards:
         if len(self._programs):
             self._programs.run(frame, events.keys, events.key_checks, events.time_ns)
         rows = _stacked(events.time_ns, proposal.action, fallback, events.reach)
-        action, rule = np.empty(n, dtype=np.int16), np.empty(n, dtype=np.int16)
-        hits = np.empty(n, dtype=np.uint64)
-        kernel.rule_rows(
-            frame, self._width, self._rules, rows, self._by_cause, self._breakers, self._share_max, self._counts,
-            self._marks, action, rule, hits,
-        )  # fmt: skip
-        return Ruling(action, rule, hits)
+        made = kernel.Rulings(np.empty(n, np.int16), np.empty(n, np.int16), np.empty(n, np.uint64))
+        kernel.rule_rows(frame, rows, self._rules, self._breakers, made)
+        return Ruling(*made)
 
     def _frame(self, features: Features, scores: Scores, fused: Fused) -> Float:
         """(n, width + rules); only the blocks that some rule reads are filled in."""
@@ -83,12 +80,13 @@ class Guards:
     def follow(self, events: EventBatch, action: Small) -> None:
         """Count decisions that others made: the action of each, -1 for one that there is no more."""
         rows = _stacked(events.time_ns, action, np.zeros(len(events), np.int64), events.reach)
-        kernel.count_rows(rows, self._breakers, self._counts, self._marks)
+        kernel.count_rows(rows, self._breakers)
 
     def state(self) -> State:
         """The counts of the breakers."""
         names = np.array(self.plan.breaker_names(), dtype=np.str_)
-        return {"breakers": names, "breaker_counts": self._counts.copy(), "breaker_marks": self._marks.copy()}
+        _, _, counts, marks = self._breakers
+        return {"breakers": names, "breaker_counts": counts.copy(), "breaker_marks": marks.copy()}
 
     def restore(self, state: State) -> None:
         """Continues from a `state()` in which each of these breakers counted, whatever others did beside them.
@@ -97,14 +95,15 @@ class Guards:
         """
         counts, marks, names = state["breaker_counts"], state["breaker_marks"], state["breakers"].tolist()
         wanted = self.plan.breaker_names()
-        if len(names) != len(counts) or len(names) != len(marks) or counts.shape[1:] != self._counts.shape[1:]:
-            raise ValueError(f"the state of {len(marks)} breakers does not fit {len(self._marks)}")
+        if len(names) != len(counts) or len(names) != len(marks) or counts.shape[1:] != self._breakers.counts.shape[1:]:
+            raise ValueError(f"the state of {len(marks)} breakers does not fit {len(self._breakers.marks)}")
         missing = [name for name in wanted if name not in names]
         if missing:
             raise ValueError(f"the state has no breaker that counts {missing[0]}")
         rows = [names.index(name) for name in wanted]
-        self._counts = np.array(counts[rows], dtype=np.int64, order="C").reshape(self._counts.shape)
-        self._marks = np.array(marks[rows], dtype=np.int64, order="C").reshape(self._marks.shape)
+        counted = np.array(counts[rows], dtype=np.int64, order="C").reshape(self._breakers.counts.shape)
+        marked = np.array(marks[rows], dtype=np.int64, order="C").reshape(self._breakers.marks.shape)
+        self._breakers = self._breakers._replace(counts=counted, marks=marked)
 
 
 _COLUMNS = (Type.NUMBER, Type.BOOLEAN, Type.CATEGORY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
@@ -13,6 +15,41 @@ HEAD, TOTAL, TAKEN, WATERMARK, MARKS = 0, 1, 2, 3, 4  # Columns of a breaker's m
 ORDER, RULE_ACTION, SINCE, UNTIL = 0, 1, 2, 3  # Rows of the table of rules.
 ACTION, STEP_NS, EVENTS_MIN, INSTEAD = 0, 1, 2, 3  # Rows of the table of breakers.
 _NEVER = -(1 << 63)
+
+
+class Rules(NamedTuple):
+    """What the guards' rules are.
+
+    first : column `first + r` of the frame is 1 where rule r's condition holds
+    table : (4, r) order of precedence, action, since, until
+    by_cause : (256,) fallback bits -> action, -1 where what was proposed stands
+    """
+
+    first: int
+    table: Int
+    by_cause: Int
+
+
+class Breakers(NamedTuple):
+    """What the breakers limit, and what they have counted.
+
+    table : (4, b) action, length of a bucket in ns, least number of events, action instead
+    share_max : (b,) of all decisions
+    counts, marks : (b, 2, BUCKETS) and (b, MARKS), changed in place
+    """
+
+    table: Int
+    share_max: Float
+    counts: Int
+    marks: Int
+
+
+class Rulings(NamedTuple):
+    """Where the rulings go, (n,) each: the action, the rule that had the last word, and the rules that held."""
+
+    action: Small
+    rule: Small
+    hits: Bits
 
 
 @compiled
@@ -39,19 +76,20 @@ def _forget(counts: Int, marks: Int, time_ns: int, step_ns: int) -> None:
 
 
 @compiled
-def _broken(action: int, breakers: Int, share_max: Float, marks: Int) -> int:
+def _broken(action: int, breakers: Breakers) -> int:
     """The action after the breakers, each of which acts at most once, in the order of their declaration."""
+    table, marks = breakers.table, breakers.marks
     used = 0
     at = 0
-    while at < len(share_max):
+    while at < len(marks):
         total = marks[at, TOTAL] + 1
         if (
-            breakers[ACTION, at] == action
+            table[ACTION, at] == action
             and used >> at & 1 == 0
-            and total >= breakers[EVENTS_MIN, at]
-            and float(marks[at, TAKEN] + 1) > share_max[at] * float(total)
+            and total >= table[EVENTS_MIN, at]
+            and float(marks[at, TAKEN] + 1) > breakers.share_max[at] * float(total)
         ):
-            action = breakers[INSTEAD, at]
+            action = table[INSTEAD, at]
             used |= 1 << at
             at = 0  # The action taken instead may itself be limited, by a breaker declared earlier.
         else:
@@ -60,58 +98,58 @@ def _broken(action: int, breakers: Int, share_max: Float, marks: Int) -> int:
 
 
 @compiled
-def _count(action: int, breakers: Int, counts: Int, marks: Int) -> None:
+def _advance(time_ns: int, breakers: Breakers) -> None:
+    """Moves every breaker to the bucket of a time that events have reached."""
+    for b in range(len(breakers.marks)):
+        _forget(breakers.counts[b], breakers.marks[b], time_ns, breakers.table[STEP_NS, b])
+
+
+@compiled
+def _count(action: int, breakers: Breakers) -> None:
     """Counts one decision in the newest bucket of each breaker."""
+    counts, marks = breakers.counts, breakers.marks
     for b in range(len(marks)):
         slot = marks[b, HEAD] % BUCKETS
         counts[b, 0, slot] += 1
         marks[b, TOTAL] += 1
-        if action == breakers[ACTION, b]:
+        if action == breakers.table[ACTION, b]:
             counts[b, 1, slot] += 1
             marks[b, TAKEN] += 1
 
 
 @compiled
-def count_rows(rows: Int, breakers: Int, counts: Int, marks: Int) -> None:
+def count_rows(rows: Int, breakers: Breakers) -> None:
     """Counts decisions that were made already: as `rule_rows` does, of whose rows the second and the last are read."""
     for i in range(rows.shape[1]):
-        for b in range(len(marks)):
-            _forget(counts[b], marks[b], rows[3, i], breakers[STEP_NS, b])
-        _count(rows[1, i], breakers, counts, marks)
+        _advance(rows[3, i], breakers)
+        _count(rows[1, i], breakers)
 
 
 @compiled
-def rule_rows(
-    frame: Float, first: int, rules: Int, rows: Int, by_cause: Int, breakers: Int, share_max: Float, counts: Int,
-    marks: Int, action: Small, rule: Small, hits: Bits,
-) -> None:  # fmt: skip
+def rule_rows(frame: Float, rows: Int, rules: Rules, breakers: Breakers, made: Rulings) -> None:
     """The ruling of each row, in order.
 
-    frame : (n, columns); column `first + r` is 1 where rule r's condition holds
-    rules : (4, r) order of precedence, action, since, until
+    frame : (n, columns)
     rows : (4, n) event time, proposed action, fallback bits, the time that the event reaches
-    by_cause : (256,) fallback bits -> action, -1 where what was proposed stands
-    breakers, share_max : (4, b) and (b,); counts, marks : (b, 2, BUCKETS) and (b, MARKS), changed in place
-    action, rule, hits : (n,) written
     """
+    table, first = rules.table, rules.first
     for i in range(rows.shape[1]):
         time_ns = rows[0, i]
         taken, decided = rows[1, i], NO_RULE
         held = np.uint64(0)
-        for k in range(rules.shape[1]):
-            r = rules[ORDER, k]
-            if frame[i, first + r] == 1.0 and rules[SINCE, r] <= time_ns < rules[UNTIL, r]:
+        for k in range(table.shape[1]):
+            r = table[ORDER, k]
+            if frame[i, first + r] == 1.0 and table[SINCE, r] <= time_ns < table[UNTIL, r]:
                 held |= np.uint64(1) << np.uint64(r)
                 if decided == NO_RULE:
-                    taken, decided = rules[RULE_ACTION, r], r
-        fallen = by_cause[rows[2, i] & 255]
+                    taken, decided = table[RULE_ACTION, r], r
+        fallen = rules.by_cause[rows[2, i] & 255]
         if decided == NO_RULE and fallen >= 0:
             taken, decided = fallen, BY_FALLBACK
-        for b in range(len(share_max)):
-            _forget(counts[b], marks[b], rows[3, i], breakers[STEP_NS, b])
-        if decided == NO_RULE and len(share_max) > 0:
-            broken = _broken(taken, breakers, share_max, marks)
+        _advance(rows[3, i], breakers)
+        if decided == NO_RULE and len(breakers.marks) > 0:
+            broken = _broken(taken, breakers)
             if broken != taken:
                 taken, decided = broken, BY_BREAKER
-        _count(taken, breakers, counts, marks)
-        action[i], rule[i], hits[i] = taken, decided, held
+        _count(taken, breakers)
+        made.action[i], made.rule[i], made.hits[i] = taken, decided, held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,6 +44,43 @@ longer than that."""
 
 # The facts that `arrange` gives of each entity: columns of `groups`.
 G_KEY, G_CHECK, G_KNOWN, G_OLDEST, G_END, G_OWN, G_LAST, G_ANEW, G_COLUMNS = range(9)
+
+
+class Arriving(NamedTuple):
+    """The rows of a batch.
+
+    time, tag, kind, label : (n,)
+    keys, checks : (n, entities)
+    seen : (n, values and masks), the masks from column `masks_from` on
+    """
+
+    time: Ints
+    tag: Ints
+    keys: Ints
+    checks: Ints
+    kind: Bytes
+    label: Floats
+    seen: Floats
+    masks_from: int
+
+
+class Arranged(NamedTuple):
+    """Where the rows of one kind of entity go, entity by entity, in their order.
+
+    groups : (G_COLUMNS, n) each entity's key and its check, rows of its log that are known, earliest event, end among
+        `rows`, rows for its log, last row that is no outcome (-1 for none), and whether the log is to be read from its
+        beginning
+    rows, row_floats : (n, words), the same memory
+    emits : (n,) the event that each row is, -1 for an outcome
+    table, of : scratch, (a power of 2, at least 2 n) and (n,)
+    """
+
+    groups: Ints
+    rows: Ints
+    row_floats: Floats
+    emits: Ints
+    table: Ints
+    of: Ints
 
 
 @kernel
@@ -96,15 +134,13 @@ def sane(x: float) -> float:
 
 
 @kernel
-def fill_row(
-    p: Ints, e: int, row: Ints, row_floats: Floats, i: int, time: Ints, tag: Ints, kind: Bytes, label: Floats,
-    seen: Floats, masks_from: int,
-) -> None:  # fmt: skip
+def fill_row(p: Ints, e: int, row: Ints, row_floats: Floats, i: int, events: Arriving) -> None:
     """Event i as entity e's log holds it."""
-    row[L_TIME], row[L_TAG], row[L_KIND] = time[i], tag[i], kind[i]
+    row[L_TIME], row[L_TAG], row[L_KIND] = events.time[i], events.tag[i], events.kind[i]
+    seen, masks_from = events.seen, events.masks_from
     at = L_MORE
     if p[e + P_LABEL] >= 0:
-        row_floats[at] = sane(label[i])
+        row_floats[at] = sane(events.label[i])
         at += 1
     if p[e + P_MASKS] >= 0:
         bits = 0
@@ -119,34 +155,24 @@ def fill_row(
 
 
 @kernel
-def arrange(
-    p: Ints, m: Memory, e: int, column: int, outcomes: bool, pinned: bool, time: Ints, tag: Ints, keys: Ints,
-    checks: Ints, kind: Bytes, label: Floats, seen: Floats, masks_from: int, table: Ints, of: Ints, groups: Ints,
-    rows: Ints, row_floats: Floats, emits: Ints,
-) -> tuple[int, int, int]:  # fmt: skip
-    """The rows that name an entity e, entity by entity, in their order.
+def find_groups(p: Ints, column: int, outcomes: bool, events: Arriving, made: Arranged) -> tuple[int, int]:
+    """Tells the entities of a column apart; returns how many there are, and the newest event's time.
 
     outcomes : whether these entities' windows ask for outcomes; if not, outcome rows are left out
-    pinned : whether the entities are to be read from where they were left
-    table, of : scratch, (a power of 2, at least 2 n) and (n,)
-    groups : (G_COLUMNS, n) each entity's key and its check, rows of its log that are known, earliest event, end among
-        `rows`, rows for its log, last row that is no outcome (-1 for none), and whether the log is to be read from its
-        beginning
-    rows, row_floats : (n, words), the same memory; emits : (n,) the event that each row is, -1 for an outcome
-    Returns the number of entities, of rows, and of late events among them, which are not for the log.
     """
+    table, of, groups = made.table, made.of, made.groups
     table[:] = -1
     mask = np.uint64(len(table) - 1)
-    count = 0
-    newest = m.counters[C_NEWEST]
-    for i in range(len(time)):
+    count, newest = 0, I64_MIN
+    for i in range(len(events.time)):
         of[i] = -1
-        if kind[i] == EVENT:
-            newest = max(newest, time[i])
-        key = keys[i, column]
-        if key == ABSENT_KEY or (kind[i] == OUTCOME and not outcomes):
+        kind = events.kind[i]
+        if kind == EVENT:
+            newest = max(newest, events.time[i])
+        key = events.keys[i, column]
+        if key == ABSENT_KEY or (kind == OUTCOME and not outcomes):
             continue
-        check = checks[i, column]
+        check = events.checks[i, column]
         place = mix(p, np.uint64(key)) & mask
         g = table[np.int64(place)]
         while g >= 0 and (groups[G_KEY, g] != key or groups[G_CHECK, g] != check):
@@ -162,6 +188,22 @@ def arrange(
             count += 1
         of[i] = g
         groups[G_END, g] += 1
+    return count, newest
+
+
+@kernel
+def arrange(
+    p: Ints, m: Memory, e: int, column: int, outcomes: bool, pinned: bool, events: Arriving, made: Arranged
+) -> tuple[int, int, int]:
+    """The rows that name an entity e, which stands in `column` of the keys.
+
+    outcomes : whether these entities' windows ask for outcomes; if not, outcome rows are left out
+    pinned : whether the entities are to be read from where they were left
+    Returns the number of entities, of rows, and of late events among them, which are not for the log.
+    """
+    groups = made.groups
+    count, newest = find_groups(p, column, outcomes, events, made)
+    newest = max(newest, m.counters[C_NEWEST])
     total = 0
     for g in range(count):
         size = groups[G_END, g]
@@ -169,25 +211,26 @@ def arrange(
         total += size
         groups[G_KNOWN, g] = pin(p, m, e, groups[G_KEY, g], groups[G_CHECK, g], g, newest) if pinned else 0
     late = 0
-    for i in range(len(time)):
-        g = of[i]
+    for i in range(len(events.time)):
+        g = made.of[i]
         if g < 0:
             continue
         place = groups[G_END, g]
         groups[G_END, g] += 1
-        fill_row(p, e, rows[place], row_floats[place], i, time, tag, kind, label, seen, masks_from)
-        emits[place] = -1 if kind[i] == OUTCOME else i
-        if kind[i] == EVENT:
+        fill_row(p, e, made.rows[place], made.row_floats[place], i, events)
+        kind, time = events.kind[i], events.time[i]
+        made.emits[place] = -1 if kind == OUTCOME else i
+        if kind == EVENT:
             oldest = groups[G_OLDEST, g]
-            groups[G_OLDEST, g] = time[i] if oldest == I64_MIN else min(oldest, time[i])
+            groups[G_OLDEST, g] = time if oldest == I64_MIN else min(oldest, time)
             key, check = groups[G_KEY, g], groups[G_CHECK, g]
-            if groups[G_KNOWN, g] > 0 and remembers(p, m, e, key, check, time[i], tag[i]):
+            if groups[G_KNOWN, g] > 0 and remembers(p, m, e, key, check, time, events.tag[i]):
                 groups[G_ANEW, g] = 1
-        if kind[i] == NOT_INSERTED:
+        if kind == NOT_INSERTED:
             late += 1
         else:
             groups[G_OWN, g] += 1
-        if kind[i] != OUTCOME:
+        if kind != OUTCOME:
             groups[G_LAST, g] = i
     return count, total, late
 

@@ -18,6 +18,8 @@ from homeostat.decide.windows.arrange import (
     G_LAST,
     G_OLDEST,
     G_OWN,
+    Arranged,
+    Arriving,
     arrange,
     leave_absent,
     leave_unknown,
@@ -139,11 +141,13 @@ class FollowedWindows(Windows):
         rows = np.empty((n, layout.words), np.int64)
         groups, emits = np.empty((G_COLUMNS, n), np.int64), np.empty(n, np.int64)
         scratch = np.empty((1 << (2 * n).bit_length()) + n, np.int64)
+        arriving = Arriving(
+            events.time_ns, events.tag, events.keys, events.key_checks, events.kind, events.label, seen, masks_from
+        )
+        made = Arranged(groups, rows, rows.view(np.float64), emits, scratch[n:], scratch[:n])
         count, total, late = arrange(
-            self._program, self._memory, self._at[entity], entity, layout.label, pinned, events.time_ns,
-            events.tag, events.keys, events.key_checks, events.kind, events.label, seen, masks_from, scratch[n:],
-            scratch[:n], groups, rows, rows.view(np.float64), emits,
-        )  # fmt: skip
+            self._program, self._memory, self._at[entity], entity, layout.label, pinned, arriving, made
+        )
         if count == 0:
             return None
         return KindRows(entity, groups if count == n else groups[:, :count].copy(), rows[:total], emits[:total], late)

@@ -22,7 +22,7 @@ from homeostat.config.servers import Servers
 from homeostat.decide.loop import DecisionLoop
 from homeostat.engine.metrics import LoopCollector
 from homeostat.engine.shared.connecting import open_shared
-from homeostat.engine.shared.serving import SharedEngine
+from homeostat.engine.shared.serving import engine_of
 from homeostat.models.deployments import promote
 from homeostat.ports.registry import Lineage
 
@@ -47,7 +47,7 @@ class World:
         promote(self.settings, self.registry, self.versions["one"], "ann", "the first")
         servers = Servers(**named)
         self.engines = [
-            opened.enter_context(SharedEngine(open_shared(self.app, servers, judges_lateness=True))) for _ in range(2)
+            opened.enter_context(engine_of(open_shared(self.app, servers, judges_lateness=True))) for _ in range(2)
         ]
         self.turn, self.rng, self.sent = Lock(), np.random.default_rng(1), 0
         for engine in self.engines:  # As a server does it.

@@ -15,7 +15,7 @@ from homeostat.adapters.postgres.statements import PostgresStatements
 from homeostat.cli import main
 from homeostat.config.servers import Servers
 from homeostat.engine.shared.connecting import open_shared
-from homeostat.engine.shared.serving import SharedEngine
+from homeostat.engine.shared.serving import engine_of
 from homeostat.jobs.retraining_record import rounds
 
 
@@ -40,7 +40,7 @@ def test_a_round_on_servers_trains_on_their_journal_and_gives_the_role_there(dat
     call(capsys, "models", "promote", first, "--yes", "--app", app, "--config", config)
     rng = np.random.default_rng(2)
     bad = rng.random(1500) < 0.2
-    with SharedEngine(open_shared(app, Servers(**named), judges_lateness=True)) as engine:
+    with engine_of(open_shared(app, Servers(**named), judges_lateness=True)) as engine:
         for start in range(0, 1500, 500):
             engine.decide([
                 {"event_id": f"e{k}", "time": START_S + 600 * k, "customer": int(rng.integers(0, 400)),

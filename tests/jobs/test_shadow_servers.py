@@ -16,8 +16,9 @@ from homeostat.cli import main
 from homeostat.config.definitions import feature_definitions
 from homeostat.config.servers import Servers
 from homeostat.engine.assembly import prepare
+from homeostat.engine.engine import Engine
 from homeostat.engine.shared.connecting import open_shared
-from homeostat.engine.shared.serving import SharedEngine, open_engine
+from homeostat.engine.shared.serving import engine_of, open_engine
 from homeostat.jobs.shadow import InMemory
 from homeostat.jobs.shadow_places import began_at, place_on, shadow_of
 from homeostat.models.bundle import Bundle, save_bundle
@@ -59,8 +60,8 @@ def events(first: int, many: int) -> list[dict]:
     ]
 
 
-def opened(app: Path, servers: Servers) -> SharedEngine:
-    return SharedEngine(open_shared(app, servers, judges_lateness=True))
+def opened(app: Path, servers: Servers) -> Engine:
+    return engine_of(open_shared(app, servers, judges_lateness=True))
 
 
 def register(app: Path, config: Path, capsys) -> str:
@@ -146,7 +147,7 @@ def test_processes_on_servers_start_one_challenger_between_them_and_end_it_with_
         with closing(PostgresShadow(servers.journal)) as store:
             until(lambda: store.held().get(version, NOBODY).state.events == 40, 120.0)
             held = store.held()[version]
-            assert held.owner in (one.shared.name, other.shared.name) and held.lives
+            assert held.owner in {engine.parts.watcher.process for engine in (one, other)} and held.lives
             until(lambda: all("homeostat_shadow_events" in engine.readings() for engine in (one, other)))
             assert {engine.readings()["homeostat_shadow_up"] for engine in (one, other)} == {1}
             assert one.notes() == other.notes() == []
@@ -155,4 +156,4 @@ def test_processes_on_servers_start_one_challenger_between_them_and_end_it_with_
                 until(lambda e=engine: e.parts.watcher.look() is None and e.parts.loop.coming is not None)
                 engine.decide(events(20 * k, 20))
             until(lambda: not store.held()[version].lives)
-            until(lambda: one.shared.shadow._run is None and other.shared.shadow._run is None)
+            until(lambda: one.parts.shadow._run is None and other.parts.shadow._run is None)

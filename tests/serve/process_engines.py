@@ -91,7 +91,7 @@ def shared(app: str, folder: str):
     from homeostat.adapters.memory.journal import MemoryJournal
     from homeostat.config.servers import Servers
     from homeostat.engine.shared.connecting import open_shared
-    from homeostat.engine.shared.serving import SharedEngine
+    from homeostat.engine.shared.serving import engine_of
     from homeostat.ports import Unavailable
 
     root = Path(folder)
@@ -116,7 +116,7 @@ def shared(app: str, folder: str):
 
     journal = SpooledJournal(Journal(), root / "spooled", max_bytes=16_384)
     servers = Servers(spool=str(root / "spool"))
-    return SharedEngine(open_shared(app, servers, judges_lateness=True, journal=journal, store=Features()))
+    return engine_of(open_shared(app, servers, judges_lateness=True, journal=journal, store=Features()))
 
 
 if __name__ == "__main__":

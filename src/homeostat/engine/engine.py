@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from homeostat.config.tree import App
 from homeostat.decide.admission import admitted, newest
@@ -18,6 +17,7 @@ from homeostat.engine import problems
 from homeostat.engine.answer_types import Decision
 from homeostat.engine.answers import answer, features_of, naming
 from homeostat.engine.dating import dated, stepped
+from homeostat.engine.duties import Duties, OwnDuties
 from homeostat.engine.isolating import UNSET, Answer, Isolation, Received, UnusableEvent
 from homeostat.engine.parts import Parts
 from homeostat.engine.shown import as_table, facts_of
@@ -25,7 +25,7 @@ from homeostat.errors import HomeostatError
 from homeostat.ports import Snapshot, Unavailable
 from homeostat.ports.settings import Settings
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
+from homeostat.records.events import DeadLetter, EventBatch
 from homeostat.records.reasons import Reason
 
 if TYPE_CHECKING:
@@ -56,10 +56,13 @@ class Engine:
     'allow'
     """
 
-    waits_for_servers = False  # Whether deciding means waiting for others, so that it is best done in a thread.
+    def __init__(self, parts: Parts, duties: Duties | None = None) -> None:
+        """Decide with these parts.
 
-    def __init__(self, parts: Parts) -> None:
+        duties : around deciding; None for those of a process that owns its data
+        """
         self.parts = parts
+        self.duties: Duties = OwnDuties(parts) if duties is None else duties
         self._isolation = Isolation(parts, lambda: self.refused)
         self._unaudited = 0
         self.actions: dict[str, int] = dict.fromkeys(parts.words.actions, 0)
@@ -70,23 +73,30 @@ class Engine:
         return self.parts.app
 
     @property
+    def waits_for_servers(self) -> bool:
+        """Whether deciding means waiting for others, so that it is best done in a thread."""
+        return self.duties.waits_for_servers
+
+    @property
     def bad_events(self) -> int:
         """How many events could not be used."""
         return self._isolation.bad_events
 
     @property
     def trouble(self) -> str:
-        """The trouble at present with the servers it decides on, in a sentence; empty where there is none."""
-        return ""
+        """Why nothing is decided at present, or without its servers, in a sentence; empty where all is well."""
+        return self.refused or self.duties.trouble
 
     @property
     def notice(self) -> str:
         """The notice for people at present: the trouble, or what is worth a line though decisions go on as ever."""
-        return self.refused or self.trouble
+        return self.trouble or self.duties.notice
 
     @property
     def refused(self) -> str:
         """Why nothing can be decided at present, in a sentence; empty where decisions are made."""
+        if self.duties.refused:
+            return self.duties.refused
         if self.parts.loop.stopped:
             return "a fault broke a decision off, and the engine could not begin again from its journal"
         return self.parts.loop.recording.trouble
@@ -110,13 +120,15 @@ class Engine:
         """The notices for people though decisions go on, a sentence each."""
         watcher = self.parts.watcher
         notes = self.parts.loop.notes() + ([] if watcher is None else watcher.notes())
+        notes += self.duties.notes()
         notes += [] if self.parts.fairness is None else self.parts.fairness.notes()
         beside = (self.parts.shadow, self.parts.maintenance)
         return notes + [note for keeper in beside if keeper is not None for note in keeper.notes()]
 
     def readings(self) -> Mapping[str, Value]:
         """Current figures of servers and processes beside by name of a declared metric; called by any thread."""
-        found: dict[str, Value] = {} if self.parts.fairness is None else self.parts.fairness.readings()
+        found: dict[str, Value] = dict(self.duties.readings())
+        found |= {} if self.parts.fairness is None else self.parts.fairness.readings()
         for keeper in (self.parts.shadow, self.parts.maintenance):
             found = found if keeper is None else {**found, **keeper.readings()}
         return found
@@ -150,11 +162,13 @@ class Engine:
 
     def answer(self, objects: Sequence[object]) -> list[Answer]:
         """A decision or a problem for each object, in order."""
-        return self._isolation.answers(self._answer, objects)
+        with self.duties.deciding():
+            return self._isolation.answers(self._answer, objects)
 
     def answer_rows(self, rows: Rows) -> list[Answer]:
         """A decision or a problem for each row of a table, in order."""
-        return self._isolation.answers(self._answer_rows, rows)
+        with self.duties.deciding():
+            return self._isolation.answers(self._answer_rows, rows)
 
     def _answer_rows(self, rows: Any) -> list[Answer]:
         from homeostat.decide.intake.columns import read_columns  # Loads PyArrow, which single events do without.
@@ -185,7 +199,9 @@ class Engine:
         answers: list[Answer] = [UNSET] * count
         if len(batch):
             self.parts.loop.meters.came(newest(batch) - now_ns)
-            self._decided(admitted(batch, now_ns, schema.skew_ns, schema.ahead_max_ns), positions, answers)
+            batch = admitted(batch, now_ns, schema.skew_ns, schema.ahead_max_ns)
+            for part, start in self.duties.pieces(batch):
+                self._decided(part, positions if part is batch else positions[start : start + len(part)], answers)
         # Last, so that events which are sent again because the journal is down are not buried each time.
         self._isolation.bury(letters, set(range(count)) - set(positions), answers)
         return answers
@@ -232,7 +248,8 @@ class Engine:
 
     def receive(self, objects: Sequence[object]) -> list[Received]:
         """A receipt or a problem for each object that should be an outcome, in order."""
-        return self._isolation.answers(self._receive, objects)
+        with self.duties.receiving():
+            return self._isolation.answers(self._receive, objects)
 
     def _receive(self, objects: Sequence[object]) -> list[Received]:
         parts = self.parts
@@ -242,7 +259,7 @@ class Engine:
         batch, letters, positions = parse_outcomes(dated_objects, parts.schema, until_ns)
         letters = by_clock(letters, now_ns - until_ns)
         receipts: list[Received] = [UNSET] * len(objects)
-        known = self._learned(batch) if len(batch) else np.zeros(0, bool)
+        known = self.duties.learned(batch) if len(batch) else np.zeros(0, bool)
         self._isolation.taken = True
         self._isolation.bury(letters, set(range(len(objects))) - set(positions), receipts)
         for k, position in enumerate(positions):
@@ -251,14 +268,6 @@ class Engine:
             else:
                 receipts[position] = {"event_id": batch.id_text(k), "accepted": True}
         return receipts
-
-    def _learned(self, batch: OutcomeBatch) -> NDArray[np.bool_]:
-        """Take in the outcomes of decided events; (n,) which those are."""
-        known = self.parts.journal.seen(batch.ids)
-        if known.any():
-            self.parts.loop.learn(batch.rows(known))
-        mask: NDArray[np.bool_] = known
-        return mask
 
     def decision(self, event_id: str | int, features: bool = False, explain: bool = False) -> Decision | None:
         """The recorded decision of an event, None if there is none.
@@ -310,17 +319,11 @@ class Engine:
 
         Raises Unavailable while the disk is full, say; Stopped where the engine can't begin again.
         """
-        if not self.refused:
-            return
-        self._isolation.mend()
-        if self.parts.loop.recording.trouble:  # An append of outcomes failed, of which nothing is left to be written.
-            if self.parts.room is not None:
-                self.parts.room()
-            self.parts.loop.recording.trouble = ""
+        self.duties.resume(self._isolation.mend)
 
     def save(self) -> None:
-        """Write a snapshot, so that the next start has less to replay."""
-        self.snapshot()()
+        """Keep what the next start would miss, so that it has less to replay."""
+        self.duties.save(self.snapshot)
 
     def snapshot(self) -> Callable[[], None]:
         """Take a snapshot. The call that is returned writes it, which any thread may do while decisions go on."""
@@ -341,9 +344,8 @@ class Engine:
         return write
 
     def close(self) -> None:
-        """Save, and let go of files and threads."""
-        with self.parts.opened:  # Where the journal is down nothing can be saved; the rest is let go all the same.
-            self.save()
+        """Save, and let go of files, servers and threads."""
+        self.duties.close(self.save)
 
     def __repr__(self) -> str:
         return f"<Engine {', '.join(f'{name} {value}' for name, value in facts_of(self).items())}>"

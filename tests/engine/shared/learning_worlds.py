@@ -18,7 +18,7 @@ from homeostat.decide.intake.objects import parse_outcomes, read_objects
 from homeostat.engine.assembly import bundle_of, prepare
 from homeostat.engine.shared.connecting import open_shared
 from homeostat.engine.shared.leading import open_learner
-from homeostat.engine.shared.serving import SharedEngine
+from homeostat.engine.shared.serving import engine_of
 from homeostat.engine.stores import Stores
 from homeostat.records.changes import Change, ChangeKind
 
@@ -49,7 +49,7 @@ class LearningWorld:
         )  # fmt: skip
         shared.taught._stop.set()  # It looks when the test says so.
         shared.taught._thread.join()
-        return self.opened.enter_context(SharedEngine(shared))
+        return self.opened.enter_context(engine_of(shared))
 
     def learner(self, name="one"):
         """A learner, which leads if it can with its first step."""

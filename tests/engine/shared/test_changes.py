@@ -17,7 +17,7 @@ from homeostat.config.servers import Servers
 from homeostat.decide.fusion.fixed import declared_table
 from homeostat.engine.shared.connecting import open_shared
 from homeostat.engine.shared.health import of_settings
-from homeostat.engine.shared.serving import SharedEngine
+from homeostat.engine.shared.serving import engine_of
 from homeostat.engine.stores import Stores
 from homeostat.models.bundle import Bundle, save_bundle
 from homeostat.ports.registry import Lineage
@@ -70,7 +70,7 @@ def world(tmp_path):
             "access", Servers(spool=str(tmp_path)), judges_lateness=True, journal=MemoryJournal(ledger),
             stores=Stores(settings),
         )  # fmt: skip
-        return opened.enter_context(SharedEngine(shared))
+        return opened.enter_context(engine_of(shared))
 
     with opened:
         yield ledger, settings, open_engine
@@ -98,7 +98,7 @@ def test_stragglers_are_named(world):
     engine.change()
     found = list(of_settings(settings, engine.parts.clock.now_ns()))
     assert [one.health for one in found] == ["warning"]
-    assert engine.shared.name in found[0].seen and "there is no action 'nonsense'" in found[0].seen
+    assert engine.parts.watcher.process in found[0].seen and "there is no action 'nonsense'" in found[0].seen
     assert "under change 0" in engine.notes()[-1]
 
 
@@ -106,7 +106,7 @@ def test_stragglers_are_named(world):
 def test_on_servers_the_same_holds(servers):
     with ExitStack() as opened:
         one, other = (
-            opened.enter_context(SharedEngine(open_shared("access", servers, judges_lateness=True))) for _ in range(2)
+            opened.enter_context(engine_of(open_shared("access", servers, judges_lateness=True))) for _ in range(2)
         )
         for k in range(4):
             body = {"action": "block"} if k % 2 else None
@@ -117,8 +117,8 @@ def test_on_servers_the_same_holds(servers):
             answers = engine.decide(events(10 * k, 10))
             assert [answer["settings"] for answer in answers] == [number] * 10
             assert (k % 2 == 0) or {answer["action"] for answer in answers} == {"block"}
-        assert check_order(entry.body for entry in one.shared.journal.read()) == [1, 2, 3, 4]
-        rows = one.shared.journal.inner._all("SELECT settings, count(*) FROM decisions GROUP BY 1 ORDER BY 1")
+        assert check_order(entry.body for entry in one.duties.shared.journal.read()) == [1, 2, 3, 4]
+        rows = one.duties.shared.journal.inner._all("SELECT settings, count(*) FROM decisions GROUP BY 1 ORDER BY 1")
         assert rows == [(1, 10), (2, 10), (3, 10), (4, 10)]
         health = list(of_settings(one.settings, one.parts.clock.now_ns()))
         assert health
@@ -152,7 +152,7 @@ def test_processes_that_started_under_other_champions_decide_alike_once_none_is_
                 app, Servers(spool=str(tmp_path)), judges_lateness=True, journal=MemoryJournal(ledger),
                 stores=Stores(settings, there),
             )  # fmt: skip
-            engines.append(opened.enter_context(SharedEngine(shared)))
+            engines.append(opened.enter_context(engine_of(shared)))
         assert {decides(engine, two, "a", k) for k, engine in enumerate(engines)} == {True}
         settings.append(change("deploy", "champion", None), None)
         assert {decides(engine, one, "b", k) for k, engine in enumerate(engines)} == {True}
@@ -172,7 +172,7 @@ def test_processes_agree_which_entities_a_canary_decides(tmp_path, registry):
     with ExitStack() as opened:
         engines = [
             opened.enter_context(
-                SharedEngine(
+                engine_of(
                     open_shared(
                         app, Servers(spool=str(tmp_path)), bundle=tmp_path / "one", judges_lateness=True,
                         journal=MemoryJournal(ledger), stores=Stores(settings, there),

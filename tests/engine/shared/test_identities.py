@@ -10,7 +10,7 @@ from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.memory.journal import Ledger, MemoryJournal
 from homeostat.config.servers import Servers
 from homeostat.engine.shared.connecting import open_shared
-from homeostat.engine.shared.serving import SharedEngine
+from homeostat.engine.shared.serving import engine_of
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_texts_of_one_code_are_distinguished_by_twins_of_the_servers(tmp_path, m
 
     def opened():
         journal, features = MemoryJournal(ledger), MemoryFeatures(beside=store)
-        return SharedEngine(
+        return engine_of(
             open_shared(app_file(tmp_path), servers, judges_lateness=True, journal=journal, store=features)
         )
 
@@ -34,13 +34,13 @@ def test_texts_of_one_code_are_distinguished_by_twins_of_the_servers(tmp_path, m
 
 def test_texts_of_one_code_are_distinguished_on_redis_and_postgresql(servers, tmp_path, monkeypatch, expected):
     one_code_for_all(monkeypatch)
-    assert lived(lambda: SharedEngine(open_shared(app_file(tmp_path), servers, judges_lateness=True))) == expected
+    assert lived(lambda: engine_of(open_shared(app_file(tmp_path), servers, judges_lateness=True))) == expected
 
 
 def test_processes_of_one_database_share_its_secret_and_each_database_has_its_own(servers, tmp_path):
     secrets = []
     for _ in range(2):
-        with SharedEngine(open_shared("access", servers)) as engine:
-            secrets.append(engine.shared.journal.coding.secret)
-            assert engine.shared.prepared.coding.secret == secrets[-1] == engine.parts.schema.coding.secret
+        with engine_of(open_shared("access", servers)) as engine:
+            secrets.append(engine.duties.shared.journal.coding.secret)
+            assert engine.duties.shared.prepared.coding.secret == secrets[-1] == engine.parts.schema.coding.secret
     assert secrets[0] == secrets[1] and len(secrets[0]) == 32

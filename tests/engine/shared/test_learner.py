@@ -59,10 +59,10 @@ def cells(first, count):
 
 def unbounded(process):
     """Let a process explore as much as chance would; that the budget is shared is another test's."""
-    process.shared.taught.purse._store = None
-    process.shared.loop.stages.allowance = EVERYTHING
-    if isinstance(process.shared.loop.stages.policy, Explorer):
-        process.shared.loop.stages.policy.allow(EVERYTHING)
+    process.duties.shared.taught.purse._store = None
+    process.duties.shared.loop.stages.allowance = EVERYTHING
+    if isinstance(process.duties.shared.loop.stages.policy, Explorer):
+        process.duties.shared.loop.stages.policy.allow(EVERYTHING)
 
 
 @pytest.mark.parametrize("text", [BANDIT.replace("budget: 50", "budget: 1e9"), ADAPTIVE])
@@ -269,7 +269,7 @@ def test_a_state_that_was_altered_is_refused_and_decisions_go_on(world_of):
 def test_a_process_says_how_stale_its_learning_is(world_of):
     world = world_of(BANDIT)
     process, leading = world.process(), world.learner()
-    taught = process.shared.taught
+    taught = process.duties.shared.taught
     taught._clock = world.clock
     feed(process)
     world.clock.moved_s += 200
@@ -298,17 +298,17 @@ def test_all_processes_together_explore_within_one_budget(world_of):
     spent: dict[float, dict[int, float]] = {}
     for k in range(40):
         for number, process in enumerate(processes):
-            process.shared.taught.purse._again_ns = 0
-            process.shared.taught.look()
+            process.duties.shared.taught.purse._again_ns = 0
+            process.duties.shared.taught.look()
             first = (k * 3 + number) * 10
             process.decide(events(first, 10))
-            charged, period = process.shared.loop.stages.policy.account[:2]
+            charged, period = process.duties.shared.loop.stages.policy.account[:2]
             spent.setdefault(period, {})[number] = charged
     assert len(spent) >= 2
     totals = [sum(by.values()) for by in spent.values()]
     assert max(totals) <= 3 and max(totals) > 1
     assert any(sum(charged > 0 for charged in by.values()) >= 2 for by in spent.values())
-    assert sum(process.shared.loop.stages.policy.account[4] for process in processes) > 0
+    assert sum(process.duties.shared.loop.stages.policy.account[4] for process in processes) > 0
 
 
 @pytest.mark.long
@@ -318,10 +318,10 @@ def test_a_restarted_process_does_not_get_a_new_budget(world_of):
     for k in range(12):  # Each is killed: what it had been granted and not spent is lost.
         process = world.process()
         for n in range(8):
-            process.shared.taught.purse._again_ns = 0
-            process.shared.taught.look()
+            process.duties.shared.taught.purse._again_ns = 0
+            process.duties.shared.taught.look()
             process.decide([{**one, "time": START_S + n} for one in events(k * 100 + n * 10, 10)])
-        total += float(process.shared.loop.stages.policy.account[0])
+        total += float(process.duties.shared.loop.stages.policy.account[0])
     assert 1 < total <= 3
 
 
@@ -344,10 +344,10 @@ def test_a_journal_of_several_processes_is_decided_again_to_the_same_decisions(w
     processes, leading = [world.process() for _ in range(2)], world.learner()
     for at, cell in enumerate(cells(0, 300)):
         process = processes[at % 2]
-        process.shared.taught.purse.look()
+        process.duties.shared.taught.purse.look()
         half = len(cell) // 2
         process.decide(cell[:half])
-        process.shared.taught.purse.look()
+        process.duties.shared.taught.purse.look()
         process.decide(cell[half:])
         process.learn(outcomes(int(cell[0]["event_id"][1:]), len(cell)))
         if at == 8:
@@ -360,7 +360,7 @@ def test_a_journal_of_several_processes_is_decided_again_to_the_same_decisions(w
     found = Deciding(leading.source).run()
     assert (found.decisions, found.same, found.differing) == (300, 300, [])
     assert max(found.charged.values()) <= 20 and sum(found.charged.values()) > 0
-    totals = sum(process.shared.loop.stages.policy.account[2] for process in processes)
+    totals = sum(process.duties.shared.loop.stages.policy.account[2] for process in processes)
     assert sum(found.charged.values()) == pytest.approx(totals, rel=1e-9)
 
 
@@ -371,7 +371,7 @@ def test_a_late_event_is_charged_to_the_period_that_its_process_had_reached(worl
     process.decide(events(50, 30))  # The day ends after the third of them.
     process.decide(events(0, 50))
     assert leading.step() is False or leading.learner is not None
-    account = process.shared.loop.stages.policy.account
+    account = process.duties.shared.loop.stages.policy.account
     found = Deciding(leading.source).run()
     assert found.same == 80 and account[0] > 0
     assert found.charged[int(account[1])] == pytest.approx(account[0], rel=1e-9)
@@ -429,21 +429,21 @@ def test_readings_show_the_staleness_and_the_share_of_the_budget(world_of):
     assert readings["homeostat_learning_stale_seconds"] == -1 and readings["homeostat_learning_position"] == 0
     assert readings["homeostat_learning_stale_seconds_max"] == 300 and readings["homeostat_exploration_left"] == 0
     feed(process)
-    process.shared.taught.look()
+    process.duties.shared.taught.look()
     assert 0 < process.readings()["homeostat_exploration_left"] <= 50 / 32
     catch_up(leading)
     look(process)
-    process.shared.taught._next_ns = 0
-    process.shared.taught.look()
+    process.duties.shared.taught._next_ns = 0
+    process.duties.shared.taught.look()
     assert 0 <= process.readings()["homeostat_learning_stale_seconds"] < 60
     assert process.readings()["homeostat_learning_position"] == world.states()[-1].body["position"]
-    assert process.notes() == process.shared.notes() == []
+    assert process.notes() == process.duties.shared.notes() == []
 
 
 def test_a_process_whose_store_is_away_explores_with_what_it_has_and_then_no_more(world_of):
     world = world_of(BANDIT.replace("budget: 50", "budget: 3").replace("rate: 0.1", "rate: 0.5"))
     process = world.process()
-    purse, policy = process.shared.taught.purse, process.shared.loop.stages.policy
+    purse, policy = process.duties.shared.taught.purse, process.duties.shared.loop.stages.policy
     process.decide(events(0, 10))
     purse.look()
     assert purse.left > 0 and policy.account[0] == 0
@@ -459,7 +459,7 @@ def test_a_process_whose_store_is_away_explores_with_what_it_has_and_then_no_mor
     for k in range(1, 20):
         process.decide([{**one, "time": START_S + k} for one in events(10 * k, 10)])
         purse.look()
-    assert process.shared.loop.stages.policy.account[0] <= granted
+    assert process.duties.shared.loop.stages.policy.account[0] <= granted
     assert purse._store.asked == 1  # It is left alone for some seconds.
     assert process.decide(events(500, 1))[0]["action"]
 
@@ -487,7 +487,7 @@ def test_a_process_that_waits_at_each_moment_decides_as_one_that_learns_by_itsel
     finally:
         leading.stop()
         learning.join()
-    moments = process.shared.moments
+    moments = process.duties.shared.moments
     assert moments.waited >= 20 and moments.missed == 0
     assert len(world.states()) >= 5
     again = Deciding(leading.source).run()
@@ -497,11 +497,11 @@ def test_a_process_that_waits_at_each_moment_decides_as_one_that_learns_by_itsel
 def test_a_process_waits_no_longer_than_declared_and_not_at_all_without_a_learner(world_of):
     world = world_of(BANDIT)
     process = world.process(learning_wait="50ms")
-    moments = process.shared.moments
+    moments = process.duties.shared.moments
     assert len(process.decide(events(0, 100))) == 100
     assert moments.waited == moments.missed == 0  # Nobody leads.
     leading = world.learner()
     leading.step()
     process.decide(events(100, 40))  # The learner does not go on, as if it hung.
     assert moments.waited == moments.missed > 0
-    assert world.process(learning_wait="0s").shared.moments.on is False
+    assert world.process(learning_wait="0s").duties.shared.moments.on is False

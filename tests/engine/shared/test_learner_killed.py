@@ -22,7 +22,7 @@ from homeostat.engine.assembly import bundle_of, prepare
 from homeostat.engine.shared.again import Deciding
 from homeostat.engine.shared.connecting import open_shared
 from homeostat.engine.shared.leading import open_learner
-from homeostat.engine.shared.serving import SharedEngine
+from homeostat.engine.shared.serving import engine_of
 from homeostat.engine.stores import stores_on
 from homeostat.records.changes import ChangeKind
 
@@ -56,7 +56,7 @@ def test_a_learner_killed_ten_times_learns_what_one_that_never_died_would_have(d
         process.learn(outcomes(15 * at, 15))
         at += 1
 
-    with closing(stores), log, SharedEngine(shared) as process:
+    with closing(stores), log, engine_of(shared) as process:
         try:
             children = [start(), start()]  # One leads, and the other waits for its lease.
             for _ in range(KILLS):

@@ -6,7 +6,7 @@ import numpy as np
 
 import homeostat
 from homeostat.engine.shared.connecting import open_shared
-from homeostat.engine.shared.serving import SharedEngine
+from homeostat.engine.shared.serving import engine_of
 
 
 def events(count, entities=5):
@@ -19,15 +19,15 @@ def events(count, entities=5):
     ]  # fmt: skip
 
 
-def engine_of(servers):
-    return SharedEngine(open_shared("access", servers, judges_lateness=True))
+def opened_on(servers):
+    return engine_of(open_shared("access", servers, judges_lateness=True))
 
 
 def test_two_engines_decide_as_one_in_one_process_would(servers, redis):
     import redis as client
 
     sent = events(200)
-    with engine_of(servers) as one, engine_of(servers) as other, homeostat.load("access") as alone:
+    with opened_on(servers) as one, opened_on(servers) as other, homeostat.load("access") as alone:
         expected = {answer["event_id"]: answer for answer in alone.decide(sent)}
         for start in range(0, len(sent), 20):
             engine = (one, other)[start // 20 % 2]
@@ -48,7 +48,7 @@ def test_two_engines_decide_as_one_in_one_process_would(servers, redis):
 
 def test_outcomes_given_to_one_engine_are_of_events_decided_by_another(servers):
     sent = events(10)
-    with engine_of(servers) as one, engine_of(servers) as other:
+    with opened_on(servers) as one, opened_on(servers) as other:
         one.decide(sent)
         receipts = other.learn([{"event_id": "e3", "label": 1}, {"event_id": "nobody", "label": 0}])
     assert receipts[0] == {"event_id": "e3", "accepted": True}
@@ -57,7 +57,7 @@ def test_outcomes_given_to_one_engine_are_of_events_decided_by_another(servers):
 
 def test_a_race_for_an_event_has_one_winner_whose_decision_both_give(servers):
     (event,) = events(1)
-    with engine_of(servers) as one, engine_of(servers) as other:
+    with opened_on(servers) as one, opened_on(servers) as other:
         seen = other.parts.loop.recording.journal.seen
         other.parts.loop.recording.journal.seen = lambda id_code: np.zeros(len(id_code), bool)
         first, second = one.decide(event), other.decide({**event, "value": 99})

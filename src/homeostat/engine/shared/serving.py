@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from homeostat.adapters.process.environment import servers_of
 from homeostat.decide.loop import Stopped
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.engine.engine import Engine
-from homeostat.engine.isolating import Answer, Received
 from homeostat.engine.parts import Parts
 from homeostat.engine.shared.budget import budget_of
 from homeostat.engine.shared.connecting import SharedParts, open_shared
@@ -27,7 +27,6 @@ from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.reasons import Reason
 
 if TYPE_CHECKING:
-    from homeostat.engine.frames import Rows
     from homeostat.engine.readings import Value
 
 
@@ -85,94 +84,71 @@ def readings_of(shared: SharedParts, rejoined: int, refused: str, **others: bool
     return found
 
 
-class SharedEngine(Engine):
-    """An `Engine` whose windows and journal are shared. It takes what a learner publishes, and learns nothing."""
+class SharedDuties:
+    """Those of a process whose windows and journal are shared. It takes what a learner publishes, and learns nothing.
+
+    refused : what the journal said when it took nothing
+    """
 
     waits_for_servers = True
 
     def __init__(self, shared: SharedParts) -> None:
-        super().__init__(Parts(
-            shared.app, shared.loop, shared.prepared.schema, shared.prepared.words, shared.journal, shared.clock,
-            watcher=shared.watcher, shadow=shared.shadow,
-        ))  # fmt: skip
-        self.shared = shared
+        self.shared, self.refused = shared, ""
         self._rejoiner = Rejoiner(shared.featurizer, shared.store, shared.journal, shared.folder, shared.clock)
-        self._refused = ""
-        # The past of the entities is in the store, so beginning again is to read it from there.
-        loop = self.parts.loop
-
-        def begin_again() -> None:
-            shared.featurizer.forget()
-            loop.begin_again(loop.blank())
-
-        self.parts.begin_again = begin_again
-
-    def _decided(self, batch: EventBatch, positions: Sequence[int], answers: list[Answer]) -> None:
-        """Decide events; where they wait for the learner, those after a moment of the grid apart from those before."""
-        moments, start = self.shared.moments, 0
-        if moments is None or not moments.on:
-            super()._decided(batch, positions, answers)
-            return
-        while start < len(batch):
-            end = start + moments.apart(batch.reach[start:])
-            part = batch.slice(start, end)
-            moments.wait(part.reach, lambda: self.shared.journal.appended)
-            super()._decided(part, positions[start:end], answers)
-            start = end
-
-    @property
-    def refused(self) -> str:
-        """Why nothing can be decided at present, in a sentence; empty where decisions are made."""
-        return self._refused or super().refused
-
-    def notes(self) -> list[str]:
-        """The notices for people though decisions go on, a sentence each."""
-        watch = self.parts.fairness
-        return self.shared.notes() + ([] if watch is None else watch.notes())
 
     @property
     def trouble(self) -> str:
-        """Why nothing is decided at present, or without the feature store; empty where all is well."""
-        return self.refused or without_features(self.shared.featurizer)
+        """Why decisions are made without the feature store."""
+        return without_features(self.shared.featurizer)
 
     @property
     def notice(self) -> str:
-        """A notice about the servers at present, even where decisions go on as ever."""
-        return self.trouble or spooling(self.shared.journal)
+        """That the journal's server is away, though decisions go on as ever."""
+        return spooling(self.shared.journal)
+
+    def notes(self) -> list[str]:
+        """Notices about the learner."""
+        taught = self.shared.taught
+        return [] if taught is None else taught.notes()
 
     def readings(self) -> dict[str, Value]:
         """Current figures of the feature store and the journal."""
-        found = readings_of(self.shared, self._rejoiner.rejoined, self._refused)  # With those of the challenger.
-        return found if self.parts.fairness is None else found | self.parts.fairness.readings()
+        return readings_of(self.shared, self._rejoiner.rejoined, self.refused)
 
-    def answer(self, objects: Sequence[object]) -> list[Answer]:
-        """A decision or a problem for each object, in order; without the feature store, flagged ones."""
-        return self._noted(lambda: super(SharedEngine, self).answer(objects))
-
-    def answer_rows(self, rows: Rows) -> list[Answer]:
-        """The same for each row of a table."""
-        return self._noted(lambda: super(SharedEngine, self).answer_rows(rows))
-
-    def _noted(self, work: Callable[[], list[Answer]]) -> list[Answer]:
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Try to get the feature store back before, and note what the journal took after."""
         self._rejoiner.attempt()
         try:
-            answers = work()
+            yield
         except Unavailable as error:
-            self._refused = str(error)
+            self.refused = str(error)
             raise
         self._note()
-        return answers
 
-    def receive(self, objects: Sequence[object]) -> list[Received]:
-        """A receipt or a problem for each object that should be an outcome, in order."""
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """The same; outcomes that are not taken say nothing about decisions."""
         self._rejoiner.attempt()
-        receipts = super().receive(objects)
+        yield
         self._note()
-        return receipts
 
-    def _learned(self, batch: OutcomeBatch) -> NDArray[np.bool_]:
+    def pieces(self, batch: EventBatch) -> Iterator[tuple[EventBatch, int]]:
+        """Where events wait for the learner, those after a moment of the grid apart from those before."""
+        moments, start = self.shared.moments, 0
+        if moments is None or not moments.on:
+            yield batch, 0
+            return
+        while start < len(batch):
+            part = batch.slice(start, start + moments.apart(batch.reach[start:]))
+            moments.wait(part.reach, lambda: self.shared.journal.appended)
+            yield part, start
+            start += len(part)
+
+    def learned(self, batch: OutcomeBatch) -> NDArray[np.bool_]:
         """Journal the outcomes of decided events, and let the windows know; (n,) which those are."""
-        shared, loop = self.shared, self.parts.loop
+        shared = self.shared
+        loop = shared.loop
 
         def append(some: OutcomeBatch, _: Int) -> int:
             with loop.meters.timed("journal"):
@@ -190,35 +166,52 @@ class SharedEngine(Engine):
         self._rejoiner.noted()
         self.shared.featurizer.journalled(self.shared.journal.appended)
 
-    def resume(self) -> None:
+    def resume(self, mend: Callable[[], None]) -> None:
         """Go on with a journal and a feature store that are back, and let everybody see the newest values.
 
         Entries that a failing journal has left are tried again here, since nobody may ask a server that says it is not
         ready.
         Raises Unavailable; Stopped.
         """
+        loop = self.shared.loop
         try:
-            if self.parts.loop.stopped:
-                self._isolation.mend()
-            self.parts.loop.flush()
+            if loop.stopped:
+                mend()
+            loop.flush()
         except (Unavailable, Stopped) as error:
-            self._refused = str(error)
+            self.refused = str(error)
             raise
-        self._refused = ""
+        self.refused = ""
         self._rejoiner.attempt()
         if not self.shared.featurizer.behind:
             self.shared.store.flush()
 
-    def save(self) -> None:
+    def save(self, snapshot: Callable[[], Callable[[], None]]) -> None:
         """Nothing is to be saved: what this process knows, the others know."""
 
-    def close(self) -> None:
+    def close(self, save: Callable[[], None]) -> None:
         """Let go of servers and threads."""
-        self.parts.loop.close()
+        self.shared.loop.close()
         self.shared.close()
 
 
-def open_engine(app: str, bundle: str | None = None, config: str | None = None) -> SharedEngine:
+def engine_of(shared: SharedParts) -> Engine:
+    """The engine of a process that shares its data with others."""
+    loop = shared.loop
+
+    def begin_again() -> None:
+        """The past of the entities is in the store, so beginning again is to read it from there."""
+        shared.featurizer.forget()
+        loop.begin_again(loop.blank())
+
+    parts = Parts(
+        shared.app, loop, shared.prepared.schema, shared.prepared.words, shared.journal, shared.clock,
+        begin_again=begin_again, watcher=shared.watcher, shadow=shared.shadow,
+    )  # fmt: skip
+    return Engine(parts, SharedDuties(shared))
+
+
+def open_engine(app: str, bundle: str | None = None, config: str | None = None) -> Engine:
     """An engine on servers, made from the plain values that a new process receives.
 
     config : a file with a `servers` section; what it says wins over the app file's own
@@ -227,4 +220,4 @@ def open_engine(app: str, bundle: str | None = None, config: str | None = None) 
     models = None if bundle is None else Path(bundle)
     shared = open_shared(app, servers_of(config, app), bundle=models, judges_lateness=True)
     shared.keep_shadow(app, config, logging.getLogger("homeostat").warning)
-    return SharedEngine(shared)
+    return engine_of(shared)

@@ -87,17 +87,25 @@ import os, signal, sys
 from pathlib import Path
 from homeostat.adapters.postgres.registry import PostgresRegistry
 from homeostat.ports.registry import Lineage
-database, models, cache, bundle, act, step = sys.argv[1:]
-registry, left = PostgresRegistry(database, models, Path(cache)), int(step)
+database, models, cache, bundle, act = sys.argv[1:]
 def count(frame, event, arg):
     global left
     if event == "call" and frame.f_code.co_filename.endswith(("postgres/registry.py", "objects/store.py")):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-sys.setprofile(count)
-registry.put(Path(bundle), Lineage("demo")) if act == "put" else registry.delete("1", "ann", "no use")
-sys.setprofile(None)
+for step in sys.stdin:  # Each is killed in a child, made before anything has threads.
+    child = os.fork()
+    if child == 0:
+        try:
+            registry, left = PostgresRegistry(database, models, Path(cache)), int(step)
+            sys.setprofile(count)
+            registry.put(Path(bundle), Lineage("demo")) if act == "put" else registry.delete("1", "ann", "no use")
+            sys.setprofile(None)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -107,24 +115,26 @@ def test_a_process_that_is_killed_leaves_all_or_nothing(open_registry, act: str,
     models, bundle = folder_of(s3), bundle_in(tmp_path, 1)
     registry = open_registry(database, models, tmp_path / "cache")
     ends = set()
-    for step in range(4, 120, 11):
-        if act == "delete":
-            registry.put(bundle, Lineage(APP))
-        command = [sys.executable, "-c", KILLED, database, models, tmp_path / "own", bundle, act, str(step)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode in (0, -signal.SIGKILL), done.stderr
-        found = [one.deleted_ns is None for one in registry.versions()]
-        ends.add(tuple(found))
-        if found == [True]:
-            assert open_registry(database, models, tmp_path / f"cache-{act}-{step}").fetch("1")
-        assert registry.put(bundle, Lineage(APP)).number == 1
-        assert open_registry(database, models, tmp_path / f"again-{act}-{step}").fetch("1")
-        if done.returncode == 0:
-            break
-        if act == "put":
-            registry.delete("1", "bob", "once more")
-    else:
-        raise AssertionError("it never came to its end")
+    command = [sys.executable, "-c", KILLED, database, models, tmp_path / "own", bundle, act]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
+        for step in range(4, 120, 11):
+            if act == "delete":
+                registry.put(bundle, Lineage(APP))
+            print(step, file=killed.stdin, flush=True)
+            code = int(killed.stdout.readline())
+            assert code in (0, -signal.SIGKILL)
+            found = [one.deleted_ns is None for one in registry.versions()]
+            ends.add(tuple(found))
+            if found == [True]:
+                assert open_registry(database, models, tmp_path / f"cache-{act}-{step}").fetch("1")
+            assert registry.put(bundle, Lineage(APP)).number == 1
+            assert open_registry(database, models, tmp_path / f"again-{act}-{step}").fetch("1")
+            if code == 0:
+                break
+            if act == "put":
+                registry.delete("1", "bob", "once more")
+        else:
+            raise AssertionError("it never came to its end")
     assert (True,) in ends and len(ends) >= 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import yaml
 
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.config.load import parse_app
-from homeostat.engine.assembly import open_engine, preview
+from homeostat.config.tree import App
+from homeostat.engine.assembly import Recovery, open_engine, preview
 from homeostat.ports import Entry
 
 pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
@@ -216,43 +218,82 @@ def seen(engine):
     return found
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_app_sees_what_a_fresh_engine_sees_that_replays_the_whole_journal(change, base, tmp_path):
-    app, heard = app_of(change), []
-    with_snapshot, without = tmp_path / "with", tmp_path / "without"
+@dataclass
+class Lived:
+    """The first start of a changed app with the folder, and all that was asked of it.
+
+    seen, replayed : answers and features of the next events, with the snapshot and without it
+    heard : lines of the start
+    shown : old decisions
+    again, differs : the answers to an event that was decided already, and to one of its id with another amount
+    explained : whether each of some old decisions has an explanation
+    """
+
+    app: App
+    folder: Path
+    planned: Recovery
+    heard: list
+    seen: list
+    replayed: list
+    shown: dict
+    again: dict
+    differs: dict
+    explained: list
+
+
+def shown_by(engine):
+    return {k: engine.decision(event(k)["order"], features=True) for k in range(70)}
+
+
+@pytest.fixture(scope="module", params=CHANGES)
+def lived(request, base, tmp_path_factory):
+    app, heard = app_of(request.param), []
+    with_snapshot, without = (tmp_path_factory.mktemp("changed") / "data" for _ in range(2))
     shutil.copytree(base, with_snapshot)
     shutil.copytree(base, without)
     (without / "snapshot.bin").unlink()
     planned = preview(app, None, with_snapshot)
     with open_engine(app, data=with_snapshot, tell=heard.append) as engine:
-        found = seen(engine)
+        found, shown = seen(engine), shown_by(engine)
+        again = engine.decide(blank(app, event(3)))
+        differs = engine.decide(blank(app, event(3, amount=96)))
+        explained = ["explanation" in engine.decision(event(k)["order"], explain=True) for k in range(0, 70, 7)]
     with open_engine(app, data=without) as engine:
-        assert seen(engine) == found
-    assert heard == ([] if planned.is_ordinary else planned.sentences())
-    # A third start finds nothing changed any more.
-    assert preview(app, None, with_snapshot).is_ordinary
+        replayed = seen(engine)
+    return Lived(app, with_snapshot, planned, heard, found, replayed, shown, again, differs, explained)
 
 
-WINDOWED = [name for name in CHANGES if name not in ("another seed",)]
-
-
-@pytest.mark.parametrize("change", WINDOWED)
-def test_its_windows_are_those_of_an_engine_that_was_given_every_event_itself(change, base, tmp_path):
-    app = app_of(change)
-    folder = tmp_path / "data"
+@pytest.fixture(scope="module")
+def unchanged(base, tmp_path_factory):
+    """The old decisions as the app shows them that made them, and its answer to an event that it decided."""
+    folder = tmp_path_factory.mktemp("unchanged") / "data"
     shutil.copytree(base, folder)
-    with open_engine(app, data=folder) as engine:
-        names = set(app_features(app))
-        found = [{name: one["features"][name] for name in names} for one in seen(engine)]
-    with open_engine(app) as engine:
-        send = lambda ks: engine.decide([blank(app, event(k)) for k in ks])  # noqa: E731
+    with open_engine(app_of("nothing"), data=folder) as engine:
+        return shown_by(engine), engine.decide(event(3))
+
+
+def test_a_changed_app_sees_what_a_fresh_engine_sees_that_replays_the_whole_journal(lived):
+    assert lived.seen == lived.replayed
+    assert lived.heard == ([] if lived.planned.is_ordinary else lived.planned.sentences())
+    # A third start finds nothing changed any more.
+    assert preview(lived.app, None, lived.folder).is_ordinary
+
+
+def test_its_windows_are_those_of_an_engine_that_was_given_every_event_itself(lived):
+    names = set(app_features(lived.app))
+    with open_engine(lived.app) as engine:
+        send = lambda ks: engine.decide([blank(lived.app, event(k)) for k in ks])  # noqa: E731
         send(range(30))
         engine.learn([outcome(k) for k in range(0, 30, 3)])
         send(range(30, 40))
         engine.learn([outcome(k) for k in range(31, 40, 3)])
         send(range(40, 70))
-        expected = [{name: one["features"][name] for name in names} for one in seen(engine)]
-    assert found == expected
+        expected = seen(engine)
+    assert only(names, lived.seen) == only(names, expected)
+
+
+def only(names, answers):
+    return [{name: one["features"][name] for name in names} for one in answers]
 
 
 def blank(app, sent):
@@ -273,23 +314,13 @@ def preview_features(app):
     return feature_plan(app)
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_old_decisions_are_shown_as_they_were_made(change, base, tmp_path):
-    folder = tmp_path / "data"
-    shutil.copytree(base, folder)
-    with open_engine(app_of("nothing"), data=folder) as engine:
-        before = {k: engine.decision(event(k)["order"], features=True) for k in range(70)}
-        repeated = engine.decide(event(3))
-    shutil.rmtree(folder)
-    shutil.copytree(base, folder)
-    with open_engine(app_of(change), data=folder) as engine:
-        assert {k: engine.decision(event(k)["order"], features=True) for k in range(70)} == before
-        # A fact that only one of the two apps knows makes no difference; one that both know is found by name.
-        again = engine.decide(blank(app_of(change), event(3)))
-        assert again["action"] == repeated["action"] and again["duplicate"] and "differs" not in again
-        assert engine.decide(blank(app_of(change), event(3, amount=96)))["differs"]
-        for k in range(0, 70, 7):
-            assert "explanation" in engine.decision(event(k)["order"], explain=True)
+def test_old_decisions_are_shown_as_they_were_made(lived, unchanged):
+    before, repeated = unchanged
+    assert lived.shown == before
+    # A fact that only one of the two apps knows makes no difference; one that both know is found by name.
+    assert lived.again["action"] == repeated["action"] and lived.again["duplicate"] and "differs" not in lived.again
+    assert lived.differs["differs"]
+    assert len(lived.explained) == 10 and all(lived.explained)
 
 
 def test_the_state_of_unchanged_parts_follows_and_the_plan_says_which_are_made_again(base):

@@ -40,7 +40,7 @@ class KafkaBench:
             at = {} if partition is None else {"partition": partition}
             self.producer.produce(self.topics[kind], message.value, message.key, headers=headers, **at)
             self.producer.poll(0)
-        assert self.producer.flush(20) == 0
+        assert self.producer.flush(180) == 0
 
     def decisions(self):
         return self.read("decisions")

@@ -32,7 +32,7 @@ def main(servers, app, name, journal, where):
                 return wait if attribute == "commit_transaction" else getattr(producer, attribute)
 
             def commit_transaction(self, timeout):
-                producer.flush(5)
+                producer.flush(180)
                 wait()
 
         stream._publisher._producer = Stuck()

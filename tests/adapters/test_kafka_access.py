@@ -61,7 +61,7 @@ def test_streams_go_over_tls_and_sasl(own_server, tmp_path, monkeypatch):
         "ssl.ca.location": reach["ca_file"], "sasl.username": "u", "sasl.password": PASSWORD,
     })  # fmt: skip
     producer.produce("events", b"{}")
-    assert producer.flush(20) == 0
+    assert producer.flush(180) == 0
     stream = open_stream(servers, "app", client_id="a")
     events, _ = pulled_until(stream, 1)
     stream.publish([events], [Outgoing(b"d")], [])

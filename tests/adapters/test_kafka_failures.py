@@ -75,7 +75,7 @@ def test_what_a_killed_worker_had_not_published_is_published_once(where, name, b
     if where == "committing":
         assert len(bench.read("decisions", "read_uncommitted")) > 0
     successor = bench.open(name)
-    done, end = 0, within(45)
+    done, end = 0, within(180)
     while done < len(sent) and not end():
         done += answer_all(successor, within(0.2))
     assert exactly_once(bench, sent)
@@ -192,7 +192,7 @@ def test_a_producer_that_was_fenced_is_replaced(bench):
         events, _ = pulled_until(stream, 1)
         stream.publish([events], [Outgoing(decision)], [])
         other = {"bootstrap.servers": bench.broker.address, "transactional.id": f"{bench.app}.same"}
-        Producer(other).init_transactions(20)
+        Producer(other).init_transactions(180)
     assert [message.value for message in bench.decisions()] == [b"d1", b"d2"]
 
 
@@ -224,16 +224,16 @@ def test_a_commit_that_broke_off_is_neither_lost_nor_done_twice(bench):
 
 def test_messages_of_aborted_transactions_are_not_pulled(bench):
     producer = Producer({"bootstrap.servers": bench.broker.address, "transactional.id": bench.app})
-    producer.init_transactions(20)
+    producer.init_transactions(180)
     for name, end in (("e1", "commit"), ("e2", "abort"), ("e3", "commit")):
         producer.begin_transaction()
         producer.produce(bench.topics["events"], name.encode(), partition=0)
-        producer.flush(20)
-        getattr(producer, f"{end}_transaction")(20)
+        producer.flush(180)
+        getattr(producer, f"{end}_transaction")(180)
     stream = bench.open("a")
     events, _ = pulled_until(stream, 2)
     assert events.values == [b"e1", b"e3"] and events.position == ["0", "4"]
-    end = within(10)
+    end = within(180)
     while any(stream.lag().values()) and not end():
         assert not any(map(len, stream.pull(10, 0.05)))
     assert not any(stream.lag().values())

@@ -288,7 +288,7 @@ def test_reading_waits_for_appends_under_way_and_not_for_those_begun_later(datab
         other.execute("INSERT INTO entries SELECT %s, recorded_at, 0, 0, kind, codec, rows, digest, body FROM entries "
                       "WHERE sequence = %s", (number, appended))  # fmt: skip
         other.commit()
-        reader.join(10)
+        reader.join(180)
         assert read == [1, number, appended]
 
 
@@ -431,7 +431,7 @@ def test_a_server_stopped_under_load_loses_nothing_doubles_nothing_and_keeps_the
             journal.append(decisions(ids, k, features=3), [f"t/0@{key}" for key in ids])
             sent += ids
             assert journal.seen(ids_of(*ids)).all()
-        assert journal.wait_until_written(30) and not journal.degraded and journal.figures.drained > 0
+        assert journal.wait_until_written(180) and not journal.degraded and journal.figures.drained > 0
         journal.append(decisions([-1], 1))
         read = np.concatenate([entry.body.events.id_code for entry in inner.read()]).tolist()
     assert read == [*sent, -1] and refused == 0
@@ -463,7 +463,7 @@ def test_two_workers_write_the_same_ids_at_once_and_the_server_is_killed_meanwhi
                     if k == 20 and worker == 0:
                         server.kill()
                         server.start()
-                assert journal.wait_until_written(30)
+                assert journal.wait_until_written(180)
         except BaseException as error:
             faults.append(error)
 

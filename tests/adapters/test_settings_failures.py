@@ -307,7 +307,7 @@ def test_a_server_that_goes_away_is_unavailable_and_comes_back(own_server, monke
         server.start()
         with closing(PostgresSettings(server.url, app="shop")) as other:
             other.append(threshold(0.8), 1)
-        for _ in range(1000):
+        for _ in range(10_000):
             try:
                 if settings.last == 2:
                     break

@@ -256,7 +256,7 @@ def test_the_endpoint_tells_metrics_life_and_readiness() -> None:
     def ask(path: str, method: str = "GET", **headers: str) -> tuple[int, bytes, str]:
         request = urllib.request.Request(endpoint.url + path, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=180) as answer:
                 return answer.status, answer.read(), answer.headers["content-type"]
         except urllib.error.HTTPError as error:
             with error:

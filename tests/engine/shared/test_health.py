@@ -65,7 +65,7 @@ def test_a_kafka_that_is_well_and_messages_that_are_not(kafka, app):
     for at, message in enumerate(MESSAGES):
         producer.produce(servers.events.rpartition("/")[2], message, partition=at % 2)
     producer.produce(servers.outcomes.rpartition("/")[2], json.dumps({"event_id": "e1", "label": 1}).encode())
-    assert producer.flush(20) == 0
+    assert producer.flush(180) == 0
     diagnoses = examine(servers, app)
     assert not broken(diagnoses)
     assert one(diagnoses, f"topic {servers.events.rpartition('/')[2]}").seen == "2 partitions"

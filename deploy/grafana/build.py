@@ -215,6 +215,11 @@ WORKERS = (
     ), "short"),
     Panel("Used of the budget of false alarms", ((f"homeostat_maintain_budget_used{{{APP}}}", "{{instance}}"),),
           "percentunit", text="Incidents of the last span, of those allowed in it as false alarms.", alarm=1.0),
+    Panel("Quality estimated without labels", (
+        (f"homeostat_estimated_quality{{{APP},figure!=\"cost\"}}", "{{figure}}"),
+    ), "short", text="Of the last day's decisions. Not to be trusted while the assumption is broken."),
+    Panel("Assumption of the estimates broken", ((f"homeostat_estimates_broken{{{APP}}}", "{{instance}}"),), "short",
+          text="1 where mature outcomes contradict the estimates.", alarm=1.0),
     Panel("Maintenance restarted", ((rate("homeostat_maintain_restarts_total", "instance"), "{{instance}}"),), "ops"),
     Panel("Ready", ((f"homeostat_ready{{{APP}}}", "{{instance}}"),
                     (f"homeostat_draining{{{APP}}}", "draining {{instance}}")), "short"),

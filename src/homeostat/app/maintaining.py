@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from homeostat.maintain.monitor.behaviour import BehaviourMonitor
 from homeostat.maintain.monitor.contract import ContractMonitor
 from homeostat.maintain.monitor.distribution import DistributionMonitor
 from homeostat.maintain.monitor.fairness import Bound, FairnessMonitor, Groups
+from homeostat.maintain.monitor.label_free import LabelFreeMonitor, PricesOf
 from homeostat.maintain.monitor.labels import LabelsMonitor
 from homeostat.maintain.monitor.models import ModelsMonitor
 from homeostat.maintain.monitor.names import Names
@@ -32,7 +34,7 @@ from homeostat.maintain.monitor.serving import Replayer, ServingMonitor
 from homeostat.maintain.monitor.transport import TransportMonitor
 from homeostat.maintain.open_decisions import Ages
 from homeostat.maintain.ticks import TickForm
-from homeostat.records.arrays import Float
+from homeostat.records.arrays import Float, Int, Small
 from homeostat.records.events import EventBatch
 from homeostat.records.identity import Coding
 
@@ -90,6 +92,7 @@ def monitors_of(app: App, features: FeaturePlan, replayer: Replayer | None = Non
         QualityMonitor(names, app.outcomes.matures, _cost_of(app)),
         SegmentsMonitor(names, app.outcomes.matures),
         LabelsMonitor(names, app.outcomes.matures, app.maintain.tick, _censoring(app)),
+        LabelFreeMonitor(names, app.outcomes.matures, _prices_of(app)),
         *_fairness_of(app, names),
     ]
     plugins = plugin_monitors(app.maintain.plugins, names)
@@ -161,17 +164,27 @@ def _cost_of(app: App) -> CostOf | None:
         return None
 
     def cost(known: Known) -> Float:
-        none = np.zeros(len(known.label), np.int64)
-        events = EventBatch(
-            none, known.time_ns, known.keys, known.numbers, known.label, none.astype(np.uint8), {}, none,
-            np.zeros_like(known.keys),
-        )  # fmt: skip
-        positive, negative = costs(events)
-        action = np.clip(known.action, 0, positive.shape[1] - 1)[:, None]
-        chosen = np.where((known.label == 1.0)[:, None], positive, negative)
-        return np.asarray(np.take_along_axis(chosen, action, axis=1)[:, 0], np.float64)
+        positive, negative = _priced(costs, known.numbers, known.keys, known.time_ns, known.action)
+        return np.where(known.label == 1.0, positive, negative)
 
     return cost
+
+
+def _prices_of(app: App) -> PricesOf | None:
+    """The costs of decisions under each outcome; None where the app declares no costs."""
+    costs = costs_of(app)
+    return None if costs is None else partial(_priced, costs)
+
+
+def _priced(costs: Costs, numbers: Float, keys: Int, time_ns: Int, action: Small) -> tuple[Float, Float]:
+    """What each action taken costs, if the outcome is positive and if it is negative, (n,) each."""
+    none = np.zeros(len(time_ns), np.int64)
+    events = EventBatch(
+        none, time_ns, keys, numbers, np.full(len(none), np.nan), none.astype(np.uint8), {}, none, np.zeros_like(keys)
+    )
+    positive, negative = costs(events)
+    at = np.clip(action, 0, positive.shape[1] - 1)[:, None].astype(np.int64)
+    return np.take_along_axis(positive, at, axis=1)[:, 0], np.take_along_axis(negative, at, axis=1)[:, 0]
 
 
 def _cuts_of(app: App) -> tuple[float, ...]:

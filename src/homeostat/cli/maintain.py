@@ -153,6 +153,8 @@ def _once(
     maintaining: Maintaining, setting: Setting, announces: Callable[[Maintaining, Callable[[str], None]], Announcing]
 ) -> dict[str, Any]:
     """Catch up with the journal, and say what was found."""
+    from homeostat.jobs.maintaining.estimates import estimates_of, shown_estimates
+
     announcing = announces(maintaining, _note)
     with shown("watching", _note) as progress, closing(maintaining), closing(announcing):
         counts = dict.fromkeys(("entries", "ticks", "signals", "incidents"), 0)
@@ -170,9 +172,11 @@ def _once(
                 break
         maintaining.turn(last=True)
         announcing.step()
-        state = maintaining.state
+        state, steps = maintaining.state, maintaining.steps
+        estimates = None if steps is None else estimates_of(steps.loop)
     return {
-        "app": setting.app.app, **counts, "series": state.series, "open": len(setting.store.list(_open_phases(), 1000))
+        "app": setting.app.app, **counts, "series": state.series, "open": len(setting.store.list(_open_phases(), 1000)),
+        "quality": shown_estimates(estimates),
     }  # fmt: skip
 
 
@@ -184,9 +188,13 @@ def _open_phases() -> list[Any]:
 
 def _worded(found: dict[str, Any]) -> str:
     """The result, for people."""
+    from homeostat.jobs.maintaining.estimates import worded_estimates
+
+    estimated = worded_estimates(found["quality"])
     return (
         f"{found['entries']:,} journal entries, {found['ticks']:,} ticks of {found['series']:,} figures: "
         f"{found['signals']:,} signals and their news; {found['open']:,} incidents are open"
+        + (f"\n{estimated}" if estimated else "")
     )
 
 

@@ -86,6 +86,13 @@ FAMILIES: dict[str, Family] = {
     "homeostat_maintain_budget_used": Family(
         "gauge", "Incidents of the budget's last span, as a share of the false alarms that are allowed in it."
     ),
+    "homeostat_estimated_quality": Family("gauge", "Quality of a day's decisions, estimated without labels.", "figure"),
+    "homeostat_estimated_quality_low": Family("gauge", "The lower end of its 95 % band.", "figure"),
+    "homeostat_estimated_quality_high": Family("gauge", "The upper end of its 95 % band.", "figure"),
+    "homeostat_estimates_broken": Family(
+        "gauge",
+        "1 where mature outcomes contradict the estimates, 0 where they agree; absent before they were compared.",
+    ),
     # A process of maintenance beside a server.
     "homeostat_maintain_up": Family("gauge", "1 where a process runs the maintenance loop."),
     "homeostat_maintain_restarts_total": Family("counter", "Times that this process started maintenance again."),

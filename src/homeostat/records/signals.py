@@ -42,6 +42,9 @@ class Kind(StrEnum):
     SEGMENT = "segment"  # One part of the traffic goes wrong.
 
 
+BROKEN = "assumption broken"
+"""A note of signals and incidents: mature outcomes contradict the law by which quality is estimated without labels."""
+
 Side = Literal["up", "down", "both"]
 Scale = Literal["share", "mean", "count", "fact"]
 

@@ -12,10 +12,11 @@ from tests.support.made_signals import HOUR, a_signal, a_tick
 from homeostat.config.causal import causal_graph
 from homeostat.config.load import load_app
 from homeostat.maintain.incident.grouping import ENDED, IncidentGrouping
+from homeostat.maintain.incident.wording import story as worded
 from homeostat.records.arrays import State
 from homeostat.records.changes import Change, ChangeKind
 from homeostat.records.incidents import Incident, Phase, Severity, Silence
-from homeostat.records.signals import Signal
+from homeostat.records.signals import BROKEN, Signal
 
 GRAPH = causal_graph(load_app("payments"))
 
@@ -299,3 +300,13 @@ def test_the_memory_does_not_grow_with_time() -> None:
         if hour % 300 == 299:
             sizes.append(sum(one.nbytes for one in grouping.state().values()))
     assert max(sizes[2:]) < 1.1 * max(sizes[:2])
+
+
+def test_an_incident_says_that_outcomes_contradict_the_estimates_as_long_as_they_do() -> None:
+    broken = replace(a_signal("outcome", "concept", 101.0), notes={BROKEN: True})
+    over = replace(broken, still=False)
+    grouping = a_grouping()
+    (first,) = last_of(run(grouping, {103: [broken]}, 104)).values()
+    assert first.notes[BROKEN] is True and "assumption broken" in worded(first, [broken])
+    (later,) = last_of(run(grouping, {128: [over]}, 129, 105)).values()
+    assert BROKEN not in later.notes and "assumption broken" not in worded(later, [over])

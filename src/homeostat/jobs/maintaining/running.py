@@ -16,6 +16,7 @@ from homeostat.config.tree import App
 from homeostat.engine.announcing import Announcer
 from homeostat.engine.readings import Value
 from homeostat.errors import HomeostatError, Unavailable
+from homeostat.jobs.maintaining.estimates import estimates_of, readings_of
 from homeostat.jobs.maintaining.source import Source
 from homeostat.jobs.maintaining.steps import Step, Steps
 from homeostat.ports import Clock
@@ -65,6 +66,7 @@ class Maintaining:
         self._began_ns = setting.clock.now_ns()
         self._current_ns = self._beaten_ns = self._counted_ns = 0
         self._open, self._used = 0, 0.0
+        self._estimates: Mapping[str, Value] = {}
         self._state = MaintenanceState(began_ns=self._began_ns)
         self.trouble = "it is starting"
 
@@ -145,6 +147,7 @@ class Maintaining:
             "homeostat_maintain_series": state.series,
             "homeostat_maintain_incidents_open": state.open,
             "homeostat_maintain_budget_used": state.used,
+            **self._estimates,
         }
 
     @property
@@ -187,6 +190,7 @@ class Maintaining:
         if step is not None and now_ns - self._beaten_ns < _BEAT_NS and not (step.signals or step.incidents):
             return True
         self._beaten_ns, place = now_ns, steps.place
+        self._estimates = readings_of(estimates_of(steps.loop))
         if now_ns - self._counted_ns > _COUNT_NS or step is None or step.incidents:
             self._count(place.reached_ns)
             self._counted_ns = now_ns

@@ -12,7 +12,7 @@ from homeostat.jobs.table_monitor.reference import LABELS_MIN, Known, Reference,
 from homeostat.records.arrays import Bytes, Float, Mask
 from homeostat.stats.label_free.bands import Excess, Threshold, excess_of, thresholds
 from homeostat.stats.label_free.estimates import FIGURES, expected, ranked, values
-from homeostat.stats.label_free.law import Law, calibrate, learn, sigmoid
+from homeostat.stats.label_free.law import Law, calibrate, gain, learn, sigmoid
 
 FEATURES_MAX = 32  # Trees on more cost time in proportion, and hardly add anything.
 _OVERLAP = 0.5  # A column whose blocks lie further apart is a counter or a time: its new values teach nothing.
@@ -81,7 +81,7 @@ def _features(reference: Reference, parts: Parts, good: Mask, score: Float, labe
     if len(names) <= FEATURES_MAX:
         return tuple(names)
     q = sigmoid(calibrate(score, label).margin(score))
-    gains = {name: _gain(reference.columns[name].codes[good], label - q, q * (1.0 - q)) for name in names}
+    gains = {name: gain(reference.columns[name].codes[good], label, q) for name in names}
     gains |= {name: np.inf for name in parts.roles if name in gains}  # The probability itself.
     best = set(sorted(names, key=lambda name: -gains[name])[:FEATURES_MAX])
     return tuple(name for name in names if name in best)
@@ -90,14 +90,6 @@ def _features(reference: Reference, parts: Parts, good: Mask, score: Float, labe
 def _teaches(column: Known) -> bool:
     """Whether a column has several values, and new rows can have values that the reference knows."""
     return column.coder is not None and column.own < _OVERLAP and int(np.count_nonzero(column.histogram)) > 1
-
-
-def _gain(codes: Bytes, residual: Float, curvature: Float) -> float:
-    """How much a column explains of the residuals, in about the units of a chi-square less its degrees of freedom."""
-    g = np.bincount(codes, weights=residual, minlength=256)
-    h = np.bincount(codes, weights=curvature, minlength=256)
-    held = h > 0
-    return float(np.sum(g[held] ** 2 / h[held]) - held.sum())
 
 
 def _chunked(

@@ -30,7 +30,7 @@ from homeostat.records.arrays import Float, State
 from homeostat.records.causes import CausalGraph
 from homeostat.records.incident_text import read_signal, read_silence, signal_dict, silence_dict
 from homeostat.records.incidents import Incident, Phase, Silence
-from homeostat.records.signals import Signal
+from homeostat.records.signals import BROKEN, Signal
 
 ENDED = "all of its signals have ended"
 _DAY_NS = 24 * HOUR_NS
@@ -239,11 +239,13 @@ class IncidentGrouping:
         per_hour = max(costs) if costs else excess
         known = isfinite(share)
         met = 1 - (1 - share) ** (span.decisions / max(span.entities, 1)) if known else 1.0
+        broken = {BROKEN: True} if any(one.still and one.notes.get(BROKEN) is True for one in signals) else {}
+        notes = {name: value for name, value in incident.notes.items() if name != BROKEN}
         return replace(
             incident, severity=severity_of(per_hour, span.ordinary, share),
             decisions=round(span.decisions * (share if known else 1.0)), entities=round(span.entities * met),
             cost_per_hour=per_hour, cost=per_hour * span.hours,
-            notes={**incident.notes, "impact": "measured" if known else "at most"},
+            notes={**notes, "impact": "measured" if known else "at most", **broken},
         )  # fmt: skip
 
     def _silenced(self, incident: Incident, signals: Sequence[Signal], now_ns: int) -> int:

@@ -7,7 +7,7 @@ from math import isfinite
 
 from homeostat.records.deliveries import News
 from homeostat.records.incidents import Incident
-from homeostat.records.signals import Signal
+from homeostat.records.signals import BROKEN, Signal
 from homeostat.records.times import time_text
 
 _SHOWN = 8
@@ -45,6 +45,8 @@ def story(incident: Incident, signals: Sequence[Signal], currency: str = "") -> 
         + (f": {incident.reason}" if incident.reason else ""),
         f"affected: {_impact(incident, currency)}",
     ]
+    if incident.notes.get(BROKEN) is True:
+        lines.append("assumption broken: outcomes contradict the estimates of quality, which are not to be trusted")
     lines += [f"suspect: {s.kind} at {s.node}, {100 * s.probability:.0f} %" for s in incident.suspects[:3]]
     inhibited = set(incident.inhibited)
     ordered = sorted(signals, key=lambda one: (one.id in inhibited, one.since_ns))

@@ -19,12 +19,12 @@ _NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """The cost of one row of each outcome, in one unit."""
+    """The cost of a row of each outcome, in one unit: the same for all rows, or (n,) of each."""
 
-    false_positive: float
-    false_negative: float
-    true_positive: float = 0.0
-    true_negative: float = 0.0
+    false_positive: float | Float
+    false_negative: float | Float
+    true_positive: float | Float = 0.0
+    true_negative: float | Float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

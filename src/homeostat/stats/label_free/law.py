@@ -20,7 +20,7 @@ from homeostat.stats.label_free.boosting import BINS, Rows, Settings, Trees, fit
 
 FOLDS = 5
 _STRIPES = 5  # Of rows in a row for each fold: neighbours in time are mostly in one fold, and each fold sees all times.
-_KNOTS = 7
+KNOTS = 7  # Of the calibration at most.
 _RIDGE = 1e-4
 _SMOOTH = 20.0  # Rows of the mean label that each category's own is mixed with.
 
@@ -125,7 +125,7 @@ def cut(trees: Trees, rounds: int) -> Trees:
 
 def calibrate(score: Float, label: Float) -> Calibration:
     """A smooth calibration of the score: linear pieces in its log-odds between its own quantiles."""
-    knots = np.unique(np.quantile(_log_odds(score), np.linspace(0.05, 0.95, _KNOTS)))
+    knots = np.unique(np.quantile(_log_odds(score), np.linspace(0.05, 0.95, KNOTS)))
     weights, intercept = logistic_fit(_spline(score, knots), label, _RIDGE)
     return Calibration(knots, weights, intercept)
 
@@ -148,6 +148,18 @@ def ordered(codes: Bytes, order: Bytes) -> Bytes:
     for c in range(len(codes)):
         out[c] = order[c][codes[c]]
     return out
+
+
+def gain(codes: Bytes, label: Float, q: Float) -> float:
+    """How much a column explains of the labels beyond their probabilities.
+
+    codes : (n,) its bins; q : (n,) probabilities
+    In about the units of a chi-square less its degrees of freedom.
+    """
+    g = np.bincount(codes, weights=label - q, minlength=BINS)
+    h = np.bincount(codes, weights=q * (1.0 - q), minlength=BINS)
+    held = h > 0
+    return float(np.sum(g[held] ** 2 / h[held]) - held.sum())
 
 
 def sigmoid(margin: Float) -> Float:

@@ -44,6 +44,10 @@ class Figures:
         """Values of some ticks of a block."""
         self.value[ticks, at], self.n[ticks, at], self.spread[ticks, at] = value, n, spread
 
+    def set_one(self, tick: int, at: int, value: float, n: float) -> None:
+        """One value of one tick of a block."""
+        self.value[tick, at], self.n[tick, at] = value, n
+
     def measured(self) -> Measured:
         """The values; one that is not finite, or rests on nothing, was not measured."""
         nothing = ~np.isfinite(self.value) | (self.n <= 0)

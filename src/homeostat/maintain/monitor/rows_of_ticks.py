@@ -102,7 +102,7 @@ def _find_firsts(values: Int, offsets: Int, table: Int, found: Int) -> None:
         for place in range(mask + 1):
             table[place] = -1
         for i in range(start, stop):
-            place = int((np.uint64(values[i]) * _GAMMA) >> shift)
+            place = int(np.int64((np.uint64(values[i]) * _GAMMA) >> shift))  # Not of an unsigned one.
             while table[place] >= 0 and values[table[place]] != values[i]:
                 place = (place + 1) & mask
             if table[place] < 0:

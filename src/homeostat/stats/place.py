@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from homeostat.records.arrays import Float
+from homeostat.records.arrays import AnyArray, Float
 from homeostat.records.compiled import compiled
 
 GRID = 64  # Quantiles of a column's reference.
@@ -17,50 +18,82 @@ def quantile_grid(sample: Float) -> Float:
 
     NaN stands for absent; a column without any value has NaN alone. A value of the grid is one of the sample.
     """
-    grid = np.full((sample.shape[1], GRID + 1), np.nan)
-    for column in range(sample.shape[1]):
-        known = sample[:, column]
-        known = np.sort(known[~np.isnan(known)])
-        if len(known):
-            grid[column] = known[np.round(np.linspace(0, len(known) - 1, GRID + 1)).astype(np.int64)]
-    return grid
+    ordered = np.sort(sample.T, axis=1)  # NaN last.
+    last = np.maximum((~np.isnan(sample)).sum(axis=0) - 1, 0)
+    at = np.round(np.arange(GRID + 1) * (last / GRID)[:, None]).astype(np.int64)
+    at[:, -1] = last
+    return np.take_along_axis(ordered, at, axis=1) if len(sample) else np.full((sample.shape[1], GRID + 1), np.nan)
 
 
-@compiled
+def ties_of(grid: Float) -> Float:
+    """(columns, GRID + 1) the place of a value that equals a quantile, at the first of those that it equals."""
+    found = np.zeros(grid.shape)
+    _find_ties(grid, found)
+    return found
+
+
 def places(values: Float, grid: Float, into: Float) -> None:
     """The places of values (n, columns) among the references, in [0, 1]; NaN where there is none. Fills `into`."""
-    for i in range(values.shape[0]):
-        for column in range(values.shape[1]):
-            into[i, column] = _place(values[i, column], grid[column])
+    _find_places(values, grid, ties_of(grid), into)
 
 
 @compiled
-def _place(value: float, grid: Float) -> float:
-    if value != value or grid[0] != grid[0]:
+def _find_ties(grid: Float, into: Float) -> None:
+    size = grid.shape[1] - 1
+    for column in range(len(grid)):
+        last = size
+        for k in range(size, -1, -1):
+            last = last if grid[column, k] == grid[column, last] else k
+            into[column, k] = 0.5 * (k + last) / size
+
+
+@compiled
+def _find_places(values: Float, grid: Float, ties: Float, into: Float) -> None:
+    column, below = np.empty(len(values)), np.empty(len(values), np.int32)
+    for k in range(values.shape[1]):
+        column[:] = values[:, k]
+        count_below(column, grid[k], below)
+        for i in range(len(column)):
+            into[i, k] = place_of(column[i], below[i], grid[k], ties[k])
+
+
+@compiled
+def count_below(values: AnyArray, quantiles: AnyArray, into: NDArray[np.int32]) -> None:
+    """How many of the quantiles (GRID + 1,) lie below each value (n,).
+
+    Counting all of them takes a sixth of the time of a binary search: the processor compares eight values at once, and
+    foresees every step.
+    """
+    n = len(values)
+    into = into[:n]
+    for i in range(n):
+        into[i] = 0
+    for k in range(0, GRID, 4):
+        a, b, c, d = quantiles[k], quantiles[k + 1], quantiles[k + 2], quantiles[k + 3]
+        for i in range(n):
+            value = values[i]
+            into[i] += np.int32(a < value) + np.int32(b < value) + np.int32(c < value) + np.int32(d < value)
+    most = quantiles[GRID]
+    for i in range(n):
+        into[i] += np.int32(most < values[i])
+
+
+@compiled
+def place_of(value: float, below: int, quantiles: AnyArray, ties: AnyArray) -> float:
+    """The place of one value, NaN where there is none.
+
+    below : see `count_below`; ties : see `ties_of`. Where values are float32, all may be, for the same places
+    """
+    if value != value or quantiles[0] != quantiles[0]:
         return math.nan
-    size = len(grid) - 1
-    low, high = 0, size + 1  # The number of grid values below the value.
-    while low < high:
-        middle = (low + high) // 2
-        if grid[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    below = low
-    low, high = below, size + 1
-    while low < high:
-        middle = (low + high) // 2
-        if grid[middle] <= value:
-            low = middle + 1
-        else:
-            high = middle
-    upto = low
-    if upto > below:  # Values that are equal to it: from the first of them to the last.
-        return min(max(0.5 * (below + upto - 1), 0.0), float(size)) / size
+    if below > GRID:
+        return 1.0
+    at = np.uint64(below)  # No check for places that are counted from the end.
+    if quantiles[at] == value:
+        return float(ties[at])
     if below == 0:
         return 0.0
-    if below > size:
-        return 1.0
-    wide = grid[below] - grid[below - 1]
-    part = (value - grid[below - 1]) / wide if wide < math.inf else 0.5
-    return (below - 1 + part) / size
+    before = float(quantiles[at - np.uint64(1)])
+    wide = float(quantiles[at]) - before
+    part = (float(value) - before) / wide if wide < math.inf else 0.5
+    return (float(below - 1) + part) / GRID

@@ -13,14 +13,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from homeostat.maintain.contracts import Tick
-from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
+from homeostat.maintain.blocks import block_of, of_tick, shared
+from homeostat.maintain.contracts import Block, Tick
+from homeostat.maintain.monitor.figures import Figures, copied, part, taken
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.plane import Plane
-from homeostat.maintain.monitor.reference import Reference
+from homeostat.maintain.monitor.reference import Reference, Spans, looked_at, take_held
+from homeostat.maintain.monitor.rows_of_ticks import totals_of
 from homeostat.records.arrays import Float, Int, Mask, State
+from homeostat.records.compiled import compiled
 from homeostat.records.signals import Kind, Measured, Scale, Series, Side
+from homeostat.stats.place import count_below, place_of, ties_of
 
 COLUMNS_MAX = 256
 _EDGE = 0.5 / 64  # Places beyond are outside of the past: not even half a quantile of it lies there.
@@ -76,36 +81,48 @@ class DistributionMonitor:
         self._width = len(columns)
         self._events = len(self._kept)
         self._reference, self._plane = Reference(self._width), Plane(self._events)
+        self._grids: list[Float] = []  # Before each tick of the last block, for notes.
 
     def measure(self, tick: Tick) -> Measured:
         """See `Monitor`."""
-        found, k = Figures(len(self.series)), self._width
-        at = Reference.looked_at(len(tick))
-        values = self._values(tick, at)
-        place = self._reference.places(values)
-        known = ~np.isnan(place)
-        n = known.sum(axis=0).astype(np.float64)
-        if n.any():
-            filled = np.where(known, place, 0.5)
-            middle = np.abs(2.0 * filled - 1.0)
-            outside = known & ((place <= _EDGE) | (place >= 1.0 - _EDGE)) & self._beyond(values)
-            size = np.maximum(n, 1.0)
-            spread = _OF_PLACES / np.sqrt(size)
-            found.set(slice(0, k), 0.5 + (filled - 0.5).sum(axis=0) / size, n, spread)
-            found.set(slice(k, 2 * k), np.where(known, middle, 0.0).sum(axis=0) / size, n, 2 * spread)
-            found.share(slice(2 * k, 3 * k), outside.sum(axis=0), n)
-            distance = self._plane.distance(place[:, : self._events])
-            if len(distance):
-                found.set(3 * k, float(np.log(distance + 1e-3).mean()), float(len(distance)))
-        self._plane.add(place[:, : self._events], tick.start_ns, tick.end_ns)
-        self._reference.add(values, tick.start_ns, tick.end_ns)
+        return of_tick(self.measure_block(block_of([tick])))
+
+    def measure_block(self, block: Block) -> Measured:
+        """See `BlockMonitor`."""
+        ticks, w = len(block), self._width
+        rows, offsets = shared(block, "rows looked at", lambda one: looked_at(one.offsets))
+        spans = Spans(block.start_ns, block.end_ns)
+        values = self._values(block.whole, rows)
+        figures = np.zeros((self._plane.width, len(rows)))
+        counted = Counted(*(np.zeros((ticks, w)) for _ in Counted._fields))
+        self._grids = []
+        for first, stop in self._reference.stretches(values.T, offsets, spans):
+            grid = self._reference.grid.copy()
+            self._grids += [grid] * (stop - first)
+            if self._reference.ready:
+                _count(values, offsets, first, stop, _small(grid), _small(ties_of(grid)), figures, counted)
+        found, n = Figures(len(self.series), ticks), counted.n
+        known, size = (n > 0).max(axis=1), np.maximum(n, 1.0)
+        spread = np.where(known[:, None], _OF_PLACES / np.sqrt(size), np.nan)
+        found.set(slice(0, w), 0.5 + counted.place / size, n, spread)
+        found.set(slice(w, 2 * w), counted.middle / size, n, 2 * spread)
+        found.share(slice(2 * w, 3 * w), counted.outside, n)
+        self._broken(figures, offsets, spans, known, found)
         return found.measured()
 
-    def notes(self, series: int) -> dict[str, object]:
+    def _broken(self, figures: Float, offsets: Int, spans: Spans, known: Mask, found: Figures) -> None:
+        """The mean distance of each tick's rows from the plane."""
+        distance = np.log(self._plane.distances(figures, offsets, spans) + 1e-3)
+        rows = np.where(known, np.diff(offsets), 0).astype(np.float64)
+        total = np.array(totals_of(distance, offsets))
+        found.set(3 * self._width, total / np.maximum(rows, 1.0), rows)
+
+    def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The quantiles of the column's past."""
         if series >= 3 * self._width:
             return {}
-        grid = self._reference.grid[series % self._width]
+        after = at % len(self._grids) + 1 if self._grids else 0
+        grid = (self._grids[after] if after < len(self._grids) else self._reference.grid)[series % self._width]
         names = ("least", "quarter", "middle", "three quarters", "most")
         return {"past": {
             name: float(value) for name, value in zip(names, grid[[0, 16, 32, 48, 64]], strict=True) if value == value
@@ -118,24 +135,66 @@ class DistributionMonitor:
 
     def restore(self, state: State) -> None:
         """Go on from there."""
-        memories: dict[str, Memory] = {"reference": self._reference.memory, "plane": self._plane.memory}
-        for name, memory in memories.items():
-            taken(memory, part(state, name))
+        taken(self._reference.memory, part(state, "reference"))
+        self._plane.restore(part(state, "plane"))
 
-    def _values(self, tick: Tick, at: Int) -> Float:
-        """(m, columns) of the rows that are looked at; infinite ones are absent."""
-        events = np.concatenate(
-            [tick.events.numbers[at][:, self._numbers], tick.features.values[at][:, self._computed]], axis=1
-        )
-        values = np.concatenate([events[:, self._kept], tick.risk[at][:, None], tick.scores[at]], axis=1)
-        values[~np.isfinite(values)] = np.nan
-        held: Float = np.clip(values, -1e30, 1e30)
-        return held
+    def _values(self, whole: Tick, rows: Int) -> NDArray[np.float32]:
+        """(columns, m) of the rows that are looked at; infinite ones are absent."""
+        values = np.empty((self._width, len(rows)), np.float32)
+        fields, computed = np.split(self._kept, [len(self._numbers)])
+        take_held(whole.events.numbers, self._numbers[fields], rows, values)
+        take_held(whole.features.values, self._computed[computed - len(self._numbers)], rows, values[len(fields) :])
+        take_held(whole.risk[:, None], np.zeros(1, np.int64), rows, values[self._events :])
+        take_held(whole.scores, np.arange(whole.scores.shape[1]), rows, values[self._events + 1 :])
+        return values
 
-    def _beyond(self, values: Float) -> Mask:
-        """Whether values lie outside of the least and the most of the past, by more than a fiftieth of the span."""
-        grid = self._reference.grid
-        low, high = grid[:, 0], grid[:, -1]
-        room = 0.02 * (high - low)
-        found: Mask = (values < low - room) | (values > high + room)
-        return found
+
+class Counted(NamedTuple):
+    """Of each tick and column, (k, columns).
+
+    n : values with a place; place, middle : the sums of their places and of the distances from the middle, from 1 / 2
+        on; outside : how many lie outside of the past
+    """
+
+    n: Float
+    place: Float
+    middle: Float
+    outside: Float
+
+
+def _small(values: Float) -> NDArray[np.float32]:
+    return values.astype(np.float32)
+
+
+@compiled
+def _count(
+    values: NDArray[np.float32], offsets: Int, first: int, stop: int, grid: NDArray[np.float32],
+    ties: NDArray[np.float32], figures: Float, into: Counted,
+) -> None:  # fmt: skip
+    """Count the values of ticks from `first` to before `stop`, and write down the figures of the plane.
+
+    A value is outside of the past if it lies beyond its least and most by more than a fiftieth of the span.
+    """
+    below = np.empty(np.diff(offsets).max(), np.int32)
+    for tick in range(first, stop):
+        start, end = offsets[tick], offsets[tick + 1]
+        for column in range(len(values)):
+            of, past, equal = values[column, start:end], grid[column], ties[column]
+            n, total, middle, outside = 0, 0.0, 0.0, 0
+            low, high = float(past[0]), float(past[-1])
+            room = 0.02 * (high - low)
+            low, high = low - room, high + room
+            count_below(of, past, below)
+            for i in range(end - start):
+                place = place_of(of[i], below[i], past, equal)
+                if place != place:
+                    continue
+                n += 1
+                total += place - 0.5
+                middle += abs(2.0 * place - 1.0)
+                if column < len(figures):
+                    figures[column, start + i] = 2.0 * place - 1.0
+                if place <= _EDGE or place >= 1.0 - _EDGE:
+                    outside += of[i] < low or of[i] > high
+            into.n[tick, column], into.place[tick, column] = n, total
+            into.middle[tick, column], into.outside[tick, column] = middle, outside

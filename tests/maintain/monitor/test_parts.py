@@ -154,7 +154,7 @@ def test_a_switch_has_an_effect_only_if_figures_move_with_it():
         effects = []
         for k in range(260):
             value = rng.normal() + (size if k >= shift_at else 0.0)
-            effects.append(switches.effect(np.array([value]), 1 if k < switch_at else 2, 50.0))
+            effects.append(switches.effect(np.array([value]), 1 if k < switch_at else 2))
         return max(effects)
 
     assert run(200, 200, 6.0) >= 8 and run(200, 200, 0.0) == 0

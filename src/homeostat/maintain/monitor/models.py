@@ -5,15 +5,22 @@ A drift of the features moves both, so it shows little here. Another version, li
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
-from homeostat.maintain.contracts import Tick
+from homeostat.maintain.blocks import block_of, of_tick
+from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
 from homeostat.maintain.monitor.names import Names
+from homeostat.maintain.monitor.rows_of_ticks import firsts, offsets_among, ticks_of
 from homeostat.maintain.monitor.surrogate import Surrogate, log_odds
 from homeostat.maintain.monitor.switches import Switches
 from homeostat.maintain.monitor.youth import DAY_NS
-from homeostat.records.arrays import Float, State
+from homeostat.records.arrays import Float, Int, State
+from homeostat.records.compiled import compiled
 from homeostat.records.decisions import mark_of
 from homeostat.records.signals import Kind, Measured, Series, Side
 
@@ -22,6 +29,7 @@ _MEAN_LEAST = 0.3  # Of a usual residual: less is not worth a word.
 _SQUARE_LEAST = 0.25  # In logarithms: more than a quarter.
 _DAYS_LEAST = 4
 _FADES = 0.93
+_CUT = 25.0  # Squares beyond so many usual ones teach no more than this.
 _WIDTH_MAX = 256  # Features beyond these are not looked at.
 
 
@@ -59,59 +67,71 @@ class ModelsMonitor:
             "today": np.zeros((2, k)),
             "past": np.zeros((2, k)), "waiting": np.zeros((2, 2, k)),
         }  # fmt: skip
-        self._last_version = ""
-        self._noted: dict[str, object] = {}
+        self._ticks: Sequence[Tick] = ()  # Of the last block, for notes.
 
     def measure(self, tick: Tick) -> Measured:
         """See `Monitor`."""
-        found, n = Figures(len(self.series)), len(tick)
-        means: Float = np.full(len(self.series) - 1, np.nan)
-        if n and self._width:
-            keys = tick.events.keys  # An event of each entity: a flood of few must not stand for all.
-            at = np.sort(np.unique(keys[:, 0], return_index=True)[1]) if keys.shape[1] else np.arange(n)
-            answers = np.column_stack([tick.risk[at], tick.scores[at][:, self._columns]])
-            residual = self._surrogate.residuals(tick.features.values[at, : self._width], log_odds(answers))
-            self._sizes(residual, means, found)
-            self._learn(residual)
-        day = tick.end_ns // DAY_NS
-        if day != self._memory["day"][0]:
-            if self._memory["day"][0]:
-                self._surrogate.end_day()
-                self._end_day()
-            self._memory["day"][0] = day
-        effect = self._switches.effect(means, _version_code(tick), float(n))
-        found.set(len(self.series) - 1, effect, max(1.0, float(n)))
-        self._noted = {"versions": list(tick.versions)}
+        return of_tick(self.measure_block(block_of([tick])))
+
+    def measure_block(self, block: Block) -> Measured:
+        """See `BlockMonitor`."""
+        whole, offsets, ticks = block.whole, block.offsets, len(block)
+        rows = np.arange(len(whole))
+        if whole.events.keys.shape[1]:  # An event of each entity: a flood of few must not stand for all.
+            first = firsts(whole.events.keys[:, 0], offsets) == rows
+            rows, offsets = rows[first], offsets_among(offsets, first)
+        answers = log_odds(np.column_stack([whole.risk[rows], whole.scores[rows][:, self._columns]]))
+        sums = Sizes(*(np.zeros((ticks, answers.shape[1])) for _ in Sizes._fields))
+        days, begin = block.end_ns // DAY_NS, 0
+        while begin < ticks:
+            some = np.flatnonzero(days[begin:] != self._memory["day"][0])
+            stop = begin + int(some[0]) + 1 if len(some) else ticks
+            if self._width:
+                self._look(whole.features.values, rows, answers, offsets[begin : stop + 1], begin, sums)
+            self._pass(int(days[stop - 1]))
+            begin = stop
+        found, n = Figures(len(self.series), ticks), block.rows.astype(np.float64)
+        means = self._sizes(sums, found)
+        effect = self._switches.effects(means, self._versions(block))
+        found.set(len(self.series) - 1, effect, np.maximum(1.0, n))
+        self._ticks = block.ticks
         return found.measured()
 
-    def _sizes(self, residual: Float, means: Float, found: Figures) -> None:
-        """Mean and mean square of each answer's residuals against the usual ones, with their standard errors."""
+    def _look(self, features: Float, rows: Int, answers: Float, offsets: Int, tick: int, sums: Sizes) -> None:
+        """Take ticks of one day, and add up their residuals. offsets : of these; tick : the first of them."""
+        at = slice(offsets[0], offsets[-1])
+        residual = self._surrogate.residuals(features, answers[at], rows[at])
         usual = self._memory["usual"]
-        residual = residual / np.sqrt(np.where(usual > 0, usual, np.nan))
-        known = np.isfinite(residual)
-        m = known.sum(axis=0).astype(np.float64)
-        some = m >= _ROWS_LEAST
-        if not some.any():
-            return
-        of = np.where(known, residual, 0.0)
-        square = of * of
-        with np.errstate(divide="ignore", invalid="ignore"):
-            first, second, fourth = of.sum(axis=0) / m, square.sum(axis=0) / m, (square * square).sum(axis=0) / m
-        spread = np.sqrt(np.stack([second - first * first, fourth - second * second]) / m)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            means[0::2], means[1::2] = np.where(some, first, np.nan), np.where(some, np.log(second), np.nan)
-            spread[1] /= second
-        found.set(slice(0, len(means), 2), _beyond(means[0::2], _MEAN_LEAST), m, spread[0])
-        found.set(slice(1, len(means), 2), _beyond(means[1::2], _SQUARE_LEAST), m, spread[1])
+        limit = np.where(usual > 0, _CUT * usual, np.inf)
+        scaled = residual / np.sqrt(np.where(usual > 0, usual, np.nan))
+        _add_up(residual, scaled, limit, offsets, tick, sums, self._memory["today"])
 
-    def _learn(self, residual: Float) -> None:
-        """Count what is usual: today's squares, cut where they are far beyond those of the past."""
+    def _pass(self, day: int) -> None:
+        """Time has come to a day."""
         memory = self._memory
-        square = residual * residual
-        there = np.isfinite(square)
-        most = np.where(memory["usual"] > 0, 25.0 * memory["usual"], np.inf)
-        memory["today"][0] += there.sum(axis=0)
-        memory["today"][1] += np.where(there, np.minimum(square, most), 0.0).sum(axis=0)
+        if day != memory["day"][0]:
+            if memory["day"][0]:
+                self._surrogate.end_day()
+                self._end_day()
+            memory["day"][0] = day
+
+    def _sizes(self, sums: Sizes, found: Figures) -> Float:
+        """Mean and mean square of each answer's residuals against the usual ones, with their standard errors.
+
+        Returns (ticks, figures) means and logarithms of squares, NaN where there were few.
+        """
+        m = sums.n
+        means = np.full((len(m), len(self.series) - 1), np.nan)
+        some = np.flatnonzero((m >= _ROWS_LEAST).any(axis=1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            first, second, fourth = sums.first / m, sums.second / m, sums.fourth / m
+            of_mean = np.sqrt((second - first * first) / m)
+            of_square = np.sqrt((fourth - second * second) / m) / second
+            means[:, 0::2] = np.where(m >= _ROWS_LEAST, first, np.nan)
+            means[:, 1::2] = np.where(m >= _ROWS_LEAST, np.log(second), np.nan)
+        for k, (least, spread) in enumerate(((_MEAN_LEAST, of_mean), (_SQUARE_LEAST, of_square))):
+            found.set_at(some, slice(k, means.shape[1], 2), _beyond(means[some, k::2], least), m[some], spread[some])
+        return means
 
     def _end_day(self) -> None:
         """The counts of some days ago become the past, and the past fades."""
@@ -126,9 +146,27 @@ class ModelsMonitor:
         if memory["days"][0] >= _DAYS_LEAST:
             memory["usual"][...] = memory["past"][1] / np.maximum(memory["past"][0], 1.0)
 
-    def notes(self, series: int) -> dict[str, object]:
+    @staticmethod
+    def _versions(block: Block) -> Int:
+        """(ticks,) a number for the version that made most of a tick's decisions; 0 for none."""
+        versions, n = block.whole.versions, len(block)
+        found = np.zeros(n, np.int64)
+        if not versions:
+            return found
+        place = ticks_of(block.offsets) * len(versions) + block.whole.version
+        counts = np.bincount(place, minlength=n * len(versions)).reshape(n, len(versions))
+        marks = np.array([int(mark_of(one)) for one in versions], np.int64)
+        found[:] = np.where(counts.any(axis=1), marks[counts.argmax(axis=1)], 0)
+        even = (counts == counts.max(axis=1, keepdims=True)).sum(axis=1) > 1
+        for tick in np.flatnonzero(even & (block.rows > 0)).tolist():
+            one = block.ticks[tick]  # Of versions with as many decisions, the tick's first.
+            found[tick] = int(mark_of(one.versions[int(np.bincount(one.version).argmax())]))
+        return found
+
+    def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The versions of the tick."""
-        return dict(self._noted) if series == len(self.series) - 1 else {}
+        of_versions = series == len(self.series) - 1 and self._ticks
+        return {"versions": list(self._ticks[at].versions)} if of_versions else {}
 
     def _parts(self) -> dict[str, Memory]:
         return {"own": self._memory, "switches": self._switches.memory, "surrogate": self._surrogate.memory}
@@ -149,9 +187,30 @@ def _beyond(value: Float, least: float) -> Float:
     return found
 
 
-def _version_code(tick: Tick) -> int:
-    """A number for the version that made most of a tick's decisions; 0 for none."""
-    if not len(tick):
-        return 0
-    most = tick.versions[int(np.bincount(tick.version).argmax())]
-    return int(mark_of(most))
+class Sizes(NamedTuple):
+    """Of each tick and answer, (k, answers): how many residuals are known, and the sums of three powers of them."""
+
+    n: Float
+    first: Float
+    second: Float
+    fourth: Float
+
+
+@compiled
+def _add_up(
+    residual: Float, scaled: Float, limit: Float, offsets: Int, tick: int, into: Sizes, today: Float
+) -> None:  # fmt: skip
+    """Add up residuals by tick, from `tick` on; and count what is usual, `today`: squares of at most `limit`."""
+    for j in range(len(offsets) - 1):
+        for i in range(offsets[j] - offsets[0], offsets[j + 1] - offsets[0]):
+            for k in range(residual.shape[1]):
+                square = residual[i, k] * residual[i, k]
+                if square < math.inf:
+                    today[0, k] += 1.0
+                    today[1, k] += min(square, limit[k])
+                value = scaled[i, k]
+                if abs(value) < math.inf:
+                    into.n[tick + j, k] += 1.0
+                    into.first[tick + j, k] += value
+                    into.second[tick + j, k] += value * value
+                    into.fourth[tick + j, k] += value * value * (value * value)

@@ -6,10 +6,15 @@ cut where they are extreme. Source: Haykin, Adaptive filter theory, chapter on t
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
 from homeostat.maintain.monitor.figures import Memory
-from homeostat.records.arrays import Float
+from homeostat.maintain.monitor.products import add_product, add_times, dot, mirror
+from homeostat.records.arrays import Float, Int
+from homeostat.records.compiled import compiled
 
 _FADES = 0.93  # A day's weight: half of it is left after ten days.
 _WAITS = 2  # Days after which rows are learned from, so that a change does not hide itself at once.
@@ -18,6 +23,7 @@ _RIDGE = 3.0
 _ROWS_LEAST = 300.0
 _DAYS_LEAST, _SOON = 4, 6  # It answers after so many days; until then, and some time on, all days teach at once.
 _CUT = 3.0
+_STILL = 1e-10  # A variance of less than this share of the squared mean.
 
 
 class Surrogate:
@@ -36,30 +42,26 @@ class Surrogate:
             "sums": np.zeros((3, width)), "weight": np.zeros((p, answers)), "days": np.zeros(1, np.int64),
         }  # fmt: skip
 
-    def residuals(self, features: Float, answers: Float) -> Float:
+    def residuals(self, features: Float, answers: Float, rows: Int | None = None) -> Float:
         """(n, answers) answers less predictions, NaN while nothing is known; rows are learned from a few days later.
 
-        features : (n, width); answers : (n, answers), NaN where one is missing
+        Rows are taken one after the other, so any pieces of a day give the same.
+
+        features : (n, width), or more of both; answers : (n, answers), NaN where one is missing
+        rows : (n,) the rows of `features` that count, None for all
         """
         memory = self.memory
-        squashed = _squashed(features)
+        rows = np.arange(len(features)) if rows is None else rows
+        found = np.full(answers.shape, np.nan)
         if memory["days"][0] == 0:
-            there = np.isfinite(squashed)
-            value = np.where(there, squashed, 0.0)
-            memory["sums"] += np.stack([there.sum(axis=0), value.sum(axis=0), (value * value).sum(axis=0)])
-            return np.full(answers.shape, np.nan)
-        x = np.empty((len(squashed), self._width + 1))
-        x[:, 0] = 1.0
-        scaled = (squashed - memory["mean"]) / memory["scale"]
-        scaled[np.isnan(scaled)] = 0.0
-        np.minimum(np.maximum(scaled, -_CUT), _CUT, out=x[:, 1:])
-        whole = np.isfinite(answers).all(axis=1)
-        of, y = (x, answers) if whole.all() else (x[whole], answers[whole])
-        memory["waiting_gram"][0] += of.T @ of
-        memory["waiting_moment"][0] += of.T @ y
-        if not memory["weight"].any():
-            return np.full(answers.shape, np.nan)
-        found: Float = answers - x @ memory["weight"]
+            _sum_up(features, rows, _OF_WHOLE, memory["sums"])
+            return found
+        known = bool(memory["weight"].any())
+        of = Sums(memory["waiting_gram"][0], memory["waiting_moment"][0])
+        _regress(
+            features, rows, answers, Scaling(memory["mean"], memory["scale"], _OF_WHOLE), memory["weight"], known, of,
+            found,
+        )  # fmt: skip
         return found
 
     def end_day(self) -> None:
@@ -69,8 +71,11 @@ class Surrogate:
             count, total, squares = memory["sums"]
             mean = total / np.maximum(count, 1.0)
             memory["mean"][...] = mean
-            scale = np.sqrt(np.maximum(squares / np.maximum(count, 1.0) - mean * mean, 0.0))
-            memory["scale"][...] = np.where(scale > 1e-9, scale, 1.0)
+            square = mean * mean
+            variance = squares / np.maximum(count, 1.0) - square
+            moved = variance > np.maximum(_STILL * square, 1e-18)  # Less is what rounding leaves of a constant.
+            memory["scale"][...] = np.where(moved, np.sqrt(np.maximum(variance, 0.0)), 1.0)
+        mirror(memory["waiting_gram"][0])
         first = memory["days"][0] <= _SOON
         source = 0 if first else _WAITS - 1
         rows, usual = float(memory["waiting_gram"][source][0, 0]), float(memory["gram"][0, 0]) * (1.0 - _FADES)
@@ -91,11 +96,83 @@ class Surrogate:
             memory["weight"][...] = np.linalg.solve(memory["gram"] + ridge, memory["moment"])
 
 
-def _squashed(features: Float) -> Float:
-    """Values with their tails drawn in, so that sums of squares mean something."""
-    found: Float = np.arcsinh(features)
-    found[np.isinf(found)] = np.nan
-    return found
+class Scaling(NamedTuple):
+    """How features are scaled. mean, scale : (width,); of_whole : see `_OF_WHOLE`."""
+
+    mean: Float
+    scale: Float
+    of_whole: Float
+
+
+class Sums(NamedTuple):
+    """The sums of a day: products of features, of which the upper half counts, and products with answers."""
+
+    gram: Float
+    moment: Float
+
+
+_OF_WHOLE = np.arcsinh(np.arange(1024.0))
+"""Of whole numbers, which many features are."""
+
+
+@compiled
+def _squashed(value: float, of_whole: Float) -> float:
+    """A value with its tails drawn in, so that sums of squares mean something: asinh, in half the time of C's."""
+    size = abs(value)
+    if size < 1023.5 and int(size) == size:
+        found = of_whole[int(size)]
+    elif size < 0.5:
+        found = math.log1p(size + size * size / (1.0 + math.sqrt(1.0 + size * size)))
+    elif size < 1e8:
+        found = math.log(size + math.sqrt(1.0 + size * size))
+    elif size < math.inf:
+        found = math.log(size) + _LOG_2  # One more beside its square rounds to nothing.
+    else:
+        found = math.nan
+    return float(found if value >= 0.0 else -found)
+
+
+_LOG_2 = math.log(2.0)
+
+
+@compiled
+def _sum_up(features: Float, rows: Int, of_whole: Float, sums: Float) -> None:
+    """Add the count, the values and the squares of the features of some rows."""
+    for row in rows:
+        for column in range(sums.shape[1]):
+            value = _squashed(features[row, column], of_whole)
+            if value == value:
+                sums[0, column] += 1.0
+                sums[1, column] += value
+                sums[2, column] += value * value
+
+
+@compiled
+def _regress(
+    features: Float, rows: Int, answers: Float, scaling: Scaling, weight: Float, known: bool, into: Sums,
+    residuals: Float,
+) -> None:  # fmt: skip
+    """Predict the answers to some rows where weights are known, and add up what is learned from them."""
+    width, many = len(scaling.mean), answers.shape[1]
+    x, weights, moments = np.ones(width + 1), weight.T.copy(), into.moment.T.copy()
+    held = x[1:]
+    for i in range(len(rows)):
+        of = features[rows[i]]
+        for column in range(width):
+            held[column] = _squashed(of[column], scaling.of_whole)
+        for column in range(width):
+            value = (held[column] - scaling.mean[column]) / scaling.scale[column]
+            held[column] = min(max(value, -_CUT), _CUT) if value == value else 0.0
+        whole = True
+        for k in range(many):
+            whole = whole and abs(answers[i, k]) < math.inf
+            if known:
+                residuals[i, k] = answers[i, k] - dot(x, weights[k])
+        if whole:
+            add_product(x, into.gram)
+            for k in range(many):
+                add_times(answers[i, k], x, moments[k])
+    into.moment[:] = moments.T
 
 
 def log_odds(risk: Float) -> Float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from homeostat.maintain.monitor.figures import Memory
-from homeostat.records.arrays import Float
+from homeostat.records.arrays import Float, Int
 
 _TICKS = 168  # That are remembered: a week of hours.
 _LEAST = 48  # Without which nobody knows how much is usual.
@@ -33,18 +33,32 @@ class Switches:
             "effect": np.zeros(1),
         }  # fmt: skip
 
-    def effect(self, values: Float, code: int, n: float) -> float:
-        """The size of the effect of the last switch, in deviations; 0 where there is none.
+    def effects(self, values: Float, codes: Int) -> Float:
+        """(ticks,) the size of the effect of the last switch, in deviations; 0 where there is none.
 
-        values : (k,) of a tick; code : of what is in force in it, 0 where nothing was decided
+        values : (ticks, k); codes : (ticks,) of what is in force, 0 where nothing was decided
         """
+        found, memory, first = np.zeros(len(codes)), self.memory, 0
+        while first < len(codes):
+            same = (codes[first:] == 0) | (codes[first:] == memory["code"][0])
+            last = first + (len(same) if same.all() else int(same.argmin()))
+            if memory["since"][0] >= 0 or last == first:
+                found[first] = self.effect(values[first], int(codes[first]))
+                first += 1
+                continue
+            self._remember(values[first:last])
+            first = last
+        return found
+
+    def effect(self, values: Float, code: int) -> float:
+        """The same of one tick. values : (k,)"""
         memory = self.memory
         if code and code != memory["code"][0]:
             if memory["code"][0]:
                 memory["since"][0], memory["after"][...], memory["effect"][0] = 0, 0.0, 0.0
             memory["code"][0] = code
         if memory["since"][0] < 0:
-            self._remember(values)
+            self._remember(values[None, :])
             return 0.0
         there = ~np.isnan(values)
         memory["after"][0] += there
@@ -62,10 +76,11 @@ class Switches:
 
     def _remember(self, values: Float) -> None:
         memory = self.memory
-        place = int(memory["place"][0])
-        memory["ring"][place] = values
-        memory["place"][0] = (place + 1) % _TICKS
-        memory["filled"][0] = min(_TICKS, int(memory["filled"][0]) + 1)
+        place, n = int(memory["place"][0]), len(values)
+        some = np.arange(max(0, n - _TICKS), n)
+        memory["ring"][(place + some) % _TICKS] = values[some]
+        memory["place"][0] = (place + n) % _TICKS
+        memory["filled"][0] = min(_TICKS, int(memory["filled"][0]) + n)
 
     def _size(self) -> float:
         """The largest of the figures' effects, each the smaller of two: against the week, and against the last day."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from homeostat.maintain.contracts import Known
 from homeostat.maintain.monitor.figures import Memory
-from homeostat.records.arrays import Float, Int
+from homeostat.records.arrays import Float, Int, Mask
 
 
 class Seen(NamedTuple):
@@ -46,9 +46,14 @@ class Ripening:
 
     def ripe(self, end_ns: int) -> bool:
         """Whether a tick that ends now shows outcomes as they will always be."""
+        return bool(self.ripe_ticks(np.array([end_ns]))[0])
+
+    def ripe_ticks(self, end_ns: Int) -> Mask:
+        """(k,) the same for each tick of a block."""
         first = self.memory["first"]
-        first[0] = first[0] or end_ns
-        return bool(end_ns - first[0] > self._matures_ns)
+        first[0] = first[0] or end_ns[0]
+        found: Mask = end_ns - first[0] > self._matures_ns
+        return found
 
 
 def chance_of(risk: Float) -> Float:

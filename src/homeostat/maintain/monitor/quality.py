@@ -9,17 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from homeostat.maintain.contracts import Known, Tick
+from homeostat.maintain.blocks import block_of, of_tick, shared
+from homeostat.maintain.contracts import Block, Known, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
 from homeostat.maintain.monitor.names import Names
-from homeostat.maintain.monitor.outcomes import Ripening, Seen, chance_of, seen
-from homeostat.maintain.monitor.reference import Reference
-from homeostat.records.arrays import Float, State
+from homeostat.maintain.monitor.outcomes import Ripening, chance_of, seen
+from homeostat.maintain.monitor.reference import Reference, Spans, looked_at, take_held
+from homeostat.maintain.monitor.rows_of_ticks import counts_of, offsets_among, ticks_of, totals_of
+from homeostat.records.arrays import Float, Int, State
+from homeostat.records.compiled import compiled
 from homeostat.records.signals import Kind, Measured, Series
 from homeostat.stats.metrics import ranking
+from homeostat.stats.place import count_below, place_of, ties_of
 
 CostOf = Callable[[Known], Float]
 """Outcomes -> what each decision cost in the end, (m,)."""
@@ -79,98 +85,142 @@ class QualityMonitor:
             "counts": np.zeros(_COUNTS), "ticks": np.zeros(1, np.int64), "age": np.zeros(2),
             "day": np.full((2, 4096), np.nan), "of_day": np.zeros(2, np.int64),
         }  # fmt: skip
+        self._ages: list[float] = []  # The mean age of positives at each tick of the last block, for notes.
 
     def measure(self, tick: Tick) -> Measured:
         """See `Monitor`."""
-        found, rows = Figures(len(self.series)), seen(tick.known)
-        self._positives(tick, rows, found)
-        risk = tick.risk[np.isfinite(tick.risk)]
-        if len(risk):
-            found.set(8, float(risk.mean()), float(len(risk)))
+        return of_tick(self.measure_block(block_of([tick])))
+
+    def measure_block(self, block: Block) -> Measured:
+        """See `BlockMonitor`."""
+        found, whole, rows = Figures(len(self.series), len(block)), block.whole, seen(block.whole.known)
+        at, offsets = shared(block, "rows looked at", lambda one: looked_at(one.offsets))
+        place = self._risk.places_of(
+            whole.known.risk[:, None], block.known_offsets, np.nan_to_num(whole.risk[at], nan=0.0)[:, None], offsets,
+            Spans(block.start_ns, block.end_ns),
+        )[:, 0]  # fmt: skip
+        self._positives(block, rows.positives, place, found)
+        fine = np.isfinite(whole.risk)
+        among = offsets_among(block.offsets, fine)
+        found.set(8, *_means(whole.risk[fine], among))
+        mature = np.searchsorted(rows.mature, block.known_offsets)
         if len(rows.mature):
-            self._mature(tick, rows, found)
-        self._whole_day(tick, rows, found)
-        at = Reference.looked_at(len(tick))
-        self._risk.add(np.nan_to_num(tick.risk[at], nan=0.0)[:, None], tick.start_ns, tick.end_ns)
-        return found.measured() if self._ripening.ripe(tick.end_ns) else Figures(len(self.series)).measured()
+            self._mature(block, rows.mature, mature, place, found)
+        self._whole_day(block, rows.mature, mature, found)
+        ripe = self._ripening.ripe_ticks(block.end_ns)
+        found.value[~ripe], found.n[~ripe], found.spread[~ripe] = np.nan, 0.0, np.nan
+        return found.measured()
 
-    def _positives(self, tick: Tick, rows: Seen, found: Figures) -> None:
-        """Positives as they are reported."""
-        memory, span = self._memory, tick.end_ns - tick.start_ns
-        number, known = int(memory["ticks"][0]), tick.known
-        memory["counts"][number % _COUNTS] = float(max(tick.events_n, len(tick)))
-        memory["ticks"][0] += 1
-        at = rows.positives
-        if len(at):
-            age = float(np.clip(known.known_ns[at] - known.time_ns[at], 0, None).mean())
-            total = min(memory["age"][1] + len(at), 500.0)
-            memory["age"][0] += (age - memory["age"][0]) * len(at) / total
-            memory["age"][1] = total
-            place = self._risk.places(known.risk[at][:, None])[:, 0]
-            place = place[~np.isnan(place)]
-            if len(place):
-                found.set(2, float(place.mean()), float(len(place)))
-                found.share(7, float((place < LOW).sum()), float(len(place)))
-        if memory["age"][1] >= 20:
-            length = int(np.clip(round(2.0 * memory["age"][0] / span), 1, min(_COUNTS, number + 1)))
-            events = float(memory["counts"][(number - np.arange(length)) % _COUNTS].mean())
-            if events >= 1.0:
-                found.share(0, min(float(len(at)), events), events)
+    def _positives(self, block: Block, at: Int, place: Float, found: Figures) -> None:
+        """Positives as they are reported.
 
-    def _mature(self, tick: Tick, rows: Seen, found: Figures) -> None:
+        at : rows of the block's outcomes; place : of all outcomes among the risks
+        """
+        known, memory = block.whole.known, self._memory
+        offsets = np.searchsorted(at, block.known_offsets)
+        age = np.clip(known.known_ns[at] - known.time_ns[at], 0, None).astype(np.float64)
+        there = ~np.isnan(place[at])
+        among, placed = offsets_among(offsets, there), place[at][there]
+        found.set(2, *_means(placed, among))
+        found.share(7, counts_of(among, placed < LOW), np.diff(among).astype(np.float64))
+        came = np.maximum(block.events_n, block.rows).astype(np.float64)
+        first = int(memory["ticks"][0])
+        past = memory["counts"][(first + np.arange(_COUNTS)) % _COUNTS]  # The oldest first.
+        total = np.concatenate([[0.0], np.cumsum(np.concatenate([past, came]))])  # Of whole numbers: exact.
+        ages, counts = totals_of(age, offsets), np.diff(offsets).tolist()
+        spans, reported, of = (block.end_ns - block.start_ns).tolist(), np.zeros(len(block)), np.zeros(len(block))
+        mean, n = memory["age"].tolist()
+        self._ages = []
+        for tick, count in enumerate(counts):
+            if count:
+                rows = min(n + count, 500.0)
+                mean, n = mean + (ages[tick] / count - mean) * count / rows, rows
+            self._ages.append(mean)
+            if n >= 20:
+                length = min(max(round(2.0 * mean / spans[tick]), 1), min(_COUNTS, first + tick + 1))
+                last = _COUNTS + tick + 1
+                events = float((total[last] - total[last - length]) / length)
+                if events >= 1.0:
+                    reported[tick], of[tick] = min(float(count), events), events
+        found.share(0, reported, of)
+        memory["age"][:] = mean, n
+        number = first + np.arange(max(0, len(block) - _COUNTS), len(block))
+        memory["counts"][number % _COUNTS] = came[number - first]
+        memory["ticks"][0] = first + len(block)
+
+    def _mature(self, block: Block, at: Int, offsets: Int, place: Float, found: Figures) -> None:
         """Mature outcomes: calibration, loss, cost, bands and features."""
-        known = tick.known
-        at = rows.mature
+        known = block.whole.known
         label, risk = known.label[at], chance_of(known.risk[at])
-        n, rest, noise = float(len(at)), label - risk, risk * (1.0 - risk)
-        odds = np.log(risk / (1.0 - risk))
-        found.share(1, label.sum(), n)
-        found.set(6, float(rest.mean()), n, float(np.sqrt(noise.sum())) / n)
+        n, rest, noise = np.diff(offsets).astype(np.float64), label - risk, risk * (1.0 - risk)
+        odds, size = np.log(risk / (1.0 - risk)), np.maximum(n, 1.0)
+        found.share(1, np.array(totals_of(label, offsets)), n)
+        wide = np.where(n > 0, np.sqrt(totals_of(noise, offsets)) / size, np.nan)
+        found.set(6, *_means(rest, offsets), wide)
         # The expectation of -y log r - (1 - y) log(1 - r), taken away, leaves (r - y) times the log-odds.
-        found.set(3, float((-rest * odds).mean()), n, float(np.sqrt((noise * odds**2).sum())) / n)
+        wide = np.where(n > 0, np.sqrt(totals_of(noise * odds**2, offsets)) / size, np.nan)
+        found.set(3, *_means(-rest * odds, offsets), wide)
         if self._cost is not None:
             cost = self._cost(known)[at]
-            cost = cost[np.isfinite(cost)]
-            if len(cost):
-                found.set(5, float(cost.mean()), float(len(cost)))
-        place = self._risk.places(known.risk[at][:, None])[:, 0]
-        if not np.isnan(place).any():
-            band = np.clip(np.searchsorted(BANDS, place, "right") - 1, 0, len(BANDS) - 2)
-            size = np.bincount(band, minlength=len(BANDS) - 1).astype(np.float64)
-            found.share(slice(_FIXED, _FIXED + len(BANDS) - 1), np.bincount(band, label, len(BANDS) - 1), size)
-        self._leaning(tick, rest, noise, found)
+            there = np.isfinite(cost)
+            found.set(5, *_means(cost[there], offsets_among(offsets, there)))
+        self._bands(place[at], label, offsets, found)
+        self._leaning(block, at, offsets, rest, noise, found)
 
-    def _leaning(self, tick: Tick, rest: Float, noise: Float, found: Figures) -> None:
-        """How label less risk leans on each feature."""
-        features = tick.known.features[seen(tick.known).mature][:, : self._features]
-        values = np.where(np.isfinite(features), features, np.nan)
-        place = self._of_features.places(values)
-        lean = np.where(np.isnan(place), 0.0, 2.0 * place - 1.0)
-        n = (~np.isnan(place)).sum(axis=0).astype(np.float64)
-        size = np.maximum(n, 1.0)
-        spread = np.sqrt(noise @ lean**2) / size
+    def _bands(self, place: Float, label: Float, offsets: Int, found: Figures) -> None:
+        """The share of positives in each band of places, of ticks all of whose risks have one."""
+        ticks, bands = len(offsets) - 1, len(BANDS) - 1
+        absent = np.isnan(place)
+        fine = (counts_of(offsets, absent) == 0)[ticks_of(offsets)]
+        band = np.clip(np.searchsorted(BANDS, place[fine], "right") - 1, 0, bands - 1)
+        cell = ticks_of(offsets)[fine] * bands + band
+        size = np.bincount(cell, minlength=ticks * bands).reshape(ticks, bands).astype(np.float64)
+        positives = np.bincount(cell, label[fine], ticks * bands).reshape(ticks, bands)
+        found.share(slice(_FIXED, _FIXED + bands), positives, size)
+
+    def _leaning(self, block: Block, at: Int, offsets: Int, rest: Float, noise: Float, found: Figures) -> None:
+        """How label less risk leans on each feature. Only ticks with mature outcomes teach their places."""
+        features, some = self._features, np.flatnonzero(np.diff(offsets))
+        values = np.empty((features, len(at)), np.float32)
+        take_held(block.whole.known.features, np.arange(features), at, values)
+        offsets, spans = offsets[np.append(some, some[-1] + 1)], Spans(block.start_ns[some], block.end_ns[some])
+        sums = Leanings(*(np.zeros((len(some), features)) for _ in Leanings._fields))
+        reference = self._of_features
+        for first, stop in reference.stretches(values.T, offsets, spans):
+            if reference.ready:
+                grid = reference.grid
+                small, ties = grid.astype(np.float32), ties_of(grid).astype(np.float32)
+                _lean(values, offsets, first, stop, small, ties, rest, noise, sums)
+        size = np.maximum(sums.n, 1.0)
+        spread = np.sqrt(sums.noise) / size
         begin = _FIXED + len(BANDS) - 1
-        found.set(slice(begin, begin + self._features), rest @ lean / size, n, np.where(spread > 0, spread, np.nan))
-        self._of_features.add(values, tick.start_ns, tick.end_ns)
+        found.set_at(
+            some, slice(begin, begin + features), sums.rest / size, sums.n, np.where(spread > 0, spread, np.nan)
+        )  # fmt: skip
 
-    def _whole_day(self, tick: Tick, rows: Seen, found: Figures) -> None:
+    def _whole_day(self, block: Block, rows: Int, offsets: Int, found: Figures) -> None:
         """Average precision of the mature outcomes of a day, when it ends."""
-        memory = self._memory
-        kept, of_day = memory["day"], memory["of_day"]
-        if tick.end_ns // _DAY_NS != of_day[0]:
-            n = min(int(of_day[1]), kept.shape[1])
-            positives = float(kept[0, :n].sum())
-            if positives >= 3:
-                found.set(4, ranking(kept[0, :n], kept[1, :n])[1], positives)
-            of_day[:] = tick.end_ns // _DAY_NS, 0
-        at = rows.mature[: max(0, kept.shape[1] - int(of_day[1]))]
-        begin = int(of_day[1])
-        kept[0, begin : begin + len(at)], kept[1, begin : begin + len(at)] = tick.known.label[at], tick.known.risk[at]
-        of_day[1] = begin + len(at)
+        known, days = block.whole.known, block.end_ns // _DAY_NS
+        kept, of_day = self._memory["day"], self._memory["of_day"]
+        begins = np.flatnonzero(np.diff(days, prepend=of_day[0])).tolist()
+        for first, stop in pairwise([0, *begins, len(block)]):
+            if first == stop:
+                continue
+            if days[first] != of_day[0]:
+                n = int(of_day[1])
+                positives = float(kept[0, :n].sum())
+                if positives >= 3:
+                    found.set_one(first, 4, ranking(kept[0, :n], kept[1, :n])[1], positives)
+                of_day[:] = days[first], 0
+            begin = int(of_day[1])
+            at = rows[offsets[first] : offsets[stop]][: kept.shape[1] - begin]
+            kept[0, begin : begin + len(at)], kept[1, begin : begin + len(at)] = known.label[at], known.risk[at]
+            of_day[1] = begin + len(at)
 
-    def notes(self, series: int) -> dict[str, object]:
+    def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The mean age of positives when they are reported."""
-        return {"age of positives in hours": round(float(self._memory["age"][0]) / 3.6e12, 1)} if series < 3 else {}
+        age = self._ages[at] if self._ages else float(self._memory["age"][0])
+        return {"age of positives in hours": round(age / 3.6e12, 1)} if series < 3 else {}
 
     def _parts(self) -> dict[str, Memory]:
         return {
@@ -186,3 +236,43 @@ class QualityMonitor:
         """Go on from there."""
         for name, memory in self._parts().items():
             taken(memory, part(state, name))
+
+
+class Leanings(NamedTuple):
+    """Of each tick and feature, (k, features): how many values have a place, and sums of label less risk and of noise.
+
+    rest : weighted by twice the place less 1; noise : by the square of this
+    """
+
+    n: Float
+    rest: Float
+    noise: Float
+
+
+@compiled
+def _lean(
+    values: NDArray[np.float32], offsets: Int, first: int, stop: int, grid: NDArray[np.float32],
+    ties: NDArray[np.float32], rest: Float, noise: Float, into: Leanings,
+) -> None:  # fmt: skip
+    """Add up the ticks from `first` to before `stop`. values : (features, n); grid, ties : see `stats.place`"""
+    below = np.empty(np.diff(offsets).max(), np.int32)
+    for tick in range(first, stop):
+        start, end = offsets[tick], offsets[tick + 1]
+        for column in range(len(values)):
+            of, past, equal = values[column, start:end], grid[column], ties[column]
+            n, total, square = 0, 0.0, 0.0
+            count_below(of, past, below)
+            for i in range(end - start):
+                place = place_of(of[i], below[i], past, equal)
+                if place == place:
+                    lean = 2.0 * place - 1.0
+                    n += 1
+                    total += rest[start + i] * lean
+                    square += noise[start + i] * (lean * lean)
+            into.n[tick, column], into.rest[tick, column], into.noise[tick, column] = n, total, square
+
+
+def _means(values: Float, offsets: Int) -> tuple[Float, Float]:
+    """(k,) the mean of each tick's values, 0 where there are none; and how many there are."""
+    n = np.diff(offsets).astype(np.float64)
+    return np.array(totals_of(values, offsets)) / np.maximum(n, 1.0), n

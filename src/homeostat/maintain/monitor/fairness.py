@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from homeostat.maintain.contracts import Known, Tick
+from homeostat.maintain.blocks import block_of, of_tick
+from homeostat.maintain.contracts import Block, Known, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, taken
 from homeostat.maintain.monitor.names import Names
+from homeostat.maintain.monitor.noted import Noted
 from homeostat.maintain.monitor.outcomes import chance_of, seen
-from homeostat.records.arrays import Float, Int, State
+from homeostat.maintain.monitor.rows_of_ticks import offsets_among, ticks_of
+from homeostat.records.arrays import Float, Int, Mask, State
 from homeostat.records.signals import Kind, Measured, Series
 
 CERTAIN = 5.0
@@ -65,50 +70,86 @@ class FairnessMonitor:
             "sums": np.zeros((DAYS, len(_MEASURES), GROUPS_MAX, 3)), "codes": np.full(GROUPS_MAX, np.nan),
             "day": np.zeros(1, np.int64),
         }  # fmt: skip
-        self._noted: dict[int, dict[str, object]] = {}
+        self._noted = Noted()
 
     def measure(self, tick: Tick) -> Measured:
-        """See `Monitor`. The bounds are looked at once a day."""
-        found, day = Figures(len(self.series)), int(tick.end_ns // _DAY_NS)
-        new_day = day != self._memory["day"][0]
-        if new_day:
-            for k, bound in enumerate(self._bounds):
-                self._look(k, bound, found)
-            last = int(self._memory["day"][0])
-            for number in range(max(last + 1, day - DAYS + 1), day + 1):
-                self._memory["sums"][number % DAYS] = 0.0
-            self._memory["day"][0] = day
-        self._add(tick, self._memory["sums"][day % DAYS])
+        """See `Monitor`."""
+        return of_tick(self.measure_block(block_of([tick])))
+
+    def measure_block(self, block: Block) -> Measured:
+        """See `BlockMonitor`. The bounds are looked at once a day."""
+        found, days = Figures(len(self.series), len(block)), block.end_ns // _DAY_NS
+        self._noted.begin()
+        decided, outcomes = self._decided(block), self._outcomes(block)
+        begins = np.flatnonzero(np.diff(days, prepend=self._memory["day"][0]))
+        edges = [0, *begins.tolist(), len(block)]
+        for first, stop in pairwise(edges):
+            if first == stop:
+                continue
+            day = int(days[first])
+            if day != self._memory["day"][0]:
+                self._begin_day(day, first, found)
+            sums = self._memory["sums"][day % DAYS]
+            for one in decided, outcomes:
+                group = self._groups_of(one.codes, one.offsets, first, stop)
+                at = ticks_of(one.offsets[first : stop + 1] - one.offsets[first])
+                rows = slice(one.offsets[first], one.offsets[stop])
+                for measure, there, value in one.counted:
+                    some = (group >= 0) & there[rows]
+                    _count(sums[measure], group[some], value[rows][some], at[some], stop - first)
         return found.measured()
 
-    def _add(self, tick: Tick, sums: Float) -> None:
-        """Put a tick's decisions and mature outcomes to the day's sums."""
-        if len(tick):
-            group = self._group(tick.events.numbers[:, self._groups.column])
-            _count(sums[0], group, np.isin(tick.action, self._groups.selecting).astype(np.float64))
-        known, rows = tick.known, seen(tick.known).mature
-        if not len(rows):
-            return
-        group, label = self._group(known.numbers[rows, self._groups.column]), known.label[rows]
-        chosen = np.isin(known.action[rows], self._groups.selecting).astype(np.float64)
-        _count(sums[1], np.where(label == 1.0, group, -1), chosen)
-        _count(sums[2], np.where(label == 0.0, group, -1), chosen)
-        _count(sums[3], group, label - chance_of(known.risk[rows]))
-        if self._cost is not None:
-            cost = self._cost(known)[rows]
-            _count(sums[4], np.where(np.isfinite(cost), group, -1), np.nan_to_num(cost))
+    def _begin_day(self, day: int, tick: int, found: Figures) -> None:
+        """Look at the bounds, and forget the days that are over."""
+        for k, bound in enumerate(self._bounds):
+            self._look(k, bound, tick, found)
+        last = int(self._memory["day"][0])
+        for number in range(max(last + 1, day - DAYS + 1), day + 1):
+            self._memory["sums"][number % DAYS] = 0.0
+        self._memory["day"][0] = day
 
-    def _group(self, codes: Float) -> Int:
-        """(n,) the number of each row's group, -1 where it has none; the first GROUPS_MAX have one."""
-        known = self._memory["codes"]
-        for code in np.unique(codes[~np.isnan(codes)]).tolist():
-            free = np.flatnonzero(np.isnan(known))
-            if not (known == code).any() and len(free):
-                known[free[0]] = code
-        equal = codes[:, None] == known
+    def _decided(self, block: Block) -> Counted:
+        """The decisions of a block."""
+        action, column = block.whole.action, self._groups.column
+        chosen = np.isin(action, self._groups.selecting).astype(np.float64)
+        return Counted(
+            block.whole.events.numbers[:, column], block.offsets, [(0, np.ones(len(action), np.bool_), chosen)]
+        )
+
+    def _outcomes(self, block: Block) -> Counted:
+        """The mature outcomes of a block."""
+        known = block.whole.known
+        rows = seen(known).mature
+        among = np.zeros(len(known.label), np.bool_)
+        among[rows] = True
+        label, every = known.label[rows], np.ones(len(rows), np.bool_)
+        chosen = np.isin(known.action[rows], self._groups.selecting).astype(np.float64)
+        counted = [
+            (1, label == 1.0, chosen), (2, label == 0.0, chosen), (3, every, label - chance_of(known.risk[rows])),
+        ]  # fmt: skip
+        if self._cost is not None and len(rows):
+            cost = self._cost(known)[rows]
+            counted.append((4, np.isfinite(cost), np.nan_to_num(cost)))
+        offsets = offsets_among(block.known_offsets, among)
+        return Counted(known.numbers[rows, self._groups.column], offsets, counted)
+
+    def _groups_of(self, codes: Float, offsets: Int, first: int, stop: int) -> Int:
+        """(n,) the number of each row's group in ticks from `first` to before `stop`, -1 where it has none.
+
+        The first GROUPS_MAX groups have one.
+        """
+        known, of = self._memory["codes"], codes[offsets[first] : offsets[stop]]
+        strange = ~np.isnan(of) & ~(of[:, None] == known).any(axis=1)
+        if strange.any() and np.isnan(known).any():
+            for tick in range(first, stop):
+                for code in np.unique(codes[offsets[tick] : offsets[tick + 1]]).tolist():
+                    free = np.flatnonzero(np.isnan(known))
+                    if code == code and not (known == code).any() and len(free):
+                        known[free[0]] = code
+        equal = of[:, None] == known
         return np.where(equal.any(axis=1), equal.argmax(axis=1), -1).astype(np.int64)
 
-    def _look(self, k: int, bound: Bound, found: Figures) -> None:
+    def _look(self, k: int, bound: Bound, tick: int, found: Figures) -> None:
         """The largest excess over a bound among all pairs of groups, 0 where none is certain."""
         n, total, squares = np.moveaxis(self._memory["sums"][:, _MEASURES.index(bound.measure)].sum(axis=0), -1, 0)
         enough = np.flatnonzero(n >= self._groups.rows_least)
@@ -124,17 +165,16 @@ class FairnessMonitor:
             excess = ratio * mean[:, None] - mean  # Above 0 where the second is too small against the first.
             error = np.sqrt(ratio**2 * variance[:, None] + variance)
         broken = np.where(excess > CERTAIN * error, excess, 0.0)
-        found.set(k, float(broken.max()), float(n[enough].sum()))
+        found.set_one(tick, k, float(broken.max()), float(n[enough].sum()))
         if broken.max() > 0.0:
             one, two = np.unravel_index(int(broken.argmax()), broken.shape)
             codes = self._memory["codes"][enough]
-            self._noted[k] = {
-                "groups": [float(codes[one]), float(codes[two])], "means": [float(mean[one]), float(mean[two])]
-            }  # fmt: skip
+            groups, means = [float(codes[one]), float(codes[two])], [float(mean[one]), float(mean[two])]
+            self._noted.put(k, tick, {"groups": groups, "means": means})
 
-    def notes(self, series: int) -> dict[str, object]:
+    def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The two groups that differ most, as codes, with their figures."""
-        return dict(self._noted.get(series, {}))
+        return self._noted.get(series, at)
 
     def state(self) -> State:
         """All that it remembers."""
@@ -145,8 +185,24 @@ class FairnessMonitor:
         taken(self._memory, state)
 
 
-def _count(into: Float, group: Int, value: Float) -> None:
-    """Add numbers, sums and sums of squares by group; rows of group -1 count for nothing."""
-    there = group >= 0
+class Counted(NamedTuple):
+    """Rows of a block to be counted by group.
+
+    codes : (n,) of their groups; offsets : (k + 1,) of each tick
+    counted : measures by number, each with (n,) whether a row counts, and its value
+    """
+
+    codes: Float
+    offsets: Int
+    counted: list[tuple[int, Mask, Float]]
+
+
+def _count(into: Float, group: Int, value: Float, at: Int, ticks: int) -> None:
+    """Add numbers, sums and sums of squares by group: those of each tick, then one tick after the other.
+
+    at : (n,) the tick of each row
+    """
+    place = at * GROUPS_MAX + group
     for j, one in enumerate((np.ones(len(group)), value, value**2)):
-        into[:, j] += np.bincount(group[there], one[there], GROUPS_MAX)
+        of_ticks = np.bincount(place, one, ticks * GROUPS_MAX).reshape(ticks, GROUPS_MAX)
+        into[:, j] = np.add.accumulate(np.concatenate([into[None, :, j], of_ticks]))[-1]

@@ -9,14 +9,18 @@ from functools import cache
 import numpy as np
 
 from homeostat.checks.ticks import HOUR_NS, NAMES, quiet_ticks, with_events
-from homeostat.maintain.contracts import Monitor, Tick
+from homeostat.maintain.blocks import block_of
+from homeostat.maintain.contracts import BlockMonitor, Monitor, Tick
 from homeostat.maintain.monitor.behaviour import BehaviourMonitor
 from homeostat.maintain.monitor.contract import ContractMonitor
+from homeostat.maintain.monitor.distribution import DistributionMonitor
+from homeostat.maintain.monitor.fairness import Bound, FairnessMonitor, Groups
 from homeostat.maintain.monitor.models import ModelsMonitor
 from homeostat.maintain.monitor.scale import Scale
 from homeostat.maintain.monitor.serving import ServingMonitor
 from homeostat.maintain.monitor.transport import TransportMonitor
 from homeostat.records.events import EventBatch
+from homeostat.records.signals import Measured, Signal
 
 PAST = 24 * 24
 
@@ -44,6 +48,8 @@ BUILDS: dict[str, Callable[[], Monitor]] = {
     "serving": lambda: ServingMonitor(NAMES, Again()),
     "models": lambda: ModelsMonitor(NAMES),
     "behaviour": lambda: BehaviourMonitor(NAMES, costs),
+    "distribution": lambda: DistributionMonitor(NAMES),
+    "fairness": lambda: FairnessMonitor(NAMES, Groups(2, (1, 2)), [Bound("selection_rate", difference_max=0.1)]),
 }
 
 
@@ -60,8 +66,20 @@ def past():
 def _known(name: str):
     monitor = BUILDS[name]()
     scale = scale_of(monitor)
-    early = [signal for tick in past() for signal in scale.judge(tick, monitor.series, monitor.measure(tick))]
-    return monitor.state(), scale.state(), tuple(early)
+    early = judged(monitor, scale, past())
+    return monitor.state(), scale.state(), tuple(signal for signals in early for signal in signals)
+
+
+def judged(monitor: Monitor, scale: Scale, ticks: Iterable[Tick]) -> list[list[Signal]]:
+    """The signals at each of these ticks."""
+    ticks = list(ticks)
+    block = block_of(ticks)
+    if isinstance(monitor, BlockMonitor):
+        measured = monitor.measure_block(block)
+    else:
+        rows = [monitor.measure(tick) for tick in ticks]
+        measured = Measured(*(np.stack([getattr(one, name) for one in rows]) for name in ("value", "n", "spread")))
+    return scale.judge_block(block, monitor.series, measured)
 
 
 @cache
@@ -78,8 +96,8 @@ def raised(name: str, ticks: Iterable[Tick], monitor: Monitor | None = None) -> 
     scale = scale_of(monitor)
     scale.restore(scaled)
     found: dict[str, int] = {}
-    for k, tick in enumerate(ticks):
-        for signal in scale.judge(tick, monitor.series, monitor.measure(tick)):
+    for k, signals in enumerate(judged(monitor, scale, ticks)):
+        for signal in signals:
             one = signal.series
             found.setdefault(f"{one.node} {one.kind} {one.name}", k)
     return found

@@ -30,7 +30,7 @@ def naive(values, per):
     path, start, assumed, known = [0.0] * len(ODDS), [0] * len(ODDS), [1.0] * len(ODDS), [0] * len(ODDS)
     for row, x in enumerate(values):
         for j, odds in enumerate(ODDS):
-            if row > 4 * start[j]:
+            if row > 2 * start[j]:
                 path[j], wealth[j] = 0.0, []
             if path[j] <= 1.0:
                 path[j], start[j] = 1.0, row

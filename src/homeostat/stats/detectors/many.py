@@ -5,18 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from homeostat.records.arrays import Float, Int, Mask
-from homeostat.records.compiled import compiled
 from homeostat.stats.detectors import rises
-
-
-@compiled
-def _steps(
-    values: Float, row: int, head: Float, lanes: Float, odds: Float, shares: Float, above: Float, wealth: Float
-) -> None:
-    for k in range(len(values)):
-        x = values[k]
-        if x >= 0.0 and x <= 1.0:
-            wealth[k] = rises.step(x, row, head[k], lanes[k], odds, shares, above[k])
 
 
 class ManyRises:
@@ -42,9 +31,7 @@ class ManyRises:
     def add(self, values: Float) -> Mask:
         """(k,) values in [0, 1], NaN where one is missing; returns (k,) whether each series is past its limit."""
         given = np.ascontiguousarray(values, np.float64)
-        _steps(
-            given, self.rows, self._head, self._lanes, rises.ODDS, rises.SHARES, self._above, self._wealth
-        )  # fmt: skip
+        rises.steps(given, self.rows, self._head, self._lanes, rises.ODDS, rises.SHARES, self._above, self._wealth)
         self.rows += 1
         return np.asarray(self.evidence() > 1.0)
 

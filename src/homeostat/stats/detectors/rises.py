@@ -8,8 +8,8 @@ a value on average, so that it needs as many values as its limit to reach it: th
 
 Four things are done about p, which nobody knows. It is learned from the values before the lane's present start alone,
 so that a change does not teach itself. It is taken half a standard error or more above its estimate. While fewer than
-`LEARN_MIN` values are known it is taken above 1, so that nothing is won. And a lane gives up a start when it knows four
-times as many values as it did then: its p was learned from few, by chance from low ones.
+`LEARN_MIN` values are known it is taken above 1, so that nothing is won. And a lane gives up a start when it knows
+twice as many values as it did then: its p was learned from few, by chance from low ones.
 
 Sources: Shin, Ramdas, Rinaldo (2022), E-detectors: a nonparametric framework for sequential change detection.
 Waudby-Smith, Ramdas (2024), Estimating means of bounded random variables by betting, JRSS B 86, 1-27. Pollak (1985),
@@ -28,9 +28,10 @@ from homeostat.records.compiled import compiled, inlined
 from homeostat.stats.detectors.alarms import Alarm
 
 # Few and far apart: a change between two of them is found by either, and each more would raise the limit of all.
-# Shares are what the wanted delays need: most for the change that is common and hard, a rate four times as high.
+# Shares are what the wanted delays need: most for the change that is common and hard, a rate four times as high. The
+# highest odds need the least: after a large change each value multiplies their wealth.
 ODDS = np.array([2.0, 4.5, 12.0])
-SHARES = np.array([0.15, 0.55, 0.25])
+SHARES = np.array([0.25, 0.55, 0.15])
 CAUTION = (1.0, 0.5, 0.5)  # Bets on small changes suffer most from an estimate that is too low.
 LEARN_MIN = 20
 # An alarm comes when the limit is passed, by the jump of the last value. So the mean time to a false alarm is a little
@@ -41,7 +42,7 @@ LIMIT_SHARE, LIMIT_MORE = 0.83, 0.35
 # chance that the first values mislead counts.
 _ABOVE, _ABOVE_AT = 1.0, 1e5
 _NEVER = 1.01  # A mean that no values have: bets against it lose, even where every value is 1.
-_PAST_MAX = 4.0
+_PAST_MAX = 2.0  # At 4, a fifth more false alarms come in the streams of a learner that begins again, and none sooner.
 _RENEWED = 1.02  # The known values grow by this factor before p is computed again.
 
 # Columns of a lane, and numbers of the head.
@@ -121,6 +122,20 @@ def watch(
         elif x == x:
             return -2 - i
     return -1
+
+
+@compiled
+def steps(
+    values: Float, row: int, head: Float, lanes: Float, odds: Float, shares: Float, above: Float, wealth: Float
+) -> None:  # fmt: skip
+    """Take in one value of each of k series: head (k, 2), lanes (k, lanes, 7), above and wealth (k,).
+
+    It is in this file because cached machine code is made again when its own file changes, not that of a part.
+    """
+    for k in range(len(values)):
+        x = values[k]
+        if x >= 0.0 and x <= 1.0:
+            wealth[k] = step(x, row, head[k], lanes[k], odds, shares, above[k])
 
 
 class Rises:

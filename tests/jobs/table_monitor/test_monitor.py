@@ -212,7 +212,9 @@ def test_nothing_can_be_learned_from_one_class_or_from_no_rows() -> None:
     [
         ({"probability": "q", "target": "y"}, "no column q"), ({"probability": "p"}, "name the target"),
         ({"target": "y"}, "nothing predicts y"), ({"chunk": 0}, "1 or more"),
-        ({"chunk": 5, "by": "x"}, "leave out one"),
+        ({"chunk": 5, "by": "x"}, "leave out one"), ({**MODEL, "by": "y"}, "hold one label each"),
+        ({"probability": "y", "target": "y"}, "y is both the probability and the target"),
+        ({"prediction": "y", "probability": "p", "target": "y"}, "y is both the prediction and the target"),
         ({"probability": "x", "target": "y"}, "between 0 and 1"), ({"prediction": "x", "target": "y"}, "0 or 1"),
         ({"probability": "p", "target": "x"}, "labels are 0 or 1"), ({"by": "yy"}, "did you mean y"),
     ],
@@ -268,7 +270,16 @@ def test_texts_that_are_no_probabilities_are_refused_and_missing_ones_are_not() 
     with pytest.raises(TableError, match="the column p holds no numbers, but string: name the column"):
         homeostat.monitor(table | {"p": ["high"] * 600}, table, **MODEL)
     for missing in (None, float("nan")):
-        homeostat.monitor(table | {"p": [missing] * 600}, table, **MODEL)
+        found = homeostat.monitor(table | {"p": [missing] * 600}, table, **MODEL)
+        assert found.warnings == ("p is missing in all 600 rows of the analysis, so that no quality can be estimated",)
+
+
+def test_missing_outputs_are_counted() -> None:
+    table: dict[str, Any] = {"d": [0, 1, 1] * 200, "y": [0.0, 1.0] * 300}
+    found = homeostat.monitor(table | {"d": [None, 1, 1] * 200}, table, prediction="d", target="y")
+    assert found.warnings == ("d is missing in 200 of 600 rows of the analysis: estimates and figures leave them out",)
+    found = homeostat.monitor(table, table | {"d": [None] * 600}, prediction="d", target="y")
+    assert found.warnings == ("quality can't be estimated: only 0 rows of the reference have both d and y",)
 
 
 def test_the_probability_may_make_the_chunks() -> None:

@@ -106,6 +106,41 @@ def test_a_small_change_of_the_law_shows_over_several_chunks() -> None:
     assert not found[0] and sum(found) > 5
 
 
+def unrelated(q):
+    return np.full(len(q), q.mean())
+
+
+def rare(rng: np.random.Generator, truth=lambda q: q):
+    """Gaps of 24 chunks with two positives each, of which some have none."""
+    gaps = []
+    for _ in range(24):
+        score = rng.beta(0.05, 25.0, 1000)
+        label = (rng.random(1000) < truth(score)).astype(np.float64)
+        rows = ranked(score, score >= 0.05)
+        gaps.append(contradiction(rows, label, score[None, :], NONE))
+    return gaps
+
+
+def test_few_positives_of_the_same_law_contradict_nothing() -> None:
+    rng = np.random.default_rng(14)
+    assert sum(any(broken(rare(rng))) for _ in range(25)) <= 1
+
+
+def test_few_positives_of_another_law_contradict_it_over_several_chunks() -> None:
+    found = broken(rare(np.random.default_rng(15), unrelated))
+    assert not found[0] and any(found)
+
+
+def test_the_error_of_the_law_is_the_same_in_all_chunks() -> None:
+    rng, gaps = np.random.default_rng(16), []
+    for _ in range(32):
+        rows, q = chunk(rng)
+        apart = np.clip(q + np.array([0, -0.02, 0.02, -0.02, 0.02, 0.0])[:, None], 0.01, 0.99)
+        label = (rng.random(1000) < np.clip(q[0] - 0.03, 0, 1)).astype(np.float64)
+        gaps.append(contradiction(rows, label, apart, NONE))
+    assert not any(broken(gaps))
+
+
 def test_many_labels_make_no_contradiction_of_a_trifle() -> None:
     rng = np.random.default_rng(13)
     rows, q = chunk(rng, 400_000)

@@ -47,11 +47,10 @@ def estimator_of(reference: Reference, options: Options, parts: Parts) -> Estima
     good = ~np.isnan(rows.score) & ~np.isnan(rows.label)
     rows = rows.at(good)
     if len(rows) < LABELS_MIN or not 0.0 < float(rows.label.mean()) < 1.0:
-        why = (
-            f"the reference has {len(rows):,} labelled rows"
-            if len(rows) < LABELS_MIN
-            else "its labels are all the same"
-        )
+        why = "the labels of the reference are all the same"
+        if len(rows) < LABELS_MIN:
+            output = options.probability or options.prediction
+            why = f"only {len(rows):,} rows of the reference have both {output} and {options.target}"
         return Estimator(None, (), none, 1.0, Excess({}, 0), bounds, why)
     score, label = np.asarray(rows.score, np.float64), np.asarray(rows.label, np.float64)
     names = _features(reference, parts, good, score, label)

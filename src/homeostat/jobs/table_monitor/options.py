@@ -50,6 +50,7 @@ def parts_of(options: Options, reference: Source, analysis: Source) -> Parts:
         raise TableError("chunks are made by a number of rows or by a column: leave out one of chunk and by")
     if options.chunk is not None and options.chunk < 1:
         raise TableError(f"a chunk of {options.chunk} rows holds nothing: name 1 or more")
+    _refuse_labels_elsewhere(options)
     output = options.probability or options.prediction
     for name in (options.prediction, options.probability, options.target):
         _require(name, reference, "reference")
@@ -75,6 +76,24 @@ def parts_of(options: Options, reference: Source, analysis: Source) -> Parts:
         tuple(name for name in reference.names if name not in set(shared) | {options.target, options.by}),
         tuple(name for name in analysis.names if name not in set(shared) | {options.by}),
     )
+
+
+def _refuse_labels_elsewhere(options: Options) -> None:
+    """Raises TableError where the target plays a second part. Its quality would be perfect, or could not be had."""
+    target = options.target
+    if target is None:
+        return
+    if target in (options.prediction, options.probability):
+        part = "prediction" if target == options.prediction else "probability"
+        raise TableError(
+            f"{target} is both the {part} and the target, and labels predict themselves without an error: "
+            f"name the column of the model's {part} instead"
+        )
+    if target == options.by:
+        raise TableError(
+            f"chunks by the target {target} hold one label each, so that no quality can be estimated: "
+            "name another column, or a number of rows"
+        )
 
 
 def _require(name: str | None, source: Source, what: str) -> None:

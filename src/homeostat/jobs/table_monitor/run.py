@@ -53,7 +53,7 @@ class _Reading:
             name: column.coder for name, column in known.columns.items() if column.coder is not None
         }
         self.histograms = {name: np.zeros(CODES, np.int64) for name in parts.compared}
-        self.rows = 0
+        self.rows = self.unscored = 0
         self.judging = Judging(estimator, options) if estimator is not None else None
         self._by = ByValue() if options.by is not None else None
         self._chunks = ByRows(options.chunk or known.chunk_rows)
@@ -72,6 +72,7 @@ class _Reading:
         self.rows += n
         if self.judging is not None and n:
             part = self._outputs(block, row, [kept[name] for name in features])
+            self.unscored += int(np.isnan(part.score).sum())
             if self._by is not None:
                 assert self.options.by is not None
                 self._by.add(part, *distinct(block[self.options.by]))
@@ -117,10 +118,13 @@ def _result(
         {"features": list(estimator.features), "trees": estimator.law.trees},
         "columns_missing": list(parts.missing), "columns_added": list(parts.added),
     }  # fmt: skip
-    return Monitored(verdict, sentence, columns, tuple(chunks), bounds, settings, _warnings(parts, estimator, known))
+    return Monitored(verdict, sentence, columns, tuple(chunks), bounds, settings,
+                     _warnings(reading, known, estimator, options, parts))  # fmt: skip
 
 
-def _warnings(parts: Parts, estimator: Estimator | None, known: Reference) -> tuple[str, ...]:
+def _warnings(
+    reading: _Reading, known: Reference, estimator: Estimator | None, options: Options, parts: Parts
+) -> tuple[str, ...]:  # fmt: skip
     said = []
     if parts.missing:
         said.append(f"the analysis lacks columns of the reference: {_few(parts.missing)}")
@@ -129,9 +133,17 @@ def _warnings(parts: Parts, estimator: Estimator | None, known: Reference) -> tu
     skipped = [name for name, column in known.columns.items() if column.coder is None]
     if skipped and known.rows:
         said.append(f"lists and structures are not compared: {_few(skipped)}")
+    if reading.unscored:
+        said.append(_unscored(options.probability or options.prediction, reading.unscored, reading.rows))
     if estimator is not None and estimator.law is None:
         said.append(f"quality can't be estimated: {estimator.why}")
     return tuple(said)
+
+
+def _unscored(name: str | None, unscored: int, rows: int) -> str:
+    if unscored == rows:
+        return f"{name} is missing in all {rows:,} rows of the analysis, so that no quality can be estimated"
+    return f"{name} is missing in {unscored:,} of {rows:,} rows of the analysis: estimates and figures leave them out"
 
 
 def _few(names: Sequence[str], most: int = 8) -> str:

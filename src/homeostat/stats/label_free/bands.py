@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
 from homeostat.records.arrays import Float
-from homeostat.stats.label_free.estimates import Expected, Ranked, expected, values
+from homeostat.stats.label_free.estimates import Expected, Ranked, expected, slopes, values
 
 CHUNKS_MIN = 5  # Fewer chunks of a reference say nothing about how far chunks differ.
 WIDTH = 3.0  # Standard deviations of the reference's chunks, on either side of their mean.
@@ -136,36 +137,58 @@ def thresholds(chunks: Sequence[Mapping[str, float]], rows: int, spread: Mapping
     return out
 
 
+class Surprise(NamedTuple):
+    """A figure of labels less that of their probabilities, as a sum over rows.
+
+    Its mean is 0 if the law still holds, where that of a ratio of few positives is not.
+
+    total : the sum
+    chance, skew : its variance and third moment by labels and excess; law : its variance by the law's error
+    """
+
+    total: float
+    chance: float
+    skew: float
+    law: float
+
+
 @dataclass(frozen=True, slots=True)
 class Contradiction:
     """How far the labels of a chunk are from their probabilities.
 
-    gaps : of each figure and of the share of positives, realised less estimated
+    gaps : of each figure and of the share of positives, realised less estimated; NaN where it can't be had
     deviations : the standard deviation of each gap if the law still holds
+    surprises : the gaps as sums over rows, where they can be had
     """
 
     gaps: Mapping[str, float]
     deviations: Mapping[str, float]
+    surprises: Mapping[str, Surprise] = field(default_factory=dict)
 
 
 def contradiction(rows: Ranked, label: Float, probabilities: Float, excess: Excess) -> Contradiction:
     """The gaps of the labelled rows of a chunk."""
-    held, known = estimate(rows, probabilities, excess), values(expected(rows, label))
-    gaps = {name: known[name] - one.value for name, one in held.items()}
-    deviations = {name: one.deviation for name, one in held.items()}
-    shares = probabilities.mean(axis=1)
-    of_law = float((len(shares) - 2) * np.var(shares[1:])) if len(shares) > 1 else 0.0
-    q = probabilities[0]
-    gaps["share"] = float(label.mean() - shares[0])
-    deviations["share"] = float(np.sqrt(np.sum(q * (1 - q)) / len(q) ** 2 + of_law + excess.variance.get("share", 0.0)))
-    return Contradiction(gaps, deviations)
+    q, known = probabilities[0], values(expected(rows, label))
+    sloped = {**slopes(rows, q), "share": (float(q.mean()), np.full(len(q), 1.0 / len(q)))}
+    folds = [{**values(expected(rows, fold)), "share": float(fold.mean())} for fold in probabilities[1:]]
+    known["share"] = float(label.mean())
+    gaps, deviations = dict.fromkeys(known, float("nan")), dict.fromkeys(known, float("nan"))
+    noise, surprises = q * (1.0 - q), {}
+    for name, (value, slope) in sloped.items():
+        of_law = float((len(folds) - 1) * np.var([fold[name] for fold in folds])) if folds else 0.0
+        one = Surprise(
+            float(slope @ (label - q)), float(noise @ slope**2) + excess.variance.get(name, 0.0),
+            float((noise * (1.0 - 2.0 * q)) @ slope**3), of_law,
+        )  # fmt: skip
+        gaps[name], deviations[name], surprises[name] = known[name] - value, float(np.sqrt(one.chance + of_law)), one
+    return Contradiction(gaps, deviations, surprises)
 
 
 def broken(chunks: Sequence[Contradiction | None]) -> list[bool]:
     """For each chunk, whether its labels and those just before it contradict the law beyond chance, and by a size.
 
     Windows of 1, 2, 4 and so on chunks that end at the chunk are looked at. The chance that any chunk of a table is
-    flagged while the law holds is `CHANCE` at most, by Bonferroni's inequality over figures, windows and chunks.
+    flagged while the law holds is about `CHANCE` at most, by Bonferroni's inequality over figures, windows and chunks.
     """
     labelled = [chunk for chunk in chunks if chunk is not None]
     windows = [2**k for k in range(max(len(labelled), 1).bit_length())]
@@ -184,10 +207,18 @@ def broken(chunks: Sequence[Contradiction | None]) -> list[bool]:
 
 
 def _contradicts(chunks: Sequence[Contradiction], name: str, bound: float) -> bool:
-    gaps = np.array([chunk.gaps.get(name, np.nan) for chunk in chunks])
-    deviations = np.array([chunk.deviations.get(name, np.nan) for chunk in chunks])
-    good = np.isfinite(gaps) & np.isfinite(deviations) & (deviations > 0)
-    if not good.any():
+    """Whether the mean gap of a figure is beyond chance and large, and the last one large.
+
+    Chance of the labels is independent from chunk to chunk, the law's error is the same in all. Few positives make a
+    skewed sum, whose quantile is further out. Source: Cornish and Fisher (1938), for the first term of it.
+    """
+    held = [chunk for chunk in chunks if name in chunk.surprises and chunk.deviations[name] > 0.0]
+    held = [chunk for chunk in held if np.isfinite(chunk.gaps[name])]
+    if not held:
         return False
-    gap, noise = float(gaps[good].mean()), float(np.sqrt(np.sum(deviations[good] ** 2))) / int(good.sum())
-    return abs(gap) > max(SIZE_MIN, bound * noise) and abs(gaps[-1]) > SIZE_MIN
+    gaps = [chunk.gaps[name] for chunk in held]
+    total, chance, skew, law = (float(one) for one in np.mean([chunk.surprises[name] for chunk in held], axis=0))
+    noise, gap = float(np.sqrt(chance / len(held) + law)), float(np.mean(gaps))
+    lean = skew / len(held) ** 2 / noise**3 * (1.0 if total > 0.0 else -1.0)
+    least = noise * (bound + max(0.0, lean) * (bound * bound - 1.0) / 6.0)
+    return bool(abs(total) > least and abs(gap) > SIZE_MIN and gap * total > 0.0 and abs(gaps[-1]) > SIZE_MIN)

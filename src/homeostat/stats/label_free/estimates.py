@@ -77,16 +77,28 @@ def expected(rows: Ranked, q: Float) -> dict[str, Expected]:
     0.75
     """
     noise = q * (1.0 - q)
-    found = dict.fromkeys(FIGURES, Expected(_NAN, _NAN))
-    if len(q):
-        found["accuracy"] = _accuracy(rows.decided, q, noise)
-        found["f1"] = _f1(rows.decided, q, noise)
-        if rows.ranks:
-            found["auc"] = _auc(rows, q, noise)
-            found["average_precision"] = _average_precision(rows, q, noise)
-    if rows.costs is not None:
-        found["cost"] = _cost(rows.decided, q, noise, rows.costs)
+    figures = FIGURES if rows.costs is None else (*FIGURES, "cost")
+    found = dict.fromkeys(figures, Expected(_NAN, _NAN))
+    for name, (value, slope) in slopes(rows, q).items():
+        found[name] = Expected(value, float(noise @ slope**2))
     return found
+
+
+def slopes(rows: Ranked, q: Float) -> dict[str, tuple[float, Float]]:
+    """The figures that can be had, and by how much each grows with each row's label, (n,).
+
+    A figure of labels y is about its value + slopes @ (y - q), whose sum is 0 on average if q is right.
+    """
+    found: dict[str, tuple[float, Float] | None] = {}
+    if len(q):
+        found["accuracy"] = _accuracy(rows.decided, q)
+        found["f1"] = _f1(rows.decided, q)
+        if rows.ranks:
+            found["auc"] = _auc(rows, q)
+            found["average_precision"] = _average_precision(rows, q)
+        if rows.costs is not None:
+            found["cost"] = _cost(rows.decided, q, rows.costs)
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def realised(rows: Ranked, label: Float) -> dict[str, float]:
@@ -99,59 +111,56 @@ def values(found: Mapping[str, Expected]) -> dict[str, float]:
     return {name: one.value for name, one in found.items()}
 
 
-def _accuracy(decided: Mask, q: Float, noise: Float) -> Expected:
-    right = np.where(decided, q, 1.0 - q)
-    return Expected(float(right.mean()), float(noise.sum()) / len(q) ** 2)
+_Sloped = tuple[float, Float] | None
 
 
-def _f1(decided: Mask, q: Float, noise: Float) -> Expected:
+def _accuracy(decided: Mask, q: Float) -> _Sloped:
+    right, slope = np.where(decided, q, 1.0 - q), np.where(decided, 1.0, -1.0)
+    return float(right.mean()), slope / len(q)
+
+
+def _f1(decided: Mask, q: Float) -> _Sloped:
     hits, total = float(q[decided].sum()), float(decided.sum() + q.sum())
     if total == 0.0:
-        return Expected(_NAN, _NAN)
+        return None
     value = 2.0 * hits / total
-    slope = (2.0 * decided - value) / total
-    return Expected(value, float(noise @ slope**2))
+    return value, (np.where(decided, 2.0, 0.0) - value) / total
 
 
-def _auc(rows: Ranked, q: Float, noise: Float) -> Expected:
+def _auc(rows: Ranked, q: Float) -> _Sloped:
     """Pairs of a row with itself are left out, so that numerator and denominator have no bias."""
-    groups, own = len(rows.size), float(noise.sum())
+    groups, own = len(rows.size), float(np.sum(q * (1.0 - q)))
     positive = _sums(rows.group, q, groups)
     negative = rows.size - positive
     ones, zeros = float(positive.sum()), float(negative.sum())
     pairs = ones * zeros - own
     if pairs <= 1e-9:
-        return Expected(_NAN, _NAN)
+        return None
     before = np.cumsum(positive) - positive
     below = zeros - np.cumsum(negative)
     value = (float(negative @ (before + 0.5 * positive)) - 0.5 * own) / pairs
     wins = below + 0.5 * negative - before - 0.5 * positive  # More pairs won by a row if it is positive.
-    slope = wins[rows.group] / pairs - value * (zeros - ones) / pairs
-    return Expected(value, float(noise @ slope**2))
+    return value, wins[rows.group] / pairs - value * (zeros - ones) / pairs
 
 
-def _average_precision(rows: Ranked, q: Float, noise: Float) -> Expected:
+def _average_precision(rows: Ranked, q: Float) -> _Sloped:
     groups = len(rows.size)
     positive = _sums(rows.group, q, groups)
-    own = _sums(rows.group, noise, groups)
+    own = _sums(rows.group, q * (1.0 - q), groups)
     ones, at = float(positive.sum()), np.cumsum(positive)
     if ones <= 1e-9:
-        return Expected(_NAN, _NAN)
+        return None
     value = float(np.sum((positive * at + own) / rows.above)) / ones
     shares = positive / rows.above
     later = np.cumsum(shares[::-1])[::-1]  # A positive row raises the precision at each one below it.
-    slope = ((at / rows.above + later)[rows.group] - value) / ones
-    return Expected(min(value, 1.0), float(noise @ slope**2))
+    return min(value, 1.0), ((at / rows.above + later)[rows.group] - value) / ones
 
 
 def _sums(group: Int, weights: Float, groups: int) -> Float:
     return np.bincount(group, weights=weights, minlength=groups).astype(np.float64)
 
 
-def _cost(decided: Mask, q: Float, noise: Float, costs: Costs) -> Expected:
-    if not len(q):
-        return Expected(_NAN, _NAN)
+def _cost(decided: Mask, q: Float, costs: Costs) -> _Sloped:
     of_one = np.where(decided, costs.true_positive, costs.false_negative)
     of_zero = np.where(decided, costs.false_positive, costs.true_negative)
-    value = float(np.mean(q * of_one + (1.0 - q) * of_zero))
-    return Expected(value, float(noise @ (of_one - of_zero) ** 2) / len(q) ** 2)
+    return float(np.mean(q * of_one + (1.0 - q) * of_zero)), (of_one - of_zero) / len(q)

@@ -124,3 +124,33 @@ def test_a_derived_feature_rests_on_all_that_its_sources_rest_on(plan):
     assert rests.never[at["terminal_risk_7d"]] and not rests.never[at["customer_count_1d"]]
     assert not rests.entities[at["night"]].any() and rests.back_ns[at["night"]] == 0
     assert rests.back_ns[at["customer_past_max_14d"]] == 14 * 24 * HOUR_NS
+
+
+def test_a_busy_app_is_sampled_more_thinly_and_what_stays_is_compared_as_before(app, plan):
+    coding, maker = Coding.of_seed(3), f"{app.app}-{fingerprint(app)}"
+    entries = served(app, plan, coding, 6)
+    replayer = WindowReplayer(app, plan, coding, maker, 1.0, daily_max=100)
+    monitor, reader = ServingMonitor(names_of(app, plan), replayer), TickReader(tick_form(app, plan, coding))
+    compared = 0
+    for body in entries:
+        replayer.take(body)
+        for tick in reader.add(body):
+            found = monitor.measure(tick)
+            skew = [k for k, one in enumerate(monitor.series) if one.kind == "skew"]
+            compared += int(found.n[skew].sum()) if replayer.share < 1.0 else 0
+            assert not np.nan_to_num(found.value[4:]).any()
+    assert replayer.share <= 0.5 and compared
+
+
+def test_what_is_sampled_does_not_depend_on_when_entries_are_replayed(app, plan):
+    coding, maker = Coding.of_seed(3), f"{app.app}-{fingerprint(app)}"
+    entries = served(app, plan, coding, 5)
+    one = WindowReplayer(app, plan, coding, maker, 1.0, daily_max=150)
+    two = WindowReplayer(app, plan, coding, maker, 1.0, daily_max=150)
+    for body in entries:
+        one.take(body)
+        two.take(body)
+        two.state()  # It replays all that waits.
+    first, second = one.state(), two.state()
+    for name in ("code", "values", "known", "begun", "share"):
+        np.testing.assert_array_equal(first[name], second[name])

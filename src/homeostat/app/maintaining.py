@@ -177,7 +177,7 @@ def _prices_of(app: App) -> PricesOf | None:
 
 
 def _priced(costs: Costs, numbers: Float, keys: Int, time_ns: Int, action: Small) -> tuple[Float, Float]:
-    """What each action taken costs, if the outcome is positive and if it is negative, (n,) each."""
+    """The costs of the actions that were taken, if the outcome is positive and if it is negative, (n,) each."""
     none = np.zeros(len(time_ns), np.int64)
     events = EventBatch(
         none, time_ns, keys, numbers, np.full(len(none), np.nan), none.astype(np.uint8), {}, none, np.zeros_like(keys)

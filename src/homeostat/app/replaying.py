@@ -3,11 +3,16 @@
 All events of a sampled entity are replayed in the journal's order through the windows that serve. A feature is compared
 where each entity that it rests on is in the sample, once the windows have seen as much of the past as it looks back.
 Features that rest on labels or lists are left out, since the journal does not say at which event of a batch these came.
+
+The cost is bounded: of a busy app the share of the entities is halved after a day with more sampled events than
+`DAILY_MAX`. Those that stay in the sample have been in it from the start. Entries are replayed many at once, since one
+by one each would cost as much as hundreds of events.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,15 +21,20 @@ from homeostat.config.tree import App
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.decide.windows.plan import LABEL, Kind, LabelFilter, Window
+from homeostat.maintain.blocks import events_together
 from homeostat.maintain.contracts import Tick
 from homeostat.maintain.monitor.serving import Replayed
 from homeostat.records.arrays import AnyArray, Bits, Float, Int, Mask, State
 from homeostat.records.bodies import Body
 from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import EventBatch
 from homeostat.records.identity import ABSENT, Coding, Ids, rows_in
 from homeostat.records.renaming import events_as
 from homeostat.stats.chance import keyed_chances
 
+DAILY_MAX = 1024
+_TOGETHER = 2048  # Events that are replayed at once, about.
+_DAY_NS = 86_400 * 10**9
 _NOBODY = np.iinfo(np.int64).max
 _MARK = "windows/"
 
@@ -46,17 +56,25 @@ class Rests:
 class WindowReplayer:
     """See the module; a `maintain.monitor.serving.Replayer`. Entries come in by `take`, before their tick closes.
 
-    share : of the entities
+    share : of the entities, at first
     rows_max : so many replayed events wait for their tick; of more, the oldest are dropped
+    daily_max : sampled events of a day, beyond which the share is halved from the next day on
     """
 
     def __init__(
-        self, app: App, features: FeaturePlan, coding: Coding, maker: str, share: float = 1 / 16, rows_max: int = 65_536
-    ) -> None:
+        self, app: App, features: FeaturePlan, coding: Coding, maker: str, share: float = 1 / 32,
+        rows_max: int = 16_384, daily_max: int = DAILY_MAX,
+    ) -> None:  # fmt: skip
         self._plan, self._coding, self._maker = features, coding, maker
         self._words, self._share, self._rows_max = plans.vocabulary(app), share, rows_max
+        self._daily_max, self._lateness_ns = daily_max, app.events.lateness
+        self._day, self._of_day = 0, 0  # The day of the latest events, and its sampled ones so far.
+        self._pending: list[tuple[EventBatch, bool]] = []
+        self._pending_rows = 0
         self._windows = WindowFeaturizer(features, plans.membership(app, coding), coding.places)
         self._rests = rests_of(features)
+        # An entity on which nothing rests that can be compared need not be replayed.
+        self._columns = np.flatnonzero(self._rests.entities[~self._rests.never].any(axis=0)).tolist()
         self._keys: Bits = np.array([coding.words(b"replayed")], np.uint64)
         self._begun_ns = _NOBODY
         width = len(features.names)
@@ -64,27 +82,71 @@ class WindowReplayer:
             np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, width)), np.zeros((0, width), bool)
         )
 
+    @property
+    def share(self) -> float:
+        """The share of the entities that is replayed now."""
+        return self._share
+
     def take(self, body: Body) -> None:
-        """Replay the sampled events of an entry, in the journal's order."""
+        """Take an entry in, in the journal's order. Its events are replayed with those of others."""
         if not isinstance(body, DecisionBatch) or not len(body):
             return
         events = events_as(body.events, body.words, self._words, self._coding)
-        self._begun_ns = min(self._begun_ns, int(events.time_ns.min()))
+        # Another app file's features may mean something else. The windows have to see its events all the same.
+        self._pending.append((events, body.version.partition("+")[0] == self._maker))
+        self._pending_rows += len(events)
+        if self._pending_rows >= _TOGETHER:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Replay the sampled events of the entries that wait."""
+        pending, self._pending, self._pending_rows = self._pending, [], 0
+        if not pending:
+            return
+        events = events_together([one for one, _ in pending])
+        ours = np.repeat([mine for _, mine in pending], [len(one) for one, _ in pending])
+        days = np.maximum(np.maximum.accumulate(events.time_ns) // _DAY_NS, self._day)
+        edges = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(events)]
+        for start, stop in pairwise(edges):
+            self._begin(int(days[start]), int(events.time_ns[start]))
+            self._replay(events.slice(start, stop), ours[start:stop])
+
+    def _begin(self, day: int, time_ns: int) -> None:
+        """Note the first event of all. At a new day, halve the share where the last one had too many sampled events."""
+        if self._begun_ns == _NOBODY:
+            self._begun_ns = time_ns + self._lateness_ns
+        if day == self._day:
+            return
+        while self._of_day > self._daily_max:
+            self._share, self._of_day = self._share / 2, self._of_day // 2
+        self._day, self._of_day = day, 0
+
+    def _replay(self, events: EventBatch, ours: Mask) -> None:
+        """Replay the sampled ones of some events.
+
+        ours : (n,) whether this app file's features were served
+        """
         sampled = self._sampled(events.keys, events.key_checks)
-        rows = np.flatnonzero(sampled.any(axis=1)) if sampled.shape[1] else np.arange(len(events))
+        rows = np.flatnonzero(sampled.any(axis=1)) if self._columns else self._some(events)
+        self._of_day += len(rows)
         if not len(rows):
             return
-        some = events.rows(rows)
+        some, mine = events.rows(rows), ours[rows]
         values = self._windows.features(some).values
-        if body.version.partition("+")[0] != self._maker:
-            return  # Another app file's features may mean something else. The windows had to see its events.
         missing = self._rests.entities[None, :, :] & ~sampled[rows][:, None, :]
         old = some.time_ns[:, None] - self._rests.back_ns[None, :] >= self._begun_ns
         known = ~missing.any(axis=2) & (old | (self._rests.back_ns == 0)) & ~self._rests.never
-        self._waiting = self._waiting.more(Waiting(some.id_code, some.id_check, values, known), self._rows_max)
+        self._waiting = self._waiting.more(
+            Waiting(some.id_code[mine], some.id_check[mine], values[mine], known[mine]), self._rows_max
+        )
+
+    def _some(self, events: EventBatch) -> Int:
+        """The sampled events where only fields can be compared."""
+        return np.flatnonzero(keyed_chances(self._keys, events.id_code, events.id_check)[:, 0] < self._share)
 
     def replayed(self, tick: Tick) -> Replayed | None:
         """See `Replayer`."""
+        self._catch_up()
         at = rows_in(Ids(self._waiting.code, self._waiting.check), tick.events.ids)
         rows = np.flatnonzero(at >= 0)
         if not len(rows):
@@ -97,18 +159,20 @@ class WindowReplayer:
         return found
 
     def _sampled(self, keys: Int, checks: Int) -> Mask:
-        """(n, entities) whether each key is of the sample."""
+        """(n, entities) whether each key is of the sample; of those that matter."""
         found = np.zeros(keys.shape, bool)
-        for column in range(keys.shape[1]):
+        for column in self._columns:
             code, check = np.ascontiguousarray(keys[:, column]), np.ascontiguousarray(checks[:, column])
             found[:, column] = (keyed_chances(self._keys, code, check)[:, 0] < self._share) & (code != ABSENT)
         return found
 
     def state(self) -> State:
         """The windows of the sample, and what waits."""
+        self._catch_up()
         found: State = {_MARK + name: column for name, column in self._windows.state().items()}
         found |= {name: getattr(self._waiting, name).copy() for name in Waiting.__slots__}
-        found["begun"] = np.array([self._begun_ns])
+        found["begun"] = np.array([self._begun_ns, self._day, self._of_day])
+        found["share"] = np.array([self._share])
         return found
 
     def restore(self, state: State) -> None:
@@ -117,7 +181,9 @@ class WindowReplayer:
         self._windows.restore(windows)
         columns: dict[str, AnyArray] = {name: np.asarray(state[name]) for name in Waiting.__slots__}
         self._waiting = Waiting(**columns)
-        self._begun_ns = int(state["begun"][0])
+        self._begun_ns, self._day, self._of_day = np.asarray(state["begun"], np.int64).tolist()
+        self._share = float(state["share"][0])
+        self._pending, self._pending_rows = [], 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def _whole(ticks: Sequence[Tick]) -> Tick:
     changes: list[Change] = [change for one in ticks for change in one.changes]
     letters: list[DeadLetter] = [letter for one in ticks for letter in one.letters]
     return Tick(
-        first.number, first.start_ns, last.end_ns, _events([one.events for one in some]),
+        first.number, first.start_ns, last.end_ns, events_together([one.events for one in some]),
         Features(
             first.features.names, _column([one.features.values for one in some]),
             _column([one.features.freshness for one in some]),
@@ -79,7 +79,8 @@ def _column(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _events(parts: list[EventBatch]) -> EventBatch:
+def events_together(parts: list[EventBatch]) -> EventBatch:
+    """The events of several batches, one after the other."""
     texts = parts[0].texts
     if any(one.texts is not texts for one in parts):
         texts = {name: text for one in parts for name, text in one.texts.items()}

@@ -10,6 +10,7 @@ import numpy as np
 
 from homeostat.adapters.disk.snapshots import decode, encode
 from homeostat.adapters.journals.compression import ZSTD, pack, unpack
+from homeostat.maintain.contracts import Stateful
 from homeostat.maintain.loop import MaintenanceLoop
 from homeostat.maintain.ticks import TickForm, TickReader
 from homeostat.ports import Snapshot
@@ -60,15 +61,19 @@ class Memory:
         codec, stored = pack(body, ZSTD)
         return _MAGIC + bytes([FORM, codec]) + stored
 
-    def restore(self, reader: TickReader, loop: MaintenanceLoop) -> None:
-        """Let reader and loop go on from here. Raises KeyError, ValueError, IndexError or TypeError."""
+    def restore(self, reader: TickReader, loop: MaintenanceLoop, replayer: Stateful | None = None) -> None:
+        """Let all of them go on from here. Raises KeyError, ValueError, IndexError or TypeError."""
         reader.restore(_part(self.state, "reader/"))
         loop.restore(_part(self.state, "loop/"))
+        if replayer is not None:
+            replayer.restore(_part(self.state, "replayer/"))
 
 
-def memory_of(place: Place, reader: TickReader, loop: MaintenanceLoop) -> Memory:
+def memory_of(place: Place, reader: TickReader, loop: MaintenanceLoop, replayer: Stateful | None = None) -> Memory:
     """The memory at a place."""
-    parts = (("reader/", reader.state()), ("loop/", loop.state()))
+    parts = [("reader/", reader.state()), ("loop/", loop.state())]
+    if replayer is not None:
+        parts.append(("replayer/", replayer.state()))
     return Memory(place, {mark + name: value for mark, state in parts for name, value in state.items()})
 
 

@@ -29,6 +29,8 @@ class Source:
     stated : the digest of an entry; None where it is not there
     letters : the dead letters, where they are in a file
     moved : whether another journal has taken the place of this one
+    replays : whether the journal's order is that in which features were served, so that they can be computed again:
+        true of one process with a data folder, not of several workers that share a feature store
     """
 
     prepared: Prepared
@@ -38,6 +40,7 @@ class Source:
     facts: Callable[[int], Iterator[EntryFacts]] | None = None
     letters: LetterTail | None = None
     moved: Callable[[], bool] = lambda: False
+    replays: bool = False
 
 
 @contextmanager
@@ -64,6 +67,7 @@ def source_in(data: Path, prepared: Prepared, store: MaintenanceStore) -> Iterat
         yield Source(
             prepared.keyed(journal.coding), journal, store, journal.stated, None,
             LetterTail(data / "dead_letters.jsonl"), lambda: _identity(path) != was,
+            replays=True,
         )  # fmt: skip
 
 

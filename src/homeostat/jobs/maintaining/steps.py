@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from homeostat.app import fingerprint
 from homeostat.app.maintaining import maintenance_of, tick_form
+from homeostat.app.replaying import WindowReplayer
 from homeostat.jobs.maintaining.memory import Memory, Place, coded_by, meaning_of, memory_of, unpacked
 from homeostat.jobs.maintaining.source import Source
 from homeostat.maintain.blocks import block_of
@@ -58,6 +60,7 @@ class Steps:
 
     loop: MaintenanceLoop
     reader: TickReader
+    replayer: WindowReplayer | None
 
     def __init__(self, source: Source, owner: str, clock: Clock, say: Callable[[str], None]) -> None:
         self._source, self._owner, self._clock, self._say = source, owner, clock, say
@@ -72,7 +75,7 @@ class Steps:
         """Go on from what was saved last; all that was not saved is done again. Raises Unavailable, PluginError."""
         prepared = self._source.prepared
         form = tick_form(prepared.app, prepared.features, prepared.coding)
-        self.loop, self.reader = self._made()
+        self._make()
         fresh = Place(coded=coded_by(form), meaning=meaning_of(form, self.loop))
         self._signals: list[Signal] = []
         self._incidents: list[Incident] = []
@@ -87,7 +90,7 @@ class Steps:
                 memory = unpacked(stored)
                 why = self._why_not(memory, fresh)
                 if not why:
-                    memory.restore(self.reader, self.loop)
+                    memory.restore(self.reader, self.loop, self.replayer)
             except (ValueError, KeyError, IndexError, TypeError) as error:
                 why = f"the memory of maintenance can't be used ({error})"
         self.first = stored is None
@@ -135,7 +138,7 @@ class Steps:
         begun_ns = self._clock.monotonic_ns()
         place = replace(self.place, digest=self._source.stated(self.place.entry) or "", seen=self._keeper.seen)
         try:
-            memory = memory_of(place, self.reader, self.loop).packed()
+            memory = memory_of(place, self.reader, self.loop, self.replayer).packed()
             if not self._source.store.save(self._owner, memory, self._signals, self._incidents):
                 return False
         except IncidentMoved as moved:
@@ -171,6 +174,8 @@ class Steps:
 
     def _take(self, entry: Entry, recorded_ns: int) -> None:
         before_ns = self.reader.now_ns
+        if self.replayer is not None:
+            self.replayer.take(entry.body)
         ticks = self.reader.add(entry.body, recorded_ns)
         self.place = replace(self.place, entry=entry.sequence)
         if isinstance(entry.body, DecisionBatch) and self.caught_up and self.reader.now_ns != before_ns:
@@ -227,10 +232,15 @@ class Steps:
             return at_end or since_ns > _SAVE_NS
         return self.place.ticks != self._saved.ticks and self._worked_ns > _QUIET_SHARE * self._save_takes_ns
 
-    def _made(self) -> tuple[MaintenanceLoop, TickReader]:
-        prepared = self._source.prepared
-        form = tick_form(prepared.app, prepared.features, prepared.coding)
-        return maintenance_of(prepared.app, prepared.features), TickReader(form)
+    def _make(self) -> None:
+        """Make reader, replayer and loop, which know nothing yet."""
+        prepared, app = self._source.prepared, self._source.prepared.app
+        self.reader = TickReader(tick_form(app, prepared.features, prepared.coding))
+        self.replayer = None
+        if self._source.replays and "serving" not in app.maintain.off:
+            maker = f"{app.app}-{fingerprint(app)}"
+            self.replayer = WindowReplayer(app, prepared.features, prepared.coding, maker)
+        self.loop = maintenance_of(app, prepared.features, self.replayer)
 
     def _why_not(self, memory: Memory, fresh: Place) -> str:
         """Why a memory can't be gone on from; empty where it can."""
@@ -248,7 +258,7 @@ class Steps:
 
     def _begin_again(self, memory: Memory | None, fresh: Place, why: str) -> None:
         """Learn from the journal's beginning. Nothing is noticed a second time, and incidents go on."""
-        self.loop, self.reader = self._made()
+        self._make()
         was = Place() if memory is None else memory.place
         if memory is not None:
             mark = "loop/grouping/"
@@ -256,7 +266,7 @@ class Steps:
             try:
                 self.loop.grouping.restore(kept)
             except (ValueError, KeyError, IndexError, TypeError):
-                self.loop, self.reader = self._made()
+                self._make()
         self._quiet_ns = was.reached_ns if was.reached_ns else self._newest_ns()
         self.place = replace(
             fresh, seen=was.seen, signals=was.signals, reached_ns=was.reached_ns, letters_at=was.letters_at

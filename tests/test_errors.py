@@ -30,6 +30,7 @@ INTERNAL = {
     "decide/panel.py": {"_TooLate"},
     "engine/recovery.py": {"_Unfit"},
     "adapters/redis/wire.py": {"NodeGone"},  # Asked again at another node.
+    "adapters/redis/processes.py": {"Restarted"},  # The feature store's rows may be lost: LogsLost.
     "serve/requests.py": {"BodyTooLarge", "Gone"},  # These become HTTP answers.
     "serve/bodies.py": {"NotJson"},
     "serve/effects.py": {"Busy"},

@@ -148,10 +148,60 @@ def test_a_restart_with_persistence_loses_nothing(own_server):
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
             store.exchange([asked(many(1, 2))])
         server.start()
+        with pytest.raises(LogsLost, match="restarted"):
+            store.exchange([asked(many(1, 2))])
+        assert store.through() == 4
         known = {str(k): int(found.start[k]) + 1 for k in range(300)}
         (again,) = store.exchange([asked(many(300, 2), known)], through=5)
         assert again.start.tolist() == list(known.values()) and not again.unread
         assert store.through() == 5
+
+
+def test_a_log_that_lost_rows_and_was_given_as_many_others_is_not_taken_for_the_one_that_was_known(own_server):
+    """With the append-only file synced each second, a server that is killed loses rows that it has answered."""
+    server = own_server(redis_server, persistence=True, options=("--appendfsync", "always"))
+    with opened(server.url) as store, clients(server) as client:
+        store.begin(3)
+        assert store.through() == 3
+        key = "log:v:{features:customer:a}"
+        (found,) = store.exchange([asked({"a": [event(1, 1)]})], through=3)
+        safe = client.get(key)
+        store.exchange([asked({"a": [event(2, 2), event(3, 3)]}, {"a": int(found.start[0]) + 1})], through=3)
+        client.set(key, safe)
+        server.kill()
+        server.start()
+    with opened(server.url) as other:
+        other.exchange([asked({"a": [event(4, 4), event(5, 5)]})])
+        with pytest.raises(LogsLost, match="restarted"):
+            store.exchange([asked({"a": []}, {"a": int(found.start[0]) + 3})], through=3)
+        store.close()
+
+
+def test_a_connection_that_breaks_off_is_made_again_without_a_flag(redis, versions):
+    with opened(redis.url, versions) as store, clients(redis) as client:
+        store.begin(3)
+        assert store.through() == 3
+        store.exchange([asked(many(1))])
+        for one in client.client_list(_type="normal"):
+            if one["id"] != str(client.client_id()):
+                client.client_kill_filter(_id=one["id"])
+        store.exchange([asked(many(1, 2))])
+        assert read_all(store, "0") == [event(1, 1), event(1, 2)]
+
+
+def test_without_the_right_to_ask_for_it_each_new_connection_may_be_to_a_restarted_server(own_server):
+    server = own_server(redis_server)
+    with clients(server) as client:
+        client.acl_setuser("mute", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@all", "-info"])
+        with opened(f"redis://mute:pw@{server.address}/0") as store:
+            store.begin(3)
+            assert store.through() == 3
+            store.exchange([asked(many(1))])
+            client.client_kill_filter(user="mute")
+            with pytest.raises(LogsLost, match="restarted"):
+                store.exchange([asked(many(1, 2))])
+            assert store.through() == 3
+            store.exchange([asked(many(1, 2))])
 
 
 def test_a_restart_without_persistence_is_noticed_by_who_knew_and_by_who_did_not(own_server):

@@ -1,12 +1,18 @@
-"""The next process on a machine takes over the entries that a process left which died without the feature store."""
+"""Rows that the feature store lacks are written again: of processes that died without it, and those it lost."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
+from tests.support.restarting import RestartingFeatures
+from trials.corruption.redis_keys import Journal, batch, decided, plan
+
 from homeostat.adapters.disk.file_lock import FileLock
+from homeostat.decide.windows.featurizer import WindowFeaturizer
+from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.engine.shared.connecting import own_folder
-from homeostat.engine.shared.rejoining import Behind, adopt_behind
+from homeostat.engine.shared.rejoining import Behind, adopt_behind, rejoin
 
 
 def test_each_process_has_a_folder_of_its_own_and_a_restart_finds_it(tmp_path):
@@ -43,3 +49,38 @@ def test_where_nothing_is_behind_nothing_is_noted(tmp_path):
     behind.end()
     assert behind.since is None
     lock.release()
+
+
+def test_rows_that_the_store_lost_before_their_entry_was_journalled_are_written_again():
+    journal, planned, chance, server = Journal(), plan(), np.random.default_rng(3), RestartingFeatures()
+    one, other = (SharedFeaturizer(planned, RestartingFeatures(server), ("customer", "terminal")) for _ in range(2))
+    truth, batches = WindowFeaturizer(planned), [batch(chance, 1 + 6 * at, at) for at in range(7)]
+    for worker in (one, other):
+        rejoin(worker, worker.store, journal)
+
+    def land(worker, events, features):
+        journal.bodies.append(decided(events, features))
+        worker.journalled(journal.last)
+
+    def decide(worker, events):
+        found = worker.features(events)
+        land(worker, events, found)
+        return found
+
+    decide(one, batches[0])
+    decide(other, batches[1])
+    server.save()
+    flying = other.features(batches[2])
+    server.restart()
+    assert decide(one, batches[3]).fallback
+    rejoin(one, one.store, journal, one.through)
+    land(other, batches[2], flying)
+    assert not decide(one, batches[4]).fallback
+    assert not one.features(batches[5]).fallback  # The store is marked as whole up to the entry before.
+    assert other.features(batches[5]).fallback, "it knows of the restart"
+    rejoin(other, other.store, journal, other.through)
+    for events in batches[:6]:
+        truth.features(events)
+    expected = truth.features(batches[6])
+    found = other.features(batches[6])
+    assert not found.fallback and np.array_equal(found.values, expected.values, equal_nan=True)

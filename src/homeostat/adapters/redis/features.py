@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from homeostat.adapters.redis.about import About, about
+from homeostat.adapters.redis.processes import Restarted
 from homeostat.adapters.redis.scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW, TAKE
 from homeostat.adapters.redis.showing import Showing
 from homeostat.adapters.redis.wire import POLICY, Call, NodeGone, RedisMissing, Wire, shown_url
@@ -75,7 +76,7 @@ class RedisFeatures:
             return [*marks, *exchanges, *shown]
 
         marked: list[str] = []
-        replies = self._run(calls)
+        replies = self._run(calls, same=True)
         if through is not None and self._epoch:
             self._marked.update((key, max(self._marked.get(key, 0), through)) for key in marked)
         return self._read(asked, replies[len(marked) :])
@@ -157,6 +158,7 @@ class RedisFeatures:
             return [Call(key, ("EVALSHA", _SHA[MARK], "1", key, "", "0", "")) for key in keys]
 
         found = self._run(calls)
+        self._wire.processes.accept()
         marks = [mark for reply in found if (mark := _MARK.fullmatch(reply or b"")) is not None]
         if len(marks) < len(found) or len({mark[1] for mark in marks}) != 1:
             return None
@@ -216,15 +218,18 @@ class RedisFeatures:
     def _cluster_mark(self, k: int) -> str:
         return f"homeostat:{{{self._version}:{k}}}:through"
 
-    def _run(self, calls: Any) -> list[Any]:
-        """Send `calls(again)` and return what they answer, in order. Raises Unavailable and LogsLost."""
+    def _run(self, calls: Any, same: bool = False) -> list[Any]:
+        """Send `calls(again)` and return what they answer, in order. Raises Unavailable and LogsLost.
+
+        same : whether a server that was restarted since `through` is to be LogsLost
+        """
         from redis import exceptions
 
         again, pauses = False, Pauses(POLICY.backoff)
         for attempt in range(_ATTEMPTS):
             try:
                 self.round_trips += 1
-                replies = self._wire.run(calls(again))
+                replies = self._wire.run(calls(again), same)
                 error = next((reply for reply in replies if isinstance(reply, Exception)), None)
                 if error is None:
                     return replies
@@ -237,6 +242,9 @@ class RedisFeatures:
                 if not isinstance(error, exceptions.NoScriptError):
                     raise error
                 self._load()
+            except Restarted:
+                where = self._wire.where
+                raise LogsLost(f"the feature store at {where} was restarted: its last rows may be missing") from None
             except exceptions.AuthenticationError as error:
                 raise self._wire.unavailable(error) from error
             except (exceptions.ConnectionError, exceptions.ClusterDownError, NodeGone) as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from homeostat.adapters.redis.processes import Processes, Restarted, run_of
 from homeostat.adapters.servers.circuit import Backoff, RetryPolicy
 from homeostat.errors import MissingExtra, needs
 from homeostat.ports import Unavailable
@@ -43,15 +44,18 @@ class Wire:
     url : redis://, rediss://, redis+cluster:// or rediss+cluster://[user:password@]host:port[/db]
     where : the address without the password
     cluster : whether it is one
+    processes : that the servers are, see `Processes`
     """
 
     def __init__(self, url: str) -> None:
+        self.processes = Processes()
         self.cluster = "+cluster" in urlsplit(url).scheme
         self.where = shown_url(url)
         self._url = url
         self._pack = _packer()
         self._client: Any = None
         self._connections: dict[str, Any] = {}
+        self._met: set[str] = set()  # Nodes whose connection was made, and not broken off since.
         if not self.cluster:
             self._client = self._opened()  # Which connects to nothing yet, and finds what is wrong with the address.
 
@@ -91,16 +95,17 @@ class Wire:
     def refresh(self) -> None:
         """Learn again which node has which slots."""
         if self.cluster:
-            for connection in self._connections.values():
-                connection.disconnect()
+            self.break_off()
             self._connections = {}
             with suppress(Exception):
                 self.client.nodes_manager.initialize()
 
-    def run(self, calls: Sequence[Call]) -> list[Any]:
+    def run(self, calls: Sequence[Call], same: bool = False) -> list[Any]:
         """Send commands, to all nodes at the same time; returns what each answers, errors among them, in order.
 
+        same : send them to the processes that were known only
         Raises the errors of the package redis that are of the way there; which commands were carried out is unknown.
+        Raises Restarted where they are not the same.
         """
         replies: list[Any] = [None] * len(calls)
         by_node: dict[str, list[int]] = {"": list(range(len(calls)))}
@@ -108,23 +113,25 @@ class Wire:
             by_node = {}
             for number, call in enumerate(calls):
                 by_node.setdefault(self.node_of(call.key), []).append(number)
-        self._ask(by_node, calls, replies)
+        self._ask(by_node, calls, replies, same)
         if self.cluster:
-            self._redirect(calls, replies)
+            self._redirect(calls, replies, same)
         return replies
 
     def _ask(
-        self, by_node: dict[str, list[int]], calls: Sequence[Call], replies: list[Any], asking: bool = False
-    ) -> None:
+        self, by_node: dict[str, list[int]], calls: Sequence[Call], replies: list[Any], same: bool,
+        asking: bool = False,
+    ) -> None:  # fmt: skip
         from redis.exceptions import ResponseError
 
-        asked: dict[str, Any] = {}
         before = self._pack(("ASKING",)) if asking else b""
+        asked = {name: self._connection(name) for name in by_node}
+        if same and self.processes.changed:
+            raise Restarted
         try:
             for name, numbers in by_node.items():
-                connection = asked[name] = self._connection(name)
                 packed = [before + self._pack(calls[number].command) for number in numbers]
-                connection.send_packed_command([b"".join(packed)], check_health=False)
+                asked[name].send_packed_command([b"".join(packed)], check_health=False)
             for name, numbers in by_node.items():
                 for number in numbers:
                     for _ in range(1 + asking):
@@ -133,11 +140,12 @@ class Wire:
                         except ResponseError as error:
                             replies[number] = error
         except BaseException:  # Answers that nobody has read would be taken for those to the next commands.
-            for connection in asked.values():
+            for name, connection in asked.items():
                 connection.disconnect()
+                self._met.discard(name)
             raise
 
-    def _redirect(self, calls: Sequence[Call], replies: list[Any]) -> None:
+    def _redirect(self, calls: Sequence[Call], replies: list[Any], same: bool) -> None:
         """Ask again where slots have moved, or are moving."""
         from redis.exceptions import AskError, MovedError, TryAgainError
 
@@ -157,9 +165,9 @@ class Wire:
                 with suppress(Exception):
                     self.client.nodes_manager.initialize()
             if moved:
-                self._ask(moved, calls, replies)
+                self._ask(moved, calls, replies, same)
             if going:
-                self._ask(going, calls, replies, asking=True)
+                self._ask(going, calls, replies, same, asking=True)
 
     def _connection(self, name: str) -> Any:
         connection = self._connections.get(name)
@@ -174,6 +182,14 @@ class Wire:
                     raise NodeGone(f"the cluster has no node {name}")
                 client = client.get_redis_connection(node)
             connection = self._connections[name] = client.connection_pool.get_connection()
+        if name not in self._met:
+            try:
+                connection.connect()
+                self.processes.met(name, run_of(connection))
+            except BaseException:
+                connection.disconnect()
+                raise
+            self._met.add(name)
         return connection
 
     def break_off(self) -> None:
@@ -181,6 +197,7 @@ class Wire:
         for connection in self._connections.values():
             with suppress(Exception):
                 connection.disconnect()
+        self._met = set()
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -8,6 +8,7 @@ events, however long the windows are.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -86,6 +87,8 @@ class SharedFeaturizer:
         self.behind = False
         self.trouble = ""
         self.through: int | None = None
+        self._exchanged: int | None = None  # `through` as the store's last answer found it.
+        self._noting = threading.Lock()  # Entries land in another thread.
         self._when_down, self._memory_bytes, self._places = when_down, memory_bytes, places
         self._windows_plan = replace(plan.windows, lateness_ns=plan.windows.lateness_ns + skew_ns)
         self.windows = FollowedWindows(self._windows_plan, self._places)
@@ -134,8 +137,9 @@ class SharedFeaturizer:
 
     def journalled(self, sequence: int) -> None:
         """The journal has an entry of this process and all before it; so has the store, unless it is away."""
-        if not self.behind and sequence > (self.through or 0):
-            self.through = sequence
+        with self._noting:
+            if not self.behind and sequence > (self.through or 0):
+                self.through = sequence
 
     def forget(self) -> None:
         """Know nothing of any log: what comes next may have been written by another worker already."""
@@ -144,7 +148,9 @@ class SharedFeaturizer:
     def rejoin(self) -> None:
         """The store is whole again: go on with it."""
         self.forget()
-        self.behind, self.trouble = False, ""
+        with self._noting:
+            self._exchanged = self.through
+            self.behind, self.trouble = False, ""
 
     def _columns(self, events: EventBatch, pinned: bool = True) -> list[KindRows]:
         seen = self._around.seen(events.numbers, events.keys, events.key_checks, events.time_ns)
@@ -167,10 +173,17 @@ class SharedFeaturizer:
     def _exchange(self, parts: list[KindRows]) -> list[Logs] | None:
         """The logs, None while the store is away."""
         if not self.behind:
+            through = self.through
             try:
-                return self.store.exchange([self._asked(part) for part in parts], self.through)
+                logs = self.store.exchange([self._asked(part) for part in parts], through)
             except (Unavailable, LogsLost) as error:
-                self.behind, self.trouble = True, str(error)
+                with self._noting:
+                    self.behind, self.trouble = True, str(error)
+                    # Rows that were exchanged since may be lost with the server, though their entries have landed.
+                    self.through = self._exchanged
+            else:
+                self._exchanged = through
+                return logs
         for part in parts:
             self.windows.leave(part)
         return None

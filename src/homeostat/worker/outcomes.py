@@ -13,7 +13,6 @@ from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.engine.dating import dated
 from homeostat.engine.shared.outcomes import record_outcomes
-from homeostat.ports.shared import SharedJournal
 from homeostat.ports.streams import Outgoing, Pulled
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, OutcomeBatch
@@ -48,10 +47,15 @@ class _Message:
 
 @dataclass(slots=True)
 class Finished:
-    """Outcomes that are dealt with: to be marked as done, and their dead letters."""
+    """Outcomes that are dealt with: to be marked as done, and their dead letters.
+
+    recorded, places : those that the windows know of now, to be journalled, and where each was read
+    """
 
     pulled: Pulled = field(default_factory=Pulled)
     letters: list[Outgoing] = field(default_factory=list)
+    recorded: OutcomeBatch | None = None
+    places: list[str] = field(default_factory=list)
 
 
 class Outcomes:
@@ -91,15 +95,15 @@ class Outcomes:
         self._waiting += [message for message in made if not message.finished]
 
     def record(self, featurizer: SharedFeaturizer, monotonic_ns: int, all_of_them: bool = True) -> Finished:
-        """Journal the outcomes of decided events, and let the windows know; returns what is done with.
+        """Let the windows know of the outcomes of decided events; returns what is to be journalled, and done with then.
 
         all_of_them : look for the events of those that have been waiting, too, not of the new ones alone
-        Raises Unavailable, having recorded none, when the journal can't be written.
+        Raises Unavailable, having recorded none, when the journal can't be asked.
         """
         fresh = [message for message in self._waiting if all_of_them or not message.tried]
-        if fresh:
-            self._record(fresh, featurizer, monotonic_ns)
         done = Finished()
+        if fresh:
+            self._record(fresh, featurizer, monotonic_ns, done)
         for lane in self._lanes.values():
             while lane and lane[0].finished:
                 message = lane.popleft()
@@ -108,13 +112,12 @@ class Outcomes:
                 done.pulled.extend(pick_messages(message.pulled, [message.row]))
         return done
 
-    def _record(self, waiting: list[_Message], featurizer: SharedFeaturizer, monotonic_ns: int) -> None:
-        inner: SharedJournal = self._journal.inner
+    def _record(self, waiting: list[_Message], featurizer: SharedFeaturizer, monotonic_ns: int, done: Finished) -> None:
+        def keep(located: OutcomeBatch, rows: Int) -> None:
+            done.recorded = located
+            done.places = [waiting[k].pulled.place(waiting[k].row) for k in rows.tolist()]
 
-        def append(located: OutcomeBatch, rows: Int) -> None:
-            inner.append(located, [waiting[k].pulled.place(waiting[k].row) for k in rows.tolist()])
-
-        found = record_outcomes(_together(waiting), featurizer, inner.locate, append)
+        found = record_outcomes(_together(waiting), featurizer, self._journal.inner.locate, keep)
         self.count += int(found.sum())
         for k in np.flatnonzero(found).tolist():
             waiting[k].finished = True

@@ -26,7 +26,7 @@ from homeostat.ports.shared import Repeated
 from homeostat.ports.streams import Fenced, Outgoing, Pulled, Stream
 from homeostat.records.arrays import Int
 from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import DeadLetter, EventBatch
+from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 from homeostat.records.identity import Ids
 from homeostat.records.rows import decisions_at
 from homeostat.records.vocabulary import Vocabulary
@@ -45,6 +45,7 @@ DEPTH = 3  # Batches that wait for each thread: enough to keep it busy, few enou
 class Work:
     """A batch of messages and what became of them.
 
+    recorded, places : outcomes that are to be journalled, and where each was read
     fresh, fresh_at : the decisions that are new, and which message each answers, once they are journalled
     again : decisions that were journalled before and perhaps not published, each with the message that it answers
     differing : first decisions of event ids that came again with another content, each with the message that it answers
@@ -56,6 +57,8 @@ class Work:
     decided: Decided | None = None
     outcomes: Pulled = field(default_factory=Pulled)
     letters: list[Outgoing] = field(default_factory=list)
+    recorded: OutcomeBatch | None = None
+    places: list[str] = field(default_factory=list)
     again: list[tuple[int, DecisionBatch, int]] = field(default_factory=list)
     differing: list[tuple[int, DecisionBatch, int]] = field(default_factory=list)
     fresh: DecisionBatch | None = None
@@ -212,6 +215,9 @@ class Outbox:
 
     def _journal_one(self, work: Work) -> None:
         decided, batch = work.decided, work.batch
+        if work.recorded is not None:
+            # In the order in which the entities' logs have them: what is written again from here has the same.
+            self._on_journalled(self._patiently(partial(self._journal.inner.append, work.recorded, work.places)))
         if decided is None:
             return
         self._repeated(work, decided)

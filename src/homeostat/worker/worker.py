@@ -91,6 +91,7 @@ class Worker:
         self._events = urlsplit(servers.events or "").path.rpartition("/")[2] + "/"
         self._generation = stream.generation
         self._stopping = False
+        self._fresh = False  # Whether outcomes have come that were not looked at.
         self._look_at_ns = self._quiet_ns = self._lag_ns = 0
         self._waits = ""
         self._standing = Standing(note, parts.clock, "all parts are well again")
@@ -151,7 +152,8 @@ class Worker:
         if len(outcomes):
             self.outcomes.add(outcomes, clock.now_ns(), now_ns)
             self.counts.outcomes += len(outcomes)
-        self._record_outcomes(len(outcomes) > 0, now_ns)
+        self._fresh |= len(outcomes) > 0
+        self._record_outcomes(now_ns)
         if self.outbox.has_room:
             moments = self.parts.moments
             apart = len if moments is None else moments.apart
@@ -231,9 +233,9 @@ class Worker:
         self.counts.repeated += 0 if decided is None else len(decided.repeated)
         self.outbox.put(Work(batch, decided, stretches=[("decide", began_ns, clock.now_ns())]))
 
-    def _record_outcomes(self, fresh: bool, now_ns: int) -> None:
+    def _record_outcomes(self, now_ns: int) -> None:
         due = now_ns >= self._look_at_ns and len(self.outcomes) > 0
-        if not fresh and not due:
+        if not (self._fresh or due) or not self.outbox.has_room:
             return
         if due:  # The more wait, the seldomer all of them are looked at.
             self._look_at_ns = now_ns + max(LOOK_EVERY_NS, len(self.outcomes) * LOOK_EACH_NS)
@@ -243,9 +245,10 @@ class Worker:
             self._outcomes_wait.now(f"outcomes wait: {error}")
             return
         self._outcomes_wait.now("")
-        if len(done.pulled):
+        self._fresh = False
+        if len(done.pulled) or done.recorded is not None:
             nothing = read(Pulled(), self.parts.prepared.schema, 0)
-            self.outbox.put(Work(nothing, None, done.pulled, done.letters))
+            self.outbox.put(Work(nothing, None, done.pulled, done.letters, done.recorded, done.places))
             self.counts.dead_letters += len(done.letters)
 
     def _idle(self, nothing: bool, now_ns: int) -> None:

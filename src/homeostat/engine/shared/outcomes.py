@@ -24,7 +24,7 @@ def record_outcomes(
     """Let the windows know of outcomes whose events were decided, and journal them; (n,) which those are.
 
     locate : see `SharedJournal`
-    append : journals outcomes, and is given which rows they are
+    append : journals outcomes, now or later, after all that was decided before; it is given which rows they are
     Raises Unavailable.
     """
     their = locate(outcomes.ids)

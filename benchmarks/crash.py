@@ -6,6 +6,7 @@ python -m benchmarks.crash --rounds 50
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from benchmarks.evidence import evidence
 from benchmarks.fleet import Fleet, Load, Reader, Sender, payments, stopped_after, until
 from benchmarks.outside import (
     Found,
+    Loss,
     Outage,
     Windows,
     answers_in,
@@ -48,7 +50,7 @@ class Report:
     slowest_s : the longest that any round's events took to be decided, from the fault on
     probes, probes_wrong : final events that must see exactly what went before, and those that did not
     unlogged : events that are not in the shared logs as they should be
-    outages : of PostgreSQL
+    outages, losses : of PostgreSQL and of Redis
     evidence : everything that is there about the events that were decided twice, lost, or wrong in the table
     """
 
@@ -65,6 +67,7 @@ class Report:
     statuses: list[int] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
 
     @property
     def well(self) -> bool:
@@ -99,13 +102,17 @@ class Report:
             ("outcomes lost", found.outcomes_lost), ("events not in the logs as they should be", len(self.unlogged)),
             ("decisions whose windows were recomputed", found.windows),
             ("decisions whose logs were trimmed since", found.windows_trimmed),
+            ("decisions whose rows Redis lost and has in another order", len(found.windows_moved)),
             ("windows wrong", len(found.windows_wrong)), ("probes", self.probes),
             ("probes wrong", len(self.probes_wrong)), ("well", self.well),
         ]  # fmt: skip
 
 
-def faults(fleet: Fleet, rng: np.random.Generator) -> dict[str, Callable[[], None]]:
-    """The faults of a round."""
+def faults(fleet: Fleet, rng: np.random.Generator, losses: list[Loss]) -> dict[str, Callable[[], None]]:
+    """The faults of a round.
+
+    losses : gets those of Redis
+    """
 
     def kill_worker() -> None:
         worker = fleet.workers[int(rng.integers(len(fleet.workers)))]
@@ -115,9 +122,11 @@ def faults(fleet: Fleet, rng: np.random.Generator) -> dict[str, Callable[[], Non
 
     def restart(name: str, how: str) -> Callable[[], None]:
         def act() -> None:
-            server = fleet.servers[name]
+            server, began = fleet.servers[name], time.time()
             getattr(server, how)()
             time.sleep(rng.random())
+            if name == "redis":
+                losses.append(Loss(began * 1000, time.time() * 1000))
             server.start()
 
         return act
@@ -139,11 +148,11 @@ def trial(
         for _ in range(workers):
             fleet.worker()
         until("the workers are ready", lambda: all(worker.ready for worker in fleet.workers))
-        acts = faults(fleet, rng)
+        report, began = Report(Found()), time.monotonic()
+        acts = faults(fleet, rng, report.losses)
         names = [
             one for first in range(0, rounds, len(acts)) for one in rng.permutation(list(acts)).tolist()
         ][:rounds]  # fmt: skip
-        report, began = Report(Found()), time.monotonic()
         sender = Sender(fleet, seed)
         with fleet.reader("decisions") as decisions, fleet.reader("dead_letters") as letters:
             with Load(sender, payments(customers, days, late_share=0.01), rate) as load:
@@ -207,7 +216,9 @@ def _check(
         found = report.found = delivered(fleet, sent, again.values, letters.values)
         rows = answers_in(fleet.journal_url, found.double)
         excuse(found, sent.again, again.values, again.written_ms, rows, report.outages)
-    report.evidence = evidence(fleet, [*found.double, *found.rows_wrong, *found.lost, *found.repeated_away])
+    written_ms: dict[str, int] = {}
+    for decision, moment in zip(again.values, again.written_ms, strict=True):
+        written_ms[decision["event_id"]] = min(moment, written_ms.get(decision["event_id"], moment))
     report.copies, report.bad, report.outcomes = sent.copies, sent.bad, len(sent.outcomes)
     journal, names = journalled(fleet.journal_url)
     windows = Windows(fleet, sent, journal)
@@ -221,13 +232,18 @@ def _check(
     report.found.windows_trimmed = len(seeing) - len(checked)
     if len(checked) > sample:
         checked = [checked[k] for k in rng.choice(len(checked), sample, replace=False)]
+    puzzling = [*found.double, *found.rows_wrong, *found.lost, *found.repeated_away]
     for event_id in checked:
         said = windows.wrong(journal[event_id], names)
-        if said:
-            report.found.windows_wrong.append(f"{event_id}: {'; '.join(said[:3])}")
-    report.found.windows = len(checked)
+        if said and any(loss.may_hold(written_ms.get(event_id, math.inf)) for loss in report.losses):
+            found.windows_moved.append(event_id)
+        elif said:
+            found.windows_wrong.append(f"{event_id}: {'; '.join(said[:3])}")
+            puzzling.append(event_id)
+    found.windows = len(checked)
     report.probes = len(probes)
     report.probes_wrong = _wrong_probes(windows, sender, journal, names, probes)
+    report.evidence = evidence(fleet, puzzling)
 
 
 def _wrong_probes(

@@ -39,6 +39,8 @@ class Found:
     repeated_away : event ids whose copy was decided again by a worker that could not ask PostgreSQL; see `excuse`
     rows_wrong : event ids whose row in the table is missing, is not the only one, or says something else than the topic
     windows, windows_wrong : decisions whose windows were recomputed, and which of them were wrong
+    windows_moved : decisions that Redis had answered and lost when it was killed, see `Loss`: the journal's order is
+        another than that of the log that they saw
     windows_trimmed : decisions whose windows reach back to what the logs have dropped since, and can't be recomputed
     """
 
@@ -51,6 +53,7 @@ class Found:
     outcomes_lost: int = 0
     windows: int = 0
     windows_wrong: list[str] = field(default_factory=list)
+    windows_moved: list[str] = field(default_factory=list)
     windows_trimmed: int = 0
     flagged: Counter[str] = field(default_factory=Counter)
 
@@ -103,6 +106,25 @@ class Outage:
 
     since_ms: float
     until_ms: float
+
+
+UNSAFE_MS = 3000  # A Redis that syncs each second answers for two seconds before it waits for a slow disk.
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """When Redis was killed and started again, milliseconds since 1970.
+
+    A decision without a flag that was written before the start saw the log before the kill. If that was moments before,
+    its row may be lost, and is written again in the journal's order.
+    """
+
+    killed_ms: float
+    started_ms: float
+
+    def may_hold(self, written_ms: float) -> bool:
+        """Whether the row of a decision without a flag may have been lost."""
+        return self.killed_ms - UNSAFE_MS <= written_ms <= self.started_ms
 
 
 def excuse(

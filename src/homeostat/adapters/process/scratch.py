@@ -10,9 +10,12 @@ from pathlib import Path
 
 from homeostat.adapters.disk.file_lock import FileLock, is_held
 from homeostat.adapters.disk.files import FOLDER_MODE
+from homeostat.adapters.process.clock import SystemClock
 from homeostat.errors import Unavailable
 
 _PREFIX, _LOCK = "homeostat-jobs-", "lock"
+_NEW = "homeostat-new-"  # A folder that is not locked as yet. Nobody else looks into it.
+_NEW_S_MAX = 3600.0  # After this the process that made it was killed before it had locked it.
 
 
 class Scratch:
@@ -23,11 +26,12 @@ class Scratch:
         base = Path(tempfile.gettempdir()) if root is None else root
         try:
             _remove_abandoned(base)
-            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+            made = Path(tempfile.mkdtemp(prefix=_NEW, dir=base))
+            self._lock = FileLock(made / _LOCK)
+            self._lock.acquire("the folder is new")
+            self.folder = made.rename(base / (_PREFIX + made.name.removeprefix(_NEW)))
         except OSError as error:
             raise Unavailable(f"no folder can be made in {base}: {os.strerror(error.errno or 0)}") from error
-        self._lock = FileLock(self.folder / _LOCK)
-        self._lock.acquire("the folder is new")
 
     def room(self, name: str) -> Path:
         """An empty folder in it. Raises OSError."""
@@ -49,8 +53,13 @@ class Scratch:
 def _remove_abandoned(base: Path) -> None:
     for found in base.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            # One without a lock is being made, or was: its owner locks it within a moment.
-            known = found.lstat()
-            own = known.st_uid == os.getuid() and not found.is_symlink()
-            if own and (found / _LOCK).is_file() and not is_held(found / _LOCK):
+            if _is_ours(found) and (found / _LOCK).is_file() and not is_held(found / _LOCK):
                 shutil.rmtree(found, ignore_errors=True)
+    for found in base.glob(f"{_NEW}*"):
+        with suppress(OSError):
+            if _is_ours(found) and SystemClock().now_ns() / 1e9 - found.lstat().st_mtime > _NEW_S_MAX:
+                shutil.rmtree(found, ignore_errors=True)
+
+
+def _is_ours(found: Path) -> bool:
+    return found.lstat().st_uid == os.getuid() and not found.is_symlink()

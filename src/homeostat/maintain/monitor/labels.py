@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from homeostat.maintain.contracts import Known, Tick
+from homeostat.maintain.blocks import block_of, of_tick, shared
+from homeostat.maintain.contracts import Block, Known, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, hashed, part, taken
 from homeostat.maintain.monitor.names import Names
-from homeostat.maintain.monitor.outcomes import Ripening, Seen, seen
-from homeostat.maintain.monitor.reference import Reference
-from homeostat.records.arrays import Int, State
+from homeostat.maintain.monitor.noted import Noted
+from homeostat.maintain.monitor.outcomes import Ripening, seen
+from homeostat.maintain.monitor.reference import Reference, Spans, looked_at
+from homeostat.maintain.monitor.rows_of_ticks import counts_of, totals_of
+from homeostat.records.arrays import Float, Int, Mask, State
 from homeostat.records.identity import ABSENT
 from homeostat.records.signals import Kind, Measured, Series
 
@@ -58,119 +61,153 @@ class LabelsMonitor:
             "decided": np.zeros(_BINS), "answered": np.zeros(_BINS), "bin": np.zeros(2, np.int64),
             "negative": np.zeros(3), "of": np.zeros((len(who), _TABLE)), "day": np.zeros(1, np.int64),
         }  # fmt: skip
-        self._noted: dict[int, dict[str, object]] = {}
+        self._noted = Noted()
 
     def measure(self, tick: Tick) -> Measured:
         """See `Monitor`."""
-        found, known, rows = Figures(len(self.series)), tick.known, seen(tick.known)
-        self._delays(tick, rows, found)
-        if len(rows.reports):
-            self._flipped(known, rows, found)
-            self._poisoned(tick, rows, found)
-        at = Reference.looked_at(len(tick))
-        self._risk.add(np.nan_to_num(tick.risk[at], nan=0.0)[:, None], tick.start_ns, tick.end_ns)
-        return found.measured() if self._ripening.ripe(tick.end_ns) else Figures(len(self.series)).measured()
+        return of_tick(self.measure_block(block_of([tick])))
 
-    def _delays(self, tick: Tick, rows: Seen, found: Figures) -> None:
-        """Events and their reported outcomes by the time of the events; the shares that are known at each age."""
-        memory, known = self._memory, tick.known
-        now = tick.end_ns // self._bin_ns
+    def measure_block(self, block: Block) -> Measured:
+        """See `BlockMonitor`."""
+        found, whole, known = Figures(len(self.series), len(block)), block.whole, block.whole.known
+        rows = seen(known)
+        self._noted.begin()
+        self._delays(block, rows.reports, found)
+        at, offsets = shared(block, "rows looked at", lambda one: looked_at(one.offsets))
+        place = self._risk.places_of(
+            known.risk[:, None], block.known_offsets, np.nan_to_num(whole.risk[at], nan=0.0)[:, None], offsets,
+            Spans(block.start_ns, block.end_ns),
+        )[:, 0]  # fmt: skip
+        reporting = np.diff(np.searchsorted(rows.reports, block.known_offsets)) > 0
+        self._confident(block, rows.mature, place, reporting, found)
+        self._like_negatives(block, rows.reports, found)
+        self._poisoned(block, rows.positives, reporting, found)
+        ripe = self._ripening.ripe_ticks(block.end_ns)
+        found.value[~ripe], found.n[~ripe], found.spread[~ripe] = np.nan, 0.0, np.nan
+        return found.measured()
+
+    def _delays(self, block: Block, at: Int, found: Figures) -> None:
+        """Events and their reported outcomes by the time of the events; the shares that are known at each age.
+
+        at : the rows of reports
+        """
+        memory, known = self._memory, block.whole.known
+        decided, answered, edges = memory["decided"], memory["answered"], np.searchsorted(at, block.known_offsets)
+        age = np.clip(known.known_ns[at] - known.time_ns[at], 0, None) / self._matures_ns
+        reports = np.diff(edges).astype(np.float64)
+        found.set(len(AGES), np.array(totals_of(age, edges)) / np.maximum(reports, 1.0), reports)
+        events = counts_of(block.offsets, ~np.isin(block.whole.action, self._censoring)).tolist()
+        bins, limits = -(-known.time_ns[at] // self._bin_ns), edges.tolist()
+        back = [1 + int(np.ceil(one * self._matures_ns / self._bin_ns)) for one in AGES]
         first, last = memory["bin"].tolist()
-        if not first:
-            memory["bin"][:] = first, last = now, now - 1
-        for number in range(max(last + 1, now - _BINS + 1), now + 1):
-            memory["decided"][number % _BINS] = memory["answered"][number % _BINS] = 0.0
-        memory["bin"][1] = now
-        memory["decided"][now % _BINS] += float((~np.isin(tick.action, self._censoring)).sum())
-        at = rows.reports
-        if len(at):
-            bins = -(-known.time_ns[at] // self._bin_ns)
-            inside = (bins > now - _BINS) & (bins <= now) & (bins >= first)
-            np.add.at(memory["answered"], bins[inside] % _BINS, 1.0)
-            age = np.clip(known.known_ns[at] - known.time_ns[at], 0, None) / self._matures_ns
-            found.set(len(AGES), float(age.mean()), float(len(at)))
-        if now == last:
-            return
-        for k, age in enumerate(AGES):
-            old = now - 1 - int(np.ceil(age * self._matures_ns / self._bin_ns))
-            decided = memory["decided"][old % _BINS]
-            if old > first and old > now - _BINS and decided > 0:
-                found.share(k, min(memory["answered"][old % _BINS], decided), decided)
+        for tick, now in enumerate((block.end_ns // self._bin_ns).tolist()):
+            if not first:
+                first, last = now, now - 1
+            for number in range(max(last + 1, now - _BINS + 1), now + 1):
+                decided[number % _BINS] = answered[number % _BINS] = 0.0
+            decided[now % _BINS] += events[tick]
+            if limits[tick] < limits[tick + 1]:
+                of = bins[limits[tick] : limits[tick + 1]]
+                of = of[(of > now - _BINS) & (of <= now) & (of >= first)] % _BINS
+                answered += np.bincount(of, minlength=_BINS)
+            if now != last:
+                for k, bins_back in enumerate(back):
+                    old = now - bins_back
+                    if old > first and old > now - _BINS and decided[old % _BINS] > 0:
+                        n = float(decided[old % _BINS])
+                        found.set_one(tick, k, min(float(answered[old % _BINS]), n) / n, n)
+            last = now
+        memory["bin"][:] = first, last
 
-    def _flipped(self, known: Known, rows: Seen, found: Figures) -> None:
-        """Outcomes that contradict a confident risk, and positives that come when negatives do."""
-        at, k, memory = rows.reports, len(AGES) + 1, self._memory
-        label = known.label[at]
-        self._confident(known, rows.mature, k, found)
-        age = (known.known_ns[at] - known.time_ns[at]) / 3.6e12
-        mean, away, n = memory["negative"].tolist()
-        positive = label == 1.0
-        if n >= 100 and positive.any():
-            near = np.abs(age[positive] - mean) <= 2.0 * away + 0.002 * self._matures_ns / 3.6e12
-            found.share(k + 2, near.sum(), float(positive.sum()))
-        negative = age[~positive]
-        if len(negative):
-            total = min(n + len(negative), 5_000.0)
-            pace = len(negative) / total
-            mean += (float(negative.mean()) - mean) * pace
-            away += (float(np.abs(negative - mean).mean()) - away) * pace
-            memory["negative"][:] = mean, away, total
+    def _confident(self, block: Block, at: Int, place: Float, reporting: Mask, found: Figures) -> None:
+        """Mature outcomes where the risk is lowest, and where it is highest, of ticks with reports.
 
-    def _confident(self, known: Known, at: Int, k: int, found: Figures) -> None:
-        """Mature outcomes where the risk is lowest, and where it is highest."""
-        place, label = self._risk.places(known.risk[at][:, None])[:, 0], known.label[at]
-        if np.isnan(place).any():
-            return
-        low, high = place < 0.5, place > 0.98
-        found.share(k, label[low].sum(), float(low.sum()))
-        found.share(k + 1, (label[high] == 0.0).sum(), float(high.sum()))
+        at : their rows; place : of all outcomes among the risks
+        """
+        k, label, place = len(AGES) + 1, block.whole.known.label[at], place[at]
+        offsets = np.searchsorted(at, block.known_offsets)
+        fine = reporting & (counts_of(offsets, np.isnan(place)) == 0)
+        with np.errstate(invalid="ignore"):
+            low, high = place < 0.5, place > 0.98
+        for series, of, wrong in ((k, low, label == 1.0), (k + 1, high, label == 0.0)):
+            found.share(series, counts_of(offsets, of & wrong), np.where(fine, counts_of(offsets, of), 0.0))
 
-    def _poisoned(self, tick: Tick, rows: Seen, found: Figures) -> None:
-        """Surprising positives by the accounts that they are of."""
-        known, memory, k = tick.known, self._memory, len(AGES) + 4
-        day = tick.end_ns // _DAY_NS
-        if day != memory["day"][0]:
-            memory["of"] *= 0.5 ** (1.0 / _HALF_LIFE_DAYS)
-            memory["day"][0] = day
-        at = rows.positives
-        if not len(at):
-            return
-        self._soon(tick, at, k, found)
-        k += 1
-        for j in range(len(memory["of"])):
-            keys = self._keys(known, at, j)
-            if keys is None:
-                continue
-            there = keys != ABSENT
-            slot = hashed(keys) % _TABLE
-            bound = max(_OFTEN, _MUCH * float(memory["of"][j].sum()))
-            often = there & (memory["of"][j, slot] >= bound)
-            found.share(k + j, float(often.sum()), float(len(at)))
-            np.add.at(memory["of"][j], slot[there], 1.0)
-            if often.any():
-                self._noted[k + j] = {"accounts": [int(one) for one in np.unique(keys[often])[:5]]}
+    def _like_negatives(self, block: Block, at: Int, found: Figures) -> None:
+        """Positives that come when negatives do. at : the rows of reports"""
+        known, k = block.whole.known, len(AGES) + 3
+        age, positive = (known.known_ns[at] - known.time_ns[at]) / 3.6e12, known.label[at] == 1.0
+        edges = np.searchsorted(at, block.known_offsets).tolist()
+        mean, away, n = self._memory["negative"].tolist()
+        for tick in np.flatnonzero(np.diff(edges)).tolist():
+            rows = slice(edges[tick], edges[tick + 1])
+            of, ours = age[rows], positive[rows]
+            many = int(np.count_nonzero(ours))
+            if n >= 100 and many:
+                near = np.abs(of[ours] - mean) <= 2.0 * away + 0.002 * self._matures_ns / 3.6e12
+                found.set_one(tick, k, np.count_nonzero(near) / many, float(many))
+            negative = of[~ours] if many else of
+            if len(negative):
+                total = min(n + len(negative), 5_000.0)
+                pace = len(negative) / total
+                mean += (float(negative.mean()) - mean) * pace
+                away += (float(np.abs(negative - mean).mean()) - away) * pace
+                n = total
+        self._memory["negative"][:] = mean, away, n
 
-    def _soon(self, tick: Tick, at: Int, k: int, found: Figures) -> None:
-        """Positives by the time until they are reported, against that of the past."""
-        known = tick.known
+    def _poisoned(self, block: Block, at: Int, reporting: Mask, found: Figures) -> None:
+        """Surprising positives by the accounts that they are of.
+
+        at : the rows of positives; reporting : (k,) whether a tick has reports
+        """
+        known, memory, begin = block.whole.known, self._memory, len(AGES) + 4
+        edges = np.searchsorted(at, block.known_offsets)
+        self._soon(block, at, edges, begin, found)
+        keys = [self._keys(known, at, j) for j in range(len(memory["of"]))]
+        slots = [hashed(one) % _TABLE for one in keys]
+        limits, days = edges.tolist(), (block.end_ns // _DAY_NS).tolist()
+        named = counts_of(block.known_offsets, known.source != 0) > 0
+        for tick in np.flatnonzero(reporting).tolist():
+            if days[tick] != memory["day"][0]:
+                memory["of"] *= 0.5 ** (1.0 / _HALF_LIFE_DAYS)
+                memory["day"][0] = days[tick]
+            rows = slice(limits[tick], limits[tick + 1])
+            n = limits[tick + 1] - limits[tick]
+            for j in range(len(keys)) if n else ():
+                if j >= known.keys.shape[1] and not named[tick]:
+                    continue
+                key, slot, of = keys[j][rows], slots[j][rows], memory["of"][j]
+                there = key != ABSENT
+                often = there & (of[slot] >= max(_OFTEN, _MUCH * float(of.sum())))
+                found.set_one(tick, begin + 1 + j, float(np.count_nonzero(often)) / n, float(n))
+                np.add.at(of, slot[there], 1.0)
+                if often.any():
+                    self._noted.put(
+                        begin + 1 + j, tick, {"accounts": [int(one) for one in np.unique(key[often])[:5]]}
+                    )  # fmt: skip
+
+    def _soon(self, block: Block, at: Int, edges: Int, k: int, found: Figures) -> None:
+        """Positives by the time until they are reported, against that of the past. Only ticks with positives teach it.
+
+        at : the rows of positives; edges : their offsets
+        """
+        known, some = block.whole.known, np.flatnonzero(np.diff(edges))
         age = ((known.known_ns[at] - known.time_ns[at]) / 3.6e12)[:, None]
-        if self._ages.ready:
-            found.share(k, float((age[:, 0] < self._ages.grid[0, 1]).sum()), float(len(at)))
-        self._ages.add(age, tick.start_ns, tick.end_ns)
+        of, spans = edges[np.append(some, len(edges) - 1)], Spans(block.start_ns[some], block.end_ns[some])
+        for first, stop in self._ages.stretches(age, of, spans) if len(some) else ():
+            if self._ages.ready:
+                least, part = self._ages.grid[0, 1], of[first : stop + 1]
+                sooner = counts_of(part - part[0], age[part[0] : part[-1], 0] < least)
+                n = np.diff(part).astype(np.float64)
+                found.value[some[first:stop], k], found.n[some[first:stop], k] = sooner / n, n
 
     @staticmethod
-    def _keys(known: Known, at: Int, j: int) -> Int | None:
-        """The accounts of outcomes: an entity's keys, or the sources of the reports where any is named."""
-        keys: Int | None = None
-        if j < known.keys.shape[1]:
-            keys = known.keys[at, j]
-        elif known.source.any():
-            keys = known.source[at]
-        return keys
+    def _keys(known: Known, at: Int, j: int) -> Int:
+        """The accounts of outcomes: an entity's keys, or the sources of the reports."""
+        return known.keys[at, j] if j < known.keys.shape[1] else known.source[at]
 
-    def notes(self, series: int) -> dict[str, object]:
+    def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The accounts that were odd last."""
-        return dict(self._noted.get(series, {}))
+        return self._noted.get(series, at)
 
     def _parts(self) -> dict[str, Memory]:
         return {

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 import pytest
+from tests.support.worlds import events_file
 
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.app import brain
@@ -10,6 +11,7 @@ from homeostat.decide.windows import first_start
 from homeostat.decide.windows.engine import Windows
 from homeostat.engine import readiness
 from homeostat.engine.assembly import bundle_of, prepare
+from homeostat.jobs import replay
 
 
 @pytest.fixture(scope="module")
@@ -63,4 +65,19 @@ def test_where_no_other_process_can_run_nothing_is_tried_ahead(parts, story, mon
     monkeypatch.setattr(first_start, "is_ready", lambda: False)
     monkeypatch.setattr(readiness, "compiling_beside", alone)
     start(parts, story)
+    assert story == []
+
+
+class Begun(Exception):
+    """A replay has come to its events."""
+
+
+def test_a_first_start_that_trains_tries_nothing_ahead(story, monkeypatch, tmp_path):
+    def begun(*_):
+        raise Begun
+
+    monkeypatch.setattr(first_start, "is_ready", lambda: False)
+    monkeypatch.setattr(replay, "Replay", begun)
+    with pytest.raises(Begun):
+        replay.replay_events("payments", replay.Request(events_file(), tmp_path / "out", train_until_ns=1), print)
     assert story == []

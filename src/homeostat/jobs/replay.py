@@ -79,7 +79,8 @@ def replay_events(app: str | Path | App, request: Request, progress: Progress) -
     request.out.mkdir(parents=True, exist_ok=True, mode=folder_mode)
     needed = [path for path in (request.events, request.outcomes) if path is not None]
     clear_for_replay(request.out, request.force, request.tell, needed)
-    compile_first(prepared.app, prepared.features, lambda: _again(prepared, request, first), SystemClock())
+    if request.train_until_ns is None:  # Nothing decides before the training, so no made-up events can be decided.
+        compile_first(prepared.app, prepared.features, lambda: _again(prepared, request, first), SystemClock())
     with ExitStack() as stack:
         run = Replay(prepared, request, progress, stack, first)
         report = run.run()
@@ -109,8 +110,6 @@ def usable(prepared: Prepared, request: Request) -> Brain:
 
 def _again(prepared: Prepared, request: Request, first: Brain) -> Brain:
     """Another brain like the first, of the same scorers."""
-    if request.train_until_ns is not None:
-        return untrained(prepared.app)
     scorers = dict(zip(prepared.app.scorers, first.scorers, strict=True))
     return brain(prepared.app, prepared.features, bundle_of(prepared, request.bundle), scorers)
 

@@ -213,13 +213,16 @@ def _champion(app: str, data: Path | None) -> Path | None:
 
 
 def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Diagnosis]:
+    from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
     from homeostat.adapters.disk.sqlite.journal import SqliteJournal
     from homeostat.adapters.disk.sqlite.settings import SqliteSettings
     from homeostat.adapters.disk.sqlite.shadow import ShadowFile
     from homeostat.adapters.journals.entries import JournalError
     from homeostat.engine.folders import check_history, disagreements
+    from homeostat.engine.shared.maintenance_health import of_maintenance
     from homeostat.engine.shared.shadow_health import of_shadow
     from homeostat.ports import Unavailable
+    from homeostat.ports.incidents import IncidentsError
     from homeostat.ports.settings import SettingsError
 
     path = folder / "journal.db"
@@ -240,12 +243,16 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Diagno
             yield from of_settings(settings, time.time_ns())
             with ShadowFile(folder, readonly=True) as store:
                 yield from of_shadow(settings, store, time.time_ns())
+        with closing(SqliteIncidents(folder)) as incidents:
+            yield from of_maintenance(incidents, time.time_ns())
         if app is not None:
             yield from _recovery(app, bundle, folder)
         if apart:
             yield Diagnosis("audit", "broken", apart[0])
         elif (folder / "audit.jsonl").is_file():
             yield _audit(folder / "audit.jsonl")
+    except IncidentsError as error:
+        yield Diagnosis("incidents", "broken", str(error), f"{error.remedy}.")
     except SettingsError as error:
         yield Diagnosis("settings", "broken", str(error), "Restore settings.db from a copy.")
     except (JournalError, Unavailable) as error:

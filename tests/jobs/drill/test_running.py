@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from homeostat.jobs.drill.acting import Acting
 from homeostat.jobs.drill.deciding import Deciding, DrillApp, frame_of, quiet_traffic
 from homeostat.jobs.drill.drilling import FILES, DrillRequest, drill_runs
 from homeostat.jobs.drill.records import Watch, line_of, named, ranking
 from homeostat.jobs.drill.running import SeedTask
 from homeostat.records.causes import Cause
 from homeostat.records.incidents import Incident, Severity, Suspect
-from homeostat.sim.faults.fault import Truth
+from homeostat.sim.faults.fault import Act, Effect, Truth
 from homeostat.sim.faults.runs import lay_out, run_of
+from homeostat.sim.faults.traffic import HOUR_NS
 
 LIKE = SeedTask("access", 0, (), days=4, past_days=3, warm_days=1, baselines=True)
 FIELDS = [
@@ -76,10 +78,20 @@ def incident(number: int, node: str, probability: float, closed_ns: int = 0) -> 
 def test_the_ranking_is_that_of_all_incidents_that_are_alive() -> None:
     ranked = ranking([incident(1, "a", 0.2), incident(2, "b", 0.7), incident(3, "c", 0.9, closed_ns=5)], 10)
     assert [one.node for one in ranked] == ["b", "a"]
-    assert named(ranked, [Truth("a", Cause.UNIT)]) and not named(ranked, [Truth("c", Cause.UNIT)])
-    assert named(ranked, [Truth("x", Cause.UNIT, ("b",))])
-    assert not named(ranked, [Truth("a", Cause.UNIT), Truth("c", Cause.UNIT)])
-    assert not named(ranked, [])
+    assert named(ranked, [Truth("a", Cause.UNIT)], 5) and not named(ranked, [Truth("c", Cause.UNIT)], 5)
+    assert not named(ranked, [Truth("a", Cause.UNIT), Truth("c", Cause.UNIT)], 5)
+    assert not named(ranked, [], 5)
+
+
+def test_a_place_that_a_cause_takes_up_later_counts_from_then_on() -> None:
+    truth = Truth("x", Cause.ADVERSARY, (("y", 7),))
+    assert truth.at("x", 1) and truth.at("y", 7) and not truth.at("y", 6) and not truth.at("z", 9)
+
+
+def test_a_segment_counts_where_it_is_on_the_true_field() -> None:
+    truth = Truth("segment:amount", Cause.SEGMENT)
+    assert truth.at("segment:amount in quarter 3", 1)
+    assert not truth.at("segment:hour in [0, 6)", 1) and not truth.at("field:amount", 1)
 
 
 def test_a_run_in_which_nothing_is_noticed_counts_with_its_horizon() -> None:
@@ -89,3 +101,10 @@ def test_a_run_in_which_nothing_is_noticed_counts_with_its_horizon() -> None:
     line = line_of(Watch(run), laid)
     assert line["detected"] is None and line["delay_minutes"] == (frame.end_ns - run.onset_ns) // 60_000_000_000
     assert line["false_alarms"] == 0 and line["ranked"] == []
+
+
+def test_an_outage_begins_at_its_onset_whatever_share_of_the_hours_it_takes() -> None:
+    act = Act(HOUR_NS, Effect.OUTAGE, {"share": 0.0}, 4 * HOUR_NS)
+    acting = Acting(None, None, None, None, [act])  # type: ignore[arg-type]
+    acting.until(HOUR_NS, None, None, None)  # type: ignore[arg-type]
+    assert [acting.away(hour * HOUR_NS, 3) for hour in range(5)] == [False, True, False, False, False]

@@ -128,11 +128,11 @@ class Acting:
         loop.stages.panel = loop.stages.panel.seating(dict(zip(specs, scorers, strict=True)))
 
     def away(self, now_ns: int, seed: int) -> bool:
-        """Whether the feature store is away in the hour that begins now."""
+        """Whether the feature store is away in the hour that begins now; in the first hour of an outage it is."""
         hour = np.array([now_ns // HOUR_NS])
         return any(
             act.effect == Effect.OUTAGE and act.at_ns <= now_ns < act.until_ns
-            and float(uniform(seed, hour, 211)[0]) < act.body["share"]
+            and (now_ns < act.at_ns + HOUR_NS or float(uniform(seed, hour, 211)[0]) < act.body["share"])
             for act in self._lasting
         )  # fmt: skip
 

@@ -131,7 +131,7 @@ def _truths(truths: Sequence[Truth]) -> Any:
     return None if not found else found[0] if len(found) == 1 else found
 
 
-def named(ranked: Sequence[Suspect], truths: Sequence[Truth], first: int = 3) -> bool:
-    """Whether every true node is among the first of a ranking; each node counts once."""
+def named(ranked: Sequence[Suspect], truths: Sequence[Truth], now_ns: int, first: int = 3) -> bool:
+    """Whether every true node of now is among the first of a ranking; each node counts once."""
     nodes = list(dict.fromkeys(one.node for one in ranked))[:first]
-    return bool(truths) and all(any(truth.at(node) for node in nodes) for truth in truths)
+    return bool(truths) and all(any(truth.at(node, now_ns) for node in nodes) for truth in truths)

@@ -10,7 +10,7 @@ from typing import Any
 from homeostat.adapters.process.clock import thread_seconds
 from homeostat.jobs.drill.baselines import Baselines
 from homeostat.jobs.drill.deciding import Deciding, DrillApp, Kept, frame_of, quiet_traffic
-from homeostat.jobs.drill.records import Watch, line_of, named
+from homeostat.jobs.drill.records import RANKED_AFTER_NS, Watch, line_of, named
 from homeostat.jobs.drill.watching import Watching
 from homeostat.records.arrays import State
 from homeostat.sim.faults.runs import lay_out, run_of
@@ -126,7 +126,7 @@ def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fo
             baselines.take(hour)
     line = line_of(watch, laid)
     also: dict[str, Any] = {
-        "top3": named(watch.ranked, laid.truths) if watch.detected_ns is not None else False,
+        "top3": watch.detected_ns is not None and named(watch.ranked, laid.truths, watch.detected_ns + RANKED_AFTER_NS),
         "onset_day": None if not run.onset_ns else (run.onset_ns - frame.start_ns) / 86_400e9,
     }
     if baselines is not None:

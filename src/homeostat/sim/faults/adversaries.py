@@ -35,9 +35,7 @@ def _flooded(traffic: Traffic, scene: Scene) -> Traffic:
     return merged([traffic, replace(made, keys=keys, label=ones, reported=ones.copy(), known_ns=known)])
 
 
-FLOOD = Fault(
-    lambda scene: Truth("source", Cause.FLOOD, tuple(f"entity:{one}" for one in scene.form.entities[:1])), _flooded
-)
+FLOOD = Fault(lambda scene: Truth("source", Cause.FLOOD), _flooded)
 
 
 def _adapting(traffic: Traffic, scene: Scene) -> Traffic:
@@ -71,13 +69,15 @@ def _disguised(traffic: Traffic, rows: Int, scene: Scene) -> Traffic:
     return replace(traffic, numbers=numbers, keys=keys)
 
 
-ADAPTING = Fault(
-    lambda scene: Truth(
-        f"entity:{scene.form.entities[0]}" if scene.form.entities else "source", Cause.ADVERSARY,
-        (*(scene.node(one) for one in scene.form.numeric), *(f"entity:{one}" for one in scene.form.entities[1:])),
-    ),
-    _adapting, needs="number",
-)  # fmt: skip
+def _taken_up(scene: Scene) -> Truth:
+    """The columns that it plays with, in the order in which it takes them up."""
+    nodes = [scene.node(one) for one in scene.form.numeric]
+    nodes += [f"entity:{one}" for one in reversed(scene.form.entities)]
+    later = tuple((node, scene.onset_ns + day * DAY_NS) for day, node in enumerate(nodes) if day)
+    return Truth(nodes[0], Cause.ADVERSARY, later)
+
+
+ADAPTING = Fault(_taken_up, _adapting, needs="number")
 
 
 def _with_order(traffic: Traffic, scene: Scene) -> Traffic:
@@ -90,6 +90,6 @@ def _with_order(traffic: Traffic, scene: Scene) -> Traffic:
 
 
 INJECTION = Fault(
-    lambda scene: Truth("source", Cause.INJECTION, (scene.node(scene.column),)), _with_order, needs="field",
+    lambda scene: Truth("source", Cause.INJECTION), _with_order, needs="field",
     log=lambda scene: [LogEntry(scene.onset_ns, "note", "source", f"runbook: {ORDER}", "unknown")],
 )  # fmt: skip

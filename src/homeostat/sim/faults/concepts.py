@@ -64,6 +64,13 @@ def _in_turn(traffic: Traffic, scene: Scene) -> Traffic:
 REGIME = Fault(lambda scene: Truth("outcome", Cause.REGIME), _in_turn, shown_by="outcomes")
 
 
+def _segmented(scene: Scene) -> str:
+    """The field whose values make the segment, or the hour."""
+    categories = scene.form.columns("category", "boolean")
+    column = categories[scene.seed % len(categories)] if categories else scene.number
+    return scene.form.fields[column] if column >= 0 else "hour"
+
+
 def segment_of(traffic: Traffic, scene: Scene) -> tuple[str, NDArray[np.bool_]]:
     """A segment of the traffic in words, and (n,) which events are in it: a category, else the upper values."""
     categories = scene.form.columns("category", "boolean")
@@ -94,4 +101,4 @@ def _segment_wrong(traffic: Traffic, scene: Scene) -> Traffic:
     return relabelled(traffic, bad & (traffic.label == 0), 1, scene.delays(traffic))
 
 
-SEGMENT = Fault(lambda scene: Truth("segment:", Cause.SEGMENT), _segment_wrong, shown_by="outcomes")
+SEGMENT = Fault(lambda scene: Truth(f"segment:{_segmented(scene)}", Cause.SEGMENT), _segment_wrong, shown_by="outcomes")

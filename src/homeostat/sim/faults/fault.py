@@ -16,16 +16,21 @@ from homeostat.sim.faults.traffic import Traffic
 class Truth:
     """Where and what the cause is.
 
-    also : nodes that name the same place in other words
+    later : nodes that the cause takes up as it goes on, each with the moment from which on it does
     """
 
     node: str
     kind: Cause
-    also: tuple[str, ...] = ()
+    later: tuple[tuple[str, int], ...] = ()
 
-    def at(self, node: str) -> bool:
-        """Whether a node is the true one. A segment is named by its condition, and any that is found counts."""
-        return node in (self.node, *self.also) or (self.node.startswith("segment:") and node.startswith("segment:"))
+    def at(self, node: str, now_ns: int) -> bool:
+        """Whether a node is a true one by now.
+
+        Conditions of segments can be worded in many ways. One counts if it is on the true segment's field.
+        """
+        if self.node.startswith("segment:"):
+            return node.split()[:1] == self.node.split()[:1]
+        return node == self.node or any(node == other and from_ns <= now_ns for other, from_ns in self.later)
 
 
 class Effect(StrEnum):

@@ -63,6 +63,5 @@ def _at_hours_of(traffic: Traffic, donors: Int, scene: Scene, start: int, end: i
 
 
 POISONING = Fault(
-    lambda scene: Truth("labels", Cause.POISONING, tuple(f"entity:{one}" for one in scene.form.entities[:1])),
-    _poisoned, needs="entity", shown_by="outcomes",
+    lambda scene: Truth("labels", Cause.POISONING), _poisoned, needs="entity", shown_by="outcomes"
 )  # fmt: skip

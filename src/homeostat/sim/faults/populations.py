@@ -91,10 +91,7 @@ def base_rate(traffic: Traffic, scene: Scene) -> float:
     return float(past.mean()) if len(past) else 0.0
 
 
-UNSEEN = Fault(
-    lambda scene: Truth("source", Cause.POPULATION, tuple(scene.node(one) for one in scene.form.numeric)),
-    _unseen, needs="number",
-)  # fmt: skip
+UNSEEN = Fault(lambda scene: Truth("source", Cause.POPULATION), _unseen, needs="number")
 
 
 def _peak(traffic: Traffic, scene: Scene) -> Traffic:

@@ -45,7 +45,7 @@ class Span:
 
 
 class Hours(NamedTuple):
-    """What is kept of each hour, at its number modulo HOURS.
+    """The figures of each hour, at its number modulo HOURS.
 
     hour : (HOURS,) its number, -1 for none; n : decisions; cost : what they are expected to cost, NaN for unknown
     calm : whether no incident was open; seen : (HOURS, registers) the sketch of its entities

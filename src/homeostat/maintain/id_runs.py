@@ -25,7 +25,10 @@ class IdRuns:
     def find(self, code: Int, oldest: int) -> Int:
         """(m,) the number of each code, -1 where it has none that is at least `oldest`."""
         found = np.full(len(code), -1, np.int64)
+        least, most = (code.min(), code.max()) if len(code) else (0, 0)
         for known, number in self._runs:
+            if not len(code) or known[-1] < least or known[0] > most:
+                continue  # Where ids count up, most runs are of another time.
             place = np.searchsorted(known, code, "right") - 1
             hit = (place >= 0) & (known[np.maximum(place, 0)] == code)
             found[hit] = np.maximum(found[hit], number[place[hit]])

@@ -2,10 +2,13 @@
 
 Rows lie in the order in which their ticks closed. Those of one tick are old enough together: a tick's rows are no
 younger than its end. So maturity and forgetting go by ticks, and cost nothing a row.
+
+Features are remembered to seven digits: they are most of the memory, and only their places among others are looked at.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +91,9 @@ class OpenDecisions:
             rows["id_code"][place], rows["id_check"][place] = events.id_code[at], events.id_check[at]
             rows["time_ns"][place], rows["risk"][place] = events.time_ns[at], tick.risk[at]
             rows["action"][place], rows["keys"][place] = tick.action[at], events.keys[at]
-            rows["numbers"][place], rows["features"][place] = events.numbers[at], tick.features.values[at]
+            rows["numbers"][place] = events.numbers[at]
+            with np.errstate(over="ignore"):
+                rows["features"][place] = tick.features.values[at]
             rows["label"][place], rows["amount"][place] = np.nan, np.nan
             rows["known_ns"][place], rows["done"][place] = 0, 0
             self._ids.add(rows["id_code"][place], self._stop, self._first)
@@ -121,11 +126,13 @@ class OpenDecisions:
         rows["done"][mine] |= reported.whole[there]
         time_ns = np.where(reported.time_ns == ABSENT, reported.known_ns, reported.time_ns)
         action = np.where(there, rows["action"][at], -1).astype(np.int16)
+        numbers, features = rows["numbers"][at], rows["features"][at].astype(np.float64)
+        if len(mine) < len(place):
+            numbers[~there], features[~there] = np.nan, np.nan
         return Known(
             np.where(there, rows["time_ns"][at], time_ns), reported.known_ns, reported.label, reported.amount,
             np.where(there, rows["risk"][at], np.nan), action, self._censored(action), mature.astype(np.uint8),
-            np.where(there[:, None], rows["numbers"][at], np.nan),
-            np.where(there[:, None], rows["features"][at], np.nan),
+            numbers, features,
             np.where(there[:, None], rows["keys"][at], reported.keys), np.zeros(len(reported), np.int64),
             np.ones(len(reported), np.uint8),
         )  # fmt: skip
@@ -150,21 +157,20 @@ class OpenDecisions:
         return Known(
             time_ns, np.where(silent, time_ns + self._ages.matures_ns, rows["known_ns"][at]),
             np.where(silent, 0.0, label[counts]), rows["amount"][at], rows["risk"][at], rows["action"][at], censored,
-            np.ones(len(at), np.uint8), rows["numbers"][at], rows["features"][at], rows["keys"][at],
+            np.ones(len(at), np.uint8), rows["numbers"][at], rows["features"][at].astype(np.float64), rows["keys"][at],
             np.zeros(len(at), np.int64), np.zeros(len(at), np.uint8),
         )  # fmt: skip
 
     def _censored(self, action: AnyArray) -> AnyArray:
-        return np.isin(action, self._ages.censoring).astype(np.uint8)
+        found = np.zeros(len(action), np.uint8)
+        for one in self._ages.censoring:
+            found[action == one] = 1
+        return found
 
     def _row_before(self, end_ns: int) -> int:
         """The number after the last row of the ticks that ended by then."""
-        found = 0
-        for end, stop in self._ends:
-            if end > end_ns:
-                break
-            found = stop
-        return found
+        place = bisect_right(self._ends, end_ns, key=lambda one: one[0])
+        return self._ends[place - 1][1] if place else 0
 
     def _forget(self, end_ns: int) -> None:
         oldest = end_ns - max(self._ages.horizon_ns, self._ages.matures_ns)
@@ -217,13 +223,14 @@ class OpenDecisions:
         return {
             **ints, **floats, "action": np.zeros(n, np.int16), "done": np.zeros(n, np.uint8),
             "keys": np.zeros((n, entities), np.int64), "numbers": np.zeros((n, fields)),
-            "features": np.zeros((n, features)),
+            "features": np.zeros((n, features), np.float32),
         }  # fmt: skip
 
     def state(self) -> State:
         """The decisions, and which of them are mature."""
         live = slice(self._first - self._base, self._stop - self._base)
         found: State = {name: self._rows[name][live].copy() for name in _COLUMNS}
+        found["features"] = np.ascontiguousarray(found["features"].T)  # Columns compress faster, and to less.
         found["ends"] = np.array(self._ends, np.int64).reshape(-1, 2)
         found["numbers_of_rows"] = np.array([self._first, self._ripe, self.halvings], np.int64)
         return found
@@ -235,7 +242,7 @@ class OpenDecisions:
         self._stop = first + len(state["id_code"])
         self._ripe, self.halvings = ripe, halvings
         self._ends = [(int(end), int(stop)) for end, stop in np.asarray(state["ends"], np.int64).tolist()]
-        self._place({name: np.asarray(state[name]) for name in _COLUMNS})
+        self._place({name: state["features"].T if name == "features" else np.asarray(state[name]) for name in _COLUMNS})
 
 
 def nothing_known(entities: int, fields: int, features: int) -> Known:

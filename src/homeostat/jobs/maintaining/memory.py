@@ -9,7 +9,7 @@ from hashlib import sha256
 import numpy as np
 
 from homeostat.adapters.disk.snapshots import decode, encode
-from homeostat.adapters.journals.compression import ZSTD, pack, unpack
+from homeostat.adapters.journals.compression import LZ4, pack, unpack
 from homeostat.maintain.contracts import Stateful
 from homeostat.maintain.loop import MaintenanceLoop
 from homeostat.maintain.ticks import TickForm, TickReader
@@ -17,7 +17,7 @@ from homeostat.ports import Snapshot
 from homeostat.records.arrays import State
 from homeostat.records.software import VERSION
 
-FORM = 1  # Counts the changes of what a memory of the same app means.
+FORM = 2  # Counts the changes of what a memory of the same app means.
 _MAGIC = b"HMSTLOOP"
 
 
@@ -58,7 +58,7 @@ class Memory:
         """Its bytes, the same for the same memory."""
         about = np.frombuffer(json.dumps(asdict(self.place)).encode(), np.uint8)
         body = encode(Snapshot(self.place.entry, {"place": about, **self.state}, self.place.digest, VERSION))
-        codec, stored = pack(body, ZSTD)
+        codec, stored = pack(body, LZ4)
         return _MAGIC + bytes([FORM, codec]) + stored
 
     def restore(self, reader: TickReader, loop: MaintenanceLoop, replayer: Stateful | None = None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -157,10 +159,12 @@ def same(one: State, two: State) -> bool:
     return one.keys() == two.keys() and all(one[key].tobytes() == two[key].tobytes() for key in one)
 
 
-@settings(max_examples=5, deadline=None)
-@given(st.integers(1, 23 * HOURS))
-def test_a_restart_at_any_tick_changes_nothing(cut: int) -> None:
-    series = [*shares(2), Series("serving", "feature:a", Kind.SKEW, "unequal", scale="fact")]
+SERIES = [*shares(2), Series("serving", "feature:a", Kind.SKEW, "unequal", scale="fact")]
+
+
+@cache
+def eventful() -> list[Measured]:
+    """23 days of SERIES: a share that changes on the last but one, and facts now and then."""
     rng = np.random.default_rng(14)
     p = np.full((23 * HOURS, 2), 0.1)
     p[21 * HOURS :, 0] = 0.4
@@ -168,7 +172,28 @@ def test_a_restart_at_any_tick_changes_nothing(cut: int) -> None:
     for one in p:
         share = rng.binomial(50, one) / 50
         ticks.append(Measured(np.append(share, rng.random() < 0.01), np.full(3, 50.0), np.full(3, np.nan)))
-    whole, first, second = (Scale("a", series, HOUR_NS) for _ in range(3))
+    return ticks
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.lists(st.integers(1, 200), max_size=6))
+def test_ticks_in_blocks_raise_what_single_ticks_do(cuts: list[int]) -> None:
+    ticks, (single, whole), found = eventful(), (Scale("a", SERIES, HOUR_NS) for _ in range(2)), []
+    expected = [single.take(BEGIN_NS + (t + 1) * HOUR_NS, one) for t, one in enumerate(ticks)]
+    edges = np.minimum(np.cumsum([0, *cuts, len(ticks)]), len(ticks)).tolist()
+    for start, stop in pairwise(edges):
+        if start < stop:
+            columns = (np.stack([getattr(one, name) for one in ticks[start:stop]]) for name in ("value", "n", "spread"))
+            found += whole.take_all(BEGIN_NS + np.arange(start + 1, stop + 1) * HOUR_NS, Measured(*columns))
+    assert repr(found) == repr(expected)
+    assert sum(map(len, found)) > 4
+    assert same(single.state(), whole.state())
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(1, 23 * HOURS))
+def test_a_restart_at_any_tick_changes_nothing(cut: int) -> None:
+    ticks, (whole, first, second) = eventful(), (Scale("a", SERIES, HOUR_NS) for _ in range(3))
     expected = [whole.take(BEGIN_NS + (t + 1) * HOUR_NS, one) for t, one in enumerate(ticks)]
     found = [first.take(BEGIN_NS + (t + 1) * HOUR_NS, one) for t, one in enumerate(ticks[:cut])]
     second.restore(first.state())

@@ -81,6 +81,7 @@ class Steps:
         self._incidents: list[Incident] = []
         self._heard: dict[str, Signal] = {}
         self._waiting: list[Tick] = []  # Closed, and to be measured in one block.
+        self._rows_waiting = 0
         self._quiet_ns, self.caught_up = None, False
         self._saved_ns = self._clock.monotonic_ns()
         stored, why = self._source.store.saved(), ""
@@ -201,7 +202,8 @@ class Steps:
             if self._waiting and self._is_quiet(tick) != self._is_quiet(self._waiting[0]):
                 self._measure()
             self._waiting.append(tick)
-            if len(self._waiting) >= _BLOCK_TICKS or sum(map(len, self._waiting)) >= _BLOCK_ROWS:
+            self._rows_waiting += len(tick)
+            if len(self._waiting) >= _BLOCK_TICKS or self._rows_waiting >= _BLOCK_ROWS:
                 self._measure()
 
     def _is_quiet(self, tick: Tick) -> bool:
@@ -210,7 +212,7 @@ class Steps:
 
     def _measure(self) -> None:
         """Take the ticks that wait."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
         if not waiting:
             return
         block = block_of(waiting)

@@ -122,12 +122,13 @@ def test_a_fuzzer_finds_nothing(tmp_path: Path) -> None:
 def test_a_restart_continues_after_a_stop_and_after_a_kill(tmp_path: Path) -> None:
     """Three lives, one of which ends in kill -9, decide what one life decides."""
     crowd = [{**event, "entity_id": "busy"} for event in events(60)]
-    undisturbed = Server("access")
+    app = steady(tmp_path)
+    undisturbed = Server(app)
     expected = [undisturbed.decide(event) for event in crowd]
     undisturbed.stop()
     reply = []
     for number, part in enumerate((crowd[:20], crowd[20:40], crowd[40:])):
-        server = Server("access", "--data", str(tmp_path / "data"))
+        server = Server(app, "--data", str(tmp_path / "data"))
         reply += [server.decide(event) for event in part]
         assert server.decide(crowd[0])["duplicate"]
         code = server.stop(signal.SIGKILL if number == 1 else signal.SIGTERM)

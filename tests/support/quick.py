@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-SERVERS = frozenset({"redis", "redis_cluster", "postgres", "kafka", "own_server", "real_servers"})
+# Fixtures that start servers; `cluster` is one of Ray, whose processes take seconds to come up.
+SERVERS = frozenset(
+    {"redis", "redis_cluster", "postgres", "kafka", "s3", "database", "own_server", "real_servers", "cluster"}
+)
 
 
 def is_quick(fixtures: Iterable[str], marks: Collection[str]) -> bool:

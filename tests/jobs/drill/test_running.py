@@ -19,7 +19,7 @@ from homeostat.sim.faults.fault import Act, Effect, Truth
 from homeostat.sim.faults.runs import lay_out, run_of
 from homeostat.sim.faults.traffic import HOUR_NS
 
-LIKE = SeedTask("access", 0, (), days=4, past_days=3, warm_days=1, baselines=True)
+LIKE = SeedTask("access", 0, (), days=4, past_days=1, warm_days=1, baselines=True)
 FIELDS = [
     "scenario", "seed", "severity", "decoy", "noise", "truth", "onset", "detected", "delay_minutes", "delay_events",
     "alarms_before_onset", "false_alarms", "incidents", "ranked",

@@ -113,12 +113,12 @@ def test_the_job_that_keeps_it_goes_on_after_kill_9(world, capsys):
         reader.start()
         for number in (2, 4):  # The raise; the promotion and the end of the role.
             world.decide(3000)
-            until(lambda number=number: world.engine.settings.last >= number, 80)
+            until(lambda number=number: world.engine.settings.last >= number)
         until(lambda: any("succeeded" in line for line in lines))
     finally:
         runner.terminate()
-        runner.wait(20)
-        reader.join(5)
+        runner.wait(240)
+        reader.join(60)
         runner.stderr.close()
     reasons = [change.reason for change in world.engine.settings.since(0)]
     assert reasons[1].startswith("its share is 0.5") and reasons[2].startswith("the canary has earned")

@@ -71,7 +71,7 @@ class Up:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def end(self) -> int:
-        code = self.process.wait(timeout=60)
+        code = self.process.wait(timeout=240)
         self._reader.join()
         return code
 
@@ -90,7 +90,7 @@ class Up:
 def decide(url: str, event: dict[str, object]) -> dict[str, object]:
     headers = {"content-type": "application/json"}
     request = urllib.request.Request(f"{url}/v1/decide", json.dumps(event).encode(), headers)
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=240) as response:
         return json.loads(response.read())
 
 
@@ -152,7 +152,7 @@ def test_children_of_a_parent_that_was_killed_end(config: Path) -> None:
         children = up.children()
         assert len(children) == 1
         up.process.kill()
-        psutil.wait_procs(children, timeout=60)
+        psutil.wait_procs(children, timeout=240)
         assert not any(child.is_running() for child in children)
 
 

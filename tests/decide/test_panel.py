@@ -80,5 +80,5 @@ panel = Panel([Seat(hangs, deadline_ns=1000, isolated=True)], ScriptedClock())
 print(panel.score(Features(("a",), np.zeros((1, 1)), np.zeros((1, 1), np.uint8))).fallback[0])
 panel.close()
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=True)
     assert ended.stdout.strip() == str(Fallback.SCORER_LATE | Fallback.SCORERS_ABSENT)

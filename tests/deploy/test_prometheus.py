@@ -89,7 +89,7 @@ def free_port() -> int:
 def ask(url: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=240) as answer:
         return json.load(answer)
 
 
@@ -115,7 +115,7 @@ def server() -> Iterator[str]:
     ask(f"{url}/v1/decide", [{**EVENT, "event_id": f"e{k}"} for k in range(50)] + [5])
     yield url
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def watching(deploy: Path, prometheus: str, server: str, tmp_path: Path) -> Iter
     until(lambda: ask(f"{url}/status/runtimeinfo")["status"] == "success")
     yield url
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
 
 
 def test_a_real_prometheus_scrapes_a_real_server(watching: str, rules: list[dict[str, Any]], deploy: Path) -> None:

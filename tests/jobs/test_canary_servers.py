@@ -126,9 +126,9 @@ def test_a_keeper_killed_on_its_way_makes_each_move_once_and_a_bad_version_is_en
     assert world.decide() == {first, like}
     assert world.roles() == {"champion": (first, 0.8), "canary": (like, 0.2)}
     with world.keeper():
-        until(lambda: bool(world.decide()) and ("canary", 0.5, "like") in world.changes(), 120)
+        until(lambda: bool(world.decide()) and ("canary", 0.5, "like") in world.changes())
     with world.keeper() as kept:  # Knows nothing but journal and settings.
-        until(lambda: bool(world.decide()) and kept.poll() == 0, 120)
+        until(lambda: bool(world.decide()) and kept.poll() == 0)
     assert world.changes() == [
         ("champion", None, "one"), ("canary", 0.2, "like"), ("canary", 0.5, "like"), ("champion", None, "like"),
         ("canary", None, ""),
@@ -138,7 +138,7 @@ def test_a_keeper_killed_on_its_way_makes_each_move_once_and_a_bad_version_is_en
 
     world.call("canary", blocks, "--reason", "a new export", "--yes", "--no-keep")
     with world.keeper() as kept:
-        until(lambda: bool(world.decide()) and kept.poll() == 0, 120)
+        until(lambda: bool(world.decide()) and kept.poll() == 0)
     ended = world.settings.since(0)[-1]
     assert (ended.scope, ended.body, ended.actor) == ("canary", None, "homeostat canary")
     assert "action block" in ended.reason

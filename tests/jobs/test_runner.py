@@ -123,7 +123,7 @@ def test_a_cancelled_job_is_asked_to_end_and_then_made_to_with_its_children(jobs
         assert all(lives(pid) for pid in pids)
         for job in (polite, forced, waiting):
             asked(jobs, job)
-        until(lambda: all(jobs.get(job.id).state.over for job in (polite, forced, waiting)), 10)
+        until(lambda: all(jobs.get(job.id).state.over for job in (polite, forced, waiting)))
         until(lambda: not any(lives(pid) for pid in pids))
     for job in (polite, forced, waiting):
         assert jobs.get(job.id).state is JobState.CANCELLED and jobs.get(job.id).cancel == "ann"
@@ -202,10 +202,10 @@ def test_a_process_that_is_not_let_go_on_ends_itself_with_its_children(tmp_path:
 
 
 def test_the_kernel_ends_a_process_in_which_python_is_held_up(tmp_path: Path) -> None:
-    hold = "import ctypes; print(1, file=sys.stderr, flush=True); ctypes.PyDLL(None).usleep(20_000_000)"
+    hold = "import ctypes; print(1, file=sys.stderr, flush=True); ctypes.PyDLL(None).usleep(900_000_000)"
     process = start(python(hold), tmp_path)
     process.renew(time.perf_counter_ns() + 10**9)
-    until(process.ended, 10)
+    until(process.ended)
     assert process.close() == -signal.SIGALRM
 
 

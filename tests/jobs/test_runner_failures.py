@@ -101,7 +101,7 @@ def test_jobs_come_to_their_end_alone_however_often_runners_are_killed(address: 
                 threading.Event().wait(chance.uniform(0.0, 0.4))
                 process.kill()
         with runner(address, "last"):
-            until(lambda: all(jobs.get(job.id).state.over for job in submitted), 60)
+            until(lambda: all(jobs.get(job.id).state.over for job in submitted))
         ended = [jobs.get(job.id) for job in submitted]
     assert {job.state for job in ended} == {JobState.SUCCEEDED} and {job.result for job in ended} == {1}
     assert not list(tmp_path.glob("*.twice"))

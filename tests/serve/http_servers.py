@@ -67,7 +67,7 @@ class Server:
         sent = {"content-type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
         request = urllib.request.Request(self.url + path, data, sent, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30, context=self.trusted) as response:
+            with urllib.request.urlopen(request, timeout=240, context=self.trusted) as response:
                 return response.status, response.headers, read(response)
         except urllib.error.HTTPError as error:
             with error:
@@ -76,7 +76,7 @@ class Server:
     def decide(self, body: object, **headers: str):
         return self.ask("/v1/decide", body, **headers)[2]
 
-    def raw(self, *pieces: bytes, timeout: float = 20.0) -> bytes:
+    def raw(self, *pieces: bytes, timeout: float = 240.0) -> bytes:
         """Everything that is answered, until the server ends the connection, to these bytes as they are."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
             for piece in pieces:
@@ -90,7 +90,7 @@ class Server:
 
     def end(self) -> int:
         """The exit code, once it has ended by itself."""
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=240)
         self._reader.join()
         return code
 

@@ -168,10 +168,19 @@ def test_the_history_is_in_pages_and_says_who_decided_at_a_time(asker):
     assert asker.ask("/v1/deployments?at=2020-01-01")[2]["deployments"][0]["version"] is None
 
 
+def previewed(asker: Asker, wish: dict[str, Any]) -> Any:
+    """The answer to a preview, asked for again while a busy machine does not find the effect within its minute."""
+    for _ in range(9):
+        found = asker.ask("/v1/deployments:preview", wish)
+        if found[0] != 200 or "took longer" not in (found[2]["no_effect"] or ""):
+            break
+    return found
+
+
 def test_a_preview_shows_the_effect_and_its_token_confirms_just_that(asker):
     promote(asker, "1")
     asker.ask("/v1/decide", [payment(f"seen {k}") for k in range(20)])
-    status, _, seen = asker.ask("/v1/deployments:preview", {"version": "2"})
+    status, _, seen = previewed(asker, {"version": "2"})
     assert (status, seen["no_effect"], seen["last"]) == (200, None, last(asker))
     effect = seen["effect"]
     blocked = {change["before"]: change["count"] for change in effect["changes"] if change["after"] == "block"}
@@ -360,7 +369,7 @@ def test_a_version_under_bounds_of_fairness_is_looked_at_before_it_decides(tmp_p
     asker = Asker(data, str(app))
     try:
         wish = {"version": "1", "expected": 0, **WHY}
-        preview = asker.ask("/v1/deployments:preview", {"version": "1", "hours": 1})[2]
+        preview = previewed(asker, {"version": "1", "hours": 1})[2]
         assert preview["effect"]["fairness"]["verdict"] == "FAIL"
         status, _, problem = asker.ask("/v1/deployments", wish)
         assert status == 409 and "breaks a bound of fairness" in problem["detail"] and "-0." in problem["detail"]

@@ -64,7 +64,7 @@ def children(server: Server) -> list[psutil.Process]:
 def test_two_processes_answer_on_one_socket_and_drain(server: Server, tmp_path: Path) -> None:
     both = children(server)
     assert {child.pid for child in both} == {int(note.name) for note in tmp_path.iterdir()} and len(both) == 2
-    held = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(64)]
+    held = [socket.create_connection(("127.0.0.1", server.port), timeout=240) for _ in range(64)]
     for connection in held:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -89,7 +89,7 @@ def test_a_process_that_dies_is_started_again(server: Server, tmp_path: Path) ->
 
 def test_a_second_signal_stops_at_once(server: Server) -> None:
     both = children(server)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as busy:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=240) as busy:
         busy.sendall(
             b"POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n"
         )  # Draining waits for the rest.
@@ -122,7 +122,7 @@ def test_keys_hold_in_every_process_and_each_shows_its_own_metrics(tmp_path: Pat
     secret, port = FileApiKeys(tmp_path / "data").create("till", ["decide"]), free_port()
     server = begun(tmp_path, keys_folder=str(tmp_path / "data"), metrics_port=port)
     for number in (0, 1):
-        with urlopen(f"http://127.0.0.1:{port + number}/metrics", timeout=20) as response:
+        with urlopen(f"http://127.0.0.1:{port + number}/metrics", timeout=240) as response:
             assert b"homeostat_" in response.read()
     for _ in range(10):
         assert server.ask("/v1/decide", EVENT)[0] == 401
@@ -138,7 +138,7 @@ def _pids(server: Server) -> set[int]:
 
 def _listening(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=60).close()
+        socket.create_connection(("127.0.0.1", port), timeout=240).close()
     except OSError:
         return False
     return True

@@ -150,6 +150,6 @@ def test_a_port_in_use_and_an_exposed_address_are_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for arguments in (["--port", str(taken.getsockname()[1])], ["--host", "0.0.0.0"]):
             command = [sys.executable, "-c", "from homeostat.cli import main; main()", "serve", "access", *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=240)
             assert done.returncode == 1 and done.stdout == ""
             assert done.stderr.startswith("homeostat: ") and done.stderr.count("\n") == 1

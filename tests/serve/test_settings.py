@@ -54,7 +54,7 @@ class Asker:
         for name, value in headers.items():
             request.add_header(name.replace("_", "-"), value)
         try:
-            with urllib.request.urlopen(request, timeout=30) as reply:
+            with urllib.request.urlopen(request, timeout=240) as reply:
                 text = reply.read()
                 return reply.status, reply.headers, json.loads(text) if text else None
         except urllib.error.HTTPError as error:

@@ -33,7 +33,7 @@ class Watched:
     def ready(self) -> str:
         """The reasons in /readyz that keep it from being ready; empty where it is."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=20) as response:
+            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=240) as response:
                 assert response.read() == b"ready\n"
                 return ""
         except HTTPError as error:
@@ -42,7 +42,7 @@ class Watched:
 
     def shown(self, name: str, **labels: str) -> float | None:
         """A sample of the metrics; None where there is none with these labels."""
-        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=20) as response:
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=240) as response:
             text = response.read().decode()
         for family in text_string_to_metric_families(text):
             for sample in family.samples:

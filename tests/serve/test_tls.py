@@ -80,7 +80,7 @@ def test_what_is_no_tls_or_an_old_one_gets_no_answer(secure: Server) -> None:
     old.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with socket.create_connection(("127.0.0.1", secure.port), timeout=20) as plain, pytest.raises(ssl.SSLError):
+    with socket.create_connection(("127.0.0.1", secure.port), timeout=240) as plain, pytest.raises(ssl.SSLError):
         old.wrap_socket(plain)
 
 

@@ -12,7 +12,8 @@ from homeostat.adapters.process.job_process import JobProcess
 from homeostat.jobs.runner import Pace
 from homeostat.records.job import Job
 
-PACE = Pace(lease_s=3.0, beat_s=0.2, look_s=0.05, grace_s=0.5, turn_s=0.02)
+# A lease that a busy machine does not let run out.
+PACE = Pace(lease_s=60.0, beat_s=0.2, look_s=0.05, grace_s=0.5, turn_s=0.02)
 BEGIN = "from homeostat.adapters.process.job_line import begin; line = begin(); import os, sys, time\n"
 
 
@@ -26,7 +27,7 @@ def start(job: Job, scratch: Path) -> JobProcess:
     return JobProcess(["-c", BEGIN + job.arguments[0]], job.folder, scratch, (sys.executable, "-P"))
 
 
-def until(true: Callable[[], bool], within_s: float = 30.0) -> None:
+def until(true: Callable[[], bool], within_s: float = 240.0) -> None:
     """Wait until something is true; fails where it does not become so."""
     end = time.monotonic() + within_s
     while not true():

@@ -243,6 +243,7 @@ def test_every_line_and_document_fits_its_schema(left: Path) -> None:
     }
 
 
+@pytest.mark.long
 def test_a_member_of_another_type_or_unknown_or_absent_is_refused(left: Path) -> None:
     tried = set()
     for what, document in documents(left):
@@ -256,6 +257,7 @@ def test_a_member_of_another_type_or_unknown_or_absent_is_refused(left: Path) ->
             assert valid({key: document[key] for key in document if key != name}) == (name in optional), (what, name)
 
 
+@pytest.mark.long
 def test_the_trail_schema_knows_every_kind_of_line_that_is_written(left: Path) -> None:
     kinds = {document["kind"] for what, document in documents(left) if what == "audit"}
     with AuditLog(left / "torn.jsonl") as trail:
@@ -296,6 +298,7 @@ def test_the_schema_of_events_knows_the_names_under_which_columns_are_read(chang
     assert validator("event access").is_valid(event) == right
 
 
+@pytest.mark.long
 def test_app_files_and_servers_fit_their_schemas(left: Path) -> None:
     import yaml
 
@@ -311,6 +314,7 @@ def pattern(name: str) -> str:
     return re.escape(named).replace("\0", r"[^/]+").replace("N", "[0-9]+")
 
 
+@pytest.mark.long
 def test_the_page_lists_every_file_that_is_written_and_no_other(left: Path) -> None:
     listed = {
         name
@@ -338,6 +342,7 @@ def test_the_page_names_every_schema_and_every_member_of_it() -> None:
         assert not missing, (what, missing)
 
 
+@pytest.mark.long
 def test_the_page_and_the_files_say_each_column_of_the_decisions_alike(left: Path) -> None:
     schemas = [pq.read_schema(left / folder / "decisions.parquet") for folder in ("replay", "export")]
     assert {name.partition(".")[0] for schema in schemas for name in schema.names} == set(MEANINGS)
@@ -351,6 +356,7 @@ def test_the_page_and_the_files_say_each_column_of_the_decisions_alike(left: Pat
         assert re.search(row, PAGE, re.MULTILINE), kind
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("file", "heading"), [("journal.db", "## The journal"), ("settings.db", "## The settings")])
 def test_the_page_lists_the_tables_and_columns_of_databases(left: Path, file: str, heading: str) -> None:
     with closing(sqlite3.connect(left / "data" / file)) as db:
@@ -362,6 +368,7 @@ def test_the_page_lists_the_tables_and_columns_of_databases(left: Path, file: st
         assert row is not None and re.findall(r"`(\w+)`", row[1]) == names, table
 
 
+@pytest.mark.long
 def test_the_page_lists_the_columns_of_jobs(left: Path) -> None:
     with closing(sqlite3.connect(left / "data" / "jobs.db")) as db:
         columns = [row[1] for row in db.execute("PRAGMA table_info(jobs)")]
@@ -369,6 +376,7 @@ def test_the_page_lists_the_columns_of_jobs(left: Path) -> None:
     assert re.findall(r"^\| `(\w+)` \|", section[: section.index("\n## ", 3)], re.MULTILINE) == columns
 
 
+@pytest.mark.long
 def test_only_the_owner_may_read_what_holds_events(left: Path) -> None:
     for folder in ("data", "replay", "replay-access", "spool", "export"):
         assert (left / folder).stat().st_mode & 0o077 == 0 or folder == "spool", folder

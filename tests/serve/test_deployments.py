@@ -330,7 +330,7 @@ def test_two_processes_on_servers_apply_a_promotion_before_it_is_answered(postgr
         assert (made["applied"]["everywhere"], len(made["applied"]["processes"])) == (True, 2)
         decided = [asker.ask("/v1/decide", payment(f"{database}-{k}"))[2] for k in range(8)]
         assert {(one["action"], one["settings"]) for one in decided} == {("block", made["change"])}
-        seen = asker.ask("/v1/deployments:preview", {"version": "1"})[2]
+        seen = previewed(asker, {"version": "1"})[2]
         assert seen["no_effect"] is None and seen["effect"]["differ"] == 8
         for _ in range(4):  # Any of the processes may be asked; each knows the token of the others.
             body = {"version": "1", **WHY, "confirm": seen["confirm"]}

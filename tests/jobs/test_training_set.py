@@ -311,6 +311,7 @@ def test_a_missing_extra_is_said_in_one_sentence(monkeypatch):
         pass
 
 
+@pytest.mark.long
 def test_a_cluster_that_is_not_there_is_said_at_once():
     with pytest.raises(Unavailable, match=r"no Ray cluster at 127\.0\.0\.1:9"), elsewhere(None, "127.0.0.1:9"):
         pass

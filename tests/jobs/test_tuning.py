@@ -81,6 +81,7 @@ def test_a_fold_learns_only_from_outcomes_that_were_known_at_its_moment(tmp_path
     assert again.tolist() == rows.tolist() and not np.isnan(y).any()
 
 
+@pytest.mark.long
 def test_outcomes_that_came_apart_teach_a_fold_from_their_own_time_on(tmp_path: Path) -> None:
     path, file = app_file(tmp_path), events_file(tmp_path)
     events = [json.loads(line) for line in file.read_text().splitlines()]
@@ -129,6 +130,7 @@ def test_every_sampler_begins_with_the_settings_of_the_app_file_and_repeats_itse
     assert len(points) == 9 or sampler != "grid"
 
 
+@pytest.mark.long
 def test_a_grid_ends_when_each_of_its_points_was_tried(tmp_path: Path) -> None:
     tune = "{folds: 1, fold: 2d, trials: 40, scorers: {boosted: {depth: {choices: [2, 3]}}}, windows: [4d]}"
     found = tuned(app_file(tmp_path, tune), asked(tmp_path, sampler="grid"))

@@ -28,6 +28,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, NoReturn
 
 PDEATHSIG = 1  # Of prctl: the signal that a process gets when its parent has ended.
@@ -89,7 +90,10 @@ def _parent() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         command = [sys.executable, "-m", "tests.support.warm", str(theirs.fileno())]
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        plain = {name: text for name, text in os.environ.items() if not name.startswith("HOMEOSTAT_")}
+        process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=Path(__file__).parents[2], env=plain
+        )
 
     def end() -> None:
         ours.close()

@@ -137,6 +137,7 @@ def test_a_grid_ends_when_each_of_its_points_was_tried(tmp_path: Path) -> None:
     assert len({tuple(t.values.items()) for t in found.trials}) == len(found.trials) == 4
 
 
+@pytest.mark.long
 def test_a_trial_whose_training_fails_is_kept_with_its_error_and_the_others_go_on(tmp_path: Path, monkeypatch) -> None:
     def broken(self, fold, task):
         if task.settings["depth"] == 3:

@@ -9,12 +9,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.app.replaying import WindowReplayer
 from homeostat.jobs.maintaining.steps import Steps
 from homeostat.maintain.incident.grouping import IncidentGrouping
 from homeostat.maintain.incident.keeping import IncidentKeeper
 from homeostat.maintain.monitor.behaviour import BehaviourMonitor
 from homeostat.maintain.monitor.contract import ContractMonitor
 from homeostat.maintain.monitor.distribution import DistributionMonitor
+from homeostat.maintain.monitor.label_free import LabelFreeMonitor
 from homeostat.maintain.monitor.labels import LabelsMonitor
 from homeostat.maintain.monitor.models import ModelsMonitor
 from homeostat.maintain.monitor.quality import QualityMonitor
@@ -26,7 +28,7 @@ from homeostat.maintain.ticks import TickReader
 
 _MONITORS: tuple[Any, ...] = (
     ContractMonitor, TransportMonitor, ServingMonitor, ModelsMonitor, BehaviourMonitor, DistributionMonitor,
-    QualityMonitor, SegmentsMonitor, LabelsMonitor,
+    QualityMonitor, SegmentsMonitor, LabelsMonitor, LabelFreeMonitor,
 )  # fmt: skip
 
 
@@ -88,6 +90,8 @@ def accounted() -> Iterator[Account]:
         of(Steps, "_measure", "blocks put together")
         for one in _MONITORS:
             of(one, "measure_block" if "measure_block" in vars(one) else "measure", f"monitor: {one.name}")
+        for method in ("take", "replayed", "state"):
+            of(WindowReplayer, method, "features computed again")
         of(Scale, "take_all", "scale: judged")
         of(Scale, "_learn", "scale: past learned")
         of(IncidentGrouping, "group_block", "incidents: grouped")

@@ -20,7 +20,7 @@ import numpy as np
 import psycopg
 
 from benchmarks.evidence import evidence
-from benchmarks.fleet import Fleet, Load, Reader, Sender, payments, stopped_after, until
+from benchmarks.fleet import Fleet, FleetServers, Load, Reader, Sender, payments, stopped_after, until
 from benchmarks.outside import (
     Found,
     Loss,
@@ -141,10 +141,11 @@ def faults(fleet: Fleet, rng: np.random.Generator, losses: list[Loss]) -> dict[s
 def trial(
     rounds: int, folder: Path, *, workers: int = 2, rate: float = 500.0, customers: int = 1000, days: int = 60,
     seed: int = 1, sample: int = 20_000, note: Callable[[str], None] = lambda text: None,
+    lent: FleetServers | None = None,
 ) -> Report:  # fmt: skip
     """So many rounds of one random fault each, under load, then the checks."""
     rng = np.random.default_rng(seed)
-    with Fleet(folder) as fleet, stopped_after(fleet):
+    with Fleet(folder, lent=lent) as fleet, stopped_after(fleet):
         for _ in range(workers):
             fleet.worker()
         until("the workers are ready", lambda: all(worker.ready for worker in fleet.workers))

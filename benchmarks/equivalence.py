@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from benchmarks.fleet import Fleet, Sender, payments, stopped_after, until
+from benchmarks.fleet import Fleet, FleetServers, Sender, payments, stopped_after, until
 from benchmarks.outside import Recorded, Windows, journalled, recorded, tag_of
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.postgres import PostgresJournal
@@ -142,7 +142,7 @@ def by_workers(fleet: Fleet, steps: list[Step], keyed: bool, happening: Happenin
             for row in rows:
                 sender.event(row)
             sender.flush()
-            until("events are decided", lambda: len(decisions.ids) == len(sender.sent.events), 300.0)
+            until("events are decided", lambda: len(decisions.ids) == len(sender.sent.events))
         assert max(decisions.ids.values()) == 1
     return sender
 
@@ -305,12 +305,12 @@ RUNS: dict[str, tuple[bool, Happening]] = {
 
 def trial(
     events: list[tuple[dict[str, Any], int]], folder: Path, runs: tuple[str, ...] = tuple(RUNS),
-    note: Callable[[str], None] = lambda text: None,
+    note: Callable[[str], None] = lambda text: None, lent: FleetServers | None = None,
 ) -> list[Compared]:  # fmt: skip
     """The runs beside one process's."""
     steps = steps_of(events)
     results: list[Compared] = []
-    with Fleet(folder) as fleet, stopped_after(fleet):
+    with Fleet(folder, lent=lent) as fleet, stopped_after(fleet):
         for number, name in enumerate(runs):
             if number:
                 fleet.begin()

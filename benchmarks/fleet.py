@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,40 +54,97 @@ class Sent:
         return self.again.total()
 
 
+class FleetServers:
+    """Kafka, Redis and PostgreSQL, for one fleet after the other. A context manager.
+
+    persistence : whether Redis appends each write to a file
+    runs : so many times a fleet has begun on them
+    """
+
+    def __init__(self, persistence: bool = True) -> None:
+        """Raises CantBeHad."""
+        self.redis: Server = redis_server(persistence=persistence)
+        self.postgres: Server = postgres_server()
+        self.kafka: Server = kafka_broker()
+        self.runs = 0
+
+    @property
+    def by_name(self) -> dict[str, Server]:
+        """All three."""
+        return {"redis": self.redis, "postgres": self.postgres, "kafka": self.kafka}
+
+    def start(self) -> None:
+        """Start those that don't run, all at once."""
+        threads = [threading.Thread(target=server.start) for server in self.by_name.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for server in self.by_name.values():
+            assert server.running, f"{server.what} did not start"
+
+    def close(self) -> None:
+        """End them, and remove their folders."""
+        for server in self.by_name.values():
+            server.close()
+
+    def __enter__(self) -> FleetServers:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
 class Fleet:
     """Kafka, Redis and PostgreSQL, and `homeostat worker` processes on them. A context manager.
 
     persistence : whether Redis appends each write to a file
+    lent : servers that other fleets use before and after this one, never meanwhile; None starts some of its own
     settings : further settings of `servers`
     """
 
     def __init__(
-        self, folder: Path, *, partitions: int = 6, persistence: bool = True, app: str = "payments", **settings: Any
-    ) -> None:
+        self, folder: Path, *, partitions: int = 6, persistence: bool = True, app: str = "payments",
+        lent: FleetServers | None = None, **settings: Any,
+    ) -> None:  # fmt: skip
         self.folder, self.app, self.partitions = folder, app, partitions
-        self.redis: Server = redis_server(persistence=persistence)
-        self.postgres: Server = postgres_server()
-        self.kafka: Server = kafka_broker()
+        self._own, self._lent = (FleetServers(persistence), False) if lent is None else (lent, True)
         self.workers: list[WorkerProcess] = []
         self._settings = settings
-        self._stack = ExitStack()
         self._run = 0
 
     @property
     def servers(self) -> dict[str, Server]:
         """By name."""
-        return {"redis": self.redis, "postgres": self.postgres, "kafka": self.kafka}
+        return self._own.by_name
+
+    @property
+    def redis(self) -> Server:
+        """The feature store's."""
+        return self._own.redis
+
+    @property
+    def postgres(self) -> Server:
+        """The journal's."""
+        return self._own.postgres
+
+    @property
+    def kafka(self) -> Server:
+        """The streams'."""
+        return self._own.kafka
 
     def __enter__(self) -> Fleet:
-        threads = [threading.Thread(target=server.start) for server in self.servers.values()]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        for server in self.servers.values():
-            self._stack.callback(server.close)
-            assert server.running, f"{server.what} did not start"
-        ensure_topics(self.addresses, self.app)
+        try:
+            self._own.start()  # Lent ones too: a trial that failed may have left one of them stopped.
+            self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def begin(self) -> None:
@@ -95,7 +152,8 @@ class Fleet:
         for worker in self.workers:
             worker.kill()
         self.workers = []
-        self._run += 1
+        self._own.runs += 1
+        self._run = self._own.runs
         with psycopg.connect(self.postgres.url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE run{self._run}")
         ensure_topics(self.addresses, self.app)
@@ -103,12 +161,12 @@ class Fleet:
     @property
     def redis_url(self) -> str:
         """Where the feature store is."""
-        return f"{self.redis.url.rpartition('/')[0]}/{self._run}"
+        return f"{self.redis.url.rpartition('/')[0]}/{self._run}"  # Redis has 16 of them.
 
     @property
     def journal_url(self) -> str:
         """Where the journal is."""
-        return self.postgres.url if not self._run else f"{self.postgres.url.rpartition('/')[0]}/run{self._run}"
+        return f"{self.postgres.url.rpartition('/')[0]}/run{self._run}"
 
     def topic(self, name: str) -> str:
         """The name of a topic."""
@@ -117,7 +175,8 @@ class Fleet:
     def __exit__(self, *error: object) -> None:
         for worker in self.workers:
             worker.kill()
-        self._stack.close()
+        if not self._lent:
+            self._own.close()
 
     @property
     def addresses(self) -> Servers:

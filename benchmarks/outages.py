@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.fleet import Fleet, Load, Sender, payments, stopped_after, until
+from benchmarks.fleet import Fleet, FleetServers, Load, Sender, payments, stopped_after, until
 from benchmarks.outside import Windows, delivered, journalled
 
 FLAGS = ("features_stale", "features_absent")
@@ -117,7 +117,7 @@ def _check(found: Outage, fleet: Fleet, sender: Sender, said: list, letters: lis
 
 def trial(
     seconds: float, folder: Path, rate: float = 300.0, names: tuple[str, ...] = (*CASES, "redis, empty", "disk full"),
-    note: Callable[[Outage], None] = lambda found: None,
+    note: Callable[[Outage], None] = lambda found: None, lent: FleetServers | None = None,
 ) -> list[Outage]:  # fmt: skip
     """Every case, one after the other."""
     results = []
@@ -125,7 +125,9 @@ def trial(
         own = folder / name.replace(" ", "-").replace(",", "")
         own.mkdir(parents=True)
         empty, full = name == "redis, empty", name == "disk full"
-        with Fleet(own, persistence=not empty, spool_max_mb=1 if full else 4096) as fleet, stopped_after(fleet):
+        servers = None if empty else lent
+        fleet = Fleet(own, persistence=not empty, lent=servers, spool_max_mb=1 if full else 4096)
+        with fleet, stopped_after(fleet):
             if empty:
                 CASES[name] = ("redis",)
             if full:

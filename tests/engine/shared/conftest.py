@@ -1,20 +1,23 @@
-"""Servers for what several processes share. Trials start their own; without them, their tests are skipped."""
+"""Servers for what several processes share. Trials stop and kill theirs, one trial after the other."""
 
 import os
 
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_servers():
-    """Skips, or fails in CI, where a server can't be had."""
-    from homeostat.checks.servers import CantBeHad, kafka_broker, postgres_server, redis_server
+    """Servers of the trials of this worker of the test run. Skips, or fails in CI, where one can't be had."""
+    from benchmarks.fleet import FleetServers
+
+    from homeostat.checks.servers import CantBeHad
 
     try:
-        for make in (redis_server, postgres_server, kafka_broker):
-            make()
+        servers = FleetServers()
     except CantBeHad as error:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+    with servers:
+        yield servers
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from homeostat.ports.registry import Lineage
 from homeostat.records.bodies import ChangeBatch
 from homeostat.records.decisions import DecisionBatch
 
-pytestmark = pytest.mark.usefixtures("real_servers")
 NO_BREAKERS = "\n".join(line for line in APP.splitlines() if "breakers:" not in line) + "\n"
 # The tables do not hold who wrote an entry: here, by the connection.
 WRITERS = """CREATE TABLE writers (entry bigint, who text);
@@ -68,13 +67,13 @@ def flowing(fleet):
 
 
 @pytest.mark.long
-def test_decisions_follow_ten_changes_in_their_order_whichever_worker_is_killed(tmp_path, versions):  # noqa: F811
+def test_decisions_follow_ten_changes_in_their_order_whichever_worker_is_killed(tmp_path, real_servers, versions):  # noqa: F811
     from benchmarks.fleet import Fleet, stopped_after, until
 
     file = tmp_path / "gate.yaml"
     file.write_text(NO_BREAKERS, "utf-8")
     places = {"models": f"file://{tmp_path}/store", "models_cache": str(tmp_path / "cache")}
-    with Fleet(tmp_path, partitions=4, app=str(file), batch_rows=20, **places) as fleet:
+    with Fleet(tmp_path, partitions=4, app=str(file), batch_rows=20, lent=real_servers, **places) as fleet:
         opened = journal_opener(fleet.journal_url)
         with (
             closing(stores_on(fleet.addresses, "gate")) as stores,

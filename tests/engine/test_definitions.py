@@ -99,6 +99,7 @@ def test_every_feature_of_a_plan_has_a_definition() -> None:
         assert tuple(feature_definitions(prepared.app)) == prepared.features.names
 
 
+@pytest.mark.long
 def test_the_engine_refuses_such_a_bundle_and_a_bundle_without_definitions_still_serves(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="night was"):
         open_engine(app_with(*CHANGES[0][:2]), bundle=trained())
@@ -110,6 +111,7 @@ def test_the_engine_refuses_such_a_bundle_and_a_bundle_without_definitions_still
         pass
 
 
+@pytest.mark.long
 def test_a_definition_that_was_edited_is_refused(tmp_path: Path) -> None:
     copy = Path(shutil.copytree(trained(), tmp_path / "copy"))
     manifest = json.loads((copy / "manifest.json").read_text())

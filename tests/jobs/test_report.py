@@ -20,6 +20,7 @@ from homeostat.jobs.report_page import report_page
 from homeostat.models.training_set import silent
 from homeostat.stats.metrics import average_precision
 
+pytestmark = pytest.mark.long  # Trains and replays: `make quick` leaves it out.
 ACTIONS = ("allow", "challenge", "block")
 
 

@@ -207,6 +207,7 @@ def test_events_without_labels_are_refused_with_the_option_that_names_the_outcom
         tuned(app_file(tmp_path, "{folds: 2, fold: 2d}"), asked(tmp_path, events))
 
 
+@pytest.mark.long
 def test_fusions_cut_offs_and_costs_are_searched_where_the_app_has_them(tmp_path: Path) -> None:
     both = (
         "boosted: {kind: boosted_trees, settings: {trees: 4}}, forest: {kind: isolation_forest, settings: {trees: 5}}"

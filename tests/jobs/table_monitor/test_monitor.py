@@ -197,6 +197,7 @@ def test_chunks_by_a_column_and_predictions_alone() -> None:
     assert np.isnan(one.estimated["auc"].value) and abs(one.estimated["f1"].value - one.realised["f1"]) < 0.08
 
 
+@pytest.mark.long
 def test_nothing_can_be_learned_from_one_class_or_from_no_rows() -> None:
     analysis = {"p": [0.1, 0.9] * 300}
     for labels in ([0] * 600, [1] * 600, [None] * 600):

@@ -26,12 +26,12 @@ from homeostat.engine.shared.serving import engine_of
 from homeostat.engine.stores import stores_on
 from homeostat.records.changes import ChangeKind
 
-KILLS = 10
+KILLS = 5
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("unhurried")
-def test_a_learner_killed_ten_times_learns_what_one_that_never_died_would_have(database, tmp_path, versions):  # noqa: F811
+def test_a_learner_killed_five_times_learns_what_one_that_never_died_would_have(database, tmp_path, versions):  # noqa: F811
     file = tmp_path / "gate.yaml"
     file.write_text(BOTH + f"servers: {{journal: '{database}', spool: '{tmp_path}/spool'}}\n", "utf-8")
     bundle, servers = versions / "one", Servers(journal=database, spool=str(tmp_path / "spool"))

@@ -43,8 +43,8 @@ def test_folds_that_disagree_and_excess_widen_the_band() -> None:
     assert estimate(rows, apart, NONE)["accuracy"].deviation > plain.deviation
     wider = estimate(rows, q, Excess({"accuracy": 0.01}, 100))["accuracy"]
     assert wider.deviation == pytest.approx(np.sqrt(plain.deviation**2 + 0.01))
-    few = estimate(rows, q, Excess({}, 5))["accuracy"]
-    assert few.high - few.low > plain.high - plain.low
+    few, none = (estimate(rows, q, Excess(one, 5))["accuracy"] for one in ({"accuracy": 0.01}, {}))
+    assert few.high - few.low > wider.high - wider.low and none == plain
 
 
 def test_the_quantile_is_that_of_published_tables() -> None:

@@ -60,7 +60,7 @@ class Excess:
 
     @property
     def width(self) -> float:
-        """The half width of a 95 % band, in standard deviations."""
+        """The half width of the 95 % band of an excess, in its standard deviations."""
         return student_quantile(max(self.chunks, CHUNKS_MIN) - 1)
 
 
@@ -90,13 +90,15 @@ def estimate(rows: Ranked, probabilities: Float, excess: Excess) -> dict[str, Es
     for name, one in found.items():
         of_folds = np.array([fold[name] for fold in folds])
         of_law = float((len(folds) - 1) * np.var(of_folds)) if len(folds) else 0.0
-        out[name] = _banded(name, one, one.variance + of_law + excess.variance.get(name, 0.0), excess.width)
+        out[name] = _banded(name, one, one.variance + of_law, excess)
     return out
 
 
-def _banded(name: str, one: Expected, variance: float, width: float) -> Estimate:
-    deviation = float(np.sqrt(variance))
-    low, high = one.value - width * deviation, one.value + width * deviation
+def _banded(name: str, one: Expected, variance: float, excess: Excess) -> Estimate:
+    """Student's width is for the excess alone: the variance by labels follows from their probabilities."""
+    beyond = excess.variance.get(name, 0.0)
+    deviation, half = float(np.sqrt(variance + beyond)), float(np.sqrt(_Z95**2 * variance + excess.width**2 * beyond))
+    low, high = one.value - half, one.value + half
     if name in _BOUNDED:
         low, high = max(low, 0.0) if low == low else low, min(high, 1.0) if high == high else high
     return Estimate(one.value, low, high, deviation)

@@ -12,7 +12,7 @@ PEERS ?= .venv/.peers
 # Bytecode is kept, here and by the installer: else each process of the tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo golden test test-peers quick check deploy-check docs bench bench-compare bundle install clean \
+.PHONY: demo golden test test-peers quick check deploy-check docs bench bench-compare bench-tables bundle install clean \
 	build wheel-check sbom licences audit changelog pins
 
 demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
@@ -52,6 +52,9 @@ bench: .venv/.all  ## Speed and quality, each figure beside its target. HOMEOSTA
 
 bench-compare: .venv/.all  ## Another revision against this tree, in turn: make bench-compare REV=main~20
 	$(BIN)/python -m benchmarks.compare $(REV)
+
+bench-tables: .venv/.all $(PEERS)/nannyml/.made $(PEERS)/evidently/.made  ## Tables beside NannyML and Evidently, in environments of their own.
+	NANNYML_PYTHON=$(PEERS)/nannyml/bin/python EVIDENTLY_PYTHON=$(PEERS)/evidently/bin/python $(BIN)/python -m benchmarks.tables
 
 bundle: .venv/.all  ## Rebuild the trained bundles that the wheel carries.
 	$(BIN)/python -m benchmarks.bundle
@@ -108,6 +111,18 @@ $(PEERS)/.made: .venv/.uv pyproject.toml
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PEERS)/bin/python --constraint constraints.txt \
 	  --editable '.[mlflow]' --group peers
+	@touch $@
+
+# Neither imports beside the newest pandas, and NannyML imports what it does not name.
+$(PEERS)/nannyml/.made: .venv/.uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)/nannyml
+	$(BIN)/uv pip install --quiet --python $(PEERS)/nannyml/bin/python nannyml==0.13.1 'pandas<2.3' 'numpy<2' \
+	  'scikit-learn<1.6' 'scipy<1.13' 'statsmodels<0.15' 'setuptools<80'
+	@touch $@
+
+$(PEERS)/evidently/.made: .venv/.uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)/evidently
+	$(BIN)/uv pip install --quiet --python $(PEERS)/evidently/bin/python evidently==0.7.23 'pandas<3'
 	@touch $@
 
 # Prefect's server wants an older FastAPI than ours, so it has an environment of its own.

@@ -6,14 +6,18 @@ outcomes show label less risk in each segment.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from homeostat.maintain.contracts import Tick
+from homeostat.maintain.blocks import block_of, of_tick, shared
+from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.outcomes import Ripening, chance_of, seen
-from homeostat.maintain.monitor.reference import Reference
+from homeostat.maintain.monitor.reference import Reference, Spans, looked_at
 from homeostat.records.arrays import Float, Int, State
+from homeostat.records.compiled import compiled
 from homeostat.records.signals import Kind, Measured, Scale, Series
 
 FIELDS_MAX = 12
@@ -49,49 +53,59 @@ class SegmentsMonitor:
             "codes": np.full((c, _SEEN), np.nan), "often": np.zeros((c, _SEEN)), "rows": np.zeros(1, np.int64),
             "chosen": np.full((c, _VALUES), np.nan),
         }  # fmt: skip
+        self._grids: list[Float] = []  # Before each tick of the last block, for notes.
+        self._ready, self._chosen = np.zeros(0, np.bool_), 0
 
     def measure(self, tick: Tick) -> Measured:
         """See `Monitor`."""
-        found, known, rows, k = Figures(len(self.series)), tick.known, seen(tick.known), len(self._texts)
-        if len(rows.positives):
-            inside = self._inside(known.numbers[rows.positives], known.time_ns[rows.positives])
-            found.share(slice(0, k), inside.sum(axis=0), self._there() * len(rows.positives))
-        if len(rows.mature):
-            inside = self._inside(known.numbers[rows.mature], known.time_ns[rows.mature])
-            risk = chance_of(known.risk[rows.mature])
-            n = inside.sum(axis=0)
-            size = np.maximum(n, 1.0)
-            spread = np.sqrt((risk * (1.0 - risk)) @ inside) / size
-            found.set(slice(k, 2 * k), (known.label[rows.mature] - risk) @ inside / size, n, spread)
-        self._learn(tick)
-        return found.measured() if self._ripening.ripe(tick.end_ns) else Figures(len(self.series)).measured()
+        return of_tick(self.measure_block(block_of([tick])))
 
-    def _there(self) -> Float:
-        """(segments,) 1 where a segment is known by now, else 0: until then, nothing is in it."""
-        there = np.concatenate([
-            np.full(len(self._numbers) * _QUARTERS, self._reference.ready), ~np.isnan(self._memory["chosen"].ravel()),
-            np.ones(4, bool),
-        ])  # fmt: skip
-        return there.astype(np.float64)
+    def measure_block(self, block: Block) -> Measured:
+        """See `BlockMonitor`."""
+        found, known, rows = Figures(len(self.series), len(block)), block.whole.known, seen(block.whole.known)
+        k, place = len(self._texts), self._places(block)
+        at, offsets = rows.positives, np.searchsorted(rows.positives, block.known_offsets)
+        n = np.diff(offsets).astype(np.float64)
+        inside = self._inside(block, at, offsets, place, np.zeros((2, len(at))))
+        found.share(slice(0, k), inside.n, self._there(block) * n[:, None])
+        at, offsets = rows.mature, np.searchsorted(rows.mature, block.known_offsets)
+        risk = chance_of(known.risk[at])
+        inside = self._inside(block, at, offsets, place, np.stack([known.label[at] - risk, risk * (1.0 - risk)]))
+        size = np.maximum(inside.n, 1.0)
+        spread = np.where(np.diff(offsets)[:, None] > 0, np.sqrt(inside.noise) / size, np.nan)
+        found.set(slice(k, 2 * k), inside.rest / size, inside.n, spread)
+        ripe = self._ripening.ripe_ticks(block.end_ns)
+        found.value[~ripe], found.n[~ripe], found.spread[~ripe] = np.nan, 0.0, np.nan
+        return found.measured()
 
-    def _inside(self, numbers: Float, time_ns: Int) -> Float:
-        """(m, segments) whether each row is in each segment, as 0 and 1; nothing is before segments are known."""
-        place = self._reference.places(_finite(numbers[:, self._numbers]))
-        quarter = np.minimum(np.floor(place * _QUARTERS), _QUARTERS - 1)
-        of_numbers = quarter[:, :, None] == np.arange(_QUARTERS)
-        of_values = numbers[:, self._categories][:, :, None] == self._memory["chosen"]
-        of_hours = (time_ns // _HOUR_NS % 24 // 6)[:, None] == np.arange(4)
-        m = len(numbers)
-        return np.concatenate(
-            [of_numbers.reshape(m, -1), of_values.reshape(m, -1), of_hours], axis=1
-        ).astype(np.float64)  # fmt: skip
+    def _places(self, block: Block) -> Float:
+        """(m, numbers) the places of the numbers of all outcomes; then learn of the block's events."""
+        asked = _finite(block.whole.known.numbers[:, self._numbers])
+        at, offsets = shared(block, "rows looked at", lambda one: looked_at(one.offsets))
+        numbers = block.whole.events.numbers[at]
+        found, self._grids, self._ready = np.full(asked.shape, np.nan), [], np.zeros(len(block), np.bool_)
+        spans = Spans(block.start_ns, block.end_ns)
+        for first, stop in self._reference.stretches(_finite(numbers[:, self._numbers]), offsets, spans):
+            rows = slice(block.known_offsets[first], block.known_offsets[stop])
+            found[rows] = self._reference.places(asked[rows])
+            self._ready[first:stop] = self._reference.ready
+            self._grids += [self._reference.grid.copy()] * (stop - first)
+        self._chosen = self._learn(numbers, offsets)
+        return found
 
-    def _learn(self, tick: Tick) -> None:
-        at = Reference.looked_at(len(tick))
-        numbers, memory = tick.events.numbers[at], self._memory
-        self._reference.add(_finite(numbers[:, self._numbers]), tick.start_ns, tick.end_ns)
-        if memory["rows"][0] >= _LEARNED_ROWS or not len(self._categories):
-            return
+    def _learn(self, numbers: Float, offsets: Int) -> int:
+        """Choose the commonest values of categories, once; returns the first tick of the block that knows them."""
+        memory, ticks = self._memory, len(offsets) - 1
+        if not len(self._categories):
+            return 0
+        for tick in range(ticks):
+            if memory["rows"][0] >= _LEARNED_ROWS:
+                return tick
+            self._count_values(numbers[offsets[tick] : offsets[tick + 1]])
+        return ticks
+
+    def _count_values(self, numbers: Float) -> None:
+        memory = self._memory
         for c, column in enumerate(self._categories):
             values, counts = np.unique(numbers[~np.isnan(numbers[:, column]), column], return_counts=True)
             codes, often = memory["codes"][c], memory["often"][c]
@@ -100,22 +114,42 @@ class SegmentsMonitor:
                 if len(slot):
                     codes[slot[0]] = value
                     often[slot[0]] += count
-        memory["rows"][0] += len(at)
+        memory["rows"][0] += len(numbers)
         if memory["rows"][0] >= _LEARNED_ROWS:
             for c in range(len(self._categories)):
                 order = np.argsort(-memory["often"][c], kind="stable")[:_VALUES]
                 memory["chosen"][c] = memory["codes"][c][order]
 
-    def notes(self, series: int) -> dict[str, object]:
+    def _there(self, block: Block) -> Float:
+        """(k, segments) 1 where a segment is known at a tick, else 0: until then, nothing is in it."""
+        ticks = len(block)
+        chosen = ~np.isnan(self._memory["chosen"].ravel()) & (np.arange(ticks) >= self._chosen)[:, None]
+        of_numbers = np.repeat(self._ready[:, None], len(self._numbers) * _QUARTERS, axis=1)
+        return np.concatenate([of_numbers, chosen, np.ones((ticks, 4), np.bool_)], axis=1).astype(np.float64)
+
+    def _inside(self, block: Block, at: Int, offsets: Int, place: Float, sums: Float) -> Inside:
+        """Outcomes by tick and segment; nothing is in a segment before it is known.
+
+        at : their rows; offsets : of each tick; place : of all; sums : (2, m) figures to be added up
+        """
+        known, ticks = block.whole.known, len(block)
+        into = Inside(*(np.zeros((ticks, len(self._texts))) for _ in Inside._fields))
+        codes, hours = known.numbers[at][:, self._categories], known.time_ns[at] // _HOUR_NS % 24 // 6
+        _count(place[at], codes, hours, self._memory["chosen"], self._chosen, offsets, sums, into)
+        return into
+
+    def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The segment's bounds, or its value's code."""
-        segment = series % len(self._texts)
+        segment, ticks = series % len(self._texts), len(self._grids)
+        after = at % ticks + 1 if ticks else 0
         of_numbers = len(self._numbers) * _QUARTERS
         if segment < of_numbers:
-            grid, j = self._reference.grid[segment // _QUARTERS], segment % _QUARTERS
+            grids, j = self._grids[after] if after < ticks else self._reference.grid, segment % _QUARTERS
+            grid = grids[segment // _QUARTERS]
             low, high = float(grid[16 * j]), float(grid[16 * (j + 1)])
             return {"from": low, "to": high} if low == low else {}
         segment -= of_numbers
-        if segment < len(self._categories) * _VALUES:
+        if segment < len(self._categories) * _VALUES and after >= self._chosen:
             code = float(self._memory["chosen"][segment // _VALUES, segment % _VALUES])
             return {"code": code} if code == code else {}
         return {}
@@ -138,3 +172,37 @@ _FIGURES: tuple[tuple[str, Scale], ...] = (("share of reported positives", "shar
 
 def _finite(values: Float) -> Float:
     return np.where(np.isfinite(values), values, np.nan)
+
+
+class Inside(NamedTuple):
+    """Of each tick and segment, (k, segments): how many outcomes are in it, and the sums of two figures of them."""
+
+    n: Float
+    rest: Float
+    noise: Float
+
+
+@compiled
+def _count(
+    place: Float, codes: Float, hours: Int, chosen: Float, since: int, offsets: Int, sums: Float, into: Inside
+) -> None:  # fmt: skip
+    """Count outcomes. place : (m, numbers); codes : (m, categories), `chosen` from the tick `since` on; hours : (m,)"""
+    of_numbers, of_values = place.shape[1] * _QUARTERS, len(chosen) * _VALUES
+    for tick in range(len(offsets) - 1):
+        for i in range(offsets[tick], offsets[tick + 1]):
+            for column in range(place.shape[1]):
+                if place[i, column] == place[i, column]:
+                    quarter = min(int(place[i, column] * _QUARTERS), _QUARTERS - 1)
+                    _add(tick, column * _QUARTERS + quarter, i, sums, into)
+            for column in range(len(chosen) if tick >= since else 0):
+                for value in range(_VALUES):
+                    if codes[i, column] == chosen[column, value]:
+                        _add(tick, of_numbers + column * _VALUES + value, i, sums, into)
+            _add(tick, of_numbers + of_values + hours[i], i, sums, into)
+
+
+@compiled
+def _add(tick: int, segment: int, i: int, sums: Float, into: Inside) -> None:
+    into.n[tick, segment] += 1.0
+    into.rest[tick, segment] += sums[0, i]
+    into.noise[tick, segment] += sums[1, i]

@@ -1,4 +1,4 @@
-"""What an engine does around deciding: it differs between a process that owns its data and several that share it."""
+"""The work of an engine around deciding: it differs between a process that owns its data and several that share it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Duties(Protocol):
         ...
 
     def deciding(self) -> AbstractContextManager[None]:
-        """What is done before and after the events of one call are decided."""
+        """Surround the deciding of one call's events."""
         ...
 
     def receiving(self) -> AbstractContextManager[None]:
-        """What is done before and after the outcomes of one call are taken in."""
+        """Surround the taking in of one call's outcomes."""
         ...
 
     def pieces(self, batch: EventBatch) -> Iterable[tuple[EventBatch, int]]:

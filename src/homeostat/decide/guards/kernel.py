@@ -18,7 +18,7 @@ _NEVER = -(1 << 63)
 
 
 class Rules(NamedTuple):
-    """What the guards' rules are.
+    """The guards' rules, as a table.
 
     first : column `first + r` of the frame is 1 where rule r's condition holds
     table : (4, r) order of precedence, action, since, until
@@ -31,7 +31,7 @@ class Rules(NamedTuple):
 
 
 class Breakers(NamedTuple):
-    """What the breakers limit, and what they have counted.
+    """The breakers' limits, and the counts so far.
 
     table : (4, b) action, length of a bucket in ns, least number of events, action instead
     share_max : (b,) of all decisions

@@ -87,7 +87,7 @@ def readings_of(shared: SharedParts, rejoined: int, refused: str, **others: bool
 class SharedDuties:
     """Those of a process whose windows and journal are shared. It takes what a learner publishes, and learns nothing.
 
-    refused : what the journal said when it took nothing
+    refused : why the journal took nothing, in its own words
     """
 
     waits_for_servers = True

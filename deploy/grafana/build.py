@@ -216,7 +216,9 @@ WORKERS = (
     Panel("Used of the budget of false alarms", ((f"homeostat_maintain_budget_used{{{APP}}}", "{{instance}}"),),
           "percentunit", text="Incidents of the last span, of those allowed in it as false alarms.", alarm=1.0),
     Panel("Quality estimated without labels", (
-        (f"homeostat_estimated_quality{{{APP},figure!=\"cost\"}}", "{{figure}}"),
+        (f"max by (figure) (homeostat_estimated_quality{{{APP},figure!=\"cost\"}})", "{{figure}}"),
+        (f"max by (figure) (homeostat_estimated_quality_low{{{APP},figure!=\"cost\"}})", "{{figure}}: least"),
+        (f"max by (figure) (homeostat_estimated_quality_high{{{APP},figure!=\"cost\"}})", "{{figure}}: most"),
     ), "short", text="Of the last day's decisions. Not to be trusted while the assumption is broken."),
     Panel("Assumption of the estimates broken", ((f"homeostat_estimates_broken{{{APP}}}", "{{instance}}"),), "short",
           text="1 where mature outcomes contradict the estimates.", alarm=1.0),

@@ -156,4 +156,4 @@ def test_processes_on_servers_start_one_challenger_between_them_and_end_it_with_
                 until(lambda e=engine: e.parts.watcher.look() is None and e.parts.loop.coming is not None)
                 engine.decide(events(20 * k, 20))
             until(lambda: not store.held()[version].lives)
-            until(lambda: one.parts.shadow._run is None and other.parts.shadow._run is None)
+            until(lambda: one.parts.shadow._keeper._run is None and other.parts.shadow._keeper._run is None)

@@ -47,7 +47,7 @@ def coincidences(values: Float, owners: Int, offsets: Int, rows_max: int) -> Coi
     values, owners : (n,) NaN where a row has none; offsets : (k + 1,) of the ticks' rows
 
     >>> found = coincidences(np.array([1.0, 1.0, 2.0, 2.0]), np.arange(4), np.array([0, 4]), 100)
-    >>> found.n.tolist(), round(found.share[0], 4), round(found.spread[0], 2)
+    >>> found.n.tolist(), round(float(found.share[0]), 4), round(float(found.spread[0]), 2)
     ([4.0], 0.3333, 0.19)
     """
     k = len(offsets) - 1

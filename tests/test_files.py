@@ -93,8 +93,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
             command("simulate", app, "--days", 2, "--customers", 40, "--out", root / "simulate" / app, "--format", form)
     events = root / "simulate" / "access" / "events.jsonl"
     replay(root, events)
-    few = DrillRequest(SeedTask("access", 0, (), days=4, past_days=1, warm_days=1), ("S00",), (1,), 1, root / "drill")
-    drill_runs(few, lambda what, share: None)
+    few = SeedTask("access", 0, (), days=4, past_days=1, warm_days=1)
+    drill_runs(DrillRequest(few, ("S00", "S27"), (1,), 1, root / "drill"), lambda what, share: None)
     served(root)
     (root / "forest.yaml").write_text(FOREST)
     command("train", root / "forest.yaml", events, "--until", "2030-01-01", "--out", root / "train", "--json")
@@ -202,12 +202,12 @@ def documents(root: Path) -> Iterator[tuple[str, Any]]:
     """Each line or document of JSON that was written, with the name of its schema."""
     whole = {
         "audit.checkpoint.json": "audit-checkpoint", "report.json": "report", "keys.json": "keys",
-        "manifest.json": "manifest",
+        "manifest.json": "manifest", "summary.json": "drill-summary",
     }  # fmt: skip
-    by_line = {"audit.jsonl": "audit", "dead_letters.jsonl": "dead-letter"}
+    by_line = {"audit.jsonl": "audit", "dead_letters.jsonl": "dead-letter", "runs.jsonl": "drill-run"}
     for path in sorted(root.rglob("*.json*")):
-        if path.parent.name == "drill":
-            continue  # Their members are on the page of drills.
+        if path.name in ("signals.jsonl", "timings.jsonl"):
+            continue  # For people who look closer; the page of drills names their members.
         if path.parent.name == "evaluate":
             yield "evaluation", json.loads(path.read_text())
         elif path.name in whole:

@@ -20,7 +20,8 @@ class KafkaBench:
         self.servers = Servers(**urls, partitions=partitions, **servers)
         assert sorted(ensure_topics(self.servers, self.app)) == sorted(self.topics.values())
         self._opened = []
-        self.producer = Producer({"bootstrap.servers": broker.address, "linger.ms": 0})
+        # Idempotent: what is sent again keeps its place.
+        self.producer = Producer({"bootstrap.servers": broker.address, "linger.ms": 0, "enable.idempotence": True})
         self._ends = Consumer({
             "bootstrap.servers": broker.address, "group.id": "ends", "isolation.level": "read_uncommitted",
         })  # fmt: skip

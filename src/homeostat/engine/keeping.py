@@ -152,6 +152,7 @@ class ProcessKeeper:
     def _look_after(self) -> None:
         while not self._stop.wait(TURN_S):
             self.turn()
+        self.end()  # Here: Linux kills the process at once when the thread that started it is gone, see `end_with`.
 
     def _elsewhere(self, sign: Sign | None) -> bool:
         """Whether another process has the lease."""

@@ -15,6 +15,7 @@ from homeostat.config.causal import causal_graph
 from homeostat.config.load import load_app
 from homeostat.maintain.blocks import block_of
 from homeostat.maintain.contracts import BlockMonitor, Monitor, Tick
+from homeostat.maintain.effects import DecisionEffects
 from homeostat.maintain.incident.grouping import IncidentGrouping
 from homeostat.maintain.loop import MaintenanceLoop, Noticed
 from homeostat.maintain.monitor.guarded import GuardedMonitor
@@ -42,7 +43,7 @@ def loop_of(plug_in: bool) -> MaintenanceLoop:
         monitors.append(GuardedMonitor("transport", TransportMonitor(NAMES)))
     series = [one for monitor in monitors for one in monitor.series]
     grouping = IncidentGrouping("shop", GRAPH, lambda tick: np.where(tick.risk > 0.5, np.nan, tick.risk))
-    return MaintenanceLoop(monitors, Scale("shop", series, HOUR_NS), grouping)
+    return MaintenanceLoop(monitors, Scale("shop", series, HOUR_NS), grouping, DecisionEffects(NAMES))
 
 
 def bits(state: State) -> dict[str, bytes]:

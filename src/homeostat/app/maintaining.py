@@ -16,7 +16,8 @@ from homeostat.config.settings import ThresholdsSettings
 from homeostat.config.tree import App
 from homeostat.decide.costs import Costs
 from homeostat.decide.windows.features import FeaturePlan
-from homeostat.maintain.contracts import AlarmScale, Grouping, Known, Monitor, Tick
+from homeostat.maintain.contracts import AlarmScale, Effects, Grouping, Known, Monitor, Tick
+from homeostat.maintain.effects import DecisionEffects
 from homeostat.maintain.incident.grouping import IncidentGrouping
 from homeostat.maintain.loop import MaintenanceLoop
 from homeostat.maintain.monitor.behaviour import BehaviourMonitor
@@ -99,9 +100,11 @@ def monitors_of(app: App, features: FeaturePlan, replayer: Replayer | None = Non
     return [one for one in (*ours, *plugins) if one.name not in app.maintain.off]
 
 
-def build_maintenance(monitors: Sequence[Monitor], scale: AlarmScale, grouping: Grouping) -> MaintenanceLoop:
+def build_maintenance(
+    monitors: Sequence[Monitor], scale: AlarmScale, effects: Effects, grouping: Grouping
+) -> MaintenanceLoop:
     """The maintenance loop of these stages."""
-    return MaintenanceLoop(monitors, scale, grouping)
+    return MaintenanceLoop(monitors, scale, grouping, effects)
 
 
 def maintenance_of(
@@ -122,7 +125,8 @@ def maintenance_of(
         app.app, series, watched.tick, false_alarms=false_alarms, per_ns=per_ns, campaigns=campaigns
     )  # fmt: skip
     grouping = IncidentGrouping(app.app, causal_graph(app), _expected_cost(costs_of(app)))
-    return build_maintenance(monitors, scale, grouping)
+    effects = DecisionEffects(names_of(app, features), _cost_of(app))
+    return build_maintenance(monitors, scale, effects, grouping)
 
 
 def _expected_cost(costs: Costs | None) -> Callable[[Tick], Float] | None:

@@ -202,6 +202,14 @@ class AlarmScale(Stateful, Protocol):
         ...
 
 
+class Effects(Stateful, Protocol):
+    """Signals -> the same with what they do to decisions and what that costs, as far as it is known."""
+
+    def weigh_block(self, block: Block, signals: Sequence[Sequence[Signal]]) -> list[list[Signal]]:
+        """The signals of each tick of a block, with `decisions`, `cost_per_hour` and notes of both."""
+        ...
+
+
 class Grouping(Stateful, Protocol):
     """Signals -> few incidents: grouped by the causal graph and by time, deduplicated, inhibited, silenced."""
 

@@ -10,6 +10,7 @@ from homeostat.maintain.contracts import (
     AlarmScale,
     Block,
     BlockMonitor,
+    Effects,
     Grouping,
     Monitor,
     Stateful,
@@ -33,10 +34,13 @@ class MaintenanceLoop:
     """See the module. It does no I/O: ticks come in, signals and incidents go out.
 
     monitors : in the order in which they are asked; their names differ
+    effects : what signals do to decisions; None to leave that to the monitors
     """
 
-    def __init__(self, monitors: Sequence[Monitor], scale: AlarmScale, grouping: Grouping) -> None:
-        self.monitors, self.scale, self.grouping = tuple(monitors), scale, grouping
+    def __init__(
+        self, monitors: Sequence[Monitor], scale: AlarmScale, grouping: Grouping, effects: Effects | None = None
+    ) -> None:
+        self.monitors, self.scale, self.effects, self.grouping = tuple(monitors), scale, effects, grouping
         self.series: tuple[Series, ...] = tuple(one for monitor in self.monitors for one in monitor.series)
         self._places = {
             one.key: (monitor, place) for monitor in self.monitors for place, one in enumerate(monitor.series)
@@ -61,6 +65,10 @@ class MaintenanceLoop:
 
     def learn(self, block: Block) -> list[list[Signal]]:
         """Measure and judge each tick of a block, so that no incident comes of its signals."""
+        signals = self._judged(block)
+        return signals if self.effects is None else self.effects.weigh_block(block, signals)
+
+    def _judged(self, block: Block) -> list[list[Signal]]:
         at_once = [
             one.measure_block(block) if isinstance(one, BlockMonitor) else None for one in self.monitors
         ]  # fmt: skip
@@ -99,7 +107,8 @@ class MaintenanceLoop:
 
     def _parts(self) -> list[tuple[str, Stateful]]:
         monitors: list[tuple[str, Stateful]] = [(one.name, one) for one in self.monitors]
-        return [*monitors, ("scale", self.scale), ("grouping", self.grouping)]
+        effects: list[tuple[str, Stateful]] = [] if self.effects is None else [("effects", self.effects)]
+        return [*monitors, ("scale", self.scale), *effects, ("grouping", self.grouping)]
 
 
 def _tick(measured: Measured, at: int) -> Measured:

@@ -114,10 +114,12 @@ class Signal:
     n : observations since the change
     method : how it was found, by its usual name
     from_ns, to_ns : the span that was looked at
-    decisions : the share of decisions that came out otherwise because of it, NaN where that is not known
-    cost_per_hour : what that costs in the app's currency, NaN where that is not known
+    decisions : the share of decisions by which it moves the mix of actions, so at least so many came out otherwise;
+        NaN where that is not known
+    cost_per_hour : the realised cost beyond that of its past, in the app's currency, NaN where that is not known
     still : whether it holds on; a signal that has ended is raised once more with False
-    notes : what else is known (the new category, the account), for people
+    notes : what else is known (the new category, the account), for people; where `decisions` were measured, `risk` and
+        `actions`: the mean risk and the share of each action, before and with the change
     """
 
     id: str

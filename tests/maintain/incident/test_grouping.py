@@ -93,6 +93,14 @@ def test_outcomes_do_not_follow_from_what_changed_no_decision() -> None:
     assert len(last_of(run(a_grouping(), story, 290))) == 2
 
 
+def test_what_moves_no_decision_is_low_unless_outcomes_differ() -> None:
+    idle = a_signal("field:amount", "unit", decisions=0.0)
+    (one,) = a_grouping().group(a_tick(103), [idle])
+    assert (one.severity, one.decisions, one.notes["impact"]) == (Severity.LOW, 0, "measured")
+    (two,) = a_grouping().group(a_tick(103), [idle, a_signal("outcome", "concept")])
+    assert (two.severity, two.notes["impact"]) == (Severity.MEDIUM, "at most")
+
+
 def test_segments_labels_and_outcomes_of_one_onset_are_one_incident() -> None:
     story = {
         163: [a_signal("labels", "delay", 152.0, 163.0)],

@@ -17,7 +17,7 @@ from homeostat.ports import Snapshot
 from homeostat.records.arrays import State
 from homeostat.records.software import VERSION
 
-FORM = 2  # Counts the changes of what a memory of the same app means.
+FORM = 3  # Counts the changes of what a memory of the same app means.
 _MAGIC = b"HMSTLOOP"
 
 

@@ -232,7 +232,8 @@ class IncidentGrouping:
     def _valued(self, incident: Incident, signals: Sequence[Signal], span: Span) -> Incident:
         """The incident with its impact, as far as it is known."""
         shares = [one.decisions for one in signals if isfinite(one.decisions)]
-        share = min(max(shares), 1.0) if shares else nan
+        wrong = any(_wrong_decisions(one) for one in signals)
+        share = min(max(shares), 1.0) if shares and not wrong else nan
         costs = [one.cost_per_hour for one in signals if isfinite(one.cost_per_hour)]
         decided = any(class_of(one.series.node) in _DECISIVE for one in signals)
         excess = max(span.per_hour - span.ordinary, 0.0) if decided else nan  # Else it may be another incident's.
@@ -284,6 +285,12 @@ class IncidentGrouping:
         self._parked = {one.series.key: one for one in map(read_signal, kept["parked"])}
         mark = "traffic."
         self._traffic.restore({k.removeprefix(mark): v for k, v in state.items() if k.startswith(mark)})
+
+
+def _wrong_decisions(signal: Signal) -> bool:
+    """Whether decisions may be wrong though their mix is as before: outcomes differ, and nobody knows of how many."""
+    known = isfinite(signal.decisions) or isfinite(signal.cost_per_hour)
+    return class_of(signal.series.node) in _OF_OUTCOMES and not known
 
 
 def _reaches_outcomes(case: Case, signal: Signal) -> bool:

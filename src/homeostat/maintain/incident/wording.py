@@ -70,6 +70,10 @@ def _line(signal: Signal, inhibited: bool) -> str:
         f"signal: {series.kind} at {series.node}, {series.name} {signal.before:.4g} -> {signal.value:.4g} "
         f"{series.unit} (difference {signal.low:.4g} to {signal.high:.4g}, n {signal.n:,})"
     )
+    if isfinite(signal.decisions):
+        text += f", moves {100 * signal.decisions:.1f} % of decisions"
+    if isfinite(signal.cost_per_hour):
+        text += f", costs {signal.cost_per_hour:,.2f} an hour more"
     return text + (", a consequence" if inhibited else "") + ("" if signal.still else ", over")
 
 

@@ -10,6 +10,9 @@ from homeostat.maintain.contracts import Known
 from homeostat.maintain.monitor.figures import Memory
 from homeostat.records.arrays import Float, Int, Mask
 
+OUTCOME_COSTS = "costs of outcomes"
+"""The name under which what known outcomes cost is shared in a block."""
+
 
 class Seen(NamedTuple):
     """Rows of `Known`.

@@ -18,7 +18,7 @@ from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Known, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
 from homeostat.maintain.monitor.names import Names
-from homeostat.maintain.monitor.outcomes import Ripening, chance_of, seen
+from homeostat.maintain.monitor.outcomes import OUTCOME_COSTS, Ripening, chance_of, seen
 from homeostat.maintain.monitor.reference import Reference, Spans, looked_at, take_held
 from homeostat.maintain.monitor.rows_of_ticks import counts_of, offsets_among, ticks_of, totals_of
 from homeostat.records.arrays import Float, Int, State
@@ -160,8 +160,9 @@ class QualityMonitor:
         # The expectation of -y log r - (1 - y) log(1 - r), taken away, leaves (r - y) times the log-odds.
         wide = np.where(n > 0, np.sqrt(totals_of(noise * odds**2, offsets)) / size, np.nan)
         found.set(3, *_means(-rest * odds, offsets), wide)
-        if self._cost is not None:
-            cost = self._cost(known)[at]
+        cost_of = self._cost
+        if cost_of is not None:
+            cost = shared(block, OUTCOME_COSTS, lambda one: cost_of(one.whole.known))[at]
             there = np.isfinite(cost)
             found.set(5, *_means(cost[there], offsets_among(offsets, there)))
         self._bands(place[at], label, offsets, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 
 # Fixtures that start servers; `cluster` is one of Ray, whose processes take seconds to come up.
@@ -21,3 +22,25 @@ def is_quick(fixtures: Iterable[str], marks: Collection[str]) -> bool:
     False
     """
     return {"long", "peers"}.isdisjoint(marks) and SERVERS.isdisjoint(fixtures)
+
+
+def whole_file_is_long(text: str) -> bool:
+    """Whether the mark of a test file leaves none of its tests to the inner loop.
+
+    >>> whole_file_is_long("import pytest\\npytestmark = pytest.mark.long  # Seconds.")
+    True
+    >>> whole_file_is_long("@pytest.mark.long\\ndef test_one(): ...")
+    False
+    """
+    return re.search(r"^pytestmark = .*\bpytest\.mark\.long\b", text, re.MULTILINE) is not None
+
+
+def has_examples(text: str) -> bool:
+    """Whether the text of a module has an example that runs as a test.
+
+    >>> has_examples("def one():\\n    >" + ">> one()")
+    True
+    >>> has_examples("def one():\\n    return 1")
+    False
+    """
+    return re.search(r"^\s*>>> ", text, re.MULTILINE) is not None

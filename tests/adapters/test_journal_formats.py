@@ -9,8 +9,10 @@ import pytest
 from tests.samples.reading import FORMAT1, answered, unpacked
 
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.disk.sqlite.tables import TIMELESS_FORMAT, structure
 from homeostat.adapters.journals.entries import JournalError
 from homeostat.checks.batches import decisions, same, words_of
+from homeostat.checks.stand_ins import ScriptedClock
 from homeostat.config.load import load_app
 from homeostat.config.plans import vocabulary
 from homeostat.engine.answers import answer
@@ -85,6 +87,40 @@ def test_an_old_entry_stays_as_it_is_when_the_journal_is_brought_up_to_date(tmp_
         journal.append(decisions([-5], 1))
     after = [without_ids(row) for row in rows(folder / "journal.db")]
     assert after[: len(before)] == before and len(after) == len(before) + 1
+
+
+def of_format_3(path):
+    """A journal as a version wrote it that did not say when entries were recorded."""
+    with SqliteJournal(path, app="shop") as journal:
+        journal.append(decisions([1], 1))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("ALTER TABLE entries DROP COLUMN recorded_us")
+        db.execute(f"PRAGMA user_version = {TIMELESS_FORMAT}")
+        assert structure(db) == structure(None, TIMELESS_FORMAT)
+
+
+def test_entries_say_when_they_were_recorded_and_older_ones_do_not(tmp_path):
+    path, clock = tmp_path / "journal.db", ScriptedClock(5_000_000)
+    of_format_3(path)
+    with SqliteJournal(path, app="shop", readonly=True) as reader:  # Before anyone brings it up to date.
+        assert [entry.recorded_us for entry in reader.read()] == [None]
+        assert [facts.recorded_us for facts in reader.facts()] == [None]
+    with SqliteJournal(path, app="shop", clock=clock) as journal:
+        journal.append(decisions([2], 2))
+        clock.advance(7_000_000)
+        journal.append(decisions([3, 4], 3))
+        assert [facts.recorded_us for facts in journal.recent(1)] == [5000, 12000]
+        assert [entry.recorded_us for entry in journal.read()] == [None, 5000, 12000]
+        assert [facts.recorded_us for facts in journal.facts()] == [None, 5000, 12000]
+    with closing(sqlite3.connect(path)) as db:
+        assert structure(db) == structure(None)
+
+
+def test_a_journal_without_a_clock_has_the_same_bytes_at_any_time(tmp_path):
+    for name in ("one", "two"):
+        with SqliteJournal(tmp_path / name, app="shop", bulk=True, secret=bytes(32)) as journal:
+            journal.append(decisions([1], 1))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 def test_a_schema_is_kept_once_and_found_again(tmp_path):

@@ -18,14 +18,17 @@ from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.disk.sqlite.tables import structure
 from homeostat.adapters.journals import compression
 from homeostat.checks.batches import decisions, outcomes
+from homeostat.checks.stand_ins import ScriptedClock
 from homeostat.records import codec
+
+_NAMED = ("first_ns", "last_ns", "rows", "sha256")
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     """A journal with single decisions, texts, a compressed body, an id that comes twice, outcomes; and its trail."""
     folder = tmp_path_factory.mktemp("audited")
-    with SqliteJournal(folder / "journal.db", app="payments") as journal:
+    with SqliteJournal(folder / "journal.db", app="payments", clock=ScriptedClock(1_767_225_600 * 10**9)) as journal:
         with AuditLog(folder / "audit.jsonl", journal, checkpoint_every=1000) as log:
             log.holds(journal.says(), 1)
             log.started("test", 2)
@@ -214,7 +217,7 @@ def test_the_last_line_is_held_to_the_journal_where_no_checkpoint_vouches_for_it
     checkpoint_path(trail).unlink()
     lines = trail.read_bytes().splitlines()
     record = {name: value for name, value in json.loads(lines[-1]).items() if name != "hash"}
-    assert found(folder).ok and set(record["facts"]) == {"first_ns", "last_ns", "rows", "sha256", "took_us"}
+    assert found(folder).ok and set(record["facts"]) == {*_NAMED, "recorded_us", "took_us"}
     edits = [{**record, "entry": record["entry"] + 1}, {**record, "kind": "outcomes"}, {**record, "kind": "other"}]
     for name, value in record["facts"].items():
         others = [*edits_of("text", value), None, [], {}, "text", 1e300]

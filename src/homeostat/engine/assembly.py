@@ -113,10 +113,12 @@ def open_engine(
     data = None if data is None else data.absolute()  # A plug-in may change the working folder.
     mode = FILE_MODE if private else OPEN_FILE_MODE
 
-    secret = prepared.coding.secret if data is None else None
+    secret, clock = prepared.coding.secret if data is None else None, SystemClock()
 
     def open_journal(path: Path | str) -> SqliteJournal:
-        return SqliteJournal(path, app=prepared.app.app, words=prepared.words, secret=secret, mode=mode)
+        return SqliteJournal(
+            path, app=prepared.app.app, words=prepared.words, secret=secret, mode=mode, clock=clock
+        )  # fmt: skip
 
     with ExitStack() as opened:  # All that was opened is closed, the last first, whatever fails half-way.
         if data is None:
@@ -126,7 +128,6 @@ def open_engine(
             journal, parted = open_history(data, history, open_journal, tell)
         opened.callback(journal.close)
         prepared = prepared.keyed(journal.coding)
-        clock = SystemClock()
         ports = Ports(journal, clock, prepared.coding, bounded=True, on_error=on_error, served=journal.served)
         stores = stores_in(data, prepared.app.app, clock, mode)
         opened.callback(stores.close)

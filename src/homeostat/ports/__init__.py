@@ -29,10 +29,14 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One journal record, in the order in which loop 1 saw things."""
+    """One journal record, in the order in which loop 1 saw things.
+
+    recorded_us : when it was written, microseconds since 1970; None where the journal does not say
+    """
 
     sequence: int
     body: Body
+    recorded_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,15 @@ def whole(made: Path, tmp_path_factory) -> list[str]:
     return found
 
 
+def test_a_data_folder_says_when_its_entries_were_recorded(made: Path, data: Path) -> None:
+    written_ns = (made / "data" / "journal.db").stat().st_mtime_ns
+    with running(made, data) as one, source_in(data, prepare(made / "watched.yaml"), one._setting.store) as source:
+        steps = stepping.Steps(source, "one", SystemClock(), [].append)
+        recorded = [recorded_ns for _, recorded_ns in steps._entries()]
+    assert len(recorded) == len(HOURS)
+    assert recorded == sorted(recorded) and abs(recorded[-1] - written_ns) < 60 * 10**9
+
+
 class running:
     """A process that maintains the app of a folder."""
 

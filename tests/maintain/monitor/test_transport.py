@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from tests.maintain.monitor.watched import PAST, after, changed, early, raised
 
-from homeostat.checks.ticks import HOUR_NS, quiet_ticks, with_events
+from homeostat.checks.ticks import HOUR_NS, NAMES, quiet_ticks, with_events
+from homeostat.maintain.monitor.transport import TransportMonitor
 from homeostat.records.events import DeadLetter, Row
 from homeostat.records.rows import joined_events
 
@@ -52,6 +53,19 @@ def test_late_events_are_raised_as_late_not_as_a_clock(share):
 
     found = raised("transport", changed(fault))
     assert found["source late late share"] <= 12 and not any(" clock lag" in one for one in found)
+
+
+def test_a_backlog_that_is_read_faster_than_it_came_is_no_clock():
+    monitor = TransportMonitor(NAMES)
+    lag = [one.name for one in monitor.series].index("lag")
+    for tick in after()[:12]:  # Each hour of it is read in a second, until it is read to its end.
+        behind = 100 * 24 * HOUR_NS - tick.number * HOUR_NS
+        found = monitor.measure(replace(tick, arrived_ns=tick.events.time_ns + behind)).value[lag]
+        assert np.isnan(found) or found == 0.0
+    tick = after()[0]
+    for hours, moved in ((0, False), (0, False), (24 * 365, True)):  # It is live; then a clock falls back by a year.
+        found = monitor.measure(replace(tick, arrived_ns=tick.events.time_ns + hours * HOUR_NS + 10**9)).value[lag]
+        assert (found > 0) == moved
 
 
 @pytest.mark.parametrize("minutes", [45, -120, 420])

@@ -25,7 +25,7 @@ class Source:
     """The stores that one process follows.
 
     prepared : the app, under the journal's coding
-    facts : of the entries above one, where the journal says when they were recorded; None where it does not
+    facts : of the entries above one, where these say when they were recorded; None where the entries do so themselves
     stated : the digest of an entry; None where it is not there
     letters : the dead letters, where they are in a file
     moved : whether another journal has taken the place of this one

@@ -170,7 +170,7 @@ class Steps:
         """Entries beyond the place, each with the time at which it was recorded, 0 where nobody says."""
         source, after = self._source, self.place.entry
         if source.facts is None:
-            return ((entry, 0) for entry in source.journal.read(after))
+            return ((entry, (entry.recorded_us or 0) * 1000) for entry in source.journal.read(after))
         return _recorded(source.journal.read(after), source.facts(after))
 
     def _take(self, entry: Entry, recorded_ns: int) -> None:

@@ -23,6 +23,7 @@ _SECOND_NS = 10**9
 _ORDER_NS = 60 * _SECOND_NS
 _ROWS_LEAST = 10
 _LAG_S, _LAG_RATE = 300.0, 0.02
+_BACKLOG_S = 2 * 86_400.0
 _LATER = 0.58  # The point of the lags that a clock moves, and late events, being fewer, don't.
 _REFUSALS = (Reason.TOO_LATE, Reason.TOO_EARLY, Reason.BAD_TIME)
 
@@ -130,6 +131,9 @@ class TransportMonitor:
                 continue
             lag_s = np.sort((arrived[rows][known] - time_ns[rows][known]) / _SECOND_NS)
             later = float(lag_s[int(_LATER * (n - 1))])
+            if usual[0] > _BACKLOG_S:
+                usual[0] = later  # Old events come in as fast as they are read, which says nothing of a clock.
+                continue
             moved_s = 0.0 if np.isnan(usual[0]) else later - usual[0]
             beyond = max(abs(moved_s) - _LAG_S, 0.0)
             if beyond == 0.0:

@@ -24,21 +24,23 @@ from homeostat.adapters.disk.sqlite.statements import FILE as STATEMENTS
 from homeostat.adapters.disk.sqlite.statements_auditing import compare_statement_file
 from homeostat.adapters.disk.sqlite.tables import (
     APP,
-    FORMAT,
-    NAMELESS_FORMAT,
+    FORMATS,
+    READS,
     REPLAYED,
     SECRET,
     about,
     decided_ids,
     id_bytes,
     keeps_schemas,
+    keeps_times,
     structure,
 )
 from homeostat.ports import Unavailable
 from homeostat.records.bodies import ChangeBatch
 from homeostat.records.decisions import DecisionBatch
 
-_ENTRIES = f"SELECT sequence, codec, body, ids, {{checks}}, {', '.join(COLUMNS)} FROM entries ORDER BY sequence"  # noqa: S608
+_COLUMNS = f"sequence, codec, body, ids, {{checks}}, {{times}}, {', '.join(COLUMNS)}"
+_ENTRIES = f"SELECT {_COLUMNS} FROM entries ORDER BY sequence"  # noqa: S608
 
 
 def tables_beside(path: Path) -> SqliteTables | None:
@@ -80,9 +82,8 @@ class SqliteTables:
 
     def _compare_structure(self, db: sqlite3.Connection, faults: Faults) -> None:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version not in (NAMELESS_FORMAT, FORMAT):
-            why = f"has format {version}; this version reads formats {NAMELESS_FORMAT} and {FORMAT}"
-            faults.add(self._where, "", why)
+        if version not in FORMATS:
+            faults.add(self._where, "", f"has format {version}; {READS}")
         expected, found = structure(None, version), structure(db)
         for name in expected.keys() | found.keys():
             if name not in found:
@@ -96,7 +97,8 @@ class SqliteTables:
         schemas = db.execute("SELECT hash, text FROM schemas").fetchall() if keeps_schemas(db) else []
         entries, expected = Entries(self._where, said, faults, schemas, about(db, SECRET)), 1
         column = "checks" if about(db, SECRET) is not None else "x''"  # An old journal has none.
-        rows = iter(db.execute(_ENTRIES.format(checks=column)))
+        times = "recorded_us" if keeps_times(db) else "NULL"
+        rows = iter(db.execute(_ENTRIES.format(checks=column, times=times)))
         for line, row, older in paired(named, rows, itemgetter(0)):
             if row is None:
                 assert line is not None
@@ -113,13 +115,15 @@ class SqliteTables:
             elif line is None:
                 self._beyond = [*self._beyond[:1], sequence]
                 faults.unaudited += 1
-            body = entries.compare(line, sequence, row[1], row[2], dict(zip(COLUMNS, row[5:], strict=True)))
+            body = entries.compare(line, sequence, row[1], row[2], dict(zip(COLUMNS, row[6:], strict=True)))
             if isinstance(body, ChangeBatch):
                 self._applied.add(sequence, body, faults, f"{self._where}, entries")
             if body is not None:
                 ids, checks = id_bytes(decided_ids(body)) if isinstance(body, DecisionBatch) else (b"", b"")
                 entries.expect(sequence, "ids", row[3], ids)
                 entries.expect(sequence, "checks", row[4], checks)
+            if line is not None:
+                entries.expect(sequence, "recorded_us", row[5], line.recorded_us)
         entries.finish()
 
     def _say_beyond(self, live: bool, said: Said, faults: Faults) -> None:

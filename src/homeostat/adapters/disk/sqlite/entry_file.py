@@ -27,13 +27,13 @@ TIME_MIN, TIME_MAX = -(1 << 63), (1 << 63) - 1
 class EntryFile:
     """Reads entries. A query raises Unavailable while `db` is None, JournalError where the file is damaged.
 
-    keeps_schemas : whether the file has the table of schemas, which old ones lack
+    keeps_schemas, keeps_times : whether the file has the table of schemas, and times of recording; old ones lack both
     """
 
     def __init__(self, path: Path, schemas: Schemas) -> None:
         self.path, self.schemas = path, schemas
         self.db: sqlite3.Connection | None = None
-        self.keeps_schemas = False
+        self.keeps_schemas, self.keeps_times = False, False
 
     def all(self, sql: str, *values: int | str | bytes) -> Iterator[tuple[Any, ...]]:
         """The rows of a query."""
@@ -77,7 +77,8 @@ class EntryFile:
     def read(self, after: int, last: int) -> Iterator[Entry]:
         """Every entry with a number above `after`, in order; up to `last` none may be missing."""
         while True:
-            row = self.one("SELECT sequence, codec, body FROM entries WHERE sequence > ? ORDER BY sequence", after)
+            sql = f"SELECT sequence, codec, body, {self._times} FROM entries WHERE sequence > ? ORDER BY sequence"  # noqa: S608
+            row = self.one(sql, after)
             if row is None:
                 if after < last:
                     raise JournalError(f"{self.path}: entry {after + 1} is missing")
@@ -85,15 +86,19 @@ class EntryFile:
             if row[0] != after + 1:
                 raise JournalError(f"{self.path}: entry {after + 1} is missing")
             after = row[0]
-            yield Entry(after, decoded(str(self.path), self.schemas, *row))
+            yield Entry(after, decoded(str(self.path), self.schemas, *row[:3]), row[3])
 
     def facts(self, after: int) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, in order."""
-        sql = f"""SELECT sequence, kind, rows, first_ns, last_ns, digest, codec, {TOOK_OF_BODY} FROM entries
-            WHERE sequence > ? ORDER BY sequence"""  # noqa: S608
-        for sequence, kind, rows, first_ns, last_ns, digest, stored_as, start in self.all(sql, after):
+        sql = f"""SELECT sequence, kind, rows, first_ns, last_ns, digest, codec, {TOOK_OF_BODY}, {self._times}
+            FROM entries WHERE sequence > ? ORDER BY sequence"""  # noqa: S608
+        for sequence, kind, rows, first_ns, last_ns, digest, stored_as, start, recorded_us in self.all(sql, after):
             took = took_us_of(str(self.path), sequence, stored_as, start)
-            yield EntryFacts(sequence, kind, rows, first_ns, last_ns, digest.hex(), took)
+            yield EntryFacts(sequence, kind, rows, first_ns, last_ns, digest.hex(), took, recorded_us)
+
+    @property
+    def _times(self) -> str:
+        return "recorded_us" if self.keeps_times else "NULL"
 
     def digests(self, until: int) -> Iterator[bytes]:
         """The digests of the entries up to one, in order."""

@@ -21,7 +21,7 @@ from homeostat.records.identity import Ids, is_hashed
 _RECENT = 256  # Entries whose facts are kept for the audit trail, which follows more closely than that.
 _READ_ENTRIES = 65536
 
-Facts = tuple[int, int, int, int, int, bytes, float]
+Facts = tuple[int, int, int, int, int, bytes, float, int | None]
 """As EntryFacts, with the digest's own bytes."""
 
 
@@ -55,7 +55,7 @@ class EntryMemory:
         if self.behind or not 0 <= missing <= len(self._recent):
             return None
         asked = itertools.islice(self._recent, len(self._recent) - missing, None)
-        return [EntryFacts(*facts[:5], facts[5].hex(), facts[6]) for facts in asked]
+        return [EntryFacts(*facts[:5], facts[5].hex(), *facts[6:]) for facts in asked]
 
     def history(self, sequence: int) -> str | None:
         """See `SqliteJournal.history`; None where the digests must be read in the file."""

@@ -37,6 +37,7 @@ from homeostat.adapters.disk.sqlite.tables import (
     coding_of,
     keep_old_words,
     keeps_schemas,
+    keeps_times,
     prepare,
     refusal,
     served_of,
@@ -47,7 +48,7 @@ from homeostat.adapters.journals.entries import (
     PIECE_ROWS,
     ById,
 )
-from homeostat.ports import Entry, EntryFacts, Unavailable
+from homeostat.ports import Clock, Entry, EntryFacts, Unavailable
 from homeostat.records import codec
 from homeostat.records.arrays import Int
 from homeostat.records.bodies import Body, ChangeBatch
@@ -59,7 +60,7 @@ from homeostat.records.schemas import Schemas
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
 _COMMIT_BYTES = 2 * PAGE_BYTES  # The bytes that the smallest transaction adds to SQLite's log.
-_INSERT = "INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?,?)"
+_INSERT = "INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 
 __all__ = ["FORMAT", "SqliteJournal"]
 
@@ -79,6 +80,7 @@ class SqliteJournal(ById):
         bulk: bool = False,
         secret: bytes | None = None,
         mode: int = FILE_MODE,
+        clock: Clock | None = None,
     ) -> None:
         """Open, or create, a journal; one at `:memory:` lasts as long as the object.
 
@@ -87,6 +89,8 @@ class SqliteJournal(ById):
         mode : who may read and write files that are created
         bulk : for a run that writes large batches and nobody reads meanwhile: bytes go into the file itself, once, and
             on the disk for sure only after `flush`. A killed process loses nothing appended in this way either
+        clock : says when an entry is recorded; None for entries that do not say it, so that two replays have the same
+            bytes
         secret : of a new journal's coding; drawn where none is given. One that exists keeps its own
 
         Raises JournalError for a file that isn't this app's journal, Unavailable when the file can't be opened
@@ -96,7 +100,7 @@ class SqliteJournal(ById):
         self._words, self._schemas = words, Schemas(legacy=words, ask=lambda digest: self._file.schema_text(digest))
         self._app, self._power_safe, self._readonly, self._compress = app, power_safe, readonly, compress
         self._bulk, self._mode = bulk and not readonly, mode
-        self._secret = secret
+        self._secret, self._clock = secret, clock
         self._file = EntryFile(self.path, self._schemas)
         self._known = EntryMemory(self._file)
         self._in_memory = in_memory = str(path) == ":memory:"
@@ -194,10 +198,12 @@ class SqliteJournal(ById):
                 db.execute("BEGIN IMMEDIATE")
             if new:
                 db.execute("INSERT OR IGNORE INTO schemas VALUES (?, ?)", (schema.digest, schema.text))
+            recorded_us = None if self._clock is None else self._clock.now_ns() // 1000
             for sequence, piece in enumerate(pieces, self._known.last + 1):
-                row, ids = as_stored(sequence, piece, self._compress, schema)
+                row, ids = as_stored(sequence, piece, self._compress, schema, recorded_us)
                 db.execute(_INSERT, row)
-                stored.append(((*row[:6], piece.took_us if isinstance(piece, DecisionBatch) else 0.0), ids))
+                took_us = piece.took_us if isinstance(piece, DecisionBatch) else 0.0
+                stored.append(((*row[:6], took_us, recorded_us), ids))
                 size += len(row[8])
             if len(pieces) > 1 or new:
                 db.execute("COMMIT")
@@ -327,7 +333,7 @@ class SqliteJournal(ById):
         self._is_old, self._coding = coding is None, coding or Coding(secrets.token_bytes(SECRET_BYTES))
         self._schemas.coding = self._coding
         self._served = served_of(db, self.path)
-        self._file.keeps_schemas = keeps_schemas(db)
+        self._file.keeps_schemas, self._file.keeps_times = keeps_schemas(db), keeps_times(db)
         if not self._readonly:
             db.execute(f"PRAGMA journal_mode = {'DELETE' if self._bulk else 'WAL'}")
             waits = "OFF" if self._bulk else "FULL" if self._power_safe else "NORMAL"

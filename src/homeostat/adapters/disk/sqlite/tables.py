@@ -22,11 +22,14 @@ from homeostat.records.identity import SECRET_BYTES, Coding, Ids, Served
 from homeostat.records.schemas import Schema, Schemas, read_words, words_text
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
-FORMAT = 3
-NAMELESS_FORMAT = 2  # Its bodies are of format 1, and it keeps no schemas.
+FORMAT = 4
+TIMELESS_FORMAT = 3  # It does not say when an entry was recorded.
+NAMELESS_FORMAT = 2  # Nor does this one; its bodies are of format 1, and it keeps no schemas.
+FORMATS = (NAMELESS_FORMAT, TIMELESS_FORMAT, FORMAT)
 APPLICATION_ID = 0x686D7374  # "hmst", in the file's header, where `file` and SQLite look for it.
 PAGE_BYTES = 8192
 _BULK_PAGE_BYTES = 65536  # A quarter of the time of smaller pages for large batches; a single row would fill a page.
+READS = f"this version reads formats {', '.join(map(str, FORMATS[:-1]))} and {FORMAT}"
 _OUTCOME = int(Row.OUTCOME)
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # An ERROR: a table of the schema isn't there.
 
@@ -40,6 +43,7 @@ CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT 
 """
 _SCHEMAS = "CREATE TABLE schemas (hash BLOB PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID;"
 _CHECKS = "ALTER TABLE entries ADD COLUMN checks BLOB NOT NULL DEFAULT x''"
+_RECORDED = "ALTER TABLE entries ADD COLUMN recorded_us INTEGER"
 _TRIGGER = """CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table}
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;"""
 # Rows of `about`: whose journal it is; the last entry of a version that kept no names, and the names of those entries;
@@ -74,10 +78,12 @@ def prepare(
         _create(db, app, bulk, secret=secret)
     elif application != APPLICATION_ID:
         raise JournalError(f"{path} is not a homeostat journal")
-    elif version == NAMELESS_FORMAT and not readonly:
-        _keep_schemas(db, secret)
-    elif version not in (NAMELESS_FORMAT, FORMAT):
-        raise JournalError(f"{path} has format {version}; this version reads formats {NAMELESS_FORMAT} and {FORMAT}")
+    elif version not in FORMATS:
+        raise JournalError(f"{path} has format {version}; {READS}")
+    elif version != FORMAT and not readonly:
+        if version == NAMELESS_FORMAT:
+            _keep_schemas(db, secret)
+        _keep_times(db)
     owner = about(db, APP)
     if owner is None and not readonly:
         _finish(db, path, app)
@@ -127,6 +133,11 @@ def keeps_schemas(db: sqlite3.Connection) -> bool:
     return bool(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'schemas'").fetchone()[0])
 
 
+def keeps_times(db: sqlite3.Connection) -> bool:
+    """Whether it has the column of times of recording: an old journal that is only read has none."""
+    return any(row[1] == "recorded_us" for row in db.execute("PRAGMA table_info('entries')"))
+
+
 def structure(db: sqlite3.Connection | None, version: int = FORMAT) -> dict[str, object]:
     """The tables and triggers of a journal, by name, in a form that can be compared; None for those of a new one.
 
@@ -160,11 +171,13 @@ def _create(db: sqlite3.Connection, app: str, bulk: bool, version: int = FORMAT,
         for statement in _TABLES.split(";\n"):
             db.execute(statement)
         _make_append_only(db, "entries", "about")
-        if version == FORMAT:
+        if version >= TIMELESS_FORMAT:
             db.execute(_SCHEMAS)
             db.execute(_CHECKS)
             _make_append_only(db, "schemas")
             tell(db, SECRET, _drawn(secret).hex())
+        if version == FORMAT:
+            db.execute(_RECORDED)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {version}")
         tell(db, APP, app)
@@ -210,6 +223,13 @@ def _keep_schemas(db: sqlite3.Connection, secret: bytes | None) -> None:
         last = db.execute("SELECT max(sequence) FROM entries").fetchone()[0]
         if last is not None:
             tell(db, OLD_UNTIL, str(last))
+        db.execute(f"PRAGMA user_version = {TIMELESS_FORMAT}")
+
+
+def _keep_times(db: sqlite3.Connection) -> None:
+    """From format 3 to 4: a column of times. Entries that are there already have none: nobody knows theirs."""
+    with _transaction(db):
+        db.execute(_RECORDED)
         db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
@@ -260,14 +280,15 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def as_stored(
-    sequence: int, piece: Body, compress: int, schema: Schema
-) -> tuple[tuple[int, int, int, int, int, bytes, bytes, int, bytes, bytes], Ids | None]:
+    sequence: int, piece: Body, compress: int, schema: Schema, recorded_us: int | None = None
+) -> tuple[tuple[int, int, int, int, int, bytes, bytes, int, bytes, bytes, int | None], Ids | None]:
     """An entry's row, and the ids that were decided; None where it holds outcomes."""
     body = codec.encode(piece, schema)
     kind, rows, first, last = beside_body(piece)
     ids = decided_ids(piece) if isinstance(piece, DecisionBatch) else None
     codes, checks = (b"", b"") if ids is None else id_bytes(ids)
-    return (sequence, kind, rows, first, last, body[32:64], codes, *compression.pack(body, compress), checks), ids
+    stored = compression.pack(body, compress)
+    return (sequence, kind, rows, first, last, body[32:64], codes, *stored, checks, recorded_us), ids
 
 
 def id_bytes(ids: Ids) -> tuple[bytes, bytes]:

@@ -76,9 +76,8 @@ def _forget(counts: Int, marks: Int, time_ns: int, step_ns: int) -> None:
 
 
 @compiled
-def _broken(action: int, breakers: Breakers) -> int:
+def _broken(action: int, table: Int, share_max: Float, marks: Int) -> int:
     """The action after the breakers, each of which acts at most once, in the order of their declaration."""
-    table, marks = breakers.table, breakers.marks
     used = 0
     at = 0
     while at < len(marks):
@@ -87,7 +86,7 @@ def _broken(action: int, breakers: Breakers) -> int:
             table[ACTION, at] == action
             and used >> at & 1 == 0
             and total >= table[EVENTS_MIN, at]
-            and float(marks[at, TAKEN] + 1) > breakers.share_max[at] * float(total)
+            and float(marks[at, TAKEN] + 1) > share_max[at] * float(total)
         ):
             action = table[INSTEAD, at]
             used |= 1 << at
@@ -98,31 +97,18 @@ def _broken(action: int, breakers: Breakers) -> int:
 
 
 @compiled
-def _advance(time_ns: int, breakers: Breakers) -> None:
-    """Moves every breaker to the bucket of a time that events have reached."""
-    for b in range(len(breakers.marks)):
-        _forget(breakers.counts[b], breakers.marks[b], time_ns, breakers.table[STEP_NS, b])
-
-
-@compiled
-def _count(action: int, breakers: Breakers) -> None:
-    """Counts one decision in the newest bucket of each breaker."""
-    counts, marks = breakers.counts, breakers.marks
-    for b in range(len(marks)):
-        slot = marks[b, HEAD] % BUCKETS
-        counts[b, 0, slot] += 1
-        marks[b, TOTAL] += 1
-        if action == breakers.table[ACTION, b]:
-            counts[b, 1, slot] += 1
-            marks[b, TAKEN] += 1
-
-
-@compiled
 def count_rows(rows: Int, breakers: Breakers) -> None:
     """Counts decisions that were made already: as `rule_rows` does, of whose rows the second and the last are read."""
+    limits, counts, marks = breakers.table, breakers.counts, breakers.marks
     for i in range(rows.shape[1]):
-        _advance(rows[3, i], breakers)
-        _count(rows[1, i], breakers)
+        for b in range(len(marks)):
+            _forget(counts[b], marks[b], rows[3, i], limits[STEP_NS, b])
+            slot = marks[b, HEAD] % BUCKETS
+            counts[b, 0, slot] += 1
+            marks[b, TOTAL] += 1
+            if rows[1, i] == limits[ACTION, b]:
+                counts[b, 1, slot] += 1
+                marks[b, TAKEN] += 1
 
 
 @compiled
@@ -132,7 +118,10 @@ def rule_rows(frame: Float, rows: Int, rules: Rules, breakers: Breakers, made: R
     frame : (n, columns)
     rows : (4, n) event time, proposed action, fallback bits, the time that the event reaches
     """
-    table, first = rules.table, rules.first
+    # The loop reads arrays and counts by itself: a call that counts, or is handed tuples, doubled the time of a row.
+    table, first, by_cause = rules.table, rules.first, rules.by_cause
+    limits, share_max, counts, marks = breakers.table, breakers.share_max, breakers.counts, breakers.marks
+    actions, deciding, hits = made.action, made.rule, made.hits
     for i in range(rows.shape[1]):
         time_ns = rows[0, i]
         taken, decided = rows[1, i], NO_RULE
@@ -143,13 +132,20 @@ def rule_rows(frame: Float, rows: Int, rules: Rules, breakers: Breakers, made: R
                 held |= np.uint64(1) << np.uint64(r)
                 if decided == NO_RULE:
                     taken, decided = table[RULE_ACTION, r], r
-        fallen = rules.by_cause[rows[2, i] & 255]
+        fallen = by_cause[rows[2, i] & 255]
         if decided == NO_RULE and fallen >= 0:
             taken, decided = fallen, BY_FALLBACK
-        _advance(rows[3, i], breakers)
-        if decided == NO_RULE and len(breakers.marks) > 0:
-            broken = _broken(taken, breakers)
+        for b in range(len(marks)):
+            _forget(counts[b], marks[b], rows[3, i], limits[STEP_NS, b])
+        if decided == NO_RULE and len(marks) > 0:
+            broken = _broken(taken, limits, share_max, marks)
             if broken != taken:
                 taken, decided = broken, BY_BREAKER
-        _count(taken, breakers)
-        made.action[i], made.rule[i], made.hits[i] = taken, decided, held
+        for b in range(len(marks)):
+            slot = marks[b, HEAD] % BUCKETS
+            counts[b, 0, slot] += 1
+            marks[b, TOTAL] += 1
+            if taken == limits[ACTION, b]:
+                counts[b, 1, slot] += 1
+                marks[b, TAKEN] += 1
+        actions[i], deciding[i], hits[i] = taken, decided, held

@@ -35,7 +35,12 @@ def _jit(function: _Function) -> _Function:
     return compiled_with(function, error_model="numpy")
 
 
-@_jit
+def _put_in(function: _Function) -> _Function:
+    """The same, put into each of its callers: a call for each value would cost more than most operations."""
+    return compiled_with(function, error_model="numpy", forceinline=True)
+
+
+@_put_in
 def _finite(x: float) -> float:
     """No infinity leaves an operation: what has no finite value has none."""
     return x if x - x == 0.0 else math.nan
@@ -67,7 +72,7 @@ def _listed(members: Int, start: int, stop: int, code: int, check: int, time_ns:
     return found and time_ns < members[3, low - 1]
 
 
-@_jit
+@_put_in
 def _push(
     operation: int, a: int, b: int, c: int, time_ns: int, keys: Int, checks: Int, literals: Int, members: Int
 ) -> float:
@@ -106,7 +111,7 @@ def _push(
     return 1.0 if holds != negated else 0.0
 
 
-@_jit
+@_put_in
 def _among(x: float, operation: int, a: int, b: int, c: int, constants: Float, members: Int, time_ns: int) -> float:
     """Whether a number or category is in a set of constants or in a list; missing values are in none, nor out."""
     if x != x:
@@ -120,7 +125,7 @@ def _among(x: float, operation: int, a: int, b: int, c: int, constants: Float, m
     return 1.0 if holds != (operation >= op.NOT_AMONG) else 0.0
 
 
-@_jit
+@_put_in
 def _replace_one(operation: int, x: float) -> float:
     """An operation on one value."""
     if operation == op.NOT:
@@ -154,7 +159,7 @@ def _replace_one(operation: int, x: float) -> float:
     return math.log(x) - math.log1p(-x) if 0.0 < x < 1.0 else math.nan  # LOGIT
 
 
-@_jit
+@_put_in
 def _compare(operation: int, x: float, y: float) -> float:
     """A comparison, 1.0 or 0.0; false where a side is missing, whichever comparison it is."""
     if operation == op.LESS:
@@ -172,7 +177,7 @@ def _compare(operation: int, x: float, y: float) -> float:
     return 1.0 if holds else 0.0
 
 
-@_jit
+@_put_in
 def _replace_two(operation: int, x: float, y: float) -> float:
     """An operation on two values, `y` being the top of the stack."""
     if operation >= op.LESS:

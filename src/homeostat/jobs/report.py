@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,6 +136,14 @@ class Gathered:
         priced = priced.reshape(-1, 2 * len(_ARMS))[rows]
         cost = {arm: np.where(y == 1, priced[:, 2 * k], priced[:, 2 * k + 1]) for k, arm in enumerate(_ARMS)}
         return Known(found, rows, y, cost)
+
+    def judged(self, known: Known, weights: dict[str, float]) -> dict[str, Any]:
+        """Quality, scorers and curves, side by side on two cores: most of it is sorting, which holds no lock."""
+        with ThreadPoolExecutor(1) as other:
+            beside = other.submit(lambda: (self.scorers(known, weights), self.curves(known)))
+            quality = self.quality(known)
+            scorers, curves = beside.result()
+        return {"quality": quality, "scorers": scorers, **curves}
 
     def quality(self, known: Known) -> dict[str, float | None]:
         """How well the risk ranks and is calibrated, and what the actions cost, where the outcome counts.

@@ -16,7 +16,7 @@ from http_servers import EVENT, Server, steady
 
 @pytest.fixture(scope="module")
 def access() -> Iterator[Server]:
-    server = Server("access")
+    server = Server("access", HOMEOSTAT_SERVERS__BATCH_ROWS="80", HOMEOSTAT_SERVERS__BATCH_ROWS_MIN="20")
     yield server
     assert server.stop() == 0
 
@@ -105,7 +105,8 @@ def test_outcomes_get_receipts(access: Server) -> None:
 
 def test_metrics_and_health_are_there(access: Server) -> None:
     assert access.ask("/healthz")[2]["status"] == "ok"
-    assert b"homeostat_events_total" in access.ask("/metrics")[2]
+    shown = access.ask("/metrics")[2]
+    assert b"homeostat_events_total" in shown and b'homeostat_batch_rows_bound{app="access"} 80.0' in shown
 
 
 @pytest.mark.long

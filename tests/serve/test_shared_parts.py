@@ -74,6 +74,7 @@ def test_a_server_shows_its_parts_and_says_that_it_is_not_ready_without_them(wat
     assert (up("journal"), up("features")) == (1, 1)
     assert watched.shown("homeostat_journal_spooled_rows") == watched.shown("homeostat_feature_rejoins_total") == 0
     assert watched.shown("homeostat_journal_spool_bytes_max") > 0
+    assert watched.shown("homeostat_batch_rows_bound") == 1000
     assert watched.shown("homeostat_stage_seconds_count", stage="intake") == 1
 
     (watched.folder / "features").touch()

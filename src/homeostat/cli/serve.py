@@ -167,7 +167,7 @@ def serve(
             ready_at(where)
 
         with jobs_beside(keeping.jobs, data):
-            started = serve_with(settings, lambda: _open(app, bundle, data, keeping), sock, ready)
+            started = serve_with(settings, lambda: _open(app, bundle, data, keeping, servers), sock, ready)
         if not started:
             raise CommandError("the server did not start; the lines above say why")
     _say("stopped" if data is None else f"saved to {data}, stopped")
@@ -181,8 +181,9 @@ def _print_plan(app: str, bundle: Path | None, data: Path | None) -> None:
     print("\n".join(preview(app, bundle, data).sentences()))
 
 
-def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping) -> Engine:
+def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping, servers: Servers) -> Engine:
     from homeostat.engine.assembly import open_engine
+    from homeostat.engine.sizing import served_sizer
 
     with shown("starting", _say) as progress:
         engine = open_engine(
@@ -195,6 +196,7 @@ def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping) ->
             history=keeping.history,
             private=not keeping.open_files,
         )
+    engine.parts.sizer = served_sizer(servers, engine.parts.clock)
     if data is not None:
         from homeostat.engine.shadowing import keeper_in
 

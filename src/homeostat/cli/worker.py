@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -49,14 +50,15 @@ def worker(
     metrics_host
         The address to show metrics at; beyond this machine only with --plain-http.
     """
+    from homeostat.adapters.opening import statements_opener
     from homeostat.adapters.process.collector import collect_seldom
     from homeostat.adapters.process.compiling import said
     from homeostat.adapters.process.environment import servers_of
     from homeostat.adapters.process.logs import configure
     from homeostat.adapters.process.tracing import open_tracing
     from homeostat.engine.metrics_endpoint import serve_metrics
+    from homeostat.engine.size_record import SizeRecord
     from homeostat.worker.launch import open_worker
-    from homeostat.worker.size_record import SizeRecord
     from homeostat.worker.telemetry import Telemetry
 
     if metrics_port is not None:
@@ -77,9 +79,9 @@ def worker(
     with ExitStack() as stack:
         stack.enter_context(closing(running))
         if servers.journal is not None:
-            name = running.parts.name
-            sizes = stack.enter_context(closing(SizeRecord(servers.journal, running.parts.app.app, name, logger.info)))
-            running.on_size = sizes.put
+            opens = partial(statements_opener(servers.journal), servers.journal, app=running.parts.app.app)
+            record = stack.enter_context(closing(SizeRecord(opens, running.parts.name, logger.info)))
+            running.sizer.on_choice = record.put
         running.parts.keep_shadow(app, None if config is None else str(config), logger.warning)
         telemetry = stack.enter_context(closing(Telemetry(running, tracing)))
         if metrics_port is not None:

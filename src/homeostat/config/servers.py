@@ -62,10 +62,13 @@ class Servers(Node):
     )  # fmt: skip
     partitions: int = Field(default=6, ge=1, le=10_000, description="of the topics that are created: the most workers")
     encoding: Literal["json"] = Field(default="json", description="how messages are written")
-    batch_rows: int = Field(default=1000, ge=1, le=65_536, description="events decided together at the most")
+    batch_rows: int = Field(
+        default=1000, ge=1, le=65_536, description="events decided together at the most, by a worker or of requests "
+        "that wait; a larger request is decided at once"
+    )  # fmt: skip
     batch_rows_min: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
-        default=None, description="a worker's batches follow its load, from this bound to `batch_rows`; the bound is "
-        "always `batch_rows` when absent"
+        default=None, description="the batches of a worker or a server follow its load, from this bound to "
+        "`batch_rows`; the bound is always `batch_rows` when absent"
     )  # fmt: skip
     outcome_wait: Duration = Field(
         default=duration_ns("1m"), description="how long an outcome waits for its event to be decided; then it is a "

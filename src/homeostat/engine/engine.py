@@ -129,6 +129,7 @@ class Engine:
         """Current figures of servers and processes beside by name of a declared metric; called by any thread."""
         found: dict[str, Value] = dict(self.duties.readings())
         found |= {} if self.parts.fairness is None else self.parts.fairness.readings()
+        found |= {} if self.parts.sizer is None else {"homeostat_batch_rows_bound": self.parts.sizer.rows}
         for keeper in (self.parts.shadow, self.parts.maintenance):
             found = found if keeper is None else {**found, **keeper.readings()}
         return found

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from homeostat.engine.fair_watch import FairnessWatch
     from homeostat.engine.maintaining import MaintenanceKeeper
     from homeostat.engine.shadowing import ShadowKeeper
+    from homeostat.engine.sizing import Sizer
     from homeostat.engine.watching import Watcher
 
 
@@ -40,6 +41,7 @@ class Parts:
     fairness : looks at the fairness of the last decisions; None where no bound is declared, or nothing is kept
     shadow : looks after the challenger's process; None where nobody does
     maintenance : looks after the maintenance loop's process; None where nobody does
+    sizer : chooses how many requests are decided together; None where nobody gathers any
     opened : what the engine lets go of when it is closed, the last opened first
     """
 
@@ -60,4 +62,5 @@ class Parts:
     shadow: ShadowKeeper | None = None
     maintenance: MaintenanceKeeper | None = None
     fairness: FairnessWatch | None = None
+    sizer: Sizer | None = None
     opened: ExitStack = field(default_factory=ExitStack)

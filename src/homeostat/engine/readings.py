@@ -38,7 +38,7 @@ FAMILIES: dict[str, Family] = {
     "homeostat_rebalances_total": Family("counter", "Times that lanes were given to this worker or taken from it."),
     "homeostat_fenced_total": Family("counter", "Batches left to another worker that had taken over."),
     "homeostat_batches_total": Family("counter", "Batches decided, journalled and published."),
-    "homeostat_batch_rows_bound": Family("gauge", "The most events of a batch, as the worker chose it by its load."),
+    "homeostat_batch_rows_bound": Family("gauge", "The most events of a batch, as the process chose it by its load."),
     "homeostat_publish_seconds": Family("histogram", "Time of publishing one batch and marking it as done."),
     "homeostat_end_to_end_seconds": Family("histogram", "From an event's being produced to its decision's."),
     # The journal.

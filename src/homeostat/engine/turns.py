@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
+from homeostat.engine.sizing import Sizer
 from homeostat.errors import HomeostatError
 from homeostat.ports import Unavailable
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 A = TypeVar("A")
 Answers = list[Any]
 Work = Callable[[Sequence[object]], Answers]
+ROWS_MAX = 1000  # As `servers.batch_rows` is, where nothing is declared.
 INLINE_ROWS = 32  # Decided in about as long as an event loop may well be kept busy: a few milliseconds.
 OUTCOME_ROWS = 128  # Taken in in 3 to 4 ms, for which an event that comes meanwhile waits.
 SHARED_OUTCOME_ROWS = 1024  # Where each call waits for servers, which takes about as long for a few as for many.
@@ -49,17 +51,19 @@ class Turns(Generic[T]):
     rows_max : of a batch; a larger request is a batch of its own
     waiting_max : events that may wait before new requests are refused
     inline_rows : of a batch that the event loop decides by itself; 0 where the engine waits for servers
+    sizer : chooses `rows_max` by the load; None where it stays as it is
     """
 
     def __init__(
         self,
         thread: ThreadPoolExecutor,
-        rows_max: int = 1024,
+        rows_max: int = ROWS_MAX,
         waiting_max: int = 100_000,
         inline_rows: int = INLINE_ROWS,
+        sizer: Sizer | None = None,
     ) -> None:
-        self._thread, self._inline_rows = thread, inline_rows
-        self._rows_max, self._waiting_max = rows_max, waiting_max
+        self._thread, self._inline_rows, self._sizer = thread, inline_rows, sizer
+        self._fixed_rows_max, self._waiting_max = rows_max, waiting_max
         self._queue: deque[_Waiting] = deque()
         self._rows = 0
         self._busy = self._called = False
@@ -124,12 +128,13 @@ class Turns(Generic[T]):
             self._idle.set()
             return
         batch, rows = self._take()
+        began_ns = 0 if self._sizer is None else self._sizer.now_ns()
         if batch[0].objects is not None and rows <= self._inline_rows:
             try:
                 _answer(batch, _run(batch))
             except Exception as error:
                 _fail(batch, error)
-            self._soon()
+            self._ended(batch, rows, began_ns)
             return
         try:
             running = asyncio.get_running_loop().run_in_executor(self._thread, _run, batch)
@@ -138,16 +143,30 @@ class Turns(Generic[T]):
             self._soon()
             return
         self._busy = True
-        running.add_done_callback(lambda done: self._done(batch, done))
+        running.add_done_callback(lambda done: self._done(batch, rows, began_ns, done))
 
-    def _done(self, batch: list[_Waiting], done: asyncio.Future[Any]) -> None:
+    def _done(self, batch: list[_Waiting], rows: int, began_ns: int, done: asyncio.Future[Any]) -> None:
         self._busy = False
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is None:
             _answer(batch, done.result())
         else:
             _fail(batch, error)
+        self._ended(batch, rows, began_ns)
+
+    def _ended(self, batch: list[_Waiting], rows: int, began_ns: int) -> None:
+        """Go on, and take note of how long a batch that was gathered took.
+
+        A call, a slice or one request beyond the bound says nothing about the bound.
+        """
+        sizer, first = self._sizer, batch[0]
+        if sizer is not None and first.objects is not None and first.rows_max is None and rows <= sizer.rows:
+            sizer.seen(rows, began_ns, self._rows)
         self._soon()
+
+    @property
+    def _rows_max(self) -> int:
+        return self._fixed_rows_max if self._sizer is None else self._sizer.rows
 
     def _take(self) -> tuple[list[_Waiting], int]:
         """As many waiting neighbours of one kind as fit into a batch, at least one."""

@@ -44,7 +44,8 @@ class Api:
     def __init__(self, engine: Engine, access: Access | None = None, stores: Stores | None = None) -> None:
         self.engine = engine
         self._thread = ThreadPoolExecutor(1, "engine")
-        self.turns: Turns[Any] = Turns(self._thread, inline_rows=0 if engine.waits_for_servers else INLINE_ROWS)
+        inline_rows = 0 if engine.waits_for_servers else INLINE_ROWS
+        self.turns: Turns[Any] = Turns(self._thread, inline_rows=inline_rows, sizer=engine.parts.sizer)
         self._stated = 0
         self._saved, self._audited = 0, -1  # The journal's last entries in snapshot and trail.
         self._writing: asyncio.Future[None] | None = None  # The snapshot that was last taken.

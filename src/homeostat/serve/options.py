@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,9 @@ from homeostat.serve.limits import Limits
 if TYPE_CHECKING:
     from homeostat.engine.engine import Engine
     from homeostat.engine.fair_watch import FairnessWatch
+    from homeostat.engine.size_record import SizeRecord
     from homeostat.ports.keys import ApiKeys
+    from homeostat.ports.statements import Statements
     from homeostat.serve.sharing import Counts
     from homeostat.serve.stores import Stores
     from homeostat.serve.tls import Tls
@@ -55,6 +59,8 @@ class ServerOptions:
 
         effects = Effects(self.effects) if self.effects else None
 
+        opens = self.opens_statements()
+        statements = None if opens is None else Once(opens)
         if self.keys_url is not None:
             from homeostat.adapters.opening import (
                 incidents_opener,
@@ -62,12 +68,10 @@ class ServerOptions:
                 registry_opener,
                 settings_opener,
                 shadow_opener,
-                statements_opener,
             )
 
             url, models, cache = self.keys_url, self.models, Path(self.models_cache)
             jobs, settings = Once(lambda: jobs_opener(url)(url)), Once(lambda: settings_opener(url)(url))
-            statements = Once(lambda: statements_opener(url)(url))
             incidents: Once[Incidents] = Once(lambda: incidents_opener(url)(url))
             if models is None:
                 return Stores(jobs, settings, statements=statements, incidents=incidents)
@@ -81,14 +85,25 @@ class ServerOptions:
         from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
         from homeostat.adapters.disk.sqlite.settings import SqliteSettings
         from homeostat.adapters.disk.sqlite.shadow import ShadowFile
-        from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 
         folder = Path(self.keys_folder)
         return Stores(
             Once(lambda: SqliteJobs(folder)), Once(lambda: SqliteSettings(folder)),
             Once(lambda: SqliteRegistry(folder)), effects, Once(lambda: ShadowFile(folder, readonly=True)),
-            Once(lambda: SqliteStatements(folder)), Once(lambda: SqliteIncidents(folder)),
+            statements, Once(lambda: SqliteIncidents(folder)),
         )  # fmt: skip
+
+    def opens_statements(self) -> Callable[[], Statements] | None:
+        """Opens what people and processes state, in the data folder or the database; None where there is neither."""
+        if self.keys_url is not None:
+            from homeostat.adapters.opening import statements_opener
+
+            return partial(statements_opener(self.keys_url), self.keys_url)
+        if self.keys_folder is None:
+            return None
+        from homeostat.adapters.disk.sqlite.statements import SqliteStatements
+
+        return partial(SqliteStatements, Path(self.keys_folder))
 
     @property
     def secure(self) -> bool:
@@ -163,6 +178,9 @@ def serve_with(
             engine.parts.fairness = watch
             opened.callback(watch.close)
             watch.start()
+        record = sizes_of(engine, settings)
+        if record is not None:
+            opened.callback(record.close)
         if settings.metrics_port is not None:
             where = settings.metrics_host, settings.metrics_port
             try:
@@ -172,6 +190,18 @@ def serve_with(
                 engine.close()
                 raise
         return run(engine, sock, lambda: ready(engine), settings.limits, tls, access, counts, settings.stores())
+
+
+def sizes_of(engine: Engine, settings: ServerOptions) -> SizeRecord | None:
+    """Puts the sizes that the engine's batches come to have on the record; None where none is chosen, or kept."""
+    from homeostat.engine.size_record import SizeRecord
+
+    sizer, watcher, opens = engine.parts.sizer, engine.parts.watcher, settings.opens_statements()
+    if sizer is None or watcher is None or opens is None:
+        return None
+    record = SizeRecord(opens, watcher.process, logging.getLogger("homeostat").info)
+    sizer.on_choice = record.put
+    return record
 
 
 def _watch_of(engine: Engine, words: tuple[str, ...]) -> FairnessWatch | None:

@@ -102,7 +102,7 @@ class Telemetry:
             "homeostat_rebalances_total": worker.stream.generation,
             "homeostat_fenced_total": worker.outbox.fenced,
             "homeostat_batches_total": self._batches,
-            "homeostat_batch_rows_bound": worker.sizing.rows,
+            "homeostat_batch_rows_bound": worker.sizer.rows,
             "homeostat_ready": worker.ready,
             "homeostat_draining": worker.draining,
             **readings_of(worker.parts, worker.rejoiner.rejoined, refused, stream=not worker.stream.trouble),

@@ -12,6 +12,7 @@ from homeostat.adapters.process.standing import Standing
 from homeostat.engine.shared.connecting import SharedParts
 from homeostat.engine.shared.rejoining import Rejoiner
 from homeostat.engine.shared.serving import spooling, without_features
+from homeostat.engine.sizing import Sizer
 from homeostat.ports import Unavailable
 from homeostat.ports.streams import Pulled, Stream
 from homeostat.records.reasons import Reason
@@ -20,7 +21,6 @@ from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.intake import Intake, MessageBatch, read
 from homeostat.worker.outcomes import Outcomes
 from homeostat.worker.publishing import Outbox, Work
-from homeostat.worker.sizing import Choice, Sizing
 from homeostat.worker.watched_journal import WatchedJournal
 
 PATIENCE_NS = 20_000_000  # How long events wait for earlier ones of partitions that are behind.
@@ -70,8 +70,7 @@ class Worker:
         self.on_published: Callable[[Work, int, int], None] = lambda work, decisions, now_ns: None
         self.lag: dict[str, int] = {}
         rows = servers.batch_rows
-        self.sizing = Sizing(servers.batch_rows_min or rows, rows, parts.clock.monotonic_ns())
-        self.on_size: Callable[[Choice], None] = lambda choice: None
+        self.sizer = Sizer(servers.batch_rows_min or rows, rows, parts.clock, note)
         self._wait_s = servers.batch_wait / 1e9
         schema, encoding = parts.prepared.schema, ENCODINGS[servers.encoding]
         ahead_ns = servers.skew // AHEAD_SHARE
@@ -157,25 +156,16 @@ class Worker:
         if self.outbox.has_room:
             moments = self.parts.moments
             apart = len if moments is None else moments.apart
-            batch = self._intake.take(self.sizing.rows, self._lag(now_ns), now_ns, PATIENCE_NS, apart)
+            batch = self._intake.take(self.sizer.rows, self._lag(now_ns), now_ns, PATIENCE_NS, apart)
             if batch is not None:
                 self._quiet_ns = now_ns
                 if moments is not None:
                     moments.wait(batch.events.reach, self._journalled)
                 self._decide(batch)
-                self._sized(len(batch), clock.monotonic_ns() - now_ns)
+                self.sizer.seen(len(batch), now_ns, len(self._intake) + sum(self._lag(clock.monotonic_ns()).values()))
             else:
                 self._idle(len(events) == 0 and len(self._intake) == 0, now_ns)
         self._tell()
-
-    def _sized(self, rows: int, took_ns: int) -> None:
-        """Choose the size of the next batches."""
-        now_ns = self.parts.clock.monotonic_ns()
-        waiting = len(self._intake) + sum(self._lag(now_ns).values())
-        choice = self.sizing.seen(rows, took_ns, waiting, now_ns)
-        if choice is not None:
-            self._say(f"batches have {choice.rows:,} rows at most, not {choice.before:,}: {choice.why}")
-            self.on_size(choice)
 
     def _change(self) -> None:
         """Put changes of the settings in force that are ready, also while no event comes."""
@@ -191,7 +181,7 @@ class Worker:
     def _gathered(self) -> tuple[Pulled, Pulled]:
         """The messages that come within `batch_wait` of the first one; even a small batch costs a transaction."""
         clock, waiting = self.parts.clock, len(self._intake)
-        wanted = self.sizing.rows - waiting
+        wanted = self.sizer.rows - waiting
         if wanted <= 0:
             if not self.outbox.has_room:
                 self.outbox.wait_for_room(IDLE_S)

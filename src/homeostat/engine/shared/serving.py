@@ -20,6 +20,7 @@ from homeostat.engine.shared.budget import budget_of
 from homeostat.engine.shared.connecting import SharedParts, open_shared
 from homeostat.engine.shared.outcomes import record_outcomes
 from homeostat.engine.shared.rejoining import Rejoiner
+from homeostat.engine.sizing import served_sizer
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import SharedJournal
 from homeostat.records.arrays import Int
@@ -207,6 +208,7 @@ def engine_of(shared: SharedParts) -> Engine:
     parts = Parts(
         shared.app, loop, shared.prepared.schema, shared.prepared.words, shared.journal, shared.clock,
         begin_again=begin_again, watcher=shared.watcher, shadow=shared.shadow,
+        sizer=served_sizer(shared.servers, shared.clock),
     )  # fmt: skip
     return Engine(parts, SharedDuties(shared))
 

@@ -1,4 +1,4 @@
-"""The sizes that workers chose, on the record: a statement for each choice."""
+"""The sizes of batches that a process chose, on the record: a statement for each choice."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from contextlib import closing, suppress
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 
-from homeostat.adapters.opening import statements_opener
+from homeostat.engine.sizing import Choice
 from homeostat.errors import HomeostatError
 from homeostat.ports import Unavailable
+from homeostat.ports.statements import Statements
 from homeostat.records.statements import PROCESS, Statement, StatementKind
-from homeostat.worker.sizing import Choice
 
 TOPIC, ACTOR = "batch_rows", "homeostat"
 WAITING_MAX = 100
@@ -27,14 +27,14 @@ def statement_of(choice: Choice, process: str) -> Statement:
 
 
 class SizeRecord:
-    """Stores choices from a thread of its own: a server that is away holds no decision up.
+    """Stores choices from a thread of its own: a store that is away holds no decision up.
 
-    Beyond `WAITING_MAX` choices that wait for a server, further ones are in the log only.
+    Beyond `WAITING_MAX` choices that wait for a store, further ones are in the log only.
     """
 
-    def __init__(self, journal: str, app: str, process: str, say: Callable[[str], None]) -> None:
-        """journal : the server's address; say : gets a line for what could not be stored"""
-        self._url, self._app, self._process, self._say = journal, app, process, say
+    def __init__(self, opens: Callable[[], Statements], process: str, say: Callable[[str], None]) -> None:
+        """opens : opens the store, which is closed after each choice; say : gets a line for what could not be stored"""
+        self._opens, self._process, self._say = opens, process, say
         self._queue: Queue[Choice] = Queue(WAITING_MAX)
         self._stop = Event()
         self._thread: Thread | None = None
@@ -48,7 +48,7 @@ class SizeRecord:
             self._thread.start()
 
     def close(self) -> None:
-        """Store what waits, if the server answers, and end."""
+        """Store what waits, if the store answers, and end."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_AGAIN_S)
@@ -65,7 +65,7 @@ class SizeRecord:
 
     def _stored(self, choice: Choice) -> bool:
         try:
-            with closing(statements_opener(self._url)(self._url, app=self._app)) as store:
+            with closing(self._opens()) as store:
                 store.append(statement_of(choice, self._process))
         except Unavailable:
             return False

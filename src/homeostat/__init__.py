@@ -95,6 +95,7 @@ _LATER = {
     "RegistryError": "homeostat.ports.registry",
     "Repeated": "homeostat.ports.shared",
     "SettingsError": "homeostat.ports.settings",
+    "SilenceMoved": "homeostat.ports.incidents",
     "ServersIncomplete": "homeostat.engine.shared.connecting",
     "ShadowTaken": "homeostat.jobs.shadowing",
     "Stopped": "homeostat.decide.loop",

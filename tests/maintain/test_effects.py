@@ -1,4 +1,4 @@
-"""What signals say about decisions and costs, against effects that are known."""
+"""Signals say what they do to decisions and what that costs, against effects that are known."""
 
 from __future__ import annotations
 

@@ -81,9 +81,45 @@ def test_a_silence_has_an_end(keyed: Keyed) -> None:
     assert status == 200 and made["silenced_until"] > made["updated"]
 
 
+def test_a_silence_of_a_pattern_is_made_once_for_a_key_and_ended_by_those_who_saw_it(keyed: Keyed) -> None:
+    path, body = "/v1/silences", {"node": "field:*", "for": "6h", "reason": "a migration", "actor": "ann"}
+    assert keyed.ask(path, body, "read")[0] == 403
+    status, head, made = keyed.ask(path, body, idempotency_key="k1")
+    assert status == 201 and head["etag"] == '"1"' and made["actor"].startswith("ann (key ")
+    assert (made["node"], made["kind"]) == ("field:*", "*") and made["until"] > made["from"]
+    one = head["location"]
+    status, _, again = keyed.ask(path, {**body, "for": "9h"}, idempotency_key="k1")
+    assert status == 200 and again == made
+    assert keyed.ask(one, who="read")[2] == made and keyed.ask(one, if_none_match='"1"')[0] == 304
+    assert keyed.ask(path, who="read")[2] == {"silences": [made]}
+    status, head, longer = keyed.ask(path, {**body, "for": "9h"})
+    assert status == 200 and head["etag"] == '"2"' and longer["until"] > made["until"]
+    assert keyed.ask(f"{one}:end", {"reason": "over"})[0] == 428
+    status, _, problem = keyed.ask(f"{one}:end", {"reason": "over"}, if_match='"1"')
+    assert status == 412 and problem["found"] == longer and problem["fix"]
+    for _ in range(2):  # The answer to the first may be lost.
+        status, _, ended = keyed.ask(f"{one}:end", {"reason": "over"}, if_match='"2"', idempotency_key="k2")
+        assert status == 200 and (ended["reason"], ended["revision"]) == ("over", 3)
+    assert ended["until"] < longer["until"] and keyed.ask(path)[2] == {"silences": []}
+    assert keyed.ask(f"{one}:end", {"reason": "over"}, if_match='"3"')[0] == 409
+    with closing(SqliteIncidents(keyed.folder)) as store:
+        assert [(kept.id, kept.reason) for kept in store.silences()] == [(made["id"], "over")]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
+        ("/v1/silences/ffffffffffffffff", None, 404),
+        ("/v1/silences/nothing", None, 404),
+        ("/v1/silences/ffffffffffffffff:end", {"reason": "x"}, 404),
+        ("/v1/silences/ffffffffffffffff", {"reason": "x"}, 405),
+        ("/v1/silences", {"for": "1h", "reason": "x"}, 422),
+        ("/v1/silences", {"node": " ", "for": "1h", "reason": "x"}, 422),
+        ("/v1/silences", {"kind": 7, "for": "1h", "reason": "x"}, 422),
+        ("/v1/silences", {"kind": "unit", "for": "long", "reason": "x"}, 422),
+        ("/v1/silences", {"kind": "unit", "reason": "x"}, 422),
+        ("/v1/silences", {"kind": "unit", "for": "1h", "reason": " "}, 422),
+        ("/v1/silences", {"kind": "unit", "for": "1h", "reason": "x", "more": 1}, 422),
         ("/v1/incidents/ffffffffffffffff", None, 404),
         ("/v1/incidents/nothing", None, 404),
         ("/v1/incidents?state=odd", None, 422),
@@ -103,7 +139,9 @@ def test_odd_requests_are_problems(keyed: Keyed, path: str, body: object, status
 
 def test_the_document_names_them(keyed: Keyed) -> None:
     _, _, document = keyed.ask("/openapi.json", who="read")
-    assert {"/v1/incidents", "/v1/incidents/{id}", "/v1/incidents/{id}:close", "/v1/signals"} <= set(document["paths"])
+    assert {"/v1/incidents", "/v1/incidents/{id}", "/v1/incidents/{id}:close", "/v1/signals", "/v1/silences"} <= set(
+        document["paths"]
+    )
     one = keyed.ask(f"/v1/incidents/{IDS[4]}")[2]
     schema = document["components"]["schemas"]
     assert set(one) == set(schema["Incident"]["properties"]) and set(one["signals"][0]) == set(

@@ -19,7 +19,7 @@ from math import inf, nan
 from typing import Protocol
 
 from homeostat.errors import HomeostatError
-from homeostat.ports.incidents import Bounds, IncidentMoved, Incidents, UnknownIncident
+from homeostat.ports.incidents import Bounds, IncidentMoved, Incidents, SilenceMoved, UnknownIncident
 from homeostat.records.deliveries import Delivery, DeliveryState, News
 from homeostat.records.incidents import Incident, Phase, Severity, Silence, Suspect
 from homeostat.records.signals import Kind, Series, Signal
@@ -193,6 +193,22 @@ def silences_end(opens: OpensIncidents) -> None:
         each.close()
 
 
+def a_silence_is_changed_by_those_who_know_it(opens: OpensIncidents) -> None:
+    """It names the revision that its author saw; the same key again changes nothing."""
+    store, other = opens(Bounds()), opens(Bounds())
+    made = store.silence(replace(silence(), key="k1"), expected=0)
+    assert made.revision == 1 and list(other.silences()) == [made]
+    assert other.silence(replace(silence(until=5), key="k1"), expected=0) == made
+    error = _raises(SilenceMoved, lambda: other.silence(silence(until=5), expected=0))
+    assert isinstance(error, SilenceMoved) and error.found == made
+    error = _raises(SilenceMoved, lambda: other.silence(silence("s2"), expected=1))
+    assert isinstance(error, SilenceMoved) and error.found is None
+    assert other.silence(silence(until=5), expected=1).revision == 2
+    assert store.silence(silence(until=3)).revision == 3 and len(other.silences()) == 1
+    for each in (store, other):
+        each.close()
+
+
 def a_delivery_is_planned_once(opens: OpensIncidents) -> None:
     """However often its change is seen to; what has become of it stays, and the cursor never goes back."""
     store = opens()
@@ -275,6 +291,7 @@ INCIDENT_CHECKS = (
     incidents_and_signals_are_listed_in_pages,
     changes_are_numbered_in_order_and_none_is_missed,
     silences_end,
+    a_silence_is_changed_by_those_who_know_it,
     a_delivery_is_planned_once,
     a_delivery_is_claimed_by_one_at_a_time,
     only_so_much_is_kept,

@@ -108,7 +108,7 @@ class DecisionEffects:
         return moved(past, now, column, len(self._names.actions))
 
     def _costs_more(self, signal: Signal) -> float:
-        """The realised cost an hour beyond that of the past, NaN where nobody can tell it from none."""
+        """The realised cost an hour beyond that of the past, NaN where it is within what chance explains."""
         if self._cost is None or isfinite(signal.cost_per_hour) or class_of(signal.series.node) not in _OF_OUTCOMES:
             return signal.cost_per_hour
         hour, sums = self._hours["hour"], self._hours["sums"]

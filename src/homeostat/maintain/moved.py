@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from homeostat.records.arrays import Float, Int
 
 CERTAIN = 2.0
-"""The standard errors below which a difference is not told from none."""
+"""The standard errors below which a difference counts as none."""
 
 _PART_OF_DAY_NS, _DAY_NS = 4 * 3_600 * 10**9, 86_400 * 10**9
 _BINS, _BIN_LEAST, _VALUES_MAX = 16, 8, 32
@@ -53,14 +53,14 @@ def moved(past: Rows, now: Rows, column: int | None, actions: int) -> Moved:
     if column is not None:
         cell, into = _cells(past.values[:, column], now.values[:, column])
         size = np.bincount(cell, minlength=_CELLS)
-        told = size >= _BIN_LEAST
+        known = size >= _BIN_LEAST
         total = np.bincount(cell, weight, _CELLS)
         sums = np.stack([np.bincount(cell, weight * one, _CELLS) for one in before.T], axis=1)
         mean = sums / np.maximum(total, 1e-300)[:, None]
-        change = np.where(told, np.bincount(into, minlength=_CELLS) / len(into) - total, 0.0)
+        change = np.where(known, np.bincount(into, minlength=_CELLS) / len(into) - total, 0.0)
         noise += ((change[cell] * weight / np.maximum(total, 1e-300)[cell]) ** 2) @ (before - mean[cell]) ** 2
-        after = np.where(told[into][:, None], mean[into], after)
-        before = np.where(told[cell][:, None], mean[cell], before)
+        after = np.where(known[into][:, None], mean[into], after)
+        before = np.where(known[cell][:, None], mean[cell], before)
     means = weight @ before, after.mean(axis=0)
     noise += (weight**2) @ (before - means[0]) ** 2 + after.var(axis=0) / len(after)
     difference = means[1] - means[0]

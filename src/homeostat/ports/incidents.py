@@ -36,6 +36,21 @@ class IncidentMoved(Conflict):
         super().__init__(f"incident {found.id} is at revision {found.revision} by now, {found.phase}")
 
 
+class SilenceMoved(Conflict):
+    """Somebody else changed the silence first; nothing was stored.
+
+    found : the silence as they left it; None where there is none
+    """
+
+    why = "a silence is changed only by those who know its last revision"
+    remedy = "Look at the silence again; then change it, if that is still wanted"
+
+    def __init__(self, found: Silence | None) -> None:
+        self.found = found
+        where = "is not there" if found is None else f"{found.id} is at revision {found.revision} by now"
+        super().__init__(f"the silence {where}")
+
+
 class IncidentsError(HomeostatError):
     """A store of incidents holds another app's, another version's, or damaged ones; the text says which."""
 
@@ -123,8 +138,12 @@ class Incidents(Protocol):
         """The signals with these ids that are kept, by their onset."""
         ...
 
-    def silence(self, one: Silence) -> Silence:
-        """Store a silence, or replace the one with its id: it ends at another time then."""
+    def silence(self, one: Silence, expected: int | None = None) -> Silence:
+        """Store a silence, or replace the one with its id: it ends at another time then.
+
+        expected : the revision that its author saw, 0 for none; None for any. Raises SilenceMoved for another.
+        Returns it with its revision. One whose last change has the same key, not empty, stays as it is.
+        """
         ...
 
     def silences(self, at_ns: int | None = None) -> Sequence[Silence]:

@@ -46,6 +46,7 @@ def shown_silence(silence: Silence) -> dict[str, Any]:
     return {
         "id": silence.id, "node": silence.node, "kind": silence.kind, "from": time_text(silence.from_ns),
         "until": time_text(silence.until_ns), "actor": silence.actor, "reason": silence.reason,
+        "revision": silence.revision,
     }  # fmt: skip
 
 

@@ -102,6 +102,8 @@ class Silence:
     node, kind : patterns of a signal's node and kind, with `*` for anything
     from_ns, until_ns : event times; it always ends
     actor, reason : whose wish it is, and why
+    revision : counts the changes; a store sets it
+    key : the idempotency key of the request that made this revision, empty without one
     """
 
     id: str
@@ -111,6 +113,8 @@ class Silence:
     until_ns: int
     actor: str
     reason: str
+    revision: int = 1
+    key: str = ""
 
     @classmethod
     def of(cls, node: str, kind: str, from_ns: int, until_ns: int, actor: str, reason: str) -> Silence:

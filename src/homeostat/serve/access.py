@@ -23,6 +23,7 @@ _CHANGED = (
     "/v1/models",
     "/v1/deployments",
     "/v1/incidents",
+    "/v1/silences",
 )  # Below these, what is no look changes how the app runs.
 _LOOKS = ("GET", "HEAD")
 Headers = tuple[tuple[bytes, bytes], ...]

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+from homeostat.config.job_requests import KEY_PATTERN
 from homeostat.config.scalars import DURATION_PATTERN
 from homeostat.records.causes import Cause
 from homeostat.records.incidents import Phase, Severity
 from homeostat.records.signals import Kind, Series, Signal
 from homeostat.serve.openapi_settings import ETAG, NUMBER, PRINTABLE, operation, parameter
 from homeostat.serve.routes.incidents import ALL, BELOW, PAGE_MAX, REASON_CHARS_MAX, SIGNALS, STATES
+from homeostat.serve.routes.silences import ALL as SILENCES
+from homeostat.serve.routes.silences import BELOW as ONE_SILENCE
+from homeostat.serve.routes.silences import PATTERN_CHARS_MAX
 
 Json = dict[str, Any]
 _TEXT, _MAYBE = {"type": "string"}, {"type": ["string", "null"]}
@@ -31,13 +35,15 @@ def incident_paths(problems: Callable[..., Json]) -> Json:
              parameter("cursor", "query", NUMBER, "`next` of the page before")]  # fmt: skip
     state = parameter("state", "query", {"type": "string", "enum": list(STATES)}, "open ones when absent")
     id = {
-        **parameter("id", "path", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "of the incident"),
+        **parameter("id", "path", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "of the incident or silence"),
         "required": True,
     }
     seen = parameter("If-None-Match", "header", _TEXT, "an ETag: 304 where nothing was changed since")
     tag = {"type": "string", "pattern": '^"[0-9]{1,16}"$'}
     match = {**parameter("If-Match", "header", tag, "the ETag that the author saw"), "required": True}
     unchanged = {"304": {"description": "Nothing was changed since", "headers": ETAG}}
+    key = parameter("Idempotency-Key", "header", {"type": "string", "pattern": KEY_PATTERN}, "once for each key")
+    refused = problems(400, 403, 404, 413, 415, 422, 503)
     failed = problems(400, 403, 404, 409, 412, 413, 415, 422, 428, 503)
     return {
         ALL: {"get": operation("incidents", "Incidents, the newest first", [state, *pages],
@@ -48,6 +54,16 @@ def incident_paths(problems: Callable[..., Json]) -> Json:
                                                  {"200": _answer("IncidentInShort")}, failed, "Close")},
         BELOW + "{id}:silence": {"post": operation("silence_incident", "Let nobody hear of it for a while", [id, match],
                                                    {"200": _answer("IncidentInShort")}, failed, "SilenceIncident")},
+        SILENCES: {
+            "get": operation("silences", "Silences that hold, by their ends", [], {"200": _answer("Silences")},
+                             problems(404, 503)),
+            "post": operation("silence", "Let nobody hear of signals for a while", [key],
+                              {"200": _answer("Silence"), "201": _answer("Silence")}, refused, "NewSilence"),
+        },
+        ONE_SILENCE + "{id}": {"get": operation("one_silence", "One silence", [id, seen],
+                                                {"200": _answer("Silence"), **unchanged}, problems(404, 503))},
+        ONE_SILENCE + "{id}:end": {"post": operation("end_silence", "End a silence now", [id, key, match],
+                                                     {"200": _answer("Silence")}, failed, "Close")},
         SIGNALS: {"get": operation("signals", "Signals, the newest first", pages, {"200": _answer("Signals")},
                                    problems(404, 422, 503))},
     }  # fmt: skip
@@ -80,7 +96,13 @@ def incident_schemas() -> Json:
     said: Json = {"reason": reason, "actor": {"type": "string", "maxLength": 100, "pattern": PRINTABLE}}
     span = {"type": "string", "pattern": DURATION_PATTERN, "maxLength": 12, "description": "how long, such as 2h"}
     page = {"next": {"type": ["integer", "null"]}}
+    pattern = {"type": "string", "maxLength": PATTERN_CHARS_MAX, "pattern": "^[ -~]*[!-~][ -~]*$"}
+    silence: Json = dict.fromkeys(("id", "node", "kind", "from", "until", "actor", "reason"), _TEXT)
+    asked = {**said, "for": span, "node": pattern, "kind": pattern}
     return {
+        "Silence": _object({**silence, "revision": _COUNT}), "Silences": _object({"silences": _array("Silence")}),
+        "NewSilence": {**_object(asked, ["reason", "for"]), "additionalProperties": False,
+                       "anyOf": [{"required": ["node"]}, {"required": ["kind"]}]},
         "Signal": _object(signal), "IncidentInShort": _object(short), "Incident": _object(whole),
         "Incidents": _object({"incidents": _numbered("IncidentInShort"), **page}),
         "Signals": _object({"signals": _numbered("Signal"), **page}),

@@ -17,6 +17,7 @@ from homeostat.ports.incidents import (
     IncidentsError,
     Kept,
     KeptSignal,
+    SilenceMoved,
     unknown,
 )
 from homeostat.records.deliveries import Delivery, DeliveryState, News
@@ -148,11 +149,20 @@ def signals_of(run: Run, ids: Collection[str]) -> list[Signal]:
     return sorted(found, key=lambda one: (one.since_ns, one.id))
 
 
-def put_silence(run: Run, one: Silence) -> None:
-    """Store a silence, or replace it."""
+def put_silence(run: Run, one: Silence, expected: int | None) -> Silence:
+    """See `Incidents.silence`. Raises SilenceMoved."""
+    there = [_silence(text) for (text,) in run("SELECT text FROM incident_silences WHERE id = ?", (one.id,))]
+    last = there[0] if there else None
+    if last is not None and one.key and last.key == one.key:
+        return last
+    revision = 0 if last is None else last.revision
+    if expected is not None and expected != revision:
+        raise SilenceMoved(last)
+    one = replace(one, revision=revision + 1)
     run("DELETE FROM incident_silences WHERE id = ?", (one.id,))
     sql = "INSERT INTO incident_silences (id, until_ns, text) VALUES (?, ?, ?)"
     run(sql, (one.id, one.until_ns, text_of(silence_dict(one))))
+    return one
 
 
 def silences(run: Run, at_ns: int | None) -> list[Silence]:

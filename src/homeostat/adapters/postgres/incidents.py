@@ -72,13 +72,13 @@ class PostgresIncidents:
         """See `Incidents`."""
         return self._look(lambda run: rows.signals_of(run, ids))
 
-    def silence(self, one: Silence) -> Silence:
+    def silence(self, one: Silence, expected: int | None = None) -> Silence:
         """See `Incidents`."""
 
         def put(run: Run) -> Silence:
-            rows.put_silence(run, one)
+            made = rows.put_silence(run, one, expected)
             rows.prune(run, self._bounds)
-            return one
+            return made
 
         return self._change(put)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -12,8 +11,9 @@ from homeostat.errors import Unavailable
 from homeostat.ports.incidents import IncidentMoved, Incidents, IncidentsError, UnknownIncident
 from homeostat.records.incident_shown import shown_change, shown_incident, shown_signal, whole_incident
 from homeostat.records.incidents import Incident, Phase
-from homeostat.serve.replies import JSON, Headers, Receive, Send, encode, refuse, reply
-from homeostat.serve.requests import Scope, is_bare
+from homeostat.serve.replies import Receive, Send
+from homeostat.serve.requests import Scope
+from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
 from homeostat.serve.routes.resources import (
     Refused,
     changer,
@@ -28,51 +28,43 @@ from homeostat.serve.routes.route import AGAIN, Service
 
 ALL, BELOW, SIGNALS = "/v1/incidents", "/v1/incidents/", "/v1/signals"
 PAGE_MAX = 500
-REASON_CHARS_MAX = 1000
+REASON_CHARS_MAX, ACTOR_CHARS_MAX = 1000, 100
 CLOSE_MEMBERS, SILENCE_MEMBERS = ("reason", "actor"), ("reason", "actor", "for")
 STATES = ("open", "closed", "all")
 _ONE = re.compile(r"([0-9a-f]{4,64})(:close|:silence|)")
 _SEE = "See /openapi.json for what there is."
-_Answer = tuple[int, Any, Headers]
 _Found = TypeVar("_Found")
+
+
+def _moved(error: IncidentMoved) -> Refused:
+    found = shown_incident(error.found)
+    return Refused(412, "Changed meanwhile", str(error), f"{error.remedy}.", members={"found": found})
+
+
+_PROBLEMS: Problems = {
+    UnknownIncident: problem(404, "Not found", "See GET /v1/incidents for those there are."),
+    IncidentMoved: _moved,
+    IncidentsError: problem(503, "Store unusable", more=AGAIN),
+    Unavailable: problem(503, "Unavailable", "Send the same request again later.", AGAIN),
+}
 
 
 async def handle(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """The list of incidents."""
-    await _answered(scope, send, _list, service, receive)
+    await answer(service, scope, receive, send, _list, _PROBLEMS)
 
 
 async def handle_one(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """One incident; its close, and its silence."""
-    await _answered(scope, send, _one, service, receive)
+    await answer(service, scope, receive, send, _one, _PROBLEMS)
 
 
 async def signals(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """The list of signals."""
-    await _answered(scope, send, _signals, service, receive)
+    await answer(service, scope, receive, send, _signals, _PROBLEMS)
 
 
-async def _answered(scope: Scope, send: Send, act: Any, service: Service, receive: Receive) -> None:
-    """Reply with what `act` returns: status, value and headers. Errors of the store become problems."""
-    bare = is_bare(scope)
-    try:
-        status, value, more = await act(service, scope, receive)
-    except Refused as error:
-        await refuse(send, *error.reply, bare=bare)
-    except UnknownIncident as error:
-        await refuse(send, 404, "Not found", str(error), "See GET /v1/incidents for those there are.", bare=bare)
-    except IncidentMoved as error:
-        found = shown_incident(error.found)
-        await refuse(send, 412, "Changed meanwhile", str(error), error.remedy + ".", bare=bare, found=found)
-    except IncidentsError as error:
-        await refuse(send, 503, "Store unusable", str(error), error.remedy + ".", AGAIN, bare)
-    except Unavailable as error:
-        await refuse(send, 503, "Unavailable", str(error), "Send the same request again later.", AGAIN, bare)
-    else:
-        await reply(send, status, encode(value) if status != 304 else b"", JSON, more, bare)
-
-
-async def _list(service: Service, scope: Scope, receive: Receive) -> _Answer:
+async def _list(service: Service, scope: Scope, receive: Receive) -> Answer:
     asked = query_of(scope, "state", "limit", "cursor")
     state = asked.get("state", "open")
     if state not in STATES:
@@ -84,7 +76,7 @@ async def _list(service: Service, scope: Scope, receive: Receive) -> _Answer:
     return 200, {"incidents": page, "next": found[-1].number if len(found) == limit else None}, ()
 
 
-async def _signals(service: Service, scope: Scope, receive: Receive) -> _Answer:
+async def _signals(service: Service, scope: Scope, receive: Receive) -> Answer:
     asked = query_of(scope, "limit", "cursor")
     limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
     found = await _done(service, lambda store: store.signals(limit, below or None))
@@ -92,7 +84,7 @@ async def _signals(service: Service, scope: Scope, receive: Receive) -> _Answer:
     return 200, {"signals": page, "next": found[-1].number if len(found) == limit else None}, ()
 
 
-async def _one(service: Service, scope: Scope, receive: Receive) -> _Answer:
+async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
     found = _ONE.fullmatch(scope["path"][len(BELOW) :])
     if found is None:
         raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _SEE)
@@ -114,18 +106,16 @@ async def _one(service: Service, scope: Scope, receive: Receive) -> _Answer:
     return (304, None, tag) if header_of(scope, b"if-none-match") == f'"{one.revision}"' else (200, whole, tag)
 
 
-async def _changed(service: Service, scope: Scope, receive: Receive, id: str, closes: bool) -> _Answer:
+async def _changed(service: Service, scope: Scope, receive: Receive, id: str, closes: bool) -> Answer:
     """Close or silence an incident, on the revision that the author saw."""
     actor, seen = changer(service, scope), if_match(scope)
     given = await json_object(scope, receive, CLOSE_MEMBERS if closes else SILENCE_MEMBERS)
-    reason, who = _text(given, "reason", ""), _text(given, "actor", "")
-    if not reason.strip() or len(reason) > REASON_CHARS_MAX or len(who) > 100:
-        raise _unusable(f"reason is a sentence of at most {REASON_CHARS_MAX} characters, actor a name of at most 100")
+    reason, who = said(given, actor)
     if seen is None:
         fix = "GET the incident, look at it, and send its ETag as If-Match."
         raise Refused(428, "Precondition missing", "the request does not say which revision it was made on", fix)
     now_ns = service.engine.parts.clock.now_ns()
-    until_ns = 0 if closes else now_ns + _span(given)
+    until_ns = 0 if closes else now_ns + span_of(given)
 
     def change(store: Incidents) -> Incident:
         one = store.get(id)
@@ -134,35 +124,42 @@ async def _changed(service: Service, scope: Scope, receive: Receive, id: str, cl
         if closes and one.phase == Phase.CLOSED:
             raise Refused(409, "Closed already", f"incident {id} is closed: {one.reason}", "Nothing is left to do.")
         made = one.closed(reason, now_ns) if closes else one.silenced(until_ns, reason, now_ns)
-        store.write([], [made], f"{who} ({actor})" if who else actor)
+        store.write([], [made], who)
         return made
 
     made = await _done(service, change)
     return 200, shown_incident(made), tagged(made.revision)
 
 
-async def _done(service: Service, act: Callable[[Incidents], _Found]) -> _Found:
-    """The store's answer, asked for in a thread, since the store waits for a disk or a server."""
-    opened = service.stores.incidents
-    if opened is None:
-        fix = "Start the server with --data FOLDER, or on servers with a journal."
-        raise Refused(404, "No incidents here", "this server keeps nothing, so it has no incidents", fix)
-    return await asyncio.get_running_loop().run_in_executor(None, lambda: act(opened()))
+def said(given: Mapping[str, Any], key: str) -> tuple[str, str]:
+    """The reason of a change, and who it is of: the person that the request names, and its key. Raises Refused."""
+    reason, who = text_of(given, "reason", ""), text_of(given, "actor", "")
+    if not reason.strip() or len(reason) > REASON_CHARS_MAX or len(who) > ACTOR_CHARS_MAX:
+        limits = f"at most {REASON_CHARS_MAX} characters, actor a name of at most {ACTOR_CHARS_MAX}"
+        raise unusable_body(f"reason is a sentence of {limits}")
+    return reason, f"{who} ({key})" if who else key
 
 
-def _span(given: Mapping[str, Any]) -> int:
+def span_of(given: Mapping[str, Any]) -> int:
+    """How long `for` says, in nanoseconds. Raises Refused."""
     try:
         return duration_ns(given.get("for"))
     except ValueError as error:
-        raise _unusable(f"for: {error}") from None
+        raise unusable_body(f"for: {error}") from None
 
 
-def _text(given: Mapping[str, Any], name: str, usual: str) -> str:
+def text_of(given: Mapping[str, Any], name: str, usual: str) -> str:
+    """A member of a body that is a text. Raises Refused."""
     text = given.get(name, usual)
     if not isinstance(text, str):
-        raise _unusable(f"{name} is a text")
+        raise unusable_body(f"{name} is a text")
     return text
 
 
-def _unusable(detail: str) -> Refused:
+def unusable_body(detail: str) -> Refused:
+    """A body that can't be taken."""
     return Refused(422, "Unusable request", detail[:300], _SEE)
+
+
+async def _done(service: Service, act: Callable[[Incidents], _Found]) -> _Found:
+    return await done(service.stores.incidents, act, "No incidents here", "it has no incidents")

@@ -21,11 +21,15 @@ class Refused(Exception):
     """A request that can't be done.
 
     reply : status, title, detail, fix and headers, as `replies.refuse` takes them
+    members : of the problem, beside these
     """
 
-    def __init__(self, status: int, title: str, detail: str, fix: str, more: Headers = ()) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str, fix: str, more: Headers = (), members: Mapping[str, Any] = {}
+    ) -> None:
         super().__init__(detail)
         self.reply = (status, title, detail, fix, more)
+        self.members = members
 
 
 def query_of(scope: Scope, *known: str) -> dict[str, str]:

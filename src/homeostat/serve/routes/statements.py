@@ -15,8 +15,9 @@ from homeostat.ports.registry import UnknownVersion
 from homeostat.ports.statements import AlreadyAnswered, NoRoom, Statements, StatementsError, UnknownStatement, unknown
 from homeostat.records.statements import DECISION, VERSION, Statement, StatementKind, shown
 from homeostat.serve.access import actor_of
-from homeostat.serve.replies import JSON, Headers, Receive, Send, encode, refuse, reply
-from homeostat.serve.requests import Scope, is_bare
+from homeostat.serve.replies import Receive, Send
+from homeostat.serve.requests import Scope
+from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
 from homeostat.serve.routes.resources import Refused, changer, json_object, key_of, number_of, query_of, tagged
 from homeostat.serve.routes.route import AGAIN, Service
 
@@ -27,53 +28,39 @@ FEEDBACK_MEMBERS = ("decision", "version", "kind", "value", "text", "source")
 PAGE_MAX = 500
 _ONE = re.compile(r"([1-9][0-9]{0,15})(/answer|)")
 _SEE = "See /openapi.json for what there is."
-_Answer = tuple[int, Any, Headers]
 _Found = TypeVar("_Found")
+_PROBLEMS: Problems = {
+    UnknownStatement: problem(404, "Not found"),
+    AlreadyAnswered: problem(409, "Conflict"),
+    NoRoom: problem(429, "No room", more=((b"retry-after", b"3600"),)),
+    StatementsError: problem(503, "Store unusable", more=AGAIN),
+    Unavailable: problem(
+        503, "Unavailable", "Send the same request again later, with an Idempotency-Key, so that it counts once.", AGAIN
+    ),
+}
 
 
 async def ask(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """A question about a decision."""
-    await _answered(scope, send, _ask, service, receive)
+    await answer(service, scope, receive, send, _ask, _PROBLEMS)
 
 
 async def handle(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """The list of questions."""
-    await _answered(scope, send, _list, service, receive)
+    await answer(service, scope, receive, send, _list, _PROBLEMS)
 
 
 async def handle_one(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """One question, and its answer."""
-    await _answered(scope, send, _one, service, receive)
+    await answer(service, scope, receive, send, _one, _PROBLEMS)
 
 
 async def feedback(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """Feedback on a decision or a version, and the list of it."""
-    await _answered(scope, send, _give if scope["method"] == "POST" else _list_feedback, service, receive)
+    await answer(service, scope, receive, send, _give if scope["method"] == "POST" else _list_feedback, _PROBLEMS)
 
 
-async def _answered(scope: Scope, send: Send, act: Any, service: Service, receive: Receive) -> None:
-    """Reply with what `act` returns: status, value and headers. Errors of the store become problems."""
-    bare = is_bare(scope)
-    try:
-        status, value, more = await act(service, scope, receive)
-    except Refused as error:
-        await refuse(send, *error.reply, bare=bare)
-    except UnknownStatement as error:
-        await refuse(send, 404, "Not found", str(error), error.remedy + ".", bare=bare)
-    except AlreadyAnswered as error:
-        await refuse(send, 409, "Conflict", str(error), error.remedy + ".", bare=bare)
-    except NoRoom as error:
-        await refuse(send, 429, "No room", str(error), error.remedy + ".", ((b"retry-after", b"3600"),), bare)
-    except StatementsError as error:
-        await refuse(send, 503, "Store unusable", str(error), error.remedy + ".", AGAIN, bare)
-    except Unavailable as error:
-        fix = "Send the same request again later, with an Idempotency-Key, so that it counts once."
-        await refuse(send, 503, "Unavailable", str(error), fix, AGAIN, bare)
-    else:
-        await reply(send, status, encode(value), JSON, more, bare)
-
-
-async def _ask(service: Service, scope: Scope, receive: Receive) -> _Answer:
+async def _ask(service: Service, scope: Scope, receive: Receive) -> Answer:
     event_id = scope["path"][len(DECISIONS) : -len(ASKING)]
     _limit(service)
     given = await json_object(scope, receive, ASK_MEMBERS)
@@ -88,7 +75,7 @@ async def _ask(service: Service, scope: Scope, receive: Receive) -> _Answer:
     return (201 if new else 200), _with_answer(made, answers), place
 
 
-async def _give(service: Service, scope: Scope, receive: Receive) -> _Answer:
+async def _give(service: Service, scope: Scope, receive: Receive) -> Answer:
     _limit(service)
     given = await json_object(scope, receive, FEEDBACK_MEMBERS)
     if (DECISION in given) == (VERSION in given):
@@ -110,7 +97,7 @@ async def _give(service: Service, scope: Scope, receive: Receive) -> _Answer:
     return (201 if new else 200), shown(made), tagged(made.number)
 
 
-async def _list(service: Service, scope: Scope, receive: Receive) -> _Answer:
+async def _list(service: Service, scope: Scope, receive: Receive) -> Answer:
     asked = query_of(scope, "open", "limit", "cursor")
     if asked.get("open", "true") not in ("true", "false"):
         raise _unusable("open is true or false")
@@ -126,7 +113,7 @@ async def _list(service: Service, scope: Scope, receive: Receive) -> _Answer:
     return 200, {"questions": found, "next": found[-1]["number"] if len(found) == limit else None}, ()
 
 
-async def _list_feedback(service: Service, scope: Scope, receive: Receive) -> _Answer:
+async def _list_feedback(service: Service, scope: Scope, receive: Receive) -> Answer:
     asked = query_of(scope, "limit", "cursor")
     limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
     found = await _done(service, lambda store: store.list(StatementKind.FEEDBACK, limit=limit, below=below or None))
@@ -134,7 +121,7 @@ async def _list_feedback(service: Service, scope: Scope, receive: Receive) -> _A
     return 200, page, ()
 
 
-async def _one(service: Service, scope: Scope, receive: Receive) -> _Answer:
+async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
     found = _ONE.fullmatch(scope["path"][len(BELOW) :])
     if found is None:
         raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _SEE)
@@ -155,7 +142,7 @@ async def _one(service: Service, scope: Scope, receive: Receive) -> _Answer:
     return 200, await _done(service, look), tagged(number)
 
 
-async def _give_answer(service: Service, scope: Scope, receive: Receive, number: int) -> _Answer:
+async def _give_answer(service: Service, scope: Scope, receive: Receive, number: int) -> Answer:
     actor = changer(service, scope)
     given = await json_object(scope, receive, ANSWER_MEMBERS)
     expected, who = given.get("expected", 0), _text(given, "actor", "")
@@ -210,12 +197,7 @@ async def _stored(service: Service, one: Statement, expected: int | None = None)
 
 
 async def _done(service: Service, act: Callable[[Statements], _Found]) -> _Found:
-    """The store's answer, asked for in a thread, since the store waits for a disk or a server."""
-    opened = service.stores.statements
-    if opened is None:
-        fix = "Start the server with --data FOLDER, or on servers with a journal."
-        raise Refused(404, "No questions here", "this server keeps nothing, so nothing can be asked", fix)
-    return await asyncio.get_running_loop().run_in_executor(None, lambda: act(opened()))
+    return await done(service.stores.statements, act, "No questions here", "nothing can be asked")
 
 
 def _limit(service: Service) -> None:

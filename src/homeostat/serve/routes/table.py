@@ -14,6 +14,7 @@ from homeostat.serve.routes import (
     models,
     outcomes,
     settings,
+    silences,
     statements,
 )
 from homeostat.serve.routes.route import Route
@@ -28,6 +29,8 @@ ROUTES: dict[str, Route] = {
     statements.FEEDBACK: Route(("GET", "HEAD", "POST"), statements.feedback),
     incidents.ALL: Route(("GET", "HEAD"), incidents.handle),
     incidents.BELOW: Route(("GET", "HEAD", "POST"), incidents.handle_one),
+    silences.ALL: Route(("GET", "HEAD", "POST"), silences.handle),
+    silences.BELOW: Route(("GET", "HEAD", "POST"), silences.handle_one),
     incidents.SIGNALS: Route(("GET", "HEAD"), incidents.signals),
     "/v1/jobs": Route(("GET", "HEAD", "POST"), jobs.handle),
     jobs.BELOW: Route(("GET", "HEAD", "POST"), jobs.handle_one),

@@ -123,12 +123,12 @@ class SqliteIncidents:
         with self._look() as run:
             return [] if run is None else rows.signals_of(run, ids)
 
-    def silence(self, one: Silence) -> Silence:
+    def silence(self, one: Silence, expected: int | None = None) -> Silence:
         """See `Incidents`."""
         with self._change() as run:
-            rows.put_silence(run, one)
+            made = rows.put_silence(run, one, expected)
             rows.prune(run, self._bounds)
-        return one
+        return made
 
     def silences(self, at_ns: int | None = None) -> Sequence[Silence]:
         """See `Incidents`."""

@@ -1,0 +1,60 @@
+"""Replies of the routes of a store: what an act returns, or the problem that its error is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from homeostat.errors import HomeostatError
+from homeostat.serve.replies import JSON, Headers, Receive, Send, encode, refuse, reply
+from homeostat.serve.requests import Scope, is_bare
+from homeostat.serve.routes.resources import Refused
+from homeostat.serve.routes.route import Service
+
+Answer = tuple[int, Any, Headers]
+"""Status, value and headers."""
+
+Act = Callable[[Service, Scope, Receive], Awaitable[Answer]]
+Problems = Mapping[type[HomeostatError], Callable[[Any], Refused]]
+"""Errors of a store -> the problems that they are, the special ones before those that they are kinds of."""
+
+_Store = TypeVar("_Store")
+_Found = TypeVar("_Found")
+
+
+def problem(status: int, title: str, fix: str = "", more: Headers = ()) -> Callable[[HomeostatError], Refused]:
+    """An error as a problem of this status. fix : its remedy when empty"""
+    return lambda error: Refused(status, title, str(error), fix or f"{error.remedy}.", more)
+
+
+async def answer(
+    service: Service, scope: Scope, receive: Receive, send: Send, act: Act, problems: Problems
+) -> None:  # fmt: skip
+    """Reply with what `act` returns, or with a problem."""
+    bare = is_bare(scope)
+    try:
+        status, value, more = await act(service, scope, receive)
+    except Refused as error:
+        await refuse(send, *error.reply, bare=bare, **error.members)
+    except HomeostatError as error:
+        of = next((of for kind, of in problems.items() if isinstance(error, kind)), None)
+        if of is None:
+            raise
+        refused = of(error)
+        await refuse(send, *refused.reply, bare=bare, **refused.members)
+    else:
+        await reply(send, status, encode(value) if status != 304 else b"", JSON, more, bare)
+
+
+async def done(
+    opened: Callable[[], _Store] | None, act: Callable[[_Store], _Found], title: str, without: str
+) -> _Found:
+    """The store's answer, asked for in a thread, since the store waits for a disk or a server. Raises Refused.
+
+    opened : None where this server keeps nothing; then the problem has this title, and its text ends with `without`
+    """
+    if opened is None:
+        fix = "Start the server with --data FOLDER, or on servers with a journal."
+        raise Refused(404, title, f"this server keeps nothing, so {without}", fix)
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: act(opened()))

@@ -1,0 +1,124 @@
+"""`/v1/silences`: signals of which nobody wants to hear for a while, by their nodes and kinds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from homeostat.errors import Unavailable
+from homeostat.ports.incidents import Incidents, IncidentsError, SilenceMoved
+from homeostat.records.incident_shown import shown_silence
+from homeostat.records.incidents import Silence
+from homeostat.serve.replies import Receive, Send
+from homeostat.serve.requests import Scope
+from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
+from homeostat.serve.routes.incidents import said, span_of, text_of, unusable_body
+from homeostat.serve.routes.resources import Refused, changer, header_of, if_match, json_object, key_of, tagged
+from homeostat.serve.routes.route import AGAIN, Service
+
+ALL, BELOW = "/v1/silences", "/v1/silences/"
+NEW_MEMBERS, END_MEMBERS = ("node", "kind", "for", "reason", "actor"), ("reason", "actor")
+PATTERN_CHARS_MAX = 200
+_ONE = re.compile(r"([0-9a-f]{16})(:end|)")
+_SEE = "See GET /v1/silences for those that hold."
+_Found = TypeVar("_Found")
+
+
+def _moved(error: SilenceMoved) -> Refused:
+    found = None if error.found is None else shown_silence(error.found)
+    return Refused(412, "Changed meanwhile", str(error), f"{error.remedy}.", members={"found": found})
+
+
+_PROBLEMS: Problems = {
+    SilenceMoved: _moved,
+    IncidentsError: problem(503, "Store unusable", more=AGAIN),
+    Unavailable: problem(503, "Unavailable", "Send the same request again later, with an Idempotency-Key.", AGAIN),
+}
+
+
+async def handle(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """The list of silences; a new one."""
+    await answer(service, scope, receive, send, _make if scope["method"] == "POST" else _list, _PROBLEMS)
+
+
+async def handle_one(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """One silence, and its end."""
+    await answer(service, scope, receive, send, _one, _PROBLEMS)
+
+
+async def _list(service: Service, scope: Scope, receive: Receive) -> Answer:
+    now_ns = service.engine.parts.clock.now_ns()
+    found = await _done(service, lambda store: store.silences(now_ns))
+    return 200, {"silences": [shown_silence(one) for one in found]}, ()
+
+
+async def _make(service: Service, scope: Scope, receive: Receive) -> Answer:
+    """Let nobody hear of signals for a while. The same node and kind again is the same silence, with another end."""
+    actor, key = changer(service, scope), key_of(scope)
+    given = await json_object(scope, receive, NEW_MEMBERS)
+    node, kind = text_of(given, "node", "*"), text_of(given, "kind", "*")
+    if "node" not in given and "kind" not in given:
+        raise unusable_body("a silence is of signals at a node, of a kind, or both: give one of them")
+    if not all(one.strip() and len(one) <= PATTERN_CHARS_MAX for one in (node, kind)):
+        raise unusable_body(f"node and kind are patterns of at most {PATTERN_CHARS_MAX} characters, as in field:*")
+    reason, who = said(given, actor)
+    now_ns = service.engine.parts.clock.now_ns()
+    one = replace(Silence.of(node, kind, now_ns, now_ns + span_of(given), who, reason), key=key)
+
+    def change(store: Incidents) -> tuple[Silence, bool]:
+        before = {kept.id: kept for kept in store.silences()}.get(one.id)
+        made = store.silence(one)
+        return made, before is None
+
+    made, new = await _done(service, change)
+    place = (*tagged(made.revision), (b"location", f"{BELOW}{made.id}".encode()))
+    return (201 if new else 200), shown_silence(made), place
+
+
+async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
+    found = _ONE.fullmatch(scope["path"][len(BELOW) :])
+    if found is None:
+        raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _SEE)
+    id, ends = found[1], bool(found[2])
+    allowed = "POST" if ends else "GET, HEAD"
+    if scope["method"] not in allowed.split(", "):
+        more = ((b"allow", allowed.encode()),)
+        raise Refused(405, "Method not allowed", f"it takes {allowed}", f"Use {allowed.split(',')[0]}.", more)
+    if ends:
+        return await _end(service, scope, receive, id)
+    one = await _done(service, lambda store: _get(store, id))
+    same = header_of(scope, b"if-none-match") == f'"{one.revision}"'
+    return (304 if same else 200), shown_silence(one), tagged(one.revision)
+
+
+async def _end(service: Service, scope: Scope, receive: Receive, id: str) -> Answer:
+    """End a silence now, on the revision that the author saw."""
+    actor, seen, key = changer(service, scope), if_match(scope), key_of(scope)
+    reason, who = said(await json_object(scope, receive, END_MEMBERS), actor)
+    if seen is None:
+        fix = "GET the silence, look at it, and send its ETag as If-Match."
+        raise Refused(428, "Precondition missing", "the request does not say which revision it was made on", fix)
+    now_ns = service.engine.parts.clock.now_ns()
+
+    def change(store: Incidents) -> Silence:
+        one = _get(store, id)
+        again = key and one.key == key
+        if one.until_ns <= now_ns and not again:
+            raise Refused(409, "Over already", f"the silence {id} is over", "Nothing is left to do.")
+        return store.silence(replace(one, until_ns=now_ns, actor=who, reason=reason, key=key), seen)
+
+    made = await _done(service, change)
+    return 200, shown_silence(made), tagged(made.revision)
+
+
+def _get(store: Incidents, id: str) -> Silence:
+    found = next((one for one in store.silences() if one.id == id), None)
+    if found is None:
+        raise Refused(404, "No such silence", f"there is no silence {id}", _SEE)
+    return found
+
+
+async def _done(service: Service, act: Callable[[Incidents], _Found]) -> _Found:
+    return await done(service.stores.incidents, act, "No silences here", "it has no silences")

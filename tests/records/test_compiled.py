@@ -179,6 +179,36 @@ print(json.dumps([fourth(2.0), *map(sum, (s.values() for s in kernels.squared.st
     assert run("import more") == [16.0, 1, 0]
 
 
+def test_a_function_of_one_signature_is_compiled_at_its_first_call_and_takes_no_other_types(run):
+    text = """
+import json
+import numpy as np
+from numba import types
+from homeostat.records.compiled import compiled_with
+
+def _total(values, sums):
+    for value in values:
+        sums[0] += value
+
+def attempt(*given):
+    try:
+        total(*given)
+    except TypeError as error:
+        return str(error)
+
+total = compiled_with(_total, types.void(types.float64[::1], types.float64[::1]))
+found, sums = [len(total.overloads)], np.zeros(1)
+found += [attempt(np.arange(3), sums), attempt(np.arange(3.0), sums), attempt(np.arange(3), sums), sums[0]]
+print(json.dumps([*found, len(total.overloads)]))
+"""
+    (run.folder / "more.py").write_text(text)
+    for _ in range(2):
+        before, first, fits, later, total, after = run("import more")
+        assert (before, fits, total, after) == (0, None, 3.0, 1)
+        assert "No matching definition" in first
+        assert "No matching definition" in later
+
+
 def test_a_part_that_raises_says_what(run):
     text = """
 import json

@@ -84,6 +84,21 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
         super().__init__(py_func=function, locals={}, targetoptions=options)
         self._compiler = _Compiler(function, self.targetdescr, options, {}, Compiler)
         self._cache = Cache(function, stamp)
+        self._only: Any = None
+
+    def only(self, signature: Any) -> None:
+        """Accept no other types; compiled at the first call, so that importing a module compiles nothing."""
+        self._only = signature
+
+    def _compile_for_args(self, *args: Any, **kws: Any) -> Any:
+        if self._only is None:
+            return super()._compile_for_args(*args, **kws)
+        made = self.compile(self._only)
+        self.disable_compile()
+        given = tuple(map(self.typeof_pyval, args))
+        if given != tuple(self._only.args):  # As Numba says it at every later call.
+            raise TypeError("No matching definition for argument type(s) " + ", ".join(map(str, given)))
+        return made
 
     def compile(self, sig: Any) -> Any:
         with global_compiler_lock:
@@ -142,13 +157,12 @@ def compiled_with(
 ) -> Function:
     """The function as machine code, with more of Numba's options.
 
-    signature : of Numba's types; the function is then compiled at once and accepts no other types
+    signature : of Numba's types; the function then accepts no other types, and raises TypeError for them
     stamp : what cached machine code depends on; None stands for the file of the function alone
     """
     if config.DISABLE_JIT:
         return function  # To look for a fault.
     made = _Kernel(function, stamp, {"nopython": True, "nogil": True, "fastmath": False, **options})
     if signature is not None:
-        made.compile(signature)
-        made.disable_compile()
+        made.only(signature)
     return cast(Function, made)

@@ -28,7 +28,9 @@ def rules(deploy: Path) -> list[dict[str, Any]]:
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
-CHECKS = ("check config prometheus.yml", "check rules alerts.yml", "test rules alerts_test.yml")
+CHECKS = (
+    "check config prometheus.yml", "check rules alerts.yml", "test rules alerts_test.yml alerts_of_days_test.yml",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -63,7 +65,8 @@ def test_every_runbook_has_its_alert(deploy: Path, rules: list[dict[str, Any]]) 
 
 
 def test_every_alert_is_tried(deploy: Path, rules: list[dict[str, Any]]) -> None:
-    tests = yaml.safe_load((deploy / "prometheus" / "alerts_test.yml").read_text("utf-8"))["tests"]
+    files = (deploy / "prometheus").glob("alerts*_test.yml")
+    tests = [test for file in files for test in yaml.safe_load(file.read_text("utf-8"))["tests"]]
     expected = [test for each in tests for test in each["alert_rule_test"]]
     for fires in (True, False):
         tried = {test["alertname"] for test in expected if bool(test["exp_alerts"]) is fires}

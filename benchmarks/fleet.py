@@ -11,11 +11,11 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import confluent_kafka as kafka
 import numpy as np
@@ -54,15 +54,38 @@ class Sent:
         return self.again.total()
 
 
+class Starts(Protocol):
+    """Starts `homeostat` with these arguments; both of its outputs are appended to a file."""
+
+    def __call__(self, arguments: list[str], output: Path, environment: Mapping[str, str]) -> Any:
+        """A process with `poll`, `wait`, `kill` and `send_signal`, as of `subprocess`."""
+
+
+def started(
+    arguments: list[str], output: Path, environment: Mapping[str, str], before: Callable[[], None] | None = None
+) -> subprocess.Popen[bytes]:
+    """A process from nothing, see `Starts`."""
+    # Where one hangs, it says where: see `stopped_after`.
+    code = "import faulthandler, signal, sys; faulthandler.register(signal.SIGUSR1); "
+    code += "from homeostat.cli import main; sys.exit(main())"
+    with open(output, "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            env={**os.environ, **environment}, stdout=log, stderr=log, preexec_fn=before,
+        )  # fmt: skip
+
+
 class FleetServers:
     """Kafka, Redis and PostgreSQL, for one fleet after the other. A context manager.
 
     persistence : whether Redis appends each write to a file
+    starts : starts the fleets' workers
     runs : so many times a fleet has begun on them
     """
 
-    def __init__(self, persistence: bool = True) -> None:
+    def __init__(self, persistence: bool = True, starts: Starts = started) -> None:
         """Raises CantBeHad."""
+        self.starts = starts
         self.redis: Server = redis_server(persistence=persistence)
         self.postgres: Server = postgres_server()
         self.kafka: Server = kafka_broker()
@@ -137,6 +160,11 @@ class Fleet:
     def kafka(self) -> Server:
         """The streams'."""
         return self._own.kafka
+
+    @property
+    def starts(self) -> Starts:
+        """Starts a worker."""
+        return self._own.starts
 
     def __enter__(self) -> Fleet:
         try:
@@ -213,7 +241,7 @@ class WorkerProcess:
         self._fleet, self._before = fleet, before
         self.port = free_port()
         self.log = fleet.folder / f"{fleet.topic('worker')}-{number}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Any = None
 
     @property
     def running(self) -> bool:
@@ -231,15 +259,12 @@ class WorkerProcess:
         places = {
             f"HOMEOSTAT_SERVERS__{name.upper()}": str(value) for name, value in declared if not isinstance(value, dict)
         }
-        own = {"OMP_NUM_THREADS": "1", "HOMEOSTAT_LOG": "text"}
-        # Where one hangs, it says where: see `stopped_after`.
-        code = "import faulthandler, signal, sys; faulthandler.register(signal.SIGUSR1); "
-        code += "from homeostat.cli import main; sys.exit(main())"
-        with open(self.log, "ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", code, "worker", self._fleet.app, "--metrics-port", str(self.port)],
-                env={**os.environ, **own, **places}, stdout=log, stderr=log, preexec_fn=self._before,
-            )  # fmt: skip
+        environment = {"OMP_NUM_THREADS": "1", "HOMEOSTAT_LOG": "text", **places}
+        arguments = ["worker", self._fleet.app, "--metrics-port", str(self.port)]
+        if self._before is None:
+            self._process = self._fleet.starts(arguments, self.log, environment)
+        else:
+            self._process = started(arguments, self.log, environment, self._before)
 
     def kill(self) -> None:
         """End it at once."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from threading import Lock
 
@@ -15,8 +14,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from tests.jobs.test_canary_keeping import APP, SHIFTS, START_S, bundles  # noqa: F401
 from tests.support.job_programs import until
+from tests.support.warm import Process, start_logging
 
 from homeostat.adapters.opening import registry_opener, settings_opener
+from homeostat.cli import main
 from homeostat.config.load import parse_app
 from homeostat.config.servers import Servers
 from homeostat.decide.loop import DecisionLoop
@@ -75,23 +76,23 @@ class World:
         return found
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "homeostat", "models", *words, "--app", str(self.folder / "app.yaml"),
-                "--config", str(self.config), "--json"]  # fmt: skip
+        return ["models", *words, "--app", str(self.folder / "app.yaml"), "--config", str(self.config), "--json"]
 
     def call(self, *words: str) -> dict:
-        done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return dict(json.loads(done.stdout))
+        with redirect_stdout(StringIO()) as said, pytest.raises(SystemExit) as ended:
+            main(self.command(*words))
+        assert ended.value.code == 0
+        return dict(json.loads(said.getvalue()))
 
     @contextmanager
-    def keeper(self) -> Iterator[subprocess.Popen]:
+    def keeper(self) -> Iterator[Process]:
         """A process that keeps the canary, killed with -9 at the end, if it still runs."""
-        kept = subprocess.Popen(self.command("ramp", "--every", "0.1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        kept = start_logging(self.command("ramp", "--every", "0.1"), self.folder / "keeper.log", {})
         try:
             yield kept
         finally:
             kept.kill()
-            kept.communicate()
+            kept.wait()
 
     def changes(self) -> list[tuple[str, float | None, str]]:
         """Each change: role, share, and which version it names."""

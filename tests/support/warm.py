@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import faulthandler
 import json
 import os
 import select
@@ -25,7 +26,7 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -39,10 +40,10 @@ EVENT = {"event_id": "1", "entity_id": "7", "event_type": "action", "value": 1, 
 class Process:
     """A command that runs as a fork."""
 
-    def __init__(self, end: socket.socket, pipe: int) -> None:
+    def __init__(self, end: socket.socket, pipe: int | None) -> None:
         self._end, self.returncode = end, None
         self.pid = int(end.recv(64))
-        self.stdout = os.fdopen(pipe, "r")
+        self.stdout = None if pipe is None else os.fdopen(pipe, "r")
 
     def poll(self) -> int | None:
         """The exit code, below zero for a signal; None while it runs."""
@@ -75,8 +76,17 @@ class Process:
 
 def start(arguments: Sequence[str], **environment: str) -> Process:
     """Start a command; both of its outputs are in `stdout`."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     reads, writes = os.pipe()
+    return _forked(arguments, environment, writes, reads)
+
+
+def start_logging(arguments: Sequence[str], output: Path, environment: Mapping[str, str]) -> Process:
+    """Start a command; both of its outputs are appended to a file."""
+    return _forked(arguments, environment, os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), None)
+
+
+def _forked(arguments: Sequence[str], environment: Mapping[str, str], writes: int, reads: int | None) -> Process:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     asked = {"arguments": list(arguments), "environment": {**os.environ, **environment}, "folder": os.getcwd()}
     with theirs:
         socket.send_fds(_parent(), [json.dumps(asked).encode()], [theirs.fileno(), writes])
@@ -138,8 +148,15 @@ def _tell(end: socket.socket, number: int) -> None:
 def _warm_up() -> None:
     """Import what a server does, and load the kernels that decide."""
     import homeostat
+    import homeostat.adapters.kafka.stream
+    import homeostat.adapters.postgres.connections
+    import homeostat.adapters.redis
     import homeostat.cli.serve
+    import homeostat.cli.worker
+    import homeostat.engine.shared.leading
     import homeostat.serve.server
+    import homeostat.worker.launch
+    import homeostat.worker.telemetry
 
     for app, event in (("access", EVENT), ("payments", PAYMENT)):
         with homeostat.load(app) as engine:
@@ -151,6 +168,7 @@ def _become(asked: dict[str, Any], output: int) -> NoReturn:
     from homeostat.cli import main as command
 
     ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
+    faulthandler.register(signal.SIGUSR1)  # One that hangs can be asked where.
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)

@@ -9,11 +9,12 @@ import pytest
 def real_servers():
     """Servers of the trials of this worker of the test run. Skips, or fails in CI, where one can't be had."""
     from benchmarks.fleet import FleetServers
+    from tests.support.warm import start_logging
 
     from homeostat.checks.servers import CantBeHad
 
     try:
-        servers = FleetServers()
+        servers = FleetServers(starts=start_logging)
     except CantBeHad as error:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
     with servers:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from contextlib import closing
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 from tests.engine.shared.learning_worlds import BOTH, events, learned, outcomes, same
 from tests.engine.test_changes import app, versions  # noqa: F401
 from tests.support.job_programs import until
+from tests.support.warm import start_logging
 
 from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.postgres import PostgresJournal
@@ -36,11 +35,10 @@ def test_a_learner_killed_five_times_learns_what_one_that_never_died_would_have(
     file.write_text(BOTH + f"servers: {{journal: '{database}', spool: '{tmp_path}/spool'}}\n", "utf-8")
     bundle, servers = versions / "one", Servers(journal=database, spool=str(tmp_path / "spool"))
     stores = stores_on(servers, "gate", learning=True)
-    command = [sys.executable, "-m", "homeostat", "learn", str(file), "--bundle", str(bundle), "--lease", "0.5"]
-    log = open(tmp_path / "log", "ab")
+    command = ["learn", str(file), "--bundle", str(bundle), "--lease", "0.5"]
 
     def start():
-        return subprocess.Popen(command, stdout=log, stderr=log)
+        return start_logging(command, tmp_path / "log", {})
 
     shared = open_shared(file, servers, bundle=bundle, judges_lateness=True, store=MemoryFeatures())
     rng, children, at = np.random.default_rng(3), [], 0
@@ -56,7 +54,7 @@ def test_a_learner_killed_five_times_learns_what_one_that_never_died_would_have(
         process.learn(outcomes(15 * at, 15))
         at += 1
 
-    with closing(stores), log, engine_of(shared) as process:
+    with closing(stores), engine_of(shared) as process:
         try:
             children = [start(), start()]  # One leads, and the other waits for its lease.
             for _ in range(KILLS):

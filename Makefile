@@ -23,8 +23,8 @@ test: .venv/.all check  ## Lint, types, import rules, and every test; up to 5 th
 	  --override-ini=cache_dir=.pytest_cache/all --cache-clear \
 	  || $(BIN)/python -m tests.support.again $$?
 
-test-peers: $(PEERS)/.made $(PEERS)/prefect/.made  ## Figures against libraries that take more than 200 MB, in an environment of their own. Weekly in CI.
-	PREFECT_PYTHON=$(PEERS)/prefect/bin/python $(PEERS)/bin/python -m pytest --peers tests/peers
+test-peers: .venv/.all $(PEERS)/.made $(PEERS)/prefect/.made  ## Figures against libraries that take more than 200 MB, in an environment of their own. Weekly in CI.
+	STORY_PYTHON=$(BIN)/python PREFECT_PYTHON=$(PEERS)/prefect/bin/python $(PEERS)/bin/python -m pytest --peers tests/peers
 
 quick: .venv/.all  ## The inner loop, in about 90 seconds: every test that needs no server and no seconds.
 	$(BIN)/python -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder

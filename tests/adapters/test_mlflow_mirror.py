@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.mlflow_exchange import playing, story
+from tests.support.mlflow_stand_in import StandIn
 
 from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
 from homeostat.adapters.mlflow.mirror import Mirrored, MlflowMirror
@@ -30,6 +31,28 @@ def test_each_pass_asks_what_a_real_server_has_answered(tmp_path: Path) -> None:
     with playing(json.loads(EXCHANGE.read_text())) as (url, left, strange):
         assert story(url, tmp_path) == PASSES
     assert strange == [] and not any(left.values())
+
+
+def timeless(members):
+    """An answer without the times of the server's own clock, and without sizes, which the recording does not hold."""
+    if isinstance(members, list):
+        return [timeless(one) for one in members]
+    if not isinstance(members, dict):
+        return members
+    own = ("creation_timestamp", "last_updated_timestamp", "creation_time", "last_update_time", "file_size")
+    return {name: timeless(value) for name, value in members.items() if name not in own}
+
+
+def test_the_stand_in_for_a_server_answers_as_a_real_one_has() -> None:
+    exchanges = [(json.loads(asked), status, body) for asked, status, body in json.loads(EXCHANGE.read_text())]
+    runs = [
+        json.loads(body)["run"]["info"]["run_id"] for asked, _, body in exchanges if asked[1].endswith("runs/create")
+    ]
+    stand_in = StandIn(iter(runs).__next__)
+    for (method, path, query, sent), status, body in exchanges:
+        answered = stand_in.answer(method, path, dict(query), sent)
+        assert (answered[0], timeless(answered[1])) == (status, timeless(json.loads(body or "{}"))), (method, path)
+    assert stand_in.answer("GET", "/api/2.0/mlflow/prompts/search", {}, None)[0] == 404
 
 
 def test_a_server_that_is_away_is_unavailable_and_its_password_is_not_said() -> None:

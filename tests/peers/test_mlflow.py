@@ -1,10 +1,16 @@
-"""The mirror against a real MLflow server, in an environment of its own."""
+"""The mirror against a real MLflow server, in an environment of its own.
+
+STORY_PYTHON names a Python whose homeostat can train, for the story of a version. `make test-peers` does.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
+from tests.support.canary_story import check_mirror, told
 from tests.support.mlflow_exchange import Steps, story
 
 from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
@@ -44,6 +50,11 @@ def test_a_real_server_shows_the_same_versions_figures_files_and_roles(server, t
         }
         for file in copy.iterdir():
             file.unlink()
+
+
+def test_a_real_server_shows_what_the_story_of_a_canary_ends_with(server, tmp_path: Path) -> None:
+    told(tmp_path, server.url, os.environ.get("STORY_PYTHON") or sys.executable)
+    check_mirror(tmp_path, server.url)
 
 
 def test_a_server_that_was_away_is_caught_up_with_and_nothing_is_there_twice(server, tmp_path: Path) -> None:

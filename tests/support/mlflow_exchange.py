@@ -43,7 +43,7 @@ class Steps:
 
 
 def story(url: str, folder: Path, app: str = APP) -> list[Mirrored]:
-    """Versions come, are deployed, rolled back and deleted, with passes of the mirror in between."""
+    """Versions come, are deployed, rolled back and deleted, with passes of the mirror in between; a look at the end."""
     registry, settings = SqliteRegistry(folder / "data", clock=Steps()), MemorySettings(Steps())
 
     def put(number: int, *parents: str) -> str:
@@ -69,7 +69,11 @@ def story(url: str, folder: Path, app: str = APP) -> list[Mirrored]:
     roll_back(settings, registry, "bob", "not wanted", "challenger")
     registry.delete("3", "bob", "not wanted")
     found += [passed(mirror), passed(MlflowMirror(url, app))]
-    return found  # fmt: skip
+    client = mirror._client
+    for one in client.search_model_versions(f"name = '{app}'"):
+        client.get_run(one.run_id)
+        client.list_artifacts(one.run_id, "bundle")
+    return found
 
 
 @contextmanager

@@ -440,3 +440,20 @@ def test_the_style_sheet_follows_the_reader_and_the_page() -> None:
         assert STYLE.index("[data-theme=dark]") < STYLE.index(media)
     used = set(re.findall(r"var\(--(\w+)\)", STYLE))
     assert used == set(re.findall(r"--(\w+):", STYLE))
+
+
+def test_the_label_of_a_straight_line_above_rows_does_not_touch_the_title() -> None:
+    excess, marks = Intervals("excess", (1.0, 2.0), (None, None), (None, None)), (Mark(0.0, "the rest", "x"),)
+    root = ET.fromstring(svg(Dots("Segments by squared error", ("a", "b"), (excess,), marks=marks)))
+    texts = {one.text: float(one.attrib["y"]) for one in root.iter(f"{SVG}text")}
+    assert texts["the rest"] - 11 > 22 + 4  # The title stands on 22, and its letters reach below.
+
+
+def test_a_bound_on_one_side_is_drawn_up_to_the_dot() -> None:
+    one_sided = Intervals("x", (1.0, 2.0, 3.0), (0.5, None, None), (None, 2.5, None))
+    both = Intervals("x", (1.0, 2.0, 3.0), (0.5, 2.0, None), (1.0, 2.5, None))
+    drawn = [svg(Dots("Bounds", ("low", "high", "none"), (one,))) for one in (one_sided, both)]
+    lines = [re.findall('<line[^>]*class="s0"[^>]*>', one) for one in drawn]
+    assert lines[0] == lines[1] and len(lines[0]) == 2
+    for tip in ("low, x: 1, at least 0.5", "high, x: 2, at most 2.5", "none, x: 3, without bounds"):
+        assert f"<title>{tip}</title>" in drawn[0]

@@ -254,6 +254,10 @@ def test_no_outcomes_at_all_leave_actions_and_latency(tmp_path: Path) -> None:
     assert report["slices"]["found"] == {"squared_error": [], "cost": []}
     assert sum(one["rate"]["value"] for one in report["quality"]["actions"]) == pytest.approx(1.0)
     assert report["latency_us"]["one"]["p50"]["value"] > 0.0
+    p50, p99 = (report["latency_us"]["batch"][name] for name in ("p50", "p99"))
+    assert p50["n"] < 100 and (p99["low"], p99["high"], p99["why"]) == (
+        None, None, f"not enough data: {p99['n']} of 368 calls",
+    )  # fmt: skip
     assert any(case["served"]["other_action"] > 0.1 for case in report["robustness"]["cases"])
 
 
@@ -375,6 +379,16 @@ def test_the_page_needs_no_network_and_text_from_data_is_no_markup(plain: tuple[
     links = {given["href"][1:] for tag, given in page.tags if tag == "a"}
     assert links <= set(ids) and {"quality", "robustness", "card"} <= links
     assert "prefers-color-scheme:dark" in text and ":focus-visible" in text and '<html lang="en">' in text
+
+
+def test_a_reason_that_many_cells_share_is_written_once_below_their_table(tmp_path: Path) -> None:
+    report = evaluated(tmp_path, [{**row, "default": False} for row in loans(1_500)], APP + FAIR, robust_rows=200)
+    why = report["robustness"]["cases"][0]["auc_change"]["why"]
+    assert all(case["auc_change"]["why"] == why for case in report["robustness"]["cases"])
+    text = (tmp_path / "out" / "report.html").read_text()
+    section = text[text.index('id="robustness"') : text.index('id="fairness"')]
+    assert section.count(why) == section.count(f"<p>[1] {why}.</p>") == 1
+    assert section.count("<td>- [1]</td>") >= len(report["robustness"]["cases"])
 
 
 def test_every_table_has_a_caption_and_headings_and_is_reached_by_keyboard(plain: tuple[dict[str, Any], Path]) -> None:

@@ -49,6 +49,8 @@ def assemble(picture: Picture, title: str, notes: Sequence[str]) -> tuple[str, f
     if said:
         parts.append(text(EDGE, below, fit(said, WIDTH - 2 * EDGE)))
         below += 12
+    if isinstance(picture.y, Bands) and any(mark.axis == "x" for mark in picture.marks):
+        below += 14  # Their labels stand above the plot, and must not touch the title.
     y_ticks = picture.y.ticks(picture.height, upright=True)
     left = EDGE + max((width(tick.text) for tick in y_ticks), default=0.0) + 8
     box = Box(left, below, WIDTH - EDGE - 8 - left, picture.height)

@@ -227,6 +227,19 @@ def _cell(cell: Box, value: Number, values: Scale, written: bool, tip: str) -> s
     return rect(cell, f"h{step}", tip) + words
 
 
+def _between(low: Number, high: Number) -> str:
+    """The bounds of a value in words.
+
+    >>> _between(0.1, 0.2), _between(0.1, None), _between(None, 0.2), _between(None, None)
+    ('0.1 to 0.2', 'at least 0.1', 'at most 0.2', 'without bounds')
+    """
+    if low is None and high is None:
+        return "without bounds"
+    if low is None or high is None:
+        return f"at most {number(high)}" if low is None else f"at least {number(low)}"
+    return f"{number(low)} to {number(high)}"
+
+
 def _dots(chart: Dots) -> Picture:
     bounds = ((*one.values, *one.low, *one.high) for one in chart.series)
     x = scale(chart.x, chain(_at(chart.marks, "x"), *bounds), room=ROOM)
@@ -244,10 +257,10 @@ def _dots(chart: Dots) -> Picture:
                     continue
                 middle = box.top + box.height * y.band * (n + (k + 1) / (len(chart.series) + 1))
                 left, right = x.at(low), x.at(high)
-                if left is not None and right is not None:
-                    extra = ' stroke-width="1.8"'
-                    parts.append(segment(box.x(left), middle, box.x(right), middle, f"s{colour(k)}", extra))
-                tip = f"{chart.categories[n]}, {one.name}: {number(value)}, {number(low)} to {number(high)}" * tips
+                if left is not None or right is not None:  # A bound on one side is drawn up to the dot.
+                    ends = box.x(at if left is None else left), box.x(at if right is None else right)
+                    parts.append(segment(ends[0], middle, ends[1], middle, f"s{colour(k)}", ' stroke-width="1.8"'))
+                tip = f"{chart.categories[n]}, {one.name}: {number(value)}, {_between(low, high)}" * tips
                 parts.append(dot(box.x(at), middle, k, tip))
         return parts
 

@@ -87,7 +87,7 @@ class Bands:
         """
         between = pixels * self.band
         step = max(1, ceil(13 / between)) if upright else _stride(self.names, between)
-        room = 150.0 if upright else max(between * step, 60)
+        room = 230.0 if upright else max(between * step, 60)
         return [Tick((n + 0.5) * self.band, fit(self.names[n], room)) for n in range(0, len(self.names), step)]
 
 

@@ -78,7 +78,8 @@ def _sheet() -> str:
         f"[data-theme=dark] .chart{{{dark}color-scheme:dark}}",
         f"@media print{{.chart,[data-theme] .chart{{{light}color-scheme:light}}}}",
         f"@media (forced-colors:active){{.chart,[data-theme] .chart{{{forced}}}}}",
-        ".chart svg{display:block;width:100%;height:auto}",
+        # On a narrow screen a figure scrolls: smaller, its texts could not be read. Larger, they would be headings.
+        ".chart svg{display:block;width:100%;height:auto;min-width:520px;max-width:760px}figure.chart{overflow-x:auto}",
         ".chart text{font:11px system-ui,sans-serif;fill:var(--soft)}.chart .title{font-size:15px;font-weight:600}",
         ".chart .title,.chart .name{fill:var(--ink)}.chart .grid{stroke:var(--grid)}.chart .axis{stroke:var(--soft)}",
         ".chart .mark{stroke:var(--ink);stroke-dasharray:1 3}.chart .paper{stroke:var(--paper)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -40,4 +41,16 @@ def _timed(decider: Decider, rows: int, most: int) -> dict[str, Any]:
 
 def _quantile(took_us: Float, share: float) -> dict[str, Any]:
     value, low, high = quantile_interval(took_us, share, LEVEL)
-    return {"value": round(value, 3), "low": round(low, 3), "high": round(high, 3), "n": len(took_us)}
+    found, least = {"value": round(value, 3), "n": len(took_us)}, _least(share)
+    if len(took_us) < least:  # No value that was measured is surely above the quantile.
+        return {**found, "low": None, "high": None, "why": f"not enough data: {len(took_us):,} of {least:,} calls"}
+    return {**found, "low": round(low, 3), "high": round(high, 3), "why": None}
+
+
+def _least(share: float) -> int:
+    """How many values a quantile's upper bound takes: so many that the largest is surely above it.
+
+    >>> _least(0.5), _least(0.99)
+    (6, 368)
+    """
+    return math.ceil(math.log((1 - LEVEL) / 2) / math.log(share))

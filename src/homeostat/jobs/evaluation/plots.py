@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from homeostat.charts import Axis, Chart, Dots, Intervals, Line, Mark, Series, figure
-from homeostat.jobs.evaluation.words import NAMES, fault, short
+from homeostat.jobs.evaluation.words import NAMES, capital, fault, short
 
 _SEGMENTS_MAX = 12
 
@@ -54,12 +54,9 @@ def _by_time(report: Mapping[str, Any]) -> Iterator[Chart]:
         if lines:
             by_time = report["quality"]["by_time"]
             names = tuple(period["from"] for period in by_time["periods"])
-            title = f"{_capital(NAMES[measure])} by {by_time['unit']}"
-            yield Line(title, tuple(lines), "Bands are 95 % intervals.", x=Axis(by_time["unit"], names=names))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+            title = f"{capital(NAMES[measure])} by {by_time['unit']}"
+            said = f"Bands are 95 % intervals. A {by_time['unit']} without one has not enough data."
+            yield Line(title, tuple(lines), said, x=Axis(by_time["unit"], names=names))
 
 
 def _calibration(report: Mapping[str, Any]) -> Iterator[Chart]:
@@ -100,9 +97,9 @@ def _slices(report: Mapping[str, Any]) -> Iterator[Chart]:
                 "The excess is the mean in a segment less the mean outside. The bound holds for all segments at once."
             )
             series = (_intervals("excess", [one["excess"] for one in ones]),)
-            yield Dots(
-                f"Segments by {loss.replace('_', ' ')}", names, series, said, marks=(Mark(0.0, "the rest", "x"),)
-            )
+            unit = report["cost"]["currency"] if loss == "cost" else None
+            title, marks = f"Segments by {loss.replace('_', ' ')}", (Mark(0.0, "the rest", "x"),)
+            yield Dots(title, names, series, said, Axis("excess", unit or ""), marks=marks)
 
 
 def _robustness(report: Mapping[str, Any]) -> Iterator[Chart]:
@@ -128,5 +125,5 @@ def _fairness(report: Mapping[str, Any]) -> Iterator[Chart]:
     for measure in dict.fromkeys(one["measure"] for one in figures):
         ones = [one for one in figures if one["measure"] == measure and one["value"] is not None]
         if ones:
-            title = f"{_capital(measure.replace('_', ' '))} by group"
+            title = f"{capital(measure.replace('_', ' '))} by group"
             yield Dots(title, tuple(one["group"] for one in ones), (_intervals("group", ones),))

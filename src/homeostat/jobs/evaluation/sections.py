@@ -7,9 +7,9 @@ from typing import Any
 
 from homeostat.charts.text import safe
 from homeostat.jobs.evaluation.card import parts
-from homeostat.jobs.evaluation.markup import paragraphs, table
+from homeostat.jobs.evaluation.markup import Notes, paragraphs, table
 from homeostat.jobs.evaluation.plots import plots
-from homeostat.jobs.evaluation.words import fault, interval, percent, plain
+from homeostat.jobs.evaluation.words import capital, fault, interval, percent, plain
 
 
 def sections(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -40,15 +40,17 @@ def _judgement(report: Mapping[str, Any]) -> str:
 
 
 def _actions(report: Mapping[str, Any]) -> str:
-    columns = ("rate", "rate_or_harsher", "precision", "recall")
+    columns, notes = ("rate", "rate_or_harsher", "precision", "recall"), Notes()
     rows = [
-        (one["action"], *(interval(one[name], share=True) for name in columns)) for one in report["quality"]["actions"]
+        (one["action"], *(interval(one[name], share=True, reason=notes.mark) for name in columns))
+        for one in report["quality"]["actions"]
     ]
     note = (
         "Actions are those that the app's thresholds and guards took. Precision and recall are of an action together "
         "with all harsher ones."
     )
-    return paragraphs([note]) + table("Actions", ("action", "rate", "rate, with harsher ones", *columns[2:]), rows)
+    head = ("action", "rate", "rate, with harsher ones", *columns[2:])
+    return paragraphs([note]) + table("Actions", head, rows) + notes.paragraphs()
 
 
 def _calibration(report: Mapping[str, Any]) -> str:
@@ -59,7 +61,7 @@ def _calibration(report: Mapping[str, Any]) -> str:
 def _cost(report: Mapping[str, Any]) -> str:
     found = report["cost"]
     if found["why"] is not None:
-        return paragraphs([f"{found['why']}."])
+        return paragraphs([f"{capital(found['why'])}."])
     unit = found["currency"] or "currency not declared"
     names = {
         "per_event": "as decided", "mildest": "always the mildest action", "rules": "hard rules alone",
@@ -77,23 +79,25 @@ def _slices(report: Mapping[str, Any]) -> str:
     ])  # fmt: skip
     head = ("segment", "rows", "people", "mean", "the rest", "excess", "finding")
     for loss, ones in found["found"].items():
-        said = loss.replace("_", " ")
-        text += table(f"By {said}", head, _segments(ones)) if ones else paragraphs([f"None by {said}."])
+        said, notes = loss.replace("_", " "), Notes()
+        text += table(f"By {said}", head, _segments(ones, notes)) if ones else paragraphs([f"None by {said}."])
+        text += notes.paragraphs()
     if found["named"]:
+        notes = Notes()
         rows = [
-            (" and ".join(one["segment"]), f"{one['known']:,}", interval(one["auc"]), interval(one["brier"]),
-             interval(one["acted"], share=True), interval(one.get("cost")))
+            (" and ".join(one["segment"]), f"{one['known']:,}",
+             *(interval(one.get(name), name == "acted", notes.mark) for name in ("auc", "brier", "acted", "cost")))
             for one in found["named"]
         ]  # fmt: skip
         columns = ("segment", "rows", "AUC", "Brier score", "acted on", "cost of an event")
-        text += table("Groups that the app names", columns, rows)
+        text += table("Groups that the app names", columns, rows) + notes.paragraphs()
     return text
 
 
-def _segments(found: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+def _segments(found: Sequence[Mapping[str, Any]], notes: Notes) -> Iterator[tuple[str, ...]]:
     """A row for each segment, with its number in the plot."""
     for number, one in enumerate(found, 1):
-        finding = one["why"] or ("shown" if one["shown"] else "may be chance")
+        finding = notes.mark(one["why"]) if one["why"] else "shown" if one["shown"] else "may be chance"
         excess = interval(one["excess"]) if one["why"] is None else "-"
         figures = f"{one['rows']:,}", f"{one['persons']:,}", plain(one["mean"]), plain(one["rest"]), excess, finding
         yield (f"{number}. {' and '.join(one['segment'])}", *figures)
@@ -104,12 +108,13 @@ def _robustness(report: Mapping[str, Any]) -> str:
     if found is None:
         return paragraphs(["It was left out."])
     costs = ("cost of an event",) if report["cost"]["why"] is None else ()
-    rows = []
+    rows, notes = [], Notes()
     for number, case in enumerate(found["cases"], 1):
         served = case["served"]
-        changed = [interval(case[name]) for name in ("auc_change", "average_precision_change")]
-        changed += [interval(case["cost_change"])] if costs else []
-        what = _shares(served["actions"]), percent(served["other_action"]), _shares(served["fallbacks"]) or "none"
+        measures = ("auc_change", "average_precision_change", *(("cost_change",) if costs else ()))
+        changed = [interval(case[name], reason=notes.mark) for name in measures]
+        lacked = ", ".join(f"{name.replace('_', ' ')} {percent(share)}" for name, share in served["fallbacks"].items())
+        what = _shares(served["actions"]), percent(served["other_action"]), lacked or "none"
         rows.append((f"{number}. {fault(case)}", *changed, *what))
     head = ("fault", "AUC", "average precision", *costs, "served", "other action", "fallbacks")
     before = _shares(found["served_without_fault"]["actions"])
@@ -117,18 +122,19 @@ def _robustness(report: Mapping[str, Any]) -> str:
         "Figures are changes against the same events without the fault. Served is what the app would have done "
         f"meanwhile. Without a fault: {before}, of {found['decisions']:,} decisions."
     )
-    return paragraphs([note]) + table("Faults", head, rows)
+    return paragraphs([note]) + table("Faults", head, rows) + notes.paragraphs()
 
 
 def _shares(shares: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
+    # A line may break between two shares, not between a name and its share.
+    return ", ".join(f"{name} {percent(share)}".replace(" ", "\xa0") for name, share in shares.items())
 
 
 def _fairness(report: Mapping[str, Any]) -> str:
     found = report["fairness"]
     if found["verdict"] is None:
-        return paragraphs([f"{found['why']}."])
-    text = paragraphs([f"Groups by {found['groups']}: {found['verdict']}"])
+        return paragraphs([f"{capital(found['why'])}."])
+    text = paragraphs([f"Groups by {found['groups']}: {found['verdict']}."])
     rows = [
         (_measure(one), one["verdict"], plain(one["difference"]), plain(one["ratio"]), one["why"])
         for one in found["bounds"]
@@ -148,12 +154,14 @@ def _measure(one: Mapping[str, Any]) -> str:
 
 
 def _latency(report: Mapping[str, Any]) -> str:
+    notes = Notes()
     rows = [
-        (f"{one['rows']:,} at a time", interval(one["p50"]), interval(one["p99"]), f"{one['p50']['n']:,}")
+        (f"{one['rows']:,} at a time", *(interval(one[name], reason=notes.mark) for name in ("p50", "p99")),
+         f"{one['p50']['n']:,}")
         for one in report["latency_us"].values()
-    ]
-    note = "In this process, without journal and network."
-    return paragraphs([note]) + table("Microseconds a decision", ("events", "p50", "p99", "calls"), rows)
+    ]  # fmt: skip
+    note, head = "In this process, without journal and network.", ("events", "p50", "p99", "calls")
+    return paragraphs([note]) + table("Microseconds a decision", head, rows) + notes.paragraphs()
 
 
 def _card(report: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 NAMES = {
@@ -14,6 +14,15 @@ NAMES = {
     "cost": "cost of an event",
 }
 """The figures by which versions are compared, in order."""
+
+
+def capital(text: str) -> str:
+    """The same text as the beginning of a sentence.
+
+    >>> capital("no costs, and AUC alone")
+    'No costs, and AUC alone'
+    """
+    return text[:1].upper() + text[1:]
 
 
 def plain(value: float | None) -> str:
@@ -36,9 +45,12 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.3g} %"
 
 
-def interval(figure: Mapping[str, Any] | None, share: bool = False) -> str:
+def interval(
+    figure: Mapping[str, Any] | None, share: bool = False, reason: Callable[[str], str] = lambda why: f"({why})"
+) -> str:
     """A value with its bounds, or with the reason why there are none.
 
+    reason : how a reason is shown
     >>> interval({"value": 0.5, "low": 0.25, "high": 0.75, "why": None})
     '0.5 (0.25 to 0.75)'
     >>> interval({"value": None, "low": None, "high": None, "why": "not enough data: no rows"})
@@ -48,7 +60,7 @@ def interval(figure: Mapping[str, Any] | None, share: bool = False) -> str:
         return "-"
     said = percent if share else plain
     if figure["low"] is None:
-        return f"{said(figure['value'])} ({figure['why'] or 'no interval'})"
+        return f"{said(figure['value'])} {reason(figure['why'] or 'no interval')}"
     high = figure["high"]
     bounds = f"at least {said(figure['low'])}" if high is None else f"{said(figure['low'])} to {said(high)}"
     return f"{said(figure['value'])} ({bounds})"

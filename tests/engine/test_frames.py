@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -105,6 +106,13 @@ def test_an_outcome_is_understood_under_the_apps_own_name_and_unknown_ones_are_n
     assert engine.learn({"event_id": "e0", "fraud": 1}) == [{"event_id": "e0", "accepted": True}]
     (problem,) = engine.learn({"event_id": "nope", "label": 1})
     assert problem["status"] == 404 and "'nope'" in problem["detail"]
+
+
+def test_a_frame_of_polars_is_answered_by_one_of_polars(engine: Engine):
+    table = pa.Table.from_pylist(events(5))
+    found = engine.decide(pl.from_arrow(table))
+    assert isinstance(found, pl.DataFrame)
+    assert found["event_id"].to_list() == table["event_id"].to_pylist() and found["action"].null_count() == 0
 
 
 def test_an_empty_frame_is_answered_by_an_empty_one(engine: Engine):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -84,6 +85,33 @@ def test_all_kinds_of_frames_and_files_give_the_same(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found[0].columns == found[1].columns == found[2].columns
     assert verdicts(found[0]) == {"x": "drift", "g": "no drift"}
+
+
+def test_frames_of_polars_are_compared_as_the_same_table_of_arrow() -> None:
+    reference, analysis = pl.DataFrame(mixed_columns(3000, 1)), pl.DataFrame(mixed_columns(3000, 2, moved=True))
+    typed = [pl.col("kind").cast(pl.Categorical), pl.col("size").cast(pl.Enum(["s", "m", "l"]))]
+    frames = [frame.with_columns(typed) for frame in (analysis, reference)]
+    parts = [pl.concat([frame[:700], frame[700:]], rechunk=False) for frame in frames]
+    expected = homeostat.monitor(analysis.to_arrow(), reference.to_arrow(), probability="p", target="y", chunk=1000)
+    for pair in (frames, parts, [analysis, reference.to_dict(as_series=False)]):
+        found = homeostat.monitor(*pair, probability="p", target="y", chunk=1000)
+        assert (found.columns, found.chunks) == (expected.columns, expected.chunks)
+    moved = {"amount", "kind"}
+    assert {name for name, verdict in verdicts(expected).items() if verdict == "drift"} == moved
+    assert expected.chunks[0].realised is not None
+
+
+def mixed_columns(n: int, seed: int, moved: bool = False) -> dict[str, Any]:
+    """Columns of the types that Polars has; with `moved`, amounts and kinds lie otherwise."""
+    rng = np.random.default_rng(seed)
+    p = rng.beta(2, 5, n)
+    return {
+        "amount": np.where(rng.random(n) < 0.1, None, np.round(rng.normal(0.5 * moved, 1, n), 3)).tolist(),
+        "kind": rng.choice(["a", "b", "c"], n, p=[0.2, 0.3, 0.5] if moved else [0.5, 0.3, 0.2]).tolist(),
+        "size": rng.choice(["s", "m", "l"], n).tolist(), "truth": (rng.random(n) < 0.4).tolist(),
+        "day": [dt.date(2024, 1, 1) + dt.timedelta(days=int(k)) for k in rng.integers(0, 300, n)],
+        "p": p.tolist(), "y": (rng.random(n) < p).astype(int).tolist(),
+    }  # fmt: skip
 
 
 class Stream:

@@ -1,6 +1,7 @@
 """A process that compiles some kernels beside this one."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -31,21 +32,26 @@ def module(tmp_path, monkeypatch):
     return write
 
 
+@pytest.fixture
+def lock(tmp_path):
+    return tmp_path / "compiling.lock"
+
+
 def children():
     return {child.pid for child in psutil.Process().children()}
 
 
-def test_the_other_process_has_done_its_work_once_it_was_waited_for(module, tmp_path):
-    with compiling_beside(module(WRITES)) as wait:
+def test_the_other_process_has_done_its_work_once_it_was_waited_for(module, tmp_path, lock):
+    with compiling_beside(module(WRITES), lock) as wait:
         wait()
     assert (tmp_path / "made").read_text() == "made"
 
 
-def test_the_other_process_is_ended_where_this_one_breaks_off(module):
+def test_the_other_process_is_ended_where_this_one_breaks_off(module, lock):
     before = children()
 
     def break_off():
-        with compiling_beside(module(HANGS)):
+        with compiling_beside(module(HANGS), lock):
             assert children() > before
             raise KeyboardInterrupt
 
@@ -54,20 +60,43 @@ def test_the_other_process_is_ended_where_this_one_breaks_off(module):
     assert children() == before
 
 
-def test_a_module_that_fails_is_waited_for_like_any_other(module):
-    with compiling_beside(module("raise SystemExit(3)")) as wait:
+def test_a_module_that_fails_is_waited_for_like_any_other(module, lock):
+    with compiling_beside(module("raise SystemExit(3)"), lock) as wait:
         wait()
 
 
+def test_of_several_processes_one_compiles_and_the_others_wait_for_it(module, lock, tmp_path):
+    hangs = module(HANGS)
+    before = children()
+    with ThreadPoolExecutor(1) as pool:
+        with compiling_beside(hangs, lock):
+            (first,) = children() - before
+            with compiling_beside(hangs, lock) as wait:
+                assert children() - before == {first}
+                waiting = pool.submit(wait)
+                assert not waiting.done()
+        waiting.result(timeout=240)
+    assert children() == before
+    with compiling_beside(module(WRITES), lock) as wait:  # Nobody holds the lock any more.
+        wait()
+    assert (tmp_path / "made").exists()
+
+
+def test_without_a_place_for_the_lock_each_has_a_compiler(module, tmp_path):
+    with compiling_beside(module(WRITES), tmp_path / "nowhere" / "lock") as wait:
+        wait()
+    assert (tmp_path / "made").exists()
+
+
 @pytest.mark.parametrize("program", ["", "/usr/sbin/uwsgi", "/nowhere/python3"])
-def test_without_a_python_to_run_it_there_is_no_other_process(module, monkeypatch, program):
+def test_without_a_python_to_run_it_there_is_no_other_process(module, monkeypatch, program, lock):
     monkeypatch.setattr(sys, "executable", program)
-    with compiling_beside(module(WRITES)) as wait:
+    with compiling_beside(module(WRITES), lock) as wait:
         assert wait is None
 
 
-def test_with_one_processor_there_is_no_other_process(module, monkeypatch, tmp_path):
+def test_with_one_processor_there_is_no_other_process(module, monkeypatch, tmp_path, lock):
     monkeypatch.setattr(second_compiler, "_processors", lambda: 1)
-    with compiling_beside(module(WRITES)) as wait:
+    with compiling_beside(module(WRITES), lock) as wait:
         assert wait is None
     assert not Path(tmp_path / "made").exists()

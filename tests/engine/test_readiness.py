@@ -26,7 +26,7 @@ def story(monkeypatch):
     steps = []
 
     @contextmanager
-    def beside(module):
+    def beside(module, lock):
         steps.append(module)
         yield lambda: steps.append("waited")
 
@@ -51,6 +51,21 @@ def test_a_first_start_tries_the_other_stages_before_it_waits_for_the_windows(pa
     assert story == ["homeostat.engine.compile_windows", "tried", "waited"]
 
 
+def test_the_lock_of_a_first_start_lies_beside_the_machine_code(parts, monkeypatch):
+    places = []
+
+    @contextmanager
+    def beside(module, lock):
+        places.append(lock)
+        yield None
+
+    monkeypatch.setattr(readiness, "compiling_beside", beside)
+    monkeypatch.setattr(first_start, "is_ready", lambda: False)
+    start(parts, [])
+    (lock,) = places
+    assert lock.parent.is_dir() and any(lock.parent.glob("rows.advance*.nbi"))
+
+
 def test_a_later_start_needs_no_other_process(parts, story, monkeypatch):
     monkeypatch.setattr(first_start, "is_ready", lambda: True)
     start(parts, story)
@@ -59,7 +74,7 @@ def test_a_later_start_needs_no_other_process(parts, story, monkeypatch):
 
 def test_where_no_other_process_can_run_nothing_is_tried_ahead(parts, story, monkeypatch):
     @contextmanager
-    def alone(module):
+    def alone(module, lock):
         yield None
 
     monkeypatch.setattr(first_start, "is_ready", lambda: False)

@@ -20,6 +20,7 @@ from homeostat.records import compiling
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.identity import Coding
 
+_LOCK = "compiling.lock"  # Beside the machine code that is being made.
 _PATIENCE_S = 10.0  # For a plug-in's first answer; a start must not wait for ever for one that hangs.
 
 
@@ -49,7 +50,7 @@ def compile_first(app: App, features: FeaturePlan, make: Callable[[], Brain], cl
     """
     if first_start.is_ready():
         return
-    with compiling_beside("homeostat.engine.compile_windows") as wait:
+    with compiling_beside("homeostat.engine.compile_windows", first_start.place() / _LOCK) as wait:
         if wait is None:
             return
         featurizer, coding = first_start.Unwindowed(features), Coding.of_seed(app.seed)

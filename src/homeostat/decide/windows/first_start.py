@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from homeostat.decide.windows.engine import ABSENT_KEY, Windows
@@ -19,6 +22,12 @@ KERNEL = "homeostat.decide.windows.rows.advance"
 def is_ready() -> bool:
     """Whether the disk holds the windows' kernel as machine code."""
     return is_stored(advance)
+
+
+def place() -> Path:
+    """The folder of the kernel's machine code."""
+    stats: Any = advance.stats  # type: ignore[attr-defined]
+    return Path(stats.cache_path)
 
 
 def make_ready() -> None:

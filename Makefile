@@ -12,7 +12,7 @@ PEERS ?= .venv/.peers
 # Bytecode is kept, here and by the installer: else each process of the tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo golden test test-peers quick check deploy-check docs bench bench-compare bench-tables bundle install clean \
+.PHONY: demo golden test test-peers test-weekly quick check deploy-check docs bench bench-compare bench-tables bundle install clean \
 	build wheel-check sbom licences audit changelog pins
 
 demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
@@ -25,6 +25,9 @@ test: .venv/.all check  ## Lint, types, import rules, and every test; up to 5 th
 
 test-peers: .venv/.all $(PEERS)/.made $(PEERS)/prefect/.made  ## Figures against libraries that take more than 200 MB, in an environment of their own. Weekly in CI.
 	STORY_PYTHON=$(BIN)/python PREFECT_PYTHON=$(PEERS)/prefect/bin/python $(PEERS)/bin/python -m pytest --peers tests/peers
+
+test-weekly: .venv/.all  ## Tests of tens of seconds, each the long form of one that `make test` has. Weekly in CI.
+	$(BIN)/python -m pytest --weekly -m weekly -n 2 --dist loadfile
 
 quick: .venv/.all  ## The inner loop, in about 90 seconds: every test that needs no server and no seconds.
 	$(BIN)/python -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder

@@ -24,6 +24,11 @@ from tests.support.skips import skips
 
 from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, redis_server, s3_server, shared_server
 
+# The tests that a run leaves out, unless its option `--MARK` asks for them.
+LEFT_OUT = {
+    "peers": "needs the environment of `make test-peers`",
+    "weekly": "takes tens of seconds, and runs each week: `make test-weekly`",
+}
 USED, PASSED = pytest.StashKey[set](), pytest.StashKey[bool]()
 TEMPORARY = temporary.begin(os.environ)
 hypothesis.settings.register_profile("untimed", deadline=None)  # A busy machine is no fault of an example.
@@ -32,7 +37,8 @@ hypothesis.settings.load_profile("untimed")
 
 def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help="leave out tests that need servers, processes or seconds")
-    parser.addoption("--peers", action="store_true", help="run tests that need the environment of `make test-peers`")
+    for mark, why in LEFT_OUT.items():
+        parser.addoption(f"--{mark}", action="store_true", help=f"run what else is left out, since it {why}")
 
 
 def pytest_configure(config):
@@ -72,10 +78,11 @@ def pytest_collect_file(file_path):
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--peers"):
-        for item in items:
-            if item.get_closest_marker("peers"):
-                item.add_marker(pytest.mark.skip(reason="needs the environment of `make test-peers`"))
+    for mark, why in LEFT_OUT.items():
+        if not config.getoption(f"--{mark}"):
+            for item in items:
+                if item.get_closest_marker(mark):
+                    item.add_marker(pytest.mark.skip(reason=why))
     if config.getoption("--quick"):
         kept, left = [], []
         for item in items:

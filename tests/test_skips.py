@@ -65,9 +65,13 @@ def test_a_run_that_skips_nothing_says_nothing(tmp_path: Path) -> None:
     assert summary(tmp_path, "def test_of_nothing():\n    pass\n") == []
 
 
-def test_tests_against_peers_are_skipped_by_name() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/peers"]
+def test_tests_against_peers_and_those_of_each_week_are_skipped_by_name() -> None:
+    weekly = "tests/apps/test_payments_bundle.py"
+    only = ["-k", "statsmodels or making_the_fusion"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/peers", weekly, *only]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "needs the environment of `make test-peers`" in ran.stdout
     assert "tests/peers/test_statsmodels.py::test_a_logistic_fit_is_theirs (2 times)" in ran.stdout
+    assert "1: takes tens of seconds, and runs each week: `make test-weekly`" in ran.stdout
+    assert f"{weekly}::test_making_the_fusion_again_gives_one_that_ranks_alike_and_as_well" in ran.stdout

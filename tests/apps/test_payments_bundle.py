@@ -31,6 +31,7 @@ SIZE_MAX = 1_500_000
 AGAIN = "the shipped bundle is out of date: run `make bundle`"
 TREES = ("boosted", "forest")
 NETWORK = "network"
+SMALL = Recipe(customers=60, history_days=5, training_days=12, ppo_steps=256, ppo_imitation_steps=50)
 LARGE = 8 * 10**5  # Episodes' steps; their mean cost is then within a percent.
 
 
@@ -72,6 +73,20 @@ def test_the_shipped_bundle_is_small_and_has_every_part_that_the_app_may_use(pay
     assert set(shipped.parts) == trained | {"fusion", PART}
 
 
+def test_a_small_recipe_makes_every_part_and_the_same_again(payments, shipped):
+    """The short form of the tests that make the shipped bundle again, which run each week."""
+    one, other = (make_bundle(payments, SMALL, silent) for _ in range(2))
+    assert set(one.parts) == set(shipped.parts) and one.about["recipe"]["customers"] == 60
+    assert one.about["trains"] == shipped.about["trains"] and one.definitions == shipped.definitions
+    for name, part in one.parts.items():
+        again = other.parts[name]
+        assert (part.kind, part.features, part.settings) == (again.kind, again.features, again.settings), name
+        assert part.arrays.keys() == again.arrays.keys() and part.graphs == again.graphs, name
+        for key, array in part.arrays.items():
+            assert array.tobytes() == again.arrays[key].tobytes(), f"{name}: {key}"
+
+
+@pytest.mark.weekly
 def test_making_the_bundle_again_gives_the_same_recipe_rows_and_trees(shipped, again):
     assert set(again.parts) == set(shipped.parts)
     for fact in ("rows", "positives", "from_ns", "until_ns", "trained_at_ns", "seed", "folds", "recipe", "trains"):
@@ -90,6 +105,7 @@ def test_making_the_bundle_again_gives_the_same_recipe_rows_and_trees(shipped, a
         assert part.settings == was.settings, f"{name}: {AGAIN}"
 
 
+@pytest.mark.weekly
 def test_making_the_network_again_gives_one_that_ranks_alike_and_as_well(payments, shipped, again, others):
     part, was = again.scorers[NETWORK], shipped.scorers[NETWORK]
     assert part.settings == was.settings, AGAIN
@@ -100,6 +116,7 @@ def test_making_the_network_again_gives_one_that_ranks_alike_and_as_well(payment
     compare_quality(others.y, before, now)
 
 
+@pytest.mark.weekly
 def test_making_the_fusion_again_gives_one_that_ranks_alike_and_as_well(payments, shipped, again, others):
     np.testing.assert_allclose(again.fusion.arrays["weights"], shipped.fusion.arrays["weights"], atol=0.05)
     before, now = (risk_of(payments, one, others) for one in (shipped, again))
@@ -107,6 +124,7 @@ def test_making_the_fusion_again_gives_one_that_ranks_alike_and_as_well(payments
     compare_quality(others.y, before, now)
 
 
+@pytest.mark.weekly
 def test_making_the_policy_again_gives_one_that_mostly_does_the_same_and_costs_as_much(
     payments, shipped, again, others
 ):

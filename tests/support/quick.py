@@ -21,7 +21,7 @@ def is_quick(fixtures: Iterable[str], marks: Collection[str]) -> bool:
     >>> is_quick([], {"peers"})
     False
     """
-    return {"long", "peers"}.isdisjoint(marks) and SERVERS.isdisjoint(fixtures)
+    return {"long", "peers", "weekly"}.isdisjoint(marks) and SERVERS.isdisjoint(fixtures)
 
 
 def whole_file_is_long(text: str) -> bool:

@@ -24,6 +24,7 @@ import psycopg
 from homeostat.adapters.streams.opening import ensure_topics
 from homeostat.checks.servers import Server, kafka_broker, postgres_server, redis_server
 from homeostat.checks.servers.machine import free_port
+from homeostat.checks.servers.server import entered
 from homeostat.config.servers import Servers
 from homeostat.jobs.simulated import world_of
 from homeostat.sim.payments.transactions import generate
@@ -112,12 +113,7 @@ class FleetServers:
             server.close()
 
     def __enter__(self) -> FleetServers:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
+        return entered(self)
 
     def __exit__(self, *error: object) -> None:
         self.close()

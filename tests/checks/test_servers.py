@@ -23,7 +23,7 @@ from homeostat.checks.servers import (
     redis_server,
 )
 from homeostat.checks.servers import postgres as postgres_module
-from homeostat.checks.servers.server import Recipe, Server
+from homeostat.checks.servers.server import Recipe, Server, entered
 
 
 def until(condition, within_s=20.0):
@@ -163,3 +163,24 @@ def test_a_container_is_run_with_the_servers_own_port_and_a_volume(monkeypatch):
         assert options[-1].startswith(image) and f"127.0.0.1:{server.port}:" in options[1] and "Docker" in server.what
     with pytest.raises(CantBeHad, match="no Redis Cluster"):
         redis_cluster()
+
+
+class Half:
+    """Servers of which one starts and the other does not."""
+
+    def __init__(self):
+        self.steps = []
+
+    def start(self):
+        self.steps.append("one")
+        raise StartFailed("the other did not start")
+
+    def close(self):
+        self.steps.append("closed")
+
+
+def test_servers_of_which_one_does_not_start_are_closed():
+    half = Half()
+    with pytest.raises(StartFailed, match="the other"):
+        entered(half)
+    assert half.steps == ["one", "closed"]

@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from homeostat.checks.servers.machine import lives
+
 MEMORY = Path("/dev/shm")
 FREE_MIN, AVAILABLE_MIN = 4 << 30, 8 << 30  # Bytes: of the folder's own bound, and of the machine's memory.
 _PREFIX = "hmst-"  # Short: the path of a socket may have 107 bytes.
@@ -48,15 +50,5 @@ def remove_abandoned(base: Path) -> None:
     """Remove the folders of runs that are over: a run that failed leaves its own, to be looked at."""
     for folder in base.glob(f"{_PREFIX}*"):
         owner = folder.name.removeprefix(_PREFIX)
-        if owner.isdigit() and not _lives(int(owner)):
+        if owner.isdigit() and not lives(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from homeostat.checks.servers import CantBeHad, kafka_broker, postgres_server, redis_cluster, redis_server, s3_server
+from homeostat.checks.servers import (
+    CantBeHad,
+    kafka_broker,
+    machine,
+    postgres_server,
+    redis_cluster,
+    redis_server,
+    s3_server,
+)
 
 _SERVERS: dict[str, Callable[[], Any]] = {
     "kafka": kafka_broker, "postgres": postgres_server, "redis": lambda: redis_server(persistence=True),
@@ -37,7 +44,7 @@ def main() -> int:
                 return 1
             said = {"url": server.url, "address": server.address, "port": server.port, "pid": server.pid}
             print(json.dumps({"server": name, **said, "what": server.what}), flush=True)
-        while asked.owner is None or _alive(asked.owner):
+        while asked.owner is None or machine.lives(asked.owner):
             signal.sigtimedwait(set(), 0.2) if asked.owner is not None else signal.pause()
     return 0
 
@@ -46,16 +53,6 @@ def _leave(number: int, frame: object) -> None:
     for other in (signal.SIGINT, signal.SIGTERM):
         signal.signal(other, signal.SIG_IGN)
     raise SystemExit(0)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from homeostat.checks.servers import machine
 from homeostat.checks.servers.redis import recipe
-from homeostat.checks.servers.server import Server, StartFailed
+from homeostat.checks.servers.server import Server, StartFailed, entered
 
 SLOTS = 16_384
 _READY_S_MAX = 30.0
@@ -82,12 +82,7 @@ class RedisCluster:
             node.close()
 
     def __enter__(self) -> RedisCluster:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
+        return entered(self)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()

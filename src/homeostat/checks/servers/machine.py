@@ -24,6 +24,21 @@ class CantBeHad(Exception):
     """This machine has no such server, and no way to get it."""
 
 
+def lives(pid: int) -> bool:
+    """Whether there is a process of this number, whoever owns it.
+
+    >>> lives(os.getpid())
+    True
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def find(program: str, also: str = "") -> str | None:
     """The path of a program, from PATH or the newest of the places that a pattern names."""
     found = shutil.which(program)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol, TypeVar
 
 from homeostat.checks.servers import machine
 
@@ -21,6 +22,27 @@ _TAIL_LINES = 30
 
 class StartFailed(Exception):
     """A server ended, or didn't get ready in time; says what its log ends with."""
+
+
+class Startable(Protocol):
+    """Several servers that start and end together."""
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+_Servers = TypeVar("_Servers", bound=Startable)
+
+
+def entered(servers: _Servers) -> _Servers:
+    """The servers, started. Where one does not start, the others are closed before its error goes on."""
+    try:
+        servers.start()
+    except BaseException:
+        servers.close()
+        raise
+    return servers
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,20 +124,6 @@ def watch(
     return -1
 
 
-@compiled
-def steps(
-    values: Float, row: int, head: Float, lanes: Float, odds: Float, shares: Float, above: Float, wealth: Float
-) -> None:  # fmt: skip
-    """Take in one value of each of k series: head (k, 2), lanes (k, lanes, 7), above and wealth (k,).
-
-    It is in this file because cached machine code is made again when its own file changes, not that of a part.
-    """
-    for k in range(len(values)):
-        x = values[k]
-        if x >= 0.0 and x <= 1.0:
-            wealth[k] = step(x, row, head[k], lanes[k], odds, shares, above[k])
-
-
 class Rises:
     """Finds rises of the mean of values in [0, 1]."""
 

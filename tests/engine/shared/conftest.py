@@ -30,3 +30,19 @@ def servers(redis, database, tmp_path):
         "HOMEOSTAT_SERVERS__FEATURES": redis.url, "HOMEOSTAT_SERVERS__JOURNAL": database,
         "HOMEOSTAT_SERVERS__SPOOL": str(tmp_path / "spool"),
     })  # fmt: skip
+
+
+@pytest.fixture
+def world_of(tmp_path, versions):
+    """Makes worlds of processes that learn, by the text of their app."""
+    from tests.engine.shared.learning_worlds import LearningWorld
+
+    made = []
+
+    def make(text):
+        made.append(LearningWorld(tmp_path, text, versions / "one"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.opened.close()

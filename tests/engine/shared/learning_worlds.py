@@ -14,12 +14,14 @@ from homeostat.adapters.process.clock import SystemClock
 from homeostat.app import Ports, brain, build
 from homeostat.config.load import parse_app
 from homeostat.config.servers import Servers
+from homeostat.decide.contracts import Explorer
 from homeostat.decide.intake.objects import parse_outcomes, read_objects
 from homeostat.engine.assembly import bundle_of, prepare
 from homeostat.engine.shared.connecting import open_shared
 from homeostat.engine.shared.leading import open_learner
 from homeostat.engine.shared.serving import engine_of
 from homeostat.engine.stores import Stores
+from homeostat.records.allowance import EVERYTHING
 from homeostat.records.changes import Change, ChangeKind
 
 BANDIT = APP.replace("fusion: {kind: adaptive}", "fusion: {kind: weighted, weights: {large: 1.0, often: 1.0}}")
@@ -29,6 +31,7 @@ ADAPTIVE = APP.replace(
 )
 BOTH = APP
 NEVER_NS = 1 << 62
+CELL_S = 1800
 
 
 class LearningWorld:
@@ -152,3 +155,25 @@ def learned(loop):
 
 def same(one, other):
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def cells(first, count):
+    """Events by the cell of the grid that they are in."""
+    found: dict[int, list[dict]] = {}
+    for event in events(first, count):
+        found.setdefault(event["time"] // CELL_S, []).append(event)
+    return list(found.values())
+
+
+def unbounded(process):
+    """Let a process explore as much as chance would; that the budget is shared is another test's."""
+    process.duties.shared.taught.purse._store = None
+    process.duties.shared.loop.stages.allowance = EVERYTHING
+    if isinstance(process.duties.shared.loop.stages.policy, Explorer):
+        process.duties.shared.loop.stages.policy.allow(EVERYTHING)
+
+
+def feed(process, first=0, count=200):
+    for cell in cells(first, count):
+        process.decide(cell)
+        process.learn(outcomes(int(cell[0]["event_id"][1:]), len(cell)))

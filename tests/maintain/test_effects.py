@@ -208,3 +208,10 @@ def test_values_that_the_past_does_not_have_count_by_their_own_decisions() -> No
     past = rows([0.0] * 900 + [1.0] * 100, [0] * 900 + [1] * 100)
     now = rows([7.0] * 100 + [float("nan")] * 100 + [0.0] * 200, [1] * 100 + [0] * 300)
     assert moved(past, now, 1, 2).mix[1].tolist() == pytest.approx([0.1, 0.25])
+
+
+def test_an_app_that_is_watched_for_months_keeps_its_effects() -> None:
+    hours = 21 * 112  # The quota of hourly ticks repeats each 21, and 2**63 is 2,501 hours of 1,024 rows.
+    later = [replace(tick, number=tick.number + hours) for tick in days()]
+    wanted = signal("action", "actions")
+    assert weighed(later, wanted)[0].notes == weighed(list(days()), wanted)[0].notes

@@ -127,10 +127,12 @@ class DecisionEffects:
         """Remember ticks `begin` to before `end`."""
         if begin >= end:
             return
-        numbers, spans = block.number[begin:end], block.end_ns[begin:end] - block.start_ns[begin:end]
+        spans = block.end_ns[begin:end] - block.start_ns[begin:end]
         recent = np.maximum(ROWS * spans // _RECENT_NS, 1)
-        # Of a tick, so many rows as keep two weeks in memory; of short ticks, not each gives one.
-        past = numbers * ROWS * spans // _PAST_NS - (numbers - 1) * ROWS * spans // _PAST_NS
+        # Of a tick, so many rows as keep two weeks in memory; of short ticks, not each gives one. Products of a number
+        # and a span pass 64 bits after some months, so Python's whole numbers are taken.
+        numbered = zip(block.number[begin:end].tolist(), (ROWS * spans).tolist(), strict=True)
+        past = np.array([n * rows // _PAST_NS - (n - 1) * rows // _PAST_NS for n, rows in numbered])
         offsets, start_ns = block.offsets[begin : end + 1], block.start_ns[begin:end]
         for of, quota in ((self._recent, recent), (self._past, past)):
             rows, tick = spread(offsets, quota)

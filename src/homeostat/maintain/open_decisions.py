@@ -16,7 +16,7 @@ import numpy as np
 from homeostat.maintain.contracts import Known, Tick
 from homeostat.maintain.id_runs import IdRuns
 from homeostat.maintain.outcomes_due import Reported
-from homeostat.records.arrays import AnyArray, Bits, Int, State
+from homeostat.records.arrays import AnyArray, Bits, Float, Int, State
 from homeostat.records.identity import ABSENT, Ids
 from homeostat.stats.chance import keyed_chances
 
@@ -93,7 +93,7 @@ class OpenDecisions:
             rows["action"][place], rows["keys"][place] = tick.action[at], events.keys[at]
             rows["numbers"][place] = events.numbers[at]
             with np.errstate(over="ignore"):
-                rows["features"][place] = tick.features.values[at]
+                rows["features"][:, place] = tick.features.values[at].T
             rows["label"][place], rows["amount"][place] = np.nan, np.nan
             rows["known_ns"][place], rows["done"][place] = 0, 0
             self._ids.add(rows["id_code"][place], self._stop, self._first)
@@ -126,7 +126,7 @@ class OpenDecisions:
         rows["done"][mine] |= reported.whole[there]
         time_ns = np.where(reported.time_ns == ABSENT, reported.known_ns, reported.time_ns)
         action = np.where(there, rows["action"][at], -1).astype(np.int16)
-        numbers, features = rows["numbers"][at], rows["features"][at].astype(np.float64)
+        numbers, features = rows["numbers"][at], _rows(rows["features"], at)
         if len(mine) < len(place):
             numbers[~there], features[~there] = np.nan, np.nan
         return Known(
@@ -157,7 +157,7 @@ class OpenDecisions:
         return Known(
             time_ns, np.where(silent, time_ns + self._ages.matures_ns, rows["known_ns"][at]),
             np.where(silent, 0.0, label[counts]), rows["amount"][at], rows["risk"][at], rows["action"][at], censored,
-            np.ones(len(at), np.uint8), rows["numbers"][at], rows["features"][at].astype(np.float64), rows["keys"][at],
+            np.ones(len(at), np.uint8), rows["numbers"][at], _rows(rows["features"], at), rows["keys"][at],
             np.zeros(len(at), np.int64), np.zeros(len(at), np.uint8),
         )  # fmt: skip
 
@@ -190,7 +190,7 @@ class OpenDecisions:
         code, check = self._rows["id_code"][live], self._rows["id_check"][live]
         stays = keyed_chances(self._keys, np.ascontiguousarray(code), np.ascontiguousarray(check))[:, 0] < self.share
         before = np.concatenate([[0], np.cumsum(stays)])  # How many of the rows before each stay.
-        kept = {name: column[live][stays] for name, column in self._rows.items()}
+        kept = {name: _part(column, name, np.flatnonzero(stays) + live.start) for name, column in self._rows.items()}
         first, base = self._first, self._first
         self._ends = [(end, base + int(before[max(stop, first) - first])) for end, stop in self._ends]
         self._ripe = base + int(before[max(self._ripe, first) - first])
@@ -202,7 +202,7 @@ class OpenDecisions:
         n = len(kept["id_code"])
         self._rows = self._made(max(256, n + n // 2))
         for name, column in kept.items():
-            self._rows[name][:n] = column
+            _part(self._rows[name], name, slice(0, n))[...] = column
         self._ids = IdRuns()
         self._ids.add(self._rows["id_code"][:n], self._base)
 
@@ -213,7 +213,7 @@ class OpenDecisions:
         live = slice(self._first - self._base, self._stop - self._base)
         made = self._made(max(256, 3 * (len(self) + n) // 2))
         for name, column in self._rows.items():
-            made[name][: len(self)] = column[live]
+            _part(made[name], name, slice(0, len(self)))[...] = _part(column, name, live)
         self._rows, self._base = made, self._first
 
     def _made(self, n: int) -> dict[str, AnyArray]:
@@ -223,14 +223,13 @@ class OpenDecisions:
         return {
             **ints, **floats, "action": np.zeros(n, np.int16), "done": np.zeros(n, np.uint8),
             "keys": np.zeros((n, entities), np.int64), "numbers": np.zeros((n, fields)),
-            "features": np.zeros((n, features), np.float32),
+            "features": np.zeros((features, n), np.float32),
         }  # fmt: skip
 
     def state(self) -> State:
         """The decisions, and which of them are mature."""
         live = slice(self._first - self._base, self._stop - self._base)
-        found: State = {name: self._rows[name][live].copy() for name in _COLUMNS}
-        found["features"] = np.ascontiguousarray(found["features"].T)  # Columns compress faster, and to less.
+        found: State = {name: _part(self._rows[name], name, live).copy() for name in _COLUMNS}
         found["ends"] = np.array(self._ends, np.int64).reshape(-1, 2)
         found["numbers_of_rows"] = np.array([self._first, self._ripe, self.halvings], np.int64)
         return found
@@ -242,7 +241,18 @@ class OpenDecisions:
         self._stop = first + len(state["id_code"])
         self._ripe, self.halvings = ripe, halvings
         self._ends = [(int(end), int(stop)) for end, stop in np.asarray(state["ends"], np.int64).tolist()]
-        self._place({name: state["features"].T if name == "features" else np.asarray(state[name]) for name in _COLUMNS})
+        self._place({name: np.asarray(state[name]) for name in _COLUMNS})
+
+
+def _part(column: AnyArray, name: str, at: slice | Int) -> AnyArray:
+    """Some rows of a column. Features lie column by column: so they are saved faster, and compress to less."""
+    found: AnyArray = column[:, at] if name == "features" else column[at]
+    return found
+
+
+def _rows(features: AnyArray, at: Int) -> Float:
+    """(m, features) of some rows."""
+    return features[:, at].T.astype(np.float64, order="C")
 
 
 def nothing_known(entities: int, fields: int, features: int) -> Known:

@@ -107,11 +107,17 @@ def all_of(store) -> list[str]:
 
 def one_entry_a_step(monkeypatch) -> None:
     monkeypatch.setattr(stepping, "_STEP_NS", -1)
+    monkeypatch.setattr(stepping, "_WAIT_NS", -1)
+
+
+def signals_stored_at_once(monkeypatch) -> None:
+    monkeypatch.setattr(stepping, "_SAVE_NS", -1)
+    monkeypatch.setattr(stepping, "_SAVE_NS_MAX", -1)
 
 
 def test_a_run_in_pieces_finds_the_same_as_one_without_a_break(made, data, whole, monkeypatch) -> None:
     one_entry_a_step(monkeypatch)
-    monkeypatch.setattr(stepping, "_SAVE_NS", -1)
+    signals_stored_at_once(monkeypatch)
     done = False
     for entries in (1, 7, 30, 2, 60, 25, 11, 90, 3, 200):
         with running(made, data) as one:
@@ -169,8 +175,8 @@ def test_a_process_killed_at_any_statement_loses_no_signal_and_doubles_none(made
         return opened(*given, **(more | {"factory": DyingSqlite} if dies else more))
 
     monkeypatch.setattr(embedded.sqlite3, "connect", connect)
-    monkeypatch.setattr(stepping, "_STEP_NS", -1)
-    monkeypatch.setattr(stepping, "_SAVE_NS", -1)
+    one_entry_a_step(monkeypatch)
+    signals_stored_at_once(monkeypatch)
     ends = []
     for left in (5, 60, 110, 170, 260, 350, 1 << 30):
         folder = tmp_path / str(left)
@@ -283,7 +289,7 @@ def test_a_damaged_memory_is_made_again(made, data, whole) -> None:
 
 def test_a_persons_close_between_two_steps_stands(made, data, monkeypatch) -> None:
     one_entry_a_step(monkeypatch)
-    monkeypatch.setattr(stepping, "_SAVE_NS", -1)
+    signals_stored_at_once(monkeypatch)
     with running(made, data) as one, closing(SqliteIncidents(data)) as desk:
         while not desk.list():
             one.turn()

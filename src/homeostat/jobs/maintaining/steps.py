@@ -26,8 +26,10 @@ from homeostat.records.incidents import Incident, Phase
 from homeostat.records.signals import Signal
 
 _STEP_NS = 500_000_000  # A step is about so long, so that the lease is renewed in time.
-_SAVE_NS = 20 * 10**9  # While there is more to read, signals are stored so often.
-_QUIET_SHARE = 20  # A memory with nothing new to say is stored once as much work was done as so many saves take.
+_WAIT_NS = 5 * 10**9  # While there is more to read, closed ticks wait so long for others of their block.
+_SAVE_NS = 20 * 10**9  # While there is more to read, signals are stored so often, if that is worth its time.
+_SAVE_NS_MAX = 120 * 10**9  # At the latest, where saves are dear.
+_QUIET_SHARE = 20  # A save is worth its time once as much work was done as so many saves take.
 _SAVE_TAKES_NS = 500_000_000  # A save of a full memory, until the first has been timed.
 _PATIENCE_NS = 300 * 10**9  # Events may take so long to get here, before the clock closes a tick.
 _CONFLICTS_MAX = 20
@@ -83,7 +85,7 @@ class Steps:
         self._waiting: list[Tick] = []  # Closed, and to be measured in one block.
         self._rows_waiting = 0
         self._quiet_ns, self.caught_up = None, False
-        self._saved_ns = self._clock.monotonic_ns()
+        self._saved_ns = self._measured_ns = self._clock.monotonic_ns()
         stored, why = self._source.store.saved(), ""
         memory: Memory | None = None
         if stored is not None:
@@ -119,7 +121,8 @@ class Steps:
                 break
         if at_end:
             self._at_end(before.entry)
-        self._measure()
+        if at_end or last or self._clock.monotonic_ns() - self._measured_ns > _WAIT_NS:
+            self._measure()
         self._worked_ns += 0 if self.place == before else self._clock.monotonic_ns() - begun_ns
         found = Step(
             self.place.entry - before.entry, self.place.ticks - before.ticks, len(self._signals) - signals,
@@ -134,6 +137,7 @@ class Steps:
 
         Raises Unavailable.
         """
+        self._measure()
         if self._quiet_ns is not None or self.place == self._saved:
             return True  # While it makes again what it knew, nothing is saved: a crash begins that once more.
         begun_ns = self._clock.monotonic_ns()
@@ -197,7 +201,7 @@ class Steps:
             self._closed(self.reader.pass_time(self._clock.now_ns() - apart - _PATIENCE_NS))
 
     def _closed(self, ticks: Sequence[Tick]) -> None:
-        """Let ticks wait until there are enough for a block. All are measured before a step ends."""
+        """Let ticks wait until there are enough for a block, or until all are measured before a save."""
         for tick in ticks:
             if self._waiting and self._is_quiet(tick) != self._is_quiet(self._waiting[0]):
                 self._measure()
@@ -213,6 +217,7 @@ class Steps:
     def _measure(self) -> None:
         """Take the ticks that wait."""
         waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
+        self._measured_ns = self._clock.monotonic_ns()
         if not waiting:
             return
         block = block_of(waiting)
@@ -230,9 +235,10 @@ class Steps:
 
     def _is_due(self, at_end: bool) -> bool:
         since_ns = self._clock.monotonic_ns() - self._saved_ns
+        is_worth_it = self._worked_ns > _QUIET_SHARE * self._save_takes_ns
         if self._signals or self._incidents:
-            return at_end or since_ns > _SAVE_NS
-        return self.place.ticks != self._saved.ticks and self._worked_ns > _QUIET_SHARE * self._save_takes_ns
+            return at_end or since_ns > (_SAVE_NS if is_worth_it else _SAVE_NS_MAX)
+        return self.place.ticks != self._saved.ticks and is_worth_it
 
     def _make(self) -> None:
         """Make reader, replayer and loop, which know nothing yet."""

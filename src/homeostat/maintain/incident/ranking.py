@@ -80,6 +80,9 @@ class Ranking:
         late = graph.downstream("labels") if "labels" in graph.nodes else frozenset()
         self._labelled = frozenset(node for node in late if class_of(node) == "feature")
         self._late = late | {"outcome"}
+        self._of_class: dict[str, list[str]] = {}  # The graph's nodes.
+        for node in graph.nodes:
+            self._of_class.setdefault(class_of(node), []).append(node)
 
     def downstream(self, node: str) -> frozenset[str]:
         """The nodes that a node acts on. One that the graph does not know acts as others of its class."""
@@ -115,7 +118,7 @@ class Ranking:
             if kind in ("feature", "segment"):
                 yield from (node for node in seen if class_of(node) == kind)
             else:
-                known = [node for node in self._graph.nodes if class_of(node) == kind]
+                known = self._of_class.get(kind, [])
                 yield from dict.fromkeys([*known, *(node for node in seen if class_of(node) == kind)])
 
     def _score(
@@ -123,7 +126,7 @@ class Ranking:
         evidence: Evidence,
     ) -> float:  # fmt: skip
         """The logarithm of prior times likelihood, up to a constant that all causes share."""
-        places = len([one for one in self._graph.nodes if class_of(one) in signature.where]) or 1
+        places = sum(len(self._of_class.get(kind, ())) for kind in set(signature.where)) or 1
         score = log(signature.prior) - (log(places) / 2 if signature.where[0] in _MANY else 0.0)
         begins = self._begins(signature, node, evidence)
         for group in groups.values():

@@ -4,7 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.maintain.monitor.watched import after, changed, early, raised, with_numbers
+from tests.maintain.monitor.watched import after, changed, early, past, raised, with_numbers
+
+from homeostat.checks.ticks import NAMES
+from homeostat.maintain.blocks import block_of
+from homeostat.maintain.monitor.models import ModelsMonitor
+from homeostat.maintain.monitor.reference import SAMPLE
 
 FACT = "version version effect of a version"
 
@@ -48,3 +53,10 @@ def test_a_drift_of_inputs_at_the_time_of_a_harmless_deploy_is_not_the_versions_
         return replace(with_numbers(tick, numbers), versions=("app-1+b",))
 
     assert FACT not in raised("models", changed(fault))
+
+
+def test_of_a_busy_tick_a_sample_is_looked_at():
+    monitor = ModelsMonitor(NAMES)
+    monitor.measure_block(block_of(past()[: 24 * 12]))
+    busy = after(1, seed=3, per_hour=4000.0)[0]
+    assert len(np.unique(busy.events.keys[:, 0])) > SAMPLE and monitor.measure(busy).n[0] == SAMPLE

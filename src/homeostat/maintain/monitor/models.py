@@ -1,6 +1,7 @@
 """Whether the models answer as they did: the risk and scores against those that the features let expect.
 
 A drift of the features moves both, so it shows little here. Another version, library or setting moves the answers only.
+Of a tick, at most `SAMPLE` events are looked at, evenly spread, and of each entity the first.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from homeostat.maintain.blocks import block_of, of_tick
 from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
 from homeostat.maintain.monitor.names import Names
+from homeostat.maintain.monitor.reference import looked_at
 from homeostat.maintain.monitor.rows_of_ticks import firsts, offsets_among, ticks_of
 from homeostat.maintain.monitor.surrogate import Surrogate, log_odds
 from homeostat.maintain.monitor.switches import Switches
@@ -80,6 +82,8 @@ class ModelsMonitor:
         if whole.events.keys.shape[1]:  # An event of each entity: a flood of few must not stand for all.
             first = firsts(whole.events.keys[:, 0], offsets) == rows
             rows, offsets = rows[first], offsets_among(offsets, first)
+        some, offsets = looked_at(offsets)
+        rows = rows[some]
         answers = log_odds(np.column_stack([whole.risk[rows], whole.scores[rows][:, self._columns]]))
         sums = Sizes(*(np.zeros((ticks, answers.shape[1])) for _ in Sizes._fields))
         days, begin = block.end_ns // DAY_NS, 0

@@ -20,7 +20,7 @@ from homeostat.records.compiled import compiled
 from homeostat.stats.place import GRID, places, quantile_grid
 
 ROWS = 1024
-SAMPLE = 256
+SAMPLE = 128
 _DAY_NS = 86_400 * 10**9
 _MEMORY_NS = 28 * _DAY_NS
 _FILL_NS = 7 * _DAY_NS

@@ -118,10 +118,10 @@ class DecisionEffects:
             return nan
         (mean_now, error_now), (mean_before, error_before) = mean_of(now), mean_of(before)
         more = mean_now - mean_before
-        if abs(more) < CERTAIN * sqrt(error_now**2 + error_before**2):
+        if more < CERTAIN * sqrt(error_now**2 + error_before**2):
             return nan
         hours = max((signal.at_ns - signal.since_ns) / _HOUR_NS, 1.0)
-        return max(more, 0.0) * float(now[0]) / hours
+        return more * float(now[0]) / hours
 
     def _take(self, block: Block, begin: int, end: int) -> None:
         """Remember ticks `begin` to before `end`."""

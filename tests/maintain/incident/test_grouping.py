@@ -99,6 +99,22 @@ def test_what_moves_no_decision_is_low_unless_outcomes_differ() -> None:
     assert (one.severity, one.decisions, one.notes["impact"]) == (Severity.LOW, 0, "measured")
     (two,) = a_grouping().group(a_tick(103), [idle, a_signal("outcome", "concept")])
     assert (two.severity, two.notes["impact"]) == (Severity.MEDIUM, "at most")
+    (three,) = a_grouping().group(a_tick(103), [idle, a_signal("outcome", "base_rate")])
+    assert (three.severity, three.notes["impact"]) == (Severity.LOW, "measured")
+
+
+def test_severity_is_the_worse_of_cost_and_decisions_unless_outcomes_say_the_cost() -> None:
+    def of(*signals: Signal) -> Incident:
+        grouping = a_grouping(costs=lambda tick: np.full(len(tick), 2.0))
+        for hour in range(1, 103):
+            grouping.group(a_tick(hour), [])
+        (one,) = grouping.group(a_tick(103), signals)
+        return one
+
+    moved = a_signal("action:block", "actions", decisions=0.3)
+    assert of(moved).severity == Severity.HIGH  # By risk, these decisions cost no more than others.
+    measured = of(moved, a_signal("outcome", "quality", cost=1.5))
+    assert (measured.severity, measured.cost_per_hour) == (Severity.MEDIUM, 1.5)
 
 
 def test_segments_labels_and_outcomes_of_one_onset_are_one_incident() -> None:

@@ -24,13 +24,13 @@ from homeostat.maintain.incident.change_log import ChangeLog
 from homeostat.maintain.incident.impact import HOUR_NS, Span, Traffic
 from homeostat.maintain.incident.linking import Links
 from homeostat.maintain.incident.ranking import Evidence, Ranking
-from homeostat.maintain.incident.severity import severity_of
+from homeostat.maintain.incident.severity import severity_of, worst
 from homeostat.maintain.incident.signatures import class_of
 from homeostat.records.arrays import Float, State
 from homeostat.records.causes import CausalGraph
 from homeostat.records.incident_text import read_signal, read_silence, signal_dict, silence_dict
-from homeostat.records.incidents import Incident, Phase, Silence
-from homeostat.records.signals import BROKEN, Signal
+from homeostat.records.incidents import Incident, Phase, Severity, Silence
+from homeostat.records.signals import BROKEN, Kind, Signal
 
 ENDED = "all of its signals have ended"
 _DAY_NS = 24 * HOUR_NS
@@ -232,18 +232,20 @@ class IncidentGrouping:
     def _valued(self, incident: Incident, signals: Sequence[Signal], span: Span) -> Incident:
         """The incident with its impact, as far as it is known."""
         shares = [one.decisions for one in signals if isfinite(one.decisions)]
-        wrong = any(_wrong_decisions(one) for one in signals)
-        share = min(max(shares), 1.0) if shares and not wrong else nan
+        share = min(max(shares), 1.0) if shares else nan
         costs = [one.cost_per_hour for one in signals if isfinite(one.cost_per_hour)]
         decided = any(class_of(one.series.node) in _DECISIVE for one in signals)
         excess = max(span.per_hour - span.ordinary, 0.0) if decided else nan  # Else it may be another incident's.
         per_hour = max(costs) if costs else excess
-        known = isfinite(share)
+        wrong = not costs and any(_wrong_decisions(one) for one in signals)
+        severity = severity_of(per_hour, span.ordinary, nan if costs else share)  # A cost that was measured says all.
+        severity = worst([severity, Severity.MEDIUM]) if wrong else severity
+        known = isfinite(share) and not wrong
         met = 1 - (1 - share) ** (span.decisions / max(span.entities, 1)) if known else 1.0
         broken = {BROKEN: True} if any(one.still and one.notes.get(BROKEN) is True for one in signals) else {}
         notes = {name: value for name, value in incident.notes.items() if name != BROKEN}
         return replace(
-            incident, severity=severity_of(per_hour, span.ordinary, share),
+            incident, severity=severity,
             decisions=round(span.decisions * (share if known else 1.0)), entities=round(span.entities * met),
             cost_per_hour=per_hour, cost=per_hour * span.hours,
             notes={**notes, "impact": "measured" if known else "at most", **broken},
@@ -288,8 +290,11 @@ class IncidentGrouping:
 
 
 def _wrong_decisions(signal: Signal) -> bool:
-    """Whether decisions may be wrong though their mix is as before: outcomes differ, and nobody knows of how many."""
-    known = isfinite(signal.decisions) or isfinite(signal.cost_per_hour)
+    """Whether decisions may be wrong though their mix is as before: outcomes differ, and nobody knows of how many.
+
+    More positives of the same kind make no decision wrong.
+    """
+    known = isfinite(signal.decisions) or signal.series.kind == Kind.BASE_RATE
     return class_of(signal.series.node) in _OF_OUTCOMES and not known
 
 

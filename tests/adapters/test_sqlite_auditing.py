@@ -42,6 +42,24 @@ def original(tmp_path_factory):
     return folder
 
 
+def test_a_journal_that_says_from_now_on_when_entries_are_recorded_is_in_order(tmp_path):
+    path, trail = tmp_path / "journal.db", tmp_path / "audit.jsonl"
+    for number, clock in ((1, None), (2, ScriptedClock(9_000_000))):
+        with SqliteJournal(path, app="payments", clock=clock) as journal, AuditLog(trail, journal) as log:
+            log.holds(journal.says(), 1)
+            journal.append(decisions([number], number))
+            log.follow(journal, 3)
+    lines = [json.loads(line)["facts"] for line in trail.read_bytes().splitlines()]
+    assert [one.get("recorded_us") for one in lines if "sha256" in one] == [None, 9000]
+    assert found(tmp_path).ok
+    for value in ("NULL", "9001"):
+        edit(tmp_path, (f"UPDATE entries SET recorded_us = {value} WHERE sequence = 2",))
+        assert not found(tmp_path).ok
+    edit(tmp_path, ("UPDATE entries SET recorded_us = 9000 WHERE sequence = 2",))
+    edit(tmp_path, ("UPDATE entries SET recorded_us = 9000 WHERE sequence = 1",))
+    assert not found(tmp_path).ok
+
+
 @pytest.fixture
 def folder(original, tmp_path):
     """A copy of it."""

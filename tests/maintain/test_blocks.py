@@ -83,6 +83,26 @@ def test_the_story_that_is_cut_has_signals_with_notes_and_incidents_that_close()
     assert {str(one.phase) for noticed in found for one in noticed.incidents} >= {"open", "closed"}
 
 
+class Says(ServingMonitor):
+    """A monitor of somebody else's, whose notes say something of decisions."""
+
+    said: object = None
+
+    def notes(self, series: int, at: int = -1) -> dict[str, object]:
+        return {"decisions": self.said, "why": "a push"}
+
+
+@pytest.mark.parametrize(("said", "share"), [(0.4, 0.4), (1, 1.0), ("many", None), (None, None)])
+def test_notes_of_a_monitor_say_the_share_of_decisions_where_it_is_a_number(said: object, share: float | None) -> None:
+    monitor = Says(NAMES)
+    monitor.said = said
+    grouping = IncidentGrouping("shop", GRAPH)
+    loop = MaintenanceLoop([monitor], Scale("shop", monitor.series, HOUR_NS), grouping, DecisionEffects(NAMES))
+    found = [one for tick in ticks()[:30] for one in loop.on_tick(tick).signals]
+    assert found and all(one.notes["why"] == "a push" for one in found)
+    assert all((one.decisions == share) if share is not None else one.notes["decisions"] == said for one in found)
+
+
 def test_a_monitor_that_measures_blocks_is_told_from_one_that_does_not() -> None:
     assert isinstance(ServingMonitor(NAMES), BlockMonitor)
     assert not isinstance(GuardedMonitor("serving", ServingMonitor(NAMES)), BlockMonitor)

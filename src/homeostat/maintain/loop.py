@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from homeostat.maintain.blocks import block_of
 from homeostat.maintain.contracts import (
@@ -87,13 +88,17 @@ class MaintenanceLoop:
         return signals
 
     def _noted(self, signal: Signal, at: int) -> Signal:
-        """A signal of tick `at` with its monitor's notes. Notes named as a field of the signal become that field."""
+        """A signal of tick `at` with its monitor's notes. Numbers named as a field of the signal become that field."""
         monitor, place = self._places[signal.series.key]
         if not signal.still:
             return signal
         notes = dict(monitor.notes(place, at) if isinstance(monitor, BlockMonitor) else monitor.notes(place))
-        fields = {name: notes.pop(name) for name in ("decisions", "cost_per_hour") if name in notes}
-        return replace(signal, notes={**signal.notes, **notes}, **fields)  # type: ignore[arg-type]
+        fields: dict[str, Any] = {
+            name: float(notes.pop(name))  # type: ignore[arg-type]
+            for name in ("decisions", "cost_per_hour")
+            if isinstance(notes.get(name), int | float)
+        }
+        return replace(signal, notes={**signal.notes, **notes}, **fields)
 
     def state(self) -> State:
         """The memories of all stages."""

@@ -55,6 +55,7 @@ def exceptions() -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.long
 def test_every_exception_is_in_the_tree_or_never_leaves_its_part() -> None:
     found = exceptions()
     public = {name: path for path, names in found.items() for name in names if name not in INTERNAL.get(path, set())}

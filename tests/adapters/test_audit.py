@@ -311,6 +311,7 @@ def test_a_trail_without_its_journal_is_not_whole_unless_that_is_asked_for(tmp_p
     assert alone(path).ok
 
 
+@pytest.mark.long
 def test_a_journal_that_is_damaged_is_a_fault_and_no_error(tmp_path):
     path, database = tmp_path / "audit.jsonl", tmp_path / "journal.db"
     with SqliteJournal(database) as journal, AuditLog(path, journal) as log:
@@ -344,6 +345,7 @@ def test_a_file_that_the_trail_names_is_verified_to_the_last_byte(tmp_path):
     assert [fault.why for fault in whole(path).faults][1:] == ["'a\\x00b': can't be read"]
 
 
+@pytest.mark.long
 def test_every_changed_byte_of_a_checkpoint_is_found(tmp_path):
     path = tmp_path / "audit.jsonl"
     with SqliteJournal(tmp_path / "journal.db", app="payments") as journal:

@@ -215,6 +215,7 @@ def test_a_stray_quote_costs_only_its_own_line(tmp_path: Path) -> None:
     assert len(rows) == 3 and [letter.line for letter in letters] == [3]
 
 
+@pytest.mark.long
 def test_overlong_lines_a_byte_order_mark_and_a_last_line_without_end_are_handled(tmp_path: Path) -> None:
     good = json.dumps({"event_id": 1, "time": "2026-01-01", "customer": 1, "amount": 1}).encode()
     long = b'{"x": "' + b"y" * LINE_MAX + b'"}'
@@ -235,6 +236,7 @@ def test_blocks_of_any_size_give_the_same_lines(tmp_path: Path, size: int) -> No
     assert lines == [b"one", b"", b"two\r", b"three"]
 
 
+@pytest.mark.long
 def test_the_rows_before_a_break_in_a_gzipped_file_count_and_the_break_is_reported(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     lines = b"".join(json.dumps(good_event(number, rng)).encode() + b"\n" for number in range(5000))

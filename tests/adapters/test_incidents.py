@@ -143,6 +143,7 @@ ONCE = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_process_killed_at_any_statement_leaves_everything_to_be_stored_once(tmp_path: Path, monkeypatch) -> None:
     opened = sqlite3.connect
     monkeypatch.setattr(embedded.sqlite3, "connect", lambda *a, **k: opened(*a, factory=DyingSqlite, **k))

@@ -40,7 +40,7 @@ def emptied(url):
         connection.execute("UPDATE settings_head SET number = 0, at_ns = 0, digest = decode(repeat('00', 32), 'hex')")
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.long)])
 def stores(request):
     """Empty settings, and a way to open the store as another process would."""
     if request.param == "memory":

@@ -318,6 +318,7 @@ def test_damage_in_the_middle_is_never_taken_for_a_record(tmp_path):
     queue.close()
 
 
+@pytest.mark.long
 def test_what_is_remembered_stays_bounded_and_is_found():
     remembered = Remembered(100)
     for k in range(3000):

@@ -134,6 +134,7 @@ def test_only_the_benchmarks_asked_for_are_run():
     assert len(bench.chosen_ones(None)) == len(bench.BENCHMARKS)
 
 
+@pytest.mark.long
 def test_the_startup_benchmark_runs():
     status, printed, _ = bench.ask(
         [sys.executable, "-m", "benchmarks.startup", "--starts", "help", "--repeats", "1", "--json"]

@@ -43,6 +43,7 @@ def on(world, *words):
     return ["models", *words, "--app", app, "--data", world.folder]
 
 
+@pytest.mark.long
 def test_a_canary_is_started_shown_kept_and_ended(world, capsys):
     code, started, _ = run(capsys, *on(world, "canary", world.versions["like"], "--reason", "try", "--json"))
     assert (code, started["role"], started["change"]) == (0, "canary", 1)
@@ -84,6 +85,7 @@ def test_a_mistake_is_refused_in_a_sentence(world, capsys, words, why):
     assert code == 1 and why in err
 
 
+@pytest.mark.long
 def test_an_app_that_asks_for_evidence_refuses_a_canary_without_it(world, capsys):
     asking = APP.replace("  {steps:", "  {evidence: replay, steps:")
     (world.folder.parent / "app.yaml").write_text(asking)

@@ -225,6 +225,7 @@ def test_schema_prints_a_json_schema(capsys) -> None:
     assert code == 0 and json.loads(printed)["type"] == "object"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [

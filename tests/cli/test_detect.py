@@ -36,6 +36,7 @@ def files(folder, values):
     return [[folder / "n.csv", "--column", "error"], [folder / "n.txt"], [folder / "n.parquet", "--column", "error"]]
 
 
+@pytest.mark.long
 def test_all_formats_give_the_alarms_of_the_library(capsys, tmp_path, errors):
     expected = [alarm.as_dict() for alarm in detect(errors, kind="error")]
     assert len(expected) == 1 and 2000 <= expected[0]["row"] < 2060
@@ -45,6 +46,7 @@ def test_all_formats_give_the_alarms_of_the_library(capsys, tmp_path, errors):
             assert (code, err) == (0, "") and json.loads(out) == {"alarms": expected}
 
 
+@pytest.mark.long
 def test_options_reach_the_detector(capsys, tmp_path, errors):
     (path, *_) = files(tmp_path, errors)
     _, out, _ = run(capsys, "detect", *path, "--kind", "number", "--false-alarms-per", "1e9", "--json")

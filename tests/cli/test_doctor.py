@@ -96,6 +96,7 @@ def test_a_lost_journal_is_broken_and_the_finding_says_what_can_be_done(capsys, 
     assert code == 1 and "is missing" in found["seen"] and "--history new" in found["seen"]
 
 
+@pytest.mark.long
 def test_a_journal_whose_newest_event_is_ahead_of_the_clock_is_a_finding(capsys, tmp_path: Path) -> None:
     app = tmp_path / "app.yaml"
     app.write_text(starter().replace("  late: decide", "  ahead_max: 1d\n  late: decide", 1))

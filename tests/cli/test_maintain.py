@@ -31,6 +31,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
     return code, out, err
 
 
+@pytest.mark.long
 def test_a_record_is_watched_once_and_a_second_time_nothing_is_new(made: Path, capsys) -> None:
     words = (made / "watched.yaml", "--data", made / "data", "--once")
     code, out, _ = run(capsys, *words, "--json")

@@ -111,6 +111,7 @@ keys = sorted({name for model in BODIES.values() for name in model.model_fields}
 ANY = parse_app(starter())
 
 
+@pytest.mark.long
 @given(st.sampled_from(list(ChangeKind)), st.text(max_size=10) | st.sampled_from(["app", "risk", "policy", "block"]),
        st.dictionaries(st.sampled_from(keys) | st.text(max_size=5), values, max_size=4))  # fmt: skip
 def test_any_body_is_right_or_wrong_in_words(kind, scope, body):

@@ -14,6 +14,7 @@ from homeostat.config.load import load_app
 FOREST = "forest: {kind: isolation_forest}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("tune", "said"),
     [

@@ -32,6 +32,7 @@ def from_fast_clocks(n, seed, share):
     return replace(events, time_ns=time_ns, reach_ns=reach if (reach != time_ns).any() else None)
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**20), st.sampled_from([0.02, 0.2, 1.0]), st.integers(1, 90), st.booleans())
 def test_decisions_and_state_do_not_hang_on_how_events_were_batched(seed, share, size, reject):

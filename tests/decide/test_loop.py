@@ -33,6 +33,7 @@ def compare(events, hand=None, sizes=(1, 7, 1000), **options):
     return worlds[0], records[0]
 
 
+@pytest.mark.long
 def test_labels_that_come_along_teach_the_same_whatever_the_batches():
     world, made = compare(stream(1200))
     assert len(made) == 1200 and world.loop.counts["late"] > 10
@@ -62,6 +63,7 @@ def test_located_outcomes_handed_over_with_their_events_count_the_same_whatever_
         w.outcomes_of = plain
 
 
+@pytest.mark.long
 def test_scheduled_outcomes_handed_over_before_the_stream_count_the_same_whatever_the_batches():
     events = stream(900, 2)
     rows = np.random.default_rng(7).choice(900, 400)

@@ -179,6 +179,7 @@ Crashes.TestCase.settings = settings(max_examples=25, stateful_step_count=25, de
 TestCrashes = pytest.mark.long(Crashes.TestCase)
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(0, 10))
 def test_any_cut_of_the_stream_decides_the_same(sizes, seed):

@@ -48,6 +48,7 @@ def test_every_object_is_one_that_kubernetes_takes(objects: list[dict[str, Any]]
         kubernetes_validate.validate(each, version, strict=True)
 
 
+@pytest.mark.long
 def test_kustomize_builds_it(folder: Path) -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:

@@ -42,6 +42,7 @@ def without_time(decisions):
     return [{name: value for name, value in one.items() if name != "took_us"} for one in decisions]
 
 
+@pytest.mark.long
 def test_a_share_of_the_entities_is_decided_by_the_canary_and_a_larger_share_only_adds_some(opened, versions):
     engine = opened()
     sides = []
@@ -57,6 +58,7 @@ def test_a_share_of_the_entities_is_decided_by_the_canary_and_a_larger_share_onl
     assert not any(by_canary(engine.decide(many(5000, 50)), versions))
 
 
+@pytest.mark.long
 def test_each_side_decides_as_it_would_alone(opened, versions, tmp_path):
     """On fresh windows, a row's risk is that of the version that decided it."""
     both, alone = opened(), opened(tmp_path / "alone")
@@ -100,6 +102,7 @@ def test_which_entities_hangs_on_the_version_and_on_the_secret(app):
         assert 0.45 < np.mean(held[one] == held[other]) < 0.55
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sizes", [(1,), (7, 2, 31), (256,)])
 def test_the_size_of_batches_changes_nothing(opened, versions, folder, tmp_path, sizes):
     given = many(0, 480, 30)  # They are drawn by the number of the first.
@@ -148,6 +151,7 @@ def test_a_journal_without_a_canary_has_no_column_for_it(opened, folder):
     assert body.arm is None and body.canary == ""
 
 
+@pytest.mark.long
 def test_each_fusion_learns_from_its_own_decisions_and_goes_on_as_champion(opened, versions):
     engine = opened()
     stages = engine.parts.loop.stages
@@ -173,6 +177,7 @@ def test_each_fusion_learns_from_its_own_decisions_and_goes_on_as_champion(opene
     assert all(np.array_equal(learned[name], value) for name, value in weights(stages.fusion).items())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("role", ["canary", "champion"])
 def test_a_version_whose_files_are_gone_is_missed_though_later_changes_fit(opened, versions, folder, tmp_path, role):
     engine = opened()

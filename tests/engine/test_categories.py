@@ -153,6 +153,7 @@ def test_texts_outlive_the_process(folder: Path, tmp_path: Path) -> None:
         assert engine.decision("1", features=True)["features"]["country"]["value"] == "Atlantis"
 
 
+@pytest.mark.long
 def test_every_road_gives_the_same_bundle(folder: Path, tmp_path: Path) -> None:
     """Twice from lines, from columns, and with windows that are filled elsewhere."""
     pq.write_table(pa.Table.from_pylist(rows()), tmp_path / "events.parquet")

@@ -427,6 +427,7 @@ def test_a_journal_with_changes_in_it_replays_to_the_same_decisions_bit_for_bit(
     assert [{**one, "took_us": 0} for one in ours] == [{**one, "took_us": 0} for one in theirs]
 
 
+@pytest.mark.long
 def test_without_a_bundle_the_folders_champion_decides_and_with_one_it_is_said(app, versions, folder):
     with pytest.raises(NotTrained, match="homeostat models promote"):
         open_in_folder(app, data=folder)

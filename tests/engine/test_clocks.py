@@ -122,6 +122,7 @@ def test_honest_events_are_not_refused_after_one_from_a_fast_clock_nor_after_a_r
             again.decide(event("4", NOW_NS))
 
 
+@pytest.mark.long
 def test_a_journal_with_events_that_were_ahead_is_recovered_bit_for_bit(tmp_path: Path) -> None:
     app = app_file(tmp_path, lateness="2s", ahead_max="1d")
     rng = np.random.default_rng(3)

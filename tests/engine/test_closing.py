@@ -86,6 +86,7 @@ def test_an_engine_that_can_not_be_opened_leaves_nothing_open(
     assembly.open_engine("access", data=tmp_path / "data").close()  # No lock is left behind.
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [("adopt_behind", []), ("open_store", ["MemoryJournal"]), ("build", ["MemoryFeatures", "MemoryJournal"])],

@@ -49,6 +49,7 @@ def test_decisions_are_the_same_whether_outcomes_are_taken_in_apart_or_not(monke
     assert any(one["risk"] != expected[0]["risk"] for one in expected)
 
 
+@pytest.mark.long
 def test_a_snapshot_is_written_by_another_thread_while_decisions_go_on(tmp_path: Path) -> None:
     def decided_rows(engine, numbers) -> list[dict]:
         made = engine.decide([payment(k, START + 60 * k) for k in numbers])

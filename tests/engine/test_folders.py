@@ -39,6 +39,7 @@ def verdict(folder):
     return verify(folder / "audit.jsonl", tables_beside(folder / "audit.jsonl"))
 
 
+@pytest.mark.long
 def test_a_snapshot_of_another_history_is_ignored_with_a_sentence_and_its_state_rebuilt(tmp_path):
     heard = []
     folder, other = tmp_path / "data", tmp_path / "other"
@@ -54,6 +55,7 @@ def test_a_snapshot_of_another_history_is_ignored_with_a_sentence_and_its_state_
     assert not verdict(folder).ok
 
 
+@pytest.mark.long
 def test_a_snapshot_that_was_copied_from_another_folder_is_ignored(tmp_path):
     folder, other = tmp_path / "data", tmp_path / "other"
     decided(other, range(100, 103))
@@ -120,6 +122,7 @@ def test_a_new_history_puts_every_old_file_aside_and_begins_again(tmp_path):
     assert first["facts"]["head"] in (aside / "audit.jsonl").read_text().splitlines()[-1]
 
 
+@pytest.mark.long
 def test_the_journal_alone_may_be_what_counts(tmp_path):
     folder, heard = tmp_path / "data", []
     decided(folder, range(10))

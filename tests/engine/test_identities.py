@@ -43,6 +43,7 @@ def test_an_id_of_the_same_hash_as_another_is_refused_and_never_answered_with_it
             assert engine.find("b") is None and engine.find("a") is not None
 
 
+@pytest.mark.long
 def test_a_folder_draws_its_secret_once_and_tells_nobody(tmp_path):
     app = app_file(tmp_path)
     secrets = set()

@@ -83,6 +83,7 @@ def test_the_umask_decides_where_that_is_asked_for(wide_umask, history, tmp_path
     assert found.pop("out") == 0o750 and set(found.values()) == {0o640}, found
 
 
+@pytest.mark.long
 def test_a_replay_does_not_erase_a_servers_journal(history, tmp_path):
     folder = tmp_path / "data"
     served(folder)

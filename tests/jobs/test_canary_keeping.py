@@ -300,6 +300,7 @@ def test_steps_of_the_command_stand_in_for_those_of_the_app(world):
     assert change.scope == "champion"
 
 
+@pytest.mark.long
 def test_the_cost_of_events_counts_in_the_order_in_which_they_mature(tmp_path, bundles):
     """Frauds by the canary's customers: it allows as much, and each costs more."""
     text = APP.replace("guardrails: {", "guardrails: {cost: 2, ")

@@ -121,6 +121,7 @@ def test_a_column_called_score_gets_a_name_that_scorers_leave_free(tmp_path, nam
     assert any(one.startswith("own_score") for one in (*events.fields, *events.entities))
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     names=st.lists(

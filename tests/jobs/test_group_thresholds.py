@@ -116,6 +116,7 @@ def test_groups_have_one_rate_of_hits_and_one_of_false_alarms(tmp_path):
         assert found["south"] == pytest.approx(part.settings[measure], abs=0.04)
 
 
+@pytest.mark.long
 def test_a_decision_is_the_same_however_events_come_together_and_says_what_its_group_changed(tmp_path):
     _, bundle = trained(tmp_path, PARITY)
     rows = [{k: v for k, v in row.items() if k != "default"} for row in loans(400)]
@@ -144,6 +145,7 @@ def test_replays_in_other_batches_write_the_same_decisions(tmp_path):
     assert large == small
 
 
+@pytest.mark.long
 def test_a_canary_decides_by_the_rules_of_its_own_version(tmp_path):
     _, bundle = trained(tmp_path, PARITY)
     found = load_bundle(bundle)

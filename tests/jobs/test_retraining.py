@@ -64,6 +64,7 @@ def steps(world, capsys):
     return {one["step"]: one for one in found}
 
 
+@pytest.mark.long
 def test_a_round_goes_from_its_trigger_to_the_promotion(world_of, capsys):
     world = world_of()
     assert "0 of 300 new outcomes" in world.step(capsys)["why"]
@@ -91,6 +92,7 @@ def test_a_round_goes_from_its_trigger_to_the_promotion(world_of, capsys):
     assert lineage.metrics["rows"] > 100
 
 
+@pytest.mark.long
 def test_it_cools_down_and_a_request_ends_that(world_of, capsys):
     world = world_of()
     world.decide(1500)
@@ -142,6 +144,7 @@ def test_with_too_little_data_nothing_begins_and_no_request_changes_that(world_o
     assert world.call(capsys, "retrain", world.app, "--status")["rounds"] == []
 
 
+@pytest.mark.long
 def test_assisted_proposes_each_change_and_waits_for_a_person(world_of, capsys):
     world = world_of(RETRAIN.replace("full", "assisted"))
     world.decide(1500)
@@ -160,6 +163,7 @@ def test_assisted_proposes_each_change_and_waits_for_a_person(world_of, capsys):
     assert world.step(capsys)["state"] == "ramp"
 
 
+@pytest.mark.long
 def test_supervised_announces_and_acts_after_its_hold_unless_somebody_objects(world_of, capsys, monkeypatch):
     world = world_of(RETRAIN.replace("full", "supervised, hold: 2h, cool_down: 0s"))
     world.decide(1500)
@@ -211,6 +215,7 @@ def test_a_kill_between_registering_and_the_record_trains_nothing_again(world_of
         assert len(registry.versions()) == 2
 
 
+@pytest.mark.long
 def test_a_kill_between_the_end_and_taking_back_leaves_no_role(world_of, capsys):
     world = world_of()
     world.decide(1500)
@@ -222,6 +227,7 @@ def test_a_kill_between_the_end_and_taking_back_leaves_no_role(world_of, capsys)
     assert world.changes()[-1].body is None and "killed here" in world.changes()[-1].reason
 
 
+@pytest.mark.long
 def test_of_two_at_once_each_step_is_taken_once(world_of, capsys, monkeypatch):
     world = world_of()
     world.decide(1500)
@@ -245,6 +251,7 @@ def test_of_two_at_once_each_step_is_taken_once(world_of, capsys, monkeypatch):
     assert len(world.changes()) == 2
 
 
+@pytest.mark.long
 def test_a_version_that_was_better_once_is_taken_from_the_library(world_of, capsys, monkeypatch):
     world = world_of(RETRAIN.replace("library: 0", "library: 3"))
     world.decide(1500)
@@ -260,6 +267,7 @@ def test_a_version_that_was_better_once_is_taken_from_the_library(world_of, caps
     assert steps(world, capsys)["judged"]["value"] == "PASS"
 
 
+@pytest.mark.long
 def test_a_library_without_a_better_version_leaves_it_to_training(world_of, capsys):
     world = world_of(RETRAIN.replace("library: 0", "library: 3"))
     world.decide(1500)
@@ -267,6 +275,7 @@ def test_a_library_without_a_better_version_leaves_it_to_training(world_of, caps
     assert steps(world, capsys)["version"]["value"] == "trained"
 
 
+@pytest.mark.long
 def test_roles_that_a_person_gave_stay(world_of, capsys):
     world = world_of()
     world.decide(1500)

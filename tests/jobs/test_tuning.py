@@ -307,6 +307,7 @@ def test_a_process_that_was_taken_for_dead_can_not_store_its_result(tmp_path: Pa
     hung.close(), other.close()
 
 
+@pytest.mark.long
 def test_the_study_is_written_with_plots_that_only_its_owner_may_read(tmp_path: Path) -> None:
     found = tuned(app_file(tmp_path), asked(tmp_path))
     names = write_study(found, tmp_path / "report")

@@ -31,6 +31,7 @@ def alike(ticks, others) -> bool:
     return len(ticks) == len(others) and all(same(one, other) for one, other in zip(ticks, others))
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), cuts=st.integers(0, 10**6))
 def test_entries_in_any_pieces_give_the_same_ticks(seed, cuts):
@@ -38,6 +39,7 @@ def test_entries_in_any_pieces_give_the_same_ticks(seed, cuts):
     assert alike(list(ticks_of(bodies, form())), list(ticks_of(cut(bodies, np.random.default_rng(cuts)), form())))
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), at=st.integers(0, 30))
 def test_a_restart_anywhere_changes_nothing(seed, at):

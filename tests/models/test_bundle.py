@@ -198,6 +198,7 @@ def test_an_array_file_that_is_not_plain_numbers_is_refused(copy, raw):
         load_bundle(copy)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=120)
 @given(st.data())
 def test_no_mutation_crashes_the_loader_or_what_it_feeds(saved, tmp_path_factory, data):

@@ -83,6 +83,7 @@ def test_categories_are_worth_more_than_leaving_them_out_and_than_their_hashes(l
     assert native > 1.3 * hashed
 
 
+@pytest.mark.long
 def test_a_category_without_an_effect_costs_next_to_nothing(learned, later):
     rng = np.random.default_rng(3)
     idle = [replace(one, x=np.column_stack([one.x[:, :2], rng.permutation(one.x[:, 2])])) for one in (learned, later)]
@@ -143,6 +144,7 @@ def test_contributions_are_by_feature_and_add_up(learned, parts):
     assert moved[learned.x[:200, 1] == category_code("XX"), 1].min() > 0
 
 
+@pytest.mark.long
 def test_codes_have_no_part_in_what_is_learned(learned):
     """Codes may be keyed, in each folder by another secret."""
     few = learned.rows(np.arange(4_000))

@@ -200,6 +200,7 @@ def test_a_version_that_comes_back_when_a_time_is_over_is_not_deleted() -> None:
     check_deletable(store, "a", 100, 0)
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "c", "back"]), max_size=60))
 def test_rollbacks_equal_a_naive_stack(acts: list[str]) -> None:

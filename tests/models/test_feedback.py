@@ -44,6 +44,7 @@ def test_feedback_that_speaks_against_the_action_comes_first():
     assert missed.priority == 2 * right.priority
 
 
+@pytest.mark.long
 @given(st.lists(st.integers(0, 10**6), max_size=50))
 def test_a_trend_says_the_opposite_of_time_run_backwards(times):
     back = {"rising": "falling", "falling": "rising", "steady": "steady"}
@@ -56,6 +57,7 @@ def test_a_trend_says_the_opposite_of_time_run_backwards(times):
 values = st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(values, st.sampled_from("abc"), st.sampled_from(["label", "rating"]))), st.data())
 def test_quality_and_priority_are_shares(rows, data):
     known = {k: Known(data.draw(st.sampled_from([None, 0.0, 1.0])), harsh=data.draw(st.booleans()))

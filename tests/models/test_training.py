@@ -115,6 +115,7 @@ def test_folds_share_no_group_and_each_has_its_positives():
         assert 0.7 < rows.y[fold == k].sum() / (rows.y.sum() / 4) < 1.3
 
 
+@pytest.mark.long
 def test_progress_rises_to_1():
     seen = []
     bundle(progress=lambda what, share: seen.append((what, share)))

@@ -140,6 +140,7 @@ def test_a_small_and_a_large_encoding_agree(monkeypatch):
     assert codec.encode(batch) == piecewise
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("keys", [[5], list(range(40)), None])
 def test_every_damaged_byte_is_refused(keys):
     batch = changes(1, 2) if keys is None else decisions([*keys, "text"], 3)

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +60,7 @@ def same(one: Any, other: dict[str, Any]) -> bool:
     return repr(columns(one)) == repr(other)  # As text, since NaN is not equal to itself.
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 20), st.data())
 def test_cutting_rows_cuts_every_column_of_every_record(seed: int, n: int, data: st.DataObject) -> None:

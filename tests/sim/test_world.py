@@ -94,6 +94,7 @@ def test_a_challenge_stops_the_declared_share():
     assert counts["wronged"] / (counts["events"] - counts["frauds"]) == pytest.approx(0.1, abs=0.01)
 
 
+@pytest.mark.long
 def test_what_is_paid_out_in_outcomes_is_what_the_ledger_lost():
     payments = generate(PaymentsSpec(customers=100, terminals=600, days=40, radius=12.0), 1)
     cut = payments.time_s < payments.time_s[0] + 20 * 86_400

@@ -179,6 +179,7 @@ def test_one_arm_first_and_then_the_other_is_paired_one_to_one():
 RUNS, WRONG_MAX = 200, 28
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["rare", "common", "normal", "lognormal"])
 def test_looking_all_the_time_at_equal_arms_seldom_gives_a_verdict(kind):
     wrong = 0

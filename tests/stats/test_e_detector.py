@@ -44,6 +44,7 @@ def naive(u: Float, side: int = BOTH) -> Float:
     return np.array(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("side", [BOTH, UP])
 def test_the_detector_equals_its_naive_twin(side: int) -> None:
     u = np.random.default_rng(1).normal(0.3, 1.2, 40)
@@ -61,6 +62,7 @@ def test_while_nothing_changes_its_mean_is_the_time_at_most() -> None:
     assert found.evidence.mean() < 1.5 * ticks
 
 
+@pytest.mark.long
 def test_a_wild_past_makes_bets_dearer() -> None:
     rng = np.random.default_rng(3)
     u = np.vstack([rng.normal(size=600), rng.standard_t(2, size=600)])

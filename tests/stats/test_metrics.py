@@ -19,6 +19,7 @@ def labelled(draw):
     return label, np.array([score / 6 for _, score in rows])
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(labelled())
 def test_metrics_equal_those_of_scikit_learn_with_ties(rows):
@@ -55,6 +56,7 @@ def naive_card_precision(card, day, label, risk, k):
     return float(np.mean(shares))
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8))
 def test_card_precision_equals_its_naive_twin(seed, k):

@@ -54,6 +54,7 @@ def test_each_draw_counts_as_many_people_as_there_are_and_the_same_for_every_fig
     assert nothing.value == 0.0 and not nothing.draws.any()
 
 
+@pytest.mark.long
 def test_intervals_cover_the_truth_about_as_often_as_they_say_with_people_who_come_again() -> None:
     covered = 0
     for seed in range(200):

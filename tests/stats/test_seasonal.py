@@ -26,6 +26,7 @@ def learned(scale: int, value: Float, n: Float, spread: Float | None = None) -> 
     return ordinary
 
 
+@pytest.mark.long
 def test_a_daily_season_is_learned_and_a_series_without_one_keeps_none() -> None:
     rng = np.random.default_rng(1)
     day = np.sin(2 * np.pi * np.arange(TICKS) / 24)

@@ -108,6 +108,7 @@ def people_with_columns(rng, people, rows_each, own=0.0):
     return person, columns, rng.normal(0, 1, people * rows_each) + own * rng.normal(0, 1, people)[person]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("own", [0.0, 2.0])
 def test_where_no_segment_is_worse_one_is_seldom_shown(own):
     rng, runs, wrong = np.random.default_rng(1), 60, 0

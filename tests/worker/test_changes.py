@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.worker.worlds import FakeServers, access_events, until
 
 from homeostat.adapters.memory.settings import MemorySettings
@@ -10,6 +11,7 @@ from homeostat.records.changes import Change, ChangeKind
 from homeostat.records.decisions import DecisionBatch
 
 
+@pytest.mark.long
 def test_workers_decide_under_changes_in_their_order_while_events_come(tmp_path):
     world = FakeServers(tmp_path, partitions=2, features_down="stale")
     world.settings = MemorySettings()

@@ -174,6 +174,7 @@ FALLBACKS = st.builds(
 )
 
 
+@pytest.mark.long
 @given(ROWS, BREAKERS, FALLBACKS)
 @settings(max_examples=150, deadline=None)
 def test_guards_equal_their_naive_twin(
@@ -184,6 +185,7 @@ def test_guards_equal_their_naive_twin(
     assert rulings(Guards(plan, NAMES, LISTS), rows) == [naive.rule(row) for row in rows]
 
 
+@pytest.mark.long
 @given(ROWS, st.lists(st.integers(0, 60), max_size=5), BREAKERS)
 @settings(max_examples=100, deadline=None)
 def test_batches_and_restarts_make_no_difference(

@@ -132,6 +132,7 @@ def streams(draw, size=12):
     return events
 
 
+@pytest.mark.long
 @settings(max_examples=80, deadline=None)
 @given(streams())
 def test_features_equal_their_naive_twin(events):

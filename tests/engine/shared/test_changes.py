@@ -76,6 +76,7 @@ def world(tmp_path):
         yield ledger, settings, open_engine
 
 
+@pytest.mark.long
 def test_each_process_decides_under_a_change_before_its_next_batch_and_it_is_journalled_once(world):
     ledger, settings, open_engine = world
     one, other = open_engine(), open_engine()

@@ -45,6 +45,7 @@ def test_the_journal_names_the_state_that_each_decision_was_made_with(world_of):
     assert len(numbers) > 5 and numbers <= {0, *(one.number for one in world.states())}
 
 
+@pytest.mark.long
 def test_a_journal_of_several_processes_is_decided_again_to_the_same_decisions(world_of):
     world = world_of(BOTH.replace("budget: 50", "budget: 20"))
     processes, leading = [world.process() for _ in range(2)], world.learner()
@@ -84,6 +85,7 @@ def test_a_late_event_is_charged_to_the_period_that_its_process_had_reached(worl
     assert sum(found.charged.values()) == pytest.approx(account[2], rel=1e-9)
 
 
+@pytest.mark.long
 def test_a_decision_that_differs_in_its_last_bit_is_named_when_the_journal_is_decided_again(world_of):
     world = world_of(BOTH)
     process, leading = world.process(), world.learner()

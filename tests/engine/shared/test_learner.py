@@ -29,6 +29,7 @@ from homeostat.ports.learning import Deposed
 pytestmark = pytest.mark.usefixtures("unhurried")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", [BANDIT.replace("budget: 50", "budget: 1e9"), ADAPTIVE])
 def test_one_process_that_is_taught_decides_as_one_that_learns_by_itself(world_of, text):
     """All but the first event of each cell, which is the first that says that the moment has come."""
@@ -79,6 +80,7 @@ def learned_from(alone, world):
     return learned(alone.loop)
 
 
+@pytest.mark.long
 def test_a_learner_that_is_killed_at_any_entry_loses_nothing_and_counts_nothing_twice(world_of):
     world = world_of(BOTH)
     process = world.process()
@@ -249,6 +251,7 @@ def test_a_process_says_how_stale_its_learning_is(world_of):
     assert process.decide(events(200, 1))[0]["action"]
 
 
+@pytest.mark.long
 def test_all_processes_together_explore_within_one_budget(world_of):
     tight = BANDIT.replace("budget: 50", "budget: 3").replace("rate: 0.1", "rate: 0.5")
     world = world_of(tight)

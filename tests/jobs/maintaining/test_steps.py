@@ -115,6 +115,7 @@ def signals_stored_at_once(monkeypatch) -> None:
     monkeypatch.setattr(stepping, "_SAVE_NS_MAX", -1)
 
 
+@pytest.mark.long
 def test_a_run_in_pieces_finds_the_same_as_one_without_a_break(made, data, whole, monkeypatch) -> None:
     one_entry_a_step(monkeypatch)
     signals_stored_at_once(monkeypatch)
@@ -129,6 +130,7 @@ def test_a_run_in_pieces_finds_the_same_as_one_without_a_break(made, data, whole
     assert done and noticed(data) == whole
 
 
+@pytest.mark.long
 def test_a_memory_is_the_same_however_it_came_about(made, data, whole, monkeypatch) -> None:
     with running(made, data) as one:
         to_its_end(one)
@@ -207,6 +209,7 @@ def test_of_two_at_once_one_acts_and_the_other_takes_over(made, data, whole) -> 
     assert noticed(data) == whole
 
 
+@pytest.mark.long
 def test_one_that_slept_while_another_took_over_stores_nothing(made, data, whole, monkeypatch) -> None:
     one_entry_a_step(monkeypatch)
     said: list[str] = []
@@ -220,6 +223,7 @@ def test_one_that_slept_while_another_took_over_stores_nothing(made, data, whole
     assert noticed(data) == whole
 
 
+@pytest.mark.long
 def test_after_a_change_of_the_app_what_was_learned_is_made_again_and_nothing_is_noticed_twice(
     made, data, whole, tmp_path
 ) -> None:
@@ -254,6 +258,7 @@ def test_another_journal_is_said_and_learned_from_its_beginning(made, data, tmp_
     assert said[0].startswith("another journal has taken the place") and noticed(data) == kept
 
 
+@pytest.mark.long
 def test_an_older_copy_of_the_journal_is_said_and_nothing_is_noticed_twice(made, data, tmp_path) -> None:
     older = tmp_path / "older"
     shutil.copytree(made / "data", older)
@@ -271,6 +276,7 @@ def test_an_older_copy_of_the_journal_is_said_and_nothing_is_noticed_twice(made,
     assert "300 were read: it was restored" in said[0] and noticed(data) == kept
 
 
+@pytest.mark.long
 def test_a_damaged_memory_is_made_again(made, data, whole) -> None:
     with running(made, data) as one:
         to_its_end(one)
@@ -287,6 +293,7 @@ def test_a_damaged_memory_is_made_again(made, data, whole) -> None:
         assert len({one.incident.id for one in store.list()}) == len(store.list())
 
 
+@pytest.mark.long
 def test_a_persons_close_between_two_steps_stands(made, data, monkeypatch) -> None:
     one_entry_a_step(monkeypatch)
     signals_stored_at_once(monkeypatch)

@@ -10,6 +10,7 @@ from homeostat.checks.ticks import HOUR_NS, with_events
 from homeostat.records.rows import joined_events
 
 
+@pytest.mark.long
 def test_the_past_and_quiet_days_after_it_raise_nothing():
     assert early("behaviour") == () and raised("behaviour", after(72, seed=9)) == {}
 

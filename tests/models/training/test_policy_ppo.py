@@ -123,6 +123,7 @@ def test_the_observation_of_a_row_does_not_depend_on_others():
     assert np.isfinite(whole).all()
 
 
+@pytest.mark.long
 def test_the_payments_policy_is_trained_for_the_context_that_is_served():
     from homeostat.sim.payments.ppo_training import train_payments_policy, training_pool
 

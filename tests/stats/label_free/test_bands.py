@@ -80,6 +80,7 @@ def test_a_short_chunk_has_wider_thresholds() -> None:
     assert not bound.alarms(0.79, 100) and not bound.alarms(float("nan"), 400)
 
 
+@pytest.mark.long
 def test_labels_of_the_same_law_contradict_nothing_and_others_do() -> None:
     rng, falsely = np.random.default_rng(11), 0
     for _ in range(40):
@@ -121,6 +122,7 @@ def rare(rng: np.random.Generator, truth=lambda q: q):
     return gaps
 
 
+@pytest.mark.long
 def test_few_positives_of_the_same_law_contradict_nothing() -> None:
     rng = np.random.default_rng(14)
     assert sum(any(broken(rare(rng))) for _ in range(25)) <= 1
@@ -141,6 +143,7 @@ def test_the_error_of_the_law_is_the_same_in_all_chunks() -> None:
     assert not any(broken(gaps))
 
 
+@pytest.mark.long
 def test_many_labels_make_no_contradiction_of_a_trifle() -> None:
     rng = np.random.default_rng(13)
     rows, q = chunk(rng, 400_000)

@@ -27,6 +27,7 @@ def test_realised_figures_are_the_usual_ones(rows: list[tuple[int, bool, bool]])
     assert found["average_precision"] == pytest.approx(average_precision(label, score), nan_ok=True)
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(rows_of)
 def test_expected_sums_are_those_over_all_labels_that_may_come(rows: list[tuple[int, float]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -325,3 +326,18 @@ def test_the_shell_can_complete_commands_and_options(tmp_path, monkeypatch, caps
     assert ended.value.code == 0, capsys.readouterr()
     (script,) = (tmp_path / ".local/share/bash-completion/completions").iterdir()
     assert all(word in script.read_text() for word in ("replay", "--out", "doctor"))
+
+
+@pytest.mark.parametrize(("command", "niceness"), [("promote", [10]), ("rollback", []), ("list", [])])
+def test_a_promotion_lets_servers_have_the_processor_first(tmp_path, monkeypatch, capsys, command, niceness) -> None:
+    lowered = list[int]()
+    monkeypatch.setattr(os, "getpriority", lambda which, who: 0)
+    monkeypatch.setattr(os, "setpriority", lambda which, who, to: lowered.append(to))
+    arguments = ["models", command, *(["7"] if command == "promote" else []), "--data", str(tmp_path / "none")]
+    monkeypatch.setattr(sys, "argv", ["homeostat", *arguments])
+    with pytest.raises(SystemExit):
+        main()
+    assert lowered == niceness and "there is no folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(arguments)  # A program that calls it keeps its own priority.
+    assert lowered == niceness

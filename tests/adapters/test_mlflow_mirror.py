@@ -10,6 +10,7 @@ from tests.support.mlflow_exchange import playing, story
 from tests.support.mlflow_stand_in import StandIn
 
 from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
+from homeostat.adapters.mlflow import mirror
 from homeostat.adapters.mlflow.mirror import Mirrored, MlflowMirror
 from homeostat.checks.registry import APP, bundle_in
 from homeostat.cli import main
@@ -25,6 +26,13 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Of the client's own libraries.
 ]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client asks a server that is away once, and not again after 1 s and 2 s."""
+    for name, value in {**mirror._QUIET, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}.items():
+        monkeypatch.setenv(name, value)
 
 
 def test_each_pass_asks_what_a_real_server_has_answered(tmp_path: Path) -> None:

@@ -278,7 +278,7 @@ def loads_or_reports(text: str) -> None:
 
 
 @given(damaged_trees())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_damaged_tree_loads_or_is_reported(text: str) -> None:
     loads_or_reports(text)
 

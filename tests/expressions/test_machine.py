@@ -106,7 +106,7 @@ def stays(draw):
 
 
 @pytest.mark.long
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(numeric(3), condition(3)), st.lists(rows(), min_size=1, max_size=4), moments, stays())
 def test_machine_equals_its_naive_twin_on_every_row(text, batch, moment, lists):
     program = compile_expression(text, SCOPE)

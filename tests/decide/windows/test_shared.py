@@ -171,7 +171,7 @@ def expire(plan, store, rows, stop) -> None:
             store.drop(entity, one)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(plans(), streams(), st.data())
 def test_features_equal_those_of_one_process_whoever_decides_and_whatever_is_forgotten(plan, rows, data):
     expected = WindowFeaturizer(plan).features(rows)

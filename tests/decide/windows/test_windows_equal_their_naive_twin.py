@@ -99,7 +99,7 @@ def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-15, atol=5e-324)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(plans(), streams(), st.data())
 def test_windows_equal_their_naive_twin_however_split_and_restarted(
     plan: WindowPlan, rows: list[Row], data: st.DataObject

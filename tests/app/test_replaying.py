@@ -13,6 +13,7 @@ from homeostat.app.replaying import WindowReplayer, rests_of
 from homeostat.config import plans
 from homeostat.config.load import load_app
 from homeostat.decide.windows.featurizer import WindowFeaturizer
+from homeostat.maintain.blocks import block_of
 from homeostat.maintain.monitor.serving import ServingMonitor
 from homeostat.maintain.ticks import TickReader
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
@@ -154,3 +155,23 @@ def test_what_is_sampled_does_not_depend_on_when_entries_are_replayed(app, plan)
     first, second = one.state(), two.state()
     for name in ("code", "values", "known", "begun", "share"):
         np.testing.assert_array_equal(first[name], second[name])
+
+
+def test_a_block_is_compared_as_its_ticks_are_also_where_events_were_decided_twice(app, plan):
+    coding, maker = Coding.of_seed(3), f"{app.app}-{fingerprint(app)}"
+    entries = served(app, plan, coding, 2)
+    again = replace(entries[6].events, time_ns=entries[10].events.time_ns.max() + np.arange(len(entries[6])))
+    entries.insert(11, replace(entries[6], events=again))
+    found = []
+    for cuts in (1, 1000):
+        replayer = WindowReplayer(app, plan, coding, maker, 1.0)
+        monitor, reader = ServingMonitor(names_of(app, plan), replayer), TickReader(tick_form(app, plan, coding))
+        ticks = []
+        for body in entries:
+            replayer.take(body)
+            ticks += reader.add(body)
+        some = [monitor.measure_block(block_of(ticks[k : k + cuts])) for k in range(0, len(ticks), cuts)]
+        found.append([np.concatenate([getattr(one, name) for one in some]) for name in ("value", "n")])
+    assert np.nansum(found[0][0][:, -len(plan.names) :]) > 0 and found[0][1][:, -len(plan.names) :].sum() > 500
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -147,16 +147,17 @@ class WindowReplayer:
     def replayed(self, tick: Tick) -> Replayed | None:
         """See `Replayer`."""
         self._catch_up()
-        at = rows_in(Ids(self._waiting.code, self._waiting.check), tick.events.ids)
-        rows = np.flatnonzero(at >= 0)
-        if not len(rows):
-            return None
-        place = at[rows]
-        found = Replayed(rows, self._waiting.values[place], self._waiting.known[place])
-        left = np.ones(len(self._waiting.code), bool)
-        left[place] = False
-        self._waiting = self._waiting.rows(left)
-        return found
+        waiting, of_row = self._waiting, np.full(len(tick), -1, np.int64)
+        left, rows = np.arange(len(waiting.code)), np.arange(len(tick))
+        while len(rows) and len(left):  # Twice only where events were decided twice: each has its own values.
+            at = rows_in(Ids(waiting.code[left], waiting.check[left]), tick.events.ids[rows])
+            rows, at = rows[at >= 0], at[at >= 0]
+            place, first = np.unique(at, return_index=True)
+            of_row[rows[first]] = left[place]
+            left, rows = np.delete(left, place), np.delete(rows, first)
+        self._waiting = waiting.rows(left)
+        found = np.flatnonzero(of_row >= 0)
+        return Replayed(found, waiting.values[of_row[found]], waiting.known[of_row[found]]) if len(found) else None
 
     def _sampled(self, keys: Int, checks: Int) -> Mask:
         """(n, entities) whether each key is of the sample; of those that matter."""
@@ -198,7 +199,7 @@ class Waiting:
     values: Float
     known: Mask
 
-    def rows(self, at: Mask | slice) -> Waiting:
+    def rows(self, at: Int | slice) -> Waiting:
         """Some of them."""
         return Waiting(self.code[at], self.check[at], self.values[at], self.known[at])
 

@@ -79,8 +79,10 @@ class FileSnapshots:
 
 def encode(snapshot: Snapshot) -> bytes:
     """The bytes of a snapshot, the same for the same snapshot. Raises ValueError for arrays of objects."""
-    content = b"".join(_pieces(snapshot))
-    return content + sha256(content).digest()
+    pieces, digest = list(_pieces(snapshot)), sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return b"".join([*pieces, digest.digest()])
 
 
 def decode(data: bytes) -> Snapshot:

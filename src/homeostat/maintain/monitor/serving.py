@@ -11,7 +11,7 @@ from homeostat.maintain.blocks import block_of, of_tick
 from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, taken
 from homeostat.maintain.monitor.names import Names
-from homeostat.maintain.monitor.rows_of_ticks import counts_of, sums_of
+from homeostat.maintain.monitor.rows_of_ticks import counts_of, sums_of, ticks_of
 from homeostat.records.arrays import Float, Int, Mask, State
 from homeostat.records.compiled import compiled
 from homeostat.records.reasons import Fallback
@@ -22,7 +22,7 @@ from homeostat.records.signals import Kind, Measured, Series
 class Replayed:
     """Features of some events of a tick, computed again from the record.
 
-    rows : (m,) of the tick
+    rows : (m,) of the tick, rising
     values : (m, features)
     known : (m, features) whether each was computed: not all are, of a sample of the entities
     """
@@ -36,7 +36,7 @@ class Replayer(Protocol):
     """Computes features again, by the windows that serve."""
 
     def replayed(self, tick: Tick) -> Replayed | None:
-        """Those of a tick; None where there are none. Ticks come in order, each once."""
+        """Those of a tick, or of several as one; None where there are none. Ticks come in order, each once."""
         ...
 
 
@@ -133,8 +133,7 @@ class ServingMonitor:
         found.set(2, self._other_settings(block), some)
         found.set(3, self._alternations(block), some)
         if self._replayer is not None:
-            for at, tick in enumerate(block.ticks):
-                self._skewed(tick, at, found)
+            self._skewed(block, self._replayer.replayed(block.whole), found)
         return found.measured()
 
     def _gross(self, found: Figures, parts: slice, n: Float) -> None:
@@ -216,27 +215,21 @@ class ServingMonitor:
                     return True  # Both were at work in this tick.
         return bool(memory["changed"][0] == 1)
 
-    def _skewed(self, tick: Tick, block_at: int, found: Figures) -> None:
-        assert self._replayer is not None
-        again = self._replayer.replayed(tick)
+    def _skewed(self, block: Block, again: Replayed | None, found: Figures) -> None:
+        """The share of values that differ, of the ticks with events that were computed again."""
         if again is None or not len(again.rows):
             return
-        served = tick.features.values[again.rows]
+        served = block.whole.features.values[again.rows]
         with np.errstate(invalid="ignore"):
             near = np.abs(served - again.values) <= _DIFFERS * np.maximum(np.abs(served), np.abs(again.values))
         same = near | (served == again.values) | (np.isnan(served) & np.isnan(again.values))
-        known = again.known.sum(axis=0).astype(np.float64)
-        start = len(self.series) - len(self._names.features)
-        wrong = (~same & again.known).sum(axis=0)
-        share = np.full(len(wrong), np.nan)
-        np.divide(wrong, known, out=share, where=known > 0)
-        found.value[block_at, start:], found.n[block_at, start:] = share, known
-        at = np.argmax(~same & again.known, axis=0)
-        for k in np.flatnonzero(wrong).tolist():
-            self._noted[block_at][f"skew {k}"] = {
-                "served": float(served[at[k], k]),
-                "replayed": float(again.values[at[k], k]),
-            }
+        wrong, offsets = ~same & again.known, np.searchsorted(again.rows, block.offsets)
+        known = sums_of(again.known.astype(np.float64), offsets)
+        found.share(slice(len(self.series) - known.shape[1], None), sums_of(wrong.astype(np.float64), offsets), known)
+        of = ticks_of(offsets)
+        for row, k in np.argwhere(wrong).tolist():
+            example = {"served": float(served[row, k]), "replayed": float(again.values[row, k])}
+            self._noted[of[row]].setdefault(f"skew {k}", example)
 
     def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The settings, versions, and values that differ."""

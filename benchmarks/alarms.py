@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.figures import Figure, as_text, machine, packed
 from homeostat.jobs.drill.deciding import START_NS, Deciding, DrillApp, quiet_traffic
-from homeostat.jobs.drill.watching import Watching
+from homeostat.jobs.drill.watching import HOURS, Watching
 from homeostat.sim.faults.scene import Form, Frame
 from homeostat.sim.faults.traffic import DAY_NS, Traffic, simple
 from homeostat.sim.faults.worlds import World, known_of
@@ -53,14 +53,15 @@ def counted(part: str, drill: DrillApp, frame: Frame, seed: int) -> list[Figure]
     incidents, signals, spent = set[str](), dict[str, str](), [0.0, 0.0]
     while deciding.now_ns < frame.end_ns:
         begun = time.process_time()
-        hour = deciding.hour()
+        hours = [deciding.hour() for _ in range(HOURS)]
         between = time.process_time()
-        seen = watching.take(hour)
+        noticed = watching.take(hours)
         spent[0] += between - begun
         spent[1] += time.process_time() - between
-        if hour.end_ns > frame.start_ns:
-            incidents |= {one.id for one in seen.incidents if one.opened_ns > frame.start_ns}
-            signals |= {one.id: one.series.key for one in seen.signals if one.still and one.series.alone}
+        for seen in noticed:
+            if seen.at_ns > frame.start_ns:
+                incidents |= {one.id for one in seen.incidents if one.opened_ns > frame.start_ns}
+                signals |= {one.id: one.series.key for one in seen.signals if one.still and one.series.alone}
     months, series = frame.days / 30, len(watching.loop.series)
     often = ", ".join(sorted(set(signals.values()))[:4])
     note = f"{frame.days} days, {len(traffic):,} payments, {series} series"

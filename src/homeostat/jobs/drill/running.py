@@ -9,13 +9,13 @@ from typing import Any
 
 from homeostat.adapters.process.clock import thread_seconds
 from homeostat.jobs.drill.baselines import Baselines
-from homeostat.jobs.drill.deciding import Deciding, DrillApp, Kept, frame_of, quiet_traffic
+from homeostat.jobs.drill.deciding import Deciding, DrillApp, Hour, Kept, frame_of, quiet_traffic
 from homeostat.jobs.drill.records import RANKED_AFTER_NS, Watch, line_of, named
-from homeostat.jobs.drill.watching import Watching
+from homeostat.jobs.drill.watching import HOURS, Watching
 from homeostat.records.arrays import State
 from homeostat.sim.faults.runs import lay_out, run_of
 from homeostat.sim.faults.scene import Frame, Scene
-from homeostat.sim.faults.traffic import Traffic
+from homeostat.sim.faults.traffic import HOUR_NS, Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +100,11 @@ def _fork(drill: DrillApp, task: SeedTask, frame: Frame, traffic: Traffic) -> _F
     deciding.warm()
     watch, baselines = Watch(run), Baselines.from_start(frame.start_ns, task.days) if task.baselines else None
     while deciding.now_ns < run.fork_ns:
-        hour = deciding.hour()
-        watch.take(hour, watching.take(hour))
-        if baselines is not None:
-            baselines.take(hour)
+        hours = _hours(deciding, run.fork_ns)
+        for hour, seen in zip(hours, watching.take(hours), strict=True):
+            watch.take(hour, seen)
+            if baselines is not None:
+                baselines.take(hour)
     return _Fork(traffic, deciding.kept(), watching.state(), watch, baselines)
 
 
@@ -118,12 +119,14 @@ def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fo
     baselines = None if fork.baselines is None else fork.baselines.copy()
     watched = 0.0
     while deciding.now_ns < frame.end_ns:
-        hour = deciding.hour()
+        hours = _hours(deciding, frame.end_ns)
         before = thread_seconds()
-        watch.take(hour, watching.take(hour))
+        for hour, seen in zip(hours, watching.take(hours), strict=True):
+            watch.take(hour, seen)
         watched += thread_seconds() - before
         if baselines is not None:
-            baselines.take(hour)
+            for hour in hours:
+                baselines.take(hour)
     line = line_of(watch, laid)
     also: dict[str, Any] = {
         "top3": watch.detected_ns is not None and named(watch.ranked, laid.truths, watch.detected_ns + RANKED_AFTER_NS),
@@ -134,6 +137,12 @@ def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fo
         also["ks"] = [at for at in baselines.ks.alarms if at > frame.start_ns]
     took = thread_seconds() - begun
     return Result(line, also, watch.signals, {"deciding": took - watched, "watching": watched})
+
+
+def _hours(deciding: Deciding, end_ns: int) -> list[Hour]:
+    """The next hours that are watched at once, up to an end."""
+    count = min(HOURS, (end_ns - deciding.now_ns) // HOUR_NS)
+    return [deciding.hour() for _ in range(count)]
 
 
 def run_task(task: SeedTask) -> list[Result]:

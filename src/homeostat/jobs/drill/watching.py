@@ -1,14 +1,19 @@
-"""Watches a run as `maintain` watches a journal: hours become ticks, ticks become signals and incidents."""
+"""Watches a run as `maintain` watches a journal: hours become ticks, ticks become signals and incidents.
+
+Hours are watched a day at a time, since a block of ticks costs little more than one (see `maintain.blocks`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from homeostat.app.maintaining import maintenance_of, tick_form
 from homeostat.jobs.drill.deciding import DrillApp, Hour
+from homeostat.maintain.blocks import block_of
 from homeostat.maintain.contracts import Tick
 from homeostat.maintain.loop import MaintenanceLoop
 from homeostat.maintain.monitor.serving import Replayed
@@ -19,6 +24,8 @@ from homeostat.records.incidents import Incident
 from homeostat.records.signals import Signal
 from homeostat.sim.faults.fault import LogEntry
 
+HOURS = 24
+"""That are watched at once."""
 _READER, _LOOP = "reader/", "loop/"
 
 
@@ -69,8 +76,24 @@ class Watching:
         self.loop: MaintenanceLoop = maintenance_of(app, prepared.features, self.computed, seasons)
         self.reader = TickReader(tick_form(app, prepared.features, prepared.coding))
 
-    def take(self, hour: Hour) -> Seen:
-        """Take an hour in."""
+    def take(self, hours: Sequence[Hour]) -> list[Seen]:
+        """Take hours in, and say of each what was noticed at its end; however they are cut, it is the same."""
+        ticks: list[Tick] = []
+        counts = [0]
+        for hour in hours:
+            ticks += self._ticks(hour)
+            counts.append(len(ticks))
+        noticed = self.loop.on_block(block_of(ticks)) if ticks else []
+        return [
+            Seen(
+                hour.end_ns, [one for tick in noticed[first:last] for one in tick.signals],
+                [one for tick in noticed[first:last] for one in tick.incidents],
+            )
+            for hour, (first, last) in zip(hours, pairwise(counts), strict=True)
+        ]  # fmt: skip
+
+    def _ticks(self, hour: Hour) -> list[Tick]:
+        """The ticks that an hour closes."""
         reader = self.reader
         self.computed.add(hour)
         ticks: list[Tick] = []
@@ -82,14 +105,7 @@ class Watching:
             ticks += reader.add(decisions, recorded)
         if hour.letters:
             reader.refuse(hour.letters)
-        ticks += reader.pass_time(hour.end_ns)
-        signals: list[Signal] = []
-        incidents: list[Incident] = []
-        for tick in ticks:
-            noticed = self.loop.on_tick(tick)
-            signals += noticed.signals
-            incidents += noticed.incidents
-        return Seen(hour.end_ns, signals, incidents)
+        return ticks + reader.pass_time(hour.end_ns)
 
     def state(self) -> State:
         """All that it remembers."""

@@ -67,8 +67,23 @@ def test_a_wild_past_makes_bets_dearer() -> None:
     rng = np.random.default_rng(3)
     u = np.vstack([rng.normal(size=600), rng.standard_t(2, size=600)])
     ordinary, of = known(2), bettors(2)
-    set_prices(ordinary, of, np.ones(2, np.uint8), u, np.ones((2, 600), np.uint8), np.arange(600))
+    set_prices(
+        ordinary, of, np.ones(2, np.uint8), np.zeros(2, np.uint8), u, np.ones((2, 600), np.uint8), np.arange(600)
+    )
     assert (of.price[1, :, -1] < of.price[0, :, -1] / 10).all()
+
+
+def test_bets_on_rare_hits_cost_their_mean_payoff_and_no_more() -> None:
+    rng = np.random.default_rng(4)
+    hit, none = 2.0, -0.3
+    u = np.where(rng.random((2, 600)) < 0.06, hit, none)
+    ordinary, of = known(2), bettors(2)
+    set_prices(
+        ordinary, of, np.ones(2, np.uint8), np.array([0, 1], np.uint8), u, np.ones_like(u, np.uint8), np.arange(600)
+    )
+    payoff = 0.06 * np.exp(STRENGTHS * hit) + 0.94 * np.exp(STRENGTHS * none)
+    assert (of.price[0, 0] * payoff < 1.0).all() and (of.price[0, 0] * payoff > 0.5)[:4].all()
+    assert (of.price[1, 0] <= np.exp(-0.5 * STRENGTHS**2)).all() and (of.price[1, 0] <= of.price[0, 0]).all()
 
 
 def test_a_missing_measurement_changes_nothing() -> None:

@@ -23,6 +23,7 @@ from homeostat.maintain.loop import MaintenanceLoop
 from homeostat.maintain.monitor.behaviour import BehaviourMonitor
 from homeostat.maintain.monitor.contract import ContractMonitor
 from homeostat.maintain.monitor.distribution import DistributionMonitor
+from homeostat.maintain.monitor.early import EarlyMonitor
 from homeostat.maintain.monitor.fairness import Bound, FairnessMonitor, Groups
 from homeostat.maintain.monitor.label_free import LabelFreeMonitor, PricesOf
 from homeostat.maintain.monitor.labels import LabelsMonitor
@@ -91,6 +92,7 @@ def monitors_of(app: App, features: FeaturePlan, replayer: Replayer | None = Non
         BehaviourMonitor(names, costs_of(app), _cuts_of(app)),
         DistributionMonitor(names),
         QualityMonitor(names, app.outcomes.matures, _cost_of(app)),
+        EarlyMonitor(len(names.entities), app.outcomes.matures),
         SegmentsMonitor(names, app.outcomes.matures),
         LabelsMonitor(names, app.outcomes.matures, app.maintain.tick, _censoring(app)),
         LabelFreeMonitor(names, app.outcomes.matures, _prices_of(app)),

@@ -12,8 +12,8 @@ from homeostat.config.scalars import Duration, Name, Node, Setting, duration_ns
 
 _BUDGET = re.compile(r"^\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s+per\s+([0-9.]+\s*(?:ms|s|m|h|d|w))\s*$")
 OURS = (
-    "contract", "transport", "serving", "models", "behaviour", "distribution", "quality", "segments",
-    "labels", "label_free", "fairness",
+    "contract", "transport", "serving", "models", "behaviour", "distribution", "quality", "early",
+    "segments", "labels", "label_free", "fairness",
 )  # fmt: skip
 """The monitors that homeostat brings along."""
 

@@ -1,11 +1,15 @@
 """A detector of changes for many series at once: a mixture of bets, added up over all instants at which to begin.
 
-Each residual u is bet on at fixed strengths: the factor of a bet is exp(s * u) divided by what it has on average while
-nothing changes. The larger of the normal figure exp(s^2 v / 2), v of the sums that matter to s, and of the average over
-the series' own past stands for that. Each hour a bettor begins with 1; the detector is the sum of all their capitals,
-the Shiryaev-Roberts statistic. While nothing changes its mean after t measurements is t at most. So a detector that
-alarms at T has its first alarm after T measurements on average, or later, and the same holds for a weighted sum of
-detectors of series that depend on each other in any way.
+Each residual u is bet on at fixed strengths: the factor of a bet is exp(s * u) divided by its price, which is no less
+than its mean while nothing changes. The price is the mean over the series' own past, with one more measurement far out,
+plus its standard error; times exp(s^2 v / 2), v the variance of sums over the time that matters to s, beyond that of
+independent residuals; times a tolerance. Residuals of rare hits vary less than normal ones, so bets on them are cheap:
+with normal prices, three times the hits were not found in weeks.
+
+Each hour a bettor begins with 1; the detector is the sum of all their capitals, the Shiryaev-Roberts statistic. While
+nothing changes its mean after t measurements is t at most. So a detector that alarms at T has its first alarm after T
+measurements on average, or later, and the same holds for a weighted sum of detectors of series that depend on each
+other in any way.
 
 A factor is at most `FACTOR_MAX`: one odd measurement alone raises no alarm.
 
@@ -27,9 +31,10 @@ from homeostat.stats.seasonal import HORIZONS, Ordinary
 STRENGTHS = np.array([0.2, 0.4, 0.8, 1.6, 3.2])  # Doubled from one to the next, so that one exponential is enough.
 _SUMS = np.array([3, 2, 2, 1, 0])  # The horizon that matters to a strength s is about 1 / s^2.
 FACTOR_MAX = 300.0
+_FAR_OUT = 3.5  # The residual of the one more measurement: its worth at the greatest strength is that of a normal past.
 _U_MAX = 6.0
 _Z_MAX = 1e6
-TOLERANCE = 0.1  # A mean of residuals up to here is "as before": no past gives its level more exactly.
+TOLERANCE = 0.1  # Of a residual's own deviation, beside the standard error: a level may wander as far unnoticed.
 _CAPITAL_MAX = 1e30
 UP, DOWN, BOTH = 1, 2, 3
 _PAST_LEAST = 24  # Measurements without which the past says nothing about the tails.
@@ -126,34 +131,61 @@ def step(
 
 
 @compiled
-def set_prices(ordinary: Ordinary, of: Bettors, chosen: Bytes, u: Float, inside: Bytes, order: Int) -> None:
-    """Prices of bets, from the residuals of the past. u, inside : (k, w) rings; order : their places, oldest first"""
+def set_prices(
+    ordinary: Ordinary, of: Bettors, chosen: Bytes, dear: Bytes, u: Float, inside: Bytes, order: Int
+) -> None:
+    """Prices of bets, from the residuals of the past.
+
+    dear : (k,) 1 where bets cost no less than they would if residuals were normal
+    u, inside : (k, w) rings; order : their places, oldest first
+    """
     strengths = len(STRENGTHS)
-    mean, past = np.zeros((2, strengths)), np.zeros(len(order))
+    mean, square = np.zeros((2, strengths)), np.zeros((2, strengths))
+    past, sums = np.zeros(len(order)), np.ones(len(HORIZONS))
     for k in range(len(chosen)):
         if chosen[k] == 0:
             continue
-        mean[:, :] = 0.0
         found = 0
         for i in order:
-            if inside[k, i] == 0 or u[k, i] != u[k, i]:
-                continue
-            past[found] = min(max(float(u[k, i]), -_U_MAX), _U_MAX)
-            found += 1
-            factor = math.exp(STRENGTHS[0] * past[found - 1])
-            other = 1.0 / factor
-            for j in range(strengths):
-                mean[0, j] += factor
-                mean[1, j] += other
-                factor *= factor
-                other *= other
+            if inside[k, i] and u[k, i] == u[k, i]:
+                past[found] = min(max(float(u[k, i]), -_U_MAX), _U_MAX)
+                found += 1
         seasonal.spread_of_sums(past[:found], ordinary.sums[k])
+        variance = _factors(past[:found], mean, square)
+        if found >= _PAST_LEAST:
+            seasonal.spread_of_sums((past[:found] - past[:found].mean()) / math.sqrt(variance), sums)
         for j in range(strengths):
-            wide = ordinary.sums[k, _SUMS[j]]
-            normal = math.exp(0.5 * STRENGTHS[j] ** 2 * wide)
-            for s in range(2):
-                seen = mean[s, j] / found if found >= _PAST_LEAST else 0.0
-                of.price[k, s, j] = math.exp(-STRENGTHS[j] * TOLERANCE) / max(normal, seen)
+            s = STRENGTHS[j]
+            for side in range(2):
+                cost = math.exp(0.5 * s * s * ordinary.sums[k, _SUMS[j]] + s * TOLERANCE)
+                if found >= _PAST_LEAST:
+                    one = mean[side, j]
+                    error = math.sqrt(max(square[side, j] - one * one, 0.0) / found)
+                    alike = 0.5 * s * s * variance * (sums[_SUMS[j]] - 1.0)
+                    seen = (one + error) * math.exp(alike + s * TOLERANCE * math.sqrt(variance))
+                    cost = max(cost, seen) if dear[k] else seen
+                of.price[k, side, j] = 1.0 / cost
+
+
+@compiled
+def _factors(past: Float, mean: Float, square: Float) -> float:
+    """The mean factors of a past with one more measurement far out, and of their squares, by side and strength.
+
+    past : (m,) residuals; mean, square : (2, strengths), filled
+    Returns the variance of the residuals, 1 where there are too few.
+    """
+    m = len(past)
+    mean[:, :] = 0.0
+    square[:, :] = 0.0
+    for i in range(m + 1):
+        for side in range(2):
+            one = _FAR_OUT if i == m else (past[i] if side == 0 else -past[i])
+            factor = math.exp(STRENGTHS[0] * one)
+            for j in range(len(STRENGTHS)):
+                mean[side, j] += factor / (m + 1)
+                square[side, j] += factor * factor / (m + 1)
+                factor *= factor
+    return max(past.var(), 1e-6) if m >= _PAST_LEAST else 1.0
 
 
 assert len(HORIZONS) == 4

@@ -358,16 +358,18 @@ def _wave(ordinary: Ordinary, k: int, rest: Float) -> None:
     if m < 2 * _LAGS[-1]:
         return
     found, held = np.zeros(len(_LAGS)), np.empty(m)
-    whole = 0.0
+    whole, fourth = 0.0, 0.0
     for i in range(m):
         held[i] = min(max(rest[i], -4.0), 4.0)
         whole += held[i] ** 2 / m
+        fourth += held[i] ** 4 / m
     for j in range(len(_LAGS)):
         h = _LAGS[j]
         for i in range(h, m):
             found[j] += held[i] * held[i - h]
         found[j] /= max(whole, 1e-9) * (m - h)
-    best = _GAIN_LEAST / m
+    # Two rare hits that chance to be neighbours look like a wave: only as many values count as carry the squares.
+    best = _GAIN_LEAST / min(m, max(3.0 * m * whole * whole / max(fourth, 1e-12), 1.0))
     for p in range(len(_PERSISTENCE)):
         one, both, over = _PERSISTENCE[p], 0.0, 0.0
         for j in range(len(_LAGS)):

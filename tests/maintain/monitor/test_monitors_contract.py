@@ -9,6 +9,7 @@ from homeostat.checks.ticks import HOUR_NS, NAMES, quiet_ticks
 from homeostat.maintain.monitor.behaviour import BehaviourMonitor
 from homeostat.maintain.monitor.contract import ContractMonitor
 from homeostat.maintain.monitor.distribution import DistributionMonitor
+from homeostat.maintain.monitor.early import EarlyMonitor
 from homeostat.maintain.monitor.fairness import Bound, FairnessMonitor, Groups
 from homeostat.maintain.monitor.guarded import GuardedMonitor
 from homeostat.maintain.monitor.labels import LabelsMonitor
@@ -27,6 +28,7 @@ BUILDS = {
     "behaviour": lambda: BehaviourMonitor(NAMES, None, (0.15, 0.5)),
     "distribution": lambda: DistributionMonitor(NAMES),
     "quality": lambda: QualityMonitor(NAMES, DAY_NS),
+    "early": lambda: EarlyMonitor(len(NAMES.entities), DAY_NS),
     "segments": lambda: SegmentsMonitor(NAMES, DAY_NS),
     "labels": lambda: LabelsMonitor(NAMES, DAY_NS, HOUR_NS),
     "fairness": lambda: FairnessMonitor(NAMES, Groups(2, (1, 2)), [Bound("selection_rate", 0.1)]),

@@ -12,6 +12,7 @@ from tests.support.outcome_ticks import MATURES_NS, World, ticks
 
 from homeostat.checks.ticks import HOUR_NS, NAMES, START_NS
 from homeostat.maintain.contracts import Monitor, joined
+from homeostat.maintain.monitor.early import EarlyMonitor
 from homeostat.maintain.monitor.labels import LabelsMonitor
 from homeostat.maintain.monitor.quality import QualityMonitor
 from homeostat.maintain.monitor.scale import Scale
@@ -25,12 +26,12 @@ pytestmark = pytest.mark.long
 
 
 class Watch:
-    """Quality, labels and segments on one scale."""
+    """Quality, labels, segments and early positives on one scale."""
 
     def __init__(self) -> None:
         self.monitors: list[Monitor] = [
             QualityMonitor(NAMES, MATURES_NS), LabelsMonitor(NAMES, MATURES_NS, HOUR_NS),
-            SegmentsMonitor(NAMES, MATURES_NS),
+            SegmentsMonitor(NAMES, MATURES_NS), EarlyMonitor(len(NAMES.entities), MATURES_NS),
         ]  # fmt: skip
         self.series = [one for monitor in self.monitors for one in monitor.series]
         self.scale = Scale("test", self.series, HOUR_NS)

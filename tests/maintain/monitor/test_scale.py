@@ -70,6 +70,22 @@ def test_a_change_is_found_with_its_size_and_start(after: float, within: int) ->
     assert len({one.id for one in found}) == 1  # Later signals of the same change have its id.
 
 
+def test_eight_times_the_rare_hits_are_found_in_four_days() -> None:
+    rng = np.random.default_rng(15)
+    scale = Scale("a", shares(20), HOUR_NS)
+    assert not run(scale, rng, np.full((21 * HOURS, 20), 0.0005))
+    p = np.full((4 * HOURS, 20), 0.0005)
+    p[:, 3] = 0.004
+    assert {one.series.node for one in run(scale, rng, p, 21 * HOURS)} == {"field:f3"}
+
+
+def test_series_that_make_no_incident_take_nothing_of_the_budget_of_those_that_do() -> None:
+    beside = [Series("distribution", f"feature:f{i}", Kind.DISTRIBUTION, "place", alone=False) for i in range(90)]
+    both, alone = Scale("a", [*shares(10), *beside], HOUR_NS), Scale("a", shares(10), HOUR_NS)
+    assert both.bound[:10].tolist() == alone.bound.tolist()
+    assert both.bound[10] == pytest.approx(10 * both.bound[0])
+
+
 def test_a_signal_ends_when_the_series_is_back() -> None:
     rng = np.random.default_rng(8)
     scale = Scale("a", shares(5), HOUR_NS)

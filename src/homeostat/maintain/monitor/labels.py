@@ -29,8 +29,8 @@ class LabelsMonitor:
     """See the module. Series at the node `labels`, by kind:
 
     delay : share of events whose outcome is known at each of some ages; mean age of the outcomes that are reported
-    flips : share of positives where risk is lowest, share of negatives where it is highest; share of the positives that
-        are reported at the age at which negatives are
+    flips : share of the positives whose risk is among the lowest, share of negatives where it is highest; share of the
+        positives that are reported at the age at which negatives are
     poisoning : share of the positives that are reported sooner than nearly all of the past; share that is of an account
         that had several lately, by entity and by source of the reports
 
@@ -120,7 +120,7 @@ class LabelsMonitor:
         memory["bin"][:] = first, last
 
     def _confident(self, block: Block, at: Int, place: Float, reporting: Mask, found: Figures) -> None:
-        """Mature outcomes where the risk is lowest, and where it is highest, of ticks with reports.
+        """Of all mature positives those at the lowest risks, which no base rate moves; negatives at the highest risks.
 
         at : their rows; place : of all outcomes among the risks
         """
@@ -129,7 +129,8 @@ class LabelsMonitor:
         fine = reporting & (counts_of(offsets, np.isnan(place)) == 0)
         with np.errstate(invalid="ignore"):
             low, high = place < 0.5, place > 0.98
-        for series, of, wrong in ((k, low, label == 1.0), (k + 1, high, label == 0.0)):
+        positive = label == 1.0
+        for series, of, wrong in ((k, positive, low), (k + 1, high, label == 0.0)):
             found.share(series, counts_of(offsets, of & wrong), np.where(fine, counts_of(offsets, of), 0.0))
 
     def _like_negatives(self, block: Block, at: Int, found: Figures) -> None:

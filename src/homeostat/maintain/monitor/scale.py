@@ -46,6 +46,7 @@ LEARNING_NS = 7 * DAY_NS
 _MEMORY_NS = 28 * DAY_NS
 _RING = (28, 2688)  # Ticks that are remembered, at least and at most.
 _LEARNS_DAILY, _LEARNS_EVERY = 16, 3  # Learning takes time: each day at first, then every third day.
+_WAITS_DAYS, _LONG_DAYS = 4, 21  # A long past is learned without its last days: a slow change must not hide itself.
 _MONDAY_NS = 4 * DAY_NS  # 1970-01-05.
 _CERTAIN = 1e12  # The evidence of a fact.
 _SCALES = {"share": seasonal.SHARE, "mean": seasonal.MEAN, "count": seasonal.COUNT, "fact": seasonal.FACT}
@@ -101,8 +102,12 @@ class Scale:
         self._is_fact = self._scale == seasonal.FACT
         weight = np.array([one.weight for one in self._series])
         weight = np.where(self._is_fact, 0.0, weight)
+        self._alone = np.array([one.alone for one in self._series], bool)
+        place = [one.node.partition(":")[0] for one in self._series]
+        self._of_outcomes = np.array([one in ("outcome", "segment") for one in place], bool)
+        whole = np.where(self._alone, weight[self._alone].sum(), weight.sum())
         with np.errstate(divide="ignore"):
-            self.bound: Float = per_ns / tick_ns / false_alarms / (weight / max(float(weight.sum()), 1e-300))
+            self.bound: Float = per_ns / tick_ns / false_alarms / (weight / np.maximum(whole, 1e-300))
         self._day = max(1, DAY_NS // tick_ns)
         self._rules = Rules(
             self._scale, np.array([_SIDES[one.side] for one in self._series], np.int64), self.bound,
@@ -217,11 +222,15 @@ class Scale:
         flags = np.asarray(chosen & ~self._is_fact, np.uint8)
         w, n = len(rings.hour), int(self._count[0])
         order = np.arange(max(0, n - w), n, dtype=np.int64) % w
+        inside = rings.inside.copy()
+        if len(order) > _LONG_DAYS * self._day:
+            inside[np.ix_(self._of_outcomes, order[-_WAITS_DAYS * self._day :])] = 0
         seasonal.learn(
-            self._ordinary, flags, self._scale, rings.value, rings.n, rings.spread, rings.inside, rings.z, rings.u,
+            self._ordinary, flags, self._scale, rings.value, rings.n, rings.spread, inside, rings.z, rings.u,
             rings.hour, rings.end_ns.astype(np.float64), order,
         )  # fmt: skip
-        e_detector.set_prices(self._ordinary, self._bettors, flags, rings.u, rings.inside, order)
+        dear = np.asarray(~self._alone, np.uint8)
+        e_detector.set_prices(self._ordinary, self._bettors, flags, dear, rings.u, inside, order)
 
     def _raised(self, end_ns: int, found: e_detector.Stepped, muted: Mask) -> list[Signal]:
         """Signals of the series whose evidence has just reached its bound."""

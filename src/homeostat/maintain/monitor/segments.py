@@ -1,7 +1,7 @@
 """Whether one part of the traffic goes wrong: each value of a category, each quarter of a number, each part of the day.
 
-Reported positives are counted by segment: a segment's share of them stays where the base rate alone moves. Mature
-outcomes show label less risk in each segment.
+First positives are counted by segment (see `first_positives`): a segment's share of them stays where the base rate
+alone moves. Mature outcomes show label less risk in each segment.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
+from homeostat.maintain.monitor.first_positives import FirstPositives
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.outcomes import Ripening, chance_of, seen
 from homeostat.maintain.monitor.reference import Reference, Spans, looked_at
@@ -29,12 +30,12 @@ _HOUR_NS = 3_600 * 10**9
 
 
 class SegmentsMonitor:
-    """See the module. Series of kind `segment`, of each segment: its share of reported positives, label less risk."""
+    """See the module. Series of kind `segment`, of each segment: its share of first positives, label less risk."""
 
     name = "segments"
 
     def __init__(self, names: Names, matures_ns: int) -> None:
-        self._ripening = Ripening(matures_ns)
+        self._ripening, self._first = Ripening(matures_ns), FirstPositives(len(names.entities))
         self._numbers = np.array(names.columns("number", "integer")[:FIELDS_MAX], np.int64)
         self._categories = np.array(names.columns("category", "boolean")[:FIELDS_MAX], np.int64)
         self._texts = [
@@ -64,7 +65,8 @@ class SegmentsMonitor:
         """See `BlockMonitor`."""
         found, known, rows = Figures(len(self.series), len(block)), block.whole.known, seen(block.whole.known)
         k, place = len(self._texts), self._places(block)
-        at, offsets = rows.positives, np.searchsorted(rows.positives, block.known_offsets)
+        at = self._first.of_block(known, rows.positives, block)
+        offsets = np.searchsorted(at, block.known_offsets)
         n = np.diff(offsets).astype(np.float64)
         inside = self._inside(block, at, offsets, place, np.zeros((2, len(at))))
         found.share(slice(0, k), inside.n, self._there(block) * n[:, None])
@@ -155,7 +157,10 @@ class SegmentsMonitor:
         return {}
 
     def _parts(self) -> dict[str, Memory]:
-        return {"own": self._memory, "reference": self._reference.memory, "ripening": self._ripening.memory}
+        return {
+            "own": self._memory, "reference": self._reference.memory, "ripening": self._ripening.memory,
+            "first": self._first.memory,
+        }  # fmt: skip
 
     def state(self) -> State:
         """All that it remembers."""
@@ -167,7 +172,7 @@ class SegmentsMonitor:
             taken(memory, part(state, name))
 
 
-_FIGURES: tuple[tuple[str, Scale], ...] = (("share of reported positives", "share"), ("label less risk", "mean"))
+_FIGURES: tuple[tuple[str, Scale], ...] = (("share of first positives", "share"), ("label less risk", "mean"))
 
 
 def _finite(values: Float) -> Float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from homeostat.records.causes import Cause
@@ -57,6 +58,7 @@ CONSEQUENCES: Final = frozenset({
 """Kinds of signals that a fault elsewhere can raise. The others name a cause where they stand."""
 
 
+@lru_cache(maxsize=4096)
 def class_of(node: str) -> str:
     """The class of a node.
 

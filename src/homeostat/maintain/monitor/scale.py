@@ -33,6 +33,7 @@ from homeostat.maintain.monitor.scale_steps import (
     Standing,
     Ticks,
     advance,
+    levels,
 )  # fmt: skip
 from homeostat.records.arrays import Float, Int, Mask, State
 from homeostat.records.signals import Kind, Measured, Series, Signal
@@ -332,11 +333,9 @@ class Scale:
         """The levels that the past expects at these ring places."""
         if self._is_fact[k]:
             return np.zeros(len(place))
-        scale = int(self._scale[k])
-        return np.array([
-            seasonal.expected(self._ordinary, k, scale, int(self._rings.hour[i]), float(self._rings.end_ns[i]))
-            for i in place.tolist()
-        ])  # fmt: skip
+        rings = self._rings
+        found: Float = levels(self._ordinary, k, int(self._scale[k]), rings.hour[place], rings.end_ns[place])
+        return found
 
 
 class Size(NamedTuple):

@@ -181,3 +181,12 @@ def _has_to_act(
     effect = standing.effect[i]
     sign = 1.0 if effect > 0.0 else (-1.0 if effect < 0.0 else 0.0)
     return bool(z == z and standing.recent[i] * sign < BACK * min(max(abs(effect), 1e-9), 3.0))
+
+
+@compiled
+def levels(ordinary: Ordinary, i: int, scale: int, hour: Int, end_ns: Int) -> Float:
+    """(n,) the levels that the past of a series expects at some ticks. hour, end_ns : (n,) of these"""
+    found = np.empty(len(hour))
+    for t in range(len(hour)):
+        found[t] = seasonal.expected(ordinary, i, scale, hour[t], float(end_ns[t]))
+    return found

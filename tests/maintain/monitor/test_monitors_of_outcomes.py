@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ from homeostat.maintain.monitor.quality import QualityMonitor
 from homeostat.maintain.monitor.scale import Scale
 from homeostat.maintain.monitor.segments import SegmentsMonitor
 from homeostat.records.arrays import State
+from homeostat.records.identity import ABSENT
 from homeostat.records.signals import Kind, Signal
 
 ONSET = 24 * 22
@@ -120,6 +122,17 @@ def test_a_few_accounts_that_report_nonsense_are_found(poison: float) -> None:
 def test_a_segment_that_goes_wrong_is_named(wrong: float) -> None:
     found = [one for one in seen(wrong=later(wrong, 1.0)) if one.series.kind == Kind.SEGMENT]
     assert "segment:amount in quarter 3" in {one.series.node for one in found}
+
+
+def test_positives_at_low_risk_of_a_segment_rise_before_outcomes_are_mature() -> None:
+    monitor = SegmentsMonitor(NAMES, MATURES_NS)
+    monitor.restore(past()[0]["segments"])
+    soon = [tick for hour, tick in enumerate(ticks(World(wrong=later(12.0, 1.0)), ONSET + 46)) if hour >= ONSET + 20]
+    nodes = [one.node for one in monitor.series if one.name == "first positives at low risk"]
+    quarters = [nodes.index(f"segment:amount in quarter {j}") for j in (1, 2, 3, 4)]
+    soon = [replace(one, known=replace(one.known, keys=np.full_like(one.known.keys, ABSENT))) for one in soon]
+    share = np.mean([monitor.measure(tick).value[quarters] for tick in soon], axis=0)
+    assert share[2] > 3 * np.delete(share, 2).max()
 
 
 def test_the_figures_equal_those_of_a_naive_twin() -> None:

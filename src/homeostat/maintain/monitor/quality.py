@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Known, Tick
+from homeostat.maintain.monitor.exposure import Exposure
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.outcomes import OUTCOME_COSTS, Ripening, chance_of, seen
@@ -34,7 +35,6 @@ BANDS = (0.0, 0.5, 0.8, 0.95, 1.0)
 FEATURES_MAX = 32
 LOW = 0.8  # A positive whose risk lies below that of so many decisions is a surprise.
 _DAY_NS = 86_400 * 10**9
-_COUNTS = 1024
 _FIXED = 9
 
 
@@ -80,11 +80,11 @@ class QualityMonitor:
             ),
         )  # fmt: skip
         self._risk, self._of_features = Reference(1), Reference(self._features)
-        self._ripening = Ripening(matures_ns)
+        self._ripening, self._exposure = Ripening(matures_ns), Exposure()
         self._memory: Memory = {
-            "counts": np.zeros(_COUNTS), "ticks": np.zeros(1, np.int64), "age": np.zeros(2),
-            "day": np.full((2, 4096), np.nan), "of_day": np.zeros(2, np.int64),
-        }  # fmt: skip
+            "day": np.full((2, 4096), np.nan),
+            "of_day": np.zeros(2, np.int64),
+        }
         self._ages: list[float] = []  # The mean age of positives at each tick of the last block, for notes.
 
     def measure(self, tick: Tick) -> Measured:
@@ -116,37 +116,14 @@ class QualityMonitor:
 
         at : rows of the block's outcomes; place : of all outcomes among the risks
         """
-        known, memory = block.whole.known, self._memory
         offsets = np.searchsorted(at, block.known_offsets)
-        age = np.clip(known.known_ns[at] - known.time_ns[at], 0, None).astype(np.float64)
         there = ~np.isnan(place[at])
         among, placed = offsets_among(offsets, there), place[at][there]
         found.set(2, *_means(placed, among))
         found.share(7, counts_of(among, placed < LOW), np.diff(among).astype(np.float64))
-        came = np.maximum(block.events_n, block.rows).astype(np.float64)
-        first = int(memory["ticks"][0])
-        past = memory["counts"][(first + np.arange(_COUNTS)) % _COUNTS]  # The oldest first.
-        total = np.concatenate([[0.0], np.cumsum(np.concatenate([past, came]))])  # Of whole numbers: exact.
-        ages, counts = totals_of(age, offsets), np.diff(offsets).tolist()
-        spans, reported, of = (block.end_ns - block.start_ns).tolist(), np.zeros(len(block)), np.zeros(len(block))
-        mean, n = memory["age"].tolist()
-        self._ages = []
-        for tick, count in enumerate(counts):
-            if count:
-                rows = min(n + count, 500.0)
-                mean, n = mean + (ages[tick] / count - mean) * count / rows, rows
-            self._ages.append(mean)
-            if n >= 20:
-                length = min(max(round(2.0 * mean / spans[tick]), 1), min(_COUNTS, first + tick + 1))
-                last = _COUNTS + tick + 1
-                events = float((total[last] - total[last - length]) / length)
-                if events >= 1.0:
-                    reported[tick], of[tick] = min(float(count), events), events
-        found.share(0, reported, of)
-        memory["age"][:] = mean, n
-        number = first + np.arange(max(0, len(block) - _COUNTS), len(block))
-        memory["counts"][number % _COUNTS] = came[number - first]
-        memory["ticks"][0] = first + len(block)
+        exposed = self._exposure.of_block(block, at, offsets)
+        events, self._ages = np.where(exposed.events >= 1.0, exposed.events, 0.0), exposed.ages
+        found.share(0, np.minimum(np.diff(offsets), events), events)
 
     def _mature(self, block: Block, at: Int, offsets: Int, place: Float, found: Figures) -> None:
         """Mature outcomes: calibration, loss, cost, bands and features."""
@@ -220,13 +197,13 @@ class QualityMonitor:
 
     def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The mean age of positives when they are reported."""
-        age = self._ages[at] if self._ages else float(self._memory["age"][0])
+        age = self._ages[at] if self._ages else float(self._exposure.memory["age"][0])
         return {"age of positives in hours": round(age / 3.6e12, 1)} if series < 3 else {}
 
     def _parts(self) -> dict[str, Memory]:
         return {
             "own": self._memory, "risk": self._risk.memory, "features": self._of_features.memory,
-            "ripening": self._ripening.memory,
+            "ripening": self._ripening.memory, "exposure": self._exposure.memory,
         }  # fmt: skip
 
     def state(self) -> State:

@@ -1,7 +1,7 @@
 """Whether one part of the traffic goes wrong: each value of a category, each quarter of a number, each part of the day.
 
-First positives are counted by segment (see `first_positives`): a segment's share of them stays where the base rate
-alone moves. Mature outcomes show label less risk in each segment.
+First positives at low risk are counted by segment (see `early`): where a part goes wrong, they rise there alone. Mature
+outcomes show label less risk in each segment.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import numpy as np
 
 from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Tick
+from homeostat.maintain.monitor.exposure import Exposure
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
 from homeostat.maintain.monitor.first_positives import FirstPositives
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.outcomes import Ripening, chance_of, seen
+from homeostat.maintain.monitor.quality import LOW
 from homeostat.maintain.monitor.reference import Reference, Spans, looked_at
 from homeostat.records.arrays import Float, Int, State
 from homeostat.records.compiled import compiled
@@ -30,7 +32,7 @@ _HOUR_NS = 3_600 * 10**9
 
 
 class SegmentsMonitor:
-    """See the module. Series of kind `segment`, of each segment: its share of first positives, label less risk."""
+    """See the module. Series of kind `segment`, of each segment: first positives at low risk in it, label less risk."""
 
     name = "segments"
 
@@ -48,7 +50,7 @@ class SegmentsMonitor:
             for name, scale in _FIGURES
             for text in self._texts
         )
-        self._reference = Reference(len(self._numbers))
+        self._reference, self._risk, self._exposure = Reference(len(self._numbers)), Reference(1), Exposure()
         c = len(self._categories)
         self._memory: Memory = {
             "codes": np.full((c, _SEEN), np.nan), "often": np.zeros((c, _SEEN)), "rows": np.zeros(1, np.int64),
@@ -65,11 +67,7 @@ class SegmentsMonitor:
         """See `BlockMonitor`."""
         found, known, rows = Figures(len(self.series), len(block)), block.whole.known, seen(block.whole.known)
         k, place = len(self._texts), self._places(block)
-        at = self._first.of_block(known, rows.positives, block)
-        offsets = np.searchsorted(at, block.known_offsets)
-        n = np.diff(offsets).astype(np.float64)
-        inside = self._inside(block, at, offsets, place, np.zeros((2, len(at))))
-        found.share(slice(0, k), inside.n, self._there(block) * n[:, None])
+        self._low_risk(block, rows.positives, place, found)
         at, offsets = rows.mature, np.searchsorted(rows.mature, block.known_offsets)
         risk = chance_of(known.risk[at])
         inside = self._inside(block, at, offsets, place, np.stack([known.label[at] - risk, risk * (1.0 - risk)]))
@@ -79,6 +77,28 @@ class SegmentsMonitor:
         ripe = self._ripening.ripe_ticks(block.end_ns)
         found.value[~ripe], found.n[~ripe], found.spread[~ripe] = np.nan, 0.0, np.nan
         return found.measured()
+
+    def _low_risk(self, block: Block, at: Int, place: Float, found: Figures) -> None:
+        """First positives at low risk by segment, of all events that they can be of.
+
+        at : rows of the positives; place : of the numbers of all outcomes
+        """
+        whole, known = block.whole, block.whole.known
+        offsets = np.searchsorted(at, block.known_offsets)
+        events = self._exposure.of_block(block, at, offsets).events
+        of, edges = shared(block, "rows looked at", lambda one: looked_at(one.offsets))
+        low, ready = np.zeros(len(known.risk), np.bool_), np.zeros(len(block), np.bool_)
+        risk, spans = np.nan_to_num(whole.risk[of], nan=0.0)[:, None], Spans(block.start_ns, block.end_ns)
+        for first, stop in self._risk.stretches(risk, edges, spans):
+            rows = slice(block.known_offsets[first], block.known_offsets[stop])
+            low[rows] = self._risk.places(known.risk[rows, None])[:, 0] < LOW
+            ready[first:stop] = self._risk.ready
+        at = self._first.of_block(known, at, block)
+        at = at[low[at]]
+        offsets = np.searchsorted(at, block.known_offsets)
+        n = np.where(ready & (events >= 1.0), events, 0.0)[:, None]
+        hits = self._inside(block, at, offsets, place, np.zeros((2, len(at)))).n
+        found.share(slice(0, len(self._texts)), np.minimum(hits, n), self._there(block) * n)
 
     def _places(self, block: Block) -> Float:
         """(m, numbers) the places of the numbers of all outcomes; then learn of the block's events."""
@@ -159,7 +179,7 @@ class SegmentsMonitor:
     def _parts(self) -> dict[str, Memory]:
         return {
             "own": self._memory, "reference": self._reference.memory, "ripening": self._ripening.memory,
-            "first": self._first.memory,
+            "first": self._first.memory, "risk": self._risk.memory, "exposure": self._exposure.memory,
         }  # fmt: skip
 
     def state(self) -> State:
@@ -172,7 +192,7 @@ class SegmentsMonitor:
             taken(memory, part(state, name))
 
 
-_FIGURES: tuple[tuple[str, Scale], ...] = (("share of first positives", "share"), ("label less risk", "mean"))
+_FIGURES: tuple[tuple[str, Scale], ...] = (("first positives at low risk", "share"), ("label less risk", "mean"))
 
 
 def _finite(values: Float) -> Float:

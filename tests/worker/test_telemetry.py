@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.worker.worlds import FakeServers, access_events, until
 
 from homeostat.adapters.process.tracing import Tracing, open_tracing, traceparent_for
+from homeostat.engine.metrics import engine_registry
+from homeostat.engine.shared.serving import engine_of
 from homeostat.ports import Unavailable
 from homeostat.worker.telemetry import Telemetry
 
@@ -124,3 +127,26 @@ def test_an_events_decision_and_outcome_are_in_one_trace(tmp_path: Path, monkeyp
     assert sorted(span.name for span in mine) == ["decision", "outcome"]
     assert found.one("outcome").parent_span_id.hex() == own[36:52]
     assert {span.name for span in found.spans} == {"batch", "decide", "journal", "publish", "decision", "outcome"}
+
+
+class Keeper:
+    """Looks after a challenger, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def readings(self) -> dict[str, float]:
+        self.asked += 1
+        return {"homeostat_shadow_up": 1.0}
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_challenger_is_asked_once_a_scrape_by_workers_and_by_servers(tmp_path) -> None:
+    with closing(FakeServers(tmp_path).worker()) as worker:
+        worker.parts.shadow = keeper = Keeper()
+        for registry in (Telemetry(worker, Tracing()).registry, engine_registry(engine_of(worker.parts))):
+            asked = keeper.asked
+            assert registry.get_sample_value("homeostat_shadow_up", {"app": "access"}) == 1
+            assert keeper.asked == asked + 1

@@ -93,7 +93,7 @@ class Telemetry:
 
     def _read(self) -> Mapping[str, Value]:
         worker = self._worker
-        counts, refused = worker.counts, worker.outbox.trouble
+        counts, refused, shadow = worker.counts, worker.outbox.trouble, worker.parts.shadow
         return {
             "homeostat_stream_lag_messages": worker.lag,
             "homeostat_stream_lanes": len(worker.lag),
@@ -106,6 +106,7 @@ class Telemetry:
             "homeostat_ready": worker.ready,
             "homeostat_draining": worker.draining,
             **readings_of(worker.parts, worker.rejoiner.rejoined, refused, stream=not worker.stream.trouble),
+            **({} if shadow is None else shadow.readings()),
         }
 
 

@@ -73,8 +73,6 @@ def readings_of(shared: SharedParts, rejoined: int, refused: str, **others: bool
         found["homeostat_learning_waits_total"] = ends
     if taught is not None and budget_of(shared.app) > 0:
         found["homeostat_exploration_left"] = taught.purse.left
-    if shared.shadow is not None:
-        found |= shared.shadow.readings()
     backlog = shared.journal.backlog
     if backlog is not None:
         found |= {

@@ -191,6 +191,7 @@ def test_the_bandit_waits_for_the_horizon_unless_the_file_says_otherwise() -> No
     assert _policy(with_policy("{maturity: 0s, memory: 50}"))._settings.memory == 50.0
 
 
+@pytest.mark.long  # Imports what trains.
 def test_defaults_are_those_of_what_is_built() -> None:
     trainers = {
         "isolation_forest": isolation_forest.DEFAULTS, "boosted_trees": boosted_trees.DEFAULTS,

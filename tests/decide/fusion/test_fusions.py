@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,6 +48,7 @@ LEARNED = train_fusion("learned", VALUES, LABEL, NAMES, {})
 WEIGHTED = train_fusion("weighted", VALUES, LABEL, NAMES, {"weights": (1, 2, 2, 1)})
 
 
+@cache  # When a test asks, not in every process that only collects the tests.
 def fusions():
     adaptive = AdaptiveFusion(Table.of(LEARNED), NAMES)
     adaptive.learn(experience(VALUES[:500], LABEL[:500]))
@@ -86,7 +89,9 @@ def experience(values, label, censored=None):
     )  # fmt: skip
 
 
-FUSIONS = fusions()
+FUSIONS = (
+    "learned", "weighted", "declared", "some declared", "adaptive", "ensemble", "ensemble that learns", "other order",
+)  # fmt: skip
 
 
 def in_order_of(name, values):
@@ -105,10 +110,10 @@ def missing(seed, n, share=0.3):
 def test_contributions_sum_to_the_log_odds_less_those_of_no_scorer_at_all(name):
     values = missing(3, 500)
     values[0] = np.nan
-    fused = FUSIONS[name].fuse(in_order_of(name, values))
+    fused = fusions()[name].fuse(in_order_of(name, values))
     base = logit(fused.risk[0])
     total = np.array([logit(risk) for risk in fused.risk])
-    shift = shift_of(FUSIONS[name])
+    shift = shift_of(fusions()[name])
     expected = total - base - np.where(np.isnan(values).all(axis=1), 0.0, shift)
     np.testing.assert_allclose(fused.contributions.sum(axis=1), expected, atol=1e-6)
     assert ((fused.risk > 0) & (fused.risk < 1)).all()
@@ -120,20 +125,20 @@ def test_contributions_sum_to_the_log_odds_less_those_of_no_scorer_at_all(name):
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(1, 60), min_size=1, max_size=6))
 def test_risks_have_the_same_bits_however_rows_are_batched(name, seed, cuts):
     values, edges = missing(seed, sum(cuts)), np.concatenate([[0], np.cumsum(cuts)])
-    whole = FUSIONS[name].fuse(in_order_of(name, values))
-    parts = [FUSIONS[name].fuse(in_order_of(name, values[a : a + c])) for a, c in zip(edges, cuts, strict=False)]
+    whole = fusions()[name].fuse(in_order_of(name, values))
+    parts = [fusions()[name].fuse(in_order_of(name, values[a : a + c])) for a, c in zip(edges, cuts, strict=False)]
     assert np.concatenate([part.risk for part in parts]).tobytes() == whole.risk.tobytes()
     assert np.concatenate([part.contributions for part in parts]).tobytes() == whole.contributions.tobytes()
 
 
 def test_no_scorer_at_all_means_the_base_rate():
-    fused = FUSIONS["learned"].fuse(scores(np.full((1, 4), np.nan)))
+    fused = fusions()["learned"].fuse(scores(np.full((1, 4), np.nan)))
     assert fused.risk[0] == pytest.approx(LABEL.mean())
     assert not fused.contributions.any()
 
 
 def test_the_learned_fusion_beats_each_scorer_and_is_calibrated():
-    risk = FUSIONS["learned"].fuse(scores(HELD)).risk
+    risk = fusions()["learned"].fuse(scores(HELD)).risk
     single = [average_precision(HELD_LABEL, HELD[:, j]) for j in range(4)]
     assert average_precision(HELD_LABEL, risk) > max(single)
     assert expected_calibration_error(HELD_LABEL, risk) < 0.02
@@ -145,7 +150,7 @@ def test_without_some_scorers_the_risk_is_still_calibrated_and_better_than_the_b
     values = HELD.copy()
     left = [j for j in range(4) if subset >> j & 1]
     values[:, [j for j in range(4) if j not in left]] = np.nan
-    risk = FUSIONS["learned"].fuse(scores(values)).risk
+    risk = fusions()["learned"].fuse(scores(values)).risk
     best = max(average_precision(HELD_LABEL, HELD[:, j]) for j in left)
     assert average_precision(HELD_LABEL, risk) > best - 0.01
     assert abs(risk.mean() - HELD_LABEL.mean()) < 0.012
@@ -167,15 +172,15 @@ def test_more_scorers_than_can_be_fitted_each_are_filled_by_expectation():
 
 def test_a_higher_score_never_lowers_the_risk():
     for name in ("learned", "weighted", "declared"):
-        low = FUSIONS[name].fuse(scores(HELD[:200])).risk
+        low = fusions()[name].fuse(scores(HELD[:200])).risk
         for j in range(4):
             higher = HELD[:200].copy()
             higher[:, j] = higher[:, j] + 0.5 * (1 - higher[:, j])
-            assert (FUSIONS[name].fuse(scores(higher)).risk >= low).all()
+            assert (fusions()[name].fuse(scores(higher)).risk >= low).all()
 
 
 def test_the_declared_mean_of_equal_scores_is_that_score():
-    fused = FUSIONS["declared"].fuse(scores(np.array([[0.3] * 4, [0.3, np.nan, np.nan, 0.3]])))
+    fused = fusions()["declared"].fuse(scores(np.array([[0.3] * 4, [0.3, np.nan, np.nan, 0.3]])))
     np.testing.assert_allclose(fused.risk, 0.3)
 
 
@@ -195,7 +200,7 @@ def test_the_adaptive_fusion_stays_near_its_start_while_all_is_well_and_within_i
     fusion = AdaptiveFusion(Table.of(LEARNED), NAMES)
     values, label = world(10_000, 6)
     fusion.learn(experience(values, label))
-    now, start = fusion.fuse(scores(HELD)).risk, FUSIONS["learned"].fuse(scores(HELD)).risk
+    now, start = fusion.fuse(scores(HELD)).risk, fusions()["learned"].fuse(scores(HELD)).risk
     assert log_loss(HELD_LABEL, now) < log_loss(HELD_LABEL, start) * 1.03
     wild = AdaptiveFusion(Table.of(LEARNED), NAMES, rate=1.0, bound=2.0)
     for _ in range(5):
@@ -254,7 +259,7 @@ def test_wrong_declarations_are_refused_with_a_sentence():
     with pytest.raises(BadSetting, match="4 weights"):
         train_fusion("weighted", VALUES, LABEL, NAMES, {"weights": (1, 2)})
     with pytest.raises(ValueError, match="made for the scorers"):
-        FUSIONS["learned"].fuse(scores(VALUES[:1], NAMES[::-1]))
+        fusions()["learned"].fuse(scores(VALUES[:1], NAMES[::-1]))
     with pytest.raises(ValueError, match="another number of scorers"):
         AdaptiveFusion(Table.of(LEARNED), NAMES).restore({"place": np.zeros(2), "size": np.zeros(2)})
 

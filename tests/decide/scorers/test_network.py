@@ -73,6 +73,7 @@ def as_torch(part, x):
     return total / part.settings["members"]
 
 
+@pytest.mark.long  # Imports PyTorch.
 @pytest.mark.parametrize("k", range(3))
 def test_served_networks_equal_those_of_pytorch(k):
     x = matrix(200, 5)[0]

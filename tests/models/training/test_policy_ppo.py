@@ -22,6 +22,8 @@ from homeostat.records.features import Features
 from homeostat.sim.payments.env import many_environments
 from homeostat.stats.chance import chances
 
+pytestmark = pytest.mark.long  # Importing what trains takes seconds: `make quick` leaves the file out.
+
 CENSORING = (False, False, True)
 TINY = PpoSettings(steps=512, environments=8, rollout=16, epochs=1, batch=64, imitation_steps=300, hidden=(16, 16))
 SPEC = PaymentsSpec(customers=100, terminals=600, days=20, radius=12.0, terminals_a_day=1, cards_a_day=1)
@@ -57,12 +59,10 @@ def rows(seed=0):
     return fused, events, Features(CONTEXT, seen, np.zeros(seen.shape, np.uint8)), chances(seed, np.arange(N))
 
 
-@pytest.mark.long
 def test_the_same_seed_trains_the_same_bytes(trained, model):
     assert trained() == model
 
 
-@pytest.mark.long
 def test_what_is_exported_is_what_was_trained(model):
     from stable_baselines3 import PPO
 
@@ -123,7 +123,6 @@ def test_the_observation_of_a_row_does_not_depend_on_others():
     assert np.isfinite(whole).all()
 
 
-@pytest.mark.long
 def test_the_payments_policy_is_trained_for_the_context_that_is_served():
     from homeostat.sim.payments.ppo_training import train_payments_policy, training_pool
 

@@ -92,6 +92,7 @@ _LATER = {
     "PluginError": "homeostat.decide.scorers.plugins",
     "PluginFailure": "homeostat.decide.scorers.plugins",
     "QueueFull": "homeostat.ports.jobs",
+    "RankingError": "homeostat.maintain.investigate.frames",
     "RegistryError": "homeostat.ports.registry",
     "Repeated": "homeostat.ports.shared",
     "SettingsError": "homeostat.ports.settings",

@@ -35,10 +35,10 @@ class Guards:
         table = _table([(at, r.action, r.since_ns, r.until_ns) for at, r in zip(plan.order(), plan.rules)])
         causes = [plan.fallback.action(bits) for bits in range(256)]
         by_cause = np.array([-1 if action is None else action for action in causes], dtype=np.int64)
-        self._rules = kernel.Rules(self._width, table, by_cause)
+        self._rules: kernel.Rules = (self._width, table, by_cause)
         marks = np.zeros((len(plan.breakers), kernel.MARKS), dtype=np.int64)
         marks[:, kernel.WATERMARK] = _NEVER
-        self._breakers = kernel.Breakers(
+        self._breakers: kernel.Breakers = (
             _table([(b.action, max(1, b.over_ns // kernel.BUCKETS), b.events_min, b.instead) for b in plan.breakers]),
             np.array([b.share_max for b in plan.breakers], dtype=np.float64),
             np.zeros((len(plan.breakers), 2, kernel.BUCKETS), dtype=np.int64), marks,
@@ -53,7 +53,7 @@ class Guards:
         if len(self._programs):
             self._programs.run(frame, events.keys, events.key_checks, events.time_ns)
         rows = _stacked(events.time_ns, proposal.action, fallback, events.reach)
-        made = kernel.Rulings(np.empty(n, np.int16), np.empty(n, np.int16), np.empty(n, np.uint64))
+        made = np.empty(n, np.int16), np.empty(n, np.int16), np.empty(n, np.uint64)
         kernel.rule_rows(frame, rows, self._rules, self._breakers, made)
         return Ruling(*made)
 
@@ -95,15 +95,16 @@ class Guards:
         """
         counts, marks, names = state["breaker_counts"], state["breaker_marks"], state["breakers"].tolist()
         wanted = self.plan.breaker_names()
-        if len(names) != len(counts) or len(names) != len(marks) or counts.shape[1:] != self._breakers.counts.shape[1:]:
-            raise ValueError(f"the state of {len(marks)} breakers does not fit {len(self._breakers.marks)}")
+        limits, share_max, own_counts, own_marks = self._breakers
+        if len(names) != len(counts) or len(names) != len(marks) or counts.shape[1:] != own_counts.shape[1:]:
+            raise ValueError(f"the state of {len(marks)} breakers does not fit {len(own_marks)}")
         missing = [name for name in wanted if name not in names]
         if missing:
             raise ValueError(f"the state has no breaker that counts {missing[0]}")
         rows = [names.index(name) for name in wanted]
-        counted = np.array(counts[rows], dtype=np.int64, order="C").reshape(self._breakers.counts.shape)
-        marked = np.array(marks[rows], dtype=np.int64, order="C").reshape(self._breakers.marks.shape)
-        self._breakers = self._breakers._replace(counts=counted, marks=marked)
+        counted = np.array(counts[rows], dtype=np.int64, order="C").reshape(own_counts.shape)
+        marked = np.array(marks[rows], dtype=np.int64, order="C").reshape(own_marks.shape)
+        self._breakers = limits, share_max, counted, marked
 
 
 _COLUMNS = (Type.NUMBER, Type.BOOLEAN, Type.CATEGORY)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
@@ -17,39 +15,22 @@ ACTION, STEP_NS, EVENTS_MIN, INSTEAD = 0, 1, 2, 3  # Rows of the table of breake
 _NEVER = -(1 << 63)
 
 
-class Rules(NamedTuple):
-    """The guards' rules, as a table.
+Rules = tuple[int, Int, Int]
+"""The guards' rules, as a table: first, table, by_cause.
 
-    first : column `first + r` of the frame is 1 where rule r's condition holds
-    table : (4, r) order of precedence, action, since, until
-    by_cause : (256,) fallback bits -> action, -1 where what was proposed stands
-    """
+first : column `first + r` of the frame is 1 where rule r's condition holds
+table : (4, r) order of precedence, action, since, until
+by_cause : (256,) fallback bits -> action, -1 where what was proposed stands
 
-    first: int
-    table: Int
-    by_cause: Int
+A plain tuple, like the next: Numba takes half a microsecond to see what a named one holds, for each decision.
+"""
+Breakers = tuple[Int, Float, Int, Int]
+"""The breakers' limits, and the counts so far: limits, share_max, counts, marks.
 
-
-class Breakers(NamedTuple):
-    """The breakers' limits, and the counts so far.
-
-    table : (4, b) action, length of a bucket in ns, least number of events, action instead
-    share_max : (b,) of all decisions
-    counts, marks : (b, 2, BUCKETS) and (b, MARKS), changed in place
-    """
-
-    table: Int
-    share_max: Float
-    counts: Int
-    marks: Int
-
-
-class Rulings(NamedTuple):
-    """Where the rulings go, (n,) each: the action, the rule that had the last word, and the rules that held."""
-
-    action: Small
-    rule: Small
-    hits: Bits
+limits : (4, b) action, length of a bucket in ns, least number of events, action instead
+share_max : (b,) of all decisions
+counts, marks : (b, 2, BUCKETS) and (b, MARKS), changed in place
+"""
 
 
 @compiled
@@ -99,7 +80,7 @@ def _broken(action: int, table: Int, share_max: Float, marks: Int) -> int:
 @compiled
 def count_rows(rows: Int, breakers: Breakers) -> None:
     """Counts decisions that were made already: as `rule_rows` does, of whose rows the second and the last are read."""
-    limits, counts, marks = breakers.table, breakers.counts, breakers.marks
+    limits, _, counts, marks = breakers
     for i in range(rows.shape[1]):
         for b in range(len(marks)):
             _forget(counts[b], marks[b], rows[3, i], limits[STEP_NS, b])
@@ -112,16 +93,19 @@ def count_rows(rows: Int, breakers: Breakers) -> None:
 
 
 @compiled
-def rule_rows(frame: Float, rows: Int, rules: Rules, breakers: Breakers, made: Rulings) -> None:
+def rule_rows(
+    frame: Float, rows: Int, rules: Rules, breakers: Breakers, made: tuple[Small, Small, Bits]
+) -> None:  # fmt: skip
     """The ruling of each row, in order.
 
     frame : (n, columns)
     rows : (4, n) event time, proposed action, fallback bits, the time that the event reaches
+    made : written, (n,) each: the action, the rule that had the last word, and the rules that held
     """
     # The loop reads arrays and counts by itself: a call that counts, or is handed tuples, doubled the time of a row.
-    table, first, by_cause = rules.table, rules.first, rules.by_cause
-    limits, share_max, counts, marks = breakers.table, breakers.share_max, breakers.counts, breakers.marks
-    actions, deciding, hits = made.action, made.rule, made.hits
+    first, table, by_cause = rules
+    limits, share_max, counts, marks = breakers
+    actions, deciding, hits = made
     for i in range(rows.shape[1]):
         time_ns = rows[0, i]
         taken, decided = rows[1, i], NO_RULE

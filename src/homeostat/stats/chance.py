@@ -8,6 +8,9 @@ variant 13) applied to the seed, then to the id, then to the stream.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,11 +64,16 @@ def keyed_chances(keys: Bits, code: Int, check: Int) -> Float:
     keys : (streams, 2) words; those of different streams have nothing in common
     code, check : (n,) see `records.identity`
     """
+    drawn = np.empty((len(code), len(keys)))
+    _kernel()(keys, code, check, drawn)
+    return drawn
+
+
+@cache
+def _kernel() -> Callable[[Bits, Int, Int, Float], None]:
     from homeostat.records.siphash import draw_chances  # Loads the compiler, which simulations do without.
 
-    drawn = np.empty((len(code), len(keys)))
-    draw_chances(keys, code, check, drawn)
-    return drawn
+    return draw_chances
 
 
 def chances(seed: int, codes: Int, streams: int = 2) -> Float:

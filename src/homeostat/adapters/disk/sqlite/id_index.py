@@ -118,12 +118,13 @@ class IdIndex:
 
     def put(self, ids: Ids, entry: Entries) -> None:
         """Put ids (n,), decided in `entry`, (n,) or (1,) for all; the first entry of an id stays."""
+        codes = ids.code
         if not len(self._checks) and np.count_nonzero(ids.check):
             self._rebuild(len(self._codes), True)
-        needed = self._count + len(ids)
+        needed = self._count + len(codes)
         if needed > len(self._codes) * self._load_max:
             self._grow(needed)
-        self._count += self._put(ids.code, ids.check, entry)
+        self._count += self._put(codes, ids.check, entry)
 
     def put_all(self, ids: Ids, entry: int) -> None:
         """The same for ids that were all decided in one entry."""
@@ -132,7 +133,7 @@ class IdIndex:
 
     def entries(self, ids: Ids) -> Entries:
         """(n,) the entry of each id, 0 where there is none."""
-        out = np.empty(len(ids), np.uint32)
+        out = np.empty(len(ids.code), np.uint32)
         if len(self._checks):
             _get(self._codes, self._checks, self._entries, ids.code, ids.check, out, self._places)
         else:

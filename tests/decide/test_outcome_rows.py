@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ def outcomes(ids, known, located=True, scheduled=True):
     )  # fmt: skip
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 6), max_size=10))
 def test_outcomes_stand_before_their_rows_in_order_of_arrival(positions):

@@ -67,6 +67,7 @@ def test_all_is_closed_where_saving_and_closing_one_of_them_fail(
     assert closed == ["AuditLog", "DeadLetterFile", "SqliteJournal"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [

@@ -143,6 +143,7 @@ def _with(amount: pa.Array) -> pa.Table:
     return table.set_column(table.schema.names.index("amount"), "amount", amount)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "frame",
     [

@@ -1,10 +1,12 @@
 import json
 
 import numpy as np
+import pytest
 
 from homeostat.sim.access.traffic import KINDS, AccessSpec, generate_access
 
 
+@pytest.mark.long
 def test_events_are_in_order_and_read_as_the_app_declares():
     events = generate_access(AccessSpec(), 1)
     assert (np.diff(events.time_ms) >= 0).all()

@@ -73,6 +73,7 @@ def test_a_wild_past_makes_bets_dearer() -> None:
     assert (of.price[1, :, -1] < of.price[0, :, -1] / 10).all()
 
 
+@pytest.mark.long
 def test_bets_on_rare_hits_cost_their_mean_payoff_and_no_more() -> None:
     rng = np.random.default_rng(4)
     hit, none = 2.0, -0.3

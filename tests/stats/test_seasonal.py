@@ -38,6 +38,7 @@ def test_a_daily_season_is_learned_and_a_series_without_one_keeps_none() -> None
     assert still.level[0] == pytest.approx(5.0, abs=0.03)
 
 
+@pytest.mark.long
 def test_a_weekend_of_its_own_shape_is_learned() -> None:
     rng = np.random.default_rng(2)
     hour = np.arange(TICKS)

@@ -197,6 +197,7 @@ def test_a_process_killed_at_any_statement_loses_no_signal_and_doubles_none(made
     assert ends[0] and not ends[-1] and sum(ends) > 3
 
 
+@pytest.mark.long
 def test_of_two_at_once_one_acts_and_the_other_takes_over(made, data, whole) -> None:
     said: list[str] = []
     with running(made, data, "first") as first:

@@ -19,6 +19,7 @@ def of_sources(tick, share):
     return tick.events.keys[:, 1] % 100 < share * 100
 
 
+@pytest.mark.long
 def test_the_past_and_quiet_days_after_it_raise_nothing():
     assert early("contract") == () and raised("contract", after(72, seed=9)) == {}
 

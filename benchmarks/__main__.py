@@ -76,6 +76,7 @@ BENCHMARKS = (
     Benchmark("off_policy", ("--runs", "100")),
     Benchmark("streams", ("--runs", "10", "--seeds", "1")),
     Benchmark("alarms", ("--days", "60")),
+    Benchmark("ranking", ("--cases", "60", "--step", "25")),
     Benchmark("tuning", ("--trials", "6", "--validation", "1", "--sharing", "20"), data=True),
     Benchmark("evaluate", ("--rows", "50000"), bundle=True),
 )

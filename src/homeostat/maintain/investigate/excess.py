@@ -17,7 +17,7 @@ from homeostat.records.arrays import Float, Mask
 Metrics = Mapping[Hashable, Float]
 _ROBUST = 1.4826  # The standard deviation of normal values over their median absolute deviation.
 _QUIET = 0.25  # Rows up to this share of the target's highest excess are quiet.
-_RANGE = 0.4  # Of the highest row: if all rows lie nearer to each other, none of them is quiet.
+_RANGE = 0.15  # Of the highest row: if all rows lie nearer to each other, none of them is quiet.
 _MOVED = 5.0  # Standard deviations between a window's lowest and highest row, from which on its lowest rows are quiet.
 
 

@@ -64,8 +64,11 @@ def test_booleans_are_zero_and_one(tmp_path):
     assert same(read(tmp_path / "n.parquet"), [1.0, math.nan, 0.0])
 
 
-def test_empty_files_hold_no_numbers(tmp_path):
-    for text in ("", "\n\n", "x\n"):
+def test_files_without_rows_hold_no_numbers_and_empty_ones_are_refused(tmp_path):
+    (tmp_path / "n.csv").write_text("")
+    with pytest.raises(NumberFileError, match="is empty: a table begins with the names of its columns"):
+        read(tmp_path / "n.csv")
+    for text in ("\n\n", "x\n"):
         (tmp_path / "n.csv").write_text(text)
         assert read(tmp_path / "n.csv") == []
     pq.write_table(pa.table({"x": pa.array([], pa.float64())}), tmp_path / "n.parquet")

@@ -69,6 +69,12 @@ def test_fail_on_alarm_sets_the_exit_code(capsys, tmp_path, errors):
     assert run(capsys, "detect", *arguments, "--fail-on", "alarm")[0] == 0
 
 
+def test_a_header_without_rows_is_not_enough_data(capsys, tmp_path):
+    (tmp_path / "n.csv").write_text("a,b\n")
+    code, out, _ = run(capsys, "detect", tmp_path / "n.csv", "--column", "a", "--fail-on", "alarm")
+    assert code == 0 and out == "not enough data: the file has no row\n"
+
+
 @pytest.mark.parametrize(
     ("text", "options", "fault"),
     [
@@ -76,6 +82,7 @@ def test_fail_on_alarm_sets_the_exit_code(capsys, tmp_path, errors):
         ("a\n0\n7\n", ["--kind", "error"], "row 1: 7.0 is no error"),
         ("a\n1\ninf\n", ["--kind", "number"], "row 1: inf"),
         ("a\n1\n", ["--false-alarms-per", "1"], "choose from 100"),
+        ("", ["--column", "a"], "is empty: a table begins with the names of its columns"),
     ],
 )  # fmt: skip
 def test_faults_are_one_sentence_with_what_to_do(capsys, tmp_path, text, options, fault):

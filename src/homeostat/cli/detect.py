@@ -49,30 +49,33 @@ def detect(
     from homeostat.cli.progress import shown
     from homeostat.stats.detectors.detector import detect_in
 
+    rows: list[int] = []
     with shown("detect") as progress:
-        pieces = _watched(read_numbers(file, column), progress)
+        pieces = _watched(read_numbers(file, column), progress, rows)
         alarms = [alarm for found in detect_in(pieces, kind, false_alarms_per) for alarm in found]
     if json:
         print(dumps({"alarms": [alarm.as_dict() for alarm in alarms]}, allow_nan=False))
     else:
-        _print(alarms)
+        _print(alarms, any(rows))
     if fail_on and alarms:
         raise CommandError(f"--fail-on alarm: the first of {len(alarms):,} is at row {alarms[0].row:,}")
 
 
-def _watched(pieces: Iterator[tuple[Float, float]], progress: Progress) -> Iterator[Float]:
+def _watched(pieces: Iterator[tuple[Float, float]], progress: Progress, rows: list[int]) -> Iterator[Float]:
+    """Pass the pieces on, and append the length of each to rows."""
     for piece, share in pieces:
+        rows.append(len(piece))
         progress("detect", share)
         yield piece
 
 
-def _print(alarms: list[Alarm]) -> None:
+def _print(alarms: list[Alarm], any_rows: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console(file=sys.stdout, markup=False, highlight=False)
     if not alarms:
-        console.print("no change was found")
+        console.print("no change was found" if any_rows else "not enough data: the file has no row")
         return
     table = Table("row", "since", "change", "before", "after")
     for one in alarms[:_SHOWN_MAX]:

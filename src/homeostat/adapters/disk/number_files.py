@@ -57,6 +57,8 @@ def _text(path: Path, column: str | None) -> Iterator[Piece]:
         raise NumberFileError(str(error)) from error
     except (OSError, EOFError) as error:
         raise NumberFileError(f"{path} can't be read ({shown(str(error))}): check the path") from error
+    if not skip:
+        raise NumberFileError(f"{path} is empty: a table begins with the names of its columns")
     if not head:
         return
     if _is_number(head):

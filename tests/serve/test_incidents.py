@@ -88,8 +88,12 @@ def test_a_silence_of_a_pattern_is_made_once_for_a_key_and_ended_by_those_who_sa
     assert status == 201 and head["etag"] == '"1"' and made["actor"].startswith("ann (key ")
     assert (made["node"], made["kind"]) == ("field:*", "*") and made["until"] > made["from"]
     one = head["location"]
-    status, _, again = keyed.ask(path, {**body, "for": "9h"}, idempotency_key="k1")
+    status, _, again = keyed.ask(path, body, idempotency_key="k1")
     assert status == 200 and again == made
+    for other in ({"for": "9h"}, {"reason": "another"}, {"node": "model:*"}, {"kind": "unit"}, {"actor": "bob"}):
+        status, _, problem = keyed.ask(path, {**body, **other}, idempotency_key="k1")
+        assert status == 409 and "k1" in problem["detail"] and "Idempotency-Key" in problem["fix"]
+    assert keyed.ask(f"{one}:end", {"reason": "over"}, if_match='"1"', idempotency_key="k1")[0] == 409
     assert keyed.ask(one, who="read")[2] == made and keyed.ask(one, if_none_match='"1"')[0] == 304
     assert keyed.ask(path, who="read")[2] == {"silences": [made]}
     status, head, longer = keyed.ask(path, {**body, "for": "9h"})
@@ -135,6 +139,10 @@ def test_a_silence_of_a_pattern_is_made_once_for_a_key_and_ended_by_those_who_sa
 def test_odd_requests_are_problems(keyed: Keyed, path: str, body: object, status: int) -> None:
     got, head, problem = keyed.ask(path, body, if_match='"1"')
     assert got == status == problem["status"] and problem["fix"] and head["content-type"] == "application/problem+json"
+    if status == 404:
+        assert "GET /v1/silences" in problem["fix"] or "GET /v1/incidents" in problem["fix"]
+    if status == 422 and path == "/v1/silences":
+        assert all(f'"{name}"' in problem["fix"] for name in ("node", "kind", "for", "reason"))
 
 
 def test_the_document_names_them(keyed: Keyed) -> None:
@@ -152,4 +160,6 @@ def test_the_document_names_them(keyed: Keyed) -> None:
 def test_a_server_without_a_folder_has_none() -> None:
     server = Server("access")
     assert server.ask("/v1/incidents")[0] == 404
+    status, _, problem = server.ask("/v1/silences", {"kind": "unit", "for": "1h", "reason": "x"})
+    assert status == 403 and "--scopes operate" in problem["fix"] and "--data FOLDER" in problem["fix"]
     assert server.stop() == 0

@@ -43,7 +43,7 @@ def incident_paths(problems: Callable[..., Json]) -> Json:
     match = {**parameter("If-Match", "header", tag, "the ETag that the author saw"), "required": True}
     unchanged = {"304": {"description": "Nothing was changed since", "headers": ETAG}}
     key = parameter("Idempotency-Key", "header", {"type": "string", "pattern": KEY_PATTERN}, "once for each key")
-    refused = problems(400, 403, 404, 413, 415, 422, 503)
+    refused = problems(400, 403, 404, 409, 413, 415, 422, 503)
     failed = problems(400, 403, 404, 409, 412, 413, 415, 422, 428, 503)
     return {
         ALL: {"get": operation("incidents", "Incidents, the newest first", [state, *pages],

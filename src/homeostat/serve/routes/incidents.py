@@ -31,6 +31,7 @@ PAGE_MAX = 500
 REASON_CHARS_MAX, ACTOR_CHARS_MAX = 1000, 100
 CLOSE_MEMBERS, SILENCE_MEMBERS = ("reason", "actor"), ("reason", "actor", "for")
 STATES = ("open", "closed", "all")
+_THERE = "See GET /v1/incidents for those there are."
 _ONE = re.compile(r"([0-9a-f]{4,64})(:close|:silence|)")
 _SEE = "See /openapi.json for what there is."
 _Found = TypeVar("_Found")
@@ -42,7 +43,7 @@ def _moved(error: IncidentMoved) -> Refused:
 
 
 _PROBLEMS: Problems = {
-    UnknownIncident: problem(404, "Not found", "See GET /v1/incidents for those there are."),
+    UnknownIncident: problem(404, "Not found", _THERE),
     IncidentMoved: _moved,
     IncidentsError: problem(503, "Store unusable", more=AGAIN),
     Unavailable: problem(503, "Unavailable", "Send the same request again later.", AGAIN),
@@ -87,7 +88,7 @@ async def _signals(service: Service, scope: Scope, receive: Receive) -> Answer:
 async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
     found = _ONE.fullmatch(scope["path"][len(BELOW) :])
     if found is None:
-        raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _SEE)
+        raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _THERE)
     id, act = found[1], found[2]
     allowed = ("POST",) if act else ("GET", "HEAD")
     if scope["method"] not in allowed:

@@ -66,7 +66,8 @@ def unusable(name: str, value: str, wanted: str) -> Refused:
 def changer(service: Service, scope: Scope) -> str:
     """The key that asks for a change, which takes one in any case. Raises Refused."""
     if service.access is None or not service.access.required:
-        fix = "Make a key: homeostat keys create NAME --scopes operate; from then on the server asks for keys."
+        place = "with the server's own --data FOLDER or --config FILE"
+        fix = f"Make a key: homeostat keys create NAME --scopes operate, {place}; then the server asks for keys."
         raise Refused(403, "No key", "the app is changed over HTTP only with an API key", fix)
     return actor_of(scope["headers"])
 

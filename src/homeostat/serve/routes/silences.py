@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from homeostat.errors import Unavailable
 from homeostat.ports.incidents import Incidents, IncidentsError, SilenceMoved
@@ -22,6 +22,10 @@ ALL, BELOW = "/v1/silences", "/v1/silences/"
 NEW_MEMBERS, END_MEMBERS = ("node", "kind", "for", "reason", "actor"), ("reason", "actor")
 PATTERN_CHARS_MAX = 200
 _ONE = re.compile(r"([0-9a-f]{16})(:end|)")
+_LOOKS = (
+    'Send a silence such as {"node": "field:*", "kind": "unit", "for": "6h", "reason": "a migration"}: '
+    "node or kind or both, and for and reason."
+)
 _SEE = "See GET /v1/silences for those that hold."
 _Found = TypeVar("_Found")
 
@@ -57,24 +61,45 @@ async def _list(service: Service, scope: Scope, receive: Receive) -> Answer:
 async def _make(service: Service, scope: Scope, receive: Receive) -> Answer:
     """Let nobody hear of signals for a while. The same node and kind again is the same silence, with another end."""
     actor, key = changer(service, scope), key_of(scope)
-    given = await json_object(scope, receive, NEW_MEMBERS)
+    try:
+        one = _wished(await json_object(scope, receive, NEW_MEMBERS), actor, key, service.engine.parts.clock.now_ns())
+    except Refused as error:
+        status, title, detail, fix, more = error.reply
+        raise Refused(status, title, detail, _LOOKS if status == 422 else fix, more) from None
+
+    def change(store: Incidents) -> tuple[Silence, bool]:
+        kept = store.silences()
+        if key and any(other.key == key and other.id != one.id for other in kept):
+            raise _other_work(key)
+        made = store.silence(one)
+        if key and _work(made) != _work(one):
+            raise _other_work(key)
+        return made, all(other.id != one.id for other in kept)
+
+    made, new = await _done(service, change)
+    place = (*tagged(made.revision), (b"location", f"{BELOW}{made.id}".encode()))
+    return (201 if new else 200), shown_silence(made), place
+
+
+def _wished(given: dict[str, Any], actor: str, key: str, now_ns: int) -> Silence:
+    """The silence that a body asks for, from now on. Raises Refused."""
     node, kind = text_of(given, "node", "*"), text_of(given, "kind", "*")
     if "node" not in given and "kind" not in given:
         raise unusable_body("a silence is of signals at a node, of a kind, or both: give one of them")
     if not all(one.strip() and len(one) <= PATTERN_CHARS_MAX for one in (node, kind)):
         raise unusable_body(f"node and kind are patterns of at most {PATTERN_CHARS_MAX} characters, as in field:*")
     reason, who = said(given, actor)
-    now_ns = service.engine.parts.clock.now_ns()
-    one = replace(Silence.of(node, kind, now_ns, now_ns + span_of(given), who, reason), key=key)
+    return replace(Silence.of(node, kind, now_ns, now_ns + span_of(given), who, reason), key=key)
 
-    def change(store: Incidents) -> tuple[Silence, bool]:
-        before = {kept.id: kept for kept in store.silences()}.get(one.id)
-        made = store.silence(one)
-        return made, before is None
 
-    made, new = await _done(service, change)
-    place = (*tagged(made.revision), (b"location", f"{BELOW}{made.id}".encode()))
-    return (201 if new else 200), shown_silence(made), place
+def _work(one: Silence) -> tuple[str, int, str, str]:
+    """The change that a request asks for, at whatever time it comes."""
+    return one.id, one.until_ns - one.from_ns, one.actor, one.reason
+
+
+def _other_work(key: str) -> Refused:
+    detail = f"the idempotency key {key} stands for another change of silences already"
+    return Refused(409, "Conflict", detail, "Send this change with a new Idempotency-Key.")
 
 
 async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
@@ -105,6 +130,8 @@ async def _end(service: Service, scope: Scope, receive: Receive, id: str) -> Ans
     def change(store: Incidents) -> Silence:
         one = _get(store, id)
         again = key and one.key == key
+        if again and (one.until_ns > now_ns or one.reason != reason):
+            raise _other_work(key)
         if one.until_ns <= now_ns and not again:
             raise Refused(409, "Over already", f"the silence {id} is over", "Nothing is left to do.")
         return store.silence(replace(one, until_ns=now_ns, actor=who, reason=reason, key=key), seen)

@@ -66,6 +66,13 @@ def test_a_world_that_can_not_be_read_is_a_finding(capsys, tmp_path: Path) -> No
     assert code == 0 and by_name(diagnoses)["servers"]["health"] == "warning"
 
 
+def test_an_app_file_that_is_not_there_has_no_position_and_its_own_remedy(capsys, tmp_path: Path) -> None:
+    code, diagnoses = doctor(capsys, tmp_path / "nosuch.yaml")
+    found = by_name(diagnoses)["app file"]
+    assert code == 1 and found["seen"] == f"{tmp_path / 'nosuch.yaml'}: no such file"
+    assert "Check the name" in found["mend"] and "homeostat init" in found["mend"]
+
+
 def test_a_data_folder_that_others_may_look_at_is_a_warning(capsys, tmp_path: Path) -> None:
     folder = unpacked("access", tmp_path)
     folder.chmod(0o755)

@@ -149,6 +149,10 @@ def _app(app: str, bundle: Path | None, data: Path | None) -> Iterator[Diagnosis
     try:
         prepared = prepare(app)
     except expected() as error:
+        if Path(app).suffix in {".yaml", ".yml"} and not Path(app).exists():
+            mend = "Check the name, or write an app file with `homeostat init`."
+            yield Diagnosis("app file", "broken", f"{app}: no such file", mend)
+            return
         mend = "Mend what is listed; `homeostat schema` helps an editor do it."
         yield Diagnosis("app file", "broken", str(error), mend)
         return

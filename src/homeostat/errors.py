@@ -84,11 +84,11 @@ def needs(extra: str, purpose: str) -> Iterator[None]:
     extra : its name in the package's metadata
     purpose : the subject of the sentence, such as `training`
 
-    >>> with needs("train", "training"):
+    >>> with needs("train", "training"):  # doctest: +ELLIPSIS
     ...     import package_that_is_not_there
     Traceback (most recent call last):
         ...
-    homeostat.errors.MissingExtra: training needs package_that_is_not_there: pip install 'homeostat[train]'
+    homeostat.errors.MissingExtra: training needs package_that_is_not_there: pip install ...
     """
     try:
         yield
@@ -121,7 +121,8 @@ def missing(extra: str, purpose: str, error: ImportError) -> MissingExtra:
     """
     package = (error.name or "").partition(".")[0] or "more packages"
     broken = "" if isinstance(error, ModuleNotFoundError) or not error.name else f", which fails here ({error})"
-    made = MissingExtra(f"{purpose} needs {package}{broken}: {install(extra)}")
+    checkout = f"(from a checkout: pip install '.[{extra}]')"
+    made = MissingExtra(f"{purpose} needs {package}{broken}: {install(extra)} {checkout}")
     made.extra = extra
     made.name = error.name
     return made

@@ -190,19 +190,25 @@ def _wait_for_outcomes(fleet: Fleet, sender: Sender, decisions: Reader) -> None:
 
 
 def _probe(fleet: Fleet, sender: Sender, decisions: Reader, customers: int) -> list[dict[str, Any]]:
-    """Two last events of each customer, each at another terminal: the second once all of the first are decided."""
+    """Two last events of each customer, each at another terminal: the second once all of the first are decided.
+
+    Before them goes one that is not looked at: by it a worker that was idle learns that Redis has lost rows. The others
+    are sent when what was lost is there again.
+    """
     last = max(int(event["time"]) for event in sender.sent.events.values())
     made = []
-    for wave in range(2):
+    for wave in range(3):
         for k in range(customers):
-            probe = {
+            event = {
                 "event_id": f"probe-{wave}-{k}", "time": last + 3600 * (wave + 1), "customer": k,
                 "terminal": wave * customers + k, "amount": 10.0 + k,
             }  # fmt: skip
-            sender.event(probe)
-            made.append(probe)
+            sender.event(event)
+            if wave:
+                made.append(event)
         sender.flush()
         until("the probes are decided", lambda: len(decisions.ids) >= len(sender.sent.events))
+        until("all workers have the feature store", lambda: all(worker.ready for worker in fleet.workers))
     return made
 
 

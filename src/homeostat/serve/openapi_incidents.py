@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 from homeostat.config.job_requests import KEY_PATTERN
-from homeostat.config.scalars import DURATION_PATTERN
 from homeostat.records.causes import Cause
 from homeostat.records.incidents import Phase, Severity
 from homeostat.records.signals import Kind, Series, Signal
@@ -24,6 +23,7 @@ _SHAPES: Json = {
     "bool": {"type": "boolean"},
 }  # fmt: skip
 _FIGURE, _COUNT = {"type": ["number", "null"]}, {"type": "integer"}
+_SPAN = r"^([1-9][0-9]{0,4}(\.[0-9])? ?(s|m|h)|[1-9][0-9]{0,3} ?d|[1-9][0-9]{0,2} ?w)$"  # Within 36 years.
 
 
 def incident_paths(problems: Callable[..., Json]) -> Json:
@@ -94,7 +94,7 @@ def incident_schemas() -> Json:
     whole = {**short, "signals": _array("Signal"), "history": {"type": "array", "items": change}, **later}
     reason = {"type": "string", "maxLength": REASON_CHARS_MAX, "pattern": "^[ -~]*[!-~][ -~]*$"}
     said: Json = {"reason": reason, "actor": {"type": "string", "maxLength": 100, "pattern": PRINTABLE}}
-    span = {"type": "string", "pattern": DURATION_PATTERN, "maxLength": 12, "description": "how long, such as 2h"}
+    span = {"type": "string", "pattern": _SPAN, "description": "how long, such as 2h"}
     page = {"next": {"type": ["integer", "null"]}}
     pattern = {"type": "string", "maxLength": PATTERN_CHARS_MAX, "pattern": "^[ -~]*[!-~][ -~]*$"}
     silence: Json = dict.fromkeys(("id", "node", "kind", "from", "until", "actor", "reason"), _TEXT)

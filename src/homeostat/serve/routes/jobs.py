@@ -24,6 +24,7 @@ from homeostat.serve.routes.resources import (
     number_of,
     query_of,
     tagged,
+    take_only,
     unusable,
 )
 from homeostat.serve.routes.route import AGAIN, Service
@@ -103,11 +104,8 @@ async def _one(service: Service, scope: Scope, receive: Receive) -> tuple[int, A
     found = _ONE.fullmatch(scope["path"][len(BELOW) :])
     if found is None:
         raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _SEE)
-    id, what, method = int(found[1]), found[2], scope["method"]
-    allowed = "POST" if what.startswith(":") else "GET, HEAD"
-    if method not in allowed:
-        more = ((b"allow", allowed.encode()),)
-        raise Refused(405, "Method not allowed", f"it takes {allowed}", f"Use {allowed[:4].strip(',')}.", more)
+    id, what = int(found[1]), found[2]
+    take_only(scope, *(("POST",) if what.startswith(":") else ("GET", "HEAD")))
     if what == "/log":
         return await _log(service, scope, id)
     if not what:

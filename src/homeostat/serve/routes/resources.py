@@ -58,6 +58,14 @@ def key_of(scope: Scope) -> str:
     return found[0]
 
 
+def take_only(scope: Scope, *methods: str) -> None:
+    """Raises Refused where the request has none of these methods."""
+    if scope["method"] not in methods:
+        allowed = ", ".join(methods)
+        more = ((b"allow", allowed.encode()),)
+        raise Refused(405, "Method not allowed", f"it takes {allowed}", f"Use {methods[0]}.", more)
+
+
 def unusable(name: str, value: str, wanted: str) -> Refused:
     """A parameter or header that can't be read."""
     return Refused(422, "Unusable request", f"{name} is {value[:100]!r}", f"It may be: {wanted}.")

@@ -15,7 +15,16 @@ from homeostat.serve.replies import Receive, Send
 from homeostat.serve.requests import Scope
 from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
 from homeostat.serve.routes.incidents import said, span_of, text_of, unusable_body
-from homeostat.serve.routes.resources import Refused, changer, header_of, if_match, json_object, key_of, tagged
+from homeostat.serve.routes.resources import (
+    Refused,
+    changer,
+    header_of,
+    if_match,
+    json_object,
+    key_of,
+    tagged,
+    take_only,
+)
 from homeostat.serve.routes.route import AGAIN, Service
 
 ALL, BELOW = "/v1/silences", "/v1/silences/"
@@ -107,10 +116,7 @@ async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
     if found is None:
         raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _SEE)
     id, ends = found[1], bool(found[2])
-    allowed = "POST" if ends else "GET, HEAD"
-    if scope["method"] not in allowed.split(", "):
-        more = ((b"allow", allowed.encode()),)
-        raise Refused(405, "Method not allowed", f"it takes {allowed}", f"Use {allowed.split(',')[0]}.", more)
+    take_only(scope, *(("POST",) if ends else ("GET", "HEAD")))
     if ends:
         return await _end(service, scope, receive, id)
     one = await _done(service, lambda store: _get(store, id))

@@ -18,7 +18,16 @@ from homeostat.serve.access import actor_of
 from homeostat.serve.replies import Receive, Send
 from homeostat.serve.requests import Scope
 from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
-from homeostat.serve.routes.resources import Refused, changer, json_object, key_of, number_of, query_of, tagged
+from homeostat.serve.routes.resources import (
+    Refused,
+    changer,
+    json_object,
+    key_of,
+    number_of,
+    query_of,
+    tagged,
+    take_only,
+)
 from homeostat.serve.routes.route import AGAIN, Service
 
 QUESTIONS, BELOW, FEEDBACK = "/v1/questions", "/v1/questions/", "/v1/feedback"
@@ -126,10 +135,7 @@ async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
     if found is None:
         raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _SEE)
     number, answers = int(found[1]), bool(found[2])
-    allowed = "POST" if answers else "GET, HEAD"
-    if scope["method"] not in allowed.split(", "):
-        more = ((b"allow", allowed.encode()),)
-        raise Refused(405, "Method not allowed", f"it takes {allowed}", f"Use {allowed.split(',')[0]}.", more)
+    take_only(scope, *(("POST",) if answers else ("GET", "HEAD")))
     if answers:
         return await _give_answer(service, scope, receive, number)
 

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from homeostat.maintain.blocks import shared
 from homeostat.maintain.contracts import Block, Known
 from homeostat.maintain.incident.signatures import class_of
-from homeostat.maintain.monitor.figures import Memory, copied, part, taken
+from homeostat.maintain.monitor.figures import Memory, Remembering
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.outcomes import OUTCOME_COSTS, seen
 from homeostat.maintain.moved import CERTAIN, Moved, Rows, mean_of, moved, spread
-from homeostat.records.arrays import Float, Int, Mask, State
+from homeostat.records.arrays import Float, Int, Mask
 from homeostat.records.signals import Kind, Signal
 
 CostOf = Callable[[Known], Float]
@@ -47,7 +47,7 @@ _OF_CHAIN = frozenset({
 _OF_OUTCOMES = frozenset({"outcome", "segment"})
 
 
-class DecisionEffects:
+class DecisionEffects(Remembering):
     """See the module. It implements `maintain.contracts.Effects`.
 
     cost : of a decision whose outcome is known; None where the app declares no costs
@@ -171,17 +171,8 @@ class DecisionEffects:
                 memory["hour"][at], memory["sums"][at] = number, 0.0
             memory["sums"][at] += one
 
-    def _parts(self) -> dict[str, Memory]:
+    def parts(self) -> dict[str, Memory]:
         return {"recent": self._recent.memory, "past": self._past.memory, "hours": self._hours}
-
-    def state(self) -> State:
-        """All that it remembers."""
-        return {f"{name}/{key}": v for name, memory in self._parts().items() for key, v in copied(memory).items()}
-
-    def restore(self, state: State) -> None:
-        """Go on from there."""
-        for name, memory in self._parts().items():
-            taken(memory, part(state, name))
 
 
 class _Rows:

@@ -25,7 +25,7 @@ class CantBeHad(Exception):
 
 
 def lives(pid: int) -> bool:
-    """Whether there is a process of this number, whoever owns it.
+    """Tell if a process with this number runs; a process of another user counts, too.
 
     >>> lives(os.getpid())
     True

@@ -9,7 +9,7 @@ import numpy as np
 
 from homeostat.maintain.blocks import block_of, of_tick
 from homeostat.maintain.contracts import Block, Tick
-from homeostat.maintain.monitor.figures import Figures, Memory, copied, hashed, part, taken
+from homeostat.maintain.monitor.figures import Figures, Memory, Remembering, hashed
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.rows_of_ticks import (
     counts_of,
@@ -20,7 +20,7 @@ from homeostat.maintain.monitor.rows_of_ticks import (
     totals_of,
 )  # fmt: skip
 from homeostat.maintain.monitor.youth import Youth
-from homeostat.records.arrays import Float, Int, Mask, State
+from homeostat.records.arrays import Float, Int, Mask
 from homeostat.records.compiled import compiled
 from homeostat.records.events import EventBatch
 from homeostat.records.identity import ABSENT, text_of
@@ -38,7 +38,7 @@ _MIX_LEAST, _PRIOR, _MIX_FACTOR, _COST_FACTOR, _USUAL_RATE = 300.0, 5.0, 3.0, 4.
 _CROWD, _CROWD_LEAST, _CROWD_RATE = 8.0, 4.0, 0.01  # A campaign of five times the events is no crowd.
 
 
-class BehaviourMonitor:
+class BehaviourMonitor(Remembering):
     """See the module. Series, by kind:
 
     actions : how far the odds of each action in the last day are beyond three times the usual; and the expected cost
@@ -226,17 +226,8 @@ class BehaviourMonitor:
         text = text_of(int(known[most]), int(check), events.texts)
         return {"busiest": text, "events": int(counts[most]), "of": int(counts.sum())}
 
-    def _parts(self) -> dict[str, Memory]:
+    def parts(self) -> dict[str, Memory]:
         return {"own": self._memory} | {f"youth_{k}": one.memory for k, one in enumerate(self._youth)}
-
-    def state(self) -> State:
-        """All that it remembers."""
-        return {f"{name}/{key}": v for name, memory in self._parts().items() for key, v in copied(memory).items()}
-
-    def restore(self, state: State) -> None:
-        """Go on from there."""
-        for name, memory in self._parts().items():
-            taken(memory, part(state, name))
 
 
 def _last_day(ring: Float, rows: Float) -> Float:

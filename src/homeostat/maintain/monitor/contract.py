@@ -7,13 +7,13 @@ import numpy as np
 from homeostat.maintain.blocks import block_of, of_tick
 from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.coincidences import coincidences
-from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
+from homeostat.maintain.monitor.figures import Figures, Memory, Remembering
 from homeostat.maintain.monitor.magnitudes import Magnitudes, Sizes
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.repeats import Repeats
 from homeostat.maintain.monitor.rows_of_ticks import counts_of, offsets_among, sums_of
 from homeostat.maintain.monitor.youth import DAY_NS, Youth
-from homeostat.records.arrays import Float, Mask, State
+from homeostat.records.arrays import Float, Mask
 from homeostat.records.compiled import compiled
 from homeostat.records.identity import ABSENT
 from homeostat.records.reasons import Reason
@@ -29,7 +29,7 @@ _TIMES = frozenset({Reason.TOO_LATE, Reason.TOO_EARLY, Reason.BAD_TIME})
 _NAMED_MAX = 20  # Values that a note names.
 
 
-class ContractMonitor:
+class ContractMonitor(Remembering):
     """See the module. Series of each field and entity, by kind:
 
     missing : share of decided events without a value; share of events refused since it is missing
@@ -205,18 +205,9 @@ class ContractMonitor:
                 return {"values": list(noted.get(f"{of} {series - start}", []))}
         return {}
 
-    def _parts(self) -> dict[str, Memory]:
+    def parts(self) -> dict[str, Memory]:
         parts = {"own": self._memory, "magnitudes": self._magnitudes.memory, "repeats": self._repeats.memory}
         return parts | {f"youth_{column}": youth.memory for column, youth in self._youth.items()}
-
-    def state(self) -> State:
-        """All that it remembers."""
-        return {f"{name}/{key}": v for name, memory in self._parts().items() for key, v in copied(memory).items()}
-
-    def restore(self, state: State) -> None:
-        """Go on from there."""
-        for name, memory in self._parts().items():
-            taken(memory, part(state, name))
 
 
 @compiled

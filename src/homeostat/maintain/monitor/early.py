@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from homeostat.maintain.contracts import Block, Tick
-from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
+from homeostat.maintain.monitor.figures import Figures, Memory, Remembering
 from homeostat.maintain.monitor.first_positives import FirstPositives
 from homeostat.maintain.monitor.outcomes import Ripening, seen
 from homeostat.maintain.monitor.quality import LOW
 from homeostat.maintain.monitor.reference import Reference
-from homeostat.records.arrays import Float, Int, State
+from homeostat.records.arrays import Float, Int
 from homeostat.records.signals import Kind, Measured, Series
 from homeostat.stats.place import GRID
 
@@ -24,7 +24,7 @@ YOUNG = GRID // 3
 _TICKS = 1024
 
 
-class EarlyMonitor:
+class EarlyMonitor(Remembering):
     """See the module. Series of kind concept at the node `outcome`: first positives at low risk, and the young ones of
     them. Both are shares of the events at low risk that they can be of.
 
@@ -101,17 +101,8 @@ class EarlyMonitor:
         """None."""
         return {}
 
-    def _parts(self) -> dict[str, Memory]:
+    def parts(self) -> dict[str, Memory]:
         return {
             "own": self._memory, "risk": self._risk.memory, "ages": self._ages.memory, "first": self._first.memory,
             "ripening": self._ripening.memory,
         }  # fmt: skip
-
-    def state(self) -> State:
-        """All that it remembers."""
-        return {f"{name}/{key}": v for name, memory in self._parts().items() for key, v in copied(memory).items()}
-
-    def restore(self, state: State) -> None:
-        """Go on from there."""
-        for name, memory in self._parts().items():
-            taken(memory, part(state, name))

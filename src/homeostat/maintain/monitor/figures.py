@@ -76,6 +76,23 @@ def part(state: State, name: str) -> State:
     return {key.removeprefix(mark): value for key, value in state.items() if key.startswith(mark)}
 
 
+class Remembering:
+    """A monitor that keeps several memories."""
+
+    def parts(self) -> dict[str, Memory]:
+        """All that it remembers, by name."""
+        raise NotImplementedError
+
+    def state(self) -> State:
+        """All that it remembers."""
+        return {f"{name}/{key}": v for name, memory in self.parts().items() for key, v in copied(memory).items()}
+
+    def restore(self, state: State) -> None:
+        """Go on from there."""
+        for name, memory in self.parts().items():
+            taken(memory, part(state, name))
+
+
 def hashed(*columns: AnyArray) -> Int:
     """(n,) one 63-bit number for the values of each row. Rows of equal bits have equal numbers.
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from homeostat.maintain.blocks import block_of, of_tick
 from homeostat.maintain.contracts import Block, Known, Tick
-from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
+from homeostat.maintain.monitor.figures import Figures, Memory, Remembering, part
 from homeostat.maintain.monitor.label_law import LabelLaw
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.outcomes import Ripening, seen
@@ -48,7 +48,7 @@ _LIMIT = 1e30  # Features are remembered as float32.
 _NEVER = -1
 
 
-class LabelFreeMonitor:
+class LabelFreeMonitor(Remembering):
     """See the module. A decision counts as positive where its action is harsher than the mildest. Series, by kind:
 
     quality : at `fusion`, the estimate of each figure, once a day
@@ -278,7 +278,7 @@ class LabelFreeMonitor:
             found["of decisions"] = standing["decisions"]
         return found
 
-    def _parts(self) -> dict[str, Memory]:
+    def parts(self) -> dict[str, Memory]:
         return {
             "own": self._memory, "decided": self._decided.memory, "outcomes": self._outcomes.memory,
             "promises": self._promises.memory, "ripening": self._ripening.memory,
@@ -286,13 +286,11 @@ class LabelFreeMonitor:
 
     def state(self) -> State:
         """All that it remembers."""
-        found = {f"{name}/{key}": v for name, memory in self._parts().items() for key, v in copied(memory).items()}
-        return found | {f"law/{key}": v for key, v in self._law.state().items()}
+        return super().state() | {f"law/{key}": v for key, v in self._law.state().items()}
 
     def restore(self, state: State) -> None:
         """Go on from there."""
-        for name, memory in self._parts().items():
-            taken(memory, part(state, name))
+        super().restore(state)
         self._noted, self._noted_at = [], []
         self._law.restore(part(state, "law"))
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Known, Tick
-from homeostat.maintain.monitor.figures import Figures, Memory, copied, hashed, part, taken
+from homeostat.maintain.monitor.figures import Figures, Memory, Remembering, hashed
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.noted import Noted
 from homeostat.maintain.monitor.outcomes import Ripening, seen
 from homeostat.maintain.monitor.reference import Reference, Spans, looked_at
 from homeostat.maintain.monitor.rows_of_ticks import counts_of, totals_of
-from homeostat.records.arrays import Float, Int, Mask, State
+from homeostat.records.arrays import Float, Int, Mask
 from homeostat.records.identity import ABSENT
 from homeostat.records.signals import Kind, Measured, Series
 
@@ -25,7 +25,7 @@ _OFTEN = 3.0  # So many positives of one account within some days are many.
 _MUCH = 0.015  # Of all positives of that time; both make an account one of few.
 
 
-class LabelsMonitor:
+class LabelsMonitor(Remembering):
     """See the module. Series at the node `labels`, by kind:
 
     delay : share of events whose outcome is known at each of some ages; mean age of the outcomes that are reported
@@ -210,19 +210,10 @@ class LabelsMonitor:
         """The accounts that were odd last."""
         return self._noted.get(series, at)
 
-    def _parts(self) -> dict[str, Memory]:
+    def parts(self) -> dict[str, Memory]:
         return {
             "own": self._memory,
             "risk": self._risk.memory,
             "ages": self._ages.memory,
             "ripening": self._ripening.memory,
         }
-
-    def state(self) -> State:
-        """All that it remembers."""
-        return {f"{name}/{key}": v for name, memory in self._parts().items() for key, v in copied(memory).items()}
-
-    def restore(self, state: State) -> None:
-        """Go on from there."""
-        for name, memory in self._parts().items():
-            taken(memory, part(state, name))

@@ -14,14 +14,14 @@ import numpy as np
 
 from homeostat.maintain.blocks import block_of, of_tick
 from homeostat.maintain.contracts import Block, Tick
-from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
+from homeostat.maintain.monitor.figures import Figures, Memory, Remembering
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.reference import looked_at
 from homeostat.maintain.monitor.rows_of_ticks import firsts, offsets_among, ticks_of
 from homeostat.maintain.monitor.surrogate import Surrogate, log_odds
 from homeostat.maintain.monitor.switches import Switches
 from homeostat.maintain.monitor.youth import DAY_NS
-from homeostat.records.arrays import Float, Int, State
+from homeostat.records.arrays import Float, Int
 from homeostat.records.compiled import compiled
 from homeostat.records.decisions import mark_of
 from homeostat.records.signals import Kind, Measured, Series, Side
@@ -35,7 +35,7 @@ _CUT = 25.0  # Squares beyond so many usual ones teach no more than this.
 _WIDTH_MAX = 256  # Features beyond these are not looked at.
 
 
-class ModelsMonitor:
+class ModelsMonitor(Remembering):
     """See the module. Series, by kind:
 
     distribution : of the risk (node fusion) and of each scorer but those of rules: the mean of what features don't
@@ -172,17 +172,8 @@ class ModelsMonitor:
         of_versions = series == len(self.series) - 1 and self._ticks
         return {"versions": list(self._ticks[at].versions)} if of_versions else {}
 
-    def _parts(self) -> dict[str, Memory]:
+    def parts(self) -> dict[str, Memory]:
         return {"own": self._memory, "switches": self._switches.memory, "surrogate": self._surrogate.memory}
-
-    def state(self) -> State:
-        """All that it remembers."""
-        return {f"{name}/{key}": v for name, memory in self._parts().items() for key, v in copied(memory).items()}
-
-    def restore(self, state: State) -> None:
-        """Go on from there."""
-        for name, memory in self._parts().items():
-            taken(memory, part(state, name))
 
 
 def _beyond(value: Float, least: float) -> Float:

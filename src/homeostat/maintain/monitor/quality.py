@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Known, Tick
 from homeostat.maintain.monitor.exposure import Exposure
-from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
+from homeostat.maintain.monitor.figures import Figures, Memory, Remembering
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.outcomes import OUTCOME_COSTS, Ripening, chance_of, seen
 from homeostat.maintain.monitor.reference import Reference, Spans, looked_at, take_held
 from homeostat.maintain.monitor.rows_of_ticks import counts_of, offsets_among, ticks_of, totals_of
-from homeostat.records.arrays import Float, Int, State
+from homeostat.records.arrays import Float, Int
 from homeostat.records.compiled import compiled
 from homeostat.records.signals import Kind, Measured, Series
 from homeostat.stats.metrics import ranking
@@ -38,7 +38,7 @@ _DAY_NS = 86_400 * 10**9
 _FIXED = 9
 
 
-class QualityMonitor:
+class QualityMonitor(Remembering):
     """See the module. Series at the node `outcome`, by kind:
 
     base_rate : positives reported, of the events that they can be of; share of positives among mature outcomes; mean
@@ -200,20 +200,11 @@ class QualityMonitor:
         age = self._ages[at] if self._ages else float(self._exposure.memory["age"][0])
         return {"age of positives in hours": round(age / 3.6e12, 1)} if series < 3 else {}
 
-    def _parts(self) -> dict[str, Memory]:
+    def parts(self) -> dict[str, Memory]:
         return {
             "own": self._memory, "risk": self._risk.memory, "features": self._of_features.memory,
             "ripening": self._ripening.memory, "exposure": self._exposure.memory,
         }  # fmt: skip
-
-    def state(self) -> State:
-        """All that it remembers."""
-        return {f"{name}/{key}": v for name, memory in self._parts().items() for key, v in copied(memory).items()}
-
-    def restore(self, state: State) -> None:
-        """Go on from there."""
-        for name, memory in self._parts().items():
-            taken(memory, part(state, name))
 
 
 class Leanings(NamedTuple):

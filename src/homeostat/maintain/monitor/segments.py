@@ -13,13 +13,13 @@ import numpy as np
 from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.exposure import Exposure
-from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
+from homeostat.maintain.monitor.figures import Figures, Memory, Remembering
 from homeostat.maintain.monitor.first_positives import FirstPositives
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.outcomes import Ripening, chance_of, seen
 from homeostat.maintain.monitor.quality import LOW
 from homeostat.maintain.monitor.reference import Reference, Spans, looked_at
-from homeostat.records.arrays import Float, Int, State
+from homeostat.records.arrays import Float, Int
 from homeostat.records.compiled import compiled
 from homeostat.records.signals import Kind, Measured, Scale, Series
 
@@ -31,7 +31,7 @@ _SEEN = 64  # Values of a category among which they are chosen.
 _HOUR_NS = 3_600 * 10**9
 
 
-class SegmentsMonitor:
+class SegmentsMonitor(Remembering):
     """See the module. Series of kind `segment`, of each segment: first positives at low risk in it, label less risk."""
 
     name = "segments"
@@ -176,20 +176,11 @@ class SegmentsMonitor:
             return {"code": code} if code == code else {}
         return {}
 
-    def _parts(self) -> dict[str, Memory]:
+    def parts(self) -> dict[str, Memory]:
         return {
             "own": self._memory, "reference": self._reference.memory, "ripening": self._ripening.memory,
             "first": self._first.memory, "risk": self._risk.memory, "exposure": self._exposure.memory,
         }  # fmt: skip
-
-    def state(self) -> State:
-        """All that it remembers."""
-        return {f"{name}/{key}": v for name, memory in self._parts().items() for key, v in copied(memory).items()}
-
-    def restore(self, state: State) -> None:
-        """Go on from there."""
-        for name, memory in self._parts().items():
-            taken(memory, part(state, name))
 
 
 _FIGURES: tuple[tuple[str, Scale], ...] = (("first positives at low risk", "share"), ("label less risk", "mean"))

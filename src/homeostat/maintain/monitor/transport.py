@@ -7,12 +7,12 @@ import numpy as np
 from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.copies import Copies, content_of
-from homeostat.maintain.monitor.figures import Figures, Memory, copied, part, taken
+from homeostat.maintain.monitor.figures import Figures, Memory, Remembering
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.profile import Profile
 from homeostat.maintain.monitor.rows_of_ticks import counts_of
 from homeostat.maintain.monitor.sources import Sources
-from homeostat.records.arrays import Float, Int, Mask, State
+from homeostat.records.arrays import Float, Int, Mask
 from homeostat.records.compiled import compiled
 from homeostat.records.events import Row
 from homeostat.records.identity import text_of
@@ -28,7 +28,7 @@ _LATER = 0.58  # The point of the lags that a clock moves, and late events, bein
 _REFUSALS = (Reason.TOO_LATE, Reason.TOO_EARLY, Reason.BAD_TIME)
 
 
-class TransportMonitor:
+class TransportMonitor(Remembering):
     """See the module. Series, by kind:
 
     volume : events of a tick, against the same hour
@@ -155,20 +155,11 @@ class TransportMonitor:
             return {}
         return {"sources": [text_of(key, 0, {}) for key in self._silent[at][:20].tolist()] if self._silent else []}
 
-    def _parts(self) -> dict[str, Memory]:
+    def parts(self) -> dict[str, Memory]:
         return {
             "own": self._memory, "copies": self._copies.memory, "sources": self._sources.memory,
             "profile": self._profile.memory,
         }  # fmt: skip
-
-    def state(self) -> State:
-        """All that it remembers."""
-        return {f"{name}/{key}": v for name, memory in self._parts().items() for key, v in copied(memory).items()}
-
-    def restore(self, state: State) -> None:
-        """Go on from there."""
-        for name, memory in self._parts().items():
-            taken(memory, part(state, name))
 
 
 @compiled

@@ -12,7 +12,10 @@ from homeostat.records.arrays import Bytes, Float, Int, Small, State
 from homeostat.records.changes import Change
 from homeostat.records.events import DeadLetter, EventBatch
 from homeostat.records.features import Features
+from homeostat.records.findings import Findings
 from homeostat.records.incidents import Incident, Silence
+from homeostat.records.logged import LoggedChange
+from homeostat.records.plans import Done, Plan, Receipt, Ruling, Verified
 from homeostat.records.signals import Measured, Series, Signal
 
 
@@ -228,6 +231,55 @@ class Grouping(Stateful, Protocol):
         silences : those that there are now, None where they are as they were
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An incident as its investigation finds it.
+
+    signals : the last of each of its series, inhibited ones included
+    changes : of the settings, by rising number, since a week before the earliest signal
+    logged : the change log beside them: deploys, schema, campaigns, calendar, notes of people
+    now_ns : event time
+    """
+
+    incident: Incident
+    signals: Sequence[Signal]
+    changes: Sequence[Change]
+    logged: Sequence[LoggedChange]
+    now_ns: int
+
+
+class Investigator(Protocol):
+    """Incident -> findings. It asks the rehearsal and the journal, in a bounded number of steps."""
+
+    def investigate(self, case: Case) -> Findings: ...
+
+
+class Planner(Protocol):
+    """Findings -> a plan: remedies in a safe order, dearest last, each rehearsed. A plan may be to wait or escalate."""
+
+    def plan(self, case: Case, findings: Findings) -> Plan: ...
+
+
+class Gate(Protocol):
+    """Plan -> ruling, with every rule that spoke. Pure code: the same plan, history and limits, the same ruling."""
+
+    def rule(self, plan: Plan, findings: Findings, history: Sequence[Done], now_ns: int) -> Ruling: ...
+
+
+class Executor(Protocol):
+    """Ruling -> receipts, each step exactly once; and the way back."""
+
+    def act(self, plan: Plan, step: int, by: str, now_ns: int) -> Receipt: ...
+
+    def undo(self, receipt: Receipt, why: str, now_ns: int) -> Receipt: ...
+
+
+class Verifier(Protocol):
+    """Receipt and what the journal gained since -> a verdict."""
+
+    def verify(self, case: Case, plan: Plan, receipt: Receipt, now_ns: int) -> Verified: ...
 
 
 def joined(parts: Sequence[Measured]) -> Measured:

@@ -1,0 +1,60 @@
+"""Rehearsal: recent traffic again, in a shadow engine, under other settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from homeostat.errors import HomeostatError
+from homeostat.records.arrays import Float, Int, Mask, Small
+from homeostat.records.plans import Alteration
+
+
+class CanNotRehearse(HomeostatError):
+    """Traffic of that span can't be decided again; the text says why."""
+
+    why = "a rehearsal needs the journal's events of that span and of the windows before it"
+    remedy = "Choose a later span, or keep the journal for longer"
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Decisions of a span as they were, and as they would have been: (n,) each, in order of arrival.
+
+    Where a repair drops an event, it has action -1, risk NaN and features NaN.
+
+    time_ns : of the events, as they came
+    served_risk, served_action, served : risk, action and (n, features) as they were
+    risk, action, features : as they would have been
+    label : of outcomes that are known by now and could be, NaN where unknown
+    cost, served_cost : of the action at a known label, in the app's currency; NaN where unknown
+    """
+
+    names: tuple[str, ...]
+    id_code: Int
+    time_ns: Int
+    served_risk: Float
+    served_action: Small
+    served: Float
+    risk: Float
+    action: Small
+    features: Float
+    label: Float
+    served_cost: Float
+    cost: Float
+    kept: Mask
+
+
+class Rehearsal(Protocol):
+    """Decides again what was decided. It touches nothing that is live."""
+
+    def again(
+        self, from_ns: int, until_ns: int, alterations: Sequence[Alteration], *, since_ns: int | None = None
+    ) -> Again:
+        """The events that arrived in a span, decided under the settings in force then with these altered.
+
+        since_ns : from when on the alterations hold, so that windows fill under them; None for `from_ns`
+        Raises CanNotRehearse, Unavailable; Inapplicable where an alteration does not fit the app.
+        """
+        ...

@@ -22,18 +22,21 @@ class CanNotRehearse(HomeostatError):
 class Again:
     """Decisions of a span as they were, and as they would have been: (n,) each, in order of arrival.
 
-    Where a repair drops an event, it has action -1, risk NaN and features NaN.
+    Where a repair drops an event, `kept` is 0, its action -1, its risk and features NaN.
 
-    time_ns : of the events, as they came
+    names : of the features
+    time_ns : of the events, as they came; keys : (n, entities)
     served_risk, served_action, served : risk, action and (n, features) as they were
     risk, action, features : as they would have been
     label : of outcomes that are known by now and could be, NaN where unknown
-    cost, served_cost : of the action at a known label, in the app's currency; NaN where unknown
+    if_positive, if_negative : (n, actions) what each action costs by the outcome, in the app's currency; (n, 0) for an
+        app without costs
     """
 
     names: tuple[str, ...]
     id_code: Int
     time_ns: Int
+    keys: Int
     served_risk: Float
     served_action: Small
     served: Float
@@ -41,9 +44,12 @@ class Again:
     action: Small
     features: Float
     label: Float
-    served_cost: Float
-    cost: Float
+    if_positive: Float
+    if_negative: Float
     kept: Mask
+
+    def __len__(self) -> int:
+        return len(self.id_code)
 
 
 class Rehearsal(Protocol):

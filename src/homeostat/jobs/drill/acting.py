@@ -1,4 +1,7 @@
-"""Does to a running loop what a fault's acts say: deploys, settings, outages, latency."""
+"""Does to a running loop what a fault's acts say: deploys, settings, outages, latency.
+
+Changes go through a store of settings, as in life. So whoever answers the fault finds them there, and can undo them.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from homeostat.adapters.memory.settings import MemorySettings
 from homeostat.app import Brain, Ports, setup_of
 from homeostat.config import plans
 from homeostat.config.variants import variant
 from homeostat.decide.contracts import Scorer
 from homeostat.decide.loop import DecisionLoop
 from homeostat.engine.assembly import Prepared
-from homeostat.jobs.drill.stand_ins import OtherLibraryScorer, ServedFeatures, WorseScorer
+from homeostat.jobs.drill.stand_ins import OtherLibraryScorer, ServedFeatures, StandingClock, WorseScorer
 from homeostat.models.bundle import Bundle
+from homeostat.ports.settings import expire
 from homeostat.records.arrays import Float
 from homeostat.records.changes import Change, ChangeKind, in_force
 from homeostat.sim.faults.fault import Act, Effect
@@ -23,7 +28,10 @@ from homeostat.stats.chance import uniform
 
 
 class Acting:
-    """The acts of one run, in order of time. Each is done before the first hour that begins at its moment or later."""
+    """The acts of one run, in order of time. Each is done before the first hour that begins at its moment or later.
+
+    settings : all changes of the run, of its acts and of those who answer them
+    """
 
     def __init__(
         self, prepared: Prepared, first: Brain, bundle: Bundle | None, ports: Ports, acts: Sequence[Act]
@@ -31,49 +39,52 @@ class Acting:
         self._prepared, self._brain, self._bundle, self._ports = prepared, first, bundle, ports
         self._acts = sorted(acts, key=lambda act: act.at_ns)
         self._next = 0
-        self._number = 0
-        self._logged: tuple[Change, ...] = ()
+        self._clock = StandingClock()
+        self.settings = MemorySettings(self._clock)
+        self._applied = 0
+        self._versions: dict[str, Callable[[Scorer], Scorer]] = {}  # Those that are deployed besides the first.
+        self._environment: Callable[[Scorer], Scorer] | None = None
         self._lasting: list[Act] = []
 
     def until(
         self, now_ns: int, loop: DecisionLoop, served: ServedFeatures, risks: Callable[[], Float]
     ) -> tuple[Change, ...]:
-        """Do what is due; returns the changes of the settings among it.
+        """Do what is due, and let the loop have all changes of the settings since the last time; returns these.
 
         risks : of the last week, by which thresholds are chosen
         """
-        made: list[Change] = []
+        self._clock.set_ns = now_ns
         while self._next < len(self._acts) and self._acts[self._next].at_ns <= now_ns:
             act = self._acts[self._next]
             self._next += 1
-            made += self._do(act, now_ns, loop, served, risks)
-        return tuple(made)
+            for change in self._do(act, loop, served, risks):
+                last = self.settings.last_of(change.where)
+                self.settings.append(change, None if last is None else last.number)
+        if not self.settings.last:
+            return ()
+        expire(self.settings, now_ns)
+        return self._apply(loop)
 
-    def _do(
-        self, act: Act, now_ns: int, loop: DecisionLoop, served: ServedFeatures, risks: Callable[[], Float]
-    ) -> list[Change]:
+    def _do(self, act: Act, loop: DecisionLoop, served: ServedFeatures, risks: Callable[[], Float]) -> list[Change]:
         body = act.body
         if act.effect in (Effect.OUTAGE, Effect.LATENCY):
             self._lasting.append(act)
         elif act.effect == Effect.SKEW:
             served.factor[served.names.index(body["feature"])] = body["factor"]
         elif act.effect == Effect.ENVIRONMENT:
-            self._answer_otherwise(loop, lambda one: OtherLibraryScorer(one, body["shift"], body["scale"]))
+            self._environment = lambda one: OtherLibraryScorer(one, body["shift"], body["scale"])
+            self._answer_otherwise(loop)
         elif act.effect == Effect.DEPLOY:
             version = f"{body['version']}{'0' * 6}"
-            changes = [self._change(now_ns, ChangeKind.DEPLOY, "champion", {"version": version}, act.logged)]
-            return self._apply(changes, loop, lambda one: WorseScorer(one, body["noise"]), version)
+            self._versions[version] = lambda one: WorseScorer(one, body["noise"])
+            return [_change(ChangeKind.DEPLOY, "champion", {"version": version}, act.logged)]
         elif act.effect == Effect.THRESHOLD:
-            return self._apply(self._thresholds(act, now_ns, risks(), loop), loop)
+            return self._thresholds(act, risks())
         else:
-            return self._apply(self._list_entry(act, now_ns), loop)
+            return self._list_entry(act)
         return []
 
-    def _change(self, now_ns: int, kind: ChangeKind, scope: str, body: dict[str, object], reason: str) -> Change:
-        self._number += 1
-        return Change(kind, scope, body, "team", reason, number=self._number, at_ns=now_ns)
-
-    def _thresholds(self, act: Act, now_ns: int, risks: Float, loop: DecisionLoop) -> list[Change]:
+    def _thresholds(self, act: Act, risks: Float) -> list[Change]:
         """Thresholds from which the harsher actions have another share of the events than they had."""
         actions, times = self._prepared.app.actions, float(act.body["times"])
         if len(actions) < 2 or not len(risks):
@@ -84,48 +95,58 @@ class Acting:
             share = 0.02 / harsher if times else 0.0
             at = 1.0 if not times else float(ordered[int((1 - min(0.6, share * times)) * (len(ordered) - 1))])
             at = min(1.0, max(1e-4, round(at, 6)))
-            found.append(self._change(now_ns, ChangeKind.THRESHOLD, actions[harsher], {"at": at}, act.logged))
+            found.append(_change(ChangeKind.THRESHOLD, actions[harsher], {"at": at}, act.logged))
         return found
 
-    def _list_entry(self, act: Act, now_ns: int) -> list[Change]:
-        """An entry that no event has, on a list of an entity; learning left on, where the app has no list."""
+    def _list_entry(self, act: Act) -> list[Change]:
+        """An entry that no event has, on a list of an entity; nothing, where the app has no list."""
         lists = self._prepared.app.guards.lists
         names = [name for name, one in lists.items() if one.of in self._prepared.app.events.entities]
-        if names:
-            name = names[int(act.body["draw"] * len(names))]
-            return [self._change(now_ns, ChangeKind.LIST, name, {"entries": [2**45]}, act.logged)]
-        action = self._prepared.app.actions[-1]
-        return [self._change(now_ns, ChangeKind.THRESHOLD, action, {"at": 1.0}, act.logged)][:0]
-
-    def _apply(
-        self, changes: list[Change], loop: DecisionLoop, wrap: Callable[[Scorer], Scorer] | None = None,
-        version: str = "",
-    ) -> list[Change]:  # fmt: skip
-        """Put changes in force, as a server does."""
-        if not changes:
+        if not names:
             return []
-        prepared, ready = self._prepared, self._brain
+        name = names[int(act.body["draw"] * len(names))]
+        return [_change(ChangeKind.LIST, name, {"entries": [2**45]}, act.logged)]
+
+    def _apply(self, loop: DecisionLoop) -> tuple[Change, ...]:
+        """Put changes in force, as a server does."""
+        changes = tuple(self.settings.since(self._applied))
+        if not changes:
+            return ()
+        self._applied = changes[-1].number
         now = tuple(in_force([*loop.stages.in_force, *changes]).values())
-        if wrap is not None:
-            base = ready.version.partition("+")[0]
-            ready = replace(ready, scorers=tuple(wrap(one) for one in ready.scorers), version=f"{base}+{version}")
-            self._brain = ready
+        prepared = self._prepared
         found = variant(prepared.app, now)
+        ready = self.brain_of(found.champion)
         lists = plans.membership(found.app, self._ports.coding)
-        setup = setup_of(
-            prepared.app, prepared.features, ready, self._bundle, found, lists, tuple(changes), now, self._ports
-        )
+        setup = setup_of(prepared.app, prepared.features, ready, self._bundle, found, lists, changes, now, self._ports)
         loop.hand_over(setup)
         loop.change()
         return changes
 
-    def _answer_otherwise(self, loop: DecisionLoop, wrap: Callable[[Scorer], Scorer]) -> None:
-        """Let the scorers that are trained answer otherwise, under the name of the same version; else all do."""
+    def brain_of(self, version: str) -> Brain:
+        """The models of a version, as the environment lets them answer. Empty for the first one."""
+        ready, base = self._brain, self._brain.version.partition("+")[0]
+        scorers = self._in_environment(ready.scorers)
+        if version not in self._versions:
+            return replace(ready, scorers=scorers)
+        wrap = self._versions[version]
+        return replace(ready, scorers=tuple(wrap(one) for one in scorers), version=f"{base}+{version}")
+
+    def _in_environment(self, scorers: Sequence[Scorer]) -> tuple[Scorer, ...]:
+        """Scorers that are trained answer otherwise under another library; if none is, all do."""
+        wrap = self._environment
+        if wrap is None:
+            return tuple(scorers)
         specs = self._prepared.app.scorers
         trained = {name for name, spec in specs.items() if spec.kind != "rules"} or set(specs)
-        scorers = tuple(wrap(one) if one.name in trained else one for one in self._brain.scorers)
-        self._brain = replace(self._brain, scorers=scorers)
-        loop.stages.panel = loop.stages.panel.seating(dict(zip(specs, scorers, strict=True)))
+        return tuple(wrap(one) if one.name in trained else one for one in scorers)
+
+    def _answer_otherwise(self, loop: DecisionLoop) -> None:
+        """Let the scorers that decide answer otherwise, under the name of the same version."""
+        now = self.settings.at((1 << 63) - 1).values()
+        champion = variant(self._prepared.app, now).champion
+        scorers = self.brain_of(champion).scorers
+        loop.stages.panel = loop.stages.panel.seating(dict(zip(self._prepared.app.scorers, scorers, strict=True)))
 
     def away(self, now_ns: int, seed: int) -> bool:
         """Whether the feature store is away in the hour that begins now; in the first hour of an outage it is."""
@@ -146,3 +167,7 @@ class Acting:
             if slow and uniform(seed, at, 229)[0] < act.body["share"]:
                 spread *= float(act.body["factor"])
         return typical * spread
+
+
+def _change(kind: ChangeKind, scope: str, body: dict[str, object], reason: str) -> Change:
+    return Change(kind, scope, body, "team", reason)

@@ -1,0 +1,1 @@
+"""Steps of a plan -> changes of the settings, each exactly once, and the way back."""

@@ -1,0 +1,232 @@
+"""Advances the response to an incident by one phase a call: investigate, plan, rule, act, verify, undo.
+
+Every call takes a response that is stored and returns the next one, to be stored by compare and set. What it does to
+the world goes through the executor, under keys that follow from the plan; so a call that is made again after a crash
+does nothing twice. It does no other I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from homeostat.errors import Conflict
+from homeostat.maintain.contracts import Case, Executor, Gate, Investigator, Planner
+from homeostat.records.findings import Conclusion, Findings
+from homeostat.records.incidents import Phase
+from homeostat.records.plans import Done, Plan, Receipt, Ruling, Tier, Verified
+from homeostat.records.responses import Answer, Response
+from homeostat.records.verdicts import Verdict
+
+HOUR_NS = 3_600_000_000_000
+BY = "homeostat"
+Judge = Callable[[Case, Plan, Receipt, bool], Verified | None]
+"""Case, plan, receipt, whether its deadline was moved -> the verdict, or None while it is too early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast it goes, in event time.
+
+    settle_ns : signals of one fault come one after the other, so an incident is looked at so long after it opened
+    again_ns : an incident that nothing could be done about is looked at again so much later
+    rounds_max : so often
+    answer_ns : a person has so long to answer; then the plan is void, and is made again
+    """
+
+    settle_ns: int = 2 * HOUR_NS
+    again_ns: int = 12 * HOUR_NS
+    rounds_max: int = 6
+    answer_ns: int = 24 * HOUR_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The stages after incidents. The planner is made anew for each plan, for the settings move."""
+
+    investigator: Investigator
+    planner: Callable[[], Planner]
+    gate: Gate
+    executor: Executor
+    judge: Judge
+
+
+class Coordinator:
+    """See the module."""
+
+    def __init__(self, stages: Stages, pace: Pace | None = None) -> None:
+        self.stages, self.pace = stages, pace or Pace()
+
+    def advance(self, response: Response, case: Case, history: Sequence[Done]) -> Response | None:
+        """The next revision of a response; None where nothing is to be done now.
+
+        history : what was done before, for the gate's limits
+        Raises Unavailable where a store is away: then the same call is made again later.
+        """
+        now = case.now_ns
+        if response.phase == Phase.CLOSED or now < response.next_ns:
+            return None
+        if case.incident.closed_ns and not response.standing and response.phase != Phase.VERIFYING:
+            return response.to(Phase.CLOSED, now, f"the incident is over: {case.incident.reason or 'signals ended'}")
+        match response.phase:
+            case Phase.OPEN:
+                return self._investigate(response, case)
+            case Phase.INVESTIGATED:
+                return self._plan(response, case)
+            case Phase.PLANNED:
+                return self._rule(response, case, history)
+            case Phase.RULED:
+                return self._go_on(response, case)
+            case Phase.ACTING:
+                return self._act(response, case)
+            case _:
+                return self._verify(response, case)
+
+    def _investigate(self, response: Response, case: Case) -> Response | None:
+        now = case.now_ns
+        if now < case.incident.opened_ns + self.pace.settle_ns:
+            return None
+        findings = self.stages.investigator.investigate(case)
+        return response.to(
+            Phase.INVESTIGATED, now, _worded(findings), findings=findings, rounds=response.rounds + 1,
+            signals=len(case.signals), plan=None, ruling=None, approval=None, extended=False,
+        )  # fmt: skip
+
+    def _plan(self, response: Response, case: Case) -> Response:
+        assert response.findings is not None, "a plan needs findings"
+        plan = self.stages.planner().plan(case, response.findings)
+        steps = ", then ".join(f"{one.remedy} at {one.scope}" for one in plan.steps)
+        return response.to(Phase.PLANNED, case.now_ns, f"plan {plan.hash}: {steps}", plan=plan)
+
+    def _rule(self, response: Response, case: Case, history: Sequence[Done]) -> Response:
+        plan, findings = response.plan, response.findings
+        assert plan is not None and findings is not None, "a ruling needs a plan"
+        ruling = self.stages.gate.rule(plan, findings, history, case.now_ns)
+        handed = response.handed or ruling.tier == Tier.ESCALATE
+        return response.to(
+            Phase.RULED, case.now_ns, f"the gate rules {ruling.tier}: {_reasons(ruling)}", ruling=ruling, handed=handed
+        )
+
+    def _go_on(self, response: Response, case: Case) -> Response | None:
+        """What follows from the ruling, or from a person's answer."""
+        now, plan, ruling = case.now_ns, response.plan, response.ruling
+        assert plan is not None and ruling is not None, "there is a ruling"
+        if ruling.tier == Tier.EXECUTE:
+            return self._begin(response, case)
+        if ruling.tier == Tier.ESCALATE:
+            answer = response.approval
+            if answer is not None and answer.plan == plan.hash:
+                if answer.answer == Answer.APPROVE:
+                    return self._begin(response, case)
+                return response.to(Phase.CLOSED, now, f"{answer.actor} rejects it: {answer.reason}")
+            if now < response.since_ns + self.pace.answer_ns:
+                return None
+        return self._look_again(response, case)
+
+    def _look_again(self, response: Response, case: Case) -> Response | None:
+        """Investigate again: soon where new signals came, else later; not for ever."""
+        now = case.now_ns
+        if response.rounds >= self.pace.rounds_max:
+            return response.to(Phase.CLOSED, now, "it was looked at often enough; a person has it")
+        grown = len(case.signals) > response.signals
+        if not grown and now < response.since_ns + self.pace.again_ns:
+            return None
+        return response.to(Phase.OPEN, now, "it is looked at again")
+
+    def _begin(self, response: Response, case: Case) -> Response:
+        plan = response.plan
+        assert plan is not None, "a step needs a plan"
+        if not any(step.alterations or step.job for step in plan.steps):
+            return self._nothing_to_do(response, case)
+        return response.to(Phase.ACTING, case.now_ns, "")
+
+    def _nothing_to_do(self, response: Response, case: Case) -> Response:
+        """A plan to wait or to tell people is carried out by that; what grows is looked at again."""
+        wait = self.pace.again_ns if response.rounds < self.pace.rounds_max else 0
+        phase = Phase.OPEN if wait else Phase.CLOSED
+        return response.to(phase, case.now_ns, "nothing is altered, and it is watched", wait)
+
+    def _act(self, response: Response, case: Case) -> Response:
+        plan, now = response.plan, case.now_ns
+        assert plan is not None, "a step needs a plan"
+        step = _next_step(response, plan)
+        by = BY if response.tier == Tier.EXECUTE else _actor(response)
+        try:
+            receipt = self.stages.executor.act(plan, step, by, now)
+        except Conflict as error:
+            return response.to(Phase.OPEN, now, f"step {step + 1} could not be done: {error}", self.pace.settle_ns)
+        kind = plan.steps[step].remedy
+        return response.to(
+            Phase.VERIFYING, now, f"{by} does {kind} at {plan.steps[step].scope}",
+            receipts=(*response.receipts, receipt), extended=False,
+        )  # fmt: skip
+
+    def _verify(self, response: Response, case: Case) -> Response | None:
+        plan, now = response.plan, case.now_ns
+        assert plan is not None and response.receipts, "there is a step to verify"
+        receipt = response.receipts[-1]
+        found = self.stages.judge(case, plan, receipt, response.extended)
+        if found is None:
+            return None
+        verdicts = (*response.verdicts, found)
+        if found.verdict == Verdict.PASS:
+            more = _next_step(response, plan) < len(plan.steps)
+            phase = Phase.ACTING if more else Phase.CLOSED
+            return response.to(phase, now, f"PASS: {found.why}", verdicts=verdicts, extended=False)
+        if found.verdict == Verdict.INCONCLUSIVE and not response.extended:
+            return response.to(
+                Phase.VERIFYING, now, f"INCONCLUSIVE: {found.why}; it has as long again", verdicts=verdicts,
+                extended=True,
+            )  # fmt: skip
+        return self._take_back(response, case, replace(found), verdicts)
+
+    def _take_back(self, response: Response, case: Case, found: Verified, verdicts: tuple[Verified, ...]) -> Response:
+        """Undo the last step, at once, and hand the incident to a person."""
+        receipt = response.receipts[-1]
+        try:
+            undone = self.stages.executor.undo(receipt, f"{found.verdict}: {found.why}", case.now_ns)
+        except Conflict as error:
+            undone = replace(receipt, undone_ns=case.now_ns, undone_why=str(error))
+        text = f"{found.verdict}: {found.why}; the step is undone"
+        last = response.rounds >= self.pace.rounds_max
+        return response.to(
+            Phase.CLOSED if last else Phase.OPEN, case.now_ns, text, self.pace.again_ns,
+            receipts=(*response.receipts[:-1], undone), verdicts=verdicts, handed=True,
+        )  # fmt: skip
+
+
+def history_of(responses: Sequence[Response]) -> list[Done]:
+    """All that was done so far, by time, for the gate."""
+    found = []
+    for response in responses:
+        verdicts = {(response.plan.hash if response.plan else "", one.step): one.verdict for one in response.verdicts}
+        for receipt in response.receipts:
+            if response.plan is None or receipt.plan != response.plan.hash:
+                continue
+            step = response.plan.steps[receipt.step]
+            verdict = verdicts.get((receipt.plan, receipt.step))
+            found.append(Done(step.remedy, step.scope, receipt.at_ns, step.cost, receipt.by, verdict))
+    return sorted(found, key=lambda one: one.at_ns)
+
+
+def _next_step(response: Response, plan: Plan) -> int:
+    """The first step of a plan that has no receipt."""
+    return sum(1 for one in response.receipts if one.plan == plan.hash)
+
+
+def _actor(response: Response) -> str:
+    return response.approval.actor if response.approval is not None else BY
+
+
+def _worded(findings: Findings) -> str:
+    if findings.conclusion == Conclusion.CAUSE:
+        named = " and ".join(f"{one.kind} at {one.node} ({one.probability:.0%})" for one in findings.findings)
+        return f"found in {findings.steps} steps: {named}"
+    if findings.conclusion == Conclusion.NONE:
+        return f"nothing is wrong, after {findings.steps} steps"
+    return f"inconclusive after {findings.steps} steps: {'; '.join(findings.missing) or 'no cause fits'}"
+
+
+def _reasons(ruling: Ruling) -> str:
+    said = [one.why for one in ruling.rules if one.tier == ruling.tier]
+    return "; ".join(said[:3]) or "every rule agrees"

@@ -1,0 +1,1 @@
+"""Whether a step did what was expected of it."""

@@ -1,0 +1,90 @@
+"""A response: how far loop 2 is with an incident, so that a process that is killed goes on where it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from homeostat.records.findings import Findings
+from homeostat.records.incidents import Phase
+from homeostat.records.plans import Plan, Receipt, Ruling, Tier, Verified
+
+
+class Answer(StrEnum):
+    """A person's answer to a plan that was handed to them."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's answer. It is void for another plan than that of its hash."""
+
+    plan: str
+    answer: Answer
+    actor: str
+    reason: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the time line: when, and what happened, in a sentence."""
+
+    at_ns: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """See the module.
+
+    phase : of the incident: OPEN until it is investigated, CLOSED once nothing is left to do
+    since_ns : event time at which it came to its phase; next_ns : before which nothing is to be done
+    signals : how many signals the incident had when it was investigated
+    rounds : how often it was investigated
+    receipts, verdicts : of the plan's steps, in order of time; those of earlier plans stay
+    extended : whether the deadline of the present step was moved
+    handed : whether a person was asked, in any round
+    """
+
+    incident: str
+    revision: int = 0
+    phase: Phase = Phase.OPEN
+    since_ns: int = 0
+    next_ns: int = 0
+    signals: int = 0
+    rounds: int = 0
+    findings: Findings | None = None
+    plan: Plan | None = None
+    ruling: Ruling | None = None
+    approval: Approval | None = None
+    receipts: tuple[Receipt, ...] = ()
+    verdicts: tuple[Verified, ...] = ()
+    extended: bool = False
+    handed: bool = False
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def tier(self) -> Tier | None:
+        """What the gate made of the present plan."""
+        return None if self.ruling is None else self.ruling.tier
+
+    @property
+    def standing(self) -> tuple[Receipt, ...]:
+        """The steps that were done and not undone."""
+        return tuple(one for one in self.receipts if not one.undone_ns)
+
+    def to(self, phase: Phase, now_ns: int, text: str, wait_ns: int = 0, **fields: object) -> Response:
+        """The next revision, in a phase, with a line that says why.
+
+        >>> Response("i1").to(Phase.INVESTIGATED, 5, "one cause fits").lines[0].text
+        'one cause fits'
+        """
+        since = now_ns if phase != self.phase else self.since_ns
+        lines = (*self.lines, Line(now_ns, text)) if text else self.lines
+        return replace(
+            self, revision=self.revision + 1, phase=phase, since_ns=since, next_ns=now_ns + wait_ns, lines=lines,
+            **fields,  # type: ignore[arg-type]
+        )  # fmt: skip

@@ -1,0 +1,172 @@
+"""An incident is brought from its opening to its end, one phase a call, and every step that fails is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from homeostat.errors import Conflict
+from homeostat.maintain.contracts import Case
+from homeostat.maintain.coordinator import HOUR_NS, Coordinator, Pace, Stages, history_of
+from homeostat.records.changes import ChangeKind
+from homeostat.records.findings import Conclusion, Finding, Findings
+from homeostat.records.incidents import Incident, Phase, Severity
+from homeostat.records.plans import (
+    Alteration,
+    Blast,
+    Done,
+    Plan,
+    Receipt,
+    Rehearsed,
+    Remedy,
+    Ruling,
+    Spoke,
+    Step,
+    Tier,
+    Verified,
+)
+from homeostat.records.responses import Answer, Approval, Response
+from homeostat.records.verdicts import Verdict
+
+OPENED = 100 * HOUR_NS
+INCIDENT = Incident("i1", "shop", 1, OPENED, OPENED, OPENED, Severity.HIGH, ("s1",))
+
+
+@dataclass
+class World:
+    """Stages that answer as they are told, and what was done."""
+
+    tier: Tier = Tier.EXECUTE
+    steps: int = 1
+    verdicts: list[Verdict | None] = field(default_factory=lambda: [Verdict.PASS] * 9)
+    conflict: bool = False
+    done: list[str] = field(default_factory=list)
+    undone: list[str] = field(default_factory=list)
+
+    def investigate(self, case: Case) -> Findings:
+        found = Finding("field:amount", "unit", 0.9, OPENED)
+        return Findings("i1", case.now_ns, Conclusion.CAUSE, (found,), (("field:amount", "unit", 0.9),), 3)
+
+    def plan(self, case: Case, findings: Findings) -> Plan:
+        step = Step(
+            Remedy.CONVERT, "field:amount", (Alteration(ChangeKind.THRESHOLD, "block", {"at": 0.5}),), None, True, 1.0,
+            Rehearsed(5, 4, 6, 100, "replay"), Blast(0.1, 0.1, 1), 0, {}, "cents",
+        )  # fmt: skip
+        return Plan("i1", case.now_ns, 0.9, 0, (step,) * self.steps)
+
+    def rule(self, plan: Plan, findings: Findings, history: Sequence[Done], now_ns: int) -> Ruling:
+        return Ruling(plan.hash, now_ns, self.tier, (Spoke("confidence", self.tier, 0.9, 0.8, "sure enough"),))
+
+    def act(self, plan: Plan, step: int, by: str, now_ns: int) -> Receipt:
+        if self.conflict:
+            raise Conflict("ann was faster")
+        key = f"{plan.hash}-{step}"
+        if key not in self.done:
+            self.done.append(key)
+        return Receipt(plan.hash, step, key, now_ns, by, (step + 1,))
+
+    def undo(self, receipt: Receipt, why: str, now_ns: int) -> Receipt:
+        self.undone.append(receipt.key)
+        return replace(receipt, undone_ns=now_ns, undone_why=why)
+
+    def judge(self, case: Case, plan: Plan, receipt: Receipt, extended: bool) -> Verified | None:
+        verdict = self.verdicts.pop(0)
+        if verdict is None:
+            return None
+        return Verified(receipt.step, case.now_ns, verdict, 0.1, 0.1, 0.1, 0.1, 99, "seen", extended)
+
+    @property
+    def coordinator(self) -> Coordinator:
+        return Coordinator(Stages(self, lambda: self, self, self, self.judge), Pace(rounds_max=2))
+
+
+def run(world: World, hours: int = 100, response: Response | None = None, answer: Answer | None = None) -> Response:
+    """Call hour after hour; a person answers at once what they are asked."""
+    at = response or Response("i1", since_ns=OPENED)
+    for hour in range(hours):
+        case = Case(INCIDENT, (), (), (), OPENED + hour * HOUR_NS)
+        for _ in range(20):
+            if answer is not None and at.phase == Phase.RULED and at.plan is not None:
+                at = replace(at, approval=Approval(at.plan.hash, answer, "ann", "I looked", case.now_ns))
+            further = world.coordinator.advance(at, case, history_of([at]))
+            if further is None:
+                break
+            assert further.revision == at.revision + 1
+            at = further
+    return at
+
+
+def test_a_remedy_that_helps_stays() -> None:
+    world = World(steps=2)
+    found = run(world)
+    assert found.phase is Phase.CLOSED and len(world.done) == 2 and not world.undone and not found.handed
+    assert [one.step for one in found.receipts] == [0, 1] and len(found.verdicts) == 2
+    texts = [line.text for line in found.lines]
+    assert texts[0].startswith("found in 3 steps: unit at field:amount (90%)") and "PASS" in texts[-1]
+
+
+def test_it_waits_until_the_signals_of_one_fault_are_together() -> None:
+    assert run(World(), hours=2).phase is Phase.OPEN and run(World(), hours=3).phase is Phase.CLOSED
+
+
+@pytest.mark.parametrize("verdicts", [[Verdict.FAIL], [Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE]])
+def test_what_does_not_help_is_taken_back_and_handed_to_a_person(verdicts: list[Verdict | None]) -> None:
+    world = World(verdicts=[*verdicts, *verdicts])
+    found = run(world)
+    assert found.handed and world.undone == world.done and not found.standing and found.phase is Phase.CLOSED
+
+
+def test_an_inconclusive_step_has_as_long_again_once() -> None:
+    world = World(verdicts=[None, Verdict.INCONCLUSIVE, None, Verdict.PASS])
+    found = run(world)
+    assert not world.undone and [one.verdict for one in found.verdicts] == [Verdict.INCONCLUSIVE, Verdict.PASS]
+
+
+@pytest.mark.parametrize("tier", [Tier.ESCALATE, Tier.WATCH])
+def test_nothing_is_done_where_the_gate_does_not_say_execute(tier: Tier) -> None:
+    world = World(tier)
+    found = run(world)
+    assert not world.done and found.phase is Phase.CLOSED and found.rounds == 2
+    assert found.handed == (tier is Tier.ESCALATE)
+
+
+def test_a_person_lets_a_plan_pass_or_not() -> None:
+    yes, no = World(Tier.ESCALATE), World(Tier.ESCALATE)
+    found = run(yes, answer=Answer.APPROVE)
+    assert len(yes.done) == 1 and found.receipts[0].by == "ann" and found.handed
+    assert run(no, answer=Answer.REJECT).phase is Phase.CLOSED and not no.done
+
+
+def test_an_answer_to_another_plan_counts_for_nothing() -> None:
+    world = World(Tier.ESCALATE)
+    at = run(world, hours=3)
+    stale = replace(at, approval=Approval("another", Answer.APPROVE, "ann", "I looked", 0))
+    assert not world.done and run(world, 10, stale).phase is Phase.RULED and not world.done
+
+
+def test_where_somebody_else_was_faster_it_looks_again() -> None:
+    world = World(conflict=True)
+    found = run(world, hours=4)
+    assert found.phase is Phase.OPEN and not world.done and "ann was faster" in found.lines[-1].text
+
+
+@given(st.data())
+def test_a_call_that_is_made_again_after_a_crash_does_nothing_twice(data: st.DataObject) -> None:
+    """A crash is a response that was not stored: the next call begins at the one before it."""
+    world = World(steps=2)
+    at = Response("i1", since_ns=OPENED)
+    case = Case(INCIDENT, (), (), (), OPENED + 3 * HOUR_NS)
+    for _ in range(60):
+        world.verdicts = [Verdict.PASS]
+        further = world.coordinator.advance(at, case, history_of([at]))
+        if further is None or at.phase is Phase.CLOSED:
+            break
+        if not data.draw(st.booleans()):
+            at = further
+    else:
+        return
+    assert len(world.done) == len(set(world.done)) == 2 and not world.undone

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import redis as client_of_redis
 from redis.cluster import RedisCluster as ClusterClient
+from trials.corruption.redis_keys import Journal, batch, decided, plan
 
 from homeostat.adapters.redis.features import RedisFeatures, expiry_s, shown_url
 from homeostat.adapters.redis.wire import RedisMissing, packed
@@ -25,6 +26,7 @@ from homeostat.expressions import Type
 from homeostat.ports import Unavailable
 from homeostat.ports.shared import LogsLost
 from homeostat.records.events import EventBatch
+from homeostat.records.reasons import Fallback
 
 pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
 
@@ -175,6 +177,47 @@ def test_a_log_that_lost_rows_and_was_given_as_many_others_is_not_taken_for_the_
         with pytest.raises(LogsLost, match="restarted"):
             store.exchange([asked({"a": []}, {"a": int(found.start[0]) + 3})], through=3)
         store.close()
+
+
+def test_while_another_worker_writes_back_what_a_killed_server_lost_decisions_are_flagged(own_server):
+    """That worker's last batch is lost with the server, and not in the journal yet."""
+    server = own_server(redis_server, persistence=True, options=("--appendfsync", "always"))
+    planned, journal, chance = plan(), Journal(), np.random.default_rng(5)
+    truth, batches = WindowFeaturizer(planned), [batch(chance, 1 + 6 * at, at) for at in range(6)]
+    with opened(server.url, process="one") as store, opened(server.url, process="other") as others:
+        one, other = (SharedFeaturizer(planned, kept, ("customer", "terminal")) for kept in (store, others))
+        for worker in (one, other):
+            rejoin(worker, worker.store, journal)
+
+        def decide(worker, at):
+            found = worker.features(batches[at])
+            journal.bodies.append(decided(batches[at], found))
+            worker.journalled(journal.last)
+            return found
+
+        decide(one, 0)
+        decide(other, 1)
+        with clients(server) as client:
+            safe = {key: client.dump(key) for key in client.keys("log:*")}
+            flying = other.features(batches[2])
+            for key in client.keys("log:*"):
+                client.restore(key, 0, safe[key], replace=True) if key in safe else client.delete(key)
+        server.kill()
+        server.start()
+        assert decide(one, 3).fallback and one.behind
+        rejoin(one, one.store, journal)
+        assert decide(one, 4).fallback == Fallback.FEATURES_STALE and one.incomplete and not one.behind
+        journal.bodies.append(decided(batches[2], flying))
+        other.journalled(journal.last)
+        other.touch()
+        assert other.behind
+        rejoin(other, other.store, journal, other.through)
+        other.touch()
+        for events in batches[:5]:
+            truth.features(events)
+        found, expected = decide(one, 5), truth.features(batches[5])
+        assert not found.fallback and np.array_equal(found.values, expected.values, equal_nan=True)
+        assert not one.incomplete and not other.incomplete
 
 
 def test_a_connection_that_breaks_off_is_made_again_without_a_flag(redis, versions):

@@ -126,7 +126,7 @@ class RedisKeys:
         self.client.flushall()
         workers = []
         for wire in self.wires:
-            store = RedisFeatures(self.server.url, "v", show_every_s=0.0)
+            store = RedisFeatures(self.server.url, "v", show_every_s=0.0, sign_every_s=0.0)
             store._wire = wire  # One connection for all cases.
             workers.append(SharedFeaturizer(self.plan, store, ("customer", "terminal")))
         journal, truth = Journal(), WindowFeaturizer(self.plan)

@@ -66,9 +66,10 @@ class TablesOpener(Protocol):
 
 
 class StoreOpener(Protocol):
-    """Opens a feature store at its address; `version` tells logs of one plan from those of another."""
+    """Opens a feature store at its address; `version` tells logs of one plan from those of another, and `process` this
+    process from the others."""
 
-    def __call__(self, url: str, version: str, *, show_every_s: float) -> FeatureStore: ...
+    def __call__(self, url: str, version: str, *, show_every_s: float, process: str) -> FeatureStore: ...
 
 
 class StreamOpener(Protocol):

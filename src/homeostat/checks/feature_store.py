@@ -13,6 +13,7 @@ Each function asserts; none needs pytest.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -200,6 +201,54 @@ def one_alone_rebuilds(open_store: OpensStore) -> None:
         store.close()
 
 
+def who_lacks_rows_is_awaited(open_store: OpensStore) -> None:
+    """By all others, until it has them all or ends; the others find out within seconds, as they exchange."""
+    mine, yours = open_store(), open_store()
+    mine.begin(1)
+    for store in (mine, yours):
+        assert store.through() == 1
+        store.exchange([], 1)
+    for store, other in ((mine, yours), (yours, mine)):
+        store.lacks()
+        _until(lambda other=other: other.awaited == 1, other)
+        store.whole()
+        _until(lambda: not mine.awaited and not yours.awaited, store, other)
+    yours.lacks()
+    _until(lambda: mine.awaited == 1, mine)
+    yours.close()
+    _until(lambda: mine.awaited == 0, mine)
+    mine.close()
+
+
+def who_comes_back_awaits_those_that_were_there(open_store: OpensStore) -> None:
+    """They may lack rows too, and not know of it yet."""
+    mine, yours = open_store(), open_store()
+    mine.begin(1)
+    for store in (mine, yours):
+        assert store.through() == 1
+    for store in (yours, mine):
+        store.exchange([], 1)
+    mine.lacks()
+    mine.whole()
+    mine.exchange([], 1)
+    assert mine.awaited == 1
+    _until(lambda: mine.awaited == 0, yours, mine)
+    assert yours.awaited == 0
+    for store in (mine, yours):
+        store.close()
+
+
+def _until(holds: Callable[[], bool], *stores: FeatureStore) -> None:
+    """Let stores exchange nothing until something holds."""
+    for _ in range(1000):
+        for store in stores:
+            store.exchange([], 1)
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("the others did not find out")
+
+
 def nothing_asked_is_nothing_answered(open_store: OpensStore) -> None:
     """No entities, or none with rows."""
     store = open_store()
@@ -267,6 +316,8 @@ FEATURE_STORE_CHECKS: tuple[Callable[[OpensStore], None], ...] = (
     a_log_that_is_shorter_than_it_was_is_lost,
     how_far_the_logs_are_whole_is_kept,
     one_alone_rebuilds,
+    who_lacks_rows_is_awaited,
+    who_comes_back_awaits_those_that_were_there,
     nothing_asked_is_nothing_answered,
     two_writers_at_once_lose_nothing,
 )

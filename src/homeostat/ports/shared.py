@@ -223,6 +223,20 @@ class FeatureStore(Protocol):
         """
         ...
 
+    @property
+    def awaited(self) -> int:
+        """How many other processes may have rows that the store has lost or never got, as the last exchange found it:
+        those that say so by `lacks`, and, once this one has said so itself, those that have exchanged nothing since."""
+        ...
+
+    def lacks(self) -> None:
+        """Let the others know that this process has rows that the store may lack, until `whole`. Raises Unavailable."""
+        ...
+
+    def whole(self) -> None:
+        """The store has all rows of this process: its next exchange lets the others know."""
+        ...
+
     def show(self, shown: Sequence[Shown]) -> None:
         """Put values up for reading, with one of the next exchanges."""
         ...
@@ -245,7 +259,7 @@ class FeatureStore(Protocol):
         ...
 
     def close(self) -> None:
-        """Show what still waits to be shown, and let go of the server."""
+        """Show what still waits to be shown, and let go of the server; nobody waits for this process then."""
         ...
 
 

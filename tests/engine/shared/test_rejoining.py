@@ -9,10 +9,13 @@ from tests.support.restarting import RestartingFeatures
 from trials.corruption.redis_keys import Journal, batch, decided, plan
 
 from homeostat.adapters.disk.file_lock import FileLock
+from homeostat.checks.stand_ins import ScriptedClock
 from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.engine.shared.connecting import own_folder
-from homeostat.engine.shared.rejoining import Behind, adopt_behind, rejoin
+from homeostat.engine.shared.rejoining import Behind, Rejoiner, adopt_behind, rejoin
+from homeostat.records.features import Freshness
+from homeostat.records.reasons import Fallback
 
 
 def test_each_process_has_a_folder_of_its_own_and_a_restart_finds_it(tmp_path):
@@ -54,7 +57,7 @@ def test_where_nothing_is_behind_nothing_is_noted(tmp_path):
 def test_rows_that_the_store_lost_before_their_entry_was_journalled_are_written_again():
     journal, planned, chance, server = Journal(), plan(), np.random.default_rng(3), RestartingFeatures()
     one, other = (SharedFeaturizer(planned, RestartingFeatures(server), ("customer", "terminal")) for _ in range(2))
-    truth, batches = WindowFeaturizer(planned), [batch(chance, 1 + 6 * at, at) for at in range(7)]
+    truth, batches = WindowFeaturizer(planned), [batch(chance, 1 + 6 * at, at) for at in range(8)]
     for worker in (one, other):
         rejoin(worker, worker.store, journal)
 
@@ -74,13 +77,50 @@ def test_rows_that_the_store_lost_before_their_entry_was_journalled_are_written_
     server.restart()
     assert decide(one, batches[3]).fallback
     rejoin(one, one.store, journal, one.through)
+    assert not one.behind
     land(other, batches[2], flying)
-    assert not decide(one, batches[4]).fallback
-    assert not one.features(batches[5]).fallback  # The store is marked as whole up to the entry before.
+    seen = decide(one, batches[4])
+    assert seen.fallback == Fallback.FEATURES_STALE and one.incomplete and one.trouble, "rows of the other are missing"
+    assert (seen.freshness[:, planned.fields :] == Freshness.STALE).all()
+    assert one.features(batches[5]).fallback  # The store is marked as whole up to the entry before.
     assert other.features(batches[5]).fallback, "it knows of the restart"
     rejoin(other, other.store, journal, other.through)
     for events in batches[:6]:
         truth.features(events)
-    expected = truth.features(batches[6])
-    found = other.features(batches[6])
-    assert not found.fallback and np.array_equal(found.values, expected.values, equal_nan=True)
+    for worker in (other, one):
+        worker.touch()
+    for worker, at in ((other, 6), (one, 7)):
+        expected, found = truth.features(batches[at]), worker.features(batches[at])
+        assert not found.fallback and not worker.trouble
+        assert np.array_equal(found.values, expected.values, equal_nan=True)
+
+
+def test_a_worker_without_events_finds_what_the_store_has_lost_and_makes_it_whole(tmp_path):
+    journal, planned, chance, server = Journal(), plan(), np.random.default_rng(3), RestartingFeatures()
+    one, other = (SharedFeaturizer(planned, RestartingFeatures(server), ("customer", "terminal")) for _ in range(2))
+    clock = ScriptedClock(1)
+    keepers = []
+    for worker in (one, other):
+        rejoin(worker, worker.store, journal)
+        (tmp_path / str(len(keepers))).mkdir()
+        keepers.append(Rejoiner(worker, worker.store, journal, tmp_path / str(len(keepers)), clock))
+    for worker, at in ((one, 0), (other, 1)):
+        events = batch(chance, 1 + 6 * at, at)
+        journal.bodies.append(decided(events, worker.features(events)))
+        worker.journalled(journal.last)
+    for keeper in keepers:
+        assert keeper.attempt() is None
+    server.save()
+    server.restart()
+    events = batch(chance, 13, 2)
+    assert one.features(events).fallback
+    keepers[0].attempt()
+    one.features(events)
+    assert one.incomplete, "the other has not looked since"
+    clock.advance(2 * 10**9)
+    assert keepers[1].attempt() is not None and keepers[1].rejoined == 1
+    for _ in range(3):
+        clock.advance(2 * 10**9)
+        for keeper in keepers:
+            keeper.attempt()
+    assert not one.incomplete and not one.trouble and not other.incomplete

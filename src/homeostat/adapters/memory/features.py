@@ -30,6 +30,8 @@ class _Memory:
     begun : the number of the last log's first row
     mark : which logs these are, and the journal entry up to which they are whole
     shown_rows : on how many rows rests what is shown
+    signs : by process, the number of its last exchange, and whether it lacks nothing
+    exchanges : their count
     """
 
     logs: dict[tuple[str, str], _Log] = field(default_factory=dict)
@@ -37,6 +39,8 @@ class _Memory:
     mark: tuple[int, int] | None = None
     shown: dict[str, dict[str, float]] = field(default_factory=dict)
     shown_rows: dict[str, int] = field(default_factory=dict)
+    signs: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    exchanges: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     rebuilding: threading.Lock = field(default_factory=threading.Lock)
 
@@ -50,6 +54,28 @@ class MemoryFeatures:
     def __init__(self, beside: MemoryFeatures | None = None) -> None:
         self._memory: _Memory = _Memory() if beside is None else beside._memory
         self._epoch = 0
+        self._whole, self._since, self._expected = True, 0, set[int]()
+
+    @property
+    def awaited(self) -> int:
+        """See `FeatureStore`."""
+        signs = ((one, *sign) for one, sign in self._memory.signs.items() if one != id(self))
+        return sum(not whole or (one in self._expected and at <= self._since) for one, at, whole in signs)
+
+    def lacks(self) -> None:
+        """See `FeatureStore`."""
+        memory = self._memory
+        with memory.lock:
+            self._whole, self._since, self._expected = False, memory.exchanges, {*memory.signs} - {id(self)}
+            self._sign()
+
+    def whole(self) -> None:
+        """See `FeatureStore`."""
+        self._whole = True
+
+    def _sign(self) -> None:
+        self._memory.exchanges += 1
+        self._memory.signs[id(self)] = self._memory.exchanges, self._whole
 
     @property
     def shown(self) -> dict[str, dict[str, float]]:
@@ -64,6 +90,7 @@ class MemoryFeatures:
                 raise LogsLost("the logs were begun again")
             if through is not None and memory.mark is not None:
                 memory.mark = memory.mark[0], max(memory.mark[1], through)
+            self._sign()
             return [self._exchanged(one) for one in asked]
 
     def _exchanged(self, asked: Asked) -> Logs:
@@ -146,6 +173,8 @@ class MemoryFeatures:
 
     def close(self) -> None:
         """Nothing is held open."""
+        with self._memory.lock:
+            self._memory.signs.pop(id(self), None)
 
 
 def _expire(log: _Log, before_ns: int) -> None:

@@ -2,10 +2,11 @@
 
 Keys, of which those of one entity share a hash slot (if its id is an integer; the logs of others are named by a hash):
 
-    log:<version>:{features:<entity>:<id>}   the entity's log, see `redis_scripts`
+    log:<version>:{features:<entity>:<id>}   the entity's log, see `scripts`
     features:<entity>:<id>                   a hash with its current values, for people and other programs
     homeostat:{<version>}:through            which logs these are, and the journal entry up to which they are whole
     homeostat:{<version>:<k>}:through        the same on a cluster, so that each node has some
+    homeostat:{<version>...}:workers         the processes that share these logs, beside each mark: see `roster`
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha1
 from typing import Any
@@ -22,8 +23,10 @@ import numpy as np
 
 from homeostat.adapters.redis.about import About, about
 from homeostat.adapters.redis.processes import Restarted
-from homeostat.adapters.redis.scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW, TAKE
+from homeostat.adapters.redis.roster import EVERY_S, LEFT
+from homeostat.adapters.redis.scripts import BEGIN, EXCHANGE, MARK, RELEASE, SHOW, SIGN, TAKE
 from homeostat.adapters.redis.showing import Showing
+from homeostat.adapters.redis.signing import Signing
 from homeostat.adapters.redis.wire import POLICY, Call, NodeGone, RedisMissing, Wire, shown_url
 from homeostat.adapters.servers.circuit import Pauses
 from homeostat.ports import Unavailable
@@ -36,7 +39,7 @@ _CHUNK = 256  # Entities that one call of a script handles: Redis answers nobody
 _DAY_S = 86_400
 _SHA = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (EXCHANGE, SHOW, MARK, BEGIN, TAKE, RELEASE)
+    for script in (EXCHANGE, SHOW, MARK, SIGN, BEGIN, TAKE, RELEASE)
 }
 _MARKS = 256  # On a cluster: so many that each of dozens of nodes has one.
 _ATTEMPTS = POLICY.failures or 1
@@ -48,15 +51,20 @@ class RedisFeatures:
     url : redis://, rediss://, redis+cluster:// or rediss+cluster://[user:password@]host:port[/db]
     version : of the logs; stores of different versions don't see each other's logs
     show_every_s : how often what an entity shows is renewed at the most
+    process : the name of this process among those that share the logs, the same after a restart
+    sign_every_s : how often it lets the others know that it is there
     round_trips : how often the server, or the nodes of a cluster at the same time, were asked
     Raises RedisMissing.
     """
 
-    def __init__(self, url: str, version: str, *, show_every_s: float = 1.0) -> None:
+    def __init__(
+        self, url: str, version: str, *, show_every_s: float = 1.0, process: str = "", sign_every_s: float = EVERY_S
+    ) -> None:
         self.round_trips = 0
         self._version = version
         self._wire = Wire(url)
         self._showing = Showing(version, _SHA[SHOW], show_every_s, 1 if self._wire.cluster else _CHUNK)
+        self._signing = Signing(_SHA[SIGN], process, sign_every_s)
         self._epoch = ""  # Of the logs as this worker came to know them; another one means that they were lost.
         self._marked: dict[str, int] = {}
         self._mark_of: dict[str, str] = {}
@@ -73,13 +81,45 @@ class RedisFeatures:
                 nodes |= set() if through is None else {name for name, _ in self._wire.nodes()}
             marks = [self._mark(self._mark_at(node), through) for node in sorted(nodes)]
             marked[:] = [call.key for call in marks]
-            return [*marks, *exchanges, *shown]
+            signs, signed[:] = self._signing.due(self._lists(nodes))
+            return [*marks, *exchanges, *shown, *signs]
 
         marked: list[str] = []
+        signed: list[tuple[str, str]] = []
         replies = self._run(calls, same=True)
         if through is not None and self._epoch:
             self._marked.update((key, max(self._marked.get(key, 0), through)) for key in marked)
+        if signed:
+            self._signing.read(signed, replies[-len(signed) :])
         return self._read(asked, replies[len(marked) :])
+
+    @property
+    def awaited(self) -> int:
+        """See `FeatureStore`."""
+        return self._signing.awaited
+
+    def lacks(self) -> None:
+        """See `FeatureStore`."""
+        self._signing.lacks()
+        self._sign("")
+
+    def whole(self) -> None:
+        """See `FeatureStore`."""
+        self._signing.whole()
+
+    def _sign(self, state: str) -> None:
+        signed: list[tuple[str, str]] = []
+
+        def calls(again: bool) -> list[Call]:
+            signs, signed[:] = self._signing.due(self._lists(self._nodes()), state)
+            return signs
+
+        self._signing.read(signed, self._run(calls))
+
+    def _lists(self, nodes: Iterable[str]) -> list[tuple[str, str]]:
+        """The lists of processes on these nodes, with the process that each node is."""
+        runs = [(node, self._wire.processes.run(node)) for node in sorted(nodes)]
+        return [(self._mark_at(node).replace(":through", ":workers"), run) for node, run in runs if run is not None]
 
     def _read(self, asked: Sequence[Asked], replies: list[Any]) -> list[Logs]:
         chunk = 1 if self._wire.cluster else _CHUNK
@@ -207,9 +247,10 @@ class RedisFeatures:
             raise self._wire.unavailable(error) from error
 
     def close(self) -> None:
-        """Show what still waits, and let go of the connections."""
+        """Show what still waits, let the others know that this process ends, and let go of the connections."""
         with suppress(Unavailable):
             self.flush()
+            self._sign(LEFT)
         self._wire.close()
 
     def _key(self, name: str) -> str:

@@ -32,6 +32,10 @@ class Processes:
             self.changed |= not run or run != known
         self._runs[node] = run
 
+    def run(self, node: str) -> str | None:
+        """The id of a node's process, empty where it does not say; None before the first connection."""
+        return self._runs.get(node)
+
     def accept(self) -> None:
         """All nodes were asked what they have: go on with the processes that they are now."""
         self.changed, self._all_known = False, True

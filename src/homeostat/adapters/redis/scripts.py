@@ -212,3 +212,23 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
 end
 return 0
 """
+
+SIGN = """
+-- KEYS: the roster, `name:state:run:microseconds;` of each process. ARGV: a name, its state, the run of the server
+-- that it knows, for how many microseconds signs are kept. Returns the server's time in microseconds and the roster.
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local had, kept = redis.pcall('GET', KEYS[1]), {}
+if type(had) ~= 'string' then  -- There is none, or it is no text.
+  had = ''
+end
+for name, sign, at in string.gmatch(had, '(%x+):(%a+:%w*):(%d+);') do
+  if name ~= ARGV[1] and math.abs(now - tonumber(at)) < tonumber(ARGV[4]) and #kept < 1000 then
+    kept[#kept + 1] = name .. ':' .. sign .. ':' .. at .. ';'
+  end
+end
+kept[#kept + 1] = ARGV[1] .. ':' .. ARGV[2] .. ':' .. ARGV[3] .. ':' .. string.format('%.0f', now) .. ';'
+had = table.concat(kept)
+redis.call('SET', KEYS[1], had, 'EX', 86400)
+return {string.format('%.0f', now), had}
+"""

@@ -28,7 +28,8 @@ from homeostat.records.identity import PLACES, IdTexts, is_hashed, text_of
 from homeostat.records.reasons import Fallback
 from homeostat.records.vocabulary import NAMELESS, Vocabulary
 
-_STALE = int(Freshness.STALE)
+_FRESH, _STALE = int(Freshness.FRESH), int(Freshness.STALE)
+_AWAITED = "other processes are still writing what the feature store lacks: features may miss some of it"
 _NO_TEXTS: IdTexts = {}
 
 MEMORY_BYTES = 4 << 30
@@ -65,6 +66,8 @@ class SharedFeaturizer:
         where it knows the entity) or `absent`
     memory_bytes : about the most that is remembered of logs; then all is forgotten, and read again as it is needed
     behind : whether the store was away and lacks events; until `rejoin`, features are those of `when_down`
+    incomplete : whether the store may lack events of other processes; features are what it has meanwhile, as stale ones
+    exchanges : how often the store was asked
     places : see `Coding.places`
     words : the names of the columns that it reads, for events that were recorded under other names
     through : the last journal entry of which this worker knows that it and all before it are in the store
@@ -84,7 +87,8 @@ class SharedFeaturizer:
     ) -> None:
         self.plan, self.store, self.entities = plan, store, tuple(entities)
         self.words = NAMELESS
-        self.behind = False
+        self.behind = self.incomplete = False
+        self.exchanges = 0
         self.trouble = ""
         self.through: int | None = None
         self._exchanged: int | None = None  # `through` as the store's last answer found it.
@@ -117,11 +121,18 @@ class SharedFeaturizer:
                 self.windows.follow(part, log.start, log.unread, values, freshness, plan.fields)
                 for part, log in zip(parts, logs, strict=True)
             ]
+            if self.incomplete:
+                fallback = Fallback.FEATURES_STALE
+                self._doubt(parts, freshness)
             self.store.show(self._shown(parts, rows, events, values, freshness))
             if self.windows.nbytes > self._memory_bytes:
                 self.forget()
         self._around.complete(events.numbers, events.keys, events.key_checks, events.time_ns, values, freshness)
         return Features(plan.names, values, freshness, fallback)
+
+    def touch(self) -> None:
+        """Exchange nothing: find out whether the store has what it had, and let others know that this worker lives."""
+        self._exchange([])
 
     def read_lists(self, lists: Membership) -> None:
         """Ask these lists from the next event on; what is remembered stays."""
@@ -151,6 +162,7 @@ class SharedFeaturizer:
         with self._noting:
             self._exchanged = self.through
             self.behind, self.trouble = False, ""
+        self.store.whole()
 
     def _columns(self, events: EventBatch, pinned: bool = True) -> list[KindRows]:
         seen = self._around.seen(events.numbers, events.keys, events.key_checks, events.time_ns)
@@ -174,6 +186,7 @@ class SharedFeaturizer:
         """The logs, None while the store is away."""
         if not self.behind:
             through = self.through
+            self.exchanges += 1
             try:
                 logs = self.store.exchange([self._asked(part) for part in parts], through)
             except (Unavailable, LogsLost) as error:
@@ -183,6 +196,8 @@ class SharedFeaturizer:
                     self.through = self._exchanged
             else:
                 self._exchanged = through
+                self.incomplete = self.store.awaited > 0
+                self.trouble = _AWAITED if self.incomplete else ""
                 return logs
         for part in parts:
             self.windows.leave(part)
@@ -195,6 +210,12 @@ class SharedFeaturizer:
             return
         guessed = self.windows.guess(part, values, freshness, self.plan.fields)
         freshness[np.ix_(guessed, self._slots[part.entity])] = _STALE
+
+    def _doubt(self, parts: list[KindRows], freshness: Bytes) -> None:
+        """What seems fresh may lack rows."""
+        for part in parts:
+            slots = self._slots[part.entity]
+            freshness[:, slots] = np.where(freshness[:, slots] == _FRESH, _STALE, freshness[:, slots])
 
     def _shown(
         self, parts: list[KindRows], rows: list[Int], events: EventBatch, values: Float, freshness: Bytes

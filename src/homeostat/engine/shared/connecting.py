@@ -152,12 +152,16 @@ def open_journal(prepared: Prepared, servers: Servers, clock: Clock) -> SharedJo
         return spooled
 
 
-def open_store(prepared: Prepared, servers: Servers, journal: SharedJournal) -> FeatureStore:
-    """The feature store on Redis; one in this process's memory where none is named."""
+def open_store(prepared: Prepared, servers: Servers, journal: SharedJournal, process: str) -> FeatureStore:
+    """The feature store on Redis; one in this process's memory where none is named.
+
+    process : the name of this process among its like
+    """
     if servers.features is None:
         return MemoryFeatures()
     version = log_version(prepared.features, journal.identity, prepared.words)
-    return store_opener(servers.features)(servers.features, version, show_every_s=servers.show_every / 1e9)
+    opener = store_opener(servers.features)
+    return opener(servers.features, version, show_every_s=servers.show_every / 1e9, process=process)
 
 
 def open_shared(
@@ -202,7 +206,7 @@ def open_shared(
             journal = open_journal(prepared, servers, clock)
             opened.callback(journal.close)
         if store is None:
-            store = open_store(prepared, servers, journal)
+            store = open_store(prepared, servers, journal, name_of(folder))
             opened.callback(store.close)
         parts = _assembled(
             prepared.keyed(journal.coding), servers, ready, journal, store, folder, lock,

@@ -30,6 +30,9 @@ _ALONE_S = 60.0
 _PASSES = 3  # The first takes away every log that is none; the second writes them. One more for what is lost meanwhile.
 _MARK_EVERY = 200  # Entries between two marks of how far it has come: what another would do again, should this one die.
 
+_TOUCH_NS = 1_000_000_000  # A process without events finds within that time what the store has lost.
+_TOUCH_INCOMPLETE_NS = 100_000_000
+
 Progress = Callable[[str, float], None]
 
 
@@ -75,6 +78,7 @@ class Rejoiner:
         self._noted = self._behind.since is not None
         featurizer.behind = featurizer.behind or self._noted
         self.circuit = Circuit(clock, POLICY)
+        self._clock, self._exchanges, self._exchanged_ns = clock, -1, 0
         self.rejoined = 0
 
     def noted(self) -> bool:
@@ -91,6 +95,7 @@ class Rejoiner:
         before : called once the store answers: what was decided without it must be in the journal then
         """
         featurizer = self._featurizer
+        self._touch()
         if not featurizer.behind or not self.circuit.allows():
             return None
         try:
@@ -109,6 +114,19 @@ class Rejoiner:
         self._behind.end()
         self._noted = False
         return entries
+
+    def _touch(self) -> None:
+        """Keep in touch with the store also while there is nothing to exchange."""
+        featurizer, now_ns = self._featurizer, self._clock.monotonic_ns()
+        if featurizer.behind:
+            return
+        every_ns = _TOUCH_INCOMPLETE_NS if featurizer.incomplete else _TOUCH_NS
+        if featurizer.exchanges == self._exchanges and now_ns - self._exchanged_ns >= every_ns:
+            featurizer.touch()
+            self.noted()
+        elif featurizer.exchanges == self._exchanges:
+            return
+        self._exchanges, self._exchanged_ns = featurizer.exchanges, now_ns
 
 
 def adopt_behind(root: Path, folder: Path) -> None:
@@ -157,6 +175,8 @@ def _rejoin(
 ) -> int:  # fmt: skip
     """One pass. Raises LogsLost, after all entries are read, where logs were lost or found to be none meanwhile."""
     through = store.through()
+    if featurizer.behind:
+        store.lacks()
     if not journal.wait_until_written(POLICY.deadline_s):
         raise Unavailable("decisions still wait on this machine's disk for the journal's server")
     last = journal.last

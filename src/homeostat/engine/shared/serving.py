@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 
 def without_features(featurizer: SharedFeaturizer) -> str:
-    """Why decisions are made without the feature store, in a sentence; empty where they are made with it."""
-    if not featurizer.behind:
+    """Why decisions are made without the feature store, or without all of it, in a sentence; empty where they are made
+    with it."""
+    if not featurizer.behind and not featurizer.incomplete:
         return ""
     return featurizer.trouble or "the feature store is being brought up to the journal"
 
@@ -54,10 +55,11 @@ def readings_of(shared: SharedParts, rejoined: int, refused: str, **others: bool
     others : whether each further part answers
     """
     behind = shared.featurizer.behind
+    whole = not behind and not shared.featurizer.incomplete
     away = shared.journal.degraded
     found: dict[str, Value] = {
         "homeostat_feature_rejoins_total": rejoined,
-        "homeostat_part_up": {**others, "features": not behind, "journal": not away and not refused},
+        "homeostat_part_up": {**others, "features": whole, "journal": not away and not refused},
         "homeostat_circuit_open": {"features": behind, "journal": away},
     }
     taught = shared.taught

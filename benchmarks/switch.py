@@ -38,7 +38,7 @@ from homeostat.models.bundle import load_bundle, save_bundle
 
 PART, APP = "switch", "payments"
 RATE, CONNECTIONS, WARM_S, AFTER_S = 300.0, 32, 3.0, 1.0
-SECONDS_MAX = 300.0  # Of requests: they come until all switches are over.
+SECONDS_MAX = 600.0  # Of requests: they come until all switches are over.
 STREAM_RATE = 100.0  # Events a second for the workers.
 _VERSION = b'"version":"'
 
@@ -199,7 +199,9 @@ def taken(answers: Sequence[Answer], first: str, called: Sequence[Sequence[Switc
     for back in rollbacks:
         until = min((one.began for one in promotions if one.began > back.ended), default=float("inf"))
         later = [one for one in answers if back.written <= one.came < until]
-        came = min(one.came for one in later if one.version == first)
+        came = min((one.came for one in later if one.version == first), default=float("nan"))
+        if came != came:
+            raise SystemExit("no decision by the old version came after a rollback: the requests ended before, perhaps")
         last = max((one.came for one in later if one.version != first), default=back.written)
         yield came - back.written, last - back.written
 

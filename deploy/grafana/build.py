@@ -178,6 +178,11 @@ WORKERS = (
         (f"homeostat_journal_spooled_bytes{{{APP}}} / homeostat_journal_spool_bytes_max{{{APP}}}", "{{instance}}"),
     ), "percentunit", alarm=0.8),
     Panel("Feature store made whole", ((f"homeostat_feature_rejoins_total{{{APP}}}", "{{instance}}"),), "short"),
+    Panel("Memory for logs", (
+        (f"homeostat_remembered_bytes{{{APP}}}", "{{instance}}"),
+        (f"homeostat_remembered_bytes_max{{{APP}}}", "bound {{instance}}"),
+    ), "bytes", text="Of the feature store. Beyond the bound, a process forgets all and reads it again."),
+    Panel("Logs forgotten", ((rate("homeostat_forgotten_total", "instance"), "{{instance}}"),), "ops"),
     Panel("Parts left alone", ((f"max by (part) (homeostat_circuit_open{{{APP}}})", "{{part}}"),), "short"),
     Panel("Age of what was learned", (
         (f"homeostat_learning_stale_seconds{{{APP}}}", "{{instance}}"),

@@ -328,7 +328,7 @@ def test_the_shell_can_complete_commands_and_options(tmp_path, monkeypatch, caps
     assert all(word in script.read_text() for word in ("replay", "--out", "doctor"))
 
 
-@pytest.mark.parametrize(("command", "niceness"), [("promote", [10]), ("rollback", []), ("list", [])])
+@pytest.mark.parametrize(("command", "niceness"), [("promote", [10]), ("rollback", [4]), ("list", [])])
 def test_a_promotion_lets_servers_have_the_processor_first(tmp_path, monkeypatch, capsys, command, niceness) -> None:
     lowered = list[int]()
     monkeypatch.setattr(os, "getpriority", lambda which, who: 0)

@@ -4,12 +4,22 @@ import json
 import signal
 import subprocess
 import sys
+import time
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+
+from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
+from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+from homeostat.config.load import load_app
+from homeostat.engine.assembly import shipped_bundle
+from homeostat.models.bundle import load_bundle
+from homeostat.models.deployments import deployed_at, promote
+from homeostat.models.lineage import lineage_of
 
 pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
 
@@ -82,6 +92,16 @@ def test_a_command_imports_only_what_it_uses(arguments, allowed, tmp_path, monke
     packages, parts = modules_of(*arguments)
     assert packages <= allowed
     assert not parts
+
+
+def test_a_rollback_waits_for_no_arrays_and_no_schema(tmp_path):
+    shipped = shipped_bundle(load_app("payments"))
+    with closing(SqliteRegistry(tmp_path)) as registry, closing(SqliteSettings(tmp_path)) as settings:
+        one = registry.put(shipped, lineage_of(load_bundle(shipped), "ann", "a test"))
+        promote(settings, registry, one.version, "ann", "a test")
+        packages, _ = modules_of("models", "rollback", "--yes", "--data", str(tmp_path), "--json")
+        assert deployed_at(settings, time.time_ns()).version is None
+    assert packages <= PARSER
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.job_programs import until
-from tests.worker.worlds import FakeServers, access_events
+from tests.worker.worlds import UNHURRIED, FakeServers, access_events
 
 from homeostat import load
 from homeostat.adapters.postgres.statements import PostgresStatements
@@ -44,13 +44,13 @@ def test_full_batches_that_leave_events_waiting_are_doubled_and_unused_ones_halv
     assert one.rows == 1000
     quiet = seen(one, 30)
     assert (
-        quiet is not None and (quiet.before, quiet.rows) == (1000, 500) and "largest of 10 batches had 30" in quiet.why
+        quiet is not None and (quiet.before, quiet.after) == (1000, 500) and "largest of 10 batches had 30" in quiet.why
     )
     assert seen(one, 30) is not None and one.rows == 250
     assert seen(one, 200) is None and one.rows == 250  # Neither full nor unused.
     assert seen(one, 250) is None  # Full, but nothing waits.
     busy = seen(one, 250, waiting=900)
-    assert busy is not None and busy.rows == 500 and "left events waiting 10 times" in busy.why
+    assert busy is not None and busy.after == 500 and "left events waiting 10 times" in busy.why
     assert seen(one, 500, waiting=900) is not None and one.rows == 1000
     assert seen(one, 1000, waiting=900) is None and one.rows == 1000
 
@@ -58,7 +58,7 @@ def test_full_batches_that_leave_events_waiting_are_doubled_and_unused_ones_halv
 def test_batches_that_take_long_are_halved_also_where_events_wait() -> None:
     one = Sizing(100, 1000, 0)
     slow = seen(one, 1000, SLOW_NS, waiting=900)
-    assert slow is not None and slow.rows == 500 and "250 ms each" in slow.why
+    assert slow is not None and slow.after == 500 and "250 ms each" in slow.why
     assert seen(one, 500, SLOW_NS // 2, waiting=900) is None  # Twice as many would take too long again.
 
 
@@ -77,14 +77,16 @@ def test_the_size_stays_within_its_bounds_and_each_change_is_a_choice(bounds, ba
         before = one.rows
         choice = one.seen(rows, took_ns, waiting, k * LOOK_NS // 3)
         assert bounds[0] <= one.rows <= bounds[1]
-        assert (choice is None) == (one.rows == before) and (choice is None or choice.rows == one.rows != choice.before)
+        assert (choice is None) == (one.rows == before) and (
+            choice is None or choice.after == one.rows != choice.before
+        )
 
 
 def test_decisions_are_the_same_with_sizes_that_change_all_the_time(tmp_path, monkeypatch) -> None:
     decided, chosen = {}, list[Choice]()
     for name, low in (("fixed", None), ("sized", 1)):
         monkeypatch.setattr(sizing, "LOOK_NS", 0)
-        world = FakeServers(tmp_path / name, batch_rows_min=low)
+        world = FakeServers(tmp_path / name, app=UNHURRIED, batch_rows_min=low)
         with world.running() as (worker,):
             worker.sizer.on_choice = chosen.append
             sent = 0
@@ -175,7 +177,7 @@ def test_requests_that_wait_are_gathered_up_to_a_bound_that_follows_the_load(mon
     for _ in range(9):
         gathered(sizer, *[1] * 64, inline_rows=inline_rows)
     assert sizer.rows == 16 and gathered(sizer, *[1] * 64, inline_rows=inline_rows) == [16] * 4
-    assert [choice.rows for choice in chosen] == [8, 4, 2, 4, 8, 16]
+    assert [choice.after for choice in chosen] == [8, 4, 2, 4, 8, 16]
     assert said[0].startswith("batches have 8 rows at most, not 16: the largest of ")
 
 

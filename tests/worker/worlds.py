@@ -12,6 +12,7 @@ from homeostat.adapters.disk.spool import SpooledJournal
 from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.memory.journal import Ledger, MemoryJournal
 from homeostat.adapters.memory.stream import MemoryBroker, MemoryStream
+from homeostat.config.load import load_app
 from homeostat.config.servers import Servers
 from homeostat.engine.shared.connecting import open_shared
 from homeostat.engine.stores import Stores
@@ -19,6 +20,9 @@ from homeostat.ports import Unavailable
 from homeostat.ports.streams import Outgoing
 from homeostat.worker.in_flight import InFlightJournal
 from homeostat.worker.worker import Worker
+
+UNHURRIED = load_app("access").model_copy(update={"deadline": None})
+"""The access app without a budget of time, so that a busy machine decides as an idle one does."""
 
 
 class FragileFeatures(MemoryFeatures):

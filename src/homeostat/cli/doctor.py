@@ -221,10 +221,13 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Diagno
     from homeostat.adapters.disk.sqlite.journal import SqliteJournal
     from homeostat.adapters.disk.sqlite.settings import SqliteSettings
     from homeostat.adapters.disk.sqlite.shadow import ShadowFile
+    from homeostat.adapters.disk.sqlite.statements import SqliteStatements
     from homeostat.adapters.journals.entries import JournalError
+    from homeostat.adapters.process.environment import servers_of
     from homeostat.engine.folders import check_history, disagreements
     from homeostat.engine.shared.maintenance_health import of_maintenance
     from homeostat.engine.shared.shadow_health import of_shadow
+    from homeostat.engine.shared.size_health import of_sizes
     from homeostat.ports import Unavailable
     from homeostat.ports.incidents import IncidentsError
     from homeostat.ports.settings import SettingsError
@@ -247,6 +250,9 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Diagno
             yield from of_settings(settings, time.time_ns())
             with ShadowFile(folder, readonly=True) as store:
                 yield from of_shadow(settings, store, time.time_ns())
+            if (folder / "statements.db").is_file() and app is not None:
+                with closing(SqliteStatements(folder)) as statements:
+                    yield from of_sizes(servers_of(None, app), settings, statements, time.time_ns())
         with closing(SqliteIncidents(folder)) as incidents:
             yield from of_maintenance(incidents, time.time_ns())
         if app is not None:

@@ -188,7 +188,7 @@ def sizes(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Show the sizes of batches that workers and servers chose by their load, and why."""
+    """Show the sizes of batches and of memory that workers and servers chose by their load, and why."""
     from homeostat.cli.statements import statements_of
     from homeostat.records.statements import StatementKind, shown
 

@@ -83,10 +83,15 @@ def actor_of(actor: str | None) -> str:
 def _in_folder(data: Path) -> Iterator[Stores]:
     from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
     from homeostat.adapters.disk.sqlite.settings import SqliteSettings
-    from homeostat.adapters.disk.sqlite.shadow import ShadowFile
 
     with closing(SqliteRegistry(data)) as registry, closing(SqliteSettings(data)) as settings:
-        yield Stores(registry, settings, None, lambda: ShadowFile(data, readonly=True))
+        yield Stores(registry, settings, None, lambda: _shadow_in(data))
+
+
+def _shadow_in(data: Path) -> ShadowStore:
+    from homeostat.adapters.disk.sqlite.shadow import ShadowFile  # It takes NumPy along.
+
+    return ShadowFile(data, readonly=True)
 
 
 def _on_servers(url: str, config: Path | None) -> Iterator[Stores]:

@@ -81,7 +81,7 @@ def worker(
         if servers.journal is not None:
             opens = partial(statements_opener(servers.journal), servers.journal, app=running.parts.app.app)
             record = stack.enter_context(closing(SizeRecord(opens, running.parts.name, logger.info)))
-            running.sizer.on_choice = record.put
+            running.sizer.on_choice = running.parts.memory.on_choice = record.put
         running.parts.keep_shadow(app, None if config is None else str(config), logger.warning)
         telemetry = stack.enter_context(closing(Telemetry(running, tracing)))
         if metrics_port is not None:

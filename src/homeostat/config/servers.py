@@ -86,6 +86,10 @@ class Servers(Node):
         default=4096, ge=64, description="about the most that a process remembers of the feature store's logs; then "
         "it forgets them, and reads them again as they are needed"
     )  # fmt: skip
+    memory_mb_min: Annotated[int, Field(ge=64)] | None = Field(
+        default=None, description="the memory for logs follows that of the machine, from this bound to `memory_mb`; "
+        "the bound is always `memory_mb` when absent"
+    )  # fmt: skip
     show_every: Duration = Field(
         default=duration_ns("1s"), description="how often an entity's shown values are renewed"
     )
@@ -148,9 +152,10 @@ def read_servers(
         for name, schemes in _SCHEMES.items()
         if (fault := _address(source, name, getattr(servers, name), schemes))
     ]
-    if servers.batch_rows_min is not None and servers.batch_rows_min > servers.batch_rows:
-        message = f"should be at most batch_rows, which is {servers.batch_rows:,}"
-        faults.append(Fault(source, 1, 1, "servers.batch_rows_min", message))
+    for name in ("batch_rows", "memory_mb"):
+        low, high = getattr(servers, f"{name}_min"), getattr(servers, name)
+        if low is not None and low > high:
+            faults.append(Fault(source, 1, 1, f"servers.{name}_min", f"should be at most {name}, which is {high:,}"))
     if faults:
         raise AppFileError(faults)
     return servers

@@ -16,6 +16,7 @@ from homeostat.records.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from homeostat.engine.fair_watch import FairnessWatch
     from homeostat.engine.maintaining import MaintenanceKeeper
+    from homeostat.engine.memory_sizing import MemorySizer
     from homeostat.engine.shadowing import ShadowKeeper
     from homeostat.engine.sizing import Sizer
     from homeostat.engine.watching import Watcher
@@ -42,6 +43,7 @@ class Parts:
     shadow : looks after the challenger's process; None where nobody does
     maintenance : looks after the maintenance loop's process; None where nobody does
     sizer : chooses how many requests are decided together; None where nobody gathers any
+    memory : chooses how much is remembered of the feature store's logs; None without such a store
     opened : what the engine lets go of when it is closed, the last opened first
     """
 
@@ -63,4 +65,5 @@ class Parts:
     maintenance: MaintenanceKeeper | None = None
     fairness: FairnessWatch | None = None
     sizer: Sizer | None = None
+    memory: MemorySizer | None = None
     opened: ExitStack = field(default_factory=ExitStack)

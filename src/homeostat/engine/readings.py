@@ -51,6 +51,9 @@ FAMILIES: dict[str, Family] = {
     "homeostat_feature_rejoins_total": Family(
         "counter", "Times that the feature store was made whole again, after it was away or had lost rows."
     ),
+    "homeostat_remembered_bytes": Family("gauge", "Bytes of the feature store's logs that this process remembers."),
+    "homeostat_remembered_bytes_max": Family("gauge", "Bytes that it remembers at most, as it chose by its load."),
+    "homeostat_forgotten_total": Family("counter", "Times that it forgot all logs because these bytes were full."),
     # Learning by another process, and exploring.
     "homeostat_learning_stale_seconds": Family(
         "gauge", "Since when what this process decides with lacks nothing that the journal held; -1 before the first."

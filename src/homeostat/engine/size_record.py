@@ -1,4 +1,4 @@
-"""The sizes of batches that a process chose, on the record: a statement for each choice."""
+"""The sizes that a process chose, of batches and of its memory for logs, on the record: a statement for each choice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from homeostat.ports import Unavailable
 from homeostat.ports.statements import Statements
 from homeostat.records.statements import PROCESS, Statement, StatementKind
 
-TOPIC, ACTOR = "batch_rows", "homeostat"
+ACTOR = "homeostat"
 WAITING_MAX = 100
 _AGAIN_S = 5.0
 
@@ -21,8 +21,8 @@ _AGAIN_S = 5.0
 def statement_of(choice: Choice, process: str) -> Statement:
     """A choice as it is on the record."""
     return Statement(
-        StatementKind.SIZE, PROCESS, process, TOPIC, float(choice.rows), "", ACTOR,
-        f"{choice.before:,} to {choice.rows:,} rows: {choice.why}",
+        StatementKind.SIZE, PROCESS, process, choice.of, float(choice.after), "", ACTOR,
+        f"{choice.before:,} to {choice.after:,} {choice.unit}: {choice.why}",
     )  # fmt: skip
 
 
@@ -70,5 +70,5 @@ class SizeRecord:
         except Unavailable:
             return False
         except HomeostatError as error:
-            self._say(f"the size of batches could not be put on the record: {error}")
+            self._say(f"a size that was chosen could not be put on the record: {error}")
         return True

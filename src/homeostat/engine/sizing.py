@@ -21,11 +21,17 @@ SERVED_SLOW_NS = 100_000_000  # The same where clients wait for their answers.
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Another size, and why."""
+    """Another size, and why.
+
+    of : the size's name on the record
+    unit : in words
+    """
 
     before: int
-    rows: int
+    after: int
     why: str
+    of: str = "batch_rows"
+    unit: str = "rows"
 
 
 class Sizing:
@@ -112,7 +118,7 @@ class Sizer:
         now_ns = self._clock.monotonic_ns()
         choice = self._sizing.seen(rows, now_ns - began_ns, waiting, now_ns)
         if choice is not None:
-            self._say(f"batches have {choice.rows:,} rows at most, not {choice.before:,}: {choice.why}")
+            self._say(f"batches have {choice.after:,} rows at most, not {choice.before:,}: {choice.why}")
             self.on_choice(choice)
 
 

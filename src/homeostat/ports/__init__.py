@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol
 
 from homeostat.errors import Unavailable as Unavailable
-from homeostat.records.arrays import State
-from homeostat.records.bodies import Body
-from homeostat.records.decisions import DecisionBatch
-from homeostat.records.events import DeadLetter
-from homeostat.records.identity import Coding, Identity, Ids
-from homeostat.records.meaning import Meaning
-from homeostat.records.vocabulary import Vocabulary
+
+if TYPE_CHECKING:  # A command that changes which version decides must not wait for NumPy and the records of decisions.
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from homeostat.records.arrays import State
+    from homeostat.records.bodies import Body
+    from homeostat.records.decisions import DecisionBatch
+    from homeostat.records.events import DeadLetter
+    from homeostat.records.identity import Coding, Identity, Ids
+    from homeostat.records.meaning import Meaning
+    from homeostat.records.vocabulary import Vocabulary
 
 
 class Clock(Protocol):

@@ -201,6 +201,8 @@ def sizes_of(engine: Engine, settings: ServerOptions) -> SizeRecord | None:
         return None
     record = SizeRecord(opens, watcher.process, logging.getLogger("homeostat").info)
     sizer.on_choice = record.put
+    if engine.parts.memory is not None:
+        engine.parts.memory.on_choice = record.put
     return record
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from homeostat.adapters.disk.file_lock import FileLock
 from homeostat.adapters.disk.files import FILE_MODE, FOLDER_MODE, opener, sync_folder
 from homeostat.errors import DataFolderInUse, Unavailable
-from homeostat.models.bundle import MANIFEST, BundleError, bundle_of_files, read_files
 
 LOCK, DEPLOYING = ".lock", ".deploying.lock"
 _PARTIAL = ".partial-"
@@ -53,6 +52,8 @@ class Content:
 
 def content_of(path: Path) -> Content:
     """The files of a bundle's folder, each read once. Raises BundleError for what is not whole."""
+    from homeostat.models.bundle import read_files  # It takes NumPy along: not for a rollback, which reads no bundle.
+
     return content_of_files(read_files(path), str(path))
 
 
@@ -61,12 +62,16 @@ def content_of_files(files: Mapping[str, bytes], where: str) -> Content:
 
     where : the bundle in words, for the sentence of an error
     """
+    from homeostat.models.bundle import MANIFEST, bundle_of_files
+
     bundle = bundle_of_files(files, where=where)
     return Content(files, sha256(files[MANIFEST]).digest(), bundle.app)
 
 
 def check_content(path: Path, digest: bytes) -> Path:
     """The folder, whose files must be those of a version. Raises BundleError."""
+    from homeostat.models.bundle import BundleError
+
     if content_of(path).digest != digest:
         raise BundleError(f"{path} holds another version than {digest.hex()[:_NAME_DIGITS]}")
     return path
@@ -147,6 +152,8 @@ class VersionFolders:
         return self.root / f"{_PARTIAL}{name}-{os.getpid()}"
 
     def _holds(self, path: Path, digest: bytes) -> bool:
+        from homeostat.models.bundle import BundleError
+
         try:
             check_content(path, digest)
         except BundleError:

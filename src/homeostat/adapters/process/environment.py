@@ -6,8 +6,10 @@ import getpass
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from homeostat.config.servers import FORMER_PREFIX, PREFIX, Servers, read_servers
+if TYPE_CHECKING:
+    from homeostat.config.servers import Servers
 
 
 def servers_of(config: str | Path | None, app: str | Path | None = None) -> Servers:
@@ -16,14 +18,19 @@ def servers_of(config: str | Path | None, app: str | Path | None = None) -> Serv
     app : a file, or a shipped app's name. Raises AppFileError
     A former name (`world`, `HOMEOSTAT_WORLD__...`) is read with a notice in the log.
     """
+    from homeostat.config.servers import read_servers  # It takes pydantic and YAML along.
+
+    if app is None:
+        return read_servers(config, os.environ, None, logging.getLogger("homeostat").warning)
     from homeostat.config.load import app_file  # Knows all that an app file may say: not for those that name none.
 
-    own = None if app is None else app_file(app)
-    return read_servers(config, os.environ, own, logging.getLogger("homeostat").warning)
+    return read_servers(config, os.environ, app_file(app), logging.getLogger("homeostat").warning)
 
 
 def names_journal() -> bool:
     """Whether the environment names a journal."""
+    from homeostat.config.servers import FORMER_PREFIX, PREFIX
+
     return any(f"{prefix}JOURNAL" in os.environ for prefix in (PREFIX, FORMER_PREFIX))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -65,6 +65,7 @@ class SharedFeaturizer:
     when_down : what a decision sees while the store is away: `stale` (what this worker remembers and sees itself,
         where it knows the entity) or `absent`
     memory_bytes : about the most that is remembered of logs; then all is forgotten, and read again as it is needed
+    holds : asked after each batch whether so many bytes may be remembered on; by default up to `memory_bytes`
     behind : whether the store was away and lacks events; until `rejoin`, features are those of `when_down`
     incomplete : whether the store may lack events of other processes; features are what it has meanwhile, as stale ones
     exchanges : how often the store was asked
@@ -93,7 +94,8 @@ class SharedFeaturizer:
         self.through: int | None = None
         self._exchanged: int | None = None  # `through` as the store's last answer found it.
         self._noting = threading.Lock()  # Entries land in another thread.
-        self._when_down, self._memory_bytes, self._places = when_down, memory_bytes, places
+        self._when_down, self._places = when_down, places
+        self.holds: Callable[[int], bool] = lambda nbytes: nbytes <= memory_bytes
         self._windows_plan = replace(plan.windows, lateness_ns=plan.windows.lateness_ns + skew_ns)
         self.windows = FollowedWindows(self._windows_plan, self._places)
         self._around = Around(plan, lists)
@@ -125,7 +127,7 @@ class SharedFeaturizer:
                 fallback = Fallback.FEATURES_STALE
                 self._doubt(parts, freshness)
             self.store.show(self._shown(parts, rows, events, values, freshness))
-            if self.windows.nbytes > self._memory_bytes:
+            if not self.holds(self.windows.nbytes):
                 self.forget()
         self._around.complete(events.numbers, events.keys, events.key_checks, events.time_ns, values, freshness)
         return Features(plan.names, values, freshness, fallback)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from homeostat.adapters.memory.features import MemoryFeatures
 from homeostat.adapters.opening import journal_opener, store_opener
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.adapters.process.collector import freeze_objects
+from homeostat.adapters.process.memory import memory_now
 from homeostat.app import Brain, OnError, Ports, brain, build
 from homeostat.config import plans
 from homeostat.config.learners import learners_of
@@ -23,6 +25,7 @@ from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.plan import SPAN_NS_MAX
 from homeostat.decide.windows.shared import SharedFeaturizer, log_version
 from homeostat.engine.assembly import Prepared, bundle_of, fitting_bundle, prepare
+from homeostat.engine.memory_sizing import MemorySizer, memory_sizer
 from homeostat.engine.readiness import made_up, warm_up
 from homeostat.engine.setups import Setups
 from homeostat.engine.shadowing import ShadowKeeper, keeper_on
@@ -51,7 +54,10 @@ class ServersIncomplete(HomeostatError):
 
 @dataclass(slots=True)
 class SharedParts:
-    """The parts of one process that decides together with others."""
+    """The parts of one process that decides together with others.
+
+    memory : chooses how much the process remembers of the feature store's logs
+    """
 
     prepared: Prepared
     servers: Servers
@@ -63,6 +69,7 @@ class SharedParts:
     name: str
     folder: Path
     lock: FileLock
+    memory: MemorySizer
     upkeep: Upkeep | None = None
     stores: Stores | None = None
     watcher: Watcher | None = None
@@ -233,13 +240,15 @@ def _assembled(
         prepared.features, store, tuple(prepared.app.events.entities),
         # The span that a log keeps is counted from its newest event, which may be that far ahead of the clock.
         skew_ns=min(servers.skew + prepared.app.events.ahead_max, SPAN_NS_MAX),
-        when_down=servers.features_down, memory_bytes=servers.memory_mb << 20,
+        when_down=servers.features_down,
         lists=plans.membership(prepared.app, prepared.coding), places=prepared.coding.places,
     )  # fmt: skip
     _warm_up(prepared)
     loop = build(prepared.app, prepared.features, ready, replace(ports, coding=prepared.coding, featurizer=featurizer))
     name = name_of(folder)
-    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, ports.clock, name, folder, lock)
+    memory = memory_sizer(servers, ports.clock, memory_now, logging.getLogger("homeostat").info)
+    featurizer.holds = memory.holds
+    parts = SharedParts(prepared, servers, loop, featurizer, store, journal, ports.clock, name, folder, lock, memory)
     if servers.retention is not None:
         parts.upkeep = Upkeep(journal.retire)
     try:

@@ -103,11 +103,12 @@ def examine(servers: Servers, prepared: Prepared | None = None, name: str = "") 
 
 
 def _settings(subject: Subject) -> Iterator[Diagnosis]:
-    from homeostat.adapters.opening import incidents_opener, settings_opener, shadow_opener
+    from homeostat.adapters.opening import incidents_opener, settings_opener, shadow_opener, statements_opener
     from homeostat.adapters.postgres.connections import Connections
     from homeostat.adapters.postgres.schema import standing
     from homeostat.engine.shared.maintenance_health import of_maintenance
     from homeostat.engine.shared.shadow_health import of_shadow
+    from homeostat.engine.shared.size_health import of_sizes
 
     journal = subject.servers.journal
     assert journal is not None, "settings are beside a journal"
@@ -120,6 +121,8 @@ def _settings(subject: Subject) -> Iterator[Diagnosis]:
             yield from of_settings(settings, SystemClock().now_ns())
             with closing(shadow_opener(journal)(journal, app=subject.name)) as store:
                 yield from of_shadow(settings, store, SystemClock().now_ns())
+            with closing(statements_opener(journal)(journal, app=subject.name)) as statements:
+                yield from of_sizes(subject.servers, settings, statements, SystemClock().now_ns())
         with closing(incidents_opener(journal)(journal, app=subject.name)) as incidents:
             yield from of_maintenance(incidents, SystemClock().now_ns())
 

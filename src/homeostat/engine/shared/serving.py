@@ -57,8 +57,12 @@ def readings_of(shared: SharedParts, rejoined: int, refused: str, **others: bool
     behind = shared.featurizer.behind
     whole = not behind and not shared.featurizer.incomplete
     away = shared.journal.degraded
+    memory = shared.memory
     found: dict[str, Value] = {
         "homeostat_feature_rejoins_total": rejoined,
+        "homeostat_remembered_bytes": memory.remembered,
+        "homeostat_remembered_bytes_max": memory.bound,
+        "homeostat_forgotten_total": memory.forgotten,
         "homeostat_part_up": {**others, "features": whole, "journal": not away and not refused},
         "homeostat_circuit_open": {"features": behind, "journal": away},
     }
@@ -208,7 +212,7 @@ def engine_of(shared: SharedParts) -> Engine:
     parts = Parts(
         shared.app, loop, shared.prepared.schema, shared.prepared.words, shared.journal, shared.clock,
         begin_again=begin_again, watcher=shared.watcher, shadow=shared.shadow,
-        sizer=served_sizer(shared.servers, shared.clock),
+        sizer=served_sizer(shared.servers, shared.clock), memory=shared.memory,
     )  # fmt: skip
     return Engine(parts, SharedDuties(shared))
 

@@ -17,7 +17,6 @@ from homeostat.adapters.disk.files import FILE_MODE, create
 from homeostat.adapters.disk.sqlite.database import Form, failing, is_made, owner_of
 from homeostat.adapters.disk.versions import Content, VersionFolders, check_content, content_of
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.models.bundle import BundleError
 from homeostat.ports import Clock
 from homeostat.ports.registry import Lineage, RegistryError, UnknownVersion, Version, number_in, one_of, unchecked
 
@@ -111,6 +110,8 @@ class SqliteRegistry:
 
     def _check_app(self, content: Content, lineage: Lineage) -> None:
         if content.app and content.app != lineage.app:
+            from homeostat.models.bundle import BundleError
+
             raise BundleError(f"the bundle was trained for the app {content.app}, not for {lineage.app}")
 
     def _enter(self, db: sqlite3.Connection, content: Content, lineage: Lineage) -> None:

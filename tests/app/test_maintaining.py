@@ -12,9 +12,10 @@ from homeostat.app import feature_plan
 from homeostat.app.maintaining import maintenance_of, monitors_of, names_of, tick_form
 from homeostat.app.monitor_plugins import plugin_monitors
 from homeostat.checks.ticks import NAMES, quiet_ticks
+from homeostat.config.budgets import budget_of
 from homeostat.config.causal import causal_graph
 from homeostat.config.load import load_app
-from homeostat.config.maintain import OURS, Maintain, budget_of
+from homeostat.config.maintain import OURS, Maintain
 from homeostat.decide.scorers.plugins import PluginError
 from homeostat.maintain.monitor.transport import TransportMonitor
 from homeostat.records.identity import Coding

@@ -10,8 +10,8 @@ import numpy as np
 from homeostat.app.brains import costs_of
 from homeostat.app.monitor_plugins import plugin_monitors
 from homeostat.config import plans
+from homeostat.config.budgets import budget_of
 from homeostat.config.causal import causal_graph
-from homeostat.config.maintain import budget_of
 from homeostat.config.settings import ThresholdsSettings
 from homeostat.config.tree import App
 from homeostat.decide.costs import Costs

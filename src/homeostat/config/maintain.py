@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from homeostat.config.announce import Channel
+from homeostat.config.budgets import Budget
+from homeostat.config.gate import GateSpec
 from homeostat.config.scalars import Duration, Name, Node, Setting, duration_ns
 
-_BUDGET = re.compile(r"^\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s+per\s+([0-9.]+\s*(?:ms|s|m|h|d|w))\s*$")
 OURS = (
     "contract", "transport", "serving", "models", "behaviour", "distribution", "quality", "early",
     "segments", "labels", "label_free", "fairness",
 )  # fmt: skip
 """The monitors that homeostat brings along."""
-
-
-def budget_of(text: str) -> tuple[float, int]:
-    """How many false alarms are allowed, and in which span in nanoseconds. Raises ValueError with a sentence.
-
-    >>> budget_of("1 per 30d") == (1.0, 30 * 86_400 * 10**9)
-    True
-    """
-    match = _BUDGET.match(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a budget of alarms: write a number and a span, as in 1 per 30d")
-    count, span_ns = float(match[1]), duration_ns(match[2])
-    if count <= 0 or span_ns <= 0:
-        raise ValueError("a budget of alarms is more than none in more than no time")
-    return count, span_ns
-
-
-def _budget(text: str) -> str:
-    budget_of(text)
-    return text
 
 
 def _tick(span_ns: int) -> int:
@@ -55,7 +35,6 @@ def _instant_ns(text: str) -> int:
     return instant_ns(text)
 
 
-Budget = Annotated[str, AfterValidator(_budget), Field(pattern=_BUDGET.pattern)]
 TickSpan = Annotated[Duration, AfterValidator(_tick)]
 Instant = Annotated[str, AfterValidator(_instant)]
 
@@ -92,6 +71,7 @@ class Maintain(Node):
     plugins: dict[Name, dict[str, Setting]] = Field(
         default={}, description="monitors of other packages, by the name of their entry point, with their settings"
     )
+    gate: GateSpec = Field(default=GateSpec(), description="what may be done without a person: see gate.md")
     announce: dict[Name, Channel] = Field(
         default={}, max_length=20, description="where incidents are announced, by name: see incidents.md"
     )

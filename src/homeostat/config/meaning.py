@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from homeostat.config.fair import Fair
 from homeostat.config.faults import Fault, Step, nearest
+from homeostat.config.gate_faults import gate_faults
 from homeostat.config.instants import instant_ns
 from homeostat.config.nodes import YamlNode
 from homeostat.config.plans import category_literals, feature_spec, field_types, list_places
@@ -75,6 +76,7 @@ class _Checker:
         self.faults += setting_faults(self.app, self.root)
         self.faults += tune_faults(self.app, self.root, self.whole("scorers"))
         self.faults += retraining_faults(self.app, self.root)
+        self.faults += gate_faults(self.app, self.root)
         self.times()
         if not self.whole("events"):
             return

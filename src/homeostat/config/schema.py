@@ -13,6 +13,10 @@ from homeostat.config.tree import DURATION_PATTERN, App
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _UNITS = (("d", 86400 * 10**9), ("h", 3600 * 10**9), ("m", 60 * 10**9), ("s", 10**9), ("ms", 10**6))
+_DURATIONS = (
+    "period", "horizon", "every", "delay", "hang", "tick", "lowered_for", "worth_for", "cool_down", "plan_age",
+    "answer",
+)  # fmt: skip
 
 
 def duration_text(span_ns: int) -> str:
@@ -85,7 +89,7 @@ def _write_durations(part: Any) -> None:
 
 def _write_default(default: dict[str, Any]) -> None:
     """Durations within a section's default, which are known by name only."""
-    for key in ("period", "horizon", "every", "delay", "hang", "tick"):
+    for key in _DURATIONS:
         if isinstance(default.get(key), int):
             default[key] = duration_text(default[key])
     for value in default.values():

@@ -29,7 +29,7 @@ class Remedy(StrEnum):
     SHIFT_TIME = "shift_time"  # Correct a clock.
     WIDEN_LATENESS = "widen_lateness"
     REBUILD = "rebuild"  # Make windows again from the journal.
-    QUARANTINE_SOURCE = "quarantine_source"  # What a source or its accounts say does not teach.
+    QUARANTINE_SOURCE = "quarantine_source"  # The word of a source or its accounts does not teach.
     QUARANTINE_LABELS = "quarantine_labels"
     HOLD_TRAINING = "hold_training"
     THRESHOLD = "threshold"
@@ -50,7 +50,7 @@ class Remedy(StrEnum):
 
 
 class Tier(StrEnum):
-    """What the gate makes of a plan."""
+    """The answer of the gate to a plan."""
 
     EXECUTE = "execute"
     ESCALATE = "escalate"
@@ -69,7 +69,7 @@ class Alteration:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """What a step would have done on recent traffic, held against the present course.
+    """The effect of a step on recent traffic, held against the present course.
 
     effect : the cost an hour that it saves, in the app's currency, with its 95 % interval
     n : decisions that rest on known outcomes or estimates
@@ -159,7 +159,7 @@ class Spoke:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What the gate makes of a plan: the most careful of what its rules ask for.
+    """The answer of the gate to a plan: the most careful of all that its rules ask for.
 
     plan : the hash of the plan
     rules : all that spoke, in the gate's order, those that agreed included
@@ -216,7 +216,7 @@ class Verified:
 class Done:
     """An earlier action, for the gate's limits: what, where, when, what it cost, and how it ended.
 
-    verdict : None while it is being verified
+    verdict : None while it is being verified; judged_ns : when it came, 0 for not yet
     """
 
     remedy: Remedy
@@ -225,3 +225,4 @@ class Done:
     cost: float
     by: str
     verdict: Verdict | None
+    judged_ns: int = 0

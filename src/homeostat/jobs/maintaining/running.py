@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from homeostat.adapters.process.standing import Standing
 from homeostat.adapters.servers.circuit import Backoff, Pauses
 from homeostat.config.announce import ChannelSettings
-from homeostat.config.maintain import budget_of
+from homeostat.config.budgets import budget_of
 from homeostat.config.servers import KafkaSettings
 from homeostat.config.tree import App
 from homeostat.engine.announcing import Announcer

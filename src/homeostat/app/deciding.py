@@ -22,6 +22,7 @@ from homeostat.app.brains import (
 from homeostat.config import plans
 from homeostat.config.learners import learners_of
 from homeostat.config.remembered import meanings
+from homeostat.config.repairs import read_schema, repair_plan
 from homeostat.config.tree import App, FieldType, ScorerSpec
 from homeostat.config.variants import LEARNERS, Variant
 from homeostat.decide.admission import Watermark
@@ -34,6 +35,8 @@ from homeostat.decide.learning.schedule import Schedule
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.decide.panel import Panel, Seat
+from homeostat.decide.repairing.plan import RepairPlan
+from homeostat.decide.repairing.repairs import Repairs
 from homeostat.decide.stages import Chance, Early, Holds, Limits, Stages
 from homeostat.decide.what_if import WhatIf
 from homeostat.decide.windows.around import Around
@@ -175,7 +178,14 @@ def setup_of(
         meaning=meanings_of(base, features, trained, found),
         learned=learned,
         canary=None if beside is None else _canary(base, features, found, *beside, ports),
+        repairing=_repairing(found, lists, ports.coding),
+        reads=read_schema(app, found.repairs, ports.coding),
     )
+
+
+def _repairing(found: Variant, lists: Membership, coding: Coding) -> Repairs | None:
+    plan = repair_plan(found.app, found.repairs, coding)
+    return None if plan == RepairPlan() else Repairs(plan, lists)
 
 
 def _canary(

@@ -12,6 +12,8 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, Valid
 from homeostat.config.faults import Fault, Step, nearest
 from homeostat.config.meaning import check_meaning
 from homeostat.config.nodes import DEPTH_MAX, Place, YamlNode
+from homeostat.config.remedies import FORMS, form_of, keys_of, ops_of, scope_fault
+from homeostat.config.remedy_faults import remedy_faults
 from homeostat.config.scalars import Name, Node
 from homeostat.config.shape import Shaped, faults_of
 from homeostat.config.tree import App, NamedList, RuleSpec
@@ -112,11 +114,13 @@ class StateBody(Node):
     moment: StrictStr | None = Field(default=None, description="the moment of event time at which it was learned")
 
 
-BODIES: Mapping[ChangeKind, type[Node]] = {
-    ChangeKind.DEPLOY: DeployBody, ChangeKind.THRESHOLD: ThresholdBody, ChangeKind.CALIBRATION: CalibrationBody,
-    ChangeKind.RULE: RuleOff, ChangeKind.LIST: ListBody, ChangeKind.LEARNING: LearningBody,
-    ChangeKind.FALLBACK: FallbackBody, ChangeKind.FUSION: FusionBody, ChangeKind.STATE: StateBody,
+BODIES: Mapping[ChangeKind, tuple[type[Node], ...]] = {
+    ChangeKind.DEPLOY: (DeployBody,), ChangeKind.THRESHOLD: (ThresholdBody,),
+    ChangeKind.CALIBRATION: (CalibrationBody,), ChangeKind.RULE: (RuleOff,), ChangeKind.LIST: (ListBody,),
+    ChangeKind.LEARNING: (LearningBody,), ChangeKind.FALLBACK: (FallbackBody,), ChangeKind.FUSION: (FusionBody,),
+    ChangeKind.STATE: (StateBody,), **FORMS,
 }  # fmt: skip
+"""The forms of a body by its kind: one, or one for each op."""
 
 
 def check_change(change: Change, app: App | None, others: Iterable[Change] = ()) -> None:
@@ -172,7 +176,7 @@ class _Checker:
         self.faults: list[Fault] = []
 
     def run(self) -> None:
-        kind, body = self.change.kind, self.change.body
+        kind, name, body = self.change.kind, self.change.scope, self.change.body
         self.scope()
         if body is None:
             return
@@ -181,11 +185,29 @@ class _Checker:
         elif kind == ChangeKind.RULE and "off" not in body:
             self.rule(body)
         else:
-            self.of_model(BODIES[kind], body)
+            form = self.form(body) if kind in FORMS else BODIES[kind][0]
+            if form is None:
+                return
+            made = self.of_model(form, body)
             if not self.faults and kind == ChangeKind.LIST:
                 self.entries(body)
-            if not self.faults:
+            if kind in FORMS and made is not None and self.app is not None and scope_fault(kind, name) is None:
+                for fault in remedy_faults(name, made, self.app):
+                    self.add(f"body.{fault.key}" if fault.key else "scope", fault.message, fault.meant)
+            elif not self.faults:
                 self.names(body)
+
+    def form(self, body: Mapping[str, Any]) -> type[Node] | None:
+        """The type of a body with forms; None where its op is wrong, or the scope, by which the ops go."""
+        kind, name = self.change.kind, self.change.scope
+        form = form_of(kind, name, body)
+        if form is None and scope_fault(kind, name) is None:
+            ops = ops_of(name)
+            if "op" in body:
+                self.known("body.op", str(body["op"])[:60], ops, f"repair of {name}")
+            else:
+                self.add("body", f"the key 'op' is missing here: one of {', '.join(ops)}")
+        return form
 
     def add(self, path: str, message: str, meant: str | None = None) -> None:
         self.faults.append(Fault(SOURCE, 1, 1, path, message, meant))
@@ -205,6 +227,8 @@ class _Checker:
         }  # fmt: skip
         if kind in fixed:
             self.known("scope", name, *fixed[kind])
+        elif (why := scope_fault(kind, name)) is not None:
+            self.add("scope", f"{name[:60]!r} {why}")
         elif kind == ChangeKind.RULE and not _NAME.fullmatch(name):
             self.add("scope", f"{name[:60]!r} is not a name: a small letter, then small letters, digits and _")
         elif app is not None and kind == ChangeKind.THRESHOLD:
@@ -215,15 +239,14 @@ class _Checker:
             rules = dict.fromkeys([*(rule.name for rule in app.guards.rules), *self.changed_rules])
             self.known("scope", name, rules, "rule")
 
-    def of_model(self, kind: type[Node], body: Mapping[str, Any]) -> None:
-        """The faults that a type of ours finds in the body."""
+    def of_model(self, kind: type[Node], body: Mapping[str, Any]) -> Node | None:
+        """The body by a type of ours; None where that finds faults."""
         node = _node(dict(body), ("body",))
         try:
-            kind.model_validate(node.plain())
+            return kind.model_validate(node.plain())
         except ValidationError as error:
-            self.faults += _ordered(
-                faults_of(node, error.errors(include_url=False), lambda _: list(kind.model_fields)), kind
-            )
+            self.faults += _ordered(faults_of(node, error.errors(include_url=False), lambda _: keys_of(kind)), kind)
+            return None
 
     def names(self, body: Mapping[str, Any]) -> None:
         """The names in a body of the right form."""
@@ -287,7 +310,7 @@ class _Checker:
 
 
 def _ordered(faults: list[Fault], kind: type[Node]) -> list[Fault]:
-    order = {f"body.{name}": at for at, name in enumerate(kind.model_fields)}
+    order = {f"body.{name}": at for at, name in enumerate(keys_of(kind))}
     return sorted(faults, key=lambda fault: order.get(fault.path, len(order)))
 
 

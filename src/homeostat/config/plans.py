@@ -57,6 +57,20 @@ def vocabulary(app: App) -> Vocabulary:
     )
 
 
+def event_names(app: App) -> dict[str, str]:
+    """Every name under which a source may send something, and what it is read as."""
+    events = app.events
+    found = dict.fromkeys(_names(events.id, "event_id"), "the event's id")
+    found |= dict.fromkeys(_names(events.time, "time"), "the event's time")
+    if events.label is not None:
+        found |= dict.fromkeys(_names(events.label, app.outcomes.label), "the label")
+    named: dict[str, tuple[str, ...]] = {name: entity.aliases for name, entity in events.entities.items()}
+    named |= {name: field.aliases for name, field in events.fields.items()}
+    for name, aliases in named.items():
+        found |= dict.fromkeys((name, *aliases), name)
+    return found
+
+
 def _names(column: Column, default: str) -> tuple[str, ...]:
     return (column.name or default, *column.aliases)
 

@@ -10,6 +10,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from homeostat.config.faults import nearest
+from homeostat.config.remedies import (
+    FORMS,
+    LatenessBody,
+    QuarantineBody,
+    RandomBody,
+    RateBody,
+    RebuildBody,
+    ShedBody,
+    form_of,
+    ops_of,
+    scope_fault,
+)
+from homeostat.config.remedy_faults import remedy_faults
+from homeostat.config.scalars import Node
 from homeostat.config.tree import App, NamedList, RuleSpec
 from homeostat.errors import HomeostatError
 from homeostat.models.deployments import CANARY, CHAMPION
@@ -48,6 +62,10 @@ class Variant:
     shift, scale : of the risk's log-odds
     states : learner -> hash of the state that another process taught it
     always : the action that each event gets that no hard rule decides; empty where there is none
+    repairs, quarantines : scope -> body, by rising number of the changes
+    shed : the scorers that are left out
+    rates : entity -> how many of its events go their way
+    randoms : action -> the least and the highest threshold, between which it is drawn
     """
 
     app: App
@@ -60,6 +78,11 @@ class Variant:
     scale: float = 1.0
     always: str = ""
     states: Mapping[str, str] = field(default_factory=dict)
+    repairs: Mapping[str, Node] = field(default_factory=dict)
+    quarantines: Mapping[str, QuarantineBody] = field(default_factory=dict)
+    shed: tuple[str, ...] = ()
+    rates: Mapping[str, RateBody] = field(default_factory=dict)
+    randoms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def variant(app: App, changes: Iterable[Change]) -> Variant:
@@ -172,10 +195,44 @@ def _state(found: Variant, learner: str, body: Mapping[str, Any]) -> Variant:
     return replace(found, states={**found.states, learner: _text(body, "sha256")})
 
 
+def _remedy(kind: ChangeKind) -> Callable[[Variant, str, Mapping[str, Any]], Variant]:
+    """How a body that has forms is applied: checked whole, then put where the stages look for it."""
+
+    def apply(found: Variant, scope: str, body: Mapping[str, Any]) -> Variant:
+        if (why := scope_fault(kind, scope)) is not None:
+            raise ValueError(f"the scope {scope[:60]!r} {why}")
+        form = form_of(kind, scope, body)
+        if form is None:
+            raise ValueError(f"a repair of {scope} is one of {', '.join(ops_of(scope))}, not {body.get('op')!r}")
+        made = form.model_validate(body)
+        faults = remedy_faults(scope, made, found.app)
+        if faults:
+            raise ValueError("; ".join(f"{one.key or 'scope'}: {one.message}" for one in faults[:3]))
+        return _put(found, scope, made)
+
+    return apply
+
+
+def _put(found: Variant, scope: str, made: Node) -> Variant:
+    if isinstance(made, QuarantineBody):
+        return replace(found, quarantines={**found.quarantines, scope: made})
+    if isinstance(made, LatenessBody):
+        events = found.app.events.model_copy(update={"lateness": made.lateness})
+        return replace(found, app=found.app.model_copy(update={"events": events}))
+    if isinstance(made, ShedBody):
+        return replace(found, shed=made.scorers)
+    if isinstance(made, RateBody):
+        return replace(found, rates={**found.rates, scope: made})
+    if isinstance(made, RandomBody):
+        return replace(found, randoms={**found.randoms, scope: (made.low, made.high)})
+    return found if isinstance(made, RebuildBody) else replace(found, repairs={**found.repairs, scope: made})
+
+
 _APPLY: Mapping[ChangeKind, Callable[[Variant, str, Mapping[str, Any]], Variant]] = {
     ChangeKind.DEPLOY: _deploy, ChangeKind.THRESHOLD: _threshold, ChangeKind.CALIBRATION: _calibration,
     ChangeKind.RULE: _rule, ChangeKind.LIST: _list, ChangeKind.LEARNING: _learning, ChangeKind.FALLBACK: _fallback,
     ChangeKind.FUSION: _fusion, ChangeKind.STATE: _state,
+    **{kind: _remedy(kind) for kind in FORMS},
 }  # fmt: skip
 
 

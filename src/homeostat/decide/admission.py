@@ -80,6 +80,8 @@ class Watermark:
     def unmarked(events: EventBatch) -> EventBatch:
         """The batch as it arrived: another lateness may mark other rows."""
         late = events.kind == Row.LATE_EVENT
+        if events.came is not None:
+            late &= events.came.copy == 0  # A copy is one by whatever lateness.
         if not late.any():
             return events
         return replace(events, kind=np.where(late, np.uint8(Row.EVENT), events.kind))

@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from homeostat.decide.arrivals import Arrivals
-from homeostat.decide.contracts import Explorer, Fusion, Guard, Joiner, Learner, Policy, ReadsLists, Scorer, Stateful
+from homeostat.decide.contracts import (
+    Explorer,
+    Fusion,
+    Guard,
+    Joiner,
+    Learner,
+    Policy,
+    ReadsLists,
+    Repairing,
+    Scorer,
+    Stateful,
+)
+from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.stages import Canary, Holds, Stages
 from homeostat.decide.what_if import WhatIf
 from homeostat.expressions import Membership
@@ -42,6 +54,7 @@ class Setup:
     learned : what another process taught fusion and policy, by name; an empty one has no state as yet. None where this
         loop learns by itself
     canary : None where no other version decides a share
+    repairing, reads : see `Stages`
     """
 
     number: int
@@ -61,6 +74,8 @@ class Setup:
     meaning: Mapping[str, Meaning]
     learned: Mapping[str, State] | None = None
     canary: CanaryParts | None = None
+    repairing: Repairing | None = None
+    reads: EventSchema | None = None
 
     @property
     def learners(self) -> dict[str, Learner]:
@@ -102,9 +117,19 @@ def put_in_force(setup: Setup, stages: Stages, arrivals: Arrivals) -> None:
         stages.joiner = arrivals.joiner = setup.joiner
     if setup.lists is not None and isinstance(stages.featurizer, ReadsLists):
         stages.featurizer.read_lists(setup.lists)
+    _repair(setup.repairing, stages)
+    stages.reads = setup.reads
     stages.what_if, stages.learns = setup.what_if, setup.learns
     stages.version, stages.words, stages.meaning = setup.version, setup.words, setup.meaning
     stages.settings, stages.in_force = setup.number, setup.in_force
+
+
+def _repair(new: Repairing | None, stages: Stages) -> None:
+    """Let these repairs be in force; contents stay remembered where copies are found as before."""
+    was = stages.repairing
+    if new is not None and was is not None and new.remembers == was.remembers:
+        new.restore(was.state())
+    stages.repairing = new
 
 
 def _canary(parts: CanaryParts | None, was: Canary | None, stages: Stages) -> Canary | None:

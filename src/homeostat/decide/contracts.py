@@ -41,6 +41,23 @@ class Featurizer(Stateful, Protocol):
     def features(self, events: EventBatch) -> Features: ...
 
 
+class Repairing(Stateful, Protocol):
+    """Events as they came -> events as the other stages see them; remembers contents where copies are dropped."""
+
+    @property
+    def remembers(self) -> object:
+        """What is remembered, and how: two that are alike go on with each other's memory."""
+        ...
+
+    def repaired(self, events: EventBatch) -> EventBatch:
+        """Fields and times as they should be; `EventBatch.came` keeps them as they came. Nothing is remembered."""
+        ...
+
+    def without_copies(self, events: EventBatch, running: Int, stand: bool = False) -> EventBatch:
+        """Mark copies; `running` (n,) is the watermark as each event arrives. With `stand` none is marked."""
+        ...
+
+
 @runtime_checkable
 class ReadsLists(Protocol):
     """A featurizer whose expressions ask who is on which list."""

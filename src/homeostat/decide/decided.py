@@ -99,6 +99,7 @@ def compared(decided: Decided, events: EventBatch, words: Vocabulary) -> Decided
 def alike(events: EventBatch, words: Vocabulary, k: int, batch: DecisionBatch, row: int) -> bool:
     """Whether row `k` of some events has the content of an event that was decided: its time, keys and values."""
     before, theirs = batch.events, batch.words
+    events, before = events.as_came, before.as_came
     return bool(
         events.time_ns[k] == before.time_ns[row]
         and _same(events.keys[k], words.entities, before.keys[row], theirs.entities)

@@ -95,6 +95,8 @@ class DecisionLoop:
         if self._handover.coming is not None:
             self.change()
         self.flush()
+        if self.stages.repairing is not None:
+            events = self.stages.repairing.repaired(events)
         seen = self.recording.seen(events.ids)
         rows = admit(events, seen, self.stages.watermark, self._limits.reject_late)
         earlier = {}
@@ -167,6 +169,9 @@ class DecisionLoop:
         begun_ns, self._due.spent_ns = self.clock.monotonic_ns(), 0
         running = self.stages.watermark.advance(events.reach)
         events = self.stages.watermark.mark_late(events, running)
+        if self.stages.repairing is not None:
+            stand = recorded is not None and recorded.stands
+            events = self.stages.repairing.without_copies(events, running, stand)
         features = self._featurize(events, running)
         if features.fallback:  # Time lost waiting for a store that is away says nothing against scorers and policy.
             self._due.spent_ns = self.clock.monotonic_ns() - begun_ns
@@ -312,7 +317,7 @@ class DecisionLoop:
     def all_new(self, events: EventBatch, in_flight: Sequence[Ids]) -> bool:
         """Whether a batch may be decided ahead: no row repeats an event, and no outcome waits among them."""
         self.flush()
-        if self._limits.reject_late or self._arrivals.any or len(events) == 0:
+        if self._limits.reject_late or self._arrivals.any or len(events) == 0 or self.stages.repairing is not None:
             return False
         seen = self.recording.seen(events.ids)
         rows = admit(events, seen, self.stages.watermark, reject_late=False)

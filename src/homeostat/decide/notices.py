@@ -17,7 +17,9 @@ def count(counts: dict[str, int], fallbacks: dict[Reason, int], decisions: Decis
     """Add new decisions to the counts of events, and of the causes of fallbacks."""
     counts["events"] += len(decisions)
     if np.count_nonzero(decisions.events.kind):
-        counts["late"] += int(np.count_nonzero(decisions.events.kind == Row.LATE_EVENT))
+        late = int(np.count_nonzero(decisions.events.kind == Row.LATE_EVENT))
+        copies = 0 if decisions.events.came is None else int(np.count_nonzero(decisions.events.came.copy))
+        counts["late"] += late - copies
     if np.count_nonzero(decisions.fallback):
         for bit, reason in Fallback.NAMES.items():
             hit = int((decisions.fallback & bit != 0).sum())

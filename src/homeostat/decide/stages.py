@@ -9,7 +9,8 @@ from threading import RLock
 from typing import Protocol
 
 from homeostat.decide.admission import Watermark
-from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy
+from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy, Repairing
+from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.learning.schedule import Schedule
 from homeostat.decide.panel import Panel
 from homeostat.decide.what_if import WhatIf
@@ -76,6 +77,8 @@ class Stages:
     spending : held while the policy proposes and is charged for it
     what_if : what explanations know of the features; without it each is a quantity by itself
     canary : decides a share of the entities; None where there is none
+    repairing : the repairs in force; None where there is none
+    reads : how events are read under these repairs; None: as the app file says
     """
 
     featurizer: Featurizer
@@ -101,6 +104,8 @@ class Stages:
     allowance: Allowance | None = None
     spending: AbstractContextManager[bool] = field(default_factory=RLock)
     canary: Canary | None = None
+    repairing: Repairing | None = None
+    reads: EventSchema | None = None
 
     def close(self) -> None:
         """Let go of the scorers' threads."""

@@ -21,6 +21,8 @@ def remembering(stages: Stages, arrivals: Arrivals) -> Parts:
     ]  # fmt: skip
     if stages.canary is not None:
         parts.append(("canary", stages.canary.fusion))
+    if stages.repairing is not None:
+        parts.append(("repairs", stages.repairing))
     return parts if stages.joiner is None else [*parts, ("joiner", stages.joiner)]
 
 

@@ -34,6 +34,7 @@ class Trail(Protocol):
 class Parts:
     """The parts of an engine; `engine.assembly` makes them.
 
+    declared : how events are read by the app file
     kept : the journal again, where it is this process's own: `snapshots` are made of it, and `audit` follows it
     begin_again : lets the loop continue from snapshot and journal after a fault broke it off
     room : raises Unavailable where the disk that the journal is on takes nothing more; None without a disk
@@ -49,7 +50,7 @@ class Parts:
 
     app: App
     loop: DecisionLoop
-    schema: EventSchema
+    declared: EventSchema
     words: Vocabulary
     journal: StandingJournal
     clock: Clock
@@ -67,3 +68,8 @@ class Parts:
     sizer: Sizer | None = None
     memory: MemorySizer | None = None
     opened: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def schema(self) -> EventSchema:
+        """How events are read: as the app file says, unless a repair of the next batch needs more."""
+        return (self.loop.coming or self.loop.stages).reads or self.declared

@@ -21,6 +21,13 @@ class ChangeKind(StrEnum):
     FALLBACK = "fallback"  # Scope: "app". Body: {action}, which every event gets while it is in force.
     FUSION = "fusion"  # Scope: "app". Body: {name} of a trained fusion of the champion.
     STATE = "state"  # Scope: a learner. Body: {position, sha256} of a state that it published.
+    REPAIR = "repair"  # Scope: "field:NAME", "time" or "source". Body: {op} and what it needs: see config.remedies.
+    QUARANTINE = "quarantine"  # Scope: "labels", "source:NAME", "account:NAME", "segment:NAME". Body: {where, from}.
+    LATENESS = "lateness"  # Scope: "app". Body: {lateness}.
+    SHED = "shed"  # Scope: "app". Body: {scorers} that are left out.
+    RATE = "rate"  # Scope: an entity. Body: {count, per, action, where}.
+    RANDOM = "random"  # Scope: an action. Body: {low, high} of its threshold.
+    REBUILD = "rebuild"  # Scope: "windows". Body: {}.
 
 
 class Scope(NamedTuple):

@@ -32,7 +32,7 @@ from homeostat.records.arrays import AnyArray
 from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.changes import changes_text, read_changes
 from homeostat.records.decisions import DecisionBatch, Fused, Proposal, Ruling, Scores
-from homeostat.records.events import EventBatch, OutcomeBatch
+from homeostat.records.events import Came, EventBatch, OutcomeBatch
 from homeostat.records.features import Features
 from homeostat.records.identity import IdTexts
 from homeostat.records.legacy import rekeyed
@@ -102,6 +102,7 @@ def schema_of(body: Body) -> Schema:
         return decision_schema(
             body.words, body.features.names, body.scores.names, events.keys.shape[1], events.numbers.shape[1],
             body.proposal.propensity.shape[1], events.reach_ns is not None, body.arm is not None,
+            events.came is not None,
         )  # fmt: skip
     if isinstance(body, ChangeBatch):
         return change_schema()
@@ -212,6 +213,8 @@ def _columns_of(body: DecisionBatch) -> tuple[AnyArray, ...]:
         body.fallback,
     )  # fmt: skip
     columns = columns if events.reach_ns is None else (*columns, events.reach_ns)
+    came = events.came
+    columns = columns if came is None else (*columns, came.time_ns, came.numbers, came.copy)
     return columns if body.arm is None else (*columns, body.arm)
 
 
@@ -260,6 +263,7 @@ def _decisions(
         EventBatch(
             c["events.id_code"], c["events.time_ns"], c["events.keys"], c["events.numbers"], c["events.label"],
             c["events.kind"], texts, c["events.id_check"], c["events.key_checks"], c.get("events.reach_ns"),
+            Came(c["came.time_ns"], c["came.numbers"], c["came.copy"]) if "came.copy" in c else None,
         ),
         Features(schema.features, c["features.values"], c["features.freshness"]),
         Scores(schema.scorers, c["scores.values"], c["scores.confidence"], c["scores.fallback"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -18,13 +18,31 @@ class Row(IntEnum):
     """The kind of a row of an event batch."""
 
     EVENT = 0
-    LATE_EVENT = 1  # Past the lateness bound: decided, but not counted by the windows.
+    LATE_EVENT = 1  # Past the lateness bound, or a copy: decided, but not counted by the windows.
     OUTCOME = 2  # An earlier event's label, arriving now.
 
 
 @dataclass(frozen=True, slots=True)
+class Came:
+    """`n` events as they came, before repairs.
+
+    time_ns : (n,) event times
+    numbers : (n, fields) values
+    copy : (n,) 1 for a copy of an earlier event, which windows don't count again
+    """
+
+    time_ns: Int
+    numbers: Float
+    copy: Bytes
+
+    def rows(self, at: slice | Int | NDArray[np.bool_]) -> Came:
+        """Some of the rows."""
+        return Came(self.time_ns[at], self.numbers[at], self.copy[at])
+
+
+@dataclass(frozen=True, slots=True)
 class EventBatch:
-    """`n` events in order of arrival.
+    """`n` events in order of arrival, as the stages see them.
 
     id_code, id_check : (n,) see `records.identity`
     time_ns : (n,) event time, nanoseconds since 1970 UTC
@@ -34,6 +52,7 @@ class EventBatch:
     kind : (n,) `Row`
     texts : the text of every id and key in the batch that is hashed, and of every category by its code and 0
     reach_ns : (n,) how far each event moves the time that all share; None where that is its own time, see `reach`
+    came : times and values as they came; None where no repair altered any
     Checks may be left out where every id and key is an integer.
     """
 
@@ -47,6 +66,7 @@ class EventBatch:
     id_check: Int = field(default_factory=lambda: _UNSAID)
     key_checks: Int = field(default_factory=lambda: _UNSAID)
     reach_ns: Int | None = None
+    came: Came | None = None
 
     def __post_init__(self) -> None:
         if self.id_check is _UNSAID:
@@ -89,8 +109,23 @@ class EventBatch:
         return EventBatch(
             self.id_code[rows], self.time_ns[rows], self.keys[rows], self.numbers[rows], self.label[rows],
             self.kind[rows], self.texts, self.id_check[rows], self.key_checks[rows],
-            None if self.reach_ns is None else self.reach_ns[rows],
+            None if self.reach_ns is None else self.reach_ns[rows], None if self.came is None else self.came.rows(rows),
         )  # fmt: skip
+
+    @property
+    def as_came(self) -> EventBatch:
+        """The events as they came, before repairs; their reach stays where it is."""
+        came = self.came
+        if came is None:
+            return self
+        kind = np.where(came.copy != 0, np.uint8(Row.EVENT), self.kind)
+        return replace(self, time_ns=came.time_ns, numbers=came.numbers, kind=kind, came=None)
+
+    def as_copies(self, copy: NDArray[np.bool_]) -> EventBatch:
+        """The events, of which those of a mask (n,) are copies: decided, and not counted by the windows."""
+        came = self.came or Came(self.time_ns, self.numbers, np.zeros(len(self), np.uint8))
+        kind = np.where(copy, np.uint8(Row.LATE_EVENT), self.kind)
+        return replace(self, kind=kind, came=Came(came.time_ns, came.numbers, came.copy | copy.astype(np.uint8)))
 
     def slice(self, start: int, stop: int) -> EventBatch:
         """Rows `start` to `stop` as views."""

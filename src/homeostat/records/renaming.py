@@ -88,7 +88,10 @@ def events_as(events: EventBatch, was: Vocabulary, now: Vocabulary, coding: Codi
     numbers = numbers_as(events.numbers, was.fields, now.fields)
     if keys is events.keys and numbers is events.numbers:
         return events
-    return replace(events, keys=keys, key_checks=checks, numbers=numbers)
+    came = events.came
+    if came is not None:
+        came = replace(came, numbers=numbers_as(came.numbers, was.fields, now.fields))
+    return replace(events, keys=keys, key_checks=checks, numbers=numbers, came=came)
 
 
 def outcomes_as(outcomes: OutcomeBatch, now: Entities, coding: Coding) -> OutcomeBatch:

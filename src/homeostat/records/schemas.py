@@ -45,6 +45,8 @@ DECISION_COLUMNS: Columns = (
 )  # fmt: skip
 # How far decided events reach; there where that is not the time of each.
 REACH_COLUMNS: Columns = (("events.reach_ns", _I8, ""),)
+# Events as they came, and which are copies; there where a repair altered any.
+CAME_COLUMNS: Columns = (("came.time_ns", _I8, ""), ("came.numbers", _F8, "fields"), ("came.copy", _U1, ""))
 # Which decisions a canary made; there while one decides.
 CANARY_COLUMNS: Columns = (("arm", _U1, ""),)
 OUTCOME_COLUMNS: Columns = (
@@ -101,11 +103,13 @@ def decision_schema(
     actions: int,
     reach: bool = False,
     canary: bool = False,
+    came: bool = False,
 ) -> Schema:
     """The schema of decisions with so many entities, fields and actions.
 
     reach : whether they say how far their events reach
     canary : whether they say which of them a canary made
+    came : whether they say how their events came
     Raises ValueError where the words name another number of them.
     """
     if words.nameless:
@@ -116,7 +120,7 @@ def decision_schema(
             f"decisions with {entities} entities, {fields} fields and {actions} actions are named by "
             f"{len(words.entities)}, {len(words.fields)} and {len(words.actions)} names"
         )
-    columns = DECISION_COLUMNS + REACH_COLUMNS * reach + CANARY_COLUMNS * canary
+    columns = DECISION_COLUMNS + REACH_COLUMNS * reach + CAME_COLUMNS * came + CANARY_COLUMNS * canary
     return _made(DECISIONS, columns, words, features, scorers)
 
 
@@ -164,7 +168,10 @@ def read_schema(text: str) -> Schema:
         words = _words(data)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("the schema cannot be read") from error
-    every = (*DECISION_COLUMNS, *REACH_COLUMNS, *CANARY_COLUMNS, *OUTCOME_COLUMNS, *LOCATED_COLUMNS, *CHANGE_COLUMNS)
+    every = (
+        *DECISION_COLUMNS, *REACH_COLUMNS, *CAME_COLUMNS, *CANARY_COLUMNS, *OUTCOME_COLUMNS, *LOCATED_COLUMNS,
+        *CHANGE_COLUMNS,
+    )  # fmt: skip
     known = {name: (code, of) for name, code, of in every}
     for name, code, of in columns:
         if known.get(name) != (code, of):

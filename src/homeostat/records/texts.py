@@ -26,6 +26,8 @@ def mentioned(texts: IdTexts, body: DecisionBatch | OutcomeBatch) -> IdTexts:
         found.update(texts_of(batch.keys, batch.key_checks, texts))
     if isinstance(body, DecisionBatch):
         found.update(category_texts_of(body.events.numbers, texts))
+        if body.events.came is not None:
+            found.update(category_texts_of(body.events.came.numbers, texts))
     return {one: found[one] for one in sorted(found)}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from homeostat.config.change_faults import BODIES
 from homeostat.config.job_requests import KEY_PATTERN
+from homeostat.config.remedies import SCOPES
 from homeostat.records.change_rows import NAME_CHARS_MAX, REASON_CHARS_MAX, shown
 from homeostat.records.changes import Change, ChangeKind
 from homeostat.serve.routes.settings import ALL, BELOW, PAGE_MAX, PREVIEW
@@ -95,10 +96,12 @@ def setting_schemas() -> Json:
 
 def _of_kind(kind: ChangeKind, more: Json) -> Json:
     """A change of one kind; a rule's body is that of the app file, whose own schema says more."""
-    body: Json = {"type": "object"} if kind == ChangeKind.RULE else BODIES[kind].model_json_schema()
+    forms = [{"type": "object"}] if kind == ChangeKind.RULE else [form.model_json_schema() for form in BODIES[kind]]
+    if kind in SCOPES:
+        more = {**more, "scope": {"type": "string", "pattern": SCOPES[kind]}}
     return {
         "type": "object", "required": ["kind", "scope", "body", "reason"], "additionalProperties": False,
-        "properties": {"kind": {"const": str(kind)}, "body": {"anyOf": [body, {"type": "null"}]}, **more},
+        "properties": {"kind": {"const": str(kind)}, "body": {"anyOf": [*forms, {"type": "null"}]}, **more},
     }  # fmt: skip
 
 

@@ -58,7 +58,8 @@ class Intake:
     def __init__(
         self, schema: EventSchema, lateness_ns: int, reject_late: bool, ahead_ns: int = 0, encoding: Encoding = JSON
     ) -> None:
-        self._schema, self._lateness_ns, self._reject_late = schema, lateness_ns, reject_late
+        self._declared = self._schema = schema
+        self._lateness_ns, self._reject_late = lateness_ns, reject_late
         self._ahead_ns, self._encoding = ahead_ns, encoding
         self._newest: dict[str, int] = {}  # By lane, the time that its events have reached.
         self._epoch: dict[str, int] = {}  # Of the lane's assignment, which that time is of.
@@ -69,6 +70,13 @@ class Intake:
 
     def __len__(self) -> int:
         return 0 if self._held is None else len(self._held)
+
+    def reads(self, schema: EventSchema | None, lateness_ns: int) -> None:
+        """Read events so from now on; as declared where nothing is given.
+
+        lateness_ns : how far behind its lane an event may be
+        """
+        self._schema, self._lateness_ns = schema or self._declared, lateness_ns
 
     def add(self, pulled: Pulled, wall_ns: int, monotonic_ns: int) -> int:
         """Take messages in; returns how far ahead of the clock the newest event is, 0 where none is.

@@ -106,12 +106,12 @@ def present(*packages: str) -> None:
 
 
 def install(extra: str) -> str:
-    """The command that installs an extra.
+    """The command that installs an extra, and the one that does so in a checkout.
 
     >>> install("redis")
-    "pip install 'homeostat[redis]'"
+    "pip install 'homeostat[redis]' (from a checkout: pip install '.[redis]')"
     """
-    return f"pip install 'homeostat[{extra}]'"
+    return f"pip install 'homeostat[{extra}]' (from a checkout: pip install '.[{extra}]')"
 
 
 def missing(extra: str, purpose: str, error: ImportError) -> MissingExtra:
@@ -121,8 +121,7 @@ def missing(extra: str, purpose: str, error: ImportError) -> MissingExtra:
     """
     package = (error.name or "").partition(".")[0] or "more packages"
     broken = "" if isinstance(error, ModuleNotFoundError) or not error.name else f", which fails here ({error})"
-    checkout = f"(from a checkout: pip install '.[{extra}]')"
-    made = MissingExtra(f"{purpose} needs {package}{broken}: {install(extra)} {checkout}")
+    made = MissingExtra(f"{purpose} needs {package}{broken}: {install(extra)}")
     made.extra = extra
     made.name = error.name
     return made

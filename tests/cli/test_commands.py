@@ -341,3 +341,31 @@ def test_a_promotion_lets_servers_have_the_processor_first(tmp_path, monkeypatch
     with pytest.raises(SystemExit):
         main(arguments)  # A program that calls it keeps its own priority.
     assert lowered == niceness
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["foo"], "homeostat --help"),
+        (["trian"], "homeostat --help"),
+        (["incidents", "foo"], "homeostat incidents --help"),
+        (["replay", "payments", "--nope"], "homeostat replay --help"),
+    ],
+)
+def test_a_wrong_call_names_the_help_that_fits(capsys, words, hint) -> None:
+    code, printed, said = run(capsys, *words)
+    assert code == 2 and not printed and f"homeostat: {hint} says what there is" in said
+
+
+def test_a_replay_of_nothing_warns(tmp_path, capsys) -> None:
+    (tmp_path / "none.jsonl").write_text("")
+    (tmp_path / "bad.jsonl").write_text('{"event_id": 1}\n[]\n')
+    for name, more, warning in (
+        ("none.jsonl", (), "none.jsonl holds no event"),
+        ("bad.jsonl", (), "each of the 2 rows read is a dead letter"),
+    ):
+        code, printed, said = run(
+            capsys, "replay", "access", tmp_path / name, "--out", tmp_path / "out", *more, "--json"
+        )
+        assert code == 0 and "warning: nothing was decided: " in said and warning in said
+        assert any(warning in one for one in json.loads(printed)["warnings"])

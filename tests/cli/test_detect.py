@@ -43,7 +43,7 @@ def test_all_formats_give_the_alarms_of_the_library(capsys, tmp_path, errors):
     for arguments in files(tmp_path, errors):
         for kind in ([], ["--kind", "error"]):
             code, out, err = run(capsys, "detect", *arguments, *kind, "--json")
-            assert (code, err) == (0, "") and json.loads(out) == {"alarms": expected}
+            assert (code, err) == (0, "") and json.loads(out)["alarms"] == expected
 
 
 @pytest.mark.long
@@ -89,3 +89,12 @@ def test_faults_are_one_sentence_with_what_to_do(capsys, tmp_path, text, options
     (tmp_path / "n.csv").write_text(text)
     code, out, err = run(capsys, "detect", tmp_path / "n.csv", *options)
     assert code == 1 and out == "" and fault in err and len(err.splitlines()) == 1
+
+
+def test_no_row_is_a_warning_beside_the_answer_for_programs(tmp_path, capsys):
+    (tmp_path / "one.csv").write_text("v\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["detect", str(tmp_path / "one.csv"), "--json"])
+    out, err = capsys.readouterr()
+    assert ended.value.code in (0, None)
+    assert json.loads(out) == {"rows": 0, "alarms": []} and "the file has no row" in err

@@ -121,3 +121,26 @@ def test_the_log_of_deliveries_is_shown(folder: Path, capsys) -> None:
         (claimed,) = store.claim(10, 1)
         store.report(replace(claimed, error="answers 503"))
     assert "waiting, 1 tries: answers 503" in run(capsys, "deliveries", "--data", folder)[1]
+
+
+def test_a_silence_without_a_reason_says_why_one_is_needed(folder: Path, capsys) -> None:
+    for words in (("silence", "abcd9999", "--for", "2h"), ("close", "abcd9999", "--reason", " ")):
+        code, out, err = run(capsys, *words, "--data", folder)
+        assert code == 1 and out == "" and "a reason is needed, for those who look later" in err and "--reason" in err
+
+
+def test_a_silence_of_nothing_names_what_comes_nearest(folder: Path, capsys) -> None:
+    def made(*words: str) -> tuple[int, str]:
+        code, _, err = run(capsys, "silence", "--for", "2h", "--reason", "x", *words, "--data", folder)
+        return code, err
+
+    assert made("--kind", "units") == (1, "homeostat: no signal has the kind 'units': the nearest is unit\n")
+    for words, warning in (
+        (("--kind", "x*"), "no signal has a kind such as 'x*': there are missing, unit"),
+        (("--node", "fields:*"), "no signal is at a node 'fields:*': the nearest is field"),
+        (("--node", "field:amont"), "no signal is known at a node 'field:amont': the nearest is field:amount"),
+    ):
+        code, err = made(*words)
+        assert code == 0 and f"homeostat: warning: {warning}" in err
+    for words in (("--node", "field:*"), ("--node", "segment:amount > 5"), ("--kind", "un?t"), ("--node", "*:amount")):
+        assert made(*words) == (0, "")

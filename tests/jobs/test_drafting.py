@@ -107,6 +107,27 @@ def test_a_file_that_is_no_table_is_refused_in_a_sentence(tmp_path, content, suf
         draft(path, "x")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "advice"),
+    [
+        ("e.csv", b"", "is empty: an app is drafted from"),
+        ("e.jsonl", b"\n\n", "is empty: an app is drafted from"),
+        ("e.parquet", b"", "is empty: an app is drafted from"),
+        ("e.csv", b"event_id,time,user\n", "has a header and no rows: an app is drafted from"),
+        ("e.parquet", b"PAR1 and the rest is missing", "is no whole Parquet file: write it again"),
+        ("e.jsonl", b'{"a": ', "is no whole JSON Lines file"),
+        ("e.csv", b"a,b\n1\n", "is no whole CSV file"),
+    ],
+)
+def test_an_empty_or_broken_file_is_refused_with_what_to_do(tmp_path, name, content, advice):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(EventFileError) as refused:
+        draft(tmp_path / name, "x")
+    assert advice in str(refused.value) and "footer" not in str(refused.value)
+    with pytest.raises(EventFileError, match="Check the path"):
+        draft(tmp_path / "nowhere" / name, "x")
+
+
 @pytest.mark.parametrize("name", ["score", "Score", "score_a", "score_id", "score_"])
 @pytest.mark.parametrize("kind", ["field", "entity"])
 def test_a_column_called_score_gets_a_name_that_scorers_leave_free(tmp_path, name, kind):

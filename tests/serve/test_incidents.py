@@ -145,6 +145,28 @@ def test_odd_requests_are_problems(keyed: Keyed, path: str, body: object, status
         assert all(f'"{name}"' in problem["fix"] for name in ("node", "kind", "for", "reason"))
 
 
+def test_all_faults_of_a_body_are_named_at_once(keyed: Keyed) -> None:
+    body = {"node": " ", "kind": "units", "for": "long", "reason": 7, "actor": "a" * 101}
+    status, _, problem = keyed.ask("/v1/silences", body)
+    assert status == 422
+    for fault in ("node is a pattern", "the nearest is unit", "reason is a sentence", "actor is a name", "for: "):
+        assert fault in problem["detail"], fault
+    status, _, problem = keyed.ask(f"/v1/incidents/{IDS[2]}:silence", {"for": 5, "actor": 5}, if_match='"1"')
+    assert status == 422 and all(word in problem["detail"] for word in ("reason is", "actor is", "for: "))
+    status, head, problem = keyed.ask(f"/v1/incidents/{IDS[2]}", {"reason": "x"})
+    assert (status, head["allow"], problem["detail"]) == (405, "GET, HEAD", "it takes GET, HEAD")
+
+
+def test_a_silence_of_a_node_that_the_app_has_not_is_made_with_a_warning(keyed: Keyed) -> None:
+    body = {"node": "field:valu", "for": "1h", "reason": "x"}
+    status, head, made = keyed.ask("/v1/silences", body)
+    assert status == 201 and made["warnings"] == [
+        "no signal is known at a node 'field:valu': the nearest is field:value"
+    ]
+    assert "warnings" not in keyed.ask(head["location"])[2]
+    assert "warnings" not in keyed.ask("/v1/silences", {**body, "node": "field:value"})[2]
+
+
 def test_the_document_names_them(keyed: Keyed) -> None:
     _, _, document = keyed.ask("/openapi.json", who="read")
     assert {"/v1/incidents", "/v1/incidents/{id}", "/v1/incidents/{id}:close", "/v1/signals", "/v1/silences"} <= set(

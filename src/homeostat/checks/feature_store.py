@@ -210,7 +210,7 @@ def who_lacks_rows_is_awaited(open_store: OpensStore) -> None:
         store.exchange([], 1)
     for store, other in ((mine, yours), (yours, mine)):
         store.lacks()
-        _until(lambda other=other: other.awaited == 1, other)
+        _until(lambda: other.awaited == 1, other)  # noqa: B023
         store.whole()
         _until(lambda: not mine.awaited and not yours.awaited, store, other)
     yours.lacks()

@@ -134,7 +134,15 @@ def _run(arguments: list[str]) -> None:
         from homeostat.adapters.process.printable import printable
 
         print(f"homeostat: warning: {printable(warning)}", file=sys.stderr)
-    build()(arguments)
+    app = build()
+    from cyclopts.exceptions import CycloptsError
+
+    try:
+        app(arguments, exit_on_error=False)
+    except CycloptsError as error:  # It is printed by now.
+        chain = ["homeostat", *(error.command_chain or ())]
+        print(f"homeostat: {' '.join(chain)} --help says what there is", file=sys.stderr)
+        sys.exit(2)
 
 
 def _drop_output() -> None:

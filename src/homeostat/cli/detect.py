@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from homeostat.records.arrays import Float
     from homeostat.stats.detectors.alarms import Alarm
 
+_NO_ROW = "not enough data: the file has no row"
 _SHOWN_MAX = 40  # Alarms in the table; --json has all.
 
 
@@ -54,7 +55,9 @@ def detect(
         pieces = _watched(read_numbers(file, column), progress, rows)
         alarms = [alarm for found in detect_in(pieces, kind, false_alarms_per) for alarm in found]
     if json:
-        print(dumps({"alarms": [alarm.as_dict() for alarm in alarms]}, allow_nan=False))
+        if not any(rows):
+            print(f"homeostat: warning: {_NO_ROW}", file=sys.stderr)
+        print(dumps({"rows": sum(rows), "alarms": [alarm.as_dict() for alarm in alarms]}, allow_nan=False))
     else:
         _print(alarms, any(rows))
     if fail_on and alarms:
@@ -75,7 +78,7 @@ def _print(alarms: list[Alarm], any_rows: bool) -> None:
 
     console = Console(file=sys.stdout, markup=False, highlight=False)
     if not alarms:
-        console.print("no change was found" if any_rows else "not enough data: the file has no row")
+        console.print("no change was found" if any_rows else _NO_ROW)
         return
     table = Table("row", "since", "change", "before", "after")
     for one in alarms[:_SHOWN_MAX]:

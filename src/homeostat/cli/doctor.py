@@ -86,7 +86,12 @@ def _packages() -> Iterator[Diagnosis]:
     missing = [name for name in _BASE if found[name] is None]
     seen = ", ".join(f"{name} {found[name]}" for name in _BASE if found[name] is not None)
     if missing:
-        yield Diagnosis("packages", "broken", f"missing: {', '.join(missing)}", "pip install homeostat")
+        yield Diagnosis(
+            "packages",
+            "broken",
+            f"missing: {', '.join(missing)}",
+            "pip install homeostat (from a checkout: pip install .)",
+        )
     else:
         yield Diagnosis("packages", "ok", seen)
     missing = [name for name in _TRAIN if found[name] is None]

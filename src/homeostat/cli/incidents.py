@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from json import dumps
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 incidents = App(name="incidents", help="Show, silence and close incidents", help_format="plaintext")
 Limit = Annotated[Stored, Parameter(help="How many to show, the newest first.")]
 Below = Annotated[Stored | None, Parameter(help="Only those with smaller numbers.")]
-Reason = Annotated[str, Parameter(help="Why, for those who look later.")]
+Reason = Annotated[str, Parameter(help="Why, for those who look later. Needed.")]
 Expected = Annotated[
     Stored | None, Parameter(help="The revision that you saw; nothing is changed where there is a later one.")
 ]
@@ -114,7 +115,7 @@ def close(
     id: str,
     /,
     *,
-    reason: Reason,
+    reason: Reason = "",
     expected: Expected = None,
     actor: Actor = None,
     data: Data = None,
@@ -147,7 +148,7 @@ def silence(
     id: str | None = None,
     /,
     *,
-    reason: Reason,
+    reason: Reason = "",
     span: Annotated[str | None, Parameter("--for", help="How long, such as 2h.")] = None,
     until: Instant = None,
     node: Annotated[
@@ -172,6 +173,7 @@ def silence(
         As `homeostat incidents list` shows it, or the beginning of it.
     """
     from homeostat.adapters.process.clock import SystemClock
+    from homeostat.maintain.incident.patterns import doubts, unknown_kind
     from homeostat.records.incident_shown import shown_incident, shown_silence
     from homeostat.records.incidents import Silence
     from homeostat.records.times import time_text
@@ -182,8 +184,14 @@ def silence(
     patterns = node is not None or kind is not None
     if patterns == (id is not None):
         raise CommandError("silence one incident by its id, or signals by --node and --kind: give one of them")
+    unmeant = "" if kind is None else unknown_kind(kind)
+    if unmeant:
+        raise CommandError(unmeant)
     with incidents_of(data, config) as store:
         if id is None:
+            seen = (kept.signal.series.node for kept in store.signals(limit=10_000))
+            for warning in doubts(node or "*", kind or "*", seen):
+                print(f"homeostat: warning: {warning}", file=sys.stderr)
             made = store.silence(Silence.of(node or "*", kind or "*", now_ns, until_ns, who, reason))
             print(
                 dumps(shown_silence(made)) if json else f"silent until {time_text(until_ns)}: {made.node} {made.kind}"
@@ -275,8 +283,12 @@ def _end(span: str | None, until: str | None, now_ns: int) -> int:
 
 
 def _worded(reason: str) -> None:
-    if not reason.strip() or len(reason) > 1000:
-        raise CommandError("--reason is a sentence of at most 1,000 characters for those who look later")
+    if not reason.strip():
+        raise CommandError(
+            "a reason is needed, for those who look later and ask why nobody heard of it: give --reason 'a sentence'"
+        )
+    if len(reason) > 1000:
+        raise CommandError(f"--reason has {len(reason):,} characters: a sentence of at most 1,000 is kept")
 
 
 def _at_least_none(limit: int) -> None:

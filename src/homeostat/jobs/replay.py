@@ -175,7 +175,19 @@ class Replay:
         self.writer.close()
         self.audit.wrote(self.request.out / "decisions.parquet")
         self.seconds["write"] += (self.clock.monotonic_ns() - written_ns) / 1e9
+        self._warn_of_nothing()
         return self._report()
+
+    def _warn_of_nothing(self) -> None:
+        """Nothing to decide is seldom what somebody wants."""
+        request, bad = self.request, self.buried + self.refused
+        if self.loop.counts["events"] or self.loop.counts["repeated"] or self.trained:
+            return
+        why = f"{request.events} holds no event" + (" before --until" if request.until_ns is not None else "")
+        if bad:
+            why = f"each of the {bad:,} rows read is a dead letter: {request.out / 'dead_letters.jsonl'} says why"
+        self.warnings.append(f"nothing was decided: {why}")
+        request.tell(f"warning: {self.warnings[-1]}")
 
     # Reading.
 

@@ -37,6 +37,13 @@ class Cause(StrEnum):
     INJECTION = "injection"  # Node: source. An instruction hidden in text.
 
 
+NODE_HEADS = (
+    "source", "time", "entity", "field", "feature", "scorer", "fusion", "policy", "guards", "action", "outcome",
+    "labels", "version", "settings", "environment", "serving", "dependency", "segment",
+)  # fmt: skip
+"""What a node begins with, before its colon and name where it has one: see `CausalGraph.nodes`."""
+
+
 @dataclass(frozen=True, slots=True)
 class CausalGraph:
     """An app's parts, and which of them acts on which.

@@ -98,9 +98,12 @@ def incident_schemas() -> Json:
     page = {"next": {"type": ["integer", "null"]}}
     pattern = {"type": "string", "maxLength": PATTERN_CHARS_MAX, "pattern": "^[ -~]*[!-~][ -~]*$"}
     silence: Json = dict.fromkeys(("id", "node", "kind", "from", "until", "actor", "reason"), _TEXT)
-    asked = {**said, "for": span, "node": pattern, "kind": pattern}
+    wild = {**pattern, "pattern": r"^[ -~]*[*?\[][ -~]*$"}
+    asked = {**said, "for": span, "node": pattern, "kind": {"anyOf": [{"enum": list(Kind)}, wild]}}
+    numbered: Json = {**silence, "revision": _COUNT}
+    warned = {**numbered, "warnings": {"type": "array", "items": _TEXT}}
     return {
-        "Silence": _object({**silence, "revision": _COUNT}), "Silences": _object({"silences": _array("Silence")}),
+        "Silence": _object(warned, list(numbered)), "Silences": _object({"silences": _array("Silence")}),
         "NewSilence": {**_object(asked, ["reason", "for"]), "additionalProperties": False,
                        "anyOf": [{"required": ["node"]}, {"required": ["kind"]}]},
         "Signal": _object(signal), "IncidentInShort": _object(short), "Incident": _object(whole),

@@ -10,8 +10,15 @@ import pyarrow.csv as arrow_csv
 import pyarrow.json as arrow_json
 import pyarrow.parquet as pq
 
-from homeostat.adapters.disk.event_lines import EventFileError, blocks
+from homeostat.adapters.disk.event_lines import EventFileError, blocks, open_events
 
+_KINDS = {
+    "Parquet": (".parquet",),
+    "CSV": (".csv", ".csv.gz"),
+    "JSON Lines": (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"),
+}
+_NO_ROWS = "is empty"
+_ADVICE = "an app is drafted from some hundreds of recorded events; without any, `homeostat init FILE` writes a starter"
 _READERS = "parquet, csv, csv.gz, jsonl, jsonl.gz, ndjson or ndjson.gz"
 
 
@@ -21,16 +28,29 @@ def sample_events(path: Path, rows_max: int) -> pa.Table:
     Raises EventFileError where the file is missing, has another format, or can't be read as a table.
     """
     name = path.name.lower()
+    kind = next((kind for kind, ends in _KINDS.items() if name.endswith(ends)), None)
+    if kind is None:
+        raise EventFileError(f"{path}: the name of an event file ends in {_READERS}")
     try:
-        if name.endswith(".parquet"):
+        if kind == "Parquet":
+            open_events(path).close()  # Which says why it can't be opened.
             return _parquet(path, rows_max)
-        if name.endswith((".csv", ".csv.gz")):
-            return arrow_csv.read_csv(pa.BufferReader(_lines(path, rows_max + 1)))
-        if name.endswith((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")):
-            return arrow_json.read_json(pa.BufferReader(_lines(path, rows_max)))
+        text = _lines(path, rows_max + (kind == "CSV"))
+        if kind == "CSV" and text.count(b"\n") == 0:
+            raise EventFileError(f"{path} {'has a header and no rows' if text else _NO_ROWS}: {_ADVICE}")
+        if not text:
+            raise EventFileError(f"{path} {_NO_ROWS}: {_ADVICE}")
+        read = arrow_csv.read_csv if kind == "CSV" else arrow_json.read_json
+        return read(pa.BufferReader(text))
     except (pa.ArrowException, OSError) as error:
-        raise EventFileError(f"{path} can't be read as a table: {error}") from error
-    raise EventFileError(f"{path}: the name of an event file ends in {_READERS}")
+        if path.stat().st_size == 0:
+            raise EventFileError(f"{path} {_NO_ROWS}: {_ADVICE}") from error
+        # What the reader of Parquet finds is about its own parts; the others name a line.
+        brief = "" if kind == "Parquet" else f" ({(str(error).splitlines() or [''])[0][:200]})"
+        raise EventFileError(
+            f"{path} is no whole {kind} file{brief}: write it again, or give one whose name says what it is, "
+            f"which ends in {_READERS}"
+        ) from error
 
 
 def _parquet(path: Path, rows_max: int) -> pa.Table:

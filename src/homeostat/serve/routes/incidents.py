@@ -23,6 +23,7 @@ from homeostat.serve.routes.resources import (
     number_of,
     query_of,
     tagged,
+    take_only,
 )
 from homeostat.serve.routes.route import AGAIN, Service
 
@@ -30,6 +31,7 @@ ALL, BELOW, SIGNALS = "/v1/incidents", "/v1/incidents/", "/v1/signals"
 PAGE_MAX = 500
 REASON_CHARS_MAX, ACTOR_CHARS_MAX = 1000, 100
 CLOSE_MEMBERS, SILENCE_MEMBERS = ("reason", "actor"), ("reason", "actor", "for")
+SPAN = "for"
 STATES = ("open", "closed", "all")
 _THERE = "See GET /v1/incidents for those there are."
 _ONE = re.compile(r"([0-9a-f]{4,64})(:close|:silence|)")
@@ -90,10 +92,7 @@ async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
     if found is None:
         raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _THERE)
     id, act = found[1], found[2]
-    allowed = ("POST",) if act else ("GET", "HEAD")
-    if scope["method"] not in allowed:
-        more = ((b"allow", ", ".join(allowed).encode()),)
-        raise Refused(405, "Method not allowed", f"it takes {' and '.join(allowed)}", f"Use {allowed[0]}.", more)
+    take_only(scope, *(("POST",) if act else ("GET", "HEAD")))
     if act:
         return await _changed(service, scope, receive, id, act == ":close")
 
@@ -111,6 +110,9 @@ async def _changed(service: Service, scope: Scope, receive: Receive, id: str, cl
     """Close or silence an incident, on the revision that the author saw."""
     actor, seen = changer(service, scope), if_match(scope)
     given = await json_object(scope, receive, CLOSE_MEMBERS if closes else SILENCE_MEMBERS)
+    faults = faults_of(given, *(() if closes else (SPAN,)))
+    if faults:
+        raise unusable_body("; ".join(faults))
     reason, who = said(given, actor)
     if seen is None:
         fix = "GET the incident, look at it, and send its ETag as If-Match."
@@ -134,32 +136,42 @@ async def _changed(service: Service, scope: Scope, receive: Receive, id: str, cl
 
 def said(given: Mapping[str, Any], key: str) -> tuple[str, str]:
     """The reason of a change, and who it is of: the person that the request names, and its key. Raises Refused."""
-    reason, who = text_of(given, "reason", ""), text_of(given, "actor", "")
-    if not reason.strip() or len(reason) > REASON_CHARS_MAX or len(who) > ACTOR_CHARS_MAX:
-        limits = f"at most {REASON_CHARS_MAX} characters, actor a name of at most {ACTOR_CHARS_MAX}"
-        raise unusable_body(f"reason is a sentence of {limits}")
-    return reason, f"{who} ({key})" if who else key
+    faults = faults_of(given)
+    if faults:
+        raise unusable_body("; ".join(faults))
+    who = given.get("actor", "")
+    return given["reason"], f"{who} ({key})" if who else key
+
+
+def faults_of(given: Mapping[str, Any], *more: str) -> list[str]:
+    """All that is wrong with the words of a change.
+
+    more : SPAN where it has an end
+    """
+    faults, reason, who = [], given.get("reason", ""), given.get("actor", "")
+    if not isinstance(reason, str) or not reason.strip() or len(reason) > REASON_CHARS_MAX:
+        faults.append(f"reason is a sentence of at most {REASON_CHARS_MAX} characters, for those who look later")
+    if not isinstance(who, str) or len(who) > ACTOR_CHARS_MAX:
+        faults.append(f"actor is a name of at most {ACTOR_CHARS_MAX} characters")
+    if SPAN in more:
+        try:
+            duration_ns(given.get(SPAN))
+        except ValueError as error:
+            faults.append(f"{SPAN}: {error}")
+    return faults
 
 
 def span_of(given: Mapping[str, Any]) -> int:
     """How long `for` says, in nanoseconds. Raises Refused."""
     try:
-        return duration_ns(given.get("for"))
+        return duration_ns(given.get(SPAN))
     except ValueError as error:
-        raise unusable_body(f"for: {error}") from None
-
-
-def text_of(given: Mapping[str, Any], name: str, usual: str) -> str:
-    """A member of a body that is a text. Raises Refused."""
-    text = given.get(name, usual)
-    if not isinstance(text, str):
-        raise unusable_body(f"{name} is a text")
-    return text
+        raise unusable_body(f"{SPAN}: {error}") from None
 
 
 def unusable_body(detail: str) -> Refused:
     """A body that can't be taken."""
-    return Refused(422, "Unusable request", detail[:300], _SEE)
+    return Refused(422, "Unusable request", detail[:1000], _SEE)
 
 
 async def _done(service: Service, act: Callable[[Incidents], _Found]) -> _Found:

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from homeostat.config.causal import causal_graph
 from homeostat.errors import Unavailable
+from homeostat.maintain.incident.patterns import doubts, unknown_kind
 from homeostat.ports.incidents import Incidents, IncidentsError, SilenceMoved
 from homeostat.records.incident_shown import shown_silence
 from homeostat.records.incidents import Silence
 from homeostat.serve.replies import Receive, Send
 from homeostat.serve.requests import Scope
 from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
-from homeostat.serve.routes.incidents import said, span_of, text_of, unusable_body
+from homeostat.serve.routes.incidents import SPAN, faults_of, said, span_of, unusable_body
 from homeostat.serve.routes.resources import (
     Refused,
     changer,
@@ -87,18 +89,28 @@ async def _make(service: Service, scope: Scope, receive: Receive) -> Answer:
 
     made, new = await _done(service, change)
     place = (*tagged(made.revision), (b"location", f"{BELOW}{made.id}".encode()))
-    return (201 if new else 200), shown_silence(made), place
+    warnings = doubts(made.node, made.kind, causal_graph(service.engine.parts.app).nodes)
+    shown = shown_silence(made) | ({"warnings": warnings} if warnings else {})
+    return (201 if new else 200), shown, place
 
 
 def _wished(given: dict[str, Any], actor: str, key: str, now_ns: int) -> Silence:
     """The silence that a body asks for, from now on. Raises Refused."""
-    node, kind = text_of(given, "node", "*"), text_of(given, "kind", "*")
+    faults = []
     if "node" not in given and "kind" not in given:
-        raise unusable_body("a silence is of signals at a node, of a kind, or both: give one of them")
-    if not all(one.strip() and len(one) <= PATTERN_CHARS_MAX for one in (node, kind)):
-        raise unusable_body(f"node and kind are patterns of at most {PATTERN_CHARS_MAX} characters, as in field:*")
+        faults.append("a silence is of signals at a node, of a kind, or both: give one of them")
+    for name in ("node", "kind"):
+        pattern = given.get(name, "*")
+        if not isinstance(pattern, str) or not pattern.strip() or len(pattern) > PATTERN_CHARS_MAX:
+            faults.append(f"{name} is a pattern of at most {PATTERN_CHARS_MAX} characters, as in field:*")
+        elif name == "kind" and (why := unknown_kind(pattern)):
+            faults.append(why)
+    faults += faults_of(given, SPAN)
+    if faults:
+        raise unusable_body("; ".join(faults))
     reason, who = said(given, actor)
-    return replace(Silence.of(node, kind, now_ns, now_ns + span_of(given), who, reason), key=key)
+    silence = Silence.of(given.get("node", "*"), given.get("kind", "*"), now_ns, now_ns + span_of(given), who, reason)
+    return replace(silence, key=key)
 
 
 def _work(one: Silence) -> tuple[str, int, str, str]:

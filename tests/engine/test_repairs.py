@@ -75,7 +75,7 @@ def opened(data=None):
 
 
 def plain(answers):
-    """What must be the same: all that an answer says, but when and under which settings it was made."""
+    """The parts of answers that must be the same: all but the time taken and the settings."""
     return [{name: one[name] for name in one if name not in ("settings", "took_us", "decided_at")} for one in answers]
 
 
@@ -84,7 +84,7 @@ def bodies(folder):
         return [entry.body for entry in journal.read() if isinstance(entry.body, DecisionBatch)]
 
 
-# A repair, and how a source goes wrong so that it brings back what was meant.
+# A repair, and how a source goes wrong so that it restores the right values.
 CASES = {
     "convert": (
         [("field:amount", {"op": "convert", "factor": 0.01, "where": "shop == 2"})],

@@ -199,12 +199,12 @@ def fusion_of(found: Variant, bundle: Bundle | None) -> Fusion:
 def within_thresholds(found: Variant, make: Callable[[App], P]) -> P | BoundedPolicy:
     """A policy, within the thresholds of the settings; those draw the hold-out after it."""
     app = found.app
-    if not found.thresholds:
+    if not found.thresholds and not found.randoms:
         return make(app)
     inner = make(app.model_copy(update={"policy": app.policy.model_copy(update={"holdout": 0.0})}))
     if inner is None:
         return inner
-    at = [found.thresholds.get(action) for action in app.actions]
+    at = [found.randoms.get(action, found.thresholds.get(action)) for action in app.actions]
     return BoundedPolicy(inner, at, censoring_of(app), app.policy.holdout)
 
 

@@ -26,7 +26,7 @@ from homeostat.config.repairs import read_schema, repair_plan
 from homeostat.config.tree import App, FieldType, ScorerSpec
 from homeostat.config.variants import LEARNERS, Variant
 from homeostat.decide.admission import Watermark
-from homeostat.decide.changing import CanaryParts, Setup
+from homeostat.decide.changing import CanaryParts, Lateness, Setup
 from homeostat.decide.contracts import Featurizer
 from homeostat.decide.costs import Costs
 from homeostat.decide.domains import YES_OR_NO, Domain, domains_of
@@ -131,6 +131,7 @@ def build(app: App, features: FeaturePlan, brain: Brain, ports: Ports) -> Decisi
         words=plans.vocabulary(app),
         meaning=meanings(app, features, brain.version.partition("+")[2]),
         what_if=what_if_of(app, features, lists, ports.coding),
+        lateness_ns=app.events.lateness,
     )
     limits = Limits(
         decision_ns=app.deadline if ports.bounded else None,
@@ -169,7 +170,7 @@ def setup_of(
         fusion=fusion_of(found, bundle),
         policy=within_thresholds(found, lambda own: policy_of(own, bundle)),
         thresholds=within_thresholds(found, lambda own: stand_in(own, costs, policy_of(own, bundle))),
-        guard=Guards(plans.guard_plan(app, found.always), plans.guard_names(app, features), lists),
+        guard=Guards(plans.guard_plan(app, found.always, found.limits), plans.guard_names(app, features), lists),
         joiner=None if ports.taught else _joiner(base if _learns(base) else app, costs, ports.coding),
         lists=lists if asks else None,
         what_if=what_if_of(app, features, lists, ports.coding),
@@ -178,6 +179,8 @@ def setup_of(
         meaning=meanings_of(base, features, trained, found),
         learned=learned,
         canary=None if beside is None else _canary(base, features, found, *beside, ports),
+        shed=found.shed,
+        lateness=Lateness(app.events.lateness, app.events.lateness if ports.judges_lateness else _NEVER_LATE_NS),
         repairing=_repairing(found, lists, ports.coding),
         reads=read_schema(app, found.repairs, ports.coding),
     )

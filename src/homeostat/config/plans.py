@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from homeostat.config.instants import since_ns, until_ns
 from homeostat.config.tree import App, Column, NamedList, duration_ns
+from homeostat.decide.guards.limits import RateLimit
 from homeostat.decide.guards.plan import BreakerPlan, FallbackPlan, GuardPlan, Names, Rule
 from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColumn
 from homeostat.decide.windows.features import FeaturePlan, FeatureSpec, WindowGroup
@@ -110,14 +111,25 @@ def guard_names(app: App, features: FeaturePlan) -> Names:
     return Names(typed, tuple(app.events.entities), tuple(app.scorers), list_places(app))
 
 
-def guard_plan(app: App, always: str = "") -> GuardPlan:
+def guard_plan(app: App, always: str = "", limits: Mapping[str, RateLimit] | None = None) -> GuardPlan:
     """Rules, breakers and fallbacks.
 
     always : the action that settings give each event that no hard rule decides; empty where there is none
+    limits : rule -> the rate beyond which it holds
     """
+    rates = limits or {}
     index: Mapping[str, int] = {name: number for number, name in enumerate(app.actions)}
     rules = tuple(
-        Rule(r.name, r.when, index[r.action], r.priority, since_ns(r.since), until_ns(r.until), r.reason)
+        Rule(
+            r.name,
+            r.when,
+            index[r.action],
+            r.priority,
+            since_ns(r.since),
+            until_ns(r.until),
+            r.reason,
+            rates.get(r.name),
+        )
         for r in app.guards.rules
     )
     breakers = tuple(

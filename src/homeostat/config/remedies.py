@@ -139,7 +139,7 @@ SCOPES: Mapping[ChangeKind, str] = {
     ChangeKind.LATENESS: "^app$", ChangeKind.SHED: "^app$", ChangeKind.RATE: r"^[a-z][a-z0-9_]{0,63}$",
     ChangeKind.RANDOM: r"^[a-z][a-z0-9_]{0,63}$", ChangeKind.REBUILD: "^windows$",
 }  # fmt: skip
-"""What scopes look like, as regular expressions."""
+"""The form of a scope, as a regular expression."""
 
 OPS: Mapping[str, tuple[type[Node], ...]] = {
     "field": (ConvertBody, MapBody, RenameBody, ImputeBody, MaskBody), "time": (ShiftBody,), "source": (CopiesBody,),

@@ -68,8 +68,8 @@ def _where(text: str | None, app: App) -> Compiled | None:
 def read_schema(app: App, repairs: Mapping[str, Node], coding: Coding) -> EventSchema | None:
     """How events are read while these repairs are in force; None where they are read as declared.
 
-    What a repair needs must not be refused before it: another name, a category that is new, a value in another unit,
-    nothing where a field is filled in, a time that is ahead of the clock.
+    Intake must not refuse an event that a repair will mend: another name, a category that is new, a value in another
+    unit, nothing where a field is filled in, a time that is ahead of the clock.
     """
     if not repairs:
         return None

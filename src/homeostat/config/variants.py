@@ -23,14 +23,16 @@ from homeostat.config.remedies import (
     scope_fault,
 )
 from homeostat.config.remedy_faults import remedy_faults
-from homeostat.config.scalars import Node
+from homeostat.config.scalars import Node, duration_text
 from homeostat.config.tree import App, NamedList, RuleSpec
+from homeostat.decide.guards.limits import RateLimit
 from homeostat.errors import HomeostatError
 from homeostat.models.deployments import CANARY, CHAMPION
 from homeostat.records.changes import Change, ChangeKind
 
 LEARNERS = ("fusion", "policy")
 FUSIONS = ("weighted", "learned", "adaptive", "ensemble")
+_LATER = {ChangeKind.FUSION: 0, ChangeKind.RATE: 2}
 _NEVER = "1970-01-01T00:00:00Z"  # A rule that holds from an instant until the same instant never holds.
 
 
@@ -64,7 +66,7 @@ class Variant:
     always : the action that each event gets that no hard rule decides; empty where there is none
     repairs, quarantines : scope -> body, by rising number of the changes
     shed : the scorers that are left out
-    rates : entity -> how many of its events go their way
+    limits : rule -> the rate of an entity beyond which it holds
     randoms : action -> the least and the highest threshold, between which it is drawn
     """
 
@@ -81,7 +83,7 @@ class Variant:
     repairs: Mapping[str, Node] = field(default_factory=dict)
     quarantines: Mapping[str, QuarantineBody] = field(default_factory=dict)
     shed: tuple[str, ...] = ()
-    rates: Mapping[str, RateBody] = field(default_factory=dict)
+    limits: Mapping[str, RateLimit] = field(default_factory=dict)
     randoms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -95,8 +97,8 @@ def variant(app: App, changes: Iterable[Change]) -> Variant:
     (True, {'block': 0.9})
     """
     found = Variant(app)
-    # The fusion first: whether it can learn follows from its kind.
-    for change in sorted(changes, key=lambda one: (one.kind != ChangeKind.FUSION, one.number)):
+    # The fusion first: whether it can learn follows from its kind. Rates last: their rules stand behind all others.
+    for change in sorted(changes, key=lambda one: (_LATER.get(one.kind, 1), one.number)):
         if change.body is None:
             continue
         try:
@@ -213,6 +215,25 @@ def _remedy(kind: ChangeKind) -> Callable[[Variant, str, Mapping[str, Any]], Var
     return apply
 
 
+def _rate(found: Variant, entity: str, made: RateBody) -> Variant:
+    """A rate is a hard rule, which holds beyond it; so decisions name it, and other rules go before or after it."""
+    name = rate_name(entity)
+    if name in {rule.name for rule in found.app.guards.rules}:
+        raise ValueError(f"the rule {name} is there already: give it another name first")
+    known = f"not missing({entity})"
+    when = known if made.where is None else f"{known} and ({made.where})"
+    why = f"more than {made.count} events of one {entity} within {duration_text(made.per)}"
+    rule = RuleSpec(name=name, when=when, action=made.action, reason=why)
+    limit = RateLimit(list(found.app.events.entities).index(entity), made.count, made.per)
+    found = _with_guards(found, rules=(*found.app.guards.rules, rule))
+    return replace(found, limits={**found.limits, name: limit})
+
+
+def rate_name(entity: str) -> str:
+    """The rule of an entity's rate."""
+    return f"rate_{entity}"[:64]
+
+
 def _put(found: Variant, scope: str, made: Node) -> Variant:
     if isinstance(made, QuarantineBody):
         return replace(found, quarantines={**found.quarantines, scope: made})
@@ -222,7 +243,7 @@ def _put(found: Variant, scope: str, made: Node) -> Variant:
     if isinstance(made, ShedBody):
         return replace(found, shed=made.scorers)
     if isinstance(made, RateBody):
-        return replace(found, rates={**found.rates, scope: made})
+        return _rate(found, scope, made)
     if isinstance(made, RandomBody):
         return replace(found, randoms={**found.randoms, scope: (made.low, made.high)})
     return found if isinstance(made, RebuildBody) else replace(found, repairs={**found.repairs, scope: made})

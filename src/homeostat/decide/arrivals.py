@@ -35,7 +35,7 @@ class Arrivals:
         self.unknown = 0
         self.joiner = joiner
         self._journal = journal
-        self._lateness_ns, self._coding, self._entities = lateness_ns, coding, entities
+        self.lateness_ns, self._coding, self._entities = lateness_ns, coding, entities
         self._waiting = Waiting()
         self._due: tuple[Int, OutcomeBatch] | None = None  # Due in this batch: before which rows.
 
@@ -126,7 +126,7 @@ class Arrivals:
         keys = np.where(inside[:, None], events.keys[row], keys)
         checks = np.where(inside[:, None], events.key_checks[row], checks)
         position = np.where(ahead, row + 1, position)
-        until_ns = np.minimum(outcomes.known_ns, _LAST_NS - self._lateness_ns) + self._lateness_ns
+        until_ns = np.minimum(outcomes.known_ns, _LAST_NS - self.lateness_ns) + self.lateness_ns
         closed = np.searchsorted(running_ns, until_ns, "right")  # The row from which on it no longer waits.
         known = found | inside
         dropped = np.where(known, ahead & (closed <= row), closed < len(events))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from homeostat.decide.arrivals import Arrivals
 from homeostat.decide.contracts import (
+    AllowsLate,
     Explorer,
     Fusion,
     Guard,
@@ -41,6 +42,18 @@ class CanaryParts:
 
 
 @dataclass(frozen=True, slots=True)
+class Lateness:
+    """How far behind the newest time an event may be.
+
+    windows_ns : and still enter the windows
+    judged_ns : and not be marked as late by the loop, whose caller may have marked it already
+    """
+
+    windows_ns: int
+    judged_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """A loop's parts under its settings, before they have seen anything. Made outside of the deciding thread.
 
@@ -54,7 +67,8 @@ class Setup:
     learned : what another process taught fusion and policy, by name; an empty one has no state as yet. None where this
         loop learns by itself
     canary : None where no other version decides a share
-    repairing, reads : see `Stages`
+    repairing, reads, shed : see `Stages`
+    lateness : how far events may arrive out of order; None: as they may already
     """
 
     number: int
@@ -76,6 +90,8 @@ class Setup:
     canary: CanaryParts | None = None
     repairing: Repairing | None = None
     reads: EventSchema | None = None
+    shed: tuple[str, ...] = ()
+    lateness: Lateness | None = None
 
     @property
     def learners(self) -> dict[str, Learner]:
@@ -117,11 +133,27 @@ def put_in_force(setup: Setup, stages: Stages, arrivals: Arrivals) -> None:
         stages.joiner = arrivals.joiner = setup.joiner
     if setup.lists is not None and isinstance(stages.featurizer, ReadsLists):
         stages.featurizer.read_lists(setup.lists)
+    stages.panel.leave_aside(setup.shed)
+    if stages.canary is not None:
+        stages.canary.panel.leave_aside(setup.shed)
+    stages.shed = setup.shed
     _repair(setup.repairing, stages)
+    _widen(setup, stages, arrivals)
     stages.reads = setup.reads
     stages.what_if, stages.learns = setup.what_if, setup.learns
     stages.version, stages.words, stages.meaning = setup.version, setup.words, setup.meaning
     stages.settings, stages.in_force = setup.number, setup.in_force
+
+
+def _widen(setup: Setup, stages: Stages, arrivals: Arrivals) -> None:
+    """Let events arrive out of order so far from now on."""
+    lateness = setup.lateness
+    if lateness is None:
+        return
+    stages.lateness_ns = lateness.windows_ns
+    stages.watermark.lateness_ns = arrivals.lateness_ns = lateness.judged_ns
+    if isinstance(stages.featurizer, AllowsLate):
+        stages.featurizer.allow_late(lateness.windows_ns)
 
 
 def _repair(new: Repairing | None, stages: Stages) -> None:

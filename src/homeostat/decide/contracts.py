@@ -46,7 +46,7 @@ class Repairing(Stateful, Protocol):
 
     @property
     def remembers(self) -> object:
-        """What is remembered, and how: two that are alike go on with each other's memory."""
+        """The content of the memory: two repairs of the same go on with each other's memory."""
         ...
 
     def repaired(self, events: EventBatch) -> EventBatch:
@@ -64,6 +64,15 @@ class ReadsLists(Protocol):
 
     def read_lists(self, lists: Membership) -> None:
         """Ask these from the next event on; what is remembered stays."""
+        ...
+
+
+@runtime_checkable
+class AllowsLate(Protocol):
+    """A featurizer whose windows can take later events than declared."""
+
+    def allow_late(self, lateness_ns: int) -> None:
+        """Take events that are so far behind the newest from now on; what is remembered stays."""
         ...
 
 

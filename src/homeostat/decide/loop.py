@@ -417,7 +417,7 @@ class DecisionLoop:
 
     def _count(self, decisions: DecisionBatch) -> None:
         self.meters.decided(decisions)
-        count(self.counts, self.fallbacks, decisions)
+        count(self.counts, self.fallbacks, decisions, self.stages.shed)
         self.counts["unknown_outcomes"] = self._arrivals.unknown
 
     def _tell(self, part: str, error: Exception) -> None:

@@ -13,9 +13,16 @@ from homeostat.records.events import Row
 from homeostat.records.reasons import Fallback, Reason
 
 
-def count(counts: dict[str, int], fallbacks: dict[Reason, int], decisions: DecisionBatch) -> None:
-    """Add new decisions to the counts of events, and of the causes of fallbacks."""
+def count(
+    counts: dict[str, int], fallbacks: dict[Reason, int], decisions: DecisionBatch, shed: tuple[str, ...] = ()
+) -> None:
+    """Add new decisions to the counts of events, and of the causes of fallbacks.
+
+    shed : the scorers that the settings leave out
+    """
     counts["events"] += len(decisions)
+    if shed:
+        fallbacks[Reason.SCORER_SHED] = fallbacks.get(Reason.SCORER_SHED, 0) + len(decisions)
     if np.count_nonzero(decisions.events.kind):
         late = int(np.count_nonzero(decisions.events.kind == Row.LATE_EVENT))
         copies = 0 if decisions.events.came is None else int(np.count_nonzero(decisions.events.came.copy))
@@ -35,7 +42,8 @@ def troubles(stages: Stages, teaching: Teaching) -> dict[str, dict[str, Any]]:
 
 def notes(stages: Stages, teaching: Teaching) -> list[str]:
     """The parts that are decided without at present, and the learners that fail: a sentence each."""
-    left_out = [f"decides without the scorer {name}: {why}" for name, why in stages.panel.out().items()]
+    left_out = [f"decides without the scorer {name}: the settings leave it out" for name in stages.shed]
+    left_out += [f"decides without the scorer {name}: {why}" for name, why in stages.panel.out().items()]
     canary = stages.canary
     if canary is not None:
         out = canary.panel.out().items()

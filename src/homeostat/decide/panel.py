@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -103,6 +103,7 @@ class Panel:
         patience_s: float | None = None,
     ) -> None:
         self.seats = tuple(seats)
+        self.shed: frozenset[int] = frozenset()
         self.names = tuple(seat.scorer.name for seat in seats)
         self._clock = clock
         self._now_ns: Callable[[], int] = _timeless if clock is None else clock.monotonic_ns
@@ -117,6 +118,10 @@ class Panel:
             if seat.stuck:
                 self._tell(seat, TimeoutError(f"{seat.out()}; decisions go on without it until it has"))
 
+    def leave_aside(self, names: Collection[str]) -> None:
+        """Ask these scorers no more, and all others: they are missing, which is nobody's failure."""
+        self.shed = frozenset(column for column, name in enumerate(self.names) if name in names)
+
     def score(self, features: Features) -> Scores:
         """Scores of a batch. A scorer that fails or is late is missing and flagged; so is what is no score."""
         n = len(features)
@@ -126,6 +131,9 @@ class Panel:
         pending = self._start(features, begun_ns) if self._any_apart else {}
         bits, answered = 0, []
         for column, (seat, apart) in enumerate(self._seated):
+            if column in self.shed:
+                values[:, column], confidence[:, column] = np.nan, 0.0
+                continue
             answer, bit = self._ask(seat, apart, features, pending.get(column), begun_ns)
             bits |= bit
             if answer is not None:
@@ -190,7 +198,11 @@ class Panel:
         """Set the isolated scorers to work, so that they work at the same time; by column."""
         started = {}
         for column, seat in enumerate(self.seats):
-            if self._apart[column] and (self._clock is None or seat.open_until_ns <= now_ns):
+            if (
+                self._apart[column]
+                and column not in self.shed
+                and (self._clock is None or seat.open_until_ns <= now_ns)
+            ):
                 answer = seat.start(partial(seat.foreign.answer if seat.foreign else seat.scorer.score, features))
                 if answer is not None:
                     started[column] = answer

@@ -78,6 +78,8 @@ class Stages:
     what_if : what explanations know of the features; without it each is a quantity by itself
     canary : decides a share of the entities; None where there is none
     repairing : the repairs in force; None where there is none
+    shed : the scorers that the settings leave out
+    lateness_ns : how far out of order events may enter the windows
     reads : how events are read under these repairs; None: as the app file says
     """
 
@@ -106,6 +108,8 @@ class Stages:
     canary: Canary | None = None
     repairing: Repairing | None = None
     reads: EventSchema | None = None
+    shed: tuple[str, ...] = ()
+    lateness_ns: int = 0
 
     def close(self) -> None:
         """Let go of the scorers' threads."""

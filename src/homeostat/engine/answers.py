@@ -11,7 +11,7 @@ from homeostat.decide.guards.plan import BY_BREAKER, BY_FALLBACK, NO_RULE
 from homeostat.decide.stages import Stages
 from homeostat.engine.answer_types import Decision, OverridingReason, RuleReason, ScorerReason, ServedFeature
 from homeostat.records.decisions import BY_CHANCE, BY_GROUP, DecisionBatch
-from homeostat.records.events import Row
+from homeostat.records.events import EventBatch, Row
 from homeostat.records.features import Freshness
 from homeostat.records.identity import text_of
 from homeostat.records.reasons import Fallback, Reason
@@ -27,6 +27,7 @@ _RULE: Final = Reason.RULE.value
 _BREAKER: Final = Reason.BREAKER.value
 _HOLDOUT: Final = Reason.HOLDOUT.value
 _LATE = int(Row.LATE_EVENT)
+_OF_SCORERS = Fallback.SCORER_FAILED | Fallback.SCORER_LATE
 
 
 def actions_of(words: Vocabulary, count: int) -> tuple[str, ...]:
@@ -73,8 +74,24 @@ def reasons(decisions: DecisionBatch, row: int) -> list[Why]:
     return found
 
 
+def fallback_text(decisions: DecisionBatch, row: int) -> str | None:
+    """The causes of a fallback, None where every part answered: those of `Fallback`, and a scorer that was left out.
+
+    A scorer without a score has failed or was late, which is flagged; where nothing is, the settings left it out.
+    """
+    bits = decisions.fallback.item(row)
+    found = [Fallback.text(bits)] if bits else []
+    if not bits & _OF_SCORERS and bool(np.isnan(decisions.scores.values[row]).any()):
+        found.append(Reason.SCORER_SHED.value)
+    return "+".join(found) or None
+
+
 def _by_size(part: tuple[float, str]) -> float:
     return abs(part[0])
+
+
+def _is_copy(events: EventBatch, row: int) -> bool:
+    return events.came is not None and bool(events.came.copy[row])
 
 
 def answer(decisions: DecisionBatch, row: int) -> Decision:
@@ -92,8 +109,8 @@ def answer(decisions: DecisionBatch, row: int) -> Decision:
         "risk": decisions.fused.risk.item(row),
         "reasons": reasons(decisions, row),
         "rule": rule_text(ruling.rule.item(row), fallback, words),
-        "fallback": (Fallback.text(fallback) or None) if fallback else None,
-        "late": events.kind.item(row) == _LATE,
+        "fallback": fallback_text(decisions, row),
+        "late": events.kind.item(row) == _LATE and not _is_copy(events, row),
         "scores": {name: None if value != value else value for name, value in zip(decisions.scores.names, scores)},
         "propensity": dict(zip(actions_of(words, len(propensity)), propensity)),
         "version": decisions.made_by(row),
@@ -137,8 +154,8 @@ def answers(decisions: DecisionBatch) -> Iterator[Decision]:
             "risk": risk,
             "reasons": why,
             "rule": rule_text(rules[row], fallback, words) if rules[row] != NO_RULE else "",
-            "fallback": (Fallback.text(fallback) or None) if fallback else None,
-            "late": kind == _LATE,
+            "fallback": fallback_text(decisions, row) if fallback or not whole else None,
+            "late": kind == _LATE and not _is_copy(events, row),
             "scores": dict(zip(names, values)) if whole else {
                 name: None if value != value else value for name, value in zip(names, values)
             },

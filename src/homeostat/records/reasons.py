@@ -29,6 +29,7 @@ class Reason(StrEnum):
     # Which part failed, in a fallback.
     SCORER_FAILED = "scorer_failed"
     SCORER_LATE = "scorer_late"
+    SCORER_SHED = "scorer_shed"  # By the settings: it was not asked.
     SCORERS_ABSENT = "scorers_absent"
     POLICY_FAILED = "policy_failed"
     POLICY_LATE = "policy_late"

@@ -71,7 +71,7 @@ class Worker:
         self.lag: dict[str, int] = {}
         rows = servers.batch_rows
         self.sizer = Sizer(servers.batch_rows_min or rows, rows, parts.clock, note)
-        self._wait_s, self._lateness_ns = servers.batch_wait / 1e9, app.events.lateness
+        self._wait_s = servers.batch_wait / 1e9
         schema, encoding = parts.prepared.schema, ENCODINGS[servers.encoding]
         ahead_ns = servers.skew // AHEAD_SHARE
         self._intake = Intake(schema, app.events.lateness, app.events.late == "reject", ahead_ns, encoding)
@@ -173,7 +173,7 @@ class Worker:
             with suppress(Unavailable):  # The next batch tries again, and says so.
                 self.parts.loop.change()
                 stages = self.parts.loop.stages
-                self._intake.reads(stages.reads, self._lateness_ns)
+                self._intake.reads(stages.reads, stages.lateness_ns)
 
     def _journalled(self) -> int:
         """Wait until all that was decided here is in the journal; the last entry."""

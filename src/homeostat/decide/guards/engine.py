@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from homeostat.decide.guards import kernel
-from homeostat.decide.guards.plan import GuardPlan, Names, condition
+from homeostat.decide.guards.limits import Limiter
+from homeostat.decide.guards.plan import GuardPlan, Names, Rule, condition
 from homeostat.expressions import Membership, Programs, Type
 from homeostat.records.arrays import Float, Int, Small, State
 from homeostat.records.decisions import Fused, Proposal, Ruling, Scores
@@ -32,6 +33,7 @@ class Guards:
         self._programs = Programs(compiled, range(names.width, names.width + len(compiled)), self._lists)
         read = {scope.symbols[name].slot for p in compiled for name in p.names if scope.symbols[name].type in _COLUMNS}
         self._blocks = _blocks(names, read)
+        self._limiters = {at: Limiter(rule.limit) for at, rule in enumerate(plan.rules) if rule.limit is not None}
         table = _table([(at, r.action, r.since_ns, r.until_ns) for at, r in zip(plan.order(), plan.rules)])
         causes = [plan.fallback.action(bits) for bits in range(256)]
         by_cause = np.array([-1 if action is None else action for action in causes], dtype=np.int64)
@@ -52,6 +54,8 @@ class Guards:
         frame = self._frame(features, scores, fused)
         if len(self._programs):
             self._programs.run(frame, events.keys, events.key_checks, events.time_ns)
+        for at, limiter in self._limiters.items():
+            frame[:, self._width + at] = limiter.beyond(events, frame[:, self._width + at])
         rows = _stacked(events.time_ns, proposal.action, fallback, events.reach)
         made = np.empty(n, np.int16), np.empty(n, np.int16), np.empty(n, np.uint64)
         kernel.rule_rows(frame, rows, self._rules, self._breakers, made)
@@ -81,12 +85,19 @@ class Guards:
         """Count decisions that others made: the action of each, -1 for one that there is no more."""
         rows = _stacked(events.time_ns, action, np.zeros(len(events), np.int64), events.reach)
         kernel.count_rows(rows, self._breakers)
+        for limiter in self._limiters.values():
+            limiter.beyond(events, np.ones(len(events)))
 
     def state(self) -> State:
-        """The counts of the breakers."""
+        """The counts of the breakers, and the last events by rate."""
+        limits = {
+            f"rates/{_named(self.plan.rules[at])}/{name}": column
+            for at, limiter in self._limiters.items()
+            for name, column in limiter.state().items()
+        }
         names = np.array(self.plan.breaker_names(), dtype=np.str_)
         _, _, counts, marks = self._breakers
-        return {"breakers": names, "breaker_counts": counts.copy(), "breaker_marks": marks.copy()}
+        return {"breakers": names, "breaker_counts": counts.copy(), "breaker_marks": marks.copy(), **limits}
 
     def restore(self, state: State) -> None:
         """Continues from a `state()` in which each of these breakers counted, whatever others did beside them.
@@ -105,6 +116,17 @@ class Guards:
         counted = np.array(counts[rows], dtype=np.int64, order="C").reshape(own_counts.shape)
         marked = np.array(marks[rows], dtype=np.int64, order="C").reshape(own_marks.shape)
         self._breakers = limits, share_max, counted, marked
+        for at, limiter in self._limiters.items():
+            mark = f"rates/{_named(self.plan.rules[at])}/"
+            own = {name.removeprefix(mark): column for name, column in state.items() if name.startswith(mark)}
+            if own:  # Else the rate is new, and begins to count.
+                limiter.restore(own)
+
+
+def _named(rule: Rule) -> str:
+    """The events that a rate counts: two rates of the same go on with each other's counts."""
+    assert rule.limit is not None
+    return f"{rule.when} {rule.limit.column} {rule.limit.count} {rule.limit.per_ns}".replace("/", "|")
 
 
 _COLUMNS = (Type.NUMBER, Type.BOOLEAN, Type.CATEGORY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from homeostat.decide.guards.limits import RateLimit
 from homeostat.expressions import Compiled, ExpressionError, Scope, Type, compile_expression
 from homeostat.records.reasons import Fallback, Reason
 
@@ -24,6 +25,7 @@ class Rule:
 
     action : index into the app's actions
     priority : higher goes first; among equals, the earlier one
+    limit : the rule holds only of events for which `when` holds that are beyond this rate
     """
 
     name: str
@@ -33,6 +35,7 @@ class Rule:
     since_ns: int = ALWAYS_NS
     until_ns: int = NEVER_NS
     reason: str | None = None
+    limit: RateLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from homeostat.records.decisions import Experience, Fused, Proposal
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 
+_UPPER = 1048576.0  # Of the 53 bits of a draw, the upper 20 are left to exploration.
+
 
 class BoundedPolicy:
     """Another policy's proposals, moved to where the thresholds allow them.
@@ -25,11 +27,17 @@ class BoundedPolicy:
     """
 
     def __init__(
-        self, inner: Policy, thresholds: Sequence[float | None], censoring: Sequence[bool], holdout: float = 0.0
-    ) -> None:
-        """thresholds, censoring : by action, from the mildest to the harshest; holdout : a share in [0, 1]"""
+        self, inner: Policy, thresholds: Sequence[float | tuple[float, float] | None], censoring: Sequence[bool],
+        holdout: float = 0.0,
+    ) -> None:  # fmt: skip
+        """thresholds, censoring : by action, from the mildest to the harshest; holdout : a share in [0, 1]
+
+        A threshold that is a pair is drawn for each event, uniformly between them.
+        """
         self.inner = inner
-        self._from: Float = np.array([np.nan if one is None else one for one in thresholds])
+        pairs = [one if isinstance(one, tuple) else (one, one) for one in thresholds]
+        self._low: Float = np.array([np.nan if low is None else low for low, _ in pairs])
+        self._high: Float = np.array([np.nan if high is None else high for _, high in pairs])
         self._censoring: Bytes = np.asarray(censoring, np.uint8)
         visible = np.flatnonzero(self._censoring == 0)
         self._instead = int(visible[0]) if len(visible) else -1
@@ -41,7 +49,7 @@ class BoundedPolicy:
         action, explored = made.action.astype(np.int16), made.explored.astype(np.uint8)
         propensity = np.zeros(made.propensity.shape)
         _bound(
-            np.ascontiguousarray(fused.risk), self._from, np.ascontiguousarray(made.propensity, np.float64),
+            np.ascontiguousarray(fused.risk), self._low, self._high, np.ascontiguousarray(made.propensity, np.float64),
             np.ascontiguousarray(chance), self._censoring, self._share, self._instead, action, explored, propensity,
         )  # fmt: skip
         return Proposal(action, propensity, explored, made.fallback)
@@ -90,13 +98,35 @@ def _allowed(action: int, risk: float, bounds: Float) -> int:
 
 @compiled
 def _bound(
-    risk: Float, bounds: Float, before: Float, chance: Float, censoring: Bytes, share: float, instead: int,
+    risk: Float, low: Float, high: Float, before: Float, chance: Float, censoring: Bytes, share: float, instead: int,
     action: Small, explored: Bytes, propensity: Float,
 ) -> None:  # fmt: skip
+    # All thresholds of an event are drawn together, so that they keep their order. The lower bits of a number that is
+    # uniform in [0, 1) are uniform and independent of its upper ones, which draw exploration.
+    ends, bounds = np.empty(len(low) + 1), np.empty(len(low))
     for row in range(len(risk)):
-        for k in range(before.shape[1]):
-            if before[row, k] > 0.0:
-                propensity[row, _allowed(k, risk[row], bounds)] += before[row, k]
+        count = 0
+        for k in range(len(low)):
+            if high[k] > low[k]:
+                end = (risk[row] - low[k]) / (high[k] - low[k])
+                if 0.0 < end < 1.0:
+                    ends[count] = end
+                    count += 1
+        ends[count] = 1.0
+        ends[:count].sort()
+        begin = 0.0
+        for part in range(count + 1):  # Within a part, each draw has the same thresholds on the risk's other side.
+            middle = (begin + ends[part]) / 2.0
+            for k in range(len(low)):
+                bounds[k] = low[k] + middle * (high[k] - low[k])
+            for k in range(before.shape[1]):
+                if before[row, k] > 0.0:
+                    propensity[row, _allowed(k, risk[row], bounds)] += before[row, k] * (ends[part] - begin)
+            begin = ends[part]
+        drawn = chance[row, 0] * _UPPER
+        drawn -= np.floor(drawn)
+        for k in range(len(low)):
+            bounds[k] = low[k] + drawn * (high[k] - low[k])
         action[row] = _allowed(action[row], risk[row], bounds)
         if instead < 0 or share <= 0.0:
             continue

@@ -11,7 +11,7 @@ from homeostat.expressions import Compiled
 
 @dataclass(frozen=True, slots=True)
 class FieldRepair:
-    """What is done to one field, where `where` holds of the event as it came; everywhere without one.
+    """The repair of one field, where `where` holds of the event as it came; everywhere without one.
 
     column : of `EventBatch.numbers`
     factor, offset : of convert: value * factor + offset, rounded where the field is of whole numbers

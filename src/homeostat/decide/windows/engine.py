@@ -7,6 +7,7 @@ them from the cache beside this file.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -228,6 +229,15 @@ class Windows:
         made._memory = at.Memory(entities, entities.view(np.float64), log, log.view(np.float64), keys, keys, counters)
         made._move(made._newest)
         return made
+
+    def with_lateness(self, lateness_ns: int) -> Windows:
+        """The same windows, which take events that are so far behind the newest one from now on.
+
+        Raises ValueError where that is out of range.
+        """
+        plan = replace(self.plan, lateness_ns=lateness_ns)
+        state = {**self.state(), "plan": np.frombuffer(plan.fingerprint(), dtype=np.uint8)}
+        return Windows.from_state(plan, state, self._places)
 
     def _make_scratch(self, rows: int) -> None:
         """The memory that a chunk of this many rows needs besides the state: nothing of it outlives the chunk."""

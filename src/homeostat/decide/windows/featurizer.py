@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,12 @@ class WindowFeaturizer:
     def read_lists(self, lists: Membership) -> None:
         """Ask these lists from the next event on; what is remembered stays."""
         self._around = Around(self.plan, lists)
+
+    def allow_late(self, lateness_ns: int) -> None:
+        """See `contracts.AllowsLate`. Of the time before, there is what the windows kept for the lateness so far."""
+        if lateness_ns != self.plan.windows.lateness_ns:
+            self.windows = self.windows.with_lateness(lateness_ns)
+            self.plan = replace(self.plan, windows=self.windows.plan)
 
     def _fingerprint(self) -> Bytes:
         """32 bytes that differ where the logged columns mean something else, though the windows are the same."""

@@ -96,6 +96,7 @@ class SharedFeaturizer:
         self._noting = threading.Lock()  # Entries land in another thread.
         self._when_down, self._places = when_down, places
         self.holds: Callable[[int], bool] = lambda nbytes: nbytes <= memory_bytes
+        self._skew_ns = skew_ns
         self._windows_plan = replace(plan.windows, lateness_ns=plan.windows.lateness_ns + skew_ns)
         self.windows = FollowedWindows(self._windows_plan, self._places)
         self._around = Around(plan, lists)
@@ -139,6 +140,12 @@ class SharedFeaturizer:
     def read_lists(self, lists: Membership) -> None:
         """Ask these lists from the next event on; what is remembered stays."""
         self._around = Around(self.plan, lists)
+
+    def allow_late(self, lateness_ns: int) -> None:
+        """See `contracts.AllowsLate`: the store keeps as much as each exchange asks for."""
+        if lateness_ns + self._skew_ns != self._windows_plan.lateness_ns:
+            self._windows_plan = replace(self.plan.windows, lateness_ns=lateness_ns + self._skew_ns)
+            self.forget()
 
     def write(self, events: EventBatch) -> None:
         """Let events and outcomes be in the logs, once, whoever may have written them before; reads nothing.

@@ -1,0 +1,53 @@
+"""An app's config becomes the stages that answer incidents: planner, executor, verifier, and their coordinator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from homeostat.config.tree import App
+from homeostat.maintain.act.executor import SettingsExecutor, Work
+from homeostat.maintain.contracts import Case, Gate, Investigator
+from homeostat.maintain.coordinator import Coordinator, Pace, Stages
+from homeostat.maintain.plan.planner import RemedyPlanner
+from homeostat.maintain.plan.remedies import Means
+from homeostat.maintain.verify.verifier import Course, verdict_of
+from homeostat.ports.rehearsal import Rehearsal
+from homeostat.ports.settings import Settings
+from homeostat.records.plans import Plan, Receipt, Verified
+
+CourseSince = Callable[[Case, Plan, Receipt], Course]
+"""The decisions since a step."""
+
+
+def means_of(app: App) -> Means:
+    """What an app has to act with."""
+    learners = []
+    if app.fusion.learns and app.learning.fusion:
+        learners.append("fusion")
+    if app.policy.kind == "bandit" and app.learning.policy:
+        learners.append("policy")
+    return Means(
+        tuple(app.actions), tuple(app.scorers), tuple(learners),
+        trains=any(spec.kind != "rules" for spec in app.scorers.values()),
+        fields=tuple(app.events.fields), entities=tuple(app.events.entities), safe=app.guards.fallback.scorers_absent,
+    )  # fmt: skip
+
+
+def coordinator_of(
+    app: App, investigator: Investigator, rehearsal: Rehearsal, gate: Gate, settings: Settings, course: CourseSince,
+    allowed: Callable[[Plan, str], bool], work: Work | None = None, pace: Pace | None = None,
+) -> Coordinator:  # fmt: skip
+    """The coordinator of an app's incidents.
+
+    allowed : see `SettingsExecutor`; course : the decisions since a step
+    """
+    means = means_of(app)
+
+    def judge(case: Case, plan: Plan, receipt: Receipt, extended: bool) -> Verified | None:
+        return verdict_of(plan, receipt, course(case, plan, receipt), case.now_ns, extended)
+
+    stages = Stages(
+        investigator, lambda: RemedyPlanner(rehearsal, means, settings.last), gate,
+        SettingsExecutor(settings, allowed, work), judge,
+    )  # fmt: skip
+    return Coordinator(stages, pace)

@@ -1,0 +1,1 @@
+"""Findings -> a plan: remedies, each rehearsed."""

@@ -1,0 +1,106 @@
+"""A remedy's effect on recent traffic: what it would have cost, and how the mix of decisions would have moved.
+
+Where an outcome is known, it counts; elsewhere the risk that the remedy would have given stands in for it, which is
+fair only as long as that risk is calibrated. Where the law of outcomes itself is in doubt, known outcomes alone count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from homeostat.ports.rehearsal import Again
+from homeostat.records.arrays import Float, Mask, Small
+from homeostat.records.plans import Blast, Rehearsed
+
+_Z = 1.959963984540054  # Two-sided 95 % of a normal law.
+_LEAST = 30  # Decisions below which nothing is claimed.
+_HOUR_NS = 3_600_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a rehearsal showed.
+
+    hourly_cost : of the present course, in the app's currency
+    before, predicted : mean risk now, and with the remedy; spread : standard deviation of the latter
+    mix_before, mix : the share of each action, now and with the remedy
+    """
+
+    rehearsed: Rehearsed
+    blast: Blast
+    hourly_cost: float
+    before: float
+    predicted: float
+    spread: float
+    mix_before: tuple[float, ...]
+    mix: tuple[float, ...]
+
+
+def effect_of(again: Again, actions: int, *, labels_only: bool = False) -> Effect:
+    """The effect of a remedy.
+
+    again : decisions of a span as they were and as they would have been
+    labels_only : whether risk may not stand in for outcomes
+    """
+    kept = again.kept.astype(bool) & (again.action >= 0) & (again.served_action >= 0)
+    moved = kept & (again.action != again.served_action)
+    n = int(kept.sum())
+    hours = _hours(again)
+    known = ~np.isnan(again.label)
+    positive = np.where(known, again.label, np.where(np.isnan(again.risk), again.served_risk, again.risk))
+    counted = kept & known if labels_only else kept & ~np.isnan(positive)
+    saved, was = _saved(again, positive, counted)
+    m = int(counted.sum())
+    scale = n / m if m else 0.0
+    if m < _LEAST or not again.if_positive.shape[1]:
+        rehearsed = Rehearsed(float("nan"), float("nan"), float("nan"), m, "replay" if n else "none")
+        hourly = float("nan")
+    else:
+        value = float(saved.sum()) * scale / hours
+        error = float(saved.std(ddof=1)) * np.sqrt(m) * scale / hours
+        rehearsed = Rehearsed(value, value - _Z * error, value + _Z * error, m, "replay")
+        hourly = float(was.sum()) * scale / hours
+    entity = again.keys[:, 0] if again.keys.shape[1] else again.id_code
+    share = len(np.unique(entity[moved])) / max(1, len(np.unique(entity[kept])))
+    money = float(np.abs(saved).sum()) * scale / hours if m else float("nan")
+    blast = Blast(float(moved.sum()) / max(1, n), float(share), money)
+    risk = again.risk[kept & ~np.isnan(again.risk)]
+    served = again.served_risk[kept & ~np.isnan(again.served_risk)]
+    return Effect(
+        rehearsed, blast, hourly, _mean(served), _mean(risk), float(risk.std()) if len(risk) else float("nan"),
+        _mix(again.served_action[kept], actions), _mix(again.action[kept], actions),
+    )  # fmt: skip
+
+
+def _hours(again: Again) -> float:
+    if not len(again):
+        return 1.0
+    return max(1.0, float(again.time_ns.max() - again.time_ns.min()) / _HOUR_NS)
+
+
+def _saved(again: Again, positive: Float, counted: Mask) -> tuple[Float, Float]:
+    """What each counted decision would have saved, and what it cost."""
+    if not again.if_positive.shape[1]:
+        none = np.zeros(int(counted.sum()))
+        return none, none
+    rows = np.flatnonzero(counted)
+    p = positive[rows]
+
+    def cost(action: Small) -> Float:
+        found: Float = p * again.if_positive[rows, action] + (1 - p) * again.if_negative[rows, action]
+        return found
+
+    was = cost(again.served_action[rows])
+    saved: Float = was - cost(again.action[rows])
+    return saved, was
+
+
+def _mix(action: Small, actions: int) -> tuple[float, ...]:
+    count = np.bincount(action.astype(np.int64), minlength=actions)[:actions]
+    return tuple(float(one) for one in count / max(1, count.sum()))
+
+
+def _mean(values: Float) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,122 @@
+"""Remedies are chosen by what they save on recent traffic, and a person is the last of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from homeostat.maintain.contracts import Case
+from homeostat.maintain.plan.planner import RemedyPlanner
+from homeostat.maintain.plan.rehearsing import effect_of
+from homeostat.maintain.plan.remedies import Means, offers
+from homeostat.ports.rehearsal import Again, CanNotRehearse
+from homeostat.records.causes import Cause
+from homeostat.records.changes import ChangeKind
+from homeostat.records.findings import Conclusion, Finding, Findings
+from homeostat.records.incidents import Incident, Severity
+from homeostat.records.plans import Alteration, Plan, Remedy
+
+HOUR = 3_600_000_000_000
+MEANS = Means(("allow", "review", "block"), ("forest", "rules"), ("policy",), safe="review")
+INCIDENT = Incident("i1", "shop", 1, 100 * HOUR, 100 * HOUR, 99 * HOUR, Severity.HIGH, ("s1",))
+CASE = Case(INCIDENT, (), (), (), 102 * HOUR)
+
+
+def again(action: Sequence[int], served: Sequence[int], label: Sequence[float], kept: Sequence[int] = ()) -> Again:
+    """Decisions at which a block of a good one costs 5, and letting a bad one through costs 20."""
+    n = len(action)
+    positive, negative = np.tile([20.0, 4.0, 0.0], (n, 1)), np.tile([0.0, 1.0, 5.0], (n, 1))
+    none = np.zeros((n, 0))
+    risk = np.full(n, 0.05)
+    return Again(
+        (), np.arange(n), np.linspace(0, 10 * HOUR, n).astype(np.int64), np.arange(n)[:, None] % 7, risk + 0.4,
+        np.array(served, np.int16), none, risk, np.array(action, np.int16), none, np.array(label, np.float64),
+        positive, negative, np.array(kept or [1] * n, np.bool_),
+    )  # fmt: skip
+
+
+class Stage:
+    """A rehearsal that gives back what was laid down for a remedy's kind of change."""
+
+    def __init__(self, found: dict[ChangeKind, Again | None]) -> None:
+        self.found, self.asked = found, list[Sequence[Alteration]]()
+
+    def again(
+        self, from_ns: int, until_ns: int, alterations: Sequence[Alteration], *, since_ns: int | None = None
+    ) -> Again:
+        self.asked.append(alterations)
+        found = self.found.get(alterations[-1].kind)
+        if found is None:
+            raise CanNotRehearse("the journal does not reach back so far")
+        return found
+
+
+GOOD = again([0] * 200, [2] * 200, [np.nan] * 200)  # 200 blocks of people who are let through again.
+BAD = again([2] * 200, [0] * 200, [np.nan] * 200)
+
+
+def finding(kind: Cause, node: str, **about: object) -> Finding:
+    return Finding(node, str(kind), 0.93, 99 * HOUR, about=about)
+
+
+def planned(stage: Stage, *findings: Finding, conclusion: Conclusion = Conclusion.CAUSE) -> Plan:
+    ranked = tuple((one.node, one.kind, one.probability) for one in findings)
+    found = Findings("i1", 102 * HOUR, conclusion, findings, ranked, 4)
+    return RemedyPlanner(stage, MEANS, 3).plan(CASE, found)
+
+
+def test_every_kind_of_cause_ends_at_a_person() -> None:
+    for kind in Cause:
+        assert offers(finding(kind, "source"), MEANS)[-1].remedy is Remedy.ESCALATE
+    assert [one.remedy for one in offers(Finding("x", "unheard of", 0.9, 0), MEANS)] == [Remedy.ESCALATE]
+
+
+def test_the_effect_is_what_known_outcomes_and_risk_say_an_hour() -> None:
+    found = effect_of(GOOD, 3)
+    each = (0.05 * 0 + 0.95 * 5) - 0.05 * 20
+    assert found.rehearsed.effect == pytest.approx(each * 200 / 10) and found.rehearsed.n == 200
+    assert found.blast.decisions == 1 and found.blast.entities == 1 and found.mix == (1, 0, 0)
+    labelled = effect_of(again([0] * 200, [2] * 200, [1.0] * 200), 3)
+    assert labelled.rehearsed.effect == pytest.approx(-20 * 20)
+    assert np.isnan(effect_of(GOOD, 3, labels_only=True).rehearsed.effect)
+
+
+def test_of_several_remedies_the_one_that_saves_is_taken_and_the_others_say_why_not() -> None:
+    plan = planned(Stage({ChangeKind.REPAIR: GOOD}), finding(Cause.UNIT, "field:amount", factor=100))
+    step = plan.steps[0]
+    assert step.remedy is Remedy.CONVERT and step.alterations[0].body == {"op": "convert", "factor": 0.01}
+    assert step.expects["metric"] == "mean risk" and step.rehearsed.low > 0 and plan.confidence == 0.93
+    assert "escalate" in dict(plan.rejected) and plan.settings == 3
+
+
+def test_what_would_make_it_worse_is_left_and_a_person_is_asked() -> None:
+    plan = planned(Stage({ChangeKind.REPAIR: BAD}), finding(Cause.UNIT, "field:amount", factor=100))
+    assert [one.remedy for one in plan.steps] == [Remedy.ESCALATE]
+
+
+def test_two_causes_are_met_in_a_safe_order_each_rehearsed_on_top_of_the_other() -> None:
+    stage = Stage({ChangeKind.REPAIR: GOOD, ChangeKind.DEPLOY: GOOD})
+    plan = planned(
+        stage, finding(Cause.VERSION, "version", before="a1"), finding(Cause.UNIT, "field:amount", factor=100)
+    )
+    assert [one.remedy for one in plan.steps] == [Remedy.CONVERT, Remedy.ROLLBACK]
+    assert [one.kind for one in stage.asked[-1]] == [ChangeKind.REPAIR, ChangeKind.DEPLOY]
+
+
+def test_what_changes_learning_alone_needs_no_rehearsal() -> None:
+    stage = Stage({})
+    plan = planned(stage, finding(Cause.LABEL_DELAY, "labels"))
+    assert plan.steps[0].remedy is Remedy.HOLD_TRAINING and not stage.asked
+    assert plan.steps[0].expects["metric"] == "applied" and plan.steps[0].expects["protects"]
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "remedy"), [(Conclusion.NONE, Remedy.MONITOR), (Conclusion.INCONCLUSIVE, Remedy.ESCALATE)]
+)
+def test_nothing_and_nothing_sure_are_answered_by_watching_and_by_people(
+    conclusion: Conclusion, remedy: Remedy
+) -> None:
+    plan = planned(Stage({}), conclusion=conclusion)
+    assert [one.remedy for one in plan.steps] == [remedy] and not plan.steps[0].alterations

@@ -205,7 +205,9 @@ def history_of(responses: Sequence[Response]) -> list[Done]:
                 continue
             step = response.plan.steps[receipt.step]
             verdict = verdicts.get((receipt.plan, receipt.step))
-            found.append(Done(step.remedy, step.scope, receipt.at_ns, step.cost, receipt.by, verdict))
+            last = [one.at_ns for one in response.verdicts if one.step == receipt.step]
+            judged = last[-1] if verdict is not None and last else 0
+            found.append(Done(step.remedy, step.scope, receipt.at_ns, step.cost, receipt.by, verdict, judged))
     return sorted(found, key=lambda one: one.at_ns)
 
 

@@ -44,6 +44,15 @@ def submitted(capsys, data: Path, *options: object) -> dict:
     return json.loads(call(capsys, "jobs", "submit", kind, "--data", data, *options, "--json", *rest))
 
 
+def test_a_folder_to_which_no_job_was_submitted_has_none(capsys, data: Path) -> None:
+    data.mkdir()
+    assert json.loads(call(capsys, "jobs", "list", "--data", data, "--json")) == {"jobs": [], "next": None}
+    assert not list(data.iterdir())
+    with pytest.raises(SystemExit) as ended:
+        main(["jobs", "list", "--data", str(data / "none")])
+    assert ended.value.code == 1 and "no job was ever submitted there" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

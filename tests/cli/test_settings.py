@@ -13,6 +13,7 @@ from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
 from homeostat.checks.registry import APP, bundle_in
 from homeostat.cli import main
+from homeostat.cli import settings as settings_command
 from homeostat.cli.applying import wait_applied
 from homeostat.cli.version_stores import actor_of
 from homeostat.ports.registry import Lineage
@@ -37,6 +38,15 @@ def run(capsys, tmp_path):
         return code, json.loads(printed.out) if "--json" in arguments and not code else printed.out, printed.err
 
     return command
+
+
+def test_the_time_of_a_change_begins_when_it_is_stored_not_before_its_checks(run, tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(settings_command, "_check", lambda store, wish, *places: begun.append(wish.expires_ns))
+    _, found, _ = run(*HIGHER, "--expires", "1h", "--json")
+    with closing(SqliteSettings(tmp_path)) as settings:
+        (change,) = settings.since(0)
+    assert found["number"] == 1 and change.expires_ns > begun[0]
 
 
 def test_a_change_is_made_shown_and_undone(run, tmp_path):

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from json import dumps
 from pathlib import Path
@@ -111,12 +111,16 @@ def list_(
     json: Json = False,
 ) -> None:
     """Show jobs, the newest first."""
+    from homeostat.adapters.disk.sqlite.jobs import FILE
     from homeostat.records.job import JobState, facts
 
     if limit < 1:
         raise CommandError("--limit is at least 1")
-    with opened(data, config) as store:
-        found = store.list([] if state is None else [JobState(state)], limit, below)
+    if config is None and data is not None and data.is_dir() and not (data / FILE).exists():
+        found: Sequence[Job] = []  # No job was ever submitted there.
+    else:
+        with opened(data, config) as store:
+            found = store.list([] if state is None else [JobState(state)], limit, below)
     if json:
         print(dumps({"jobs": [facts(job) for job in found], "next": found[-1].id if len(found) == limit else None}))
         return

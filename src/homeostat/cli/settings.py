@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -112,15 +113,16 @@ def apply(
     from homeostat.records.changes import Change
 
     try:
-        end_ns = None if expires is None else time.time_ns() + duration_ns(expires)
+        lasts_ns = None if expires is None else duration_ns(expires)
     except ValueError as error:
         raise CommandError(str(error)) from error
+    end_ns = None if lasts_ns is None else time.time_ns() + lasts_ns
     wish = Change(_kind(kind), scope, _body(body), actor_of(actor), reason, key, end_ns)
     with store_of(data, config) as store:
         _check(store, wish, app, data, config)
         last = store.last_of(wish.where)
         with _versions_for(wish, data, config) as registry:
-            _finish(store, registry, wish, last, expected, None if preview else wait, json)
+            _finish(store, registry, wish, last, expected, None if preview else wait, json, lasts_ns)
 
 
 @settings.command
@@ -321,9 +323,11 @@ def app_of(app: str | None, data: Path | None, config: Path | None) -> AppFile |
 
 def _finish(
     store: Settings, registry: Registry | None, wish: Change, last: Change | None, expected: int | None,
-    wait_s: float | None, json: bool,
+    wait_s: float | None, json: bool, lasts_ns: int | None = None,
 ) -> None:  # fmt: skip
     """Store a change and wait for the processes; or show what it would do, where there is no time to wait.
+
+    lasts_ns : how long it is in force, from when it is stored; None for as long as it says itself
 
     Ends with 1 where a process has not applied it.
     """
@@ -338,6 +342,8 @@ def _finish(
         from homeostat.engine.fusion_changes import check_fusion
 
         check_fusion(wish, store, registry)
+    if lasts_ns is not None:  # The checks took a while: a change of a second must not be over before it is stored.
+        wish = replace(wish, expires_ns=time.time_ns() + lasts_ns)
     try:
         if wait_s is None:
             unchanged(last, seen)

@@ -42,7 +42,7 @@ def test_decisions_are_the_same_whether_outcomes_are_taken_in_apart_or_not(monke
     apart = []
     monkeypatch.setattr(loop, "caught_up", lambda *given: (apart.append(given), arrivals.caught_up(*given))[1])
     # Those of a file of past outcomes wait for their moment, as these do now.
-    monkeypatch.setattr(arrivals.Arrivals, "take", lambda self, outcomes, fields: self.add(outcomes))
+    monkeypatch.setattr(arrivals.Arrivals, "take", lambda self, outcomes: self.add(outcomes))
     monkeypatch.setattr(loop, "_MANY_ROWS", many)
     monkeypatch.setattr(arrivals, "_SLICE_ROWS", rows)
     assert run() == expected and apart

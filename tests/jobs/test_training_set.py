@@ -25,6 +25,7 @@ from homeostat.config.plans import event_schema, membership
 from homeostat.config.tree import App, duration_ns
 from homeostat.decide.admission import Watermark
 from homeostat.decide.arrivals import Arrivals
+from homeostat.decide.lookup import LookUp
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.errors import MissingExtra
@@ -109,7 +110,8 @@ def rows_of(events: EventBatch, lateness_ns: int, batch: int = 997, delay_ns: in
 
     delay_ns : outcomes are rows of their own, most so long after their events; None to leave labels at the events
     """
-    watermark, arrivals = Watermark(lateness_ns), Arrivals(None, MemoryJournal(), lateness_ns, Coding.of_seed(0))
+    watermark = Watermark(lateness_ns)
+    arrivals = Arrivals(LookUp(MemoryJournal(), Coding.of_seed(0)), watermark)
     if delay_ns is not None:
         rng = np.random.default_rng(3)
         known_ns = events.time_ns + (delay_ns * rng.choice([0.1, 1.0, 1.0, 9.0], len(events))).astype(np.int64) + 1
@@ -124,8 +126,8 @@ def rows_of(events: EventBatch, lateness_ns: int, batch: int = 997, delay_ns: in
     for start in range(0, len(events), batch):
         part = events.slice(start, min(start + batch, len(events)))
         running = watermark.advance(part.time_ns)
-        found.append(arrivals.among(watermark.mark_late(part, running), running))
-        arrivals.deliver(len(part))
+        operations, _ = arrivals.among(watermark.mark_late(part, running), running)
+        found.append(operations)
     return found
 
 

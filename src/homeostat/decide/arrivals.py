@@ -1,113 +1,111 @@
-"""Outcomes on their way to the windows and to the joiner: each at its moment, never before its own event."""
+"""Outcomes on their way to the windows and to the learners: each at its moment, never before its own event.
+
+An outcome waits in one place for its moment in the stream. Its decision is looked up once: as it comes in where it
+counts at once, at its moment where it is scheduled. Then the windows take it in as a row among the events, and
+`Teaching` hands it to the learners before the same event.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from homeostat.decide.contracts import Featurizer, Joiner
+from homeostat.decide.admission import Watermark
+from homeostat.decide.contracts import Featurizer
+from homeostat.decide.lookup import LookUp
 from homeostat.decide.outcome_rows import located, outcome_rows
 from homeostat.decide.waiting import Waiting
-from homeostat.ports import Journal
 from homeostat.records.arrays import Int, State
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
-from homeostat.records.identity import Coding, rows_in
-from homeostat.records.renaming import Entities, keys_as
+from homeostat.records.identity import rows_in
 from homeostat.records.rows import inserted
 
 _SLICE_ROWS = 4096  # Of outcomes that the windows take in at once, while an event waits.
 _LAST_NS = np.iinfo(np.int64).max
+_NO_ROWS = np.empty(0, np.int64)
+
+
+class Placed:
+    """The outcomes whose moments lie in one batch of events, for the learners to take before the rows of that batch.
+
+    before : (m,) the row before which each counts, never falling
+    """
+
+    def __init__(self, before: Int = _NO_ROWS, outcomes: OutcomeBatch | None = None) -> None:
+        self._before, self._outcomes = before, outcomes
+        self._taken = 0
+
+    def upto(self, row: int) -> OutcomeBatch | None:
+        """Those that count before a row and were not asked for yet; None where there are none."""
+        if self._outcomes is None or self._taken == len(self._before):
+            return None
+        start, stop = self._taken, int(np.searchsorted(self._before, row, "right"))
+        self._taken = stop
+        return self._outcomes.rows(slice(start, stop)) if stop > start else None
 
 
 class Arrivals:
     """See the module.
 
-    lateness_ns : how far events may arrive out of order
-    entities : what the columns of keys are here, wherever a decision was made
+    watermark : says how far events may arrive out of order
     unknown : outcomes whose event was not decided in time for them
     """
 
-    def __init__(
-        self, joiner: Joiner | None, journal: Journal, lateness_ns: int, coding: Coding, entities: Entities = ()
-    ) -> None:
+    def __init__(self, look_up: LookUp, watermark: Watermark) -> None:
         self.unknown = 0
-        self.joiner = joiner
-        self._journal = journal
-        self.lateness_ns, self._coding, self._entities = lateness_ns, coding, entities
+        self._look_up, self._watermark = look_up, watermark
         self._waiting = Waiting()
-        self._due: tuple[Int, OutcomeBatch] | None = None  # Due in this batch: before which rows.
 
     def add(self, outcomes: OutcomeBatch) -> None:
         """Let outcomes wait for their moment."""
         self._waiting.add(outcomes)
 
-    def take(self, outcomes: OutcomeBatch, fields: int) -> EventBatch | None:
-        """Hand the joiner outcomes that count at once; returns their rows for the windows.
+    def located(self, outcomes: OutcomeBatch) -> OutcomeBatch:
+        """The outcomes of decided events, with when and of whom these were: nobody needs to look for them again.
 
-        The others wait for their moment: the scheduled, and all while earlier ones at once wait for their events.
-        fields : how many declared fields an event of this app has
+        The others are counted as unknown.
         """
-        if outcomes.scheduled or len(outcomes) == 0:
+        if len(outcomes) == 0:
+            return outcomes
+        found, here = self._look_up(outcomes)
+        self.unknown += int((~found).sum())
+        return here.rows(np.flatnonzero(found))
+
+    def take(self, outcomes: OutcomeBatch) -> OutcomeBatch | None:
+        """Outcomes that count at once, with when and of whom their events were; None where they wait for their moment.
+
+        The scheduled wait, and all do while earlier ones at once wait for their events.
+        """
+        if outcomes.scheduled or len(outcomes) == 0 or self._waiting.at_once:
             self._waiting.add(outcomes)
             return None
-        found, time_ns, keys, checks = self._locate(outcomes)
-        if self._waiting.at_once or not found.all():
+        if located(outcomes).all():
+            return outcomes
+        found, here = self._look_up(outcomes)
+        if not found.all():
             self._waiting.add(outcomes)
             return None
-        if self.joiner is not None:
-            self.joiner.deliver(outcomes)
-        return outcome_rows(replace(outcomes, time_ns=time_ns, keys=keys, key_checks=checks), fields)
+        return here
 
     @property
     def any(self) -> bool:
         """Whether an outcome waits for its moment."""
         return len(self._waiting) > 0
 
-    @property
-    def due(self) -> bool:
-        """Whether outcomes are due in this batch that have not been handed on."""
-        return self._due is not None
-
-    def among(self, events: EventBatch, running_ns: Int) -> EventBatch:
-        """The events, and the outcomes whose moment has come at their places among them.
+    def among(self, events: EventBatch, running_ns: Int) -> tuple[EventBatch, Placed]:
+        """The events with the outcomes whose moment has come at their places among them; and these outcomes.
 
         running_ns : (n,) the watermark as each event arrives
         """
-        self._due = None
         due = self._waiting.due(running_ns)
         if due is None:
-            return events
-        self._due = position, outcomes = self._placed(events, running_ns, *due)
+            return events, Placed()
+        position, outcomes = self._placed(events, running_ns, *due)
         if len(outcomes) == 0:
-            return events
-        return inserted(events, outcome_rows(outcomes, events.numbers.shape[1]), position)
-
-    def deliver(self, before: int) -> None:
-        """Hand the joiner the outcomes that count before row `before` of the batch, and have not been handed on."""
-        if self._due is None:
-            return
-        position, outcomes = self._due
-        split = int(np.searchsorted(position, before, "right"))
-        self._due = None
-        if split < len(position):
-            self._due = position[split:], outcomes.rows(np.arange(split, len(position)))
-            outcomes = outcomes.rows(np.arange(split))
-        if self.joiner is not None and split:
-            self.joiner.deliver(outcomes)
-
-    def located(self, outcomes: OutcomeBatch) -> OutcomeBatch:
-        """The outcomes of decided events, with when and of whom these were: so that a recovery need not look for them.
-
-        The others are counted as unknown.
-        """
-        if len(outcomes) == 0:
-            return outcomes
-        found, time_ns, keys, checks = self._locate(outcomes)
-        self.unknown += int((~found).sum())
-        located = replace(outcomes, time_ns=time_ns, keys=keys, key_checks=checks, entities=self._entities)
-        return located.rows(np.flatnonzero(found))
+            return events, Placed()
+        operations = inserted(events, outcome_rows(outcomes, events.numbers.shape[1]), position)
+        return operations, Placed(position, outcomes)
 
     def _placed(
         self, events: EventBatch, running_ns: Int, position: Int, outcomes: OutcomeBatch
@@ -119,14 +117,17 @@ class Arrivals:
         """
         row = rows_in(events.ids, outcomes.ids)
         inside, ahead = row >= 0, row >= position
-        found, time_ns, keys, checks = self._locate(outcomes)
+        found, here = self._look_up(outcomes)
+        time_ns, keys, checks = here.time_ns, here.keys, here.key_checks
+        assert time_ns is not None and keys is not None and checks is not None
         if keys.shape[1] != events.keys.shape[1]:
             keys, checks = np.zeros((2, len(outcomes), events.keys.shape[1]), np.int64)
         time_ns = np.where(inside, events.time_ns[row], time_ns)
         keys = np.where(inside[:, None], events.keys[row], keys)
         checks = np.where(inside[:, None], events.key_checks[row], checks)
         position = np.where(ahead, row + 1, position)
-        until_ns = np.minimum(outcomes.known_ns, _LAST_NS - self.lateness_ns) + self.lateness_ns
+        lateness_ns = self._watermark.lateness_ns
+        until_ns = np.minimum(outcomes.known_ns, _LAST_NS - lateness_ns) + lateness_ns
         closed = np.searchsorted(running_ns, until_ns, "right")  # The row from which on it no longer waits.
         known = found | inside
         dropped = np.where(known, ahead & (closed <= row), closed < len(events))
@@ -138,37 +139,6 @@ class Arrivals:
         now = now[np.argsort(position[now], kind="stable")]
         due = outcomes.rows(now)
         return position[now], replace(due, time_ns=time_ns[now], keys=keys[now], key_checks=checks[now])
-
-    def _locate(self, outcomes: OutcomeBatch) -> tuple[NDArray[np.bool_], Int, Int, Int]:
-        """Whether each outcome's event was decided (m,), when (m,) and of whom (m, entities): keys and their checks.
-
-        The joiner knows, and whoever read the outcomes may; the journal is asked only for what is left.
-        """
-        m = len(outcomes)
-        if self.joiner is not None:
-            mask, time_ns, keys, checks = self.joiner.locate(outcomes.ids)
-            found = mask.astype(bool)
-        else:
-            entities = 0 if outcomes.keys is None else outcomes.keys.shape[1]
-            found, time_ns = np.zeros(m, bool), np.zeros(m, np.int64)
-            keys, checks = np.zeros((2, m, entities), np.int64)
-        fill = located(outcomes) & ~found
-        if fill.any():
-            assert outcomes.time_ns is not None and outcomes.keys is not None and outcomes.key_checks is not None
-            time_ns[fill], keys[fill], found = outcomes.time_ns[fill], outcomes.keys[fill], found | fill
-            checks[fill] = outcomes.key_checks[fill]
-        rest = np.flatnonzero(~found)
-        decided = self._journal.find_all(outcomes.ids[rest]) if len(rest) else []
-        for k, earlier in zip(rest.tolist(), decided, strict=True):
-            if earlier is not None:
-                batch, row = earlier
-                events, was, at = batch.events, batch.words.entities, slice(row, row + 1)
-                now = self._entities or was
-                own, own_checks = keys_as(events.keys[at], events.key_checks[at], was, now, self._coding)
-                if keys.shape[1] != own.shape[1]:
-                    keys, checks = np.zeros((2, m, own.shape[1]), np.int64)
-                time_ns[k], keys[k], checks[k], found[k] = events.time_ns[row], own[0], own_checks[0], True
-        return found, time_ns, keys, checks
 
     def state(self) -> State:
         """The outcomes that wait."""

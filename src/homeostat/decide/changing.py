@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from homeostat.decide.arrivals import Arrivals
 from homeostat.decide.contracts import (
     AllowsLate,
     Explorer,
@@ -104,7 +103,7 @@ class Setup:
         return {"fusion": self.fusion, "policy": self.policy}
 
 
-def put_in_force(setup: Setup, stages: Stages, arrivals: Arrivals) -> None:
+def put_in_force(setup: Setup, stages: Stages) -> None:
     """Let these parts decide from the next batch on."""
     blank = {name: part.learned() for name, part in setup.learners.items()}
     for name, new, old in (
@@ -130,7 +129,7 @@ def put_in_force(setup: Setup, stages: Stages, arrivals: Arrivals) -> None:
         setup.fusion, setup.policy, setup.thresholds, setup.guard,
     )  # fmt: skip
     if setup.joiner is None or stages.joiner is None:
-        stages.joiner = arrivals.joiner = setup.joiner
+        stages.joiner = setup.joiner
     if setup.lists is not None and isinstance(stages.featurizer, ReadsLists):
         stages.featurizer.read_lists(setup.lists)
     stages.panel.leave_aside(setup.shed)
@@ -138,20 +137,20 @@ def put_in_force(setup: Setup, stages: Stages, arrivals: Arrivals) -> None:
         stages.canary.panel.leave_aside(setup.shed)
     stages.shed = setup.shed
     _repair(setup.repairing, stages)
-    _widen(setup, stages, arrivals)
+    _widen(setup, stages)
     stages.reads = setup.reads
     stages.what_if, stages.learns = setup.what_if, setup.learns
     stages.version, stages.words, stages.meaning = setup.version, setup.words, setup.meaning
     stages.settings, stages.in_force = setup.number, setup.in_force
 
 
-def _widen(setup: Setup, stages: Stages, arrivals: Arrivals) -> None:
+def _widen(setup: Setup, stages: Stages) -> None:
     """Let events arrive out of order so far from now on."""
     lateness = setup.lateness
     if lateness is None:
         return
     stages.lateness_ns = lateness.windows_ns
-    stages.watermark.lateness_ns = arrivals.lateness_ns = lateness.judged_ns
+    stages.watermark.lateness_ns = lateness.judged_ns
     if isinstance(stages.featurizer, AllowsLate):
         stages.featurizer.allow_late(lateness.windows_ns)
 

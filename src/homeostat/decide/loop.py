@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from homeostat.decide.admission import admit, overlaps
-from homeostat.decide.arrivals import Arrivals, caught_up
+from homeostat.decide.arrivals import Arrivals, Placed, caught_up
 from homeostat.decide.canary import Sides, fuse, propose, score, sides_of
 from homeostat.decide.changing import Setup, put_in_force
 from homeostat.decide.contracts import Fusion, Policy
@@ -18,8 +18,10 @@ from homeostat.decide.deadlines import overdue
 from homeostat.decide.decided import Decided, Recorded, answered, by_text, compared, without
 from homeostat.decide.due import DueWork
 from homeostat.decide.handover import Handover
+from homeostat.decide.lookup import LookUp
 from homeostat.decide.meters import Meters
 from homeostat.decide.notices import count, notes, troubles
+from homeostat.decide.outcome_rows import outcome_rows
 from homeostat.decide.panel import Panel
 from homeostat.decide.proposing import Proposing
 from homeostat.decide.recording import Recording
@@ -79,7 +81,7 @@ class DecisionLoop:
         self._proposing = Proposing(clock, self._limits, self._tell)
         self._due = DueWork(self.meters)
         self._arrivals = Arrivals(
-            stages.joiner, journal, stages.watermark.lateness_ns, stages.coding, stages.words.entities
+            LookUp(journal, stages.coding, stages.words.entities, lambda: stages.joiner), stages.watermark
         )
         self._stopped = False
         self._handover = Handover()
@@ -143,10 +145,11 @@ class DecisionLoop:
 
         Those that count at once are taken in here and not before the next event, whose caller would wait for it.
         """
-        rows = self._arrivals.take(outcomes, len(self.stages.words.fields))
-        if rows is not None:
+        located = self._arrivals.take(outcomes)
+        if located is not None:
+            self.teaching.step(self.stages, located, None)
             with self.meters.timed("windows"):
-                self.stages.featurizer.features(rows)
+                self.stages.featurizer.features(outcome_rows(located, len(self.stages.words.fields)))
 
     def absorb(self, events: EventBatch) -> Features:
         """Let events fill the windows without deciding them; returns their features, from which models are made."""
@@ -172,7 +175,7 @@ class DecisionLoop:
         if self.stages.repairing is not None:
             stand = recorded is not None and recorded.stands
             events = self.stages.repairing.without_copies(events, running, stand)
-        features = self._featurize(events, running)
+        features, placed = self._featurize(events, running)
         if features.fallback:  # Time lost waiting for a store that is away says nothing against scorers and policy.
             self._due.spent_ns = self.clock.monotonic_ns() - begun_ns
         sides = sides_of(self.stages, events)
@@ -182,23 +185,23 @@ class DecisionLoop:
         else:  # Scorers remember nothing, so they need not be asked twice.
             was = recorded.decisions.scores
             scores = Scores(was.names, was.values.copy(), was.confidence.copy(), was.fallback)
-        return self._scored(events, running, features, scores, begun_ns, sides, recorded)
+        return self._scored(events, running, features, scores, begun_ns, sides, placed, recorded)
 
-    def _featurize(self, events: EventBatch, running: Int) -> Features:
+    def _featurize(self, events: EventBatch, running: Int) -> tuple[Features, Placed]:
         """The events' features; outcomes whose moment has come reach the windows at their places among the events."""
-        operations = events
+        operations, placed = events, Placed()
         if self._arrivals.any:
             with self._due.timed("learning"):
-                operations = self._arrivals.among(events, running)
+                operations, placed = self._arrivals.among(events, running)
             if len(operations) - len(events) >= _MANY_ROWS:
                 with self._due.timed("windows"):
                     operations = caught_up(self.stages.featurizer, operations)
         with self.meters.timed("windows"):
             features = self.stages.featurizer.features(operations)
         if len(operations) == len(events):
-            return features
+            return features, placed
         rows = operations.kind != Row.OUTCOME
-        return features.rows(rows)
+        return features.rows(rows), placed
 
     def _scored(
         self,
@@ -208,6 +211,7 @@ class DecisionLoop:
         scores: Scores,
         begun_ns: int,
         sides: Sides | None,
+        placed: Placed,
         recorded: Recorded | None = None,
     ) -> DecisionBatch:
         """The stages after the scorers."""
@@ -215,38 +219,41 @@ class DecisionLoop:
         chance = draw(events.ids)
         parts = [
             self._conclude(events, features, scores, begun_ns, chance, rows, sides, recorded)
-            for rows in self._taught(running)
+            for rows in self._taught(running, placed)
         ]
         decisions = joined(parts, events, features, scores)
-        self._arrivals.deliver(len(events))
+        self._teach_rest(placed, len(events))
         if recorded is None:
             self._count(decisions)
         return decisions
 
-    def _taught(self, running: Int) -> Iterator[slice]:
+    def _taught(self, running: Int, placed: Placed) -> Iterator[slice]:
         """Slices of a batch, each when all is learned that comes before its first row."""
         schedule = self.stages.schedule
         for start, stop, moment in schedule.cuts(running):
             schedule.owed_ns = schedule.owed_ns if moment is None else moment
             while start < stop:
-                owes = self._learn_before(start)
+                owes = self._learn_before(start, placed)
                 upto = start + 1 if owes else stop  # Before the next row comes the next step.
                 yield slice(start, upto)
                 start = upto
 
-    def _learn_before(self, row: int) -> bool:
+    def _learn_before(self, row: int, placed: Placed) -> bool:
         """Learn what comes before a row, one step of it at most; returns whether more is owed."""
-        schedule = self.stages.schedule
-        if self._arrivals.due:
-            with self._due.timed("learning"):
-                self._arrivals.deliver(row)
-        if schedule.owed_ns is None:
+        schedule, outcomes = self.stages.schedule, placed.upto(row)
+        if outcomes is None and schedule.owed_ns is None:
             return False
         with self._due.timed("learning"):
-            owes = self.teaching.step(self.stages, schedule.owed_ns)
+            owes = self.teaching.step(self.stages, outcomes, schedule.owed_ns)
         self.counts["failed_learning"] = self.teaching.failed
         schedule.owed_ns = schedule.owed_ns if owes else None
         return owes
+
+    def _teach_rest(self, placed: Placed, n: int) -> None:
+        """Give the joiner the outcomes that count from the last of `n` rows on."""
+        outcomes = placed.upto(n)
+        if outcomes is not None:
+            self.teaching.step(self.stages, outcomes, None)
 
     def _conclude(
         self,
@@ -308,8 +315,8 @@ class DecisionLoop:
 
     def _absorb(self, events: EventBatch) -> Features:
         running = self.stages.watermark.advance(events.reach)
-        features = self._featurize(self.stages.watermark.mark_late(events, running), running)
-        self._arrivals.deliver(len(events))
+        features, placed = self._featurize(self.stages.watermark.mark_late(events, running), running)
+        self._teach_rest(placed, len(events))
         return features
 
     # Batches whose windows and scorers ran ahead, in threads of their own.
@@ -329,7 +336,7 @@ class DecisionLoop:
         """Decide a batch of new events that has been scored ahead."""
         self.flush()
         self._due.spent_ns = 0
-        decisions = self.whole(self._scored, events, running, features, scores, begun_ns, sides)
+        decisions = self.whole(self._scored, events, running, features, scores, begun_ns, sides, Placed())
         self.recording.keep(decisions)
         self.flush()
         return Decided(decisions, np.arange(len(events)))
@@ -379,12 +386,12 @@ class DecisionLoop:
 
     def pass_moment(self, moment_ns: int) -> None:
         """Learn what is due at a moment of the grid, as before an event that says that it has come."""
-        for _ in self._taught(np.array([moment_ns])):
+        for _ in self._taught(np.array([moment_ns]), Placed()):
             pass
 
     def put_in_force(self, setup: Setup) -> None:
         """The same for changes that are in the journal already."""
-        self.whole(put_in_force, setup, self.stages, self._arrivals)
+        self.whole(put_in_force, setup, self.stages)
 
     def install(self, panel: Panel, fusion: Fusion, policy: Policy, version: str) -> None:
         """Let newly trained parts decide from the next event on; what the windows and guards remember stays."""

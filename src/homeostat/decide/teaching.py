@@ -1,4 +1,6 @@
-"""Gives the learners the decisions whose outcomes have become known. A learner that fails keeps what it knew.
+"""The one way from an outcome to the learners: the joiner keeps it until its event is mature, then they are taught.
+
+A learner that fails keeps what it knew.
 
 Learning comes before the event at whose moment it is due, and so a caller waits for it. Many outcomes can be due at one
 moment. Each event is therefore preceded by a bounded step, and the rest is learned before the events after it: whatever
@@ -15,6 +17,7 @@ from homeostat.decide.canary import lessons
 from homeostat.decide.contracts import Fusion, Policy
 from homeostat.decide.stages import Limits, Stages
 from homeostat.records.decisions import Experience
+from homeostat.records.events import OutcomeBatch
 
 STEP_ENTRIES = 1024  # Learned before one event: 3 ms with a bandit of ten features. A usual moment owes fewer.
 
@@ -39,9 +42,18 @@ class Teaching:
         named = (("fusion", limits.learn_fusion), ("policy", limits.learn_policy))
         self._learns, self._tell = frozenset(name for name, on in named if on), tell
 
-    def step(self, stages: Stages, moment_ns: int) -> bool:
-        """Teach some of what was known at a moment of event time; returns whether some of it is left."""
+    def step(self, stages: Stages, outcomes: OutcomeBatch | None, moment_ns: int | None) -> bool:
+        """Give the joiner what has arrived, and teach some of what was known at a moment of event time.
+
+        outcomes : of decisions that the joiner remembers; None for none
+        moment_ns : None where nothing is to be learned now
+        Returns whether some of what was known at the moment is left.
+        """
         if stages.joiner is None:
+            return False
+        if outcomes is not None:
+            stages.joiner.deliver(outcomes)
+        if moment_ns is None:
             return False
         learns = self._learns if stages.learns is None else stages.learns
         experience = stages.joiner.due(moment_ns, STEP_ENTRIES)

@@ -67,7 +67,10 @@ class World:
         key = f"{plan.hash}-{step}"
         if key not in self.done:
             self.done.append(key)
-        return Receipt(plan.hash, step, key, now_ns, by, (step + 1,))
+        done = plan.steps[step]
+        return Receipt(
+            plan.hash, step, key, now_ns, by, (step + 1,), remedy=done.remedy, scope=done.scope, cost=done.cost
+        )  # fmt: skip
 
     def undo(self, receipt: Receipt, why: str, now_ns: int) -> Receipt:
         self.undone.append(receipt.key)
@@ -77,7 +80,7 @@ class World:
         verdict = self.verdicts.pop(0)
         if verdict is None:
             return None
-        return Verified(receipt.step, case.now_ns, verdict, 0.1, 0.1, 0.1, 0.1, 99, "seen", extended)
+        return Verified(receipt.step, case.now_ns, verdict, 0.1, 0.1, 0.1, 0.1, 99, "seen", extended, receipt.key)
 
     @property
     def coordinator(self) -> Coordinator:
@@ -118,6 +121,9 @@ def test_what_does_not_help_is_taken_back_and_handed_to_a_person(verdicts: list[
     world = World(verdicts=[*verdicts, *verdicts])
     found = run(world)
     assert found.handed and world.undone == world.done and not found.standing and found.phase is Phase.CLOSED
+    history = history_of([found])  # The gate hears of every round, not of the last plan alone.
+    assert len(history) == 2 and [one.verdict for one in history] == [verdicts[-1]] * 2
+    assert history[0].remedy is Remedy.CONVERT and history[0].cost == 1.0 and history[0].judged_ns >= history[0].at_ns
 
 
 def test_an_inconclusive_step_has_as_long_again_once() -> None:

@@ -199,15 +199,11 @@ def history_of(responses: Sequence[Response]) -> list[Done]:
     """All that was done so far, by time, for the gate."""
     found = []
     for response in responses:
-        verdicts = {(response.plan.hash if response.plan else "", one.step): one.verdict for one in response.verdicts}
+        verdicts = {one.key: one for one in response.verdicts}
         for receipt in response.receipts:
-            if response.plan is None or receipt.plan != response.plan.hash:
-                continue
-            step = response.plan.steps[receipt.step]
-            verdict = verdicts.get((receipt.plan, receipt.step))
-            last = [one.at_ns for one in response.verdicts if one.step == receipt.step]
-            judged = last[-1] if verdict is not None and last else 0
-            found.append(Done(step.remedy, step.scope, receipt.at_ns, step.cost, receipt.by, verdict, judged))
+            last = verdicts.get(receipt.key)
+            verdict, judged = (None, 0) if last is None else (last.verdict, last.at_ns)
+            found.append(Done(receipt.remedy, receipt.scope, receipt.at_ns, receipt.cost, receipt.by, verdict, judged))
     return sorted(found, key=lambda one: one.at_ns)
 
 

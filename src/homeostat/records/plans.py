@@ -179,6 +179,7 @@ class Receipt:
     changes : numbers of the changes that it stored; job : the id of its job, empty for none
     by : who let it: `homeostat` at tier execute, else a person
     undone_ns, undone_why : when and why it was undone; 0 and empty where it was not
+    remedy, scope, cost : of the step
     """
 
     plan: str
@@ -190,6 +191,9 @@ class Receipt:
     job: str = ""
     undone_ns: int = 0
     undone_why: str = ""
+    remedy: Remedy = Remedy.MONITOR
+    scope: str = ""
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,7 @@ class Verified:
 
     predicted, seen, low, high : the expected figure and the one that was seen, with its 95 % interval
     extended : whether the deadline was moved once
+    key : of the step's receipt
     """
 
     step: int
@@ -210,6 +215,7 @@ class Verified:
     n: int
     why: str
     extended: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,10 @@ class SettingsExecutor:
         if wanted.job is not None and self.work is not None:
             kind, request = wanted.job
             job = self.work.begin(kind, request, key)
-        return Receipt(plan.hash, step, key, now_ns, by, tuple(change.number for change in stored), job)
+        numbers = tuple(change.number for change in stored)
+        return Receipt(
+            plan.hash, step, key, now_ns, by, numbers, job, remedy=wanted.remedy, scope=wanted.scope, cost=wanted.cost
+        )  # fmt: skip
 
     def undo(self, receipt: Receipt, why: str, now_ns: int) -> Receipt:
         """Take a step back, newest change first; what somebody has changed since stays theirs. Raises Unavailable."""

@@ -106,7 +106,7 @@ def _made(
 ) -> Verified:  # fmt: skip
     seen = course.risk
     low, high = (nan, nan) if isnan(error) else (seen - _Z * error, seen + _Z * error)
-    return Verified(receipt.step, now_ns, verdict, predicted, seen, low, high, course.n, why, extended)
+    return Verified(receipt.step, now_ns, verdict, predicted, seen, low, high, course.n, why, extended, receipt.key)
 
 
 def _number(expects: Mapping[str, object], name: str, default: float = nan) -> float:

@@ -23,6 +23,13 @@ def run(capsys, *arguments):
     return code, printed.out, printed.err
 
 
+@pytest.fixture(autouse=True, scope="module")
+def compiled():
+    """Else a busy machine says that it compiles, beside the sentences that are looked at."""
+    for kind in ("error", "number"):
+        detect(np.zeros(100), kind=kind)
+
+
 @pytest.fixture
 def errors():
     rng = np.random.default_rng(2)

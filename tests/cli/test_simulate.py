@@ -69,3 +69,20 @@ def test_a_file_in_place_of_the_folder_is_said_in_a_sentence_and_stays(tmp_path,
     said = capsys.readouterr().err
     assert f"{taken} is a file" in said and "give another path" in said
     assert taken.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("events.jsonl", '{"event_id": 1, "mine": 2}\n'), ("events.jsonl", "precious"), ("outcomes.jsonl", "precious")],
+)
+def test_a_file_that_is_no_simulated_world_is_not_replaced(tmp_path, capsys, name, content):
+    (tmp_path / name).write_text(content)
+    words = ["simulate", "access", "--days", "1", "--customers", "9", "--out", str(tmp_path), "--format", "jsonl"]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 1 and f"{name} is no simulated world" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == content
+    for more in (["--force"], []):  # Then an older world, which is replaced.
+        with pytest.raises(SystemExit) as ended:
+            main([*words, *more])
+        assert not ended.value.code

@@ -141,6 +141,22 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(served, tmp_path, ca
     assert ended.value.code == 1 and "journal.db" in capsys.readouterr().err
 
 
+def test_a_file_of_no_export_is_not_replaced(served, tmp_path, capsys):
+    for number, name in enumerate(("events.parquet", "outcomes.parquet", "decisions.parquet")):
+        out = tmp_path / str(number)
+        out.mkdir()
+        (out / name).write_text("precious")
+        words = ["export", "--data", str(served[1]), "--out", str(out)]
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 1 and f"{name} is of no earlier export" in capsys.readouterr().err
+        assert (out / name).read_text() == "precious"
+        for more in (["--force"], []):
+            with pytest.raises(SystemExit) as ended:
+                main([*words, *more])
+            assert not ended.value.code
+
+
 OTHER_WORDS = """
 homeostat: 1
 app: words

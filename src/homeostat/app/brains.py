@@ -145,17 +145,20 @@ def brain(app: App, features: FeaturePlan, bundle: Bundle | None, ready: Mapping
     return Brain(scorers, _fusion(app, bundle), policy_of(app, bundle), version)
 
 
+_UNTRAINED_FUSION = "; or declare weights, which need no training, by `fusion: {kind: weighted}`"
+
+
 def fingerprint(app: App) -> str:
     """A short hash of the app file's meaning: comments and layout don't change it."""
     return sha256(app.model_dump_json().encode()).hexdigest()[:8]
 
 
-def _part(app: App, bundle: Bundle | None, name: str) -> Part:
+def _part(app: App, bundle: Bundle | None, name: str, or_else: str = "") -> Part:
     part = None if bundle is None else bundle.parts.get(name)
     if part is None:
         raise NotTrained(
             f"{app.app} has no trained {name}: train one with `homeostat train` and name it with --bundle, or let a "
-            "version that the folder keeps decide with `homeostat models promote`"
+            f"version that the folder keeps decide with `homeostat models promote`{or_else}"
         )
     return part
 
@@ -170,7 +173,7 @@ def _fusion(app: App, bundle: Bundle | None, name: str = "") -> Fusion:
     if part is None:
         if bundle is not None and trained_fusions(bundle.parts):
             raise untrained_fusion(app.app, kind, bundle)
-        part = _part(app, None, "fusion")
+        part = _part(app, None, "fusion", _UNTRAINED_FUSION)
     made = serve_fusion(part, names, kind, rate=spec.rate, bound=spec.bound)
     if isinstance(made, EnsembleFusion) and made.kinds != spec.members:
         raise NotTrained(

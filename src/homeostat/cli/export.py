@@ -26,6 +26,9 @@ def export(
     ] = None,
     from_: Annotated[Instant, Parameter(name="--from")] = None,
     until: Instant = None,
+    force: Annotated[
+        bool, Parameter(negative="", help="Replace files of the same names that are of no export.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write a journal as Parquet: events and outcomes, which replay and train read, and the decisions.
@@ -39,10 +42,13 @@ def export(
     from_
         Only what happened, or became known, since then.
     """
-    from homeostat.jobs.exporting import Read, export_journal
+    from homeostat.jobs.exporting import Read, export_journal, written_by_others
 
     if (data is None) == (config is None):
         raise CommandError("which journal? Give --data of a server or a replay, or --config with a `servers` section")
+    taken = None if force else written_by_others(out)
+    if taken is not None:
+        raise CommandError(f"{taken} is of no earlier export: give another --out, or --force to replace it")
     with ExitStack() as stack:
         journal: Read
         if config is not None:

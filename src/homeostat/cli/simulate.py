@@ -23,6 +23,9 @@ def simulate(
     seed: Annotated[int, Parameter(help="Same seed, same files.")] = 1,
     customers: Annotated[int, Parameter(help="How many people (or entities) act.")] = 1_000,
     format: Annotated[Literal["parquet", "jsonl", "csv"], Parameter(help="Of the files.")] = "parquet",
+    force: Annotated[
+        bool, Parameter(negative="", help="Replace files of the same names that are no such world.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write the events of a simulated world, and the outcomes that became known of them later.
@@ -34,7 +37,7 @@ def simulate(
     app
         payments or access.
     """
-    from homeostat.jobs.simulation import WORLDS, write_world
+    from homeostat.jobs.simulation import WORLDS, write_world, written_by_others
 
     if app not in WORLDS:
         raise CommandError(f"there is no simulated world for {app!r}; there is one for {' and '.join(WORLDS)}")
@@ -43,6 +46,9 @@ def simulate(
     _check_folder(out)  # Before the time that a simulation takes.
     with shown("simulating") as progress:
         world = WORLDS[app](days, seed, customers)
+        taken = None if force else written_by_others(world, out, format)
+        if taken is not None:
+            raise CommandError(f"{taken} is no simulated world: give another --out, or --force to replace it")
         progress("writing", 0.6)
         written = write_world(world, out, format)
     report = {"app": app, "days": days, "seed": seed, "customers": customers, "positives": world.positives, **written}

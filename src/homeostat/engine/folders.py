@@ -119,8 +119,8 @@ def clear_for_replay(out: Path, force: bool, tell: Callable[[str], None], needed
             why = f"it holds {_listed(others)}"
         if why and not force:
             raise NotAReplay(
-                f"{out} is not an older replay's output: {why}. Give another --out, or --force to delete "
-                f"{_listed(sorted(names & _FORCED)) or 'nothing'} there"
+                f"{out} is not an older replay's output: {why}. Give another --out, or --force to "
+                + (f"delete {goes} there" if (goes := _listed(sorted(names & _FORCED))) else "write beside it")
             )
         doomed = sorted(names & (_FORCED if force else _REPLAYED))
         for path in needed:

@@ -99,6 +99,16 @@ def _free(name: str, taken: Set[str]) -> str:
 _OUTCOMES = pa.schema([("event_id", pa.string()), ("label", pa.float64()), ("time", _TIME), ("amount", pa.float64())])
 
 
+def written_by_others(folder: Path) -> Path | None:
+    """A file that an export into a folder would replace and that is of no earlier export; None where there is none."""
+    there = [folder / name for name in _FILES if (folder / name).exists()]
+    try:
+        ours = there[:1] == [folder / _FILES[0]] and ROLES in (pq.read_schema(there[0]).metadata or {})
+    except (pa.ArrowException, OSError):
+        ours = False
+    return None if ours or not there else there[0]
+
+
 def export_journal(
     journal: Read,
     folder: Path,

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from homeostat.adapters.disk.event_lines import EventFileError
+from homeostat.adapters.disk.event_samples import sample_events
 from homeostat.config.load import load_app
 from homeostat.jobs.simulated import SECOND_NS, world_of
 from homeostat.records.arrays import Bytes, Int
@@ -70,6 +72,20 @@ def simulate_access(days: int, seed: int, entities: int) -> World:
 
 
 WORLDS: dict[str, Callable[[int, int, int], World]] = {"payments": simulate_payments, "access": simulate_access}
+
+
+def written_by_others(world: World, out: Path, form: Format) -> Path | None:
+    """A file that `write_world` would replace and that holds no simulated world; None where there is none."""
+    events, outcomes = out / f"events.{form}", out / f"outcomes.{form}"
+    if not events.exists():
+        return outcomes if outcomes.exists() else None
+    for path, table in ((events, world.events), (outcomes, world.outcomes)):
+        try:
+            if path.exists() and set(sample_events(path, 1).column_names) != set(table.column_names):
+                return path
+        except EventFileError:
+            return path
+    return None
 
 
 def write_world(world: World, out: Path, form: Format) -> dict[str, Any]:

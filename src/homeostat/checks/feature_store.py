@@ -210,7 +210,7 @@ def who_lacks_rows_is_awaited(open_store: OpensStore) -> None:
         store.exchange([], 1)
     for store, other in ((mine, yours), (yours, mine)):
         store.lacks()
-        _until(lambda: other.awaited == 1, other)  # noqa: B023
+        _until(_hears_of_one(other), other)
         store.whole()
         _until(lambda: not mine.awaited and not yours.awaited, store, other)
     yours.lacks()
@@ -236,6 +236,10 @@ def who_comes_back_awaits_those_that_were_there(open_store: OpensStore) -> None:
     assert yours.awaited == 0
     for store in (mine, yours):
         store.close()
+
+
+def _hears_of_one(store: FeatureStore) -> Callable[[], bool]:
+    return lambda: store.awaited == 1
 
 
 def _until(holds: Callable[[], bool], *stores: FeatureStore) -> None:

@@ -170,10 +170,9 @@ def _learn_one(ordinary: Ordinary, k: int, scale: int, work: Float, hour: Int) -
     freedom = 0.0
     for turn in range(2):
         freedom = _profiles(ordinary, k, scale, value, at_ns, hour, weight, rest)
+        _residuals(ordinary, k, scale, value, at_ns, hour[2], rest)
         wide = 0.0
         for i in range(m):
-            level = expected(ordinary, k, scale, hour[2, i], at_ns[i])
-            rest[i] = residual(scale, value[i], level)
             wide += abs(rest[i]) / error[i]
         wide *= _FOLDED / m
         for i in range(m):
@@ -185,18 +184,44 @@ def _learn_one(ordinary: Ordinary, k: int, scale: int, work: Float, hour: Int) -
                     weight[i] *= bound / abs(rest[i])
                 rest[i] = bound if rest[i] > 0.0 else -bound
     _variance(ordinary, k, scale, work, m / max(m - freedom, 0.5 * m))
+    _residuals(ordinary, k, scale, value, at_ns, hour[2], rest)
     for i in range(m):  # The true residuals, now on one scale.
-        level = expected(ordinary, k, scale, hour[2, i], at_ns[i])
         wide = ordinary.of_sampling[k] * error[i] * error[i] + ordinary.beyond[k]
-        rest[i] = residual(scale, value[i], level) / math.sqrt(max(wide, 1e-300))
+        rest[i] = rest[i] / math.sqrt(max(wide, 1e-300))
     _dependence(ordinary, k, rest, weight)
+
+
+@compiled
+def _residuals(
+    ordinary: Ordinary, k: int, scale: int, value: Float, at_ns: Float, hour: Int, rest: Float
+) -> None:  # fmt: skip
+    """The residual of each value. But for counts, all values of an hour of the week have one level.
+
+    Most shares are 0 nearly always. Those of an hour have one residual, so its logarithm is taken once.
+    """
+    if scale == COUNT:
+        for i in range(len(value)):
+            rest[i] = residual(scale, value[i], expected(ordinary, k, scale, hour[i], at_ns[i]))
+        return
+    level, of_nothing = np.empty(WEEK_HOURS), np.empty(WEEK_HOURS)
+    for h in range(WEEK_HOURS):
+        level[h] = expected(ordinary, k, scale, h, 0.0)
+        of_nothing[h] = math.nan
+    for i in range(len(value)):
+        h = hour[i]
+        if scale == MEAN or value[i] != 0.0:
+            rest[i] = residual(scale, value[i], level[h])
+            continue
+        if of_nothing[h] != of_nothing[h]:
+            of_nothing[h] = residual(scale, 0.0, level[h])
+        rest[i] = of_nothing[h]
 
 
 @compiled
 def _temper(value: Float, weight: Float) -> None:
     """Let values far outside of the middle four fifths weigh less from the start."""
-    ordered = np.sort(value)
-    low, high = ordered[len(value) // 10], ordered[len(value) - 1 - len(value) // 10]
+    tenth, last = len(value) // 10, len(value) - 1
+    low, high = np.partition(value, tenth)[tenth], np.partition(value, last - tenth)[last - tenth]
     room = _FAR * (high - low)
     if room > 0.0:
         for i in range(len(value)):

@@ -46,7 +46,8 @@ HOUR_NS = 3_600_000_000_000
 LEARNING_NS = 7 * DAY_NS
 _MEMORY_NS = 28 * DAY_NS
 _RING = (28, 2688)  # Ticks that are remembered, at least and at most.
-_LEARNS_DAILY, _LEARNS_EVERY = 16, 3  # Learning takes time: each day at first, then every third day.
+_LEARNS = ((0, 1), (16, 3), (60, 7))
+"""From so many days on, the past is learned again every so many days: a long past moves slowly."""
 _WAITS_DAYS, _LONG_DAYS = 4, 21  # A long past is learned without its last days: a slow change must not hide itself.
 _MONDAY_NS = 4 * DAY_NS  # 1970-01-05.
 _CERTAIN = 1e12  # The evidence of a fact.
@@ -161,7 +162,7 @@ class Scale:
         signals = self._ended(end_ns, found) + self._raised(end_ns, found, muted) + self._facts(end_ns, value)
         self._count[0] += 1
         days = int(self._count[0]) // self._day
-        if self._count[0] % self._day == 0 and (days <= _LEARNS_DAILY or days % _LEARNS_EVERY == 0):
+        if self._count[0] % self._day == 0 and days % next(each for least, each in _LEARNS[::-1] if days > least) == 0:
             self._learn(end_ns)
         return sorted(signals, key=lambda one: one.series.key) + self._again(end_ns)
 

@@ -16,6 +16,7 @@ from homeostat.maintain.incident.keeping import IncidentKeeper
 from homeostat.maintain.monitor.behaviour import BehaviourMonitor
 from homeostat.maintain.monitor.contract import ContractMonitor
 from homeostat.maintain.monitor.distribution import DistributionMonitor
+from homeostat.maintain.monitor.early import EarlyMonitor
 from homeostat.maintain.monitor.label_free import LabelFreeMonitor
 from homeostat.maintain.monitor.labels import LabelsMonitor
 from homeostat.maintain.monitor.models import ModelsMonitor
@@ -28,7 +29,7 @@ from homeostat.maintain.ticks import TickReader
 
 _MONITORS: tuple[Any, ...] = (
     ContractMonitor, TransportMonitor, ServingMonitor, ModelsMonitor, BehaviourMonitor, DistributionMonitor,
-    QualityMonitor, SegmentsMonitor, LabelsMonitor, LabelFreeMonitor,
+    QualityMonitor, SegmentsMonitor, LabelsMonitor, LabelFreeMonitor, EarlyMonitor,
 )  # fmt: skip
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, Remembering
 from homeostat.maintain.monitor.first_positives import FirstPositives
-from homeostat.maintain.monitor.outcomes import Ripening, seen
+from homeostat.maintain.monitor.outcomes import SEEN, Ripening, seen_of
 from homeostat.maintain.monitor.quality import LOW
-from homeostat.maintain.monitor.reference import Reference
-from homeostat.records.arrays import Float, Int
+from homeostat.maintain.monitor.reference import Reference, Spans, looked_at
+from homeostat.maintain.monitor.rows_of_ticks import counts_of, ticks_of, totals_of
+from homeostat.records.arrays import Float, Int, Mask
 from homeostat.records.signals import Kind, Measured, Series
 from homeostat.stats.place import GRID
 
@@ -45,57 +47,84 @@ class EarlyMonitor(Remembering):
 
     def measure(self, tick: Tick) -> Measured:
         """See `Monitor`."""
-        found = Figures(len(self.series))
-        risk = np.nan_to_num(tick.risk[Reference.looked_at(len(tick))], nan=0.0)[:, None]
-        low = self._risk.places(risk)[:, 0] < LOW
-        memory = self._memory
-        events = float(max(tick.events_n, len(tick))) * (float(low.mean()) if len(low) else 0.0)
-        memory["events"][int(memory["ticks"][0]) % _TICKS] = events
-        memory["ticks"][0] += 1
-        at = seen(tick.known).positives
-        age, first = self._age(tick, at), self._first.among(tick.known, at, tick.end_ns)
-        if self._risk.ready and self._ages.ready:
-            self._count(tick, at[first], age[first], found)
-        self._learn(tick, age)
-        self._risk.add(risk, tick.start_ns, tick.end_ns)
-        return found.measured() if self._ripening.ripe(tick.end_ns) else Figures(len(self.series)).measured()
+        return of_tick(self.measure_block(block_of([tick])))
 
     def measure_block(self, block: Block) -> Measured:
         """See `BlockMonitor`."""
-        found = [self.measure(tick) for tick in block.ticks]
-        value, n, spread = ([getattr(one, name) for one in found] for name in ("value", "n", "spread"))
-        return Measured(np.stack(value), np.stack(n), np.stack(spread))
+        found, known = Figures(len(self.series), len(block)), block.whole.known
+        at = shared(block, SEEN, seen_of).positives
+        of, spans = np.searchsorted(at, block.known_offsets), Spans(block.start_ns, block.end_ns)
+        events, low, ready = self._low_risk(block, at, of, spans)
+        age = np.clip(known.known_ns[at] - known.time_ns[at], 0, None) / 3.6e12
+        bound = np.full(len(block), np.nan)
+        for first, stop in self._ages.stretches(age[:, None], of, spans):
+            bound[first:stop] = self._ages.grid[0, YOUNG] if self._ages.ready else np.nan
+        chosen = self._first.chosen(known, at, of, block.end_ns)
+        hits = counts_of(of, chosen & low), counts_of(of, chosen & low & (age <= bound[ticks_of(of)]))
+        hours = self._mean_ages(age, of), bound
+        known_yet = np.flatnonzero(ready & ~np.isnan(bound))
+        for k in range(len(hours)):
+            self._count(k, hits[k], hours[k], events, known_yet, spans, found)
+        self._remember(events)
+        ripe = self._ripening.ripe_ticks(block.end_ns)
+        found.value[~ripe], found.n[~ripe] = np.nan, 0.0
+        return found.measured()
 
-    def _count(self, tick: Tick, at: Int, age: Float, found: Figures) -> None:
-        """First positives at low risk, against the events of the hours that they can be of."""
-        ticks_an_hour = 3.6e12 / (tick.end_ns - tick.start_ns)
-        bound = float(self._ages.grid[0, YOUNG])
-        low = self._risk.places(tick.known.risk[at][:, None])[:, 0] < LOW
-        spans = (2.0 * float(self._memory["age"][0]), bound)
-        for k, (hours, hits) in enumerate(zip(spans, (low, low & (age <= bound)), strict=True)):
-            events = self._events(hours * ticks_an_hour)
-            if events >= 1.0:
-                found.share(k, min(float(hits.sum()), events), events)
+    def _low_risk(self, block: Block, at: Int, of: Int, spans: Spans) -> tuple[Float, Mask, Mask]:
+        """(k,) the events of each tick at low risk; (m,) whether each positive is; (k,) whether the past is known.
 
-    def _events(self, ticks: float) -> float:
-        """The mean events at low risk of so many last ticks."""
-        count = int(self._memory["ticks"][0])
-        length = int(np.clip(round(ticks), 1, min(_TICKS, count)))
-        return float(self._memory["events"][(count - 1 - np.arange(length)) % _TICKS].mean())
+        at : (m,) rows of positives; of : their offsets
+        """
+        rows, offsets = shared(block, "rows looked at", lambda one: looked_at(one.offsets))
+        risk, theirs = block.whole.risk[rows], block.whole.known.risk[at][:, None]
+        risk = np.nan_to_num(risk, nan=0.0)[:, None]
+        of_rows, of_positives = np.zeros(len(rows), np.bool_), np.zeros(len(at), np.bool_)
+        ready = np.zeros(len(block), np.bool_)
+        for first, stop in self._risk.stretches(risk, offsets, spans):
+            for values, edges, into in ((risk, offsets, of_rows), (theirs, of, of_positives)):
+                some = slice(edges[first], edges[stop])
+                into[some] = self._risk.places(values[some])[:, 0] < LOW
+            ready[first:stop] = self._risk.ready
+        share = counts_of(offsets, of_rows) / np.maximum(np.diff(offsets), 1)
+        return np.maximum(block.events_n, block.rows) * share, of_positives, ready
 
-    @staticmethod
-    def _age(tick: Tick, at: Int) -> Float:
-        """(m,) the ages of outcomes when they were reported, in hours."""
-        found: Float = np.clip(tick.known.known_ns[at] - tick.known.time_ns[at], 0, None) / 3.6e12
+    def _count(
+        self, k: int, hits: Float, hours: Float, events: Float, ticks: Int, spans: Spans, found: Figures
+    ) -> None:  # fmt: skip
+        """First positives at low risk, against the mean events at low risk of the hours that they can be of.
+
+        hits, hours, events : of each tick; ticks : those that are counted
+        """
+        memory, size = self._memory, len(events)
+        before = int(memory["ticks"][0])
+        past = memory["events"][(before + np.arange(_TICKS)) % _TICKS]  # The oldest first.
+        newest_first = np.concatenate([past, events])[::-1].copy()
+        an_hour = 3.6e12 / (spans.end_ns - spans.start_ns)
+        lengths = np.clip(np.round(hours[ticks] * an_hour[ticks]), 1, np.minimum(_TICKS, before + ticks + 1))
+        for tick, length in zip(ticks.tolist(), lengths.astype(np.int64).tolist(), strict=True):
+            place = size - 1 - tick
+            mean = float(np.add.reduce(newest_first[place : place + length])) / length
+            if mean >= 1.0:
+                found.set_one(tick, k, min(float(hits[tick]), mean) / mean, mean)
+
+    def _mean_ages(self, age: Float, of: Int) -> Float:
+        """(k,) twice the mean age of positives as it was known before each tick, in hours; then learn of their ages."""
+        mean, n = self._memory["age"].tolist()
+        sums, counts, found = totals_of(age, of), np.diff(of).tolist(), np.zeros(len(of) - 1)
+        for tick, count in enumerate(counts):
+            found[tick] = 2.0 * mean
+            if count:
+                n = min(n + count, 500.0)
+                mean += (sums[tick] / count - mean) * count / n
+        self._memory["age"][:] = mean, n
         return found
 
-    def _learn(self, tick: Tick, age: Float) -> None:
-        """The ages at which positives are reported."""
-        if len(age):
-            mean, of = self._memory["age"].tolist()
-            of = min(of + len(age), 500.0)
-            self._memory["age"][:] = mean + (float(age.mean()) - mean) * len(age) / of, of
-        self._ages.add(age[:, None], tick.start_ns, tick.end_ns)
+    def _remember(self, events: Float) -> None:
+        """Keep the last ticks' events."""
+        memory, first = self._memory, int(self._memory["ticks"][0])
+        number = first + np.arange(max(0, len(events) - _TICKS), len(events))
+        memory["events"][number % _TICKS] = events[number - first]
+        memory["ticks"][0] = first + len(events)
 
     def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """None."""

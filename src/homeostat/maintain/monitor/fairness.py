@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from homeostat.maintain.blocks import block_of, of_tick
+from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Known, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, copied, taken
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.noted import Noted
-from homeostat.maintain.monitor.outcomes import chance_of, seen
+from homeostat.maintain.monitor.outcomes import SEEN, chance_of, seen_of
 from homeostat.maintain.monitor.rows_of_ticks import offsets_among, ticks_of
 from homeostat.records.arrays import Float, Int, Mask, State
 from homeostat.records.signals import Kind, Measured, Series
@@ -119,7 +119,7 @@ class FairnessMonitor:
     def _outcomes(self, block: Block) -> Counted:
         """The mature outcomes of a block."""
         known = block.whole.known
-        rows = seen(known).mature
+        rows = shared(block, SEEN, seen_of).mature
         among = np.zeros(len(known.label), np.bool_)
         among[rows] = True
         label, every = known.label[rows], np.ones(len(rows), np.bool_)

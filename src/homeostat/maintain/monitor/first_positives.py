@@ -11,6 +11,7 @@ import numpy as np
 
 from homeostat.maintain.contracts import Block, Known
 from homeostat.maintain.monitor.figures import Memory, hashed
+from homeostat.maintain.monitor.rows_of_ticks import ticks_of
 from homeostat.records.arrays import Int, Mask
 from homeostat.records.identity import ABSENT
 
@@ -28,31 +29,29 @@ class FirstPositives:
     def __init__(self, entities: int) -> None:
         self.memory: Memory = {"last": np.full((entities, _SLOTS), -_LATELY_NS, np.int64)}
 
-    def among(self, known: Known, at: Int, now_ns: int) -> Mask:
-        """(m,) which of these positives are first ones; they are remembered.
+    def chosen(self, known: Known, at: Int, offsets: Int, end_ns: Int) -> Mask:
+        """(m,) which of these positives are first ones, tick by tick; they are remembered.
 
-        at : (m,) rows of `known`, just reported
+        at : (m,) rows of `known`, in order; offsets : (k + 1,) of those of each tick; end_ns : (k,) of the ticks
         """
         first: Mask = np.ones(len(at), np.bool_)
-        last = self.memory["last"]
-        for j in range(min(len(last), known.keys.shape[1])):
+        now_ns, last = end_ns[ticks_of(offsets)], self.memory["last"]
+        for j in range(min(len(last), known.keys.shape[1]) if len(at) else 0):
             keys = known.keys[at, j]
             there = np.flatnonzero(keys != ABSENT)
-            slot = hashed(keys[there]) % _SLOTS
-            again: Mask = np.ones(len(there), np.bool_)
-            again[np.unique(slot, return_index=True)[1]] = False
-            first[there] &= ~again & (now_ns - last[j, slot] >= _LATELY_NS)
-            last[j, slot] = now_ns
+            slot, now = hashed(keys[there]) % _SLOTS, now_ns[there]
+            order = np.argsort(slot, kind="stable")
+            slot, now = slot[order], now[order]
+            before = last[j, slot]
+            again = np.flatnonzero(slot[1:] == slot[:-1]) + 1
+            before[again] = now[again - 1]
+            first[there[order]] &= now - before >= _LATELY_NS
+            last[j, slot] = now  # Of equal places, the latest is written last.
         return first
 
     def of_block(self, known: Known, at: Int, block: Block) -> Int:
-        """The rows among these positives that are first ones, tick by tick of a block; they are remembered.
+        """The rows among these positives that are first ones; they are remembered.
 
         at : (m,) rows of `known`, in order
         """
-        edges = np.searchsorted(at, block.known_offsets)
-        first = np.zeros(len(at), np.bool_)
-        for tick in np.flatnonzero(np.diff(edges)).tolist():
-            rows = slice(edges[tick], edges[tick + 1])
-            first[rows] = self.among(known, at[rows], int(block.end_ns[tick]))
-        return at[first]
+        return at[self.chosen(known, at, np.searchsorted(at, block.known_offsets), block.end_ns)]

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.maintain.blocks import block_of, of_tick
-from homeostat.maintain.contracts import Block, Known, Tick
+from homeostat.maintain.blocks import block_of, of_tick, shared
+from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, Remembering, part
 from homeostat.maintain.monitor.label_law import LabelLaw
 from homeostat.maintain.monitor.names import Names
-from homeostat.maintain.monitor.outcomes import Ripening, seen
+from homeostat.maintain.monitor.outcomes import SEEN, Ripening, seen_of
 from homeostat.maintain.monitor.promises import Promises
 from homeostat.maintain.monitor.thinned import Thinned
 from homeostat.records.arrays import AnyArray, Float, Int, Small, State
@@ -133,7 +133,7 @@ class LabelFreeMonitor(Remembering):
         ripe = next((one for one in range(start, stop) if self._ripening.ripe(int(block.end_ns[one]))), stop)
         begin, end = int(block.known_offsets[ripe]), int(block.known_offsets[stop])
         if begin < end:
-            self._learn_of(block.whole.known, begin, end)
+            self._learn_of(block, begin, end)
 
     def _decide(self, tick: Tick, begin: int, end: int) -> None:
         """Remember the decisions of some rows."""
@@ -146,9 +146,9 @@ class LabelFreeMonitor(Remembering):
         )  # fmt: skip
         self._decided.add(len(rows), at, columns)
 
-    def _learn_of(self, known: Known, begin: int, end: int) -> None:
+    def _learn_of(self, block: Block, begin: int, end: int) -> None:
         """Remember the mature outcomes of some rows."""
-        rows = seen(known).mature
+        known, rows = block.whole.known, shared(block, SEEN, seen_of).mature
         rows = rows[slice(*np.searchsorted(rows, (begin, end)))]
         at = self._outcomes.wanted(len(rows))
         take = rows[at]

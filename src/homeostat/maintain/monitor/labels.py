@@ -9,7 +9,7 @@ from homeostat.maintain.contracts import Block, Known, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, Remembering, hashed
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.noted import Noted
-from homeostat.maintain.monitor.outcomes import Ripening, seen
+from homeostat.maintain.monitor.outcomes import SEEN, Ripening, seen_of
 from homeostat.maintain.monitor.reference import Reference, Spans, looked_at
 from homeostat.maintain.monitor.rows_of_ticks import counts_of, totals_of
 from homeostat.records.arrays import Float, Int, Mask
@@ -70,7 +70,7 @@ class LabelsMonitor(Remembering):
     def measure_block(self, block: Block) -> Measured:
         """See `BlockMonitor`."""
         found, whole, known = Figures(len(self.series), len(block)), block.whole, block.whole.known
-        rows = seen(known)
+        rows = shared(block, SEEN, seen_of)
         self._noted.begin()
         self._delays(block, rows.reports, found)
         at, offsets = shared(block, "rows looked at", lambda one: looked_at(one.offsets))

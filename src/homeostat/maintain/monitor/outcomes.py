@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from homeostat.maintain.contracts import Known
+from homeostat.maintain.contracts import Block, Known
 from homeostat.maintain.monitor.figures import Memory
 from homeostat.records.arrays import Float, Int, Mask
 
 OUTCOME_COSTS = "costs of outcomes"
 """The name under which what known outcomes cost is shared in a block."""
+SEEN = "rows of outcomes"
+"""The same of `seen`."""
 
 
 class Seen(NamedTuple):
@@ -35,6 +37,11 @@ def seen(known: Known) -> Seen:
         np.flatnonzero(fresh & (known.label == 1.0)), np.flatnonzero(fresh),
         np.flatnonzero(decided & (known.mature == 1) & ~np.isnan(known.label)),
     )  # fmt: skip
+
+
+def seen_of(block: Block) -> Seen:
+    """The same for all outcomes of a block."""
+    return seen(block.whole.known)
 
 
 class Ripening:

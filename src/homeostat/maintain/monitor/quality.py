@@ -19,7 +19,7 @@ from homeostat.maintain.contracts import Block, Known, Tick
 from homeostat.maintain.monitor.exposure import Exposure
 from homeostat.maintain.monitor.figures import Figures, Memory, Remembering
 from homeostat.maintain.monitor.names import Names
-from homeostat.maintain.monitor.outcomes import OUTCOME_COSTS, Ripening, chance_of, seen
+from homeostat.maintain.monitor.outcomes import OUTCOME_COSTS, SEEN, Ripening, chance_of, seen_of
 from homeostat.maintain.monitor.reference import Reference, Spans, looked_at, take_held
 from homeostat.maintain.monitor.rows_of_ticks import counts_of, offsets_among, ticks_of, totals_of
 from homeostat.records.arrays import Float, Int
@@ -93,7 +93,7 @@ class QualityMonitor(Remembering):
 
     def measure_block(self, block: Block) -> Measured:
         """See `BlockMonitor`."""
-        found, whole, rows = Figures(len(self.series), len(block)), block.whole, seen(block.whole.known)
+        found, whole, rows = Figures(len(self.series), len(block)), block.whole, shared(block, SEEN, seen_of)
         at, offsets = shared(block, "rows looked at", lambda one: looked_at(one.offsets))
         place = self._risk.places_of(
             whole.known.risk[:, None], block.known_offsets, np.nan_to_num(whole.risk[at], nan=0.0)[:, None], offsets,

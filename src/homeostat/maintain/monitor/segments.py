@@ -16,7 +16,7 @@ from homeostat.maintain.monitor.exposure import Exposure
 from homeostat.maintain.monitor.figures import Figures, Memory, Remembering
 from homeostat.maintain.monitor.first_positives import FirstPositives
 from homeostat.maintain.monitor.names import Names
-from homeostat.maintain.monitor.outcomes import Ripening, chance_of, seen
+from homeostat.maintain.monitor.outcomes import SEEN, Ripening, chance_of, seen_of
 from homeostat.maintain.monitor.quality import LOW
 from homeostat.maintain.monitor.reference import Reference, Spans, looked_at
 from homeostat.records.arrays import Float, Int
@@ -65,7 +65,7 @@ class SegmentsMonitor(Remembering):
 
     def measure_block(self, block: Block) -> Measured:
         """See `BlockMonitor`."""
-        found, known, rows = Figures(len(self.series), len(block)), block.whole.known, seen(block.whole.known)
+        found, known, rows = Figures(len(self.series), len(block)), block.whole.known, shared(block, SEEN, seen_of)
         k, place = len(self._texts), self._places(block)
         self._low_risk(block, rows.positives, place, found)
         at, offsets = rows.mature, np.searchsorted(rows.mature, block.known_offsets)

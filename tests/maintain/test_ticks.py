@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.maintain.journals import SPAN, cut, form, journal
 
+from homeostat.maintain import open_decisions
 from homeostat.maintain.ticks import TickReader, ticks_of
 from homeostat.records.bodies import ChangeBatch
 from homeostat.records.decisions import DecisionBatch
@@ -53,6 +54,24 @@ def test_a_restart_anywhere_changes_nothing(seed, at):
     assert alike(expected, found)
     ends = again.state(), whole.state()
     assert all(same(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+@pytest.mark.parametrize("remembered", [None, 2])
+def test_a_ring_that_is_full_again_and_again_forgets_nothing_too_early(monkeypatch, remembered):
+    bodies, asked = journal(5, entries=60), form(known_features=remembered)
+    expected = list(ticks_of(bodies, asked))
+    assert len(expected) > 20 and any(len(tick.known.label) for tick in expected[20:])
+    monkeypatch.setattr(open_decisions, "ROOM", 1)  # So that rows begin again at the first place many times.
+    reader = TickReader(asked)
+    found = [tick for body in bodies for tick in reader.add(body)] + reader.end()
+    assert alike(expected, found)
+    assert {tick.known.features.shape[1] for tick in found} == {remembered or 5}
+
+
+def test_only_the_first_features_are_remembered_where_no_more_are_wanted():
+    bodies = journal(7)
+    for few, all_ in zip(ticks_of(bodies, form(known_features=2)), ticks_of(bodies, form()), strict=True):
+        assert same(few.known.features, all_.known.features[:, :2]) and same(few.features, all_.features)
 
 
 def naive(bodies, f):

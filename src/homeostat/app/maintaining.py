@@ -20,6 +20,7 @@ from homeostat.maintain.contracts import AlarmScale, Effects, Grouping, Known, M
 from homeostat.maintain.effects import DecisionEffects
 from homeostat.maintain.incident.grouping import IncidentGrouping
 from homeostat.maintain.loop import MaintenanceLoop
+from homeostat.maintain.monitor import label_free, quality
 from homeostat.maintain.monitor.behaviour import BehaviourMonitor
 from homeostat.maintain.monitor.contract import ContractMonitor
 from homeostat.maintain.monitor.distribution import DistributionMonitor
@@ -40,6 +41,9 @@ from homeostat.records.arrays import Float, Int, Small
 from homeostat.records.events import EventBatch
 from homeostat.records.identity import Coding
 
+KNOWN_FEATURES = max(label_free.FEATURES_MAX, quality.FEATURES_MAX)
+"""So many features of a decision are remembered for its outcome: our own monitors look at no more."""
+
 
 def tick_form(app: App, features: FeaturePlan, coding: Coding) -> TickForm:
     """The names that an app's ticks are in, and when they close.
@@ -58,6 +62,7 @@ def tick_form(app: App, features: FeaturePlan, coding: Coding) -> TickForm:
         label_delay_ns=outcomes.delay,
         rows_max=maintain.rows_max,
         remembered_max=maintain.remembers,
+        known_features=None if maintain.plugins else KNOWN_FEATURES,
     )
 
 

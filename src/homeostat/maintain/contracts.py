@@ -32,7 +32,9 @@ class Known:
         outcome is handed on with 1 once: at once, or again at the tick in which its event comes to that age. So does a
         negative that silence stands for, where the app says that it does
     fresh : 1 where somebody has reported it in this tick; 0 where it is handed on again, or silence stands for it
-    numbers, features : (m, fields), (m, features) of the event, as served; features to seven digits
+    numbers : (m, fields) of the event
+    features : (m, remembered features) as served, to seven digits: the first ones of the app, or all of them where a
+        plug-in watches
     keys : (m, entities)
     source : (m,) the account that reported it, as a number; all 0 where none is named
     """

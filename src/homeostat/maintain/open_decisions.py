@@ -4,6 +4,7 @@ Rows lie in the order in which their ticks closed. Those of one tick are old eno
 younger than its end. So maturity and forgetting go by ticks, and cost nothing a row.
 
 Features are remembered to seven digits: they are most of the memory, and only their places among others are looked at.
+Rows lie in a ring: a row has the place that is its number modulo the ring's length, so that no row is ever moved.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+ROOM = 256
+"""A ring has room for so many rows at least."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ages:
     """When outcomes count.
@@ -45,6 +50,7 @@ class Ages:
 class OpenDecisions:
     """See the module.
 
+    widths : entities, fields, and the features that are remembered, the first ones of a tick's
     rows_max : so many are remembered. Of more, a share is remembered by a hash of their ids, the same of all ticks:
         it halves when they are too many, and doubles when they are few. `share` says it
     keys : of that hash
@@ -54,10 +60,9 @@ class OpenDecisions:
         self.halvings = 0
         self._ages, self._widths, self._rows_max, self._keys = ages, widths, rows_max, keys
         self._first = self._stop = self._ripe = 0  # Rows are numbered from the first that ever was.
-        self._base = 0  # The number of the row that lies at place 0.
         self._ends: list[tuple[int, int]] = []  # End of each tick, and the number after its last row.
         self._ids = IdRuns()
-        self._rows = self._made(256)
+        self._rows = self._made(ROOM)
 
     def __len__(self) -> int:
         return self._stop - self._first
@@ -86,17 +91,16 @@ class OpenDecisions:
             n = len(at)
         if n:
             self._reserve(n)
-            place = slice(self._stop - self._base, self._stop - self._base + n)
-            rows = self._rows
+            place, rows = self._places(self._stop, self._stop + n), self._rows
             rows["id_code"][place], rows["id_check"][place] = events.id_code[at], events.id_check[at]
             rows["time_ns"][place], rows["risk"][place] = events.time_ns[at], tick.risk[at]
             rows["action"][place], rows["keys"][place] = tick.action[at], events.keys[at]
             rows["numbers"][place] = events.numbers[at]
             with np.errstate(over="ignore"):
-                rows["features"][:, place] = tick.features.values[at].T
+                rows["features"][:, place] = tick.features.values[at, : self._widths[2]].T
             rows["label"][place], rows["amount"][place] = np.nan, np.nan
             rows["known_ns"][place], rows["done"][place] = 0, 0
-            self._ids.add(rows["id_code"][place], self._stop, self._first)
+            self._ids.add(events.id_code[at], self._stop, self._first)
             self._stop += n
         self._ends.append((tick.end_ns, self._stop))
         if len(self) > self._rows_max:
@@ -106,18 +110,17 @@ class OpenDecisions:
             self._thin()
 
     def _find(self, ids: Ids) -> Int:
-        """(m,) the places of these events, -1 where they are not remembered."""
+        """(m,) the numbers of these events' rows, -1 where they are not remembered."""
         number = self._ids.find(ids.code, self._first)
-        place = number - self._base
-        wrong = (number >= 0) & (self._rows["id_check"][np.maximum(place, 0)] != ids.check)
-        found: Int = np.where((number < 0) | wrong, -1, place)
-        return found
+        wrong = (number >= 0) & (self._rows["id_check"][np.maximum(number, 0) % self._length] != ids.check)
+        number[wrong] = -1
+        return number
 
     def _answer(self, reported: Reported, end_ns: int) -> Known:
-        place = self._find(reported.ids)
-        there, at = place >= 0, np.maximum(place, 0)
-        rows, mine = self._rows, place[place >= 0]
-        ripe = there & (place < self._ripe - self._base)
+        number = self._find(reported.ids)
+        there, at = number >= 0, np.maximum(number, 0) % self._length
+        rows, mine = self._rows, at[there]
+        ripe = there & (number < self._ripe)
         old = ~there & (reported.time_ns != ABSENT)
         old[old] = end_ns - reported.time_ns[old] >= self._ages.matures_ns
         mature = ripe | old | (reported.whole == 1)
@@ -127,7 +130,7 @@ class OpenDecisions:
         time_ns = np.where(reported.time_ns == ABSENT, reported.known_ns, reported.time_ns)
         action = np.where(there, rows["action"][at], -1).astype(np.int16)
         numbers, features = rows["numbers"][at], _rows(rows["features"], at)
-        if len(mine) < len(place):
+        if len(mine) < len(number):
             numbers[~there], features[~there] = np.nan, np.nan
         return Known(
             np.where(there, rows["time_ns"][at], time_ns), reported.known_ns, reported.label, reported.amount,
@@ -144,15 +147,12 @@ class OpenDecisions:
             return None
         begin = max(self._ripe, self._first)
         self._ripe = upto
-        place = np.arange(begin - self._base, upto - self._base)
-        label, action = self._rows["label"][place], self._rows["action"][place]
+        label, action, done = (self._live(name, begin, upto) for name in ("label", "action", "done"))
         silent, censored = np.isnan(label), self._censored(action)
-        counts = (self._rows["done"][place] == 0) & (
-            ~silent | (np.bool_(self._ages.unknown_negative) & (censored == 0))
-        )
+        counts = (done == 0) & (~silent | (np.bool_(self._ages.unknown_negative) & (censored == 0)))
         if not counts.any():
             return None
-        at, rows = place[counts], self._rows
+        at, rows = (begin + np.flatnonzero(counts)) % self._length, self._rows
         silent, censored, time_ns = silent[counts], censored[counts], rows["time_ns"][at]
         return Known(
             time_ns, np.where(silent, time_ns + self._ages.matures_ns, rows["known_ns"][at]),
@@ -186,35 +186,48 @@ class OpenDecisions:
 
     def _thin(self) -> None:
         """Forget those rows whose ids are not of the share."""
-        live = slice(self._first - self._base, self._stop - self._base)
-        code, check = self._rows["id_code"][live], self._rows["id_check"][live]
+        first = self._first
+        code, check = self._live("id_code", first, self._stop), self._live("id_check", first, self._stop)
         stays = keyed_chances(self._keys, np.ascontiguousarray(code), np.ascontiguousarray(check))[:, 0] < self.share
         before = np.concatenate([[0], np.cumsum(stays)])  # How many of the rows before each stay.
-        kept = {name: _part(column, name, np.flatnonzero(stays) + live.start) for name, column in self._rows.items()}
-        first, base = self._first, self._first
-        self._ends = [(end, base + int(before[max(stop, first) - first])) for end, stop in self._ends]
-        self._ripe = base + int(before[max(self._ripe, first) - first])
-        self._base, self._stop = base, base + len(kept["id_code"])
+        at = (first + np.flatnonzero(stays)) % self._length
+        kept = {name: _part(column, name, at) for name, column in self._rows.items()}
+        self._ends = [(end, first + int(before[max(stop, first) - first])) for end, stop in self._ends]
+        self._ripe = first + int(before[max(self._ripe, first) - first])
+        self._stop = first + len(kept["id_code"])
         self._place(kept)
-
-    def _place(self, kept: dict[str, AnyArray]) -> None:
-        """Lay these rows from place 0 on."""
-        n = len(kept["id_code"])
-        self._rows = self._made(max(256, n + n // 2))
-        for name, column in kept.items():
-            _part(self._rows[name], name, slice(0, n))[...] = column
         self._ids = IdRuns()
-        self._ids.add(self._rows["id_code"][:n], self._base)
+        self._ids.add(kept["id_code"], first)
+
+    def _place(self, kept: dict[str, AnyArray], n: int = 0) -> None:
+        """Lay the live rows into a ring with room for n more of them, and for half as many again."""
+        self._rows = self._made(max(ROOM, 3 * (len(self) + n) // 2))
+        place = self._places(self._first, self._stop)
+        for name, column in kept.items():
+            if name == "features":
+                self._rows[name][:, place] = column
+            else:
+                self._rows[name][place] = column
+
+    def _places(self, begin: int, stop: int) -> slice | Int:
+        """The places of the rows of consecutive numbers; a slice where they lie together."""
+        first = begin % self._length
+        if first + stop - begin <= self._length:
+            return slice(first, first + stop - begin)
+        return np.arange(begin, stop) % self._length
+
+    @property
+    def _length(self) -> int:
+        return len(self._rows["id_code"])
+
+    def _live(self, name: str, begin: int, stop: int) -> AnyArray:
+        """A column of the rows of consecutive numbers; a view where they lie together."""
+        return _part(self._rows[name], name, self._places(begin, stop))
 
     def _reserve(self, n: int) -> None:
-        """Make room for so many more rows, at the cost of the forgotten ones first."""
-        if self._stop - self._base + n <= len(self._rows["id_code"]):
-            return
-        live = slice(self._first - self._base, self._stop - self._base)
-        made = self._made(max(256, 3 * (len(self) + n) // 2))
-        for name, column in self._rows.items():
-            _part(made[name], name, slice(0, len(self)))[...] = _part(column, name, live)
-        self._rows, self._base = made, self._first
+        """Make room for so many more rows."""
+        if len(self) + n > self._length:
+            self._place({name: self._live(name, self._first, self._stop) for name in self._rows}, n)
 
     def _made(self, n: int) -> dict[str, AnyArray]:
         entities, fields, features = self._widths
@@ -228,8 +241,7 @@ class OpenDecisions:
 
     def state(self) -> State:
         """The decisions, and which of them are mature."""
-        live = slice(self._first - self._base, self._stop - self._base)
-        found: State = {name: _part(self._rows[name], name, live).copy() for name in _COLUMNS}
+        found: State = {name: self._live(name, self._first, self._stop).copy() for name in _COLUMNS}
         found["ends"] = np.array(self._ends, np.int64).reshape(-1, 2)
         found["numbers_of_rows"] = np.array([self._first, self._ripe, self.halvings], np.int64)
         return found
@@ -237,11 +249,13 @@ class OpenDecisions:
     def restore(self, state: State) -> None:
         """Go on from `state()`."""
         first, ripe, halvings = np.asarray(state["numbers_of_rows"], np.int64).tolist()
-        self._first = self._base = first
+        self._first = first
         self._stop = first + len(state["id_code"])
         self._ripe, self.halvings = ripe, halvings
         self._ends = [(int(end), int(stop)) for end, stop in np.asarray(state["ends"], np.int64).tolist()]
         self._place({name: np.asarray(state[name]) for name in _COLUMNS})
+        self._ids = IdRuns()
+        self._ids.add(np.asarray(state["id_code"], np.int64), first)
 
 
 def _part(column: AnyArray, name: str, at: slice | Int) -> AnyArray:

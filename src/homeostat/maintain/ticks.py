@@ -43,6 +43,7 @@ class TickForm:
     label_delay_ns : when a label that came along with its event is known, after the event
     rows_max : so many events of a tick are kept; of more, a share
     remembered_max : so many decisions are remembered for their outcomes; of more, a share
+    known_features : of a decision, so many features are remembered for its outcome, the first ones; None for all
     """
 
     words: Vocabulary
@@ -55,6 +56,7 @@ class TickForm:
     label_delay_ns: int = 0
     rows_max: int = 100_000
     remembered_max: int = 200_000
+    known_features: int | None = None
 
     @property
     def widths(self) -> Widths:
@@ -71,6 +73,7 @@ class TickReader:
         self._keys = np.array([form.coding.words(b"ticks")], np.uint64)
         self._widths = form.widths
         entities, fields, features = self._widths.entities, self._widths.fields, len(form.features)
+        features = features if form.known_features is None else min(features, form.known_features)
         self.decisions = OpenDecisions(form.ages, (entities, fields, features), form.remembered_max, self._keys)
         self.due = OutcomesDue(entities, 4 * form.remembered_max)
         self._open: dict[int, OpenTick] = {}

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from homeostat.adapters.disk.sqlite import jobs, registry, settings
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.journals.entries import JournalError
+from homeostat.checks.batches import outcomes
 from homeostat.checks.settings import add_one
 from homeostat.errors import HomeostatError, Unavailable
 from homeostat.models.bundle import Bundle, save_bundle
@@ -51,3 +54,21 @@ def test_a_job_that_cannot_be_read_is_named(tmp_path: Path, wrong: str) -> None:
         with pytest.raises(Unavailable, match="job 1 is damaged"):
             again.list()
     again.close()
+
+
+def test_a_reader_that_checks_each_second_digest_sees_damage_in_each_second_entry(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with SqliteJournal(path, app="a") as journal:
+        for k in range(4):
+            journal.append(outcomes([3 * k, 3 * k + 1, 3 * k + 2], seed=k))
+    changed(path, "UPDATE entries SET body = CAST(substr(body, 1, length(body) - 5) || 'mmmmm' AS BLOB)")
+    with SqliteJournal(path, app="a", readonly=True) as journal:
+        with pytest.raises(JournalError, match=r"entry 1: .*digest"):
+            list(journal.read())
+        journal.checked_each = 2
+        entries = journal.read()
+        assert next(entries).sequence == 1
+        with pytest.raises(JournalError, match=r"entry 2: .*digest"):
+            next(entries)
+        journal.checked_each = 5
+        assert [one.sequence for one in journal.read()] == [1, 2, 3, 4]

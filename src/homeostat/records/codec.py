@@ -145,7 +145,7 @@ def encode_beside(body: Body, schemas: Schemas) -> bytes:
     return encode(body, schema)
 
 
-def head(data: bytes) -> Head:
+def head(data: bytes | memoryview) -> Head:
     """The kind, rows and digest that a body states; `decode` checks them against its columns."""
     form, kind, _, _ = _prefix(data)
     rows = int.from_bytes(data[_CONTENT_AT : _CONTENT_AT + 8], "little")
@@ -163,7 +163,7 @@ def took_us(data: bytes) -> float:
     return float(_PREFIX.unpack_from(data)[5])
 
 
-def verify(data: bytes) -> Head:
+def verify(data: bytes | memoryview) -> Head:
     """The same as `head`, once the content has been found to have the digest that stands before it."""
     found = head(data)
     if sha256(memoryview(data)[_CONTENT_AT:]).hexdigest() != found.digest:
@@ -171,15 +171,19 @@ def verify(data: bytes) -> Head:
     return found
 
 
-def decode(data: bytes, schemas: Schemas | None = None) -> Body:
+def decode(data: bytes | memoryview, schemas: Schemas | None = None, checked: bool = True) -> Body:
     """The batch of a body, with arrays of its own that may be written to.
 
+    data : where it can be written to, the arrays lie in it
     schemas : those that are kept beside the body; a body of format 1 needs none
-    Raises ValueError on anything but a whole, unchanged body whose schema is known.
+    checked : False where the digest is not looked at, which takes most of the time
+    Raises ValueError on anything but a whole body whose schema is known; where it is checked, on a changed one, too.
     """
-    verify(data)
+    if checked:
+        verify(data)
     form, kind, took_us, _ = _prefix(data)
-    content = memoryview(bytearray(memoryview(data)[_CONTENT_AT:]))
+    content = memoryview(data)[_CONTENT_AT:]
+    content = memoryview(bytearray(content)) if content.readonly else content
     known = Schemas() if schemas is None else schemas
     if form == format1.FORMAT:
         old = format1.decode(content, kind, took_us, known.legacy)
@@ -353,7 +357,7 @@ def _sealed(kind: int, took_us: float, rows: int, pieces: list[Any]) -> bytes:
     return b"".join((before, crc32(before).to_bytes(4, "little"), digest.digest(), *pieces))
 
 
-def _prefix(data: bytes) -> tuple[int, int, float, int]:
+def _prefix(data: bytes | memoryview) -> tuple[int, int, float, int]:
     """The format, kind, took_us and content length of a body."""
     if len(data) < _CONTENT_AT:
         raise ValueError(f"{len(data)} bytes are too few for a body")

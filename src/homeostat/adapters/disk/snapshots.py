@@ -77,22 +77,30 @@ class FileSnapshots:
             return None
 
 
-def encode(snapshot: Snapshot) -> bytes:
-    """The bytes of a snapshot, the same for the same snapshot. Raises ValueError for arrays of objects."""
+def encode(snapshot: Snapshot, sealed: bool = True) -> bytes:
+    """The bytes of a snapshot, the same for the same snapshot. Raises ValueError for arrays of objects.
+
+    sealed : with a digest of them; without, where something else covers the bytes
+    """
+    if not sealed:
+        return b"".join([*_pieces(snapshot), b"\0" * _DIGEST_BYTES])
     pieces, digest = list(_pieces(snapshot)), sha256()
     for piece in pieces:
         digest.update(piece)
     return b"".join([*pieces, digest.digest()])
 
 
-def decode(data: bytes) -> Snapshot:
-    """The snapshot of a file's bytes. Raises ValueError on anything but a whole snapshot."""
+def decode(data: bytes, sealed: bool = True) -> Snapshot:
+    """The snapshot of a file's bytes. Raises ValueError on anything but a whole snapshot.
+
+    sealed : as in `encode`
+    """
     if data.startswith(_OLD):
         raise ValueError("an older version wrote it, which did not say of which history it is")
     if len(data) < len(_MAGIC) + 8 + _DIGEST_BYTES or not data.startswith(_MAGIC):
         raise ValueError("this is not a snapshot of this format")
     view = memoryview(data)
-    if sha256(view[:-_DIGEST_BYTES]).digest() != view[-_DIGEST_BYTES:]:
+    if sealed and sha256(view[:-_DIGEST_BYTES]).digest() != view[-_DIGEST_BYTES:]:
         raise ValueError("the snapshot is torn or damaged: its digest does not fit")
     start = len(_MAGIC) + 8
     end = start + int.from_bytes(view[len(_MAGIC) : start], "little")

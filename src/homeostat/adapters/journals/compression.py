@@ -35,6 +35,11 @@ def pack(body: bytes, codec: int) -> tuple[int, bytes]:
 
 def unpack(codec: int, stored: bytes) -> bytes:
     """The body of its stored form. Raises ValueError on one that is damaged."""
+    return bytes(unpacked(codec, stored))
+
+
+def unpacked(codec: int, stored: bytes) -> bytes | memoryview:
+    """The same as a view of memory that nobody else has, where it was compressed: it may be written to."""
     if codec == PLAIN:
         return stored
     if codec not in _NAMES:
@@ -43,7 +48,6 @@ def unpack(codec: int, stored: bytes) -> bytes:
     if not 0 < length <= len(stored) * 4096:
         raise ValueError("a compressed body states an absurd length")
     try:
-        body: bytes = _codec(codec).decompress(stored[8:], decompressed_size=length, asbytes=True)
+        return memoryview(_codec(codec).decompress(memoryview(stored)[8:], decompressed_size=length)).cast("B")
     except OSError as error:
         raise ValueError("a compressed body is damaged") from error
-    return body

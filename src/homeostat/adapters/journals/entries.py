@@ -26,10 +26,15 @@ class JournalError(HomeostatError):
     remedy = "Name the right folder, or restore the journal from a backup"
 
 
-def decoded(where: str, schemas: Schemas, sequence: int, stored_as: int, stored: bytes) -> Body:
-    """The batch of an entry. Raises JournalError where its bytes are damaged, or its schema is not kept."""
+def decoded(
+    where: str, schemas: Schemas, sequence: int, stored_as: int, stored: bytes, checked_each: int = 1
+) -> Body:  # fmt: skip
+    """The batch of an entry. Raises JournalError where its bytes are damaged, or its schema is not kept.
+
+    checked_each : the digest of each entry whose number is a multiple of this is checked
+    """
     try:
-        return codec.decode(compression.unpack(stored_as, stored), schemas)
+        return codec.decode(compression.unpacked(stored_as, stored), schemas, sequence % checked_each == 0)
     except ValueError as error:
         raise JournalError(f"{where}: entry {sequence}: {error}") from error
 
@@ -60,7 +65,13 @@ def took_us_of(where: str, sequence: int, stored_as: int, start: bytes) -> float
 
 
 class ById(ABC):
-    """A journal that finds one decision as it finds many."""
+    """A journal that finds one decision as it finds many.
+
+    checked_each : `read` checks the digest of each entry whose number is a multiple of this: of all, unless a reader
+        that only watches says otherwise
+    """
+
+    checked_each = 1
 
     @property
     @abstractmethod

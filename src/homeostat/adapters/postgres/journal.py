@@ -217,7 +217,8 @@ class PostgresJournal(ById):
             WHERE sequence > %s AND sequence <= %s ORDER BY sequence LIMIT %s"""
         while rows := self._all(sql, after, end, _READ_ENTRIES):
             for after, stored_as, stored in rows:
-                yield Entry(after, decoded(self.where, self._kept.schemas, after, stored_as, stored))
+                body = decoded(self.where, self._kept.schemas, after, stored_as, stored, self.checked_each)
+                yield Entry(after, body)
 
     def facts(self, after: int = 0) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, as `read` gives them."""

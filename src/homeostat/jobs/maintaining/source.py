@@ -10,6 +10,7 @@ from pathlib import Path
 from homeostat.adapters.disk.letter_tail import LetterTail
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.journals.entries import ById
 from homeostat.adapters.opening import incidents_opener, journal_opener
 from homeostat.config.servers import Servers
 from homeostat.engine.assembly import Prepared
@@ -18,6 +19,8 @@ from homeostat.ports import EntryFacts, NamedJournal, Unavailable
 from homeostat.ports.maintenance import MaintenanceStore
 
 _DEADLINE_S = 5.0  # Of one question to a server.
+CHECKED_EACH = 16
+"""The digest of each such entry is checked. Checking all took more time than reading and decoding them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ def source_in(data: Path, prepared: Prepared, store: MaintenanceStore) -> Iterat
     path = data / "journal.db"
     with SqliteJournal(path, app=prepared.app.app, words=prepared.words, readonly=True) as journal:
         was = _identity(path)
+        journal.checked_each = CHECKED_EACH
         yield Source(
             prepared.keyed(journal.coding), journal, store, journal.stated, None,
             LetterTail(data / "dead_letters.jsonl"), lambda: _identity(path) != was,
@@ -87,6 +91,8 @@ def source_on(servers: Servers, prepared: Prepared, store: MaintenanceStore) -> 
         return found.digest if found is not None and found.sequence == entry else None
 
     with closing(opened) as journal:
+        if isinstance(journal, ById):
+            journal.checked_each = CHECKED_EACH
         yield Source(prepared.keyed(journal.coding), journal, store, stated, facts)
 
 

@@ -74,8 +74,11 @@ class EntryFile:
         row = self.one("SELECT max(sequence) FROM entries")
         return None if row is None or row[0] is None else int(row[0])
 
-    def read(self, after: int, last: int) -> Iterator[Entry]:
-        """Every entry with a number above `after`, in order; up to `last` none may be missing."""
+    def read(self, after: int, last: int, checked_each: int = 1) -> Iterator[Entry]:
+        """Every entry with a number above `after`, in order; up to `last` none may be missing.
+
+        checked_each : see `decoded`
+        """
         while True:
             sql = f"SELECT sequence, codec, body, {self._times} FROM entries WHERE sequence > ? ORDER BY sequence"  # noqa: S608
             row = self.one(sql, after)
@@ -86,7 +89,8 @@ class EntryFile:
             if row[0] != after + 1:
                 raise JournalError(f"{self.path}: entry {after + 1} is missing")
             after = row[0]
-            yield Entry(after, decoded(str(self.path), self.schemas, *row[:3]), row[3])
+            body = decoded(str(self.path), self.schemas, after, row[1], row[2], checked_each)
+            yield Entry(after, body, row[3])
 
     def facts(self, after: int) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, in order."""

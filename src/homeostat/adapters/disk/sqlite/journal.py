@@ -236,7 +236,7 @@ class SqliteJournal(ById):
 
     def read(self, after: int = 0) -> Iterator[Entry]:
         """Every entry with a sequence number above `after`, in order. Raises JournalError at one that is damaged."""
-        return self._file.read(after, self._known.last)
+        return self._file.read(after, self._known.last, self.checked_each)
 
     def facts(self, after: int = 0) -> Iterator[EntryFacts]:
         """The facts of every entry above `after`, in order."""

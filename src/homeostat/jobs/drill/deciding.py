@@ -226,6 +226,11 @@ class Deciding:
         self.journal.taken.clear()
         return made
 
+    @property
+    def row(self) -> int:
+        """The first row of the traffic that has not come yet."""
+        return self._row
+
     def kept(self) -> Kept:
         """All that another run of the same seed needs to go on from here."""
         done = slice(0, self._row)

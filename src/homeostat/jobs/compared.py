@@ -1,0 +1,52 @@
+"""Decisions of a span as they were, beside those of a rehearsal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from homeostat.decide.costs import Costs
+from homeostat.ports.recent import Recent
+from homeostat.ports.rehearsal import Again
+from homeostat.records.arrays import Float, Int
+from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import EventBatch
+
+
+def compared(recent: Recent, rows: Int, batches: Sequence[DecisionBatch], costs: Costs | None) -> Again:
+    """The comparison.
+
+    recent, rows : what was decided, and the rows of the span
+    batches : the decisions of the rehearsal, of these events and perhaps others
+    """
+    n, width = len(rows), len(recent.features)
+    code = recent.id_code[rows]
+    risk, features = np.full(n, np.nan), np.full((n, width), np.nan)
+    action, kept = np.full(n, -1, np.int16), np.zeros(n, np.bool_)
+    if batches and n:
+        made = np.concatenate([one.events.id_code for one in batches])
+        order = np.argsort(made, kind="stable")
+        at = np.minimum(np.searchsorted(made[order], code), len(made) - 1)
+        kept = made[order[at]] == code
+        place = order[at][kept]
+        risk[kept] = np.concatenate([one.fused.risk for one in batches])[place]
+        action[kept] = np.concatenate([one.ruling.action for one in batches])[place]
+        features[kept] = np.concatenate([one.features.values for one in batches])[place]
+    positive, negative = _costs(recent, rows, costs)
+    return Again(
+        recent.features, code, recent.time_ns[rows], recent.keys[rows], recent.risk[rows], recent.action[rows],
+        recent.served[rows].astype(np.float64), risk, action, features, recent.label[rows], positive, negative, kept,
+    )  # fmt: skip
+
+
+def _costs(recent: Recent, rows: Int, costs: Costs | None) -> tuple[Float, Float]:
+    """(n, actions) the cost of each action by the outcome."""
+    n = len(rows)
+    if costs is None:
+        return np.zeros((n, 0)), np.zeros((n, 0))
+    events = EventBatch(
+        np.zeros(n, np.int64), recent.time_ns[rows], recent.keys[rows], recent.numbers[rows], np.full(n, np.nan),
+        np.zeros(n, np.uint8), {}, np.zeros(n, np.int64), np.zeros_like(recent.keys[rows]),
+    )  # fmt: skip
+    return costs(events)

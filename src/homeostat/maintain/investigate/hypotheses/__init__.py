@@ -1,0 +1,1 @@
+"""The hypothesis library: one module a kind of cause."""

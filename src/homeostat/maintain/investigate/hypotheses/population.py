@@ -1,0 +1,99 @@
+"""Other people or things than before, under the same law: inputs shift, and nothing is wrong with the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from homeostat.maintain.investigate.contrasts import beyond_chance, distance, share_z
+from homeostat.maintain.investigate.hypotheses.outcomes import enough, outcomes_of
+from homeostat.maintain.investigate.inquiry import Answer, Inquiry
+from homeostat.records.causes import Cause
+from homeostat.records.signals import Kind
+
+NODE = "source"
+
+
+class PopulationHypothesis:
+    """See the module."""
+
+    kind: str = Cause.POPULATION
+    beats: frozenset[str] = frozenset()
+
+    def places(self, inquiry: Inquiry) -> Iterable[str]:
+        """The source, where anything lies otherwise."""
+        if inquiry.signals(Kind.DISTRIBUTION, Kind.VOLUME):
+            yield NODE
+
+    def tests(self, inquiry: Inquiry, node: str) -> Iterator[Answer]:
+        """Whether fields or the mix of entities moved."""
+        inquiry.steps += 1
+        apart, chance, name = most_moved(inquiry)
+        new, was, z = new_entities(inquiry)
+        shifted, others = apart > chance + 0.02, z > 5 and new > was + 0.02
+        yield Answer(
+            f"distance of {name or 'values'} from those before", apart, "Kolmogorov-Smirnov", 1.0 if shifted else -1.0,
+            shifted, inquiry.command,
+        )  # fmt: skip
+        yield Answer(
+            f"events of entities that nobody knew, {was:.1%} before", new, "share", 1.5 if others else -0.5, others,
+            inquiry.command,
+        )  # fmt: skip
+        if not shifted and not others:
+            tilt = mix_moved(inquiry)
+            yield Answer(
+                "entities that do more or less than chance allows", tilt, "of 1", 1.0 if tilt > 0.05 else -1.5,
+                tilt > 0.05, inquiry.command,
+            )  # fmt: skip
+
+    def about(self, inquiry: Inquiry, node: str) -> Mapping[str, Any]:
+        """Whether quality fell with it, and whether outcomes suffice to train on."""
+        found = outcomes_of(inquiry)
+        positives = int((found.now & found.positive).sum())
+        fell = enough(found) and (found.fallen[1] > 3 or found.rise_z > 4)
+        return {"quality_fell": bool(fell), "enough_data": positives >= 200, "positives": positives}
+
+
+def most_moved(inquiry: Inquiry) -> tuple[float, float, str]:
+    """The field whose values lie furthest from before: how far, how far chance allows, and its node."""
+    best = (0.0, 1.0, "")
+    for name in inquiry.recent.fields:
+        column = inquiry.column(f"field:{name}")
+        assert column is not None, "each field has a column"
+        then, now = column[inquiry.before], column[inquiry.after]
+        apart = distance(then, now)
+        if apart > best[0]:
+            best = apart, beyond_chance(len(then), len(now)), f"field:{name}"
+    return best
+
+
+def new_entities(inquiry: Inquiry) -> tuple[float, float, float]:
+    """The share of events of entities without any event before: since the onset, in as long a time before, the rise."""
+    keys = inquiry.recent.keys
+    if not keys.shape[1]:
+        return 0.0, 0.0, 0.0
+    first, rows, before = keys[:, 0], inquiry.after, inquiry.before
+    cut = max(before.start, before.stop - (rows.stop - rows.start))
+    now = ~np.isin(first[rows], first[: before.stop])
+    then = ~np.isin(first[cut : before.stop], first[:cut])
+    z = share_z(int(now.sum()), len(now), int(then.sum()), len(then))
+    return float(now.mean()) if len(now) else 0.0, float(then.mean()) if len(then) else 0.0, z
+
+
+def mix_moved(inquiry: Inquiry) -> float:
+    """How much the entities' shares of the traffic moved beyond chance: the spread of their ratios, less Poisson's."""
+    keys = inquiry.recent.keys
+    if not keys.shape[1]:
+        return 0.0
+    known, place = np.unique(keys[:, 0], return_inverse=True)
+    then = np.bincount(place[inquiry.before], minlength=len(known)).astype(np.float64)
+    now = np.bincount(place[inquiry.after], minlength=len(known)).astype(np.float64)
+    scale = now.sum() / max(1.0, then.sum())
+    expected = then * scale
+    busy = expected > 0.5
+    if not busy.any():
+        return 0.0
+    excess = float((((now - expected) ** 2 - expected * (1 + scale))[busy]).sum() / (expected[busy] ** 2).sum())
+    return max(0.0, excess)

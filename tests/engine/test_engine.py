@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,10 +102,25 @@ def test_decisions_are_found_by_number_or_text_with_features() -> None:
 def test_the_trail_follows_the_journal_in_strides_and_at_the_end(tmp_path: Path) -> None:
     trail = tmp_path / "audit.jsonl"
     with load("access", data=tmp_path) as engine:
-        for event in events(AUDIT_EVERY + 5):
+        for event in events(3 * AUDIT_EVERY - 1):
             engine.decide(event)
-        assert len(trail.read_text().splitlines()) == 2 + AUDIT_EVERY
-    assert len(trail.read_text().splitlines()) == 2 + AUDIT_EVERY + 5
+        assert len(trail.read_text().splitlines()) == 2 + 2 * AUDIT_EVERY
+    assert len(trail.read_text().splitlines()) == 2 + 3 * AUDIT_EVERY - 1
+
+
+def test_decisions_look_for_statements_once_a_second_and_a_save_always(tmp_path: Path, monkeypatch) -> None:
+    with load("access", data=tmp_path) as engine:
+        parts, looks, now_ns = engine.parts, [], [10**12]
+        stated, clock = parts.stated, parts.clock
+        assert stated is not None
+        monkeypatch.setattr(parts, "stated", lambda: (looks.append(now_ns[0]), stated())[1])
+        monkeypatch.setattr(parts, "clock", SimpleNamespace(now_ns=clock.now_ns, monotonic_ns=lambda: now_ns[0]))
+        for k, event in enumerate(events(6 * AUDIT_EVERY)):
+            now_ns[0] = 10**12 + (k // (3 * AUDIT_EVERY)) * 10**9
+            engine.decide(event)
+        assert looks == [10**12, 10**12 + 10**9]
+        engine.audit()
+        assert len(looks) == 3
 
 
 def test_an_outcome_without_a_time_is_known_now() -> None:

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from homeostat.engine.frames import Rows
     from homeostat.engine.readings import Value
 
-# Batches after which the audit trail is brought up to the journal, which has everything already: so few that none of
-# the decisions that wait for it waits for long, and enough to share one write to the file.
-AUDIT_EVERY = 16
+# Batches after which the audit trail is brought up to the journal, which has everything already. The decision that does
+# it waits for it: with 16 batches that was a third of a decision's time, and seen in the slowest hundredth.
+AUDIT_EVERY = 4
+_STATEMENTS_EVERY_NS = 10**9  # Between two looks for new statements of people, while decisions wait for the trail.
 Event = Mapping[str, Any]
 
 
@@ -64,7 +65,7 @@ class Engine:
         self.parts = parts
         self.duties: Duties = OwnDuties(parts) if duties is None else duties
         self._isolation = Isolation(parts, lambda: self.refused)
-        self._unaudited = 0
+        self._unaudited = self._looked_ns = 0
         self.actions: dict[str, int] = dict.fromkeys(parts.words.actions, 0)
 
     @property
@@ -237,7 +238,7 @@ class Engine:
     def _audit_if_it_can_be(self) -> None:
         """The decisions stand whatever becomes of the trail: they are in the journal, and audited when they can be."""
         try:
-            self.audit()
+            self.audit(statements=self.parts.clock.monotonic_ns() - self._looked_ns >= _STATEMENTS_EVERY_NS)
         except Unavailable:
             return
         except Exception as error:
@@ -305,13 +306,14 @@ class Engine:
         # The text tells an id apart from another with the same hash.
         return self.parts.journal.find_text(text)
 
-    def audit(self) -> None:
-        """Let the audit trail catch up with the journal."""
+    def audit(self, statements: bool = True) -> None:
+        """Let the audit trail catch up with the journal, and with the statements of people."""
         if self.parts.audit is not None and self.parts.kept is not None:
             self._unaudited = 0
             now_ns = self.parts.clock.now_ns()
             self.parts.audit.follow(self.parts.kept, now_ns)
-            if self.parts.stated is not None:
+            if statements and self.parts.stated is not None:
+                self._looked_ns = self.parts.clock.monotonic_ns()
                 with suppress(HomeostatError):  # Statements that can't be read are no reason to leave decisions out.
                     self.parts.audit.stated(*self.parts.stated(), now_ns)
 

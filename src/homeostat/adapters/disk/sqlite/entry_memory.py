@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Iterable
 from hashlib import sha256
@@ -54,7 +53,7 @@ class EntryMemory:
         missing = self.last - after
         if self.behind or not 0 <= missing <= len(self._recent):
             return None
-        asked = itertools.islice(self._recent, len(self._recent) - missing, None)
+        asked = (self._recent[at] for at in range(-missing, 0))  # From its end, where a deque is quick.
         return [EntryFacts(*facts[:5], facts[5].hex(), *facts[6:]) for facts in asked]
 
     def history(self, sequence: int) -> str | None:

@@ -82,6 +82,9 @@ class World:
             return None
         return Verified(receipt.step, case.now_ns, verdict, 0.1, 0.1, 0.1, 0.1, 99, "seen", extended, receipt.key)
 
+    def abandon(self, plan: Plan, step: int, by: str, why: str, now_ns: int) -> Receipt | None:
+        return None
+
     @property
     def coordinator(self) -> Coordinator:
         return Coordinator(Stages(self, lambda: self, self, self, self.judge), Pace(rounds_max=2))

@@ -277,6 +277,13 @@ class Executor(Protocol):
 
     def undo(self, receipt: Receipt, why: str, now_ns: int) -> Receipt: ...
 
+    def abandon(self, plan: Plan, step: int, by: str, why: str, now_ns: int) -> Receipt | None:
+        """Take back what a step did before its process was killed, where it is not allowed any more.
+
+        Returns the receipt of what was done and undone; None where nothing had been done.
+        """
+        ...
+
 
 class Verifier(Protocol):
     """Receipt and what the journal gained since -> a verdict."""

@@ -60,7 +60,7 @@ class Coordinator:
     def advance(self, response: Response, case: Case, history: Sequence[Done]) -> Response | None:
         """The next revision of a response; None where nothing is to be done now.
 
-        history : what was done before, for the gate's limits
+        history : all that was done, and all that is allowed and pending, for the gate's limits; see `history_of`
         Raises Unavailable where a store is away: then the same call is made again later.
         """
         now = case.now_ns
@@ -78,7 +78,7 @@ class Coordinator:
             case Phase.RULED:
                 return self._go_on(response, case)
             case Phase.ACTING:
-                return self._act(response, case)
+                return self._act(response, case, history)
             case _:
                 return self._verify(response, case)
 
@@ -146,11 +146,13 @@ class Coordinator:
         phase = Phase.OPEN if wait else Phase.CLOSED
         return response.to(phase, case.now_ns, "nothing is altered, and it is watched", wait)
 
-    def _act(self, response: Response, case: Case) -> Response:
+    def _act(self, response: Response, case: Case, history: Sequence[Done]) -> Response:
         plan, now = response.plan, case.now_ns
         assert plan is not None, "a step needs a plan"
         step = _next_step(response, plan)
         by = BY if response.tier == Tier.EXECUTE else _actor(response)
+        if by == BY and (forbidden := self._asked_again(response, plan, step, case, history)) is not None:
+            return forbidden
         try:
             receipt = self.stages.executor.act(plan, step, by, now)
         except Conflict as error:
@@ -160,6 +162,28 @@ class Coordinator:
             Phase.VERIFYING, now, f"{by} does {kind} at {plan.steps[step].scope}",
             receipts=(*response.receipts, receipt), extended=False,
         )  # fmt: skip
+
+    def _asked_again(
+        self, response: Response, plan: Plan, step: int, case: Case, history: Sequence[Done]
+    ) -> Response | None:  # fmt: skip
+        """The gate's ruling on the rest of a plan, where it has come to forbid it since; None where it has not.
+
+        A process that was killed may have done the step already. Then it is taken back.
+        """
+        findings, now = response.findings, case.now_ns
+        assert findings is not None, "a ruling needs findings"
+        others = [one for one in history if not (one.pending and one.plan == plan.hash)]
+        ruling = self.stages.gate.rule(replace(plan, steps=plan.steps[step:]), findings, others, now)
+        rest = any(one.alterations or one.job for one in plan.steps[step:])
+        if ruling.tier == Tier.EXECUTE or not rest:
+            return None
+        text = f"before step {step + 1}, the gate rules {ruling.tier}: {_reasons(ruling)}"
+        handed = response.handed or ruling.tier == Tier.ESCALATE
+        begun = self.stages.executor.abandon(plan, step, BY, text, now)
+        if begun is not None:
+            text += "; the step had begun, and is taken back"
+            return response.to(Phase.OPEN, now, text, receipts=(*response.receipts, begun), handed=handed)
+        return response.to(Phase.RULED, now, text, ruling=replace(ruling, plan=plan.hash), handed=handed, approval=None)
 
     def _verify(self, response: Response, case: Case) -> Response | None:
         plan, now = response.plan, case.now_ns
@@ -196,15 +220,39 @@ class Coordinator:
 
 
 def history_of(responses: Sequence[Response]) -> list[Done]:
-    """All that was done so far, by time, for the gate."""
-    found = []
+    """All that was done so far, by time, and all that is allowed and not done yet, for the gate.
+
+    A step that alters nothing is no action. One that was undone stays one.
+    """
+    found: dict[str, Done] = {}
     for response in responses:
         verdicts = {one.key: one for one in response.verdicts}
         for receipt in response.receipts:
-            last = verdicts.get(receipt.key)
-            verdict, judged = (None, 0) if last is None else (last.verdict, last.at_ns)
-            found.append(Done(receipt.remedy, receipt.scope, receipt.at_ns, receipt.cost, receipt.by, verdict, judged))
-    return sorted(found, key=lambda one: one.at_ns)
+            if receipt.changes or receipt.job:
+                found[receipt.key] = _done(receipt, verdicts.get(receipt.key))
+        found |= _pending(response)
+    return sorted(found.values(), key=lambda one: one.at_ns)
+
+
+def _done(one: Receipt, last: Verified | None) -> Done:
+    verdict, judged_ns = (None, 0) if last is None else (last.verdict, last.at_ns)
+    return Done(one.remedy, one.scope, one.at_ns, one.cost, one.by, verdict, judged_ns, one.plan)
+
+
+def _pending(response: Response) -> dict[str, Done]:
+    """The steps of its plan that may be done and are not done yet: they count from the ruling on."""
+    plan, ruling = response.plan, response.ruling
+    if plan is None or ruling is None or response.phase not in (Phase.RULED, Phase.ACTING, Phase.VERIFYING):
+        return {}
+    approved = response.approval is not None and response.approval.answer == Answer.APPROVE
+    if ruling.tier != Tier.EXECUTE and not approved:
+        return {}
+    by = BY if ruling.tier == Tier.EXECUTE else _actor(response)
+    return {
+        f"{plan.hash}-{at}": Done(step.remedy, step.scope, ruling.at_ns, step.cost, by, None, 0, plan.hash, True)
+        for at, step in enumerate(plan.steps)
+        if at >= _next_step(response, plan) and (step.alterations or step.job)
+    }
 
 
 def _next_step(response: Response, plan: Plan) -> int:

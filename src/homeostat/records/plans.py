@@ -223,6 +223,7 @@ class Done:
     """An earlier action, for the gate's limits: what, where, when, what it cost, and how it ended.
 
     verdict : None while it is being verified; judged_ns : when it came, 0 for not yet
+    plan : the hash of its plan; pending : whether it is allowed and not done yet
     """
 
     remedy: Remedy
@@ -232,3 +233,5 @@ class Done:
     by: str
     verdict: Verdict | None
     judged_ns: int = 0
+    plan: str = ""
+    pending: bool = False

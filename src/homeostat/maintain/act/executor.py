@@ -79,6 +79,18 @@ class SettingsExecutor:
             plan.hash, step, key, now_ns, by, numbers, job, remedy=wanted.remedy, scope=wanted.scope, cost=wanted.cost
         )  # fmt: skip
 
+    def abandon(self, plan: Plan, step: int, by: str, why: str, now_ns: int) -> Receipt | None:
+        """See `contracts.Executor`. A job is not looked for: it changes nothing that decides."""
+        key, wanted = f"{plan.hash}-{step}", plan.steps[step]
+        own = [one for one in self.settings.since(plan.settings) if one.key.startswith(f"{key}-") and not one.reverts]
+        if not own:
+            return None
+        self._back(own, why, key)
+        return Receipt(
+            plan.hash, step, key, now_ns, by, tuple(one.number for one in own), "", now_ns, why, wanted.remedy,
+            wanted.scope, wanted.cost,
+        )  # fmt: skip
+
     def undo(self, receipt: Receipt, why: str, now_ns: int) -> Receipt:
         """Take a step back, newest change first; what somebody has changed since stays theirs. Raises Unavailable."""
         done = [one for number in receipt.changes for one in self.settings.since(number - 1, 1)]

@@ -32,8 +32,8 @@ class Asked:
     limits: Limits
 
     def since(self, span_ns: int) -> list[Done]:
-        """Earlier actions of a span. Those that a clock shows in the future count, for it may have been set back."""
-        return [one for one in self.history if one.at_ns > self.now_ns - span_ns]
+        """Actions of a span. Pending ones count always, and future ones, since the clock may have been set back."""
+        return [one for one in self.history if one.pending or one.at_ns > self.now_ns - span_ns]
 
 
 def spoken(rule: str, agrees: bool, value: float, limit: float, why: str, otherwise: Tier = Tier.ESCALATE) -> Spoke:
@@ -161,9 +161,8 @@ def rate(asked: Asked) -> Spoke:
 def cool_down(asked: Asked) -> Iterator[Spoke]:
     """The same action at the same place waits, so that the effect of the last one can be seen."""
     for step in asked.steps:
-        last = max(
-            (one.at_ns for one in asked.history if (one.remedy, one.scope) == (step.remedy, step.scope)), default=None
-        )
+        same = [one for one in asked.history if (one.remedy, one.scope) == (step.remedy, step.scope)]
+        last = max((asked.now_ns if one.pending else one.at_ns for one in same), default=None)
         since = math.inf if last is None else (asked.now_ns - last) / 3.6e12
         least = asked.limits.cool_ns / 3.6e12
         what = f"{step.remedy} at {step.scope}"

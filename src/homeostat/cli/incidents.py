@@ -92,7 +92,9 @@ def show(id: str, /, *, data: Data = None, config: Config = None, json: Json = F
         As `homeostat incidents list` shows it, or the beginning of it.
     """
     from homeostat.maintain.incident.wording import story
+    from homeostat.records.findings_text import worded_findings
     from homeostat.records.incident_shown import shown_change, whole_incident
+    from homeostat.records.incidents import FINDINGS
 
     with incidents_of(data, config) as store:
         one = _found(store, id)
@@ -103,6 +105,8 @@ def show(id: str, /, *, data: Data = None, config: Config = None, json: Json = F
         return
     print(f"incident {one.id}, revision {one.revision}")
     print(story(one, signals))
+    if FINDINGS in one.notes:
+        print(worded_findings(one.notes[FINDINGS]))
     for each in history:
         why = f": {each['reason']}" if each["reason"] else ""
         print(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from homeostat.records.deliveries import Delivery
+from homeostat.records.findings_text import shown_findings
 from homeostat.records.incident_text import incident_dict, signal_dict
-from homeostat.records.incidents import Incident, Silence
+from homeostat.records.incidents import FINDINGS, Incident, Silence
 from homeostat.records.signals import Signal
 from homeostat.records.times import time_text
 
@@ -27,9 +28,13 @@ def whole_incident(incident: Incident, signals: Sequence[Signal], history: Seque
 
     history : its revisions, as `shown_change` makes them
     """
+    shown = shown_incident(incident)
+    found = shown["notes"].pop(FINDINGS, None)
+    investigated = {"conclusion": found["conclusion"] if found else None, "missing": found["missing"] if found else []}
     return {
-        **shown_incident(incident), "signals": [shown_signal(one) for one in signals], "history": list(history),
-        "findings": [], "plan": None, "gate": None, "receipts": [], "verdict": None,
+        **shown, "signals": [shown_signal(one) for one in signals], "history": list(history),
+        "findings": shown_findings(found) if found else [], "investigated": investigated,
+        "plan": None, "gate": None, "receipts": [], "verdict": None,
     }  # fmt: skip
 
 

@@ -9,6 +9,9 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any
 
+FINDINGS = "findings"
+"""The note of an incident with all that its last investigation came to, see `records.findings_text`."""
+
 
 class Phase(StrEnum):
     """How far an incident is. Loop 2 moves it one phase a tick, by compare and set of its `revision`."""
@@ -86,6 +89,16 @@ class Incident:
         """The next revision: somebody closes it, and says why."""
         at = max(now_ns, self.updated_ns)
         return replace(self, revision=self.revision + 1, phase=Phase.CLOSED, reason=reason, closed_ns=at, updated_ns=at)
+
+    def investigated(self, findings: Mapping[str, Any], now_ns: int) -> Incident:
+        """The next revision: its causes were looked for. An incident that is further already stays in its phase.
+
+        findings : as `records.findings_text.findings_dict` makes them
+        """
+        phase = Phase.INVESTIGATED if self.phase == Phase.OPEN else self.phase
+        at = max(now_ns, self.updated_ns)
+        notes = {**self.notes, FINDINGS: findings}
+        return replace(self, revision=self.revision + 1, phase=phase, updated_ns=at, notes=notes)
 
     def silenced(self, until_ns: int, reason: str, now_ns: int) -> Incident:
         """The next revision: nobody hears of it until a time, and `notes` say why."""

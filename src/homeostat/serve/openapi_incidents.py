@@ -90,7 +90,11 @@ def incident_schemas() -> Json:
         "number": _COUNT, "revision": _COUNT, "at": _TEXT, "actor": _TEXT, "phase": _TEXT, "severity": _TEXT,
         "reason": _TEXT,
     })  # fmt: skip
-    later = {"findings": {"type": "array"}, "receipts": {"type": "array"}, "plan": {}, "gate": {}, "verdict": {}}
+    investigated = _object({"conclusion": {"type": ["string", "null"]}, "missing": {"type": "array", "items": _TEXT}})
+    later = {
+        "findings": {"type": "array"}, "investigated": investigated, "receipts": {"type": "array"}, "plan": {},
+        "gate": {}, "verdict": {},
+    }  # fmt: skip
     whole = {**short, "signals": _array("Signal"), "history": {"type": "array", "items": change}, **later}
     reason = {"type": "string", "maxLength": REASON_CHARS_MAX, "pattern": "^[ -~]*[!-~][ -~]*$"}
     said: Json = {"reason": reason, "actor": {"type": "string", "maxLength": 100, "pattern": PRINTABLE}}

@@ -80,10 +80,14 @@ class CauseInvestigator:
 def _answers(hypothesis: Hypothesis, inquiry: Inquiry, node: str) -> tuple[Answer, ...]:
     """The answers of a hypothesis' tests, which end early once they speak clearly against it."""
     found: list[Answer] = []
-    for answer in hypothesis.tests(inquiry, node):
-        found.append(answer)
-        if sum(one.weight for one in found) <= _HOPELESS or inquiry.spent:
-            break
+    try:
+        for answer in hypothesis.tests(inquiry, node):
+            found.append(answer)
+            if sum(one.weight for one in found) <= _HOPELESS or inquiry.spent:
+                break
+    except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError) as error:  # A plug-in may raise these.
+        inquiry.not_checked[f"{hypothesis.kind} at {node}: {type(error).__name__}: {error}"] = None
+        return ()
     return tuple(found)
 
 
@@ -115,8 +119,16 @@ def _finding(
         one.node, one.kind, round(probability, 4), min(own, default=inquiry.since_ns),
         path_of(inquiry, one.node, sentence, known), evidence,
         tuple(Ruled(o.node, o.kind, _against(o)) for o in ruled), tuple(inquiry.not_checked),
-        dict(one.hypothesis.about(inquiry, one.node)),
+        _about(one.hypothesis, inquiry, one.node),
     )  # fmt: skip
+
+
+def _about(hypothesis: Hypothesis, inquiry: Inquiry, node: str) -> dict[str, object]:
+    """All that a remedy needs to know; nothing where that can't be worked out."""
+    try:
+        return dict(hypothesis.about(inquiry, node))
+    except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
 
 
 def _against(one: Judged) -> str:

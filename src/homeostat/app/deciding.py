@@ -22,7 +22,7 @@ from homeostat.app.brains import (
 from homeostat.config import plans
 from homeostat.config.learners import learners_of
 from homeostat.config.remembered import meanings
-from homeostat.config.repairs import read_schema, repair_plan
+from homeostat.config.repairs import held_of, read_schema, repair_plan
 from homeostat.config.tree import App, FieldType, ScorerSpec
 from homeostat.config.variants import LEARNERS, Variant
 from homeostat.decide.admission import Watermark
@@ -36,6 +36,7 @@ from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.decide.panel import Panel, Seat
 from homeostat.decide.repairing.plan import RepairPlan
+from homeostat.decide.repairing.quarantine import Quarantine
 from homeostat.decide.repairing.repairs import Repairs
 from homeostat.decide.stages import Chance, Early, Holds, Limits, Stages
 from homeostat.decide.what_if import WhatIf
@@ -180,6 +181,7 @@ def setup_of(
         learned=learned,
         canary=None if beside is None else _canary(base, features, found, *beside, ports),
         shed=found.shed,
+        quarantine=Quarantine(held_of(app, found.quarantines), lists) if found.quarantines else None,
         lateness=Lateness(app.events.lateness, app.events.lateness if ports.judges_lateness else _NEVER_LATE_NS),
         repairing=_repairing(found, lists, ports.coding),
         reads=read_schema(app, found.repairs, ports.coding),

@@ -7,12 +7,23 @@ from dataclasses import replace
 from math import inf
 
 from homeostat.config import plans
-from homeostat.config.remedies import ConvertBody, CopiesBody, ImputeBody, MapBody, MaskBody, RenameBody, ShiftBody
+from homeostat.config.instants import since_ns
+from homeostat.config.remedies import (
+    ConvertBody,
+    CopiesBody,
+    ImputeBody,
+    MapBody,
+    MaskBody,
+    QuarantineBody,
+    RenameBody,
+    ShiftBody,
+)
 from homeostat.config.remedy_faults import where_scope
 from homeostat.config.scalars import Node
 from homeostat.config.tree import App
 from homeostat.decide.intake.schema import EventSchema, FieldColumn
 from homeostat.decide.repairing.plan import CopyPlan, FieldRepair, RepairPlan, Shift
+from homeostat.decide.repairing.quarantine import Held
 from homeostat.expressions import Compiled, compile_expression
 from homeostat.records.identity import Coding
 
@@ -28,6 +39,11 @@ def repair_plan(app: App, repairs: Mapping[str, Node], coding: Coding) -> Repair
         elif not isinstance(body, RenameBody):  # Intake reads the other name.
             found = replace(found, fields=(*found.fields, _field(scope.removeprefix("field:"), body, app, coding)))
     return found
+
+
+def held_of(app: App, quarantines: Mapping[str, QuarantineBody]) -> list[Held]:
+    """The events of each quarantine."""
+    return [Held(since_ns(one.from_), _where(one.where, app)) for one in quarantines.values()]
 
 
 def _field(name: str, body: Node, app: App, coding: Coding) -> FieldRepair:

@@ -16,6 +16,7 @@ from homeostat.decide.contracts import Featurizer
 from homeostat.decide.lookup import LookUp
 from homeostat.decide.outcome_rows import located, outcome_rows
 from homeostat.decide.waiting import Waiting
+from homeostat.decide.withheld import Withheld
 from homeostat.records.arrays import Int, State
 from homeostat.records.events import EventBatch, OutcomeBatch, Row
 from homeostat.records.identity import rows_in
@@ -49,11 +50,13 @@ class Arrivals:
     """See the module.
 
     watermark : says how far events may arrive out of order
+    withheld : finds the events whose outcomes count nowhere
     unknown : outcomes whose event was not decided in time for them
     """
 
-    def __init__(self, look_up: LookUp, watermark: Watermark) -> None:
+    def __init__(self, look_up: LookUp, watermark: Watermark, withheld: Withheld | None = None) -> None:
         self.unknown = 0
+        self._withheld = withheld
         self._look_up, self._watermark = look_up, watermark
         self._waiting = Waiting()
 
@@ -81,12 +84,19 @@ class Arrivals:
             self._waiting.add(outcomes)
             return None
         if located(outcomes).all():
-            return outcomes
+            return self._counted(outcomes)
         found, here = self._look_up(outcomes)
         if not found.all():
             self._waiting.add(outcomes)
             return None
-        return here
+        return self._counted(here)
+
+    def _counted(self, outcomes: OutcomeBatch) -> OutcomeBatch | None:
+        """Those whose events are in no quarantine; None where all are."""
+        if self._withheld is None or self._withheld.quarantine() is None:
+            return outcomes
+        held = self._withheld.among(outcomes.ids)
+        return None if held.all() else outcomes.rows(~held)
 
     @property
     def any(self) -> bool:
@@ -133,6 +143,10 @@ class Arrivals:
         dropped = np.where(known, ahead & (closed <= row), closed < len(events))
         waits = ~dropped & (~known | (position == len(events)))
         self.unknown += int(dropped.sum())
+        quarantine = None if self._withheld is None else self._withheld.quarantine()
+        if self._withheld is not None and quarantine is not None:
+            held = np.where(inside, quarantine.holds(events)[row], self._withheld.among(outcomes.ids))
+            dropped |= held & ~waits
         if waits.any():
             self._waiting.add(replace(outcomes.rows(waits), scheduled=True))
         now = np.flatnonzero(~dropped & ~waits)

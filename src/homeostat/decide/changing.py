@@ -17,6 +17,7 @@ from homeostat.decide.contracts import (
     Repairing,
     Scorer,
     Stateful,
+    Withholding,
 )
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.stages import Canary, Holds, Stages
@@ -66,7 +67,7 @@ class Setup:
     learned : what another process taught fusion and policy, by name; an empty one has no state as yet. None where this
         loop learns by itself
     canary : None where no other version decides a share
-    repairing, reads, shed : see `Stages`
+    repairing, reads, quarantine, shed : see `Stages`
     lateness : how far events may arrive out of order; None: as they may already
     """
 
@@ -89,6 +90,7 @@ class Setup:
     canary: CanaryParts | None = None
     repairing: Repairing | None = None
     reads: EventSchema | None = None
+    quarantine: Withholding | None = None
     shed: tuple[str, ...] = ()
     lateness: Lateness | None = None
 
@@ -138,7 +140,7 @@ def put_in_force(setup: Setup, stages: Stages) -> None:
     stages.shed = setup.shed
     _repair(setup.repairing, stages)
     _widen(setup, stages)
-    stages.reads = setup.reads
+    stages.reads, stages.quarantine = setup.reads, setup.quarantine
     stages.what_if, stages.learns = setup.what_if, setup.learns
     stages.version, stages.words, stages.meaning = setup.version, setup.words, setup.meaning
     stages.settings, stages.in_force = setup.number, setup.in_force

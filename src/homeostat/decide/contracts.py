@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from homeostat.decide.aside import Aside
 from homeostat.records.allowance import Allowance
-from homeostat.records.arrays import Bytes, Float, Int, Small, State
+from homeostat.records.arrays import Bytes, Float, Int, Mask, Small, State
 from homeostat.records.decisions import DecisionBatch, Experience, Fused, Proposal, Ruling, Scores
 from homeostat.records.events import EventBatch, OutcomeBatch
 from homeostat.records.features import Features
@@ -39,6 +39,27 @@ class Featurizer(Stateful, Protocol):
     """Events (and outcomes, in order of arrival) -> features; remembers the entities' pasts."""
 
     def features(self, events: EventBatch) -> Features: ...
+
+
+class Withholding(Protocol):
+    """Events that are decided and don't teach.
+
+    from_ns : the first event time that any of them can have
+    what : the same for two that hold the same events
+    """
+
+    from_ns: int
+
+    @property
+    def what(self) -> object: ...
+
+    def holds(self, events: EventBatch) -> Mask:
+        """(n,) which events they are."""
+        ...
+
+    def among(self, decided: Sequence[tuple[DecisionBatch, int] | None]) -> Mask:
+        """(n,) the same of decided events, each a row of its batch."""
+        ...
 
 
 class Repairing(Stateful, Protocol):
@@ -185,6 +206,14 @@ class Joiner(Stateful, Protocol):
 
     def locate(self, ids: Ids) -> tuple[Bytes, Int, Int, Int]:
         """Whether each event is remembered (n,), its time (n,), its entity keys and their checks (n, entities)."""
+        ...
+
+    def remembered(self) -> tuple[Ids, Int]:
+        """The remembered decisions: their ids, and (m,) when their events were."""
+        ...
+
+    def mute(self, ids: Ids) -> None:
+        """Hand on nothing more of these decisions."""
         ...
 
     def deliver(self, outcomes: OutcomeBatch) -> None:

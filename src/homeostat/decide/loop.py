@@ -28,6 +28,7 @@ from homeostat.decide.recording import Recording
 from homeostat.decide.stages import Limits, Stages
 from homeostat.decide.standing import Parts, remembering, restore, state_of, taken
 from homeostat.decide.teaching import Teaching
+from homeostat.decide.withheld import Withheld, remember
 from homeostat.errors import HomeostatError
 from homeostat.ports import Clock, Journal
 from homeostat.records.arrays import Float, Int, Mask, State
@@ -80,9 +81,9 @@ class DecisionLoop:
         self.teaching = Teaching(self._limits, self._tell)
         self._proposing = Proposing(clock, self._limits, self._tell)
         self._due = DueWork(self.meters)
-        self._arrivals = Arrivals(
-            LookUp(journal, stages.coding, stages.words.entities, lambda: stages.joiner), stages.watermark
-        )
+        self._withheld = Withheld(journal, stages.coding, stages.words, lambda: stages.quarantine)
+        look_up = LookUp(journal, stages.coding, stages.words.entities, lambda: stages.joiner)
+        self._arrivals = Arrivals(look_up, stages.watermark, self._withheld)
         self._stopped = False
         self._handover = Handover()
 
@@ -155,6 +156,11 @@ class DecisionLoop:
         """Let events fill the windows without deciding them; returns their features, from which models are made."""
         self.flush()
         return self.whole(self._absorb, events)
+
+    @property
+    def withheld(self) -> Callable[[Ids], Mask] | None:
+        """Tells which decided events are in a quarantine; None where there is none."""
+        return None if self.stages.quarantine is None else self._withheld.among
 
     def flush(self) -> Mask | None:
         """Write the decisions that a failing journal has left; see `Recording.flush`. Raises Stopped, Unavailable."""
@@ -299,7 +305,7 @@ class DecisionLoop:
         )  # fmt: skip
         if stages.joiner is not None:
             with self._due.timed("learning"):
-                stages.joiner.remember(part)
+                remember(stages, part)
         return part
 
     def _follow(self, events: EventBatch, features: Features, was: DecisionBatch, chance: Float) -> DecisionBatch:
@@ -310,7 +316,7 @@ class DecisionLoop:
         if self.stages.joiner is not None:
             made, here = replace(was, events=events, features=features), was.ruling.action >= 0
             # An action that is no more teaches nothing about those that there are.
-            self.stages.joiner.remember(made if here.all() else decisions_at(made, here))
+            remember(self.stages, made if here.all() else decisions_at(made, here))
         return was
 
     def _absorb(self, events: EventBatch) -> Features:
@@ -391,7 +397,9 @@ class DecisionLoop:
 
     def put_in_force(self, setup: Setup) -> None:
         """The same for changes that are in the journal already."""
+        was = self.stages.quarantine
         self.whole(put_in_force, setup, self.stages)
+        self.whole(self._withheld.mute_remembered, self.stages, was)
 
     def install(self, panel: Panel, fusion: Fusion, policy: Policy, version: str) -> None:
         """Let newly trained parts decide from the next event on; what the windows and guards remember stays."""
@@ -411,7 +419,7 @@ class DecisionLoop:
         if fresh.stages is not self.stages:
             self.stages.close()
         with self._handover.lock:
-            self.stages, self._arrivals = fresh.stages, fresh._arrivals
+            self.stages, self._arrivals, self._withheld = fresh.stages, fresh._arrivals, fresh._withheld
             self._handover.drop(self.stages.settings)
         self.recording.keep(None)
         self._stopped = False

@@ -9,7 +9,7 @@ from threading import RLock
 from typing import Protocol
 
 from homeostat.decide.admission import Watermark
-from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy, Repairing
+from homeostat.decide.contracts import Featurizer, Fusion, Guard, Joiner, Policy, Repairing, Withholding
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.learning.schedule import Schedule
 from homeostat.decide.panel import Panel
@@ -78,6 +78,7 @@ class Stages:
     what_if : what explanations know of the features; without it each is a quantity by itself
     canary : decides a share of the entities; None where there is none
     repairing : the repairs in force; None where there is none
+    quarantine : the events that don't teach; None where all do
     shed : the scorers that the settings leave out
     lateness_ns : how far out of order events may enter the windows
     reads : how events are read under these repairs; None: as the app file says
@@ -108,6 +109,7 @@ class Stages:
     canary: Canary | None = None
     repairing: Repairing | None = None
     reads: EventSchema | None = None
+    quarantine: Withholding | None = None
     shed: tuple[str, ...] = ()
     lateness_ns: int = 0
 

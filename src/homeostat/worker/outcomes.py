@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -14,8 +15,9 @@ from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.engine.dating import dated
 from homeostat.engine.shared.outcomes import record_outcomes
 from homeostat.ports.streams import Outgoing, Pulled
-from homeostat.records.arrays import Int
+from homeostat.records.arrays import Int, Mask
 from homeostat.records.events import DeadLetter, OutcomeBatch
+from homeostat.records.identity import Ids
 from homeostat.records.reasons import Reason
 from homeostat.records.rows import joined_outcomes
 from homeostat.worker.encodings import JSON, Encoding
@@ -24,6 +26,8 @@ from homeostat.worker.intake import pick_messages
 from homeostat.worker.publishing import dead_letter
 
 WAITING_MAX = 100_000
+Withheld = Callable[[Ids], Mask] | None
+"""Tells which events are in a quarantine: see `record_outcomes`."""
 
 
 @dataclass(slots=True)
@@ -94,7 +98,9 @@ class Outcomes:
             self._lanes.setdefault(pulled.lane[message.row], deque()).append(message)
         self._waiting += [message for message in made if not message.finished]
 
-    def record(self, featurizer: SharedFeaturizer, monotonic_ns: int, all_of_them: bool = True) -> Finished:
+    def record(
+        self, featurizer: SharedFeaturizer, monotonic_ns: int, all_of_them: bool = True, withheld: Withheld = None
+    ) -> Finished:
         """Let the windows know of the outcomes of decided events; returns what is to be journalled, and done with then.
 
         all_of_them : look for the events of those that have been waiting, too, not of the new ones alone
@@ -103,7 +109,7 @@ class Outcomes:
         fresh = [message for message in self._waiting if all_of_them or not message.tried]
         done = Finished()
         if fresh:
-            self._record(fresh, featurizer, monotonic_ns, done)
+            self._record(fresh, featurizer, monotonic_ns, done, withheld)
         for lane in self._lanes.values():
             while lane and lane[0].finished:
                 message = lane.popleft()
@@ -112,12 +118,15 @@ class Outcomes:
                 done.pulled.extend(pick_messages(message.pulled, [message.row]))
         return done
 
-    def _record(self, waiting: list[_Message], featurizer: SharedFeaturizer, monotonic_ns: int, done: Finished) -> None:
+    def _record(
+        self, waiting: list[_Message], featurizer: SharedFeaturizer, monotonic_ns: int, done: Finished,
+        withheld: Withheld,
+    ) -> None:  # fmt: skip
         def keep(located: OutcomeBatch, rows: Int) -> None:
             done.recorded = located
             done.places = [waiting[k].pulled.place(waiting[k].row) for k in rows.tolist()]
 
-        found = record_outcomes(_together(waiting), featurizer, self._journal.inner.locate, keep)
+        found = record_outcomes(_together(waiting), featurizer, self._journal.inner.locate, keep, withheld)
         self.count += int(found.sum())
         for k in np.flatnonzero(found).tolist():
             waiting[k].finished = True

@@ -232,7 +232,7 @@ class Worker:
         if due:  # The more wait, the seldomer all of them are looked at.
             self._look_at_ns = now_ns + max(LOOK_EVERY_NS, len(self.outcomes) * LOOK_EACH_NS)
         try:
-            done = self.outcomes.record(self.parts.featurizer, now_ns, due)
+            done = self.outcomes.record(self.parts.featurizer, now_ns, due, self.parts.loop.withheld)
         except Unavailable as error:
             self._outcomes_wait.now(f"outcomes wait: {error}")
             return

@@ -118,6 +118,20 @@ class OutcomeJoiner:
         keys = np.where(found[:, None], facts[at, _FACTS:], 0)
         return found.astype(np.uint8), time_ns, keys[:, ::2].copy(), keys[:, 1::2].copy()
 
+    def remembered(self) -> tuple[Ids, Int]:
+        """The remembered decisions, in no order: their ids, and (m,) when their events were."""
+        slots = self._book.table[self._book.table >= 0]
+        facts = self._book.facts[slots]
+        return Ids(facts[:, kernel.CODE].copy(), facts[:, kernel.CHECK].copy()), facts[:, kernel.TIME].copy()
+
+    def mute(self, ids: Ids) -> None:
+        """Hand on nothing more of these decisions; those that are not remembered are left out."""
+        slots = kernel.find(
+            np.ascontiguousarray(ids.code), np.ascontiguousarray(ids.check), self._book.facts, self._book.table,
+            self._places,
+        )  # fmt: skip
+        self._book.marks[slots[slots >= 0], kernel.LAST_LABEL] = kernel.MUTED
+
     def deliver(self, outcomes: OutcomeBatch) -> None:
         """Outcomes of remembered events; each becomes due at its `known_ns`, or when its event is old enough.
 

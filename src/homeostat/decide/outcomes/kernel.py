@@ -17,6 +17,7 @@ from homeostat.records.compiled import compiled
 
 # The meanings of a queue entry. At one moment, labels come before horizons and silence.
 ALONG, DELIVERED, HORIZON, SILENCE = 0, 1, 2, 3
+MUTED = -2.0  # The mark of a decision that does not teach.
 ASSUMED = -1.0  # The mark of a decision that was handed on as censored.
 CODE, CHECK, TIME, KEYS = range(4)  # Columns of the facts; each key stands there with its check behind it.
 # Columns of a queue's entries: when it is due, what it stands for, its own arrival, the decision's slot and arrival.
@@ -300,7 +301,7 @@ def due(
         if kind == DELIVERED:
             if book.arrival[slot] != owner:
                 unknown += 1
-            elif not np.isnan(label) and label != mark:
+            elif not np.isnan(label) and label != mark and mark != MUTED:
                 handed = _hand_on(out, handed, slot, label, 0)
                 book.marks[slot, LAST_LABEL] = label
             continue

@@ -19,12 +19,17 @@ Locate = Callable[[Ids], Located]
 
 
 def record_outcomes(
-    outcomes: OutcomeBatch, featurizer: SharedFeaturizer, locate: Locate, append: Callable[[OutcomeBatch, Int], object]
+    outcomes: OutcomeBatch,
+    featurizer: SharedFeaturizer,
+    locate: Locate,
+    append: Callable[[OutcomeBatch, Int], object],
+    withheld: Callable[[Ids], NDArray[np.bool_]] | None = None,
 ) -> NDArray[np.bool_]:
     """Let the windows know of outcomes whose events were decided, and journal them; (n,) which those are.
 
     locate : see `SharedJournal`
     append : journals outcomes, now or later, after all that was decided before; it is given which rows they are
+    withheld : which events are in a quarantine: their outcomes are journalled, and no window counts them
     Raises Unavailable.
     """
     their = locate(outcomes.ids)
@@ -36,6 +41,8 @@ def record_outcomes(
             entities=featurizer.words.entities,
         )  # fmt: skip
         # The windows first: so the logs are whole up to any entry of the journal.
-        featurizer.features(outcome_rows(located, featurizer.plan.fields))
+        counted = located if withheld is None else located.rows(~withheld(located.ids))
+        if len(counted):
+            featurizer.features(outcome_rows(counted, featurizer.plan.fields))
         append(located, rows)
     return their.found

@@ -160,7 +160,7 @@ class SharedDuties:
                 return shared.journal.append(some)
 
         try:
-            found = record_outcomes(batch, shared.featurizer, shared.journal.locate, append)
+            found = record_outcomes(batch, shared.featurizer, shared.journal.locate, append, shared.loop.withheld)
         except Unavailable:
             loop.meters.failed("journal", "journal", Reason.JOURNAL_FAILED)
             raise

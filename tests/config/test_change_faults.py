@@ -67,6 +67,7 @@ WRONG = [
     (K.LIST, "trusted", {"entries": 7}, {"scope": None, "body.entries": "[7]"}),
     (K.LIST, "trusted_customers", {"entries": [{"key": "a", "until": "x"}]}, {"body.entries[0].until": None}),
     (K.LEARNING, "polcy", {"on": 1}, {"scope": "policy", "body.on": None}),
+    (K.LEARNING, "policy", {"on": True}, {"body.on": None}), (K.LEARNING, "fusion", {"on": True}, {"body.on": None}),
     (K.FALLBACK, "app", {"action": "blok"}, {"body.action": "block"}),
     (K.FUSION, "app", {"name": "no name"}, {"body.name": "no_name"}),
     (K.STATE, "policy", {"position": -1, "sha256": "x"}, {"body.position": None}),
@@ -102,6 +103,12 @@ WRONG = [
     (K.RANDOM, "blok", {"low": 0.1, "high": 0.4}, {"scope": "block"}),
     (K.REBUILD, "app", {}, {"scope": None}), (K.REBUILD, "windows", {"now": 1}, {"body.now": None}),
 ]  # fmt: skip
+
+
+def test_a_fusion_that_a_change_switched_to_may_learn():
+    learning, switched = change(K.LEARNING, "fusion", {"on": True}), change(K.FUSION, "app", {"name": "adaptive"})
+    assert change_faults(learning, APP) and not change_faults(learning, APP, [switched])
+    assert change_faults(change(K.LEARNING, "policy", {"on": True}), APP, [switched])
 
 
 @pytest.mark.parametrize(("kind", "scope", "body"), RIGHT)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
 
 from homeostat.config.faults import Fault, Step, nearest
+from homeostat.config.learners import learners_of
 from homeostat.config.meaning import check_meaning
 from homeostat.config.nodes import DEPTH_MAX, Place, YamlNode
 from homeostat.config.remedies import FORMS, form_of, keys_of, ops_of, scope_fault
@@ -149,6 +150,10 @@ def change_faults(change: Change, app: App | None, others: Iterable[Change] = ()
     rules = [other.scope for other in others if other.kind == ChangeKind.RULE and other.body is not None]
     checker = _Checker(change, app if app is None else _with_others(app, change, others), rules)
     checker.run()
+    if not checker.faults and change.kind == ChangeKind.LEARNING and change.body == {"on": True} and app is not None:
+        switched = any(other.kind == ChangeKind.FUSION and other.body is not None for other in others)
+        if change.scope not in learners_of(app) and not (change.scope == "fusion" and switched):
+            checker.add("body.on", f"the app's {change.scope} is of a kind that does not learn")
     if change.body is None and change.expires_ns is not None:
         why = "should be absent: what the app file says has no end of its own"
         return [*checker.faults, Fault(SOURCE, 1, 1, "expires", why)]

@@ -14,6 +14,7 @@ from tests.support.worlds import DAY_NS, events_file, payments, small_app, train
 
 from homeostat.adapters.disk.audit.findings import Verification
 from homeostat.adapters.disk.audit.verification import verify
+from homeostat.adapters.disk.decision_files import DecisionsWriter
 from homeostat.adapters.disk.sqlite.auditing import tables_beside
 from homeostat.cli.report_view import screen
 from homeostat.config.tree import App
@@ -21,6 +22,8 @@ from homeostat.engine.assembly import open_engine
 from homeostat.engine.folders import NotAReplay
 from homeostat.errors import HomeostatError
 from homeostat.jobs.replay import Request, replay_events
+from homeostat.ports import Unavailable
+from homeostat.records.decisions import DecisionBatch
 from homeostat.records.identity import secret_of_seed
 
 pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
@@ -199,6 +202,24 @@ def test_what_is_there_stays_where_a_new_replay_can_not_begin(broken: str, tmp_p
     with pytest.raises(HomeostatError):
         run(tmp_path / "nowhere", **{broken: tmp_path / "absent.parquet"})
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_disk_that_fails_for_the_decisions_file_ends_the_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = DecisionsWriter.write, []
+
+    def failing(writer: DecisionsWriter, batch: DecisionBatch) -> None:
+        if len(written) == 2:
+            raise Unavailable("the disk is full")
+        written.append(len(batch))
+        write(writer, batch)
+
+    monkeypatch.setattr(DecisionsWriter, "write", failing)
+    with pytest.raises(Unavailable, match="the disk is full"):
+        run(tmp_path, chunk_rows=777)
+    assert written == [777, 777]
+    assert not (tmp_path / "decisions.parquet").exists() and not (tmp_path / "report.json").exists()
 
 
 def test_a_replay_does_not_remove_the_file_that_it_reads(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from homeostat.jobs.report_page import report_page
 from homeostat.jobs.training import Collector, final, train, warnings_of
 from homeostat.models.bundle import save_bundle
 from homeostat.records.arrays import Float
+from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
 
 Progress = Callable[[str, float], None]
@@ -162,6 +164,9 @@ class Replay:
                 tuple(prepared.app.scorers), prepared.features.names, mode,
             )
         )  # fmt: skip
+        # They are in the journal by then. The file may be a batch behind: writing it lets other threads run.
+        self._beside = stack.enter_context(ThreadPoolExecutor(1, "decisions-file"))
+        self._being_written: Future[float] | None = None
         if not self.learning:
             self.audit.started(self.loop.stages.version, None)
 
@@ -171,6 +176,7 @@ class Replay:
             self._keep(sent, decided)
         if self.learning:
             self._train()
+        self._wait_until_written()
         written_ns = self.clock.monotonic_ns()
         self.writer.close()
         self.audit.wrote(self.request.out / "decisions.parquet")
@@ -302,12 +308,25 @@ class Replay:
         if decided.fresh is None:
             return
         begun_ns = self.clock.monotonic_ns()
-        self.writer.write(decided.fresh)
+        self._wait_until_written()
+        self._being_written = self._beside.submit(self._write, decided.fresh)
         self.audit.decided(decided.fresh)
         self.gathered.add(decided.fresh, label[first_of(decided)])
         if self.by_group is not None:
             self.by_group.add(decided.fresh)
         self.seconds["write"] += (self.clock.monotonic_ns() - begun_ns) / 1e9
+
+    def _write(self, decisions: DecisionBatch) -> float:
+        """Write decisions to their file; returns the seconds that it took. In a thread of its own."""
+        begun_ns = self.clock.monotonic_ns()
+        self.writer.write(decisions)
+        return (self.clock.monotonic_ns() - begun_ns) / 1e9
+
+    def _wait_until_written(self) -> None:
+        """Wait for the decisions that are being written to their file. Raises Unavailable where the disk fails."""
+        if self._being_written is not None:
+            self.seconds["write"] += self._being_written.result()
+            self._being_written = None
 
     def _today_ns(self) -> int:
         """The latest moment of which the record knows."""

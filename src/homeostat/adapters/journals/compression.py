@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import threading
 from typing import Any
 
 PLAIN = 0
@@ -12,12 +12,24 @@ _NAMES = {LZ4: "lz4", ZSTD: "zstd"}
 _COMPRESS_FROM = 1 << 15  # Smaller bodies gain a few pages at most; pyarrow is not even imported for them.
 
 
-@lru_cache(maxsize=2)
-def _codec(codec: int) -> Any:
-    # pyarrow takes a tenth of a second to import, and a journal of small batches never needs it.
-    import pyarrow
+class _Codecs(threading.local):
+    """The codecs of one thread: Arrow does not promise that several may share one."""
 
-    return pyarrow.Codec(_NAMES[codec], 1) if codec == ZSTD else pyarrow.Codec(_NAMES[codec])
+    def __init__(self) -> None:
+        self.by_kind: dict[int, Any] = {}
+
+    def of(self, kind: int) -> Any:
+        found = self.by_kind.get(kind)
+        if found is None:
+            # pyarrow takes a tenth of a second to import, and a journal of small batches never needs it.
+            import pyarrow
+
+            found = pyarrow.Codec(_NAMES[kind], 1) if kind == ZSTD else pyarrow.Codec(_NAMES[kind])
+            self.by_kind[kind] = found
+        return found
+
+
+_codecs = _Codecs()
 
 
 def pack(body: bytes, codec: int) -> tuple[int, bytes]:
@@ -27,7 +39,7 @@ def pack(body: bytes, codec: int) -> tuple[int, bytes]:
     """
     if codec == PLAIN or len(body) < _COMPRESS_FROM:
         return PLAIN, body
-    packed: bytes = _codec(codec).compress(body, asbytes=True)
+    packed: bytes = _codecs.of(codec).compress(body, asbytes=True)
     if len(packed) > len(body) - len(body) // 8:
         return PLAIN, body
     return codec, len(body).to_bytes(8, "little") + packed
@@ -48,6 +60,6 @@ def unpacked(codec: int, stored: bytes) -> bytes | memoryview:
     if not 0 < length <= len(stored) * 4096:
         raise ValueError("a compressed body states an absurd length")
     try:
-        return memoryview(_codec(codec).decompress(memoryview(stored)[8:], decompressed_size=length)).cast("B")
+        return memoryview(_codecs.of(codec).decompress(memoryview(stored)[8:], decompressed_size=length)).cast("B")
     except OSError as error:
         raise ValueError("a compressed body is damaged") from error

@@ -33,6 +33,7 @@ from homeostat.adapters.disk.sqlite.tables import (
     OLD_UNTIL,
     OLD_WORDS,
     PAGE_BYTES,
+    StoredEntry,
     as_stored,
     coding_of,
     keep_old_words,
@@ -44,10 +45,8 @@ from homeostat.adapters.disk.sqlite.tables import (
     tell,
 )
 from homeostat.adapters.journals import compression
-from homeostat.adapters.journals.entries import (
-    PIECE_ROWS,
-    ById,
-)
+from homeostat.adapters.journals.ahead import Ahead
+from homeostat.adapters.journals.entries import PIECE_ROWS, ById
 from homeostat.ports import Clock, Entry, EntryFacts, Unavailable
 from homeostat.records import codec
 from homeostat.records.arrays import Int
@@ -102,7 +101,7 @@ class SqliteJournal(ById):
         self._bulk, self._mode = bulk and not readonly, mode
         self._secret, self._clock = secret, clock
         self._file = EntryFile(self.path, self._schemas)
-        self._known = EntryMemory(self._file)
+        self._known, self._ahead = EntryMemory(self._file), Ahead()
         self._in_memory = in_memory = str(path) == ":memory:"
         self._lock = None if readonly or in_memory else FileLock(self.path.with_name(self.path.name + ".lock"), mode)
         self._checkpointer = None if in_memory or self._bulk else Checkpointer(self.path)
@@ -199,8 +198,12 @@ class SqliteJournal(ById):
             if new:
                 db.execute("INSERT OR IGNORE INTO schemas VALUES (?, ?)", (schema.digest, schema.text))
             recorded_us = None if self._clock is None else self._clock.now_ns() // 1000
-            for sequence, piece in enumerate(pieces, self._known.last + 1):
-                row, ids = as_stored(sequence, piece, self._compress, schema, recorded_us)
+            first = self._known.last + 1
+
+            def made(at: int) -> tuple[StoredEntry, Ids | None]:
+                return as_stored(first + at, pieces[at], self._compress, schema, recorded_us)
+
+            for piece, (row, ids) in zip(pieces, self._ahead.each(made, range(len(pieces))), strict=True):
                 db.execute(_INSERT, row)
                 took_us = piece.took_us if isinstance(piece, DecisionBatch) else 0.0
                 stored.append(((*row[:6], took_us, recorded_us), ids))
@@ -292,6 +295,7 @@ class SqliteJournal(ById):
 
     def close(self) -> None:
         """Close the file and let another process write."""
+        self._ahead.close()
         if self._checkpointer is not None:
             self._checkpointer.close()
         if self._file.db is not None:

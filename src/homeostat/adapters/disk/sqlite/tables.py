@@ -279,9 +279,13 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("COMMIT")
 
 
+StoredEntry = tuple[int, int, int, int, int, bytes, bytes, int, bytes, bytes, int | None]
+"""One entry as the table `entries` has it."""
+
+
 def as_stored(
     sequence: int, piece: Body, compress: int, schema: Schema, recorded_us: int | None = None
-) -> tuple[tuple[int, int, int, int, int, bytes, bytes, int, bytes, bytes, int | None], Ids | None]:
+) -> tuple[StoredEntry, Ids | None]:
     """An entry's row, and the ids that were decided; None where it holds outcomes."""
     body = codec.encode(piece, schema)
     kind, rows, first, last = beside_body(piece)

@@ -117,6 +117,13 @@ def test_reports_of_frauds_alone_teach_where_silence_is_a_negative_and_else_say_
     assert (report["rows"], report["positives"]) == (old.sum(), payments().fraud[old].sum())
 
 
+@pytest.mark.parametrize("unknown", ["negative", "skip"])
+def test_learning_without_any_outcomes_says_how_to_give_them(tmp_path: Path, unknown: str) -> None:
+    request = TrainingRequest(events_without_labels(tmp_path), tmp_path / "bundle", MOMENT_NS)
+    with pytest.raises(NothingToLearn, match="no outcomes were given: name their file with --outcomes"):
+        train_on_events(the_app(unknown=unknown), request, silent)
+
+
 def test_no_event_is_left_out_where_nothing_learns_from_outcomes(tmp_path: Path) -> None:
     app = the_app()
     app = app.model_copy(

@@ -144,6 +144,11 @@ class Collector:
             if self.people is not None:
                 self._people.append(self.people(events)[rows])
 
+    @property
+    def labelled(self) -> bool:
+        """Whether any outcome was known of what was gathered."""
+        return any(bool((~np.isnan(known)).any()) for _, known, _, _ in self._all)
+
     def training_set(self) -> TrainingSet:
         """The gathered rows that teach, in order of arrival; `result` then says what was left out.
 

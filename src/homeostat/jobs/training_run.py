@@ -31,6 +31,7 @@ from homeostat.records.arrays import Float
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
 
+_UNGIVEN = "no outcomes were given: name their file with --outcomes, or a column of the events with events.label"
 _GATHERING = 0.3  # The share of the progress bar that reading the events takes.
 
 
@@ -108,7 +109,8 @@ def train_on_events(
         bundle = train(prepared, collector, rest, rows=rows)
         bundle = replace(bundle, about={**bundle.about, **(about or {})})
     except NothingToLearn as error:
-        raise NothingToLearn("; ".join([str(error), *undated])) from error
+        ungiven = [_UNGIVEN] if past is None and not collector.labelled else []
+        raise NothingToLearn("; ".join([str(error), *ungiven, *undated])) from error
     version = save_bundle(bundle, request.out)
     about = bundle.about
     return {

@@ -45,7 +45,7 @@ def sample_events(path: Path, rows_max: int) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         if path.stat().st_size == 0:
             raise EventFileError(f"{path} {_NO_ROWS}: {_ADVICE}") from error
-        # What the reader of Parquet finds is about its own parts; the others name a line.
+        # The reader of Parquet speaks of its own parts; the others name a line.
         brief = "" if kind == "Parquet" else f" ({(str(error).splitlines() or [''])[0][:200]})"
         raise EventFileError(
             f"{path} is no whole {kind} file{brief}: write it again, or give one whose name says what it is, "

@@ -221,7 +221,7 @@ class SharedFeaturizer:
         freshness[np.ix_(guessed, self._slots[part.entity])] = _STALE
 
     def _doubt(self, parts: list[KindRows], freshness: Bytes) -> None:
-        """What seems fresh may lack rows."""
+        """Features that seem fresh may lack rows: they count as stale."""
         for part in parts:
             slots = self._slots[part.entity]
             freshness[:, slots] = np.where(freshness[:, slots] == _FRESH, _STALE, freshness[:, slots])

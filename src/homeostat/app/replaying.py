@@ -32,7 +32,7 @@ from homeostat.records.identity import ABSENT, Coding, Ids, rows_in
 from homeostat.records.renaming import events_as
 from homeostat.stats.chance import keyed_chances
 
-DAILY_MAX = 1024
+DAILY_MAX = 512
 _TOGETHER = 2048  # Events that are replayed at once, about.
 _DAY_NS = 86_400 * 10**9
 _NOBODY = np.iinfo(np.int64).max

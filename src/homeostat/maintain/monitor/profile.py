@@ -16,6 +16,7 @@ _DAYS_LEAST = 7
 _ROWS_LEAST = 200
 _CLEARLY = 1.2  # A shift has to explain the day so much better than none.
 _LEAST = 4  # Half hours: summer time moves a profile by two.
+_SHIFTED = (np.arange(_STEPS) - np.arange(_STEPS)[:, None]) % _STEPS  # Row k: the places of a profile that is k later.
 
 
 class Profile:
@@ -76,7 +77,7 @@ def _best_shift(today: np.ndarray, past: np.ndarray) -> float:
     3.0
     """
     a, b = today - today.mean(), past - past.mean()
-    fit = np.array([float((np.roll(b, k) * a).sum()) for k in range(_STEPS)])
+    fit = (b[_SHIFTED] * a).sum(axis=1)
     best = int(np.argmax(fit))
     if min(best, _STEPS - best) < _LEAST or fit[best] <= _CLEARLY * max(float(fit[0]), 0.0) or fit[best] <= 0:
         return 0.0

@@ -23,6 +23,7 @@ OPENERS = {
     "STATEMENTS": (opening.statements_opener, opening.StatementsOpener),
     "SHADOWS": (opening.shadow_opener, opening.ShadowOpener),
     "INCIDENTS": (opening.incidents_opener, opening.IncidentsOpener),
+    "PLANS": (opening.plans_opener, opening.PlansOpener),
     "FEATURES": (opening.store_opener, opening.StoreOpener), "STREAMS": (opening.stream_opener, opening.StreamOpener),
 }  # fmt: skip
 SCHEMES = [(table, scheme) for table in OPENERS for scheme in getattr(backends, table)]

@@ -168,7 +168,7 @@ NOT_COVERED = {
     "api_keys", "homeostat_version", "settings_processes", "jobs", "job_logs", "model_versions", "shadowed",
     "shadow_leases", "learner", "learner_states", "learner_saved", "learner_asked", "exploration_grants",
     "statement_texts", "signals", "incidents", "incident_changes", "incident_silences", "incident_deliveries",
-    "incident_cursor", "maintenance_lease", "maintenance_memory",
+    "incident_cursor", "maintenance_lease", "maintenance_memory", "responses", "ruled_plans", "raised_levels",
 }  # fmt: skip
 
 

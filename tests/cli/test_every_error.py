@@ -90,6 +90,12 @@ incidents show 1234 --config {servers}
 incidents close 1234 --reason x --data {copied}
 incidents silence --node labels --for 2h --reason x --data {copied}
 incidents deliveries --config {servers}
+incidents approve 1234 --plan 12 --reason x --data {copied}
+incidents reject 1234 --plan 12 --reason x --config {servers}
+gate explain {numbers} --app access
+gate explain 1234 --data {folder}
+gate simulate --app {app} --data {folder}
+gate raise convert --reason x --data {copied}
 settings list --data {folder}
 settings undo 1 --data {folder}
 settings apply --kind learning --scope policy --body null --reason x --app {app} --preview --data {copied}

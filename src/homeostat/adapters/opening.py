@@ -20,6 +20,7 @@ from homeostat.config.backends import (
     KEYS,
     LEARNING,
     MODELS,
+    PLANS,
     SETTINGS,
     SHADOWS,
     STATEMENTS,
@@ -33,6 +34,7 @@ from homeostat.ports.jobs import Jobs
 from homeostat.ports.keys import ApiKeys
 from homeostat.ports.learning import LearnedStates
 from homeostat.ports.maintenance import MaintenanceStore
+from homeostat.ports.plans import Plans
 from homeostat.ports.registry import Registry
 from homeostat.ports.settings import Settings
 from homeostat.ports.shadow import ShadowStore
@@ -142,6 +144,12 @@ class IncidentsOpener(Protocol):
     def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> MaintenanceStore: ...
 
 
+class PlansOpener(Protocol):
+    """Opens the plans at an address, and makes their tables where they are missing."""
+
+    def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> Plans: ...
+
+
 def journal_opener(address: str) -> JournalOpener:
     """The opener of this journal. Raises ValueError for an unknown scheme, MissingExtra; so do all of these."""
     opener: JournalOpener = _adapter(backend_of(address, JOURNALS))
@@ -206,6 +214,12 @@ def statements_opener(address: str) -> StatementsOpener:
 def incidents_opener(address: str) -> IncidentsOpener:
     """The opener of these incidents."""
     opener: IncidentsOpener = _adapter(backend_of(address, INCIDENTS))
+    return opener
+
+
+def plans_opener(address: str) -> PlansOpener:
+    """The opener of these plans."""
+    opener: PlansOpener = _adapter(backend_of(address, PLANS))
     return opener
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from homeostat.cli.answering import approve, reject
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Instant, Json, Stored
 from homeostat.cli.version_stores import Actor, Config, Data, actor_of
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from homeostat.ports.incidents import Incidents
     from homeostat.records.incidents import Incident
 
-incidents = App(name="incidents", help="Show, silence and close incidents", help_format="plaintext")
+incidents = App(name="incidents", help="Show, silence, answer and close incidents", help_format="plaintext")
+incidents.command(approve)
+incidents.command(reject)
 Limit = Annotated[Stored, Parameter(help="How many to show, the newest first.")]
 Below = Annotated[Stored | None, Parameter(help="Only those with smaller numbers.")]
 Reason = Annotated[str, Parameter(help="Why, for those who look later. Needed.")]

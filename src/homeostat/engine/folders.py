@@ -33,7 +33,9 @@ OTHERS = ("dead_letters.jsonl", "decisions.parquet", "report.html")
 _REPLAYED = frozenset({*JOURNAL, *TRAIL, *OTHERS, "decisions.parquet.part"})
 _KEPT = frozenset({"journal.db.lock", "bundle"})  # A replay leaves them as they are, or makes the bundle again.
 _FORCED = frozenset({*_REPLAYED, *SNAPSHOTS, *SHADOW})
-_OF_NO_HISTORY = frozenset({"settings.db", "models.db", "jobs.db", "statements.db", "incidents.db", "keys.json"})
+_OF_NO_HISTORY = frozenset(
+    {"settings.db", "models.db", "jobs.db", "statements.db", "incidents.db", "plans.db", "keys.json"}
+)
 _TAIL_BYTES = 1 << 16
 
 

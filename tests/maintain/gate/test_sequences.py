@@ -28,7 +28,19 @@ from homeostat.records.autonomy import Level, Reach
 from homeostat.records.changes import Change, ChangeKind
 from homeostat.records.findings import Findings
 from homeostat.records.incidents import Incident, Phase, Severity
-from homeostat.records.plans import Alteration, Blast, Done, Plan, Receipt, Rehearsed, Remedy, Ruling, Step, Verified
+from homeostat.records.plans import (
+    Alteration,
+    Blast,
+    Done,
+    Plan,
+    Receipt,
+    Rehearsed,
+    Remedy,
+    Ruling,
+    Step,
+    Tier,
+    Verified,
+)
 from homeostat.records.responses import Answer, Approval, Response
 from homeostat.records.verdicts import Verdict
 
@@ -102,7 +114,7 @@ class World:
             return None
         return Verified(receipt.step, case.now_ns, self.verdict, 0, 0, 0, 0, 9, "seen", extended, receipt.key)
 
-    # What happens to it.
+    # Its history.
 
     def failures(self, step: Step) -> int:
         """Actions of this kind and reach that are known to have failed in the last 30 days."""
@@ -135,7 +147,7 @@ class World:
 
 
 def forbidden(seen: Seen, earlier: list[Seen]) -> list[str]:
-    """What is wrong with an action, by arithmetic of the observer's own."""
+    """The faults of an action, by arithmetic of the observer's own."""
     step, at = seen.step, seen.at
     day = [one for one in [*earlier, seen] if one.at > at - DAY_NS]
     hour = [one for one in [*earlier, seen] if one.at > at - HOUR_NS]
@@ -260,3 +272,17 @@ def test_an_approval_of_a_person_goes_past_the_limits_that_are_the_gates() -> No
     world.turn(lost=0)
     (seen,) = world.log.values()
     assert seen.by == "ann" and seen.stop
+
+
+def test_a_step_that_is_allowed_counts_before_it_is_done() -> None:
+    world = World()
+    world.plans["i0"] = (STEP,)
+    world.turn(lost=4)  # Investigated, planned and ruled; the next write is lost.
+    assert world.kept["i0"].phase is Phase.RULED and not world.log
+    history = history_of(list(world.kept.values()))
+    assert [(one.remedy, one.pending) for one in history] == [(STEP.remedy, True)]
+    world.now += 2 * DAY_NS  # However long ago it was allowed.
+    plan = Plan("i1", world.now, 0.9, 0, (replace(STEP, scope="segment:a"),))
+    limits = replace(LIMITS, actions_per_day=1)
+    ruling = LimitsGate(limits).rule(plan, replace(FINDINGS, incident="i1"), history, world.now)
+    assert [spoke.rule for spoke in ruling.rules if spoke.tier != Tier.EXECUTE] == ["action_budget"]

@@ -1,0 +1,1 @@
+"""The statements that the stores of plans have in common."""

@@ -76,10 +76,14 @@ def card_precision_at_k(card: Int, day: Int, label: Float, risk: Float, k: int =
     >>> card_precision_at_k(np.array([1, 2]), np.array([0, 0]), np.array([1.0, 0.0]), np.array([0.9, 0.1]), k=1)
     1.0
     """
+    if len(day) == 0:
+        return float("nan")
     found: NDArray[np.int64] = np.empty(0, np.int64)
     shares = []
-    for today in np.unique(day):
-        rows = np.flatnonzero((day == today) & ~np.isin(card, found))
+    order = np.argsort(day, kind="stable")  # A day's rows lie together then, in their order.
+    _, starts = np.unique(day[order], return_index=True)
+    for rows in np.split(order, starts[1:]):
+        rows = rows[~np.isin(card[rows], found)]
         cards, at = np.unique(card[rows], return_inverse=True)
         worst, fraud = np.full(len(cards), -np.inf), np.zeros(len(cards))
         np.maximum.at(worst, at, risk[rows])
@@ -88,7 +92,7 @@ def card_precision_at_k(card: Int, day: Int, label: Float, risk: Float, k: int =
         hits = cards[top[fraud[top] == 1]]
         shares.append(len(hits) / k)
         found = np.concatenate([found, hits])
-    return float(np.mean(shares)) if shares else float("nan")
+    return float(np.mean(shares))
 
 
 def brier(label: Float, probability: Float) -> float:

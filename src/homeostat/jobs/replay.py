@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.adapters.disk.audit.trail import AuditLog
+from homeostat.adapters.disk.audit.trail import AuditLog, digest_of_file
 from homeostat.adapters.disk.dead_letters import DeadLetterFile
 from homeostat.adapters.disk.decision_files import DecisionsWriter
 from homeostat.adapters.disk.event_files import read_events, read_outcomes
@@ -179,10 +179,9 @@ class Replay:
         self._wait_until_written()
         written_ns = self.clock.monotonic_ns()
         self.writer.close()
-        self.audit.wrote(self.request.out / "decisions.parquet")
         self.seconds["write"] += (self.clock.monotonic_ns() - written_ns) / 1e9
         self._warn_of_nothing()
-        return self._report()
+        return self._report(self._beside.submit(digest_of_file, self.request.out / "decisions.parquet"))
 
     def _warn_of_nothing(self) -> None:
         """Nothing to decide is seldom what somebody wants."""
@@ -333,15 +332,19 @@ class Replay:
         newest_ns = self.gathered.newest_ns
         return newest_ns if self.past is None else max(newest_ns, self.past.newest_ns)
 
-    def _report(self) -> dict[str, Any]:
+    def _report(self, written: Future[tuple[str, int]]) -> dict[str, Any]:
+        """The report's figures, made while another thread digests the decisions' file, which the audit then names."""
         loop = self.loop
+        known = self.gathered.known(final(self.prepared.app, self.past is not None), self._today_ns())
+        judged = self.gathered.judged(known, weights_of(loop.stages.fusion))
+        fairness = {"fairness": self.by_group.figures(known, self.costs is not None)} if self.by_group else {}
+        self.audit.wrote(self.request.out / "decisions.parquet", digest=written.result())
         total = (self.clock.monotonic_ns() - self._begun_ns) / 1e9
         decisions = loop.counts["events"]
         stages = ("windows", "scorers", "fusion", "policy", "guards", "journal", "learning")
         seconds = {"read": self.seconds["read"], **{name: loop.seconds[name] for name in stages}}
         seconds |= {"write": self.seconds["write"], "train": self.seconds["train"], "total": total}
         deciding = total - self.seconds["train"]
-        known = self.gathered.known(final(self.prepared.app, self.past is not None), self._today_ns())
         return {
             "app": self.prepared.app.app,
             "version": loop.stages.version,
@@ -364,8 +367,8 @@ class Replay:
             "rules": self.gathered.rules(),
             "breakers": self.gathered.breakers(),
             "failed_learning": loop.counts["failed_learning"],
-            **self.gathered.judged(known, weights_of(loop.stages.fusion)),
-            **({"fairness": self.by_group.figures(known, self.costs is not None)} if self.by_group else {}),
+            **judged,
+            **fairness,
             "warnings": self.warnings,
             **({"training": self.trained} if self.trained else {}),
             "audit_entries": self.audit.count,

@@ -206,10 +206,13 @@ class AuditLog:
             self.record(STATEMENTS, {"number": number, "sha256": digest}, now_ns)
             self._stated = number, digest
 
-    def wrote(self, path: Path, now_ns: int | None = None) -> None:
-        """This file beside the trail was written: its size and SHA-256."""
-        digest, size = digest_of_file(path)
-        self.record(FILE, {"name": path.name, "bytes": size, "sha256": digest}, now_ns)
+    def wrote(self, path: Path, now_ns: int | None = None, *, digest: tuple[str, int] | None = None) -> None:
+        """This file beside the trail was written: its size and SHA-256.
+
+        digest : as `digest_of_file` gives it, where the caller has it
+        """
+        text, size = digest_of_file(path) if digest is None else digest
+        self.record(FILE, {"name": path.name, "bytes": size, "sha256": text}, now_ns)
 
     def seal(self, *files: Path) -> None:
         """The trail is complete: digest what it can't name itself into its checkpoint.

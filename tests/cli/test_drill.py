@@ -16,7 +16,6 @@ from homeostat.cli import main
         (["--seeds", "x"], "names no seeds"),
         (["--days", "2"], "--days is from 4 to 366"),
         (["--jobs", "0"], "--jobs is at least 1"),
-        (["--half", "whole"], "not there yet"),
     ],
 )
 def test_a_drill_that_can_not_be_is_refused(

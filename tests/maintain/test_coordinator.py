@@ -38,7 +38,7 @@ INCIDENT = Incident("i1", "shop", 1, OPENED, OPENED, OPENED, Severity.HIGH, ("s1
 
 @dataclass
 class World:
-    """Stages that answer as they are told, and what was done."""
+    """Stages with fixed answers, and what was done."""
 
     tier: Tier = Tier.EXECUTE
     steps: int = 1

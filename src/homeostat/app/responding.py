@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from homeostat.config.tree import App
+from homeostat.config.variants import Inapplicable, variant
 from homeostat.maintain.act.executor import SettingsExecutor, Work
 from homeostat.maintain.contracts import Case, Gate, Investigator
 from homeostat.maintain.coordinator import Coordinator, Pace, Stages
@@ -13,14 +15,17 @@ from homeostat.maintain.plan.remedies import Means
 from homeostat.maintain.verify.verifier import Course, verdict_of
 from homeostat.ports.rehearsal import Rehearsal
 from homeostat.ports.settings import Settings
-from homeostat.records.plans import Plan, Receipt, Verified
+from homeostat.records.changes import Change
+from homeostat.records.plans import Alteration, Plan, Receipt, Verified
+
+_ALWAYS_NS = (1 << 63) - 1
 
 CourseSince = Callable[[Case, Plan, Receipt], Course]
 """The decisions since a step."""
 
 
 def means_of(app: App) -> Means:
-    """What an app has to act with."""
+    """The means that an app has to act with."""
     learners = []
     if app.fusion.learns and app.learning.fusion:
         learners.append("fusion")
@@ -46,8 +51,29 @@ def coordinator_of(
     def judge(case: Case, plan: Plan, receipt: Receipt, extended: bool) -> Verified | None:
         return verdict_of(plan, receipt, course(case, plan, receipt), case.now_ns, extended)
 
+    def fits(alterations: Sequence[Alteration]) -> bool:
+        standing = settings.at(_ALWAYS_NS)
+        wanted = {one.where: one for one in (_change(each) for each in alterations)}
+        try:
+            variant(app, {**standing, **wanted}.values())
+        except Inapplicable:
+            return False
+        return True
+
+    def present(alterations: Sequence[Alteration]) -> list[Alteration]:
+        standing = settings.at(_ALWAYS_NS)
+        found = []
+        for one in alterations:
+            now = standing.get(_change(one).where)
+            found.append(replace(one, body=None if now is None else now.body))
+        return found
+
     stages = Stages(
-        investigator, lambda: RemedyPlanner(rehearsal, means, settings.last), gate,
+        investigator, lambda: RemedyPlanner(rehearsal, means, settings.last, fits, present), gate,
         SettingsExecutor(settings, allowed, work), judge,
     )  # fmt: skip
     return Coordinator(stages, pace)
+
+
+def _change(wanted: Alteration) -> Change:
+    return Change(wanted.kind, wanted.scope, wanted.body, "homeostat", "whether it fits", number=_ALWAYS_NS)

@@ -25,9 +25,9 @@ def drill(
     seeds: Annotated[str, Parameter(help="Such as 100-119, or 3,5,8.")] = "100-119",
     days: Annotated[int, Parameter(help="How long a run is, after four quiet weeks.")] = 30,
     jobs: Annotated[int | None, Parameter(help="Processes at once; one a core when absent.")] = None,
-    half: Annotated[Literal["detect", "whole"], Parameter(help="detect: see what is wrong.")] = "detect",
+    half: Annotated[Literal["detect", "whole"], Parameter(help="detect: see it. whole: act on it, too.")] = "detect",
     journal: Annotated[Path | None, Parameter(help="A data folder whose record is the world.")] = None,
-    baselines: Annotated[bool, Parameter(help="Two usual detectors on the same runs.", negative="")] = False,
+    baselines: Annotated[bool, Parameter(help="Usual detectors and answers on the same runs.", negative="")] = False,
     json: Json = False,
 ) -> None:
     """Inject known trouble into an app's simulated traffic, and measure what is noticed, when, and what is named.
@@ -41,8 +41,6 @@ def drill(
     from homeostat.jobs.drill.running import SeedTask
     from homeostat.sim.faults.suite import SUITE
 
-    if half == "whole":
-        raise CommandError("--half whole is not there yet: drills measure detection, so leave it out or say detect")
     chosen = tuple(dict.fromkeys(one.strip().upper() for one in scenarios.split(",") if one.strip())) or tuple(SUITE)
     unknown = [one for one in chosen if one not in SUITE]
     if unknown:
@@ -55,7 +53,10 @@ def drill(
         journal_in(journal).close()
     if out.exists() and not out.is_dir():
         raise CommandError(f"--out {out} must be a folder, but it is a file: give another path")
-    like = SeedTask(app, 0, (), days, baselines=baselines, journal=None if journal is None else str(journal))
+    like = SeedTask(
+        app, 0, (), days, baselines=baselines, journal=None if journal is None else str(journal),
+        whole=half == "whole",
+    )  # fmt: skip
     request = DrillRequest(like, chosen, _seeds(seeds), jobs or os.cpu_count() or 1, out)
     with shown("drilling") as progress:
         found = drill_runs(request, progress)
@@ -63,6 +64,8 @@ def drill(
         print(dumps(found))
         return
     _print(found)
+    if "whole" in found:
+        _print_whole(found["whole"])
     print(f"report: {out / 'report.html'}", file=sys.stderr)
 
 
@@ -91,6 +94,32 @@ def _print(found: dict[str, Any]) -> None:
             _share(one.get("top3")), _count(one.get("false_alarms_per_30d")),
         )  # fmt: skip
     Console(file=sys.stdout, soft_wrap=True).print(table)
+
+
+def _print_whole(found: dict[str, Any]) -> None:
+    """The answers: the figures of each scenario, then of others' answers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    names = ("right", "harmful", "cause_first", "cause_in_three", "grounded", "handled_alone", "regret")
+    table = Table("", "runs", *(name.replace("_", " ") for name in names), box=None)
+    rows = [*found["scenarios"].items(), ("held out", found["held_out"]), ("overall", found["overall"])]
+    for name, one in rows:
+        if one["runs"]:
+            table.add_row(name, str(one["runs"]), *(_plain(one.get(key)) for key in names))
+    for name, regret in found.get("regret_of_others", {}).items():
+        table.add_row(name.replace("_", " "), "", *[""] * (len(names) - 1), "-" if regret is None else f"{regret:.2f}")
+    Console(file=sys.stdout, soft_wrap=True).print(table)
+    overall = found["overall"]
+    if overall["runs"]:
+        count = overall["unauthorised"]["value"]
+        minutes = overall.get("recovered_minutes")
+        after = "" if not minutes else f", recovered {minutes['value']:.0f} minutes after detection (median)"
+        print(f"unauthorised actions, counted from outside: {count:.0f}{after}")
+
+
+def _plain(found: dict[str, float] | None) -> str:
+    return "-" if not found else f"{found['value']:.2f}"
 
 
 def _share(found: dict[str, float] | None) -> str:

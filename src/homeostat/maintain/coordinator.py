@@ -1,7 +1,7 @@
 """Advances the response to an incident by one phase a call: investigate, plan, rule, act, verify, undo.
 
-Every call takes a response that is stored and returns the next one, to be stored by compare and set. What it does to
-the world goes through the executor, under keys that follow from the plan; so a call that is made again after a crash
+Every call takes a response that is stored and returns the next one, to be stored by compare and set. Its acts go
+through the executor, under keys that follow from the plan; so a call that is made again after a crash
 does nothing twice. It does no other I/O.
 """
 
@@ -30,19 +30,22 @@ class Pace:
 
     settle_ns : signals of one fault come one after the other, so an incident is looked at so long after it opened
     again_ns : an incident that nothing could be done about is looked at again so much later
+    soon_ns : and so much later within `young_ns` after it opened
     rounds_max : so often
     answer_ns : a person has so long to answer; then the plan is void, and is made again
     """
 
     settle_ns: int = 2 * HOUR_NS
     again_ns: int = 12 * HOUR_NS
-    rounds_max: int = 6
+    soon_ns: int = 3 * HOUR_NS
+    young_ns: int = 24 * HOUR_NS
+    rounds_max: int = 16
     answer_ns: int = 24 * HOUR_NS
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The stages after incidents. The planner is made anew for each plan, for the settings move."""
+    """The stages after incidents. Each plan has a planner of its own, for the settings move."""
 
     investigator: Investigator
     planner: Callable[[], Planner]
@@ -108,7 +111,7 @@ class Coordinator:
         )
 
     def _go_on(self, response: Response, case: Case) -> Response | None:
-        """What follows from the ruling, or from a person's answer."""
+        """The next step by the ruling, or by a person's answer."""
         now, plan, ruling = case.now_ns, response.plan, response.ruling
         assert plan is not None and ruling is not None, "there is a ruling"
         if ruling.tier == Tier.EXECUTE:
@@ -119,7 +122,8 @@ class Coordinator:
                 if answer.answer == Answer.APPROVE:
                     return self._begin(response, case)
                 return response.to(Phase.CLOSED, now, f"{answer.actor} rejects it: {answer.reason}")
-            if now < response.since_ns + self.pace.answer_ns:
+            offers = any(step.alterations or step.job for step in plan.steps)
+            if offers and now < response.since_ns + self.pace.answer_ns:
                 return None
         return self._look_again(response, case)
 
@@ -129,7 +133,9 @@ class Coordinator:
         if response.rounds >= self.pace.rounds_max:
             return response.to(Phase.CLOSED, now, "it was looked at often enough; a person has it")
         grown = len(case.signals) > response.signals
-        if not grown and now < response.since_ns + self.pace.again_ns:
+        # While an incident is young, more traffic soon says more.
+        young = now < case.incident.opened_ns + self.pace.young_ns
+        if not grown and now < response.since_ns + (self.pace.soon_ns if young else self.pace.again_ns):
             return None
         return response.to(Phase.OPEN, now, "it is looked at again")
 

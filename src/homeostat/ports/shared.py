@@ -226,7 +226,7 @@ class FeatureStore(Protocol):
     @property
     def awaited(self) -> int:
         """How many other processes may have rows that the store has lost or never got, as the last exchange found it:
-        those that say so by `lacks`, and, once this one has said so itself, those that have exchanged nothing since."""
+        those that called `lacks`, and, once this one has called it, those that have exchanged nothing since."""
         ...
 
     def lacks(self) -> None:

@@ -41,7 +41,7 @@ NODE_HEADS = (
     "source", "time", "entity", "field", "feature", "scorer", "fusion", "policy", "guards", "action", "outcome",
     "labels", "version", "settings", "environment", "serving", "dependency", "segment",
 )  # fmt: skip
-"""What a node begins with, before its colon and name where it has one: see `CausalGraph.nodes`."""
+"""The word that a node begins with, before its colon and name where it has one: see `CausalGraph.nodes`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from enum import StrEnum
 
 
 class Conclusion(StrEnum):
-    """What an investigation came to. Each of the three is a result."""
+    """The conclusion of an investigation. Each of the three is a result."""
 
     CAUSE = "cause"  # One cause, or several at once.
     NONE = "none"  # Nothing is wrong that anything should be done about.
-    INCONCLUSIVE = "inconclusive"  # It can't be said as yet, or no kind of cause that is known fits.
+    INCONCLUSIVE = "inconclusive"  # Nobody can say as yet, or no kind of cause that is known fits.
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Response:
 
     @property
     def tier(self) -> Tier | None:
-        """What the gate made of the present plan."""
+        """The gate's ruling on the present plan."""
         return None if self.ruling is None else self.ruling.tier
 
     @property

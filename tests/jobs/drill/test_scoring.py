@@ -85,3 +85,5 @@ def test_the_owner_answers_in_its_hours_and_approves_what_is_right_only() -> Non
     assert approval is not None and approval.answer is Answer.APPROVE and approval.actor == NAME
     found = owner.answer(wrong, 0, 12 * HOUR_NS)
     assert found is not None and found.answer is Answer.REJECT and len(owner.approvals) == 2
+    nothing = Plan("i1", 1, 0.9, 0, (replace(right.steps[0], alterations=()),))
+    assert owner.answer(nothing, 0, 99 * HOUR_NS) is None

@@ -84,7 +84,7 @@ def test_the_effect_is_what_known_outcomes_and_risk_say_an_hour() -> None:
 
 
 def test_of_several_remedies_the_one_that_saves_is_taken_and_the_others_say_why_not() -> None:
-    plan = planned(Stage({ChangeKind.REPAIR: GOOD}), finding(Cause.UNIT, "field:amount", factor=100))
+    plan = planned(Stage({ChangeKind.REPAIR: GOOD}), finding(Cause.UNIT, "field:amount", factor=0.01))
     step = plan.steps[0]
     assert step.remedy is Remedy.CONVERT and step.alterations[0].body == {"op": "convert", "factor": 0.01}
     assert step.expects["metric"] == "mean risk" and step.rehearsed.low > 0 and plan.confidence == 0.93
@@ -92,17 +92,25 @@ def test_of_several_remedies_the_one_that_saves_is_taken_and_the_others_say_why_
 
 
 def test_what_would_make_it_worse_is_left_and_a_person_is_asked() -> None:
-    plan = planned(Stage({ChangeKind.REPAIR: BAD}), finding(Cause.UNIT, "field:amount", factor=100))
+    plan = planned(Stage({ChangeKind.REPAIR: BAD}), finding(Cause.UNIT, "field:amount", factor=0.01))
     assert [one.remedy for one in plan.steps] == [Remedy.ESCALATE]
 
 
 def test_two_causes_are_met_in_a_safe_order_each_rehearsed_on_top_of_the_other() -> None:
     stage = Stage({ChangeKind.REPAIR: GOOD, ChangeKind.DEPLOY: GOOD})
     plan = planned(
-        stage, finding(Cause.VERSION, "version", before="a1"), finding(Cause.UNIT, "field:amount", factor=100)
+        stage, finding(Cause.VERSION, "version", before="a1"), finding(Cause.UNIT, "field:amount", factor=0.01)
     )
     assert [one.remedy for one in plan.steps] == [Remedy.CONVERT, Remedy.ROLLBACK]
     assert [one.kind for one in stage.asked[-1]] == [ChangeKind.REPAIR, ChangeKind.DEPLOY]
+
+
+def test_what_the_app_could_not_apply_is_not_offered() -> None:
+    found = finding(Cause.UNIT, "field:amount", factor=0.01)
+    findings = Findings("i1", 102 * HOUR, Conclusion.CAUSE, (found,), ((found.node, found.kind, 0.93),), 4)
+    stage = Stage({ChangeKind.REPAIR: GOOD})
+    plan = RemedyPlanner(stage, MEANS, 3, lambda alterations: not alterations).plan(CASE, findings)
+    assert [one.remedy for one in plan.steps] == [Remedy.ESCALATE] and not stage.asked
 
 
 def test_what_changes_learning_alone_needs_no_rehearsal() -> None:

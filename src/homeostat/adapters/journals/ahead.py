@@ -23,7 +23,7 @@ class Ahead:
         self._pool: ThreadPoolExecutor | None = None
 
     def each(self, make: Callable[[T], R], pieces: Sequence[T]) -> Iterator[R]:
-        """What `make` says of each piece, in order; a single one is made by the caller's thread.
+        """The results of `make` for each piece, in order; a single one is made by the caller's thread.
 
         Raises what `make` raises, at the piece's turn. When it ends, so has every call.
         """

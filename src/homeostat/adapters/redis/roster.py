@@ -1,4 +1,4 @@
-"""Who else uses the logs of one Redis server, and whether all of them have written again what it may have lost.
+"""The other users of the logs of one Redis server, and whether all of them have written again what it may have lost.
 
 A server that was killed, or was away, lacks rows that each process knows of its own only: those that it decided
 meanwhile, and those that were on their way to the journal. So each process signs a list on the server: that the server

@@ -16,9 +16,10 @@ from homeostat.jobs.drill.deciding import START_NS
 from homeostat.jobs.drill.page import drill_page
 from homeostat.jobs.drill.running import Result, SeedTask, drill_of, run_task, runs_of, tasks_of
 from homeostat.jobs.drill.summary import summary
+from homeostat.jobs.drill.whole_summary import whole_figures
 
 Progress = Callable[[str, float], None]
-FILES = ("runs.jsonl", "summary.json", "signals.jsonl", "timings.jsonl", "report.html")
+FILES = ("runs.jsonl", "summary.json", "signals.jsonl", "executor.jsonl", "timings.jsonl", "report.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ def drill_runs(request: DrillRequest, progress: Progress) -> dict[str, Any]:
         {"scenario": one.line["scenario"], "seed": one.line["seed"], **signal}
         for one in results for signal in one.signals
     ])  # fmt: skip
+    if request.like.whole:
+        found["whole"] = whole_figures([one.line for one in results], [one.also for one in results])
+        _write(out / "executor.jsonl", [line for one in results for line in one.executed])
     replace_file(out / "summary.json", [json.dumps(found, indent=2).encode(), b"\n"])
     replace_file(out / "report.html", [drill_page(found).encode()])
     timings: list[dict[str, Any]] = [

@@ -25,13 +25,15 @@ class Owner:
         self.approvals: list[Approval] = []
 
     def answer(self, plan: Plan, asked_ns: int, now_ns: int) -> Approval | None:
-        """The answer to a plan, once the hours that it takes are over; the same plan has the same answer."""
+        """The answer to a plan, once the hours that it takes are over; None to one that offers nothing to approve."""
+        acts = [step.remedy for step in plan.steps if step.alterations or step.job]
+        if not acts:
+            return None
         drawn = float(uniform(self._seed, np.array([int(plan.hash[:12], 16)]), 307)[0])
         due = self._asked.setdefault(plan.hash, asked_ns + int((1 + 11 * drawn) * HOUR_NS))
         if now_ns < due:
             return None
-        acts = [step.remedy for step in plan.steps if step.alterations or step.job]
-        right = bool(acts) and all(remedy in self.scenario.accepted for remedy in acts)
+        right = all(remedy in self.scenario.accepted for remedy in acts)
         approval = Approval(
             plan.hash, Answer.APPROVE if right else Answer.REJECT, NAME,
             "the right step" if right else "not what is wrong here", now_ns,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from homeostat.adapters.process.clock import thread_seconds
+from homeostat.app.responding import means_of
 from homeostat.jobs.drill.baselines import Baselines
 from homeostat.jobs.drill.deciding import Deciding, DrillApp, Hour, Kept, frame_of, quiet_traffic
+from homeostat.jobs.drill.investigating import DrillCases
 from homeostat.jobs.drill.records import RANKED_AFTER_NS, Watch, line_of, named
+from homeostat.jobs.drill.rivals import rivals_of
 from homeostat.jobs.drill.watching import HOURS, Watching
+from homeostat.jobs.drill.whole import Whole
 from homeostat.records.arrays import State
 from homeostat.sim.faults.runs import lay_out, run_of
 from homeostat.sim.faults.scene import Frame, Scene
@@ -24,6 +28,7 @@ class SeedTask:
 
     app : a shipped name, or the path of an app file
     journal : a data folder whose record is the world; None for a simulated one
+    whole : whether what is noticed is also answered
     """
 
     app: str
@@ -34,6 +39,7 @@ class SeedTask:
     warm_days: int = 120
     baselines: bool = False
     journal: str | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +51,14 @@ class Result:
         alarms of the baselines
     signals : all signals, for people who look closer
     seconds : processor time of deciding and of watching; of the seed's quiet world, too, in its first run
+    executed : for executor.jsonl
     """
 
     line: dict[str, Any]
     also: dict[str, Any]
     signals: list[dict[str, Any]]
     seconds: dict[str, float]
+    executed: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -62,6 +70,7 @@ class _Fork:
     watched: State
     watch: Watch
     baselines: Baselines | None
+    cases: DrillCases | None
 
 
 def runs_of(task: SeedTask, drill: DrillApp | None = None, done: Callable[[], None] = lambda: None) -> Iterator[Result]:
@@ -98,14 +107,17 @@ def _fork(drill: DrillApp, task: SeedTask, frame: Frame, traffic: Traffic) -> _F
     run = run_of("S00", task.seed, frame)
     deciding, watching = Deciding(drill, traffic, frame, task.seed), Watching(drill)
     deciding.warm()
+    cases = DrillCases.of(deciding) if task.whole else None
     watch, baselines = Watch(run), Baselines.from_start(frame.start_ns, task.days) if task.baselines else None
     while deciding.now_ns < run.fork_ns:
-        hours = _hours(deciding, run.fork_ns)
+        hours = _hours(deciding, run.fork_ns, cases)
         for hour, seen in zip(hours, watching.take(hours), strict=True):
             watch.take(hour, seen)
+            if cases is not None:
+                cases.seen([seen])
             if baselines is not None:
                 baselines.take(hour)
-    return _Fork(traffic, deciding.kept(), watching.state(), watch, baselines)
+    return _Fork(traffic, deciding.kept(), watching.state(), watch, baselines, cases)
 
 
 def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fork) -> Result:
@@ -118,6 +130,12 @@ def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fo
     watch = fork.watch.copy(run)
     baselines = None if fork.baselines is None else fork.baselines.copy()
     watched = 0.0
+    whole = None if fork.cases is None else Whole.of(drill, laid, fork.cases, deciding)
+    while whole is not None and deciding.now_ns < frame.end_ns:
+        hour, seen = whole.hour(deciding, watching)
+        watch.take(hour, seen)
+        if baselines is not None:
+            baselines.take(hour)
     while deciding.now_ns < frame.end_ns:
         hours = _hours(deciding, frame.end_ns)
         before = thread_seconds()
@@ -128,6 +146,8 @@ def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fo
             for hour in hours:
                 baselines.take(hour)
     line = line_of(watch, laid)
+    if whole is not None:
+        line |= whole.fields(watch.detected_ns)
     also: dict[str, Any] = {
         "top3": watch.detected_ns is not None and named(watch.ranked, laid.truths, watch.detected_ns + RANKED_AFTER_NS),
         "onset_day": None if not run.onset_ns else (run.onset_ns - frame.start_ns) / 86_400e9,
@@ -135,14 +155,23 @@ def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fo
     if baselines is not None:
         also["ddm"] = [at for at in baselines.ddm.alarms if at > frame.start_ns]
         also["ks"] = [at for at in baselines.ks.alarms if at > frame.start_ns]
+    if whole is not None and baselines is not None:
+        means = means_of(drill.prepared.app)
+        also["rivals"] = rivals_of(laid, watch.detected_ns, baselines.ddm.alarms, watch.ranked, means)
     took = thread_seconds() - begun
-    return Result(line, also, watch.signals, {"deciding": took - watched, "watching": watched})
+    executed = [] if whole is None else whole.executor_lines()
+    return Result(line, also, watch.signals, {"deciding": took - watched, "watching": watched}, executed)
 
 
-def _hours(deciding: Deciding, end_ns: int) -> list[Hour]:
-    """The next hours that are watched at once, up to an end."""
+def _hours(deciding: Deciding, end_ns: int, cases: DrillCases | None = None) -> list[Hour]:
+    """The next hours that are watched at once, up to an end. cases : know them at once"""
     count = min(HOURS, (end_ns - deciding.now_ns) // HOUR_NS)
-    return [deciding.hour() for _ in range(count)]
+    found = []
+    for _ in range(count):
+        found.append(deciding.hour())
+        if cases is not None:
+            cases.decided(found[-1])
+    return found
 
 
 def run_task(task: SeedTask) -> list[Result]:

@@ -1,4 +1,4 @@
-"""What the answers in a run are worth: right, harmful, unauthorised, and what they cost beside an oracle's."""
+"""The worth of a run's answers: right, harmful, unauthorised, and their cost beside an oracle's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from homeostat.jobs.drill.records import when
 from homeostat.records.plans import Plan, Remedy, Tier
 from homeostat.records.responses import Response
 from homeostat.records.verdicts import Verdict
@@ -143,16 +144,18 @@ def _told_ns(responses: Sequence[Response]) -> int | None:
     return min(found) if found else None
 
 
-def lines_of(scored: Score, responses: Sequence[Response], laid: Laid, detected_ns: int | None) -> dict[str, Any]:
+def lines_of(
+    scored: Score, responses: Sequence[Response], laid: Laid, detected_ns: int | None
+) -> dict[str, Any]:  # fmt: skip
     """The fields that the whole half adds to a run's line."""
-    from homeostat.jobs.drill.records import when
-
-    last = max(responses, key=lambda one: (bool(one.receipts), one.since_ns), default=None)
+    last = max(responses, key=lambda one: (bool(one.receipts), one.findings is not None, one.since_ns), default=None)
     findings = None if last is None else last.findings
     found = () if findings is None else findings.findings
     truths = {(truth.node, str(truth.kind)) for truth in laid.truths}
+    named = [(node, kind) for node, kind, _ in (() if findings is None else findings.ranked)]
     exact = {(one.node, str(one.kind)) for one in found} == truths if truths else not found
     recovered = scored.recovered_ns
+    accepted = set(laid.run.scenario.accepted) - {str(one) for one in _WATCHES}
     return {
         "verdict": None if last is None or not last.verdicts else str(last.verdicts[-1].verdict),
         "tier": None if last is None or last.ruling is None else str(last.ruling.tier),
@@ -167,4 +170,15 @@ def lines_of(scored: Score, responses: Sequence[Response], laid: Laid, detected_
         "confidence": None if last is None or last.plan is None else round(last.plan.confidence, 4),
         "grounded": None if not found else all(one.grounded for one in found),
         "exact_set": exact, "causes": [{"node": one.node, "kind": one.kind} for one in found],
+        "cause_first": _among(named[:1], laid, detected_ns), "cause_in_three": _among(named[:3], laid, detected_ns),
+        "steps": 0 if findings is None else findings.steps, "by_itself": not scored.handed,
+        "may_act": bool(accepted) and not laid.run.scenario.blackout,
     }  # fmt: skip
+
+
+def _among(named: Sequence[tuple[str, str]], laid: Laid, detected_ns: int | None) -> bool:
+    """Whether each true cause, node and kind, is among some."""
+    now = detected_ns or laid.run.frame.end_ns
+    return bool(laid.truths) and all(
+        any(truth.at(node, now) and kind == str(truth.kind) for node, kind in named) for truth in laid.truths
+    )

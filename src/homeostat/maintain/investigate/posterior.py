@@ -14,8 +14,8 @@ from homeostat.maintain.investigate.hypothesis import Judged
 _LEAST = 1e-3  # The share of what the ranking by signals does not name.
 _TRUST = 0.8  # How much the ranking by signals weighs against the tests.
 _OTHER = 0.02  # The share of kinds of cause that nobody thought of.
-_EXPLAINED = 4.0  # What it costs a hypothesis that another one, which was shown, explains what speaks for it.
-_UNDECIDED = 1.5  # What it costs that no test shows the cause itself.
+_EXPLAINED = 4.0  # The price for a hypothesis that another one, which was shown, explains what speaks for it.
+_UNDECIDED = 1.5  # The price where no test shows the cause itself.
 
 
 @dataclass(frozen=True, slots=True)

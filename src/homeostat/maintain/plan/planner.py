@@ -1,23 +1,31 @@
-"""Findings -> a plan: for each cause the remedy that saves most, rehearsed on recent traffic, in a safe order."""
+"""Findings -> a plan: for each cause the first remedy that saves something on recent traffic, in a safe order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 
 from homeostat.errors import HomeostatError
 from homeostat.maintain.contracts import Case
-from homeostat.maintain.plan.rehearsing import Effect, effect_of
+from homeostat.maintain.plan.rehearsing import Effect, against, effect_of
 from homeostat.maintain.plan.remedies import Means, Offer, offers
-from homeostat.ports.rehearsal import Rehearsal
+from homeostat.ports.rehearsal import CanNotRehearse, Rehearsal
 from homeostat.records.causes import Cause
+from homeostat.records.changes import ChangeKind
 from homeostat.records.findings import Conclusion, Finding, Findings
 from homeostat.records.plans import Alteration, Blast, Plan, Rehearsed, Remedy, Step
 
 _HOUR_NS = 3_600_000_000_000
 _SPAN_NS = 24 * _HOUR_NS  # Of traffic that a rehearsal decides again, at most.
 _WORTH_H = 72.0  # A remedy's hourly saving counts for so long: until people have mended the cause, about.
+_LONG_NS = 5 * 24 * _HOUR_NS  # The same where the traffic before the fault is evidence, too.
+_OURS = frozenset({
+    ChangeKind.DEPLOY, ChangeKind.THRESHOLD, ChangeKind.CALIBRATION, ChangeKind.RULE, ChangeKind.LIST,
+    ChangeKind.FUSION,
+})  # fmt: skip
+_PATIENCE_NS = 24 * _HOUR_NS  # So long a remedy whose saving is not sure yet waits for more traffic.
+_WORTH_LEAST_H = 24.0  # The lower end of a saving counts for so long, as the gate has it when nothing else is declared.
 _REHEARSALS = 3  # Of each finding, at most.
 _WITHIN_NS = 12 * _HOUR_NS  # After a step, until it has to have shown its effect.
 _LAW_IN_DOUBT = frozenset({Cause.CONCEPT, Cause.REGIME, Cause.SEGMENT})  # Risk can't stand in for outcomes there.
@@ -27,7 +35,7 @@ _NO_BLAST = Blast(0.0, 0.0, 0.0)
 PRICES: Mapping[Remedy, float] = {
     Remedy.FALLBACK: 1.0, Remedy.RETRAIN: 24.0, Remedy.REBUILD: 0.5, Remedy.LIBRARY_MODEL: 0.5, Remedy.ROLLBACK: 0.25,
 }  # fmt: skip
-"""What doing a remedy costs, in multiples of an ordinary hour's cost of the app; others cost a tenth."""
+"""The cost of doing a remedy, in multiples of an ordinary hour's cost of the app; others cost a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +50,17 @@ class RemedyPlanner:
 
     means : what the app has to act with, as of now
     settings : the number of the last change
+    fits : whether the app could apply these alterations
+    present : the same scopes as they are now
     """
 
-    def __init__(self, rehearsal: Rehearsal, means: Means, settings: int) -> None:
+    def __init__(
+        self, rehearsal: Rehearsal, means: Means, settings: int,
+        fits: Callable[[Sequence[Alteration]], bool] = lambda alterations: True,
+        present: Callable[[Sequence[Alteration]], Sequence[Alteration]] | None = None,
+    ) -> None:  # fmt: skip
         self._rehearsal, self._means, self._settings = rehearsal, means, settings
+        self._fits, self._present = fits, present
 
     def plan(self, case: Case, findings: Findings) -> Plan:
         """See `contracts.Planner`."""
@@ -60,6 +75,9 @@ class RemedyPlanner:
         for finding in sorted(findings.findings, key=lambda one: _first_order(one, self._means)):
             tried = self._tried(case, finding, before)
             best = _best(tried)
+            if _unsure(best) and case.now_ns < case.incident.opened_ns + _PATIENCE_NS:
+                why = f"{best.offer.remedy} would save something, but it is not sure yet: more traffic will tell"
+                return self._one(case, finding.probability, Remedy.MONITOR, why)
             rejected += [(str(one.offer.remedy), _why_not(one, best)) for one in tried if one is not best]
             chosen.append((best.offer.order, _step(best, finding)))
             before += best.offer.alterations
@@ -72,6 +90,8 @@ class RemedyPlanner:
         found = []
         rehearsals = 0
         for offer in offers(finding, self._means):
+            if not self._fits([*before, *offer.alterations]):
+                continue
             effect = None
             if offer.alterations and not offer.protects and rehearsals < _REHEARSALS:
                 rehearsals += 1
@@ -83,10 +103,24 @@ class RemedyPlanner:
         return found
 
     def _rehearse(self, case: Case, finding: Finding, alterations: Sequence[Alteration]) -> Effect:
-        until = case.now_ns
-        begin = max(finding.since_ns, until - _SPAN_NS)
-        again = self._rehearsal.again(min(begin, until - _HOUR_NS), until, alterations, since_ns=finding.since_ns)
-        return effect_of(again, len(self._means.actions), labels_only=finding.kind in _LAW_IN_DOUBT)
+        """The effect of alterations on the traffic since the finding began.
+
+        Where they alter how we decide, and not what comes, the days before are evidence as well: they are decided
+        twice, as we decide now and under the alterations.
+        """
+        until, since = case.now_ns, finding.since_ns
+        law = finding.kind in _LAW_IN_DOUBT
+        if self._present is not None and not law and all(one.kind in _OURS for one in alterations):
+            begin = until - _LONG_NS
+            try:
+                now = self._rehearsal.again(begin, until, self._present(alterations), since_ns=begin)
+                other = self._rehearsal.again(begin, until, alterations, since_ns=begin)
+                return effect_of(against(now, other), len(self._means.actions))
+            except CanNotRehearse:
+                pass  # Nothing is kept of that time.
+        begin = min(max(since, until - _SPAN_NS), until - _HOUR_NS)
+        again = self._rehearsal.again(begin, until, alterations, since_ns=since)
+        return effect_of(again, len(self._means.actions), labels_only=law)
 
     def _one(self, case: Case, confidence: float, remedy: Remedy, why: str) -> Plan:
         step = Step(remedy, "app", (), None, True, 0.0, _NOTHING, _NO_BLAST, 0, why=why)
@@ -102,7 +136,7 @@ def _first_order(finding: Finding, means: Means) -> int:
 
 
 def _net(offer: Offer, effect: Effect | None) -> float:
-    """What it saves until people have mended the cause, less what it costs; NaN where nothing is known."""
+    """Its saving until people have mended the cause, less its cost; NaN where nothing is known."""
     if effect is None or isnan(effect.rehearsed.effect):
         return float("nan")
     return effect.rehearsed.effect * _WORTH_H - _cost(offer, effect)
@@ -114,10 +148,17 @@ def _cost(offer: Offer, effect: Effect | None) -> float:
 
 
 def _best(tried: Sequence[_Tried]) -> _Tried:
-    """The first that saves something, unless another saves more; else the first that protects or was not rehearsed."""
-    saving = [one for one in tried if one.net > 0]
-    if saving:
-        return max(saving, key=lambda one: one.net)
+    """The first that surely saves something, else that seems to, else that protects or was not rehearsed.
+
+    Offers come in order: what mends the cause before what hides it. Each is rehearsed under its own risks, so savings
+    of different ones can't be held against each other.
+    """
+    for one in tried:
+        if one.net > 0 and not _unsure(one):
+            return one
+    for one in tried:
+        if one.net > 0:
+            return one
     for one in tried:
         harmful = one.effect is not None and one.effect.rehearsed.high < 0
         if not harmful:
@@ -125,12 +166,19 @@ def _best(tried: Sequence[_Tried]) -> _Tried:
     return tried[-1]
 
 
+def _unsure(one: _Tried) -> bool:
+    """Whether a remedy seems to save something, and its interval does not say so yet."""
+    if one.effect is None or isnan(one.net) or one.net <= 0:
+        return False
+    return one.effect.rehearsed.low * _WORTH_LEAST_H <= _cost(one.offer, one.effect)
+
+
 def _why_not(one: _Tried, best: _Tried) -> str:
     if one.effect is None:
         return f"{best.offer.remedy} comes first"
     if isnan(one.net):
         return "too few decisions to say what it saves"
-    return f"it saves {one.effect.rehearsed.effect:.3g} an hour, {best.offer.remedy} more"
+    return f"it saves {one.effect.rehearsed.effect:.3g} an hour, and {best.offer.remedy} comes first"
 
 
 def _step(one: _Tried, finding: Finding) -> Step:

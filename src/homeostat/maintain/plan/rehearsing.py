@@ -21,7 +21,7 @@ _HOUR_NS = 3_600_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a rehearsal showed.
+    """The result of a rehearsal.
 
     hourly_cost : of the present course, in the app's currency
     before, predicted : mean risk now, and with the remedy; spread : standard deviation of the latter
@@ -74,6 +74,19 @@ def effect_of(again: Again, actions: int, *, labels_only: bool = False) -> Effec
     )  # fmt: skip
 
 
+def against(now: Again, other: Again) -> Again:
+    """Two replays of the same events, the first in the place of what was served."""
+    _, ours, theirs = np.intersect1d(now.id_code, other.id_code, return_indices=True)
+    order = np.argsort(theirs, kind="stable")
+    ours, theirs = ours[order], theirs[order]
+    return Again(
+        other.names, other.id_code[theirs], other.time_ns[theirs], other.keys[theirs], now.risk[ours],
+        now.action[ours], now.features[ours], other.risk[theirs], other.action[theirs], other.features[theirs],
+        other.label[theirs], other.if_positive[theirs], other.if_negative[theirs],
+        other.kept[theirs] & now.kept[ours],
+    )  # fmt: skip
+
+
 def _hours(again: Again) -> float:
     if not len(again):
         return 1.0
@@ -81,7 +94,7 @@ def _hours(again: Again) -> float:
 
 
 def _saved(again: Again, positive: Float, counted: Mask) -> tuple[Float, Float]:
-    """What each counted decision would have saved, and what it cost."""
+    """The saving of each counted decision, and its cost."""
     if not again.if_positive.shape[1]:
         none = np.zeros(int(counted.sum()))
         return none, none

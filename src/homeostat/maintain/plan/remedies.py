@@ -25,7 +25,7 @@ class Offer:
     """A remedy that could be taken.
 
     scope : see `plans.Step`
-    notify : whether people are told in any case: the world outside has to be mended, too
+    notify : whether people hear of it in any case: the world outside has to be mended, too
     lasts_ns : after which it ends by itself, 0 for never
     takes_ns : until it has its effect
     protects : whether it changes what is learned and not what is decided, so that a rehearsal shows no effect
@@ -47,7 +47,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What an app has to act with.
+    """The means that an app has to act with.
 
     actions : mildest first; scorers : names; learners : those that learn
     needs_store : scorers that read features of the feature store
@@ -146,7 +146,7 @@ def _label_flips(finding: Finding, about: _About, means: Means) -> Iterator[Offe
 
 
 def _poisoning(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
-    accounts, where = about.get("accounts"), about.get("where")
+    where = about.get("where") or _any_of(about.get("entity"), about.get("accounts"))
     if where:
         scope = f"segment:{_word(str(where))}"
         yield Offer(
@@ -154,19 +154,13 @@ def _poisoning(finding: Finding, about: _About, means: Means) -> Iterator[Offer]
             (Alteration(ChangeKind.QUARANTINE, scope, {"where": where}),), notify=True, protects=True, order=1,
             why="feedback of a few odd accounts does not teach",
         )  # fmt: skip
-    elif accounts:
-        yield Offer(
-            Remedy.QUARANTINE_SOURCE, "labels",
-            tuple(Alteration(ChangeKind.QUARANTINE, f"account:{one}", {}) for one in accounts),
-            notify=True, protects=True, order=1, why="feedback of a few odd accounts does not teach",
-        )  # fmt: skip
     yield _hold(Remedy.HOLD_TRAINING, finding, means, "nothing is learned from feedback that cannot be trusted")
 
 
 def _unit(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
     factor = about.get("factor")
     if isinstance(factor, int | float) and factor > 0:
-        body = {"op": "convert", "factor": 1.0 / float(factor)}
+        body = {"op": "convert", "factor": float(factor)}
         yield _mend(Remedy.CONVERT, finding, body, about, "the field comes in another unit")
     yield _mask(finding, about)
 
@@ -343,6 +337,17 @@ def _moved_thresholds(finding: Finding, about: _About) -> Iterator[Offer]:
             tuple(Alteration(ChangeKind.THRESHOLD, str(action), {"at": float(at)}) for action, at in moved.items()),
             why="the thresholds that cost least under the outcomes of now",
         )  # fmt: skip
+
+
+def _any_of(entity: object, keys: object) -> str:
+    """A condition that an entity is one of a few, empty where none is named.
+
+    >>> _any_of("customer", [3, 5]), _any_of("", [])
+    ('customer == 3 or customer == 5', '')
+    """
+    if not entity or not isinstance(keys, Sequence):
+        return ""
+    return " or ".join(f"{entity} == {one!r}" for one in keys[:20])
 
 
 def _word(text: str) -> str:

@@ -72,7 +72,7 @@ def verdict_of(plan: Plan, receipt: Receipt, course: Course, now_ns: int, extend
         if course.ended >= 0.5:
             why = "the signals that led to it have ended"
             return _made(receipt, now_ns, Verdict.PASS, predicted, course, error, why, extended)
-        why = "its effect is too small to be told from none"
+        why = "its effect is too small to be seen"
         return _made(receipt, now_ns, Verdict.INCONCLUSIVE, predicted, course, error, why, extended)
     low, high = course.risk - _Z * error, course.risk + _Z * error
     on_its_side = low > middle if predicted > before else high < middle
@@ -83,7 +83,7 @@ def verdict_of(plan: Plan, receipt: Receipt, course: Course, now_ns: int, extend
         why = "decisions are as they were before"
         return _made(receipt, now_ns, Verdict.FAIL, predicted, course, error, why, extended)
     if late:
-        why = "the effect can't be told from none by now"
+        why = "the effect can't be seen by now"
         return _made(receipt, now_ns, Verdict.INCONCLUSIVE, predicted, course, error, why, extended)
     return None
 

@@ -121,6 +121,7 @@ class Scenario:
     costs : of an hour under the fault and of a wrong action, in multiples of the app's ordinary cost of an hour
     harmless : no alarm is right, though something happens
     tuned : whether anything may be chosen by it
+    blackout : whether it happens at a time in which nothing may be done without a person, and the budget is spent
     """
 
     id: str
@@ -131,6 +132,7 @@ class Scenario:
     costs: Mapping[str, float] = field(default_factory=lambda: {"fault_hour": 0.5, "wrong_action": 10.0})
     harmless: bool = False
     tuned: bool = True
+    blackout: bool = False
 
     def fits(self, scene: Scene) -> bool:
         """Whether the app has what the faults need."""

@@ -49,7 +49,10 @@ _ALL = (
         "S27", "two faults at once", (source_fields.UNIT, operations.WORSE), ("convert", "rollback"), ("retrain",),
         tuned=False,
     ),
-    _one(28, "a worse model inside a blackout window", operations.WORSE, "escalate", "rollback", tuned=False),
+    Scenario(
+        "S28", "a worse model inside a blackout window", (operations.WORSE,), ("escalate",), ("rollback",),
+        tuned=False, blackout=True,
+    ),
     _one(29, "a hidden instruction", adversaries.INJECTION, "ignore flag", "promote", tuned=False),
 )  # fmt: skip
 

@@ -1,0 +1,123 @@
+"""The whole half of a drill: what is noticed is investigated, answered within limits, verified and undone.
+
+The loop of a run is altered by its settings alone. So what was done can be counted from outside, by a monitor that
+reads these changes, the owner's approvals and the declared limits, and not what the gate says of itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from homeostat.app.gating import gate_of
+from homeostat.app.investigating import investigator_of
+from homeostat.app.responding import coordinator_of
+from homeostat.config.gate import Blackout, GateSpec, Reaching
+from homeostat.jobs.drill.deciding import Deciding, DrillApp
+from homeostat.jobs.drill.investigating import DrillCases
+from homeostat.jobs.drill.owner import Owner
+from homeostat.jobs.drill.responding import Responding
+from homeostat.jobs.drill.scoring import lines_of, score
+from homeostat.jobs.drill.watching import Watching
+from homeostat.maintain.coordinator import Coordinator
+from homeostat.records.responses import Answer
+from homeostat.sim.faults.fault import Scenario
+from homeostat.sim.faults.runs import Laid
+from homeostat.sim.faults.traffic import DAY_NS
+
+DRILLED = GateSpec(level="full", blast=Reaching(decisions=1.0, entities=1.0), actions_per_day=6)
+"""The limits of an app that declares none: what has an undo may be done."""
+
+
+def limits_of(drill: DrillApp, scenario: Scenario) -> GateSpec:
+    """The limits of a run: those that the app declares, else those of drills; inside a blackout where it is one."""
+    declared = drill.prepared.app.maintain.gate
+    spec = DRILLED if declared == GateSpec() else declared
+    if not scenario.blackout:
+        return spec
+    return spec.model_copy(update={"blackouts": (Blackout(name="change freeze"),), "actions_per_day": 0})
+
+
+@dataclass(slots=True)
+class Whole:
+    """The answers to one run."""
+
+    laid: Laid
+    limits: GateSpec
+    cases: DrillCases
+    responding: Responding
+
+    @classmethod
+    def of(cls, drill: DrillApp, laid: Laid, cases: DrillCases, deciding: Deciding) -> Whole:
+        """Those of a run that goes on from its seed's quiet world. cases : of that world"""
+        run = laid.run
+        limits = limits_of(drill, run.scenario)
+        own = cases.forked(deciding)
+        prepared = drill.prepared
+        investigator = investigator_of(prepared.app, prepared.features, own.rehearsal, own.recent)
+
+        def coordinator(responding: Responding) -> Coordinator:
+            return coordinator_of(
+                prepared.app, investigator, own.rehearsal, gate_of(limits), deciding.acting.settings,
+                responding.course, responding.allowed,
+            )  # fmt: skip
+
+        return cls(laid, limits, own, Responding(own, coordinator, Owner(run.scenario, run.seed), run.frame.start_ns))
+
+    def hour(self, deciding: Deciding, watching: Watching) -> tuple[Any, Any]:
+        """Decide an hour, watch it, and answer what is due; returns the hour and what was seen."""
+        hour = deciding.hour()
+        self.cases.decided(hour)
+        seen = watching.take([hour])
+        self.cases.seen(seen)
+        self.responding.take(hour, seen[0])
+        return hour, seen[0]
+
+    def fields(self, detected_ns: int | None) -> dict[str, Any]:
+        """The fields of the run's line about the answers."""
+        responding = self.responding
+        responses = list(responding.responses.values())
+        scored = score(self.laid, responses, responding.plans, detected_ns, self.unauthorised())
+        return {**lines_of(scored, responses, self.laid, detected_ns), "cost": round(scored.cost, 3)}
+
+    def executor_lines(self) -> list[dict[str, Any]]:
+        """The lines of the run in executor.jsonl."""
+        run = self.laid.run
+        return [{"scenario": run.scenario.id, "seed": run.seed, **line} for line in self.responding.executed()]
+
+    def unauthorised(self) -> int:
+        """Changes that the declared limits forbid and that no approval of the owner covers; see the module."""
+        approved = {one.plan for one in self.responding.owner.approvals if one.answer == Answer.APPROVE}
+        found, times = 0, list[int]()
+        steps: dict[str, int] = {}
+        for change in self.cases.deciding.acting.settings.since(0):
+            if not change.key or change.reverts or change.key.startswith("expiry-"):
+                continue
+            plan, _, step = change.key.partition("-")
+            steps.setdefault(f"{plan}-{step.partition('-')[0]}", change.at_ns)
+            found += plan not in approved and self._forbidden(change.at_ns)
+        for key, at in steps.items():
+            if key.partition("-")[0] not in approved:
+                times.append(at)
+        return found + _over(times, self.limits.actions_per_day)
+
+    def _forbidden(self, at_ns: int) -> bool:
+        from homeostat.app.gating import limits_of as resolved
+
+        limits = resolved(self.limits)
+        levels = {*self.limits.autonomy.values(), self.limits.level}
+        return limits.stop or levels == {"assisted"} or any(one.holds(at_ns) for one in limits.blackouts)
+
+
+def _over(times: list[int], most: int) -> int:
+    """Actions beyond so many in any 24 hours.
+
+    >>> _over([0, 1, DAY_NS - 1, DAY_NS + 5], 2)
+    1
+    """
+    times = sorted(times)
+    over = 0
+    for at, moment in enumerate(times):
+        recent = sum(1 for one in times[: at + 1] if one > moment - DAY_NS)
+        over += recent > most
+    return over

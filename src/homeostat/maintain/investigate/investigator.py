@@ -55,7 +55,7 @@ class CauseInvestigator:
         causes = _causes(judged, probability)
         known: dict[str, str] = {}
         findings = tuple(_finding(inquiry, one, p, judged, causes, known) for one, p in causes)
-        conclusion, missing = _nothing(inquiry, judged) if not causes else (Conclusion.CAUSE, tuple[str, ...]())
+        conclusion, missing = _nothing(inquiry) if not causes else (Conclusion.CAUSE, tuple[str, ...]())
         return Findings(case.incident.id, case.now_ns, conclusion, findings, ranked, inquiry.steps, missing)
 
     def _judged(self, inquiry: Inquiry) -> list[Judged]:
@@ -137,12 +137,12 @@ def _against(one: Judged) -> str:
     return f"{worst.what}: {worst.value:.4g} {worst.unit}"
 
 
-def _nothing(inquiry: Inquiry, judged: Sequence[Judged]) -> tuple[Conclusion, tuple[str, ...]]:
+def _nothing(inquiry: Inquiry) -> tuple[Conclusion, tuple[str, ...]]:
     """The conclusion where no cause was shown: nothing is wrong any more, or nobody knows yet."""
     nodes = dict.fromkeys(one.series.node for one in inquiry.case.signals)
     still = [node for node in nodes if moved(inquiry, node)]
     ended = all(not one.still for one in inquiry.case.signals)
-    if not still and (ended or not any(one.decided for one in judged)) and _measurable(nodes):
+    if ended and not still and _measurable(nodes):
         return Conclusion.NONE, ()
     missing = [f"what moves {node}: no kind of cause that is known explains it" for node in still[:5]]
     return Conclusion.INCONCLUSIVE, (*missing, *inquiry.not_checked)

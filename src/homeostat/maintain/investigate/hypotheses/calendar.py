@@ -32,7 +32,7 @@ class CalendarHypothesis:
         times = volume(inquiry)
         moved = times > 1.6
         yield Answer(
-            "events of the busiest hours since the onset, against an hour before", times, "times",
+            "events of the busiest hours since the onset, against those before", times, "times",
             2.0 if moved else -4.0, False, inquiry.command,
         )  # fmt: skip
         _, share, before = busiest(inquiry)

@@ -15,6 +15,7 @@ from homeostat.records.signals import Kind
 
 NODE = "outcome"
 _RISKY = 0.985
+_FEWER_Z = -4.0  # Positives among them are fewer beyond chance: what was positive no longer is.
 
 
 class ConceptHypothesis:
@@ -43,7 +44,7 @@ class ConceptHypothesis:
         now, then, z = found.share(found.place > _RISKY)
         yield Answer(
             f"positives among the riskiest events, {then:.1%} before", now, "share", logit_weight(-z, 0.5, 2.0, 2.5),
-            False, inquiry.command,
+            z < _FEWER_Z, inquiry.command,
         )  # fmt: skip
         best = best_segment(inquiry, found)
         if best is not None:

@@ -46,7 +46,7 @@ class FloodHypothesis:
         inquiry.steps += 1
         times = volume(inquiry)
         yield Answer(
-            "events of the busiest hours since the onset, against an hour before", times, "times",
+            "events of the busiest hours since the onset, against those before", times, "times",
             1.0 if times > 2 else -4.0, False, inquiry.command,
         )  # fmt: skip
         _, share, before = busiest(inquiry)
@@ -69,14 +69,15 @@ class FloodHypothesis:
 
 
 def volume(inquiry: Inquiry) -> float:
-    """Events of the busiest tenth of the hours since the onset, against an ordinary hour before."""
-    came, hours = inquiry.recent.came_ns, inquiry.hours
-    counts = np.unique(came[inquiry.after] // HOUR_NS, return_counts=True)[1]
-    usual = (inquiry.before.stop - inquiry.before.start) / hours[0]
-    if not len(counts) or usual <= 0:
-        return float("nan")
-    busy = np.sort(counts)[-max(1, len(counts) // 10) :]
-    return float(busy.mean() / usual)
+    """Events of the busiest tenth of the hours since the onset, against those of the busiest tenth before."""
+    now, then = (_busy(inquiry, rows) for rows in (inquiry.after, inquiry.before))
+    return now / then if then > 0 else float("nan")
+
+
+def _busy(inquiry: Inquiry, rows: slice) -> float:
+    """The mean count of the busiest tenth of the hours in which anything came."""
+    counts = np.unique(inquiry.recent.came_ns[rows] // HOUR_NS, return_counts=True)[1]
+    return float(np.sort(counts)[-max(1, len(counts) // 10) :].mean()) if len(counts) else 0.0
 
 
 def busiest(inquiry: Inquiry) -> tuple[list[int], float, float]:

@@ -35,6 +35,7 @@ from homeostat.decide.learning.schedule import Schedule
 from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.outcomes.joiner import OutcomeJoiner
 from homeostat.decide.panel import Panel, Seat
+from homeostat.decide.rebuilding import asks_to_rebuild
 from homeostat.decide.repairing.plan import RepairPlan
 from homeostat.decide.repairing.quarantine import Quarantine
 from homeostat.decide.repairing.repairs import Repairs
@@ -160,6 +161,8 @@ def setup_of(
     beside : the models of the canary
     Raises NotTrained, ValueError where the models or a rule's condition don't fit.
     """
+    if asks_to_rebuild(changes) is not None and ports.featurizer is not None:
+        raise ValueError("windows that several processes share can't be made again while they decide: undo this change")
     app, costs, trained = found.app, costs_of(base), brain.version.partition("+")[2]
     asks = any(program.lists for program in (*features.inputs, *features.derived))
     return Setup(

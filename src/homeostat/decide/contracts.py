@@ -70,6 +70,10 @@ class Repairing(Stateful, Protocol):
         """The content of the memory: two repairs of the same go on with each other's memory."""
         ...
 
+    def blank(self) -> Repairing:
+        """The same repairs, which remember nothing."""
+        ...
+
     def repaired(self, events: EventBatch) -> EventBatch:
         """Fields and times as they should be; `EventBatch.came` keeps them as they came. Nothing is remembered."""
         ...
@@ -95,6 +99,21 @@ class AllowsLate(Protocol):
     def allow_late(self, lateness_ns: int) -> None:
         """Take events that are so far behind the newest from now on; what is remembered stays."""
         ...
+
+
+@runtime_checkable
+class Rebuildable(Protocol):
+    """A featurizer whose memory is its own, so that it can be made again of the journal."""
+
+    def blank(self) -> Rebuildable:
+        """The same featurizer before its first event."""
+        ...
+
+    def features(self, events: EventBatch) -> Features: ...
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
 
 
 class Scorer(Protocol):

@@ -24,6 +24,7 @@ from homeostat.decide.notices import count, notes, troubles
 from homeostat.decide.outcome_rows import outcome_rows
 from homeostat.decide.panel import Panel
 from homeostat.decide.proposing import Proposing
+from homeostat.decide.rebuilding import asks_to_rebuild, blank_stages, feed
 from homeostat.decide.recording import Recording
 from homeostat.decide.stages import Limits, Stages
 from homeostat.decide.standing import Parts, remembering, restore, state_of, taken
@@ -56,6 +57,7 @@ class DecisionLoop:
     """Loop 1 of one app. Not for several threads at once.
 
     journal : what `decide` returned is in it
+    rebuilds : whether a change that asks for it makes windows again; not while a snapshot brings its own
     clock : times the stages; also bounds them where `limits` says so
     on_error : is given the name of a part that failed, and the exception
     """
@@ -85,6 +87,7 @@ class DecisionLoop:
         look_up = LookUp(journal, stages.coding, stages.words.entities, lambda: stages.joiner)
         self._arrivals = Arrivals(look_up, stages.watermark, self._withheld)
         self._stopped = False
+        self.rebuilds = True
         self._handover = Handover()
 
     # Events and outcomes come in.
@@ -321,7 +324,10 @@ class DecisionLoop:
 
     def _absorb(self, events: EventBatch) -> Features:
         running = self.stages.watermark.advance(events.reach)
-        features, placed = self._featurize(self.stages.watermark.mark_late(events, running), running)
+        events = self.stages.watermark.mark_late(events, running)
+        if self.stages.repairing is not None:
+            events = self.stages.repairing.without_copies(events, running)
+        features, placed = self._featurize(events, running)
         self._teach_rest(placed, len(events))
         return features
 
@@ -400,6 +406,17 @@ class DecisionLoop:
         was = self.stages.quarantine
         self.whole(put_in_force, setup, self.stages)
         self.whole(self._withheld.mute_remembered, self.stages, was)
+        number = asks_to_rebuild(setup.changes)
+        if number is not None and self.rebuilds:
+            self.whole(self._rebuild, number)
+
+    def _rebuild(self, number: int) -> None:
+        """Make the windows again of all that the journal holds before a change."""
+        stages = blank_stages(self.stages)
+        feed(DecisionLoop(stages, self.recording.journal, self.clock, self._limits, self._on_error), number)
+        self.stages.featurizer = stages.featurizer
+        if self.stages.repairing is not None and stages.repairing is not None:
+            self.stages.repairing.restore(stages.repairing.state())
 
     def install(self, panel: Panel, fusion: Fusion, policy: Policy, version: str) -> None:
         """Let newly trained parts decide from the next event on; what the windows and guards remember stays."""

@@ -226,7 +226,9 @@ def _redo(
         if planned.rebuilt:
             redo(loop, entries(0, after), stand, change)
         elif snapshot.settings:
+            loop.rebuilds = False  # The snapshot has the windows as they were made.
             change(loop, tuple(journal.changes(after)))
+            loop.rebuilds = True
         if loop.stages.settings != snapshot.settings:
             raise _Unfit(f"the snapshot was made under change {snapshot.settings}: all is made of the journal")
         try:

@@ -22,7 +22,7 @@ class Repairs:
     """
 
     def __init__(self, plan: RepairPlan, lists: Membership | None = None) -> None:
-        self.plan = plan
+        self.plan, self._lists = plan, lists
         self._fields = Conditions([one.where for one in plan.fields], lists)
         self._shift = Conditions([None if plan.shift is None else plan.shift.where], lists)
         self._copies = None if plan.copies is None else Copies(plan.copies)
@@ -35,6 +35,10 @@ class Repairs:
         if copies is None:
             return None
         return (replace(copies, where=None), None if copies.where is None else copies.where.text)
+
+    def blank(self) -> Repairs:
+        """The same repairs, which remember nothing."""
+        return Repairs(self.plan, self._lists)
 
     def repaired(self, events: EventBatch) -> EventBatch:
         """The events with their fields and times repaired; the batch itself where none of them is another."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -58,6 +59,12 @@ class WindowFeaturizer:
     def read_lists(self, lists: Membership) -> None:
         """Ask these lists from the next event on; what is remembered stays."""
         self._around = Around(self.plan, lists)
+
+    def blank(self) -> WindowFeaturizer:
+        """The same featurizer before its first event."""
+        made = copy(self)
+        made.windows = Windows(self.plan.windows, self._places)
+        return made
 
     def allow_late(self, lateness_ns: int) -> None:
         """See `contracts.AllowsLate`. Of the time before, there is what the windows kept for the lateness so far."""

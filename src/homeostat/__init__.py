@@ -45,6 +45,8 @@ _LATER = {
     "BadSetting": "homeostat.models.training.extras",
     "BadJob": "homeostat.config.job_kinds",
     "BundleError": "homeostat.models.bundle",
+    "NotAllowed": "homeostat.maintain.act.executor",
+    "CanNotRehearse": "homeostat.ports.rehearsal",
     "CanNotTry": "homeostat.jobs.guard_trial",
     "ChangeError": "homeostat.config.change_faults",
     "Changed": "homeostat.ports.settings",

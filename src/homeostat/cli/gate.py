@@ -100,7 +100,7 @@ def simulate(
     verdicts = {one.plan: one.verdict for one in done if one.verdict is not None}
     before = [one for one in done if one.at_ns < since_ns]
     found = ruled_again(plans, limits_of(spec, words), verdicts, before)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "incident": one.before.plan.incident, "plan": one.before.plan.hash, "at_ns": one.after.at_ns,
             "steps": [f"{step.remedy} at {step.scope}" for step in one.before.plan.steps],

@@ -37,6 +37,11 @@ E, W, X = Tier.ESCALATE, Tier.WATCH, Tier.EXECUTE
 FAILED = done(100, Remedy.THRESHOLD, "app", verdict=Verdict.FAIL)
 THRESHOLD = (Remedy.THRESHOLD, Reach.APP)
 HOLD = Alteration(ChangeKind.LEARNING, "policy", {"on": False})
+IDLE: dict[str, object] = {
+    "remedy": Remedy.IMPUTE, "scope": "field:amount", "cost": 0.0, "blast": Blast(0.0, 0.0, 0.0),
+    "alterations": (Alteration(ChangeKind.REPAIR, "field:amount", {"op": "impute", "value": 20.0}),),
+    "rehearsed": Rehearsed(0.0, 0.0, 0.0, 400, "replay"),
+}  # fmt: skip
 NOT_SEEN = Rehearsed(0.0, 0.0, 0.0, 0, "none")
 SEGMENT = plan_with(scope="segment:country == 'AT'", remedy=Remedy.SCOPED_RULE)
 TWO = replace(PLAN, steps=(STEP, replace(STEP, remedy=Remedy.CONVERT, scope="field:amount")))
@@ -141,6 +146,12 @@ TABLE = [
     Row("", X, plan=plan_with(remedy=Remedy.HOLD_TRAINING, alterations=(HOLD,), rehearsed=NOT_SEEN)),
     Row("benefit", E, plan=plan_with(alterations=(HOLD, STEP.alterations[0]), rehearsed=NOT_SEEN)),
     Row("benefit", E, plan=plan_with(alterations=(), job=("train", {}), rehearsed=NOT_SEEN)),
+    # A repair that changes no decision and costs nothing has nothing to lose.
+    Row("", X, plan=plan_with(**IDLE)),
+    Row("benefit", W, plan=plan_with(**{**IDLE, "cost": 0.1})),
+    Row("benefit", W, plan=plan_with(**{**IDLE, "rehearsed": Rehearsed(0.0, 0.0, 0.0, 0, "replay")})),
+    Row("benefit", W, plan=plan_with(**{**IDLE, "blast": Blast(0.1, 0.0, 0.0)})),
+    Row("benefit", W, plan=plan_with(**{**IDLE, "alterations": STEP.alterations})),
     # Budgets, this plan included.
     Row("", X, limited(cost_per_day=3.0), history=(done(5, cost=2.0),)),
     Row("cost_budget", E, limited(cost_per_day=2.99), history=(done(5, cost=2.0),)),

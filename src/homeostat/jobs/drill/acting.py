@@ -63,7 +63,10 @@ class Acting:
         if not self.settings.last:
             return ()
         expire(self.settings, now_ns)
-        return self._apply(loop)
+        changes = self._apply(loop)
+        if any(change.kind == ChangeKind.REBUILD and change.body is not None for change in changes):
+            served.factor.clear()  # Windows that were made again are served as they are computed.
+        return changes
 
     def _do(self, act: Act, loop: DecisionLoop, served: ServedFeatures, risks: Callable[[], Float]) -> list[Change]:
         body = act.body

@@ -17,6 +17,7 @@ from homeostat.records.findings import Conclusion, Findings
 from homeostat.records.plans import Done, Plan, Spoke, Step, Tier
 from homeostat.records.verdicts import Verdict
 
+_INPUTS = frozenset({"repair", "lateness", "rebuild"})  # Kinds of change that mend what windows see.
 _LEARNING = frozenset({"learning", "quarantine"})  # Kinds of change that alter what is learned, and no decision.
 
 
@@ -119,7 +120,8 @@ def reversible(asked: Asked) -> Iterator[Spoke]:
 def benefit(asked: Asked) -> Iterator[Spoke]:
     """The saving of a step, at the lower end of its interval, is more than it costs.
 
-    A step that alters only what is learned changes no decision of the rehearsal. It needs none.
+    A step that alters only what is learned changes no decision of the rehearsal. It needs none. Nor does a repair that
+    was rehearsed, changes no decision and costs nothing: it mends what windows and learners see.
     """
     for step in asked.steps:
         hours, seen = asked.limits.worth_h, step.rehearsed
@@ -128,10 +130,21 @@ def benefit(asked: Asked) -> Iterator[Spoke]:
             yield spoken("benefit", True, saved, step.cost, f"{step.remedy} alters what is learned, and no decision")
             continue
         agrees = seen.how != "none" and seen.n > 0 and step.cost >= 0 and saved > step.cost
+        if _mends_inputs(step):
+            yield spoken("benefit", True, saved, step.cost, f"{step.remedy} changes no decision, and costs nothing")
+            continue
         why = f"{step.remedy} saves at least {saved:.4g} in {hours:.4g} hours, and costs {step.cost:.4g}"
         why = why if seen.how != "none" else f"{step.remedy} was not rehearsed"
         loses = seen.how != "none" and seen.high * hours <= step.cost
         yield spoken("benefit", agrees, saved, step.cost, why, Tier.WATCH if loses else Tier.ESCALATE)
+
+
+def _mends_inputs(step: Step) -> bool:
+    """Whether a step was rehearsed, alters what comes in alone, and changes no decision at no cost."""
+    seen = step.rehearsed
+    of_inputs = bool(step.alterations) and all(str(one.kind) in _INPUTS for one in step.alterations) and not step.job
+    free = seen.low == seen.high == step.cost == step.blast.decisions == 0
+    return of_inputs and free and seen.how != "none" and seen.n > 0
 
 
 def cost_budget(asked: Asked) -> Spoke:

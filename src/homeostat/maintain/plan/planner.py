@@ -33,9 +33,9 @@ _NOTHING = Rehearsed(0.0, 0.0, 0.0, 0, "none")
 _NO_BLAST = Blast(0.0, 0.0, 0.0)
 
 PRICES: Mapping[Remedy, float] = {
-    Remedy.FALLBACK: 1.0, Remedy.RETRAIN: 24.0, Remedy.REBUILD: 0.5, Remedy.LIBRARY_MODEL: 0.5, Remedy.ROLLBACK: 0.25,
+    Remedy.FALLBACK: 1.0, Remedy.RETRAIN: 24.0, Remedy.LIBRARY_MODEL: 0.5, Remedy.ROLLBACK: 0.25,
 }  # fmt: skip
-"""The cost of doing a remedy, in multiples of an ordinary hour's cost of the app; others cost a tenth."""
+"""The cost of doing a remedy, in multiples of an ordinary hour's cost of the app; other changes are free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _net(offer: Offer, effect: Effect | None) -> float:
 
 def _cost(offer: Offer, effect: Effect | None) -> float:
     hourly = 0.0 if effect is None or isnan(effect.hourly_cost) else abs(effect.hourly_cost)
-    return PRICES.get(offer.remedy, 0.1) * hourly if offer.alterations or offer.job else 0.0
+    return PRICES.get(offer.remedy, 0.0) * hourly if offer.alterations or offer.job else 0.0
 
 
 def _best(tried: Sequence[_Tried]) -> _Tried:

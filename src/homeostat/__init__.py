@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from homeostat.engine.asynchronous import AsyncEngine as AsyncEngine
     from homeostat.engine.engine import Engine
     from homeostat.jobs.table_monitor.api import monitor as monitor
+    from homeostat.models.healing.healing import SelfHealing as SelfHealing
     from homeostat.stats.comparison import compare as compare
     from homeostat.stats.detectors.alarms import Alarm as Alarm
     from homeostat.stats.detectors.detector import Detector as Detector
@@ -37,6 +38,7 @@ _LATER = {
     "detect": "homeostat.stats.detectors.detector",
     "Detector": "homeostat.stats.detectors.detector",
     "monitor": "homeostat.jobs.table_monitor.api",
+    "SelfHealing": "homeostat.models.healing.healing",
     "Decision": "homeostat.engine.answer_types",
     "Problem": "homeostat.engine.answer_types",
     "Receipt": "homeostat.engine.answer_types",
@@ -59,6 +61,7 @@ _LATER = {
     "ExpressionError": "homeostat.expressions.scope",
     "Fenced": "homeostat.ports.streams",
     "FrameError": "homeostat.engine.frames",
+    "HealingError": "homeostat.models.healing.table",
     "Inapplicable": "homeostat.config.variants",
     "IncidentMoved": "homeostat.ports.incidents",
     "IncidentsError": "homeostat.ports.incidents",

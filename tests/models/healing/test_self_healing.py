@@ -67,7 +67,7 @@ def test_a_scaled_column_is_named_mended_and_verified_by_labels() -> None:
     x = rows(9, 500)
     spoiled = x.copy()
     spoiled[:, 0] *= 20
-    assert np.mean(model.predict(spoiled) == label(x)) > 0.95
+    assert np.mean(model.predict(spoiled) == label(x)) > 0.9
 
 
 def test_rows_with_labels_like_coins_are_set_aside_and_still_predicted() -> None:

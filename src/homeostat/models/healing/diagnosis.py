@@ -1,4 +1,4 @@
-"""What is wrong with the rows: a case is opened, followed and closed by the rows alone, before any label."""
+"""Finds out what is wrong with the rows: a case is opened, followed and closed by rows alone, before any label."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Diagnosis:
         return [*self.past, *([] if self.case is None else [self.case])]
 
     def look(self, memory: Memory) -> bool:
-        """Look at the latest rows. Returns whether rows have to be judged anew, from the case's onset on."""
+        """Look at the latest rows. Returns whether rows have to be judged again, from the case's onset on."""
         if memory.end - self._looked < _LOOK:
             return False
         self._looked = memory.end

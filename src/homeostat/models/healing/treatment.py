@@ -1,4 +1,4 @@
-"""What becomes of a group of strange rows: their labels decide."""
+"""Decides what becomes of a group of strange rows, by their labels."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ ALL = [
     ("repair", "field:age", {"op": "impute", "value": 70, "where": "shop == 1"}),
     ("repair", "time", {"op": "shift", "by": "5h", "where": "user == 'u2'"}),
     ("repair", "time", {"op": "shift", "by": "-30m"}),
-    ("repair", "source", {"op": "drop_copies", "within": "1h", "by": ["user", "shop"]}),
+    ("repair", "source", {"op": "drop_copies", "within": "1h", "by": ["user"]}),
 ]  # fmt: skip
 
 
@@ -193,8 +193,9 @@ def test_after_the_undo_decisions_are_those_of_a_run_without_it_and_recovery_com
     with opened() as without, opened(tmp_path) as engine:
         assert plain(engine.decide(events(0, 60))) == plain(without.decide(events(0, 60)))
         ask(engine, change(kind, scope, body))
-        changed = plain(engine.decide(events(60, 60))), plain(without.decide(events(60, 60)))
-        assert changed[0] != changed[1]
+        engine.decide(events(60, 60)), without.decide(events(60, 60))
+        seen, usual = ([one.decision(f"e{k}", features=True) for k in range(60, 120)] for one in (engine, without))
+        assert [one["features"] for one in seen] != [one["features"] for one in usual]
         ask(engine, change(kind, scope, None))
         engine.decide(events(120, 60)), without.decide(events(120, 60))
         # The window of an hour has passed: a shift by five hours is seen until those have passed, too.

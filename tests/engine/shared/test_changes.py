@@ -195,3 +195,18 @@ def test_processes_agree_which_entities_a_canary_decides(tmp_path, registry):
     assert all(len(versions) == 1 for versions in sides.values())
     canarys = sum(version.endswith(two) for (version,) in sides.values())
     assert len(sides) == 60 and 15 < canarys < 45
+
+
+@pytest.mark.long
+def test_both_processes_repair_events_and_the_journal_keeps_them_as_they_came(world):
+    ledger, settings, open_engine = world
+    one, other = open_engine(), open_engine()
+    settings.append(change("repair", "field:value", {"op": "convert", "factor": 2.0}), None)
+    sent = events(0, 20)
+    watched(one).decide(sent[:10])
+    watched(other).decide(sent[10:])
+    made = [body for body in map(ledger.decoded, range(1, len(ledger.bodies) + 1)) if isinstance(body, DecisionBatch)]
+    column = [name for name, _ in made[0].words.fields].index("value")
+    came = [value for body in made for value in body.events.as_came.numbers[:, column].tolist()]
+    seen = [value for body in made for value in body.events.numbers[:, column].tolist()]
+    assert came == [one["value"] for one in sent] and seen == [2 * value for value in came]

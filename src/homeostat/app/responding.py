@@ -11,12 +11,14 @@ from homeostat.maintain.act.executor import SettingsExecutor, Work
 from homeostat.maintain.contracts import Case, Gate, Investigator
 from homeostat.maintain.coordinator import Coordinator, Pace, Stages
 from homeostat.maintain.plan.planner import RemedyPlanner
+from homeostat.maintain.plan.rehearsing import effect_of
 from homeostat.maintain.plan.remedies import Means
-from homeostat.maintain.verify.verifier import Course, verdict_of
-from homeostat.ports.rehearsal import Rehearsal
+from homeostat.maintain.verify.verifier import Course, by_undoing, verdict_of
+from homeostat.ports.rehearsal import CanNotRehearse, Rehearsal
 from homeostat.ports.settings import Settings
 from homeostat.records.changes import Change
 from homeostat.records.plans import Alteration, Plan, Receipt, Verified
+from homeostat.records.verdicts import Verdict
 
 _ALWAYS_NS = (1 << 63) - 1
 
@@ -49,7 +51,17 @@ def coordinator_of(
     means = means_of(app)
 
     def judge(case: Case, plan: Plan, receipt: Receipt, extended: bool) -> Verified | None:
-        return verdict_of(plan, receipt, course(case, plan, receipt), case.now_ns, extended)
+        found = verdict_of(plan, receipt, course(case, plan, receipt), case.now_ns, extended)
+        if found is None or found.verdict != Verdict.INCONCLUSIVE or not receipt.changes:
+            return found
+        changes = [one for number in receipt.changes for one in settings.since(number - 1, 1)]
+        back = [Alteration(one.kind, one.scope, one.before) for one in changes]
+        try:
+            without = rehearsal.again(receipt.at_ns, case.now_ns, back, since_ns=receipt.at_ns)
+        except CanNotRehearse:
+            return found
+        effect = effect_of(without, len(app.actions))
+        return by_undoing(found, plan, effect.rehearsed, effect.blast.decisions)
 
     def fits(alterations: Sequence[Alteration]) -> bool:
         standing = settings.at(_ALWAYS_NS)

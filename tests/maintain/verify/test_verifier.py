@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.maintain.verify.verifier import Course, verdict_of
+from homeostat.maintain.verify.verifier import Course, by_undoing, verdict_of
 from homeostat.records.changes import ChangeKind
 from homeostat.records.plans import Alteration, Blast, Plan, Receipt, Rehearsed, Remedy, Step
 from homeostat.records.verdicts import Verdict
@@ -65,6 +66,30 @@ def test_a_step_whose_effect_is_too_small_to_see_passes_by_its_symptoms_alone() 
 def test_a_step_that_predicts_nothing_passes_once_it_has_stood_to_its_deadline() -> None:
     holds = plan(metric="applied")
     assert verdict(course(0.1), 2, of=holds) is None and verdict(course(0.1), of=holds) is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("undone", "moved", "blast", "expected"),
+    [
+        (Rehearsed(-5, -8, -2, 400, "replay"), 0.1, 0.1, Verdict.PASS),
+        (Rehearsed(5, 2, 8, 400, "replay"), 0.1, 0.1, Verdict.FAIL),
+        (Rehearsed(-1, -8, 6, 400, "replay"), 0.1, 0.1, Verdict.INCONCLUSIVE),
+        (Rehearsed(-5, -8, -2, 20, "replay"), 0.1, 0.1, Verdict.INCONCLUSIVE),
+        (Rehearsed(nan, nan, nan, 400, "replay"), 0.1, 0.1, Verdict.INCONCLUSIVE),
+        (Rehearsed(0, 0, 0, 400, "replay"), 0.0, 0.0, Verdict.PASS),
+        (Rehearsed(0, 0, 0, 400, "replay"), 0.0, 0.1, Verdict.INCONCLUSIVE),
+        (Rehearsed(0, 0, 0, 0, "none"), 0.0, 0.0, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_replay_without_the_step_says_what_the_mean_can_not(
+    undone: Rehearsed, moved: float, blast: float, expected: Verdict
+) -> None:
+    small = plan(0.1001, 0.1)
+    small = replace(small, steps=(replace(small.steps[0], blast=Blast(blast, 0, 0)),))
+    found = verdict_of(small, RECEIPT, course(0.1), 13 * HOUR, False)
+    assert found is not None and by_undoing(found, small, undone, moved).verdict is expected
+    passed = replace(found, verdict=Verdict.PASS)
+    assert by_undoing(passed, small, undone, moved) is passed
 
 
 @given(

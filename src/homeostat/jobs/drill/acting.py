@@ -117,11 +117,15 @@ class Acting:
             return ()
         self._applied = changes[-1].number
         now = tuple(in_force([*loop.stages.in_force, *changes]).values())
+        # A drill keeps no journal from which windows could be made again; see `until` for what stands for it.
+        others = [one for one in changes if one.kind != ChangeKind.REBUILD]
+        if not others:
+            return changes
         prepared = self._prepared
         found = variant(prepared.app, now)
         ready = self.brain_of(found.champion)
         lists = plans.membership(found.app, self._ports.coding)
-        setup = setup_of(prepared.app, prepared.features, ready, self._bundle, found, lists, changes, now, self._ports)
+        setup = setup_of(prepared.app, prepared.features, ready, self._bundle, found, lists, others, now, self._ports)
         loop.hand_over(setup)
         loop.change()
         return changes

@@ -2,16 +2,17 @@
 
 The mean risk since the step is held against two figures: the rehearsal's prediction, and what it was before. PASS needs
 the interval on the prediction's side of the middle, FAIL needs it on the other side, or an action that people feel at
-more than the predicted share. All else is INCONCLUSIVE: it extends the deadline once, and then the step is undone.
+more than the predicted share. All else is INCONCLUSIVE, unless a replay of the same events without the step can say it:
+that extends the deadline once, and then the step is undone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, isnan, nan, sqrt
 
-from homeostat.records.plans import Plan, Receipt, Verified
+from homeostat.records.plans import Plan, Receipt, Rehearsed, Verified
 from homeostat.records.verdicts import Verdict
 
 _Z = 1.959963984540054  # Two-sided 95 % of a normal law.
@@ -86,6 +87,29 @@ def verdict_of(plan: Plan, receipt: Receipt, course: Course, now_ns: int, extend
         why = "the effect can't be seen by now"
         return _made(receipt, now_ns, Verdict.INCONCLUSIVE, predicted, course, error, why, extended)
     return None
+
+
+def by_undoing(found: Verified, plan: Plan, undone: Rehearsed, moved: float) -> Verified:
+    """A verdict that the mean could not give, from a replay of the same events without the step.
+
+    undone : the cost an hour that undoing it would have saved since then
+    moved : the share of decisions that would have been others
+    """
+    step = plan.steps[found.step]
+    if found.verdict != Verdict.INCONCLUSIVE or undone.n < _LEAST or undone.how != "replay":
+        return found
+    if moved == 0:
+        if step.blast.decisions > 0:
+            return found  # It was to change decisions, and has not yet.
+        why = "it was to change no decision, and without it each would have been the same"
+        return replace(found, verdict=Verdict.PASS, why=why)
+    if undone.high <= 0:
+        why = f"without it, decisions since then would have cost {-undone.effect:.3g} an hour more"
+        return replace(found, verdict=Verdict.PASS, why=why)
+    if undone.low > 0:
+        why = f"without it, decisions since then would have cost {undone.effect:.3g} an hour less"
+        return replace(found, verdict=Verdict.FAIL, why=why)
+    return found
 
 
 def _harm(expects: Mapping[str, object], course: Course) -> str:

@@ -141,7 +141,7 @@ def measured(world: Callable[..., Stream], seeds: range, forms: list[str], names
                 if name == "SelfHealing":
                     spent += time.process_time() - begun
                     batches += sum(len(list(stream.batches(ROWS))) for stream in streams)
-                gaps[name] += [highest - np.mean(found)] if form not in STRONG else []
+                gaps[name] += [highest - float(np.mean(found))] if form not in STRONG else []
                 aim = STRONG_TARGETS[share] if form in STRONG and name == "SelfHealing" else ""
                 yield Figure(part, name, float(np.mean(found)), "accuracy", aim, f"{len(seeds)} seeds")
             yield Figure(part, "ceiling", highest, "accuracy")

@@ -75,6 +75,8 @@ FLEETING = {
     "tuning/N/study.db": "in rounds that tune", "tuning/N/study.json": "in rounds that tune",
     "tuning/N/settings.yaml": "in rounds that tune", "tuning/N/NAME.svg": "in rounds that tune",
     "tuning/N/journal/": "in rounds that tune",
+    "plans.db": "by the gate's commands", "plans.db-wal": "by the gate's commands",
+    "plans.db-shm": "by the gate's commands",
 }  # fmt: skip
 
 

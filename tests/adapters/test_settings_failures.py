@@ -233,7 +233,7 @@ def test_a_change_of_a_newer_version_is_refused_and_not_left_out(tmp_path):
     with closing(SqliteSettings(tmp_path)) as settings:
         settings.append(threshold(0.9), None)
         settings._writer.execute("DROP TRIGGER changes_UPDATE")
-        settings._writer.execute("UPDATE changes SET kind = 'repair'")
+        settings._writer.execute("UPDATE changes SET kind = 'teleport'")
         with pytest.raises(SettingsError, match="change 1 is damaged or of a newer version"):
             settings.since(0)
 

@@ -21,7 +21,7 @@ from homeostat.config.tree import App
 from homeostat.engine.assembly import open_engine
 from homeostat.engine.folders import NotAReplay
 from homeostat.errors import HomeostatError
-from homeostat.jobs.replay import Request, replay_events
+from homeostat.jobs.replay import Request, replay_events, span_of
 from homeostat.ports import Unavailable
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.identity import secret_of_seed
@@ -41,6 +41,17 @@ def test_two_replays_write_the_same_bytes_whatever_their_batches(tmp_path: Path)
     assert first["version"] == second["version"]
     assert first["actions"] == second["actions"]
     assert first["decisions"] == len(payments())
+
+
+def test_events_that_the_bundle_has_learned_from_are_counted_and_named(tmp_path: Path) -> None:
+    first, end = span_of(trained())
+    report = run(tmp_path)
+    times = pq.read_table(tmp_path / "decisions.parquet")["time"].cast(pa.int64()).to_numpy()
+    times = times if times.max() > 10**17 else times * 1000
+    known = int(((times >= first) & (times < end)).sum())
+    assert 0 < known < len(times)
+    (warning,) = (one for one in report["warnings"] if "learned" in one)
+    assert f"{known:,} of the events" in warning and "homeostat evaluate --from" in warning
 
 
 def test_the_same_replay_has_the_same_audit_head(tmp_path: Path) -> None:
@@ -184,9 +195,9 @@ def test_outcomes_without_a_time_are_named_in_the_report_and_before_anything_is_
     outcomes, heard = tmp_path / "outcomes.csv", []
     outcomes.write_text("event_id,label,time\n" + "".join(f"{k},1,\n" for k in range(1, 6)) + "7,0,2018-05-01\n")
     report = run(tmp_path / "out", outcomes=outcomes, tell=heard.append)
-    (warning,) = report["warnings"]
+    warning = report["warnings"][0]
     assert warning.startswith("5 of 6 outcomes have no time and count as known only now: they teach nothing")
-    assert heard == [f"warning: {warning}"] and f"warning: {warning}"[:60] in "\n".join(screen(report))
+    assert heard[0] == f"warning: {warning}" and f"warning: {warning}"[:60] in "\n".join(screen(report))
 
 
 @pytest.mark.parametrize("broken", ["events", "outcomes", "bundle"])

@@ -100,11 +100,11 @@ _TUNE = {
 _REHEARSE = {"--app": Takes.APP, "--data": Takes.SOURCE, "--outcomes": Takes.SOURCE, "--bundle": Takes.SOURCE}
 _SIMULATE = {
     "--days": Takes.COUNT, "--out": Takes.TARGET, "--seed": Takes.COUNT, "--customers": Takes.COUNT,
-    "--format": Takes.TEXT,
+    "--format": Takes.TEXT, "--force": Takes.FLAG,
 }  # fmt: skip
 _EXPORT = {
     "--out": Takes.TARGET, "--data": Takes.SOURCE, "--config": Takes.SOURCE, "--from": Takes.INSTANT,
-    "--until": Takes.INSTANT,
+    "--until": Takes.INSTANT, "--force": Takes.FLAG,
 }  # fmt: skip
 _REPORT = {
     "--month": Takes.TEXT, "--out": Takes.TARGET, "--app": Takes.APP, "--data": Takes.SOURCE, "--config": Takes.SOURCE,

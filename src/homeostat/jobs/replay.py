@@ -38,6 +38,7 @@ from homeostat.models.bundle import save_bundle
 from homeostat.records.arrays import Float
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, EventBatch, OutcomeBatch
+from homeostat.records.times import time_text
 
 Progress = Callable[[str, float], None]
 _CHUNK_ROWS = 65_536
@@ -148,6 +149,8 @@ class Replay:
         self.events = self.buried = self.refused = 0
         self._labels: deque[Float] = deque()  # Of the batches on their way, which must not see them.
         self.warnings: list[str] = []  # About the outcomes.
+        self._taught = None if request.bundle is None else span_of(request.bundle)
+        self.taught = 0  # Decisions on events of the span that the bundle learned from.
         self.past = self._past()
         self.learning = request.train_until_ns is not None
         self.history = History()
@@ -181,6 +184,7 @@ class Replay:
         self.writer.close()
         self.seconds["write"] += (self.clock.monotonic_ns() - written_ns) / 1e9
         self._warn_of_nothing()
+        self._warn_of_known_events()
         return self._report(self._beside.submit(digest_of_file, self.request.out / "decisions.parquet"))
 
     def _warn_of_nothing(self) -> None:
@@ -193,6 +197,17 @@ class Replay:
             why = f"each of the {bad:,} rows read is a dead letter: {request.out / 'dead_letters.jsonl'} says why"
         self.warnings.append(f"nothing was decided: {why}")
         request.tell(f"warning: {self.warnings[-1]}")
+
+    def _warn_of_known_events(self) -> None:
+        """Figures on events that the models have learned from are better than those on new ones."""
+        if not self.taught or self._taught is None:
+            return
+        until = time_text(self._taught[1])
+        self.warnings.append(
+            f"{self.taught:,} of the events are of the time before {until} from which the bundle learned, so its cost "
+            f"and quality here are better than on new events: homeostat evaluate --from {until} measures these"
+        )
+        self.request.tell(f"warning: {self.warnings[-1]}")
 
     # Reading.
 
@@ -311,6 +326,9 @@ class Replay:
         self._being_written = self._beside.submit(self._write, decided.fresh)
         self.audit.decided(decided.fresh)
         self.gathered.add(decided.fresh, label[first_of(decided)])
+        if self._taught is not None and not self.learning:
+            time_ns = decided.fresh.events.time_ns
+            self.taught += int(np.count_nonzero((time_ns >= self._taught[0]) & (time_ns < self._taught[1])))
         if self.by_group is not None:
             self.by_group.add(decided.fresh)
         self.seconds["write"] += (self.clock.monotonic_ns() - begun_ns) / 1e9
@@ -374,6 +392,13 @@ class Replay:
             "audit_entries": self.audit.count,
             "audit_head": self.audit.head,
         }
+
+
+def span_of(bundle: Path) -> tuple[int, int] | None:
+    """The span of the events that a checked bundle learned from, in nanoseconds; None if it does not say so."""
+    about = json.loads((bundle / "manifest.json").read_bytes()).get("about", {})
+    first, end = about.get("from_ns"), about.get("until_ns")
+    return (first, end) if isinstance(first, int) and isinstance(end, int) else None
 
 
 def first_of(decided: Decided) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
+from enum import StrEnum
 from typing import Any
 
 from homeostat.records.changes import ChangeKind
@@ -105,6 +106,8 @@ def _about(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A value without what JSON has no words for."""
+    if isinstance(value, StrEnum):
+        return value.value
     if isinstance(value, float):
         return value if math.isfinite(value) else None if math.isnan(value) else math.copysign(1.7e308, value)
     if isinstance(value, Mapping):

@@ -243,7 +243,7 @@ def test_after_a_change_of_the_app_what_was_learned_is_made_again_and_nothing_is
         to_its_end(one)
     with closing(SqliteIncidents(data)) as store:
         first = store.list()[-1].incident
-        assert first.phase == Phase.OPEN and first.revision > 1
+        assert first.phase != Phase.CLOSED and first.revision > 1
 
 
 def test_another_journal_is_said_and_learned_from_its_beginning(made, data, tmp_path) -> None:

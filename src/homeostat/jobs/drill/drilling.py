@@ -19,7 +19,7 @@ from homeostat.jobs.drill.summary import summary
 from homeostat.jobs.drill.whole_summary import whole_figures
 
 Progress = Callable[[str, float], None]
-FILES = ("runs.jsonl", "summary.json", "signals.jsonl", "executor.jsonl", "timings.jsonl", "report.html")
+FILES = ("runs.jsonl", "summary.json", "signals.jsonl", "timings.jsonl", "report.html")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,12 @@ from tests.samples.reading import unpacked
 
 import homeostat
 from homeostat.cli import main
+from homeostat.config.load import load_app
 from homeostat.config.starter import starter
-from homeostat.engine.assembly import open_engine, prepare
+from homeostat.engine.assembly import open_engine, prepare, shipped_bundle
 from homeostat.engine.shared.health import newest_event
 from homeostat.engine.shared.samples import sampled
+from homeostat.models.bundle import load_bundle, save_bundle
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[dict[str, str]]]:
@@ -128,3 +132,26 @@ def test_messages_whose_newest_event_is_ahead_of_the_clock_say_by_how_much() -> 
     assert dict(why) == {"timestamp: too_early": 1} and ahead_ns == 22 * 3600 * 10**9
     assert sampled(messages[:1], prepared, False, now_ns)[1] == 0
     assert newest_event(ahead_ns, 10**9).seen == "the newest event is 22 h ahead of the clock"
+
+
+def test_a_bundle_that_fits_and_was_not_named_is_a_warning_that_names_it(capsys, tmp_path: Path, monkeypatch) -> None:
+    text = (files("homeostat.apps") / "payments" / "app.yaml").read_text("utf-8")
+    (tmp_path / "own.yaml").write_text(text.replace("\napp: payments\n", "\napp: own\n"))
+    monkeypatch.chdir(tmp_path)
+    code, diagnoses = doctor(capsys, "own.yaml")
+    found = by_name(diagnoses)["models"]
+    assert code == 1 and found["health"] == "broken" and "--bundle B" in found["mend"]
+
+    trained = shipped_bundle(load_app("payments"))
+    assert trained is not None
+    save_bundle(load_bundle(trained), tmp_path / "another")
+    _, diagnoses = doctor(capsys, "own.yaml")
+    assert by_name(diagnoses)["models"]["health"] == "broken"  # It fits, and was trained for another app.
+
+    save_bundle(replace(load_bundle(trained), app="own"), tmp_path / "B")
+    code, diagnoses = doctor(capsys, "own.yaml")
+    found = by_name(diagnoses)["models"]
+    assert code == 0 and found["health"] == "warning" and "homeostat doctor own.yaml --bundle B" in found["mend"]
+    monkeypatch.chdir("/")
+    _, diagnoses = doctor(capsys, tmp_path / "own.yaml")
+    assert f"--bundle {tmp_path / 'B'}" in by_name(diagnoses)["models"]["mend"]

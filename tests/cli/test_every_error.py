@@ -122,6 +122,7 @@ detect {numbers}
 monitor {table} --reference {decisions}
 demo --days 0
 drill {app} --days 3 --out {new}
+drill access --days 4 --seeds 1 --scenarios S00 --bundle {bundle} --out {new}
 drill access --days 4 --seeds 1 --scenarios S00 --journal {folder} --out {new}
 """.strip().splitlines()
 ALWAYS = ("absent", "a_folder", "bytes")

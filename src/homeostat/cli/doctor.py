@@ -174,23 +174,20 @@ def _brain(app: str, bundle: Path | None, data: Path | None) -> Iterator[Diagnos
     from homeostat.app import feature_plan
     from homeostat.cli.failures import expected
     from homeostat.cli.progress import say
-    from homeostat.engine.assembly import bundle_of, open_engine, prepare
+    from homeostat.engine.assembly import bundle_of, champion_in, open_engine, prepare
     from homeostat.engine.readiness import try_learning
     from homeostat.records.parts import PartError
 
     begun = time.perf_counter()
     unfit: tuple[type[Exception], ...] = (*expected(), PartError)
     try:
-        bundle = bundle or _champion(app, data)
+        bundle = bundle or (None if data is None else champion_in(data, app))
         with said(say), open_engine(app, bundle=bundle) as engine:
             loop, plan = engine.parts.loop, feature_plan(engine.app)
             version_, out, failing = loop.stages.version, loop.stages.panel.out(), try_learning(loop, engine.app, plan)
         models = bundle_of(prepare(app), bundle)
     except unfit as error:
-        mend = (
-            "Train a bundle for this app file with `homeostat train` and name it with --bundle, or promote a version."
-        )
-        yield Diagnosis("models", "broken", str(error), mend)
+        yield _without_models(app, bundle, error)
     else:
         yield Diagnosis("models", "ok", f"{version_}, ready in {time.perf_counter() - begun:.1f} s")
         for name, why in out.items():
@@ -206,19 +203,20 @@ def _brain(app: str, bundle: Path | None, data: Path | None) -> Iterator[Diagnos
             yield Diagnosis("features", "warning", seen, mend)
 
 
-def _champion(app: str, data: Path | None) -> Path | None:
-    """The files of the version that decides on a data folder; None where none was promoted.
-
-    Raises UnknownVersion, SettingsError, Unavailable.
-    """
-    from homeostat.adapters.process.clock import SystemClock
+def _without_models(app: str, bundle: Path | None, error: Exception) -> Diagnosis:
+    """What is wrong with the models: with a remedy that starts from a bundle at hand, where there is one."""
+    from homeostat.app.brains import NotTrained
+    from homeostat.cli.bundles_near import bundle_near
     from homeostat.engine.assembly import prepare
-    from homeostat.engine.stores import stores_in
 
-    if data is None or not data.is_dir():
-        return None
-    with closing(stores_in(data, prepare(app).app.app, SystemClock())) as stores:
-        return stores.champion_files()
+    near = bundle_near(prepare(app), app) if bundle is None and isinstance(error, NotTrained) else None
+    if near is None:
+        train = f"homeostat train {app} EVENTS --until TIME --out B"
+        mend = f"Train one: `{train}`; then name it: `homeostat doctor {app} --bundle B`."
+        return Diagnosis("models", "broken", str(error), mend)
+    seen = f"no bundle is named, and the app needs one; {near} was trained for it and fits"
+    mend = f"Name it: `homeostat doctor {app} --bundle {near}`; serve, replay and drill take it, too."
+    return Diagnosis("models", "warning", seen, mend)
 
 
 def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Diagnosis]:

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from homeostat.cli.failures import CommandError
 from homeostat.cli.journals import journal_in
-from homeostat.cli.options import Json
+from homeostat.cli.options import Bundle, Json
 from homeostat.cli.progress import shown
 
 
@@ -26,7 +26,8 @@ def drill(
     days: Annotated[int, Parameter(help="How long a run is, after four quiet weeks.")] = 30,
     jobs: Annotated[int | None, Parameter(help="Processes at once; one a core when absent.")] = None,
     half: Annotated[Literal["detect", "whole"], Parameter(help="detect: see it. whole: act on it, too.")] = "detect",
-    journal: Annotated[Path | None, Parameter(help="A data folder whose record is the world.")] = None,
+    journal: Annotated[Path | None, Parameter(help="A data folder: its record, decided by its champion.")] = None,
+    bundle: Bundle = None,
     baselines: Annotated[bool, Parameter(help="Usual detectors and answers on the same runs.", negative="")] = False,
     json: Json = False,
 ) -> None:
@@ -55,7 +56,7 @@ def drill(
         raise CommandError(f"--out {out} must be a folder, but it is a file: give another path")
     like = SeedTask(
         app, 0, (), days, baselines=baselines, journal=None if journal is None else str(journal),
-        whole=half == "whole",
+        whole=half == "whole", bundle=None if bundle is None else str(bundle),
     )  # fmt: skip
     request = DrillRequest(like, chosen, _seeds(seeds), jobs or os.cpu_count() or 1, out)
     with shown("drilling") as progress:

@@ -78,6 +78,17 @@ def bundle_of(prepared: Prepared, path: Path | None) -> Bundle | None:
     return None if chosen is None else fitting_bundle(chosen, prepared)
 
 
+def champion_in(data: Path, app: str | Path | App) -> Path | None:
+    """The files of the version that decides on a data folder; None where none was promoted, or there is no folder.
+
+    Raises AppFileError, UnknownVersion, SettingsError, Unavailable.
+    """
+    if not data.is_dir():
+        return None
+    with closing(stores_in(data, prepare(app).app.app, SystemClock())) as stores:
+        return stores.champion_files()
+
+
 def fitting_bundle(path: Path, prepared: Prepared) -> Bundle:
     """The bundle in a folder, which must have been trained on features that mean what those of the app do.
 

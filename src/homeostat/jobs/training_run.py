@@ -110,7 +110,7 @@ def train_on_events(
         bundle = replace(bundle, about={**bundle.about, **(about or {})})
     except NothingToLearn as error:
         ungiven = [_UNGIVEN] if past is None and not collector.labelled else []
-        raise NothingToLearn("; ".join([str(error), *ungiven, *undated])) from error
+        raise NothingToLearn("; ".join([*ungiven, *undated, str(error)])) from error
     version = save_bundle(bundle, request.out)
     about = bundle.about
     return {

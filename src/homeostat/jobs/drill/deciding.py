@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -59,9 +60,13 @@ class Hour:
 
 
 class DrillApp:
-    """An app made ready for drills: what all runs share."""
+    """An app made ready for drills: what all runs share.
 
-    def __init__(self, app: str | Prepared, world: World | None = None) -> None:
+    bundle : the folder of its trained models; the shipped ones when None
+    """
+
+    def __init__(self, app: str | Prepared, world: World | None = None, bundle: Path | None = None) -> None:
+        self.trained = bundle
         self.prepared = prepare(app) if not isinstance(app, Prepared) else app
         self.form: Form = form_of(self.prepared.app)
         self.world = world or worlds_of(self.prepared.app.app)
@@ -70,7 +75,7 @@ class DrillApp:
     @cached_property
     def bundle(self) -> Bundle | None:
         """The app's trained models, None where it needs none."""
-        return bundle_of(self.prepared, None)
+        return bundle_of(self.prepared, self.trained)
 
     @cached_property
     def first_brain(self) -> Brain:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,15 +59,19 @@ class Record:
     words: tuple[tuple[str, ...], ...]
 
 
-def recorded_drill(app: str, journal: Recorded) -> DrillApp:
-    """The app's drill in the world of a journal. Raises AppFileError, TooShort, Unavailable."""
+def recorded_drill(app: str, journal: Recorded, bundle: Path | None = None) -> DrillApp:
+    """The app's drill in the world of a journal.
+
+    bundle : the folder of its trained models; the shipped ones when None
+    Raises AppFileError, TooShort, Unavailable.
+    """
     prepared = prepare(app)
     record = record_of(prepared, journal)
 
     def world(form: Form, frame: Frame, seed: int) -> Traffic:
         return drawn_days(record, form, frame, seed)
 
-    return DrillApp(prepared, world)
+    return DrillApp(prepared, world, bundle)
 
 
 def record_of(prepared: Prepared, journal: Recorded) -> Record:

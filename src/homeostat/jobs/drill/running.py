@@ -9,6 +9,7 @@ from typing import Any
 
 from homeostat.adapters.process.clock import thread_seconds
 from homeostat.app.responding import means_of
+from homeostat.engine.assembly import champion_in
 from homeostat.jobs.drill.baselines import Baselines
 from homeostat.jobs.drill.deciding import Deciding, DrillApp, Hour, Kept, frame_of, quiet_traffic
 from homeostat.jobs.drill.investigating import DrillCases
@@ -29,6 +30,7 @@ class SeedTask:
     app : a shipped name, or the path of an app file
     journal : a data folder whose record is the world; None for a simulated one
     whole : whether what is noticed is also answered
+    bundle : the folder of the app's trained models; None for the champion of the data folder, or the shipped ones
     """
 
     app: str
@@ -40,6 +42,7 @@ class SeedTask:
     baselines: bool = False
     journal: str | None = None
     whole: bool = False
+    bundle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +96,16 @@ def runs_of(task: SeedTask, drill: DrillApp | None = None, done: Callable[[], No
 
 
 def drill_of(task: SeedTask) -> DrillApp:
-    """The app of a task, with its world."""
+    """The app of a task, with its world and its trained models."""
+    bundle = None if task.bundle is None else Path(task.bundle)
     if task.journal is None:
-        return DrillApp(task.app)
+        return DrillApp(task.app, bundle=bundle)
     from homeostat.adapters.disk.sqlite.journal import SqliteJournal
     from homeostat.jobs.drill.recorded import recorded_drill
 
-    with SqliteJournal(Path(task.journal) / "journal.db", readonly=True) as journal:
-        return recorded_drill(task.app, journal)
+    data = Path(task.journal)
+    with SqliteJournal(data / "journal.db", readonly=True) as journal:
+        return recorded_drill(task.app, journal, bundle or champion_in(data, task.app))
 
 
 def _fork(drill: DrillApp, task: SeedTask, frame: Frame, traffic: Traffic) -> _Fork:

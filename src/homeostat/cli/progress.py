@@ -35,10 +35,10 @@ def shown(title: str, say: Callable[[str], None] = say) -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task, compiling = bars.add_task(title, total=1.0), bars.add_task("", total=1.0, visible=False)
+        task, compiling = bars.add_task(title, total=1.0), bars.add_task("", total=None, visible=False)
 
-        def compiled(what: str, share: float) -> None:
-            bars.update(compiling, description=what, completed=share, visible=share < 1.0)
+        def compiled(what: str, goes_on: bool) -> None:
+            bars.update(compiling, description=what, visible=goes_on)
 
         def update(what: str, share: float) -> None:
             bars.update(task, description=what, completed=share)

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from homeostat.app.investigating import plugin_hypotheses
+from homeostat.app.monitor_plugins import plugin_monitors
+from homeostat.checks.hypotheses import HYPOTHESIS_CHECKS
+from homeostat.checks.ticks import NAMES
 from homeostat.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -51,11 +55,7 @@ def test_the_recipe_of_a_scorer_makes_one_that_keeps_its_contract_and_decides(
 ) -> None:
     follow("Add a scorer", tmp_path)
     folder = tmp_path / "steep"
-    registered = folder / "steep-1.0.dist-info"  # As installing it leaves, without the network.
-    registered.mkdir()
-    (registered / "METADATA").write_text("Metadata-Version: 2.1\nName: steep\nVersion: 1.0\n")
-    (registered / "entry_points.txt").write_text("[homeostat.scorers]\nsteep = steep:make_scorer\n")
-    assert 'homeostat.scorers"]\nsteep = "steep:make_scorer"' in (folder / "pyproject.toml").read_text()
+    registered(folder, "steep", "homeostat.scorers", "steep:make_scorer")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.chdir(folder)
     checks = checks_of(folder / "test_steep.py")
@@ -65,6 +65,49 @@ def test_the_recipe_of_a_scorer_makes_one_that_keeps_its_contract_and_decides(
     runpy.run_path("decide.py")
     assert capsys.readouterr().out == "5 allow\n500 block\n"
     sys.modules.pop("steep")
+
+
+def registered(folder: Path, name: str, group: str, value: str) -> None:
+    """Leave beside a recipe's package what installing it leaves, without the network."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {value}\n")
+    assert f'{group}"]\n{name} = "{value}"' in (folder / "pyproject.toml").read_text()
+
+
+@pytest.mark.long
+def test_the_recipe_of_a_monitor_makes_one_that_keeps_its_contract_and_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow("Add a monitor", tmp_path)
+    folder = tmp_path / "whole"
+    registered(folder, "whole", "homeostat.monitors", "whole:make_monitor")
+    monkeypatch.syspath_prepend(folder)
+    checks = checks_of(folder / "test_whole.py")
+    assert checks
+    for test, check in checks:
+        test(check)
+    (found,) = plugin_monitors({"whole": {"field": "amount"}}, NAMES)
+    assert [one.node for one in found.series] == ["field:amount"]
+    sys.modules.pop("whole")
+
+
+@pytest.mark.long
+def test_the_recipe_of_a_hypothesis_makes_one_that_keeps_its_contract_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow("Add a hypothesis", tmp_path)
+    folder = tmp_path / "rounding"
+    registered(folder, "rounding", "homeostat.hypotheses", "rounding:Rounding")
+    monkeypatch.syspath_prepend(folder)
+    own = runpy.run_path(str(folder / "test_rounding.py"))
+    assert HYPOTHESIS_CHECKS
+    for check in HYPOTHESIS_CHECKS:
+        own["test_the_hypothesis_keeps_its_contract"](check)
+    own["test_an_investigation_names_it_beside_all_other_kinds"]()
+    assert "rounding" in [one.kind for one in plugin_hypotheses()]
+    sys.modules.pop("rounding")
 
 
 @pytest.mark.long

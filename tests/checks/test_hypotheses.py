@@ -8,10 +8,10 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
-from tests.maintain.investigate.traffic import GRAPH, Replays, after, case, quiet, same, signal, with_amount
 
 from homeostat.app.investigating import GROUP, plugin_hypotheses
 from homeostat.checks.hypotheses import HYPOTHESIS_CHECKS
+from homeostat.checks.inquiries import GRAPH, Replays, after, case, quiet, same, signal, with_amount
 from homeostat.decide.scorers.plugins import PluginError
 from homeostat.maintain.investigate.hypotheses.frozen import FrozenHypothesis
 from homeostat.maintain.investigate.hypotheses.latency import LatencyHypothesis

@@ -7,7 +7,7 @@ case that it explains, at `node`, and one of quiet traffic::
     def test_my_hypothesis(check):
         check(MyHypothesis, lambda: inquiry_of_its_case(), lambda: inquiry_of_quiet_traffic(), "source")
 
-Each check asserts; none needs pytest.
+`homeostat.checks.inquiries` makes such inquiries. Each check asserts; none needs pytest.
 """
 
 from __future__ import annotations

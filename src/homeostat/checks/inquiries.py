@@ -1,4 +1,7 @@
-"""Recent traffic of a made-up app, quiet at first, to which tests do one thing after the onset."""
+"""Incidents and recent traffic of payments, made up: quiet at first, until a test does one thing after the onset.
+
+An author of a hypothesis tries it on these, see `homeostat.checks.hypotheses`.
+"""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def _brain(app: str, bundle: Path | None, data: Path | None) -> Iterator[Diagnos
 
 
 def _without_models(app: str, bundle: Path | None, error: Exception) -> Diagnosis:
-    """What is wrong with the models: with a remedy that starts from a bundle at hand, where there is one."""
+    """The models are missing or unfit: with a remedy that starts from a bundle at hand, where there is one."""
     from homeostat.app.brains import NotTrained
     from homeostat.cli.bundles_near import bundle_near
     from homeostat.engine.assembly import prepare

@@ -8,9 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.maintain.investigate.traffic import HOUR, ONSET, signal
-
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
+from homeostat.checks.inquiries import HOUR, ONSET, signal
 from homeostat.engine.assembly import prepare
 from homeostat.jobs.maintaining.investigating import ACTOR, SETTLE_NS, Investigating
 from homeostat.jobs.maintaining.source import Source

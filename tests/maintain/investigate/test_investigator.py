@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.maintain.investigate import traffic
-from tests.maintain.investigate.traffic import HOUR, NOW, ONSET, Replays, case, investigated, quiet, same, signal
 
+from homeostat.checks import inquiries as traffic
+from homeostat.checks.inquiries import HOUR, NOW, ONSET, Replays, case, investigated, quiet, same, signal
 from homeostat.config.causal import causal_graph
 from homeostat.config.load import load_app
 from homeostat.maintain.investigate.library import shipped

@@ -249,7 +249,8 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path):
     for _ in range(60):
         acknowledged = int(writer.stdout.readline())
     os.kill(writer.pid, signal.SIGKILL)
-    rest = writer.communicate()[0].split()
+    rest = writer.stdout.read().split()  # Not communicate(), which forgets what readline() has read ahead.
+    writer.communicate()
     acknowledged = int(rest[-1]) if rest else acknowledged
     ledger = Ledger()
     with spooled(ledger, tmp_path) as journal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -161,6 +162,21 @@ def test_a_fuzzer_with_a_key_finds_nothing(keyed: Keyed, by: str, paths: str, tm
     command += ["--exclude-path-regex", "/v1/deployments"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_a_number_beyond_what_the_document_allows_is_refused(keyed: Keyed) -> None:
+    document = keyed.ask("/openapi.json", "admin")[2]
+    tried = 0
+    for path, operations in document["paths"].items():
+        for one in operations.get("get", {}).get("parameters", []):
+            bounds = one["schema"]
+            if one["in"] != "query" or bounds.get("type") != "integer":
+                continue
+            for wrong in (bounds["minimum"] - 1, bounds["maximum"] + 1):
+                asked = re.sub("{[a-z]+}", "1", path) + f"?{one['name']}={wrong}"
+                assert keyed.ask(asked, "admin")[0] in (404, 422), asked
+                tried += 1
+    assert tried >= 20
 
 
 def test_keys_are_asked_for_from_the_first_one_made_and_then_always(tmp_path: Path) -> None:

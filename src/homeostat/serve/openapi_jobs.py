@@ -8,13 +8,14 @@ from typing import Any
 from homeostat.config.job_kinds import KINDS
 from homeostat.config.job_requests import KEY_PATTERN, schema_of
 from homeostat.records.job import Job, JobState, facts
+from homeostat.serve.routes.resources import NUMBER_MAX
 
 Json = dict[str, Any]
 _ID: Json = {
     "name": "id",
     "in": "path",
     "required": True,
-    "schema": {"type": "integer", "minimum": 1, "maximum": 10**15},
+    "schema": {"type": "integer", "minimum": 1, "maximum": NUMBER_MAX},
 }
 
 
@@ -26,10 +27,10 @@ def job_paths(problems: Callable[..., Json]) -> Json:
     listing = [
         _query("state", {"type": "string", "enum": list(JobState)}, "only jobs in this state"),
         _query("limit", _numbers(1, 500), "how many, the newest first"),
-        _query("cursor", _numbers(1, 10**15), "`next` of the page before"),
+        _query("cursor", _numbers(1, NUMBER_MAX), "`next` of the page before"),
     ]
     offsets = [
-        _query("offset", _numbers(0, 10**15), "the first byte"),
+        _query("offset", _numbers(0, NUMBER_MAX), "the first byte"),
         _query("limit", _numbers(1, 1 << 18), "how many bytes"),
     ]  # fmt: skip
     key = {

@@ -10,6 +10,7 @@ from homeostat.models.deployments import CHAMPION, ROLES
 from homeostat.records.change_rows import REASON_CHARS_MAX
 from homeostat.serve.openapi_settings import ETAG, NUMBER, PRINTABLE, TIME, operation, parameter
 from homeostat.serve.routes import deployments, models
+from homeostat.serve.routes.resources import NUMBER_MAX
 
 Json = dict[str, Any]
 _TEXT: Json = {"type": "string"}
@@ -70,7 +71,7 @@ def model_schemas() -> Json:
     version = {"type": "string", "minLength": 1, "maxLength": 200}
     force = {"type": "boolean", "description": "also where it breaks a bound of fairness that binds"}
     share = {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1, "description": "of a canary"}
-    seen = {"type": "integer", "minimum": 0, "maximum": 10**15, "description": "`last` of GET /v1/deployments"}
+    seen = {"type": "integer", "minimum": 0, "maximum": NUMBER_MAX, "description": "`last` of GET /v1/deployments"}
     both = {"role": role, "reason": reason, "actor": actor, "expected": seen, "confirm": _TEXT}
     hours = {"type": "number", "minimum": 0, "maximum": deployments.HOURS_MAX, "description": "of traffic; 24"}
     listed = {"version": _TEXT, "number": {"type": "integer"}, "created_at": _TEXT, "roles": _many(_TEXT),

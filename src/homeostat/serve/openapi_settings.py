@@ -10,10 +10,11 @@ from homeostat.config.job_requests import KEY_PATTERN
 from homeostat.config.remedies import SCOPES
 from homeostat.records.change_rows import NAME_CHARS_MAX, REASON_CHARS_MAX, shown
 from homeostat.records.changes import Change, ChangeKind
+from homeostat.serve.routes.resources import NUMBER_MAX
 from homeostat.serve.routes.settings import ALL, BELOW, PAGE_MAX, PREVIEW
 
 Json = dict[str, Any]
-NUMBER: Json = {"type": "integer", "minimum": 1, "maximum": 10**15}
+NUMBER: Json = {"type": "integer", "minimum": 1, "maximum": NUMBER_MAX}
 PRINTABLE = "^[ -~]*$"  # Any printable character is taken; these are those that a pattern can name.
 TIME = (  # Any ISO 8601 time is taken; these are those that a pattern can name shortly.
     "^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?Z?)?$"

@@ -7,6 +7,7 @@ from typing import Any
 
 from homeostat.config.job_requests import KEY_PATTERN
 from homeostat.records.statements import NAME_CHARS_MAX, TEXT_CHARS_MAX, VERDICTS
+from homeostat.serve.routes.resources import NUMBER_MAX
 
 Json = dict[str, Any]
 # Letters and marks that every Unicode version prints: what fits the pattern is never refused.
@@ -17,7 +18,8 @@ _KEY: Json = {
     "description": "the same key with the same words is the same statement",
 }  # fmt: skip
 _NUMBER: Json = {
-    "name": "number", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1, "maximum": 10**15},
+    "name": "number", "in": "path", "required": True,
+    "schema": {"type": "integer", "minimum": 1, "maximum": NUMBER_MAX},
 }  # fmt: skip
 
 
@@ -29,7 +31,7 @@ def statement_paths(problems: Callable[..., Json]) -> Json:
     event = {"name": "event_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     is_open = {"type": "string", "enum": ["true", "false"]}
     pages = [_query("limit", _numbers(1, 500), "how many, the newest first"),
-             _query("cursor", _numbers(1, 10**15), "`next` of the page before")]  # fmt: skip
+             _query("cursor", _numbers(1, NUMBER_MAX), "`next` of the page before")]  # fmt: skip
     failed = problems(400, 403, 404, 409, 413, 415, 422, 429, 503)
     return {
         "/v1/decisions/{event_id}/question": {
@@ -70,7 +72,7 @@ def statement_schemas() -> Json:
         "NewQuestion": _object({"text": words, "contact": line}, ["text"], closed=True),
         "NewAnswer": _object(
             {"verdict": {"enum": list(VERDICTS)}, "text": words, "actor": {**line, "maxLength": 100},
-             "expected": _numbers(0, 10**15)},
+             "expected": _numbers(0, NUMBER_MAX)},
             ["verdict", "text"], closed=True,
         ),
         "NewFeedback": {

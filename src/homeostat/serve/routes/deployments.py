@@ -52,6 +52,7 @@ from homeostat.serve.routes.changes import (
     unseen,
 )
 from homeostat.serve.routes.resources import (
+    NUMBER_MAX,
     Refused,
     changer,
     header_of,
@@ -119,7 +120,7 @@ async def rollback(service: Service, scope: Scope, receive: Receive, send: Send)
 async def _list(service: Service, scope: Scope, receive: Receive) -> Answer:
     """A page of a role's deployments, newest first; or the one that was in force at a time."""
     asked = query_of(scope, "role", "limit", "cursor", "at")
-    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**15, 0)
+    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, NUMBER_MAX, 0)
     role, time_ns = _role(asked.get("role", CHAMPION)), None
     if "at" in asked:
         try:
@@ -366,7 +367,7 @@ def _wish(given: Mapping[str, Any], actor: str, key: str, promotes: bool) -> _Wi
         faults.append(_at("share", "should be a number above 0 and at most 1"))
     if isinstance(expected, float) and expected.is_integer():
         expected = int(expected)  # JSON does not tell 7.0 from 7.
-    if expected is not None and (type(expected) is not int or not 0 <= expected <= 10**15):
+    if expected is not None and (type(expected) is not int or not 0 <= expected <= NUMBER_MAX):
         faults.append(_at("expected", "should be the number of a change, or 0 for none"))
     if faults:
         raise ChangeError(faults)

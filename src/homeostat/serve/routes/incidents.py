@@ -15,6 +15,7 @@ from homeostat.serve.replies import Receive, Send
 from homeostat.serve.requests import Scope
 from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
 from homeostat.serve.routes.resources import (
+    NUMBER_MAX,
     Refused,
     changer,
     header_of,
@@ -73,7 +74,7 @@ async def _list(service: Service, scope: Scope, receive: Receive) -> Answer:
     if state not in STATES:
         raise Refused(422, "Unusable request", f"state is {state[:100]!r}", f"It may be: {', '.join(STATES)}.")
     wanted = [phase for phase in Phase if state == "all" or (phase == Phase.CLOSED) == (state == "closed")]
-    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
+    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, NUMBER_MAX, 0)
     found = await _done(service, lambda store: store.list(wanted, limit, below or None))
     page = [{"number": kept.number, **shown_incident(kept.incident)} for kept in found]
     return 200, {"incidents": page, "next": found[-1].number if len(found) == limit else None}, ()
@@ -81,7 +82,7 @@ async def _list(service: Service, scope: Scope, receive: Receive) -> Answer:
 
 async def _signals(service: Service, scope: Scope, receive: Receive) -> Answer:
     asked = query_of(scope, "limit", "cursor")
-    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
+    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, NUMBER_MAX, 0)
     found = await _done(service, lambda store: store.signals(limit, below or None))
     page = [{"number": kept.number, **shown_signal(kept.signal)} for kept in found]
     return 200, {"signals": page, "next": found[-1].number if len(found) == limit else None}, ()

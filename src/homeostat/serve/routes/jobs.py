@@ -16,6 +16,7 @@ from homeostat.serve.bodies import NotJson, decoded
 from homeostat.serve.replies import JSON, Headers, Receive, Send, encode, refuse, reply
 from homeostat.serve.requests import Scope, body_of, is_bare
 from homeostat.serve.routes.resources import (
+    NUMBER_MAX,
     Refused,
     changer,
     declared_as_json,
@@ -74,7 +75,7 @@ async def _list(service: Service, scope: Scope, receive: Receive) -> tuple[int, 
     state = asked.get("state")
     if state is not None and state not in list(JobState):
         raise unusable("state", state, ", ".join(JobState))
-    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
+    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, NUMBER_MAX, 0)
     states = [] if state is None else [JobState(state)]
     found = await _done(service, lambda store: store.list(states, limit, below or None))
     page = {"jobs": [facts(job) for job in found], "next": found[-1].id if len(found) == limit else None}
@@ -125,7 +126,7 @@ async def _one(service: Service, scope: Scope, receive: Receive) -> tuple[int, A
 
 async def _log(service: Service, scope: Scope, id: int) -> tuple[int, Any, Headers]:
     asked = query_of(scope, "offset", "limit")
-    offset = number_of(asked, "offset", 0, 10**16, 0)
+    offset = number_of(asked, "offset", 0, NUMBER_MAX, 0)
     limit = number_of(asked, "limit", 1, LOG_BYTES_MAX, 1 << 16)
     state = (await _done(service, lambda store: store.get(id))).state
     part = await _done(service, lambda store: store.read(id, offset, limit))

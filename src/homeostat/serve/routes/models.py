@@ -16,7 +16,7 @@ from homeostat.ports.settings import Settings
 from homeostat.serve.replies import Headers, Receive, Send, encode
 from homeostat.serve.requests import Scope
 from homeostat.serve.routes.changes import Answer, answer, done
-from homeostat.serve.routes.resources import Refused, header_of, number_of, query_of
+from homeostat.serve.routes.resources import NUMBER_MAX, Refused, header_of, number_of, query_of
 from homeostat.serve.routes.route import Service
 
 ALL, BELOW = "/v1/models", "/v1/models/"
@@ -38,7 +38,7 @@ async def handle_one(service: Service, scope: Scope, receive: Receive, send: Sen
 async def _list(service: Service, scope: Scope, receive: Receive) -> Answer:
     """A page of versions, newest first."""
     asked = query_of(scope, "limit", "cursor")
-    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
+    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, NUMBER_MAX, 0)
 
     def look(registry: Registry, settings: Settings) -> dict[str, Any]:
         has = roles(settings)

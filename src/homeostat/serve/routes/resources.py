@@ -14,6 +14,8 @@ from homeostat.serve.replies import Headers, Receive
 from homeostat.serve.requests import Scope, body_of, content
 from homeostat.serve.routes.route import Service
 
+NUMBER_MAX = 10**15
+"""The largest number of a page, an entry or a byte that a request may name, as the document says."""
 _TAG = re.compile(r'"([0-9]{1,16})"')
 
 

@@ -35,6 +35,7 @@ from homeostat.serve.routes.changes import (
     unseen,
 )
 from homeostat.serve.routes.resources import (
+    NUMBER_MAX,
     Refused,
     changer,
     header_of,
@@ -85,7 +86,7 @@ async def handle_one(service: Service, scope: requests.Scope, receive: Receive, 
 async def _list(service: Service, scope: requests.Scope, receive: Receive) -> Answer:
     """A page of changes, newest first; or those in force, now or at a time."""
     asked = query_of(scope, "limit", "cursor", "in_force", "at")
-    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
+    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, NUMBER_MAX, 0)
     time_ns = _time_of(asked)
 
     def look(store: Settings) -> tuple[int, list[Change]]:

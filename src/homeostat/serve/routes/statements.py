@@ -19,6 +19,7 @@ from homeostat.serve.replies import Receive, Send
 from homeostat.serve.requests import Scope
 from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
 from homeostat.serve.routes.resources import (
+    NUMBER_MAX,
     Refused,
     changer,
     json_object,
@@ -111,7 +112,7 @@ async def _list(service: Service, scope: Scope, receive: Receive) -> Answer:
     if asked.get("open", "true") not in ("true", "false"):
         raise _unusable("open is true or false")
     is_open = None if "open" not in asked else asked["open"] == "true"
-    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
+    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, NUMBER_MAX, 0)
 
     def look(store: Statements) -> list[dict[str, Any]]:
         found = store.list(StatementKind.QUESTION, limit=limit, below=below or None, is_open=is_open)
@@ -124,7 +125,7 @@ async def _list(service: Service, scope: Scope, receive: Receive) -> Answer:
 
 async def _list_feedback(service: Service, scope: Scope, receive: Receive) -> Answer:
     asked = query_of(scope, "limit", "cursor")
-    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, 10**16, 0)
+    limit, below = number_of(asked, "limit", 1, PAGE_MAX, 50), number_of(asked, "cursor", 1, NUMBER_MAX, 0)
     found = await _done(service, lambda store: store.list(StatementKind.FEEDBACK, limit=limit, below=below or None))
     page = {"feedback": [shown(one) for one in found], "next": found[-1].number if len(found) == limit else None}
     return 200, page, ()

@@ -92,6 +92,7 @@ incidents silence --node labels --for 2h --reason x --data {copied}
 incidents deliveries --config {servers}
 incidents approve 1234 --plan 12 --reason x --data {copied}
 incidents reject 1234 --plan 12 --reason x --config {servers}
+incidents edit 1234 --plan 12 --drop --reason x --data {copied}
 gate explain {numbers} --app access
 gate explain 1234 --data {folder}
 gate simulate --app {app} --data {folder}

@@ -12,14 +12,19 @@ import msgspec
 import pytest
 from tests.support.made_plans import FINDINGS, HOUR_NS, NOW, OPEN, PLAN
 from tests.support.tuned import app_file
+from tests.support.waiting import ID, waiting
 
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 from homeostat.cli import main
 from homeostat.maintain.gate.ruling import LimitsGate
 from homeostat.records.changes import Change, ChangeKind
 from homeostat.records.incidents import Phase
+from homeostat.records.plans import Receipt, Remedy, Verified
 from homeostat.records.responses import Answer, Response
+from homeostat.records.statements import StatementKind
+from homeostat.records.verdicts import Verdict
 
 LIMITS = "maintain: {gate: {autonomy: {threshold: full}, cool_down: 12h}}"
 
@@ -113,6 +118,15 @@ def test_an_owner_raises_a_kind_of_action(folder: Path, capsys: pytest.CaptureFi
     with closing(SqlitePlans(folder)) as store:
         (word,) = store.raised()
     assert (word.actor, word.reason, word.at_ns) == ("ann", "mended", NOW + HOUR_NS)
+    with closing(SqliteStatements(folder)) as record:
+        (said,) = record.list(StatementKind.APPROVAL)
+    assert (said.subject, said.about, said.topic, said.value, said.text) == (
+        "action",
+        "convert",
+        "raise",
+        "app",
+        "mended",
+    )
     code, _, err = asked(capsys, "gate", "raise", "convrt", "--reason", "x", "--data", folder)
     assert code and "did you mean convert?" in err
 
@@ -122,3 +136,78 @@ def test_a_file_that_holds_no_plan_is_refused(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "plan.json").write_text(text)
     code, out, err = asked(capsys, "gate", "explain", tmp_path / "plan.json", "--app", "access")
     assert code and not out and "plan.json" in err
+
+
+def test_an_incident_is_shown_with_plan_gate_receipts_and_verdict_by_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = waiting(tmp_path, NOW)
+    code, out, _ = asked(capsys, "incidents", "show", ID, "--data", tmp_path, "--json")
+    found = json.loads(out)
+    assert code == 0 and {"signals", "findings", "plan", "gate", "receipts", "verdict"} <= found.keys()
+    (one,) = found["findings"]
+    assert one["path"][0] == {"from": "outcome", "to": "fusion", "measured": "risk is 3 times as high"}
+    assert (one["node"], one["kind"], one["probability"]) == ("outcome", "concept", 0.95)
+    assert one["evidence"] == [
+        {"what": "how much higher", "value": 3.1, "unit": "times", "command": "homeostat detect"}
+    ]
+    assert one["ruled_out"] == [{"node": "field:amount", "kind": "unit", "why": "its median is as it was"}]
+    assert one["not_checked"] == ["the feature store"]
+    made = found["plan"]
+    assert made["hash"] == plan.hash and made["cost"] == 1.0
+    assert {name: made["rehearsal"][name] for name in ("effect", "low", "high", "n")} == {
+        "effect": 10.0, "low": 5.0, "high": 15.0, "n": 400,
+    }  # fmt: skip
+    assert made["blast"] == {"decisions": 0.1, "entities": 0.1, "money_per_hour": 50.0}
+    (step,) = made["steps"]
+    assert step["remedy"] == "threshold" and step["alterations"][0]["body"] == {"at": 0.8}
+    assert found["gate"]["ruling"] == "escalate"
+    (spoke,) = (rule for rule in found["gate"]["rules"] if rule["tier"] != "execute")
+    assert spoke["rule"] == "four_eyes" and spoke["why"]
+    assert (found["receipts"], found["verdict"], found["response"]["waits"]) == ([], None, True)
+    receipt = Receipt(plan.hash, 0, f"{plan.hash}-0", NOW, "ann", (1,), remedy=Remedy.THRESHOLD, scope="app", cost=1.0)
+    seen = Verified(0, NOW + 1, Verdict.PASS, 0.1, 0.1, 0.05, float("nan"), 90, "it was seen", key=receipt.key)
+    with closing(SqlitePlans(tmp_path)) as store:
+        store.write(store.get(ID).to(Phase.CLOSED, NOW + 1, "PASS", receipts=(receipt,), verdicts=(seen,)))
+    found = json.loads(asked(capsys, "incidents", "show", ID, "--data", tmp_path, "--json")[1])
+    assert [(one["key"], one["by"], one["undone"]) for one in found["receipts"]] == [(receipt.key, "ann", None)]
+    assert (found["verdict"]["verdict"], found["verdict"]["seen"], found["verdict"]["high"]) == ("PASS", 0.1, None)
+    text = asked(capsys, "incidents", "show", ID, "--data", tmp_path)[1]
+    assert f"plan {plan.hash}, by homeostat" in text and "ann did threshold at app" in text and "PASS" in text
+
+
+def test_a_person_edits_a_step_and_every_word_is_in_the_chained_record(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hash = replace(PLAN, settings=0).hash
+    at = ("--plan", hash, "--actor", "ann", "--data", folder, "--app", app_file(folder, more=LIMITS))
+    for words, said in (
+        (("--body", "{}"), "--body is a JSON object"),
+        (("--body", "[" * 99999), "--body is no JSON"),
+        (("--body", '{"above": 1}'), "this step has: at"),
+        (("--body", '{"at": 7}'), "body.at"),
+        (("--remedy", "treshold"), "did you mean threshold?"),
+        (("--drop", "--step", "2"), "there is no step 2"),
+        (("--for", "soon"), "--for"),
+        ((), "give one of these"),
+    ):
+        code, _, err = asked(capsys, "incidents", "edit", "i1", *at, "--reason", "too strict", *words)
+        assert code and said in err, words
+    code, out, _ = asked(capsys, "incidents", "edit", "i1", *at, "--reason", "too strict", "--body", '{"at": 0.9}')
+    assert code == 0 and "step 1 with {'at': 0.9}, by ann" in out
+    with closing(SqlitePlans(folder)) as store:
+        kept = store.get("i1")
+    assert kept.wished is not None and (kept.wished.actor, kept.wished.body) == ("ann", {"at": 0.9})
+    code, _, err = asked(capsys, "incidents", "approve", "i1", *at, "--reason", "it is right")
+    assert code and "the plan that this makes is answered" in err
+    with closing(SqliteStatements(folder)) as record:
+        (word,) = record.list(StatementKind.APPROVAL)
+    assert (word.subject, word.about, word.topic, word.value, word.actor) == ("plan", hash, "edit", "i1", "ann")
+    assert word.text == "step 1 with {'at': 0.9}: too strict"
+
+
+def test_homeostat_can_t_raise_its_own_level(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = asked(capsys, "gate", "raise", "convert", "--reason", "x", "--actor", "homeostat", "--data", folder)
+    assert code and "an owner does" in err
+    with closing(SqlitePlans(folder)) as store:
+        assert list(store.raised()) == []

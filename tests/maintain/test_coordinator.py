@@ -13,6 +13,7 @@ from homeostat.errors import Conflict
 from homeostat.maintain.contracts import Case
 from homeostat.maintain.coordinator import HOUR_NS, Coordinator, Pace, Stages, history_of
 from homeostat.records.changes import ChangeKind
+from homeostat.records.edits import Edit, with_body
 from homeostat.records.findings import Conclusion, Finding, Findings
 from homeostat.records.incidents import Incident, Phase, Severity
 from homeostat.records.plans import (
@@ -57,6 +58,13 @@ class World:
             Rehearsed(5, 4, 6, 100, "replay"), Blast(0.1, 0.1, 1), 0, {}, "cents",
         )  # fmt: skip
         return Plan("i1", case.now_ns, 0.9, 0, (step,) * self.steps)
+
+    def revise(self, case: Case, findings: Findings, plan: Plan, edit: Edit) -> Plan:
+        if edit.drop:
+            raise ValueError("nothing is left of it")
+        (step,) = plan.steps
+        made = replace(step, alterations=with_body(step.alterations, edit.body or {}))
+        return replace(plan, at_ns=case.now_ns, steps=(made,), by=edit.actor)
 
     def rule(self, plan: Plan, findings: Findings, history: Sequence[Done], now_ns: int) -> Ruling:
         return Ruling(plan.hash, now_ns, self.tier, (Spoke("confidence", self.tier, 0.9, 0.8, "sure enough"),))
@@ -148,6 +156,30 @@ def test_a_person_lets_a_plan_pass_or_not() -> None:
     found = run(yes, answer=Answer.APPROVE)
     assert len(yes.done) == 1 and found.receipts[0].by == "ann" and found.handed
     assert run(no, answer=Answer.REJECT).phase is Phase.CLOSED and not no.done
+
+
+def test_an_edited_plan_is_ruled_on_again_and_done_once_a_person_approves_that_one() -> None:
+    world = World(Tier.ESCALATE)
+    at = run(world, hours=3)
+    assert at.plan is not None and at.phase is Phase.RULED
+    edit = Edit(at.plan.hash, 0, "ann", "milder", OPENED + 2 * HOUR_NS, body={"at": 0.6})
+    made = run(world, 4, replace(at, edits=(edit,)))
+    assert made.plan is not None and made.ruling is not None and made.phase is Phase.RULED and not world.done
+    assert made.plan.hash != at.plan.hash and made.plan.by == "ann" and made.ruling.plan == made.plan.hash
+    assert made.plan.steps[0].alterations[0].body == {"at": 0.6} and made.wished is None
+    old = replace(made, approval=Approval(at.plan.hash, Answer.APPROVE, "bob", "I looked", 0))
+    assert run(world, 5, old).phase is Phase.RULED and not world.done
+    run(world, 5, made, Answer.APPROVE)
+    assert world.done == [f"{made.plan.hash}-0"]
+
+
+def test_an_edit_that_can_t_be_made_leaves_the_plan_as_it_is_and_says_why() -> None:
+    world = World(Tier.ESCALATE)
+    at = run(world, hours=3)
+    assert at.plan is not None
+    found = run(world, 4, replace(at, edits=(Edit(at.plan.hash, 0, "ann", "no", OPENED, drop=True),)))
+    assert found.plan == at.plan and found.wished is None and found.edits[0].refused == "nothing is left of it"
+    assert "the edit by ann can't be made" in found.lines[-1].text and found.phase is Phase.RULED
 
 
 def test_an_answer_to_another_plan_counts_for_nothing() -> None:

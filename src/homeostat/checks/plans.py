@@ -23,6 +23,7 @@ from homeostat.errors import HomeostatError
 from homeostat.ports.plans import NoResponse, PlanBounds, Plans, ResponseMoved
 from homeostat.records.autonomy import Raised, Reach
 from homeostat.records.changes import ChangeKind
+from homeostat.records.edits import Edit
 from homeostat.records.findings import Conclusion, Edge, Evidence, Finding, Findings
 from homeostat.records.incidents import Phase
 from homeostat.records.plans import (
@@ -70,6 +71,7 @@ def response(incident: str = "i1", revision: int = 1, phase: Phase = Phase.RULED
     return Response(
         incident, revision, phase, at_ns, at_ns, 2, 1, findings, plan, ruling,
         Approval(plan.hash, Answer.APPROVE, "ann", _ODD, 6), (receipt,), (verified,), True, True, (Line(1, _ODD),),
+        (Edit(plan.hash, 0, "ann", _ODD, 5, remedy=Remedy.MASK), Edit("h", 1, "bob", "", 6, body={"at": 0.5}, key="k")),
     )  # fmt: skip
 
 
@@ -91,7 +93,7 @@ def a_response_comes_back_as_it_was(opened: OpensPlans) -> None:
         assert stored_text(found) == stored_text(one), "NaN is the same only as text"
         assert found.plan is not None and one.plan is not None and found.plan.hash == one.plan.hash
         assert found.phase is Phase.RULED and found.receipts == one.receipts and found.lines == one.lines
-        assert found.findings == one.findings and found.approval == one.approval
+        assert found.findings == one.findings and found.approval == one.approval and found.edits == one.edits
         (ruled,) = store.ruled(0)
         assert stored_text(
             replace(found, plan=ruled.plan, findings=ruled.findings, ruling=ruled.ruling)

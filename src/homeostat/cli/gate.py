@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,32 +12,15 @@ from cyclopts import App, Parameter
 
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Json
-from homeostat.cli.version_stores import Actor, Config, Data, actor_of, store_place
+from homeostat.cli.plan_stores import AppName, answering_of, plans_of
+from homeostat.cli.version_stores import Actor, Config, Data, actor_of
 
 if TYPE_CHECKING:
     from homeostat.config.gate import GateSpec
-    from homeostat.ports.plans import Plans
     from homeostat.records.plans import Ruling
 
 gate = App(name="gate", help="Explain rulings on plans, and try other limits", help_format="plaintext")
 DAY_NS = 86_400 * 10**9
-AppName = Annotated[str | None, Parameter("--app", help="A shipped app or an app file: its maintain.gate counts.")]
-
-
-@contextmanager
-def plans_of(data: Path | None, config: Path | None) -> Iterator[Plans]:
-    """The plans that options name, closed at the end. Raises CommandError where neither is named, or both are."""
-    place = store_place(data, config, "plans")
-    if isinstance(place, Path):
-        from homeostat.adapters.disk.sqlite.plans import SqlitePlans
-
-        with closing(SqlitePlans(place)) as store:
-            yield store
-        return
-    from homeostat.adapters.opening import plans_opener
-
-    with closing(plans_opener(place)(place)) as shared:
-        yield shared
 
 
 @gate.command
@@ -142,15 +124,23 @@ def raise_(
     from dataclasses import asdict
 
     from homeostat.adapters.process.clock import SystemClock
+    from homeostat.maintain.gate.answers import same_person
+    from homeostat.ports.incidents import LOOP
     from homeostat.records.autonomy import Raised, Reach
     from homeostat.records.plans import Remedy
 
     _known(kind)
     if not reason.strip() or len(reason) > 1000:
         raise CommandError("--reason is a sentence of at most 1,000 characters for those who look later")
-    word = Raised(Remedy(kind), Reach(reach), SystemClock().now_ns(), actor_of(actor), reason)
-    with plans_of(data, config) as store:
-        made = store.raise_level(word)
+    who = actor_of(actor)
+    if same_person(who, LOOP):
+        raise CommandError(f"{LOOP} can't raise its own level: an owner does, by --actor NAME")
+    word = Raised(Remedy(kind), Reach(reach), SystemClock().now_ns(), who, reason)
+    with answering_of(None, data, config) as answering:
+        try:
+            made = answering.raise_level(word)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
     print(dumps(asdict(made)) if json else f"{kind} at {reach} has its declared level again")
 
 

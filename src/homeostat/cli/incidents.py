@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from homeostat.cli.answering import approve, reject
+from homeostat.cli.answering import approve, edit, reject
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Instant, Json, Stored
+from homeostat.cli.plan_stores import plans_of
 from homeostat.cli.version_stores import Actor, Config, Data, actor_of
 
 if TYPE_CHECKING:
     from homeostat.ports.incidents import Incidents
+    from homeostat.ports.plans import Plans
     from homeostat.records.incidents import Incident
+    from homeostat.records.responses import Response
 
 incidents = App(name="incidents", help="Show, silence, answer and close incidents", help_format="plaintext")
 incidents.command(approve)
 incidents.command(reject)
+incidents.command(edit)
 Limit = Annotated[Stored, Parameter(help="How many to show, the newest first.")]
 Below = Annotated[Stored | None, Parameter(help="Only those with smaller numbers.")]
 Reason = Annotated[str, Parameter(help="Why, for those who look later. Needed.")]
@@ -98,18 +102,22 @@ def show(id: str, /, *, data: Data = None, config: Config = None, json: Json = F
     from homeostat.records.findings_text import worded_findings
     from homeostat.records.incident_shown import shown_change, whole_incident
     from homeostat.records.incidents import FINDINGS
+    from homeostat.records.response_words import worded_response
 
-    with incidents_of(data, config) as store:
+    with incidents_of(data, config) as store, plans_of(data, config) as plans:
         one = _found(store, id)
+        response = _response(plans, one.id)
         signals = store.signals_of(one.signals)
         history = [shown_change(each.number, each.actor, each.incident) for each in store.history(one.id)]
     if json:
-        print(dumps(whole_incident(one, signals, history)))
+        print(dumps(whole_incident(one, signals, history, response)))
         return
     print(f"incident {one.id}, revision {one.revision}")
     print(story(one, signals))
     if FINDINGS in one.notes:
         print(worded_findings(one.notes[FINDINGS]))
+    if response is not None:
+        print(worded_response(response))
     for each in history:
         why = f": {each['reason']}" if each["reason"] else ""
         print(
@@ -247,6 +255,16 @@ def deliveries(
         )
     if not found:
         print("no deliveries")
+
+
+def _response(plans: Plans, id: str) -> Response | None:
+    """The response to an incident; None where nothing was done."""
+    from homeostat.ports.plans import NoResponse
+
+    try:
+        return plans.get(id)
+    except NoResponse:
+        return None
 
 
 def _found(store: Incidents, id: str) -> Incident:

@@ -10,6 +10,7 @@ import numpy as np
 
 from homeostat.records.arrays import Bytes, Float, Int, Small, State
 from homeostat.records.changes import Change
+from homeostat.records.edits import Edit
 from homeostat.records.events import DeadLetter, EventBatch
 from homeostat.records.features import Features
 from homeostat.records.findings import Findings
@@ -262,6 +263,10 @@ class Planner(Protocol):
     """Findings -> a plan: remedies in a safe order, dearest last, each rehearsed. A plan may be to wait or escalate."""
 
     def plan(self, case: Case, findings: Findings) -> Plan: ...
+
+    def revise(self, case: Case, findings: Findings, plan: Plan, edit: Edit) -> Plan:
+        """The plan as a person has edited it, rehearsed again. Raises ValueError where the edit can't be made."""
+        ...
 
 
 class Gate(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from homeostat.errors import Conflict
 from homeostat.maintain.contracts import Case, Executor, Gate, Investigator, Planner
+from homeostat.records.edits import Edit
 from homeostat.records.findings import Conclusion, Findings
 from homeostat.records.incidents import Phase
 from homeostat.records.plans import Done, Plan, Receipt, Ruling, Tier, Verified
@@ -98,8 +99,7 @@ class Coordinator:
     def _plan(self, response: Response, case: Case) -> Response:
         assert response.findings is not None, "a plan needs findings"
         plan = self.stages.planner().plan(case, response.findings)
-        steps = ", then ".join(f"{one.remedy} at {one.scope}" for one in plan.steps)
-        return response.to(Phase.PLANNED, case.now_ns, f"plan {plan.hash}: {steps}", plan=plan)
+        return response.to(Phase.PLANNED, case.now_ns, f"plan {plan.hash}: {_steps(plan)}", plan=plan)
 
     def _rule(self, response: Response, case: Case, history: Sequence[Done]) -> Response:
         plan, findings = response.plan, response.findings
@@ -114,6 +114,8 @@ class Coordinator:
         """The next step by the ruling, or by a person's answer."""
         now, plan, ruling = case.now_ns, response.plan, response.ruling
         assert plan is not None and ruling is not None, "there is a ruling"
+        if response.wished is not None:
+            return self._revise(response, case, plan, response.wished)
         if ruling.tier == Tier.EXECUTE:
             return self._begin(response, case)
         if ruling.tier == Tier.ESCALATE:
@@ -126,6 +128,18 @@ class Coordinator:
             if offers and now < response.since_ns + self.pace.answer_ns:
                 return None
         return self._look_again(response, case)
+
+    def _revise(self, response: Response, case: Case, plan: Plan, edit: Edit) -> Response:
+        """The plan as a person wants it, rehearsed; the gate rules on it next. A line says why it can't be made."""
+        assert response.findings is not None, "a plan needs findings"
+        try:
+            made = self.stages.planner().revise(case, response.findings, plan, edit)
+        except ValueError as error:
+            edits = (*response.edits[:-1], replace(edit, refused=str(error)))
+            text = f"the edit by {edit.actor} can't be made: {error}"
+            return response.to(Phase.RULED, case.now_ns, text, edits=edits)
+        text = f"plan {made.hash}, edited by {edit.actor}: {_steps(made)}"
+        return response.to(Phase.PLANNED, case.now_ns, text, plan=made, ruling=None, approval=None)
 
     def _look_again(self, response: Response, case: Case) -> Response | None:
         """Investigate again: soon where new signals came, else later; not for ever."""
@@ -259,6 +273,10 @@ def _pending(response: Response) -> dict[str, Done]:
         for at, step in enumerate(plan.steps)
         if at >= _next_step(response, plan) and (step.alterations or step.job)
     }
+
+
+def _steps(plan: Plan) -> str:
+    return ", then ".join(f"{one.remedy} at {one.scope}" for one in plan.steps)
 
 
 def _next_step(response: Response, plan: Plan) -> int:

@@ -9,6 +9,8 @@ from homeostat.records.deliveries import Delivery
 from homeostat.records.findings_text import shown_findings
 from homeostat.records.incident_text import incident_dict, signal_dict
 from homeostat.records.incidents import FINDINGS, Incident, Silence
+from homeostat.records.response_shown import shown_response
+from homeostat.records.responses import Response
 from homeostat.records.signals import Signal
 from homeostat.records.times import time_text
 
@@ -23,10 +25,14 @@ def shown_incident(incident: Incident) -> dict[str, Any]:
     return _timed(incident_dict(incident))
 
 
-def whole_incident(incident: Incident, signals: Sequence[Signal], history: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """An incident with its signals in full, and with the places of what is found and done about it later.
+def whole_incident(
+    incident: Incident, signals: Sequence[Signal], history: Sequence[dict[str, Any]],
+    response: Response | None = None, answer_ns: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """An incident with its signals in full, and with what was found and done about it.
 
     history : its revisions, as `shown_change` makes them
+    response : to it, None where nothing was done; answer_ns : a person has so long to answer a plan
     """
     shown = shown_incident(incident)
     found = shown["notes"].pop(FINDINGS, None)
@@ -34,7 +40,8 @@ def whole_incident(incident: Incident, signals: Sequence[Signal], history: Seque
     return {
         **shown, "signals": [shown_signal(one) for one in signals], "history": list(history),
         "findings": shown_findings(found) if found else [], "investigated": investigated,
-        "plan": None, "gate": None, "receipts": [], "verdict": None,
+        "plan": None, "gate": None, "receipts": [], "verdict": None, "response": None,
+        **({} if response is None else shown_response(response, answer_ns)),
     }  # fmt: skip
 
 

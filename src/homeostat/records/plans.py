@@ -12,6 +12,9 @@ from typing import Any
 from homeostat.records.changes import ChangeKind
 from homeostat.records.verdicts import Verdict
 
+MAKER = "homeostat"
+"""The maker of a plan that no person has edited."""
+
 
 class Remedy(StrEnum):
     """A kind of action. The names are those of a drill's accepted and forbidden answers."""
@@ -125,6 +128,7 @@ class Plan:
     confidence : of the findings that it rests on, calibrated
     settings : the number of the last change when it was made; another one voids an approval
     rejected : remedies that were rehearsed and not chosen, with the reason
+    by : who made it: homeostat, or the person who edited it
     """
 
     incident: str
@@ -133,6 +137,12 @@ class Plan:
     settings: int
     steps: tuple[Step, ...]
     rejected: tuple[tuple[str, str], ...] = ()
+    by: str = MAKER
+
+    @property
+    def acting(self) -> tuple[Step, ...]:
+        """The steps that alter something or start a job."""
+        return tuple(one for one in self.steps if one.alterations or one.job)
 
     @property
     def hash(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from homeostat.records.edits import Edit
 from homeostat.records.findings import Findings
 from homeostat.records.incidents import Phase
 from homeostat.records.plans import Plan, Receipt, Ruling, Tier, Verified
@@ -19,13 +20,17 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A person's answer. It is void for another plan than that of its hash."""
+    """A person's answer. It is void for another plan than that of its hash.
+
+    key : the idempotency key that it was sent with; empty for none
+    """
 
     plan: str
     answer: Answer
     actor: str
     reason: str
     at_ns: int
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Response:
     receipts, verdicts : of the plan's steps, in order of time; those of earlier plans stay
     extended : whether the deadline of the present step was moved
     handed : whether a person was asked, in any round
+    edits : of its plans, in order of time; see `wished`
     """
 
     incident: str
@@ -65,6 +71,21 @@ class Response:
     extended: bool = False
     handed: bool = False
     lines: tuple[Line, ...] = ()
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def wished(self) -> Edit | None:
+        """The edit of the present plan that is to be made, None where there is none."""
+        last = self.edits[-1] if self.edits else None
+        waits = last is not None and self.plan is not None and last.plan == self.plan.hash and not last.refused
+        return last if waits else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person's answer to the present plan is waited for."""
+        asked = self.ruling is not None and self.ruling.tier == Tier.ESCALATE and self.phase == Phase.RULED
+        given = self.approval is not None and self.plan is not None and self.approval.plan == self.plan.hash
+        return asked and not given and self.plan is not None
 
     @property
     def tier(self) -> Tier | None:

@@ -35,10 +35,13 @@ class StatementKind(StrEnum):
     ANSWER = "answer"  # Of the app's owner; its topic is the verdict.
     RETRAINING = "retraining"  # Of homeostat or a person, about a version: a step of its retraining, as its topic.
     FEEDBACK = "feedback"  # Of a person or a program, about a decision or a version; its topic is of what kind.
+    APPROVAL = (
+        "approval"  # Of a person, about a plan or a kind of action: approve, reject, edit or raise, as its topic.
+    )
     SIZE = "size"  # Of a process, about itself: a size that it chose by the load, as its value.
 
 
-DECISION, VERSION, PROCESS = SUBJECTS = ("decision", "version", "process")
+DECISION, VERSION, PROCESS, PLAN, ACTION = SUBJECTS = ("decision", "version", "process", "plan", "action")
 UPHELD, CHANGED = VERDICTS = ("upheld", "changed")
 
 
@@ -46,9 +49,10 @@ UPHELD, CHANGED = VERDICTS = ("upheld", "changed")
 class Statement:
     """One statement.
 
-    subject, about : "decision" and its event id, or "version" and its name
-    topic : the verdict of an answer, the kind of feedback; empty for a question
-    value : of feedback: a number, a text, yes or no, or None
+    subject, about : "decision" and its event id, "version" and its name, "process" and its name, "plan" and its hash,
+        or "action" and its kind
+    topic : the verdict of an answer, the kind of feedback, the word of an approval; empty for a question
+    value : of feedback: a number, a text, yes or no, or None; of an approval: the incident, or the reach of an action
     source : who or which program feedback comes from
     actor : the key or person that sent it
     text, contact : personal; empty where there is none, or where they were forgotten
@@ -173,6 +177,8 @@ def shown(one: Statement) -> dict[str, Any]:
         found |= {"kind": one.topic, "value": one.value, "source": one.source}
     elif one.kind == StatementKind.RETRAINING:
         found |= {"round": one.source, "step": one.topic, "value": one.value}
+    elif one.kind == StatementKind.APPROVAL:
+        found |= {"word": one.topic, "of": one.value}
     elif one.kind == StatementKind.SIZE:
         found |= {"size": one.topic, "value": one.value}
     if one.kind == StatementKind.QUESTION:

@@ -202,6 +202,7 @@ TABLE = [
     Row("rule:desk", E, business("low / (cost - 1) > 1e9")),  # It can't be computed.
     Row("four_eyes", E, limited(four_eyes=frozenset({Remedy.THRESHOLD}))),
     Row("", X, limited(four_eyes=frozenset({Remedy.RETRAIN}))),
+    Row("edited", E, plan=replace(PLAN, by="ann")),
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from homeostat.maintain.plan.remedies import Means, offers
 from homeostat.ports.rehearsal import Again, CanNotRehearse
 from homeostat.records.causes import Cause
 from homeostat.records.changes import ChangeKind
+from homeostat.records.edits import Edit
 from homeostat.records.findings import Conclusion, Finding, Findings
 from homeostat.records.incidents import Incident, Severity
 from homeostat.records.plans import Alteration, Plan, Remedy
@@ -128,3 +129,54 @@ def test_nothing_and_nothing_sure_are_answered_by_watching_and_by_people(
 ) -> None:
     plan = planned(Stage({}), conclusion=conclusion)
     assert [one.remedy for one in plan.steps] == [remedy] and not plan.steps[0].alterations
+
+
+UNIT = finding(Cause.UNIT, "field:amount", factor=0.01)
+
+
+def revised(stage: Stage, plan: Plan, edit: Edit, *findings: Finding, fits: bool = True) -> Plan:
+    found = Findings("i1", 102 * HOUR, Conclusion.CAUSE, findings or (UNIT,), (), 4)
+    return RemedyPlanner(stage, MEANS, 5, lambda alterations: fits).revise(CASE, found, plan, edit)
+
+
+def test_an_edit_of_a_step_is_rehearsed_and_makes_another_plan_of_its_author() -> None:
+    stage = Stage({ChangeKind.REPAIR: GOOD})
+    plan = planned(stage, UNIT)
+    stage.asked.clear()
+    made = revised(stage, plan, Edit(plan.hash, 0, "ann", "by 50", 0, body={"factor": 0.02}, lasts_ns=6 * HOUR))
+    (step,) = made.steps
+    assert step.alterations[0].body == {"op": "convert", "factor": 0.02} and step.expects["lasts_ns"] == 6 * HOUR
+    assert stage.asked == [[step.alterations[0]]] and step.rehearsed.low > 0
+    assert (made.by, made.settings, made.at_ns) == ("ann", 5, CASE.now_ns) and made.hash != plan.hash
+    assert made.confidence == plan.confidence
+
+
+def test_another_remedy_of_the_same_cause_may_be_taken_and_no_other() -> None:
+    stage = Stage({ChangeKind.REPAIR: GOOD})
+    plan = planned(stage, UNIT)
+    made = revised(stage, plan, Edit(plan.hash, 0, "ann", "rather", 0, remedy=Remedy.MASK))
+    assert made.steps[0].remedy is Remedy.MASK and made.steps[0].alterations != plan.steps[0].alterations
+    with pytest.raises(ValueError, match="retrain does not answer unit at field:amount; these do: convert"):
+        revised(stage, plan, Edit(plan.hash, 0, "ann", "rather", 0, remedy=Remedy.RETRAIN))
+
+
+def test_steps_after_an_edited_one_are_rehearsed_on_top_of_it_and_a_dropped_one_is_gone() -> None:
+    other = finding(Cause.UNIT, "field:fee", factor=0.1)
+    stage = Stage({ChangeKind.REPAIR: GOOD})
+    plan = planned(stage, UNIT, other)
+    assert [one.scope for one in plan.steps] == ["field:amount", "field:fee"]
+    stage.asked.clear()
+    made = revised(stage, plan, Edit(plan.hash, 0, "ann", "by 50", 0, body={"factor": 0.02}), UNIT, other)
+    assert [len(one) for one in stage.asked] == [1, 2] and made.steps[1].alterations == plan.steps[1].alterations
+    stage.asked.clear()
+    left = revised(stage, plan, Edit(plan.hash, 0, "ann", "it is right", 0, drop=True), UNIT, other)
+    assert [one.scope for one in left.steps] == ["field:fee"] and [len(one) for one in stage.asked] == [1]
+
+
+def test_an_edit_that_the_app_could_not_apply_or_that_leaves_nothing_is_refused() -> None:
+    stage = Stage({ChangeKind.REPAIR: GOOD})
+    plan = planned(stage, UNIT)
+    with pytest.raises(ValueError, match="the app could not apply convert at field:amount"):
+        revised(stage, plan, Edit(plan.hash, 0, "ann", "x", 0, body={"factor": 0}), fits=False)
+    with pytest.raises(ValueError, match="reject it instead"):
+        revised(stage, plan, Edit(plan.hash, 0, "ann", "x", 0, drop=True))

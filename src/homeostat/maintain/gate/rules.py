@@ -14,7 +14,7 @@ from typing import Any
 from homeostat.maintain.gate.limits import DAY_NS, Limits
 from homeostat.records.autonomy import Level, reach_of
 from homeostat.records.findings import Conclusion, Findings
-from homeostat.records.plans import Done, Plan, Spoke, Step, Tier
+from homeostat.records.plans import MAKER, Done, Plan, Spoke, Step, Tier
 from homeostat.records.verdicts import Verdict
 
 _INPUTS = frozenset({"repair", "lateness", "rebuild"})  # Kinds of change that mend what windows see.
@@ -221,9 +221,17 @@ def four_eyes(asked: Asked) -> Iterator[Spoke]:
         yield spoken("four_eyes", not named, named, 0, why)
 
 
+def edited(asked: Asked) -> Spoke:
+    """A plan that a person has edited is approved by a person, too."""
+    own = asked.plan.by == MAKER
+    why = "no person has edited the plan" if own else f"{asked.plan.by} has edited the plan, which needs an approval"
+    return spoken("edited", own, not own, 0, why)
+
+
 RULES: Sequence[Callable[[Asked], Spoke | Iterable[Spoke]]] = (
     kill_switch, figures, time, conclusion, grounded, confidence, autonomy, reversible, benefit, cost_budget,
     action_budget, rate, cool_down, blast, blackout, business, four_eyes,
+    edited,
 )  # fmt: skip
 """All of them, in the order in which they speak."""
 

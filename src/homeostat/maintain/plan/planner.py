@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 
 from homeostat.errors import HomeostatError
 from homeostat.maintain.contracts import Case
 from homeostat.maintain.plan.rehearsing import Effect, against, effect_of
 from homeostat.maintain.plan.remedies import Means, Offer, offers
+from homeostat.maintain.plan.revising import changed, offered
 from homeostat.ports.rehearsal import CanNotRehearse, Rehearsal
 from homeostat.records.causes import Cause
 from homeostat.records.changes import ChangeKind
+from homeostat.records.edits import Edit
 from homeostat.records.findings import Conclusion, Finding, Findings
 from homeostat.records.plans import Alteration, Blast, Plan, Rehearsed, Remedy, Step
 
@@ -84,6 +86,35 @@ class RemedyPlanner:
         steps = tuple(step for _, step in sorted(chosen, key=lambda one: one[0]))
         confidence = min(one.probability for one in findings.findings)
         return Plan(case.incident.id, case.now_ns, confidence, self._settings, steps, tuple(rejected))
+
+    def revise(self, case: Case, findings: Findings, plan: Plan, edit: Edit) -> Plan:
+        """See `contracts.Planner`. The steps before the edited one stay; those after it are rehearsed on top of it."""
+        steps, before = list[Step](), tuple[Alteration, ...]()
+        for at, step in enumerate(plan.steps):
+            if at == edit.step and edit.drop:
+                continue
+            if at >= edit.step and (step.alterations or step.job):
+                finding, offer = offered(step, findings, self._means)
+                offer = changed(offer, finding, edit, self._means) if at == edit.step else offer
+                step = _step(self._tried_once(case, finding, offer, before), finding)
+            steps.append(step)
+            before += step.alterations
+        if not any(step.alterations or step.job for step in steps):
+            raise ValueError("nothing is left of the plan that alters anything; reject it instead")
+        return replace(plan, at_ns=case.now_ns, settings=self._settings, steps=tuple(steps), by=edit.actor)
+
+    def _tried_once(self, case: Case, finding: Finding, offer: Offer, before: Sequence[Alteration]) -> _Tried:
+        """An offer with what a rehearsal says on top of earlier steps. Raises ValueError where it does not fit."""
+        together = [*before, *offer.alterations]
+        if not self._fits(together):
+            raise ValueError(f"the app could not apply {offer.remedy} at {offer.scope} with these values")
+        effect = None
+        if offer.alterations and not offer.protects:
+            try:
+                effect = self._rehearse(case, finding, together)
+            except HomeostatError:
+                effect = None  # The gate then says that it was not rehearsed.
+        return _Tried(offer, effect, _net(offer, effect))
 
     def _tried(self, case: Case, finding: Finding, before: Sequence[Alteration]) -> list[_Tried]:
         """The offers of a finding with what rehearsals say; beyond some, and those that nothing shows, unrehearsed."""

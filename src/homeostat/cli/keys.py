@@ -29,7 +29,9 @@ def create(
     name: str,
     /,
     *,
-    scopes: Annotated[str, Parameter(help="Of decide, read, operate and admin, with commas between.")] = "decide,read",
+    scopes: Annotated[
+        str, Parameter(help="Of decide, read, operate, approve and admin, with commas between.")
+    ] = "decide,read",
     expires: Annotated[str | None, Parameter(help="After how long, such as 90d; never when absent.")] = None,
     rate: Annotated[float | None, Parameter(help="Requests a second that it may send.")] = None,
     data: Data = None,

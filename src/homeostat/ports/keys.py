@@ -10,6 +10,7 @@ SCOPES = {
     "decide": "send events and outcomes",
     "read": "look at decisions, metrics and the interface's description",
     "operate": "change how the app runs",
+    "approve": "answer the plans of incidents",
     "admin": "everything",
 }
 NAME_MAX = 100

@@ -26,6 +26,7 @@ _CHANGED = (
     "/v1/silences",
 )  # Below these, what is no look changes how the app runs.
 _LOOKS = ("GET", "HEAD")
+_ANSWERS = (":approve", ":reject", ":edit")  # Of incidents: those who run the app need not be those who let it act.
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -128,7 +129,11 @@ def scope_for(path: str, method: str) -> str:
     ('decide', 'read', 'operate')
     >>> scope_for("/v1/decisions/e1/question", "POST"), scope_for("/v1/questions", "GET")
     ('decide', 'operate')
+    >>> scope_for("/v1/incidents/0a1b:approve", "POST"), scope_for("/v1/incidents/0a1b:close", "POST")
+    ('approve', 'operate')
     """
+    if method == "POST" and path.startswith("/v1/incidents/") and path.endswith(_ANSWERS):
+        return "approve"
     if method == "POST" and (path == "/v1/feedback" or path.startswith("/v1/decisions/")):
         return "decide"
     if path.startswith(_WRITTEN):

@@ -10,11 +10,13 @@ from homeostat.config.job_requests import KEY_PATTERN
 from homeostat.records.causes import Cause
 from homeostat.records.incidents import Phase, Severity
 from homeostat.records.signals import Kind, Series, Signal
+from homeostat.serve.openapi_answers import answer_schemas, response_members
 from homeostat.serve.openapi_settings import ETAG, NUMBER, PRINTABLE, operation, parameter
-from homeostat.serve.routes.incidents import ALL, BELOW, PAGE_MAX, REASON_CHARS_MAX, SIGNALS, STATES
+from homeostat.serve.routes.incidents import ALL, BELOW, PAGE_MAX, SIGNALS, STATES
 from homeostat.serve.routes.silences import ALL as SILENCES
 from homeostat.serve.routes.silences import BELOW as ONE_SILENCE
 from homeostat.serve.routes.silences import PATTERN_CHARS_MAX
+from homeostat.serve.routes.words import REASON_CHARS_MAX
 
 Json = dict[str, Any]
 _TEXT, _MAYBE = {"type": "string"}, {"type": ["string", "null"]}
@@ -41,6 +43,8 @@ def incident_paths(problems: Callable[..., Json]) -> Json:
     seen = parameter("If-None-Match", "header", _TEXT, "an ETag: 304 where nothing was changed since")
     tag = {"type": "string", "pattern": '^"[0-9]{1,16}"$'}
     match = {**parameter("If-Match", "header", tag, "the ETag that the author saw"), "required": True}
+    both = {"type": "string", "pattern": r'^"[0-9]{1,16}\.[0-9]{1,16}"$'}
+    seen_plan = {**parameter("If-Match", "header", both, "the ETag that the author saw"), "required": True}
     unchanged = {"304": {"description": "Nothing was changed since", "headers": ETAG}}
     key = parameter("Idempotency-Key", "header", {"type": "string", "pattern": KEY_PATTERN}, "once for each key")
     refused = problems(400, 403, 404, 409, 413, 415, 422, 503)
@@ -54,6 +58,16 @@ def incident_paths(problems: Callable[..., Json]) -> Json:
                                                  {"200": _answer("IncidentInShort")}, failed, "Close")},
         BELOW + "{id}:silence": {"post": operation("silence_incident", "Let nobody hear of it for a while", [id, match],
                                                    {"200": _answer("IncidentInShort")}, failed, "SilenceIncident")},
+        **{
+            BELOW + "{id}:" + act: {"post": operation(
+                f"{act}_plan", text, [id, key, seen_plan], {"200": _answer("PlanAnswered")}, failed,
+                "EditPlan" if act == "edit" else "AnswerPlan",
+            )}
+            for act, text in (
+                ("approve", "Let the plan of an incident be carried out"), ("reject", "Close it without its plan"),
+                ("edit", "Change a step of the plan, which is then another plan"),
+            )
+        },
         SILENCES: {
             "get": operation("silences", "Silences that hold, by their ends", [], {"200": _answer("Silences")},
                              problems(404, 503)),
@@ -91,10 +105,7 @@ def incident_schemas() -> Json:
         "reason": _TEXT,
     })  # fmt: skip
     investigated = _object({"conclusion": {"type": ["string", "null"]}, "missing": {"type": "array", "items": _TEXT}})
-    later = {
-        "findings": {"type": "array"}, "investigated": investigated, "receipts": {"type": "array"}, "plan": {},
-        "gate": {}, "verdict": {},
-    }  # fmt: skip
+    later = response_members() | {"investigated": investigated}
     whole = {**short, "signals": _array("Signal"), "history": {"type": "array", "items": change}, **later}
     reason = {"type": "string", "maxLength": REASON_CHARS_MAX, "pattern": "^[ -~]*[!-~][ -~]*$"}
     said: Json = {"reason": reason, "actor": {"type": "string", "maxLength": 100, "pattern": PRINTABLE}}
@@ -113,6 +124,7 @@ def incident_schemas() -> Json:
         "Signal": _object(signal), "IncidentInShort": _object(short), "Incident": _object(whole),
         "Incidents": _object({"incidents": _numbered("IncidentInShort"), **page}),
         "Signals": _object({"signals": _numbered("Signal"), **page}),
+        **answer_schemas(said),
         "Close": {**_object(said, ["reason"]), "additionalProperties": False},
         "SilenceIncident": {**_object({**said, "for": span}, ["reason", "for"]), "additionalProperties": False},
     }  # fmt: skip

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeostat.config.fair import EVERY_NS
 from homeostat.ports.incidents import Incidents
+from homeostat.ports.plans import Plans
 from homeostat.serve.limits import Limits
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class ServerOptions:
             from homeostat.adapters.opening import (
                 incidents_opener,
                 jobs_opener,
+                plans_opener,
                 registry_opener,
                 settings_opener,
                 shadow_opener,
@@ -73,15 +75,17 @@ class ServerOptions:
             url, models, cache = self.keys_url, self.models, Path(self.models_cache)
             jobs, settings = Once(lambda: jobs_opener(url)(url)), Once(lambda: settings_opener(url)(url))
             incidents: Once[Incidents] = Once(lambda: incidents_opener(url)(url))
+            plans: Once[Plans] = Once(lambda: plans_opener(url)(url))
             if models is None:
-                return Stores(jobs, settings, statements=statements, incidents=incidents)
+                return Stores(jobs, settings, statements=statements, incidents=incidents, plans=plans)
             shadow = Once(lambda: shadow_opener(url)(url))
             registry = Once(lambda: registry_opener(url)(url, models, cache))
-            return Stores(jobs, settings, registry, effects, shadow, statements, incidents)
+            return Stores(jobs, settings, registry, effects, shadow, statements, incidents, plans)
         if self.keys_folder is None:
             return Stores()
         from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
         from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
+        from homeostat.adapters.disk.sqlite.plans import SqlitePlans
         from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
         from homeostat.adapters.disk.sqlite.settings import SqliteSettings
         from homeostat.adapters.disk.sqlite.shadow import ShadowFile
@@ -90,7 +94,7 @@ class ServerOptions:
         return Stores(
             Once(lambda: SqliteJobs(folder)), Once(lambda: SqliteSettings(folder)),
             Once(lambda: SqliteRegistry(folder)), effects, Once(lambda: ShadowFile(folder, readonly=True)),
-            statements, Once(lambda: SqliteIncidents(folder)),
+            statements, Once(lambda: SqliteIncidents(folder)), Once(lambda: SqlitePlans(folder)),
         )  # fmt: skip
 
     def opens_statements(self) -> Callable[[], Statements] | None:

@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from homeostat.ports.incidents import Incidents
 from homeostat.ports.jobs import Jobs
+from homeostat.ports.plans import Plans
 from homeostat.ports.registry import Registry
 from homeostat.ports.settings import Settings
 from homeostat.ports.shadow import ShadowStore
@@ -58,9 +59,18 @@ class Stores:
     shadow: Once[ShadowStore] | None = None
     statements: Once[Statements] | None = None
     incidents: Once[Incidents] | None = None
+    plans: Once[Plans] | None = None
 
     def close(self) -> None:
         """Close those that were opened."""
-        for store in (self.jobs, self.settings, self.registry, self.shadow, self.statements, self.incidents):
+        for store in (
+            self.jobs,
+            self.settings,
+            self.registry,
+            self.shadow,
+            self.statements,
+            self.incidents,
+            self.plans,
+        ):
             if store is not None:
                 store.close()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from homeostat.config.scalars import duration_ns
 from homeostat.errors import Unavailable
 from homeostat.ports.incidents import IncidentMoved, Incidents, IncidentsError, UnknownIncident
 from homeostat.records.incident_shown import shown_change, shown_incident, shown_signal, whole_incident
@@ -14,12 +13,12 @@ from homeostat.records.incidents import Incident, Phase
 from homeostat.serve.replies import Receive, Send
 from homeostat.serve.requests import Scope
 from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
+from homeostat.serve.routes.plans import PLAN_PROBLEMS, changed_plan, response_to, seen_of, tag_of
 from homeostat.serve.routes.resources import (
     NUMBER_MAX,
     Refused,
     changer,
     header_of,
-    if_match,
     json_object,
     number_of,
     query_of,
@@ -27,16 +26,14 @@ from homeostat.serve.routes.resources import (
     take_only,
 )
 from homeostat.serve.routes.route import AGAIN, Service
+from homeostat.serve.routes.words import SPAN, faults_of, said, span_of, unusable_body
 
 ALL, BELOW, SIGNALS = "/v1/incidents", "/v1/incidents/", "/v1/signals"
 PAGE_MAX = 500
-REASON_CHARS_MAX, ACTOR_CHARS_MAX = 1000, 100
 CLOSE_MEMBERS, SILENCE_MEMBERS = ("reason", "actor"), ("reason", "actor", "for")
-SPAN = "for"
 STATES = ("open", "closed", "all")
 _THERE = "See GET /v1/incidents for those there are."
-_ONE = re.compile(r"([0-9a-f]{4,64})(:close|:silence|)")
-_SEE = "See /openapi.json for what there is."
+_ONE = re.compile(r"([0-9a-f]{4,64})(:close|:silence|:approve|:reject|:edit|)")
 _Found = TypeVar("_Found")
 
 
@@ -49,6 +46,7 @@ _PROBLEMS: Problems = {
     UnknownIncident: problem(404, "Not found", _THERE),
     IncidentMoved: _moved,
     IncidentsError: problem(503, "Store unusable", more=AGAIN),
+    **PLAN_PROBLEMS,
     Unavailable: problem(503, "Unavailable", "Send the same request again later.", AGAIN),
 }
 
@@ -94,22 +92,27 @@ async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
         raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _THERE)
     id, act = found[1], found[2]
     take_only(scope, *(("POST",) if act else ("GET", "HEAD")))
-    if act:
+    if act in (":close", ":silence"):
         return await _changed(service, scope, receive, id, act == ":close")
+    if act:
+        await _done(service, lambda store: store.get(id))
+        return await changed_plan(service, scope, receive, id, act[1:])
+    answer_ns = service.engine.parts.app.maintain.gate.answer
 
-    def look(store: Incidents) -> tuple[Incident, dict[str, Any]]:
-        one = store.get(id)
+    def look(store: Incidents) -> tuple[str, dict[str, Any]]:
+        one, response = store.get(id), response_to(service, id)
         history = [shown_change(each.number, each.actor, each.incident) for each in store.history(id)]
-        return one, whole_incident(one, store.signals_of(one.signals), history)
+        whole = whole_incident(one, store.signals_of(one.signals), history, response, answer_ns)
+        return tag_of(one.revision, response), whole
 
-    one, whole = await _done(service, look)
-    tag = tagged(one.revision)
-    return (304, None, tag) if header_of(scope, b"if-none-match") == f'"{one.revision}"' else (200, whole, tag)
+    tag, whole = await _done(service, look)
+    more = ((b"etag", tag.encode()),)
+    return (304, None, more) if header_of(scope, b"if-none-match") == tag else (200, whole, more)
 
 
 async def _changed(service: Service, scope: Scope, receive: Receive, id: str, closes: bool) -> Answer:
     """Close or silence an incident, on the revision that the author saw."""
-    actor, seen = changer(service, scope), if_match(scope)
+    actor, seen = changer(service, scope), seen_of(scope)[0]
     given = await json_object(scope, receive, CLOSE_MEMBERS if closes else SILENCE_MEMBERS)
     faults = faults_of(given, *(() if closes else (SPAN,)))
     if faults:
@@ -133,46 +136,6 @@ async def _changed(service: Service, scope: Scope, receive: Receive, id: str, cl
 
     made = await _done(service, change)
     return 200, shown_incident(made), tagged(made.revision)
-
-
-def said(given: Mapping[str, Any], key: str) -> tuple[str, str]:
-    """The reason of a change, and who it is of: the person that the request names, and its key. Raises Refused."""
-    faults = faults_of(given)
-    if faults:
-        raise unusable_body("; ".join(faults))
-    who = given.get("actor", "")
-    return given["reason"], f"{who} ({key})" if who else key
-
-
-def faults_of(given: Mapping[str, Any], *more: str) -> list[str]:
-    """All that is wrong with the words of a change.
-
-    more : SPAN where it has an end
-    """
-    faults, reason, who = [], given.get("reason", ""), given.get("actor", "")
-    if not isinstance(reason, str) or not reason.strip() or len(reason) > REASON_CHARS_MAX:
-        faults.append(f"reason is a sentence of at most {REASON_CHARS_MAX} characters, for those who look later")
-    if not isinstance(who, str) or len(who) > ACTOR_CHARS_MAX:
-        faults.append(f"actor is a name of at most {ACTOR_CHARS_MAX} characters")
-    if SPAN in more:
-        try:
-            duration_ns(given.get(SPAN))
-        except ValueError as error:
-            faults.append(f"{SPAN}: {error}")
-    return faults
-
-
-def span_of(given: Mapping[str, Any]) -> int:
-    """How long `for` says, in nanoseconds. Raises Refused."""
-    try:
-        return duration_ns(given.get(SPAN))
-    except ValueError as error:
-        raise unusable_body(f"{SPAN}: {error}") from None
-
-
-def unusable_body(detail: str) -> Refused:
-    """A body that can't be taken."""
-    return Refused(422, "Unusable request", detail[:1000], _SEE)
 
 
 async def _done(service: Service, act: Callable[[Incidents], _Found]) -> _Found:

@@ -16,7 +16,6 @@ from homeostat.records.incidents import Silence
 from homeostat.serve.replies import Receive, Send
 from homeostat.serve.requests import Scope
 from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
-from homeostat.serve.routes.incidents import SPAN, faults_of, said, span_of, unusable_body
 from homeostat.serve.routes.resources import (
     Refused,
     changer,
@@ -28,6 +27,7 @@ from homeostat.serve.routes.resources import (
     take_only,
 )
 from homeostat.serve.routes.route import AGAIN, Service
+from homeostat.serve.routes.words import SPAN, faults_of, said, span_of, unusable_body
 
 ALL, BELOW = "/v1/silences", "/v1/silences/"
 NEW_MEMBERS, END_MEMBERS = ("node", "kind", "for", "reason", "actor"), ("reason", "actor")

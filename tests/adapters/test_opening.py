@@ -23,6 +23,7 @@ OPENERS = {
     "STATEMENTS": (opening.statements_opener, opening.StatementsOpener),
     "SHADOWS": (opening.shadow_opener, opening.ShadowOpener),
     "INCIDENTS": (opening.incidents_opener, opening.IncidentsOpener),
+    "MEMORIES": (opening.memory_opener, opening.MemoryOpener),
     "PLANS": (opening.plans_opener, opening.PlansOpener),
     "FEATURES": (opening.store_opener, opening.StoreOpener), "STREAMS": (opening.stream_opener, opening.StreamOpener),
 }  # fmt: skip

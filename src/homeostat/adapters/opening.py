@@ -19,6 +19,7 @@ from homeostat.config.backends import (
     JOURNALS,
     KEYS,
     LEARNING,
+    MEMORIES,
     MODELS,
     PLANS,
     SETTINGS,
@@ -34,6 +35,7 @@ from homeostat.ports.jobs import Jobs
 from homeostat.ports.keys import ApiKeys
 from homeostat.ports.learning import LearnedStates
 from homeostat.ports.maintenance import MaintenanceStore
+from homeostat.ports.memory import Memory
 from homeostat.ports.plans import Plans
 from homeostat.ports.registry import Registry
 from homeostat.ports.settings import Settings
@@ -144,6 +146,12 @@ class IncidentsOpener(Protocol):
     def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> MaintenanceStore: ...
 
 
+class MemoryOpener(Protocol):
+    """Opens the memory of past incidents at an address, and makes its tables where they are missing."""
+
+    def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> Memory: ...
+
+
 class PlansOpener(Protocol):
     """Opens the plans at an address, and makes their tables where they are missing."""
 
@@ -220,6 +228,12 @@ def incidents_opener(address: str) -> IncidentsOpener:
 def plans_opener(address: str) -> PlansOpener:
     """The opener of these plans."""
     opener: PlansOpener = _adapter(backend_of(address, PLANS))
+    return opener
+
+
+def memory_opener(address: str) -> MemoryOpener:
+    """The opener of this memory of past incidents."""
+    opener: MemoryOpener = _adapter(backend_of(address, MEMORIES))
     return opener
 
 

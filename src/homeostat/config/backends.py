@@ -54,6 +54,7 @@ _POSTGRES_INCIDENTS = Backend(
     "homeostat.adapters.postgres.incidents:PostgresIncidents", "postgres", "incidents in PostgreSQL"
 )
 _POSTGRES_PLANS = Backend("homeostat.adapters.postgres.plans:PostgresPlans", "postgres", "plans in PostgreSQL")
+_POSTGRES_MEMORY = Backend("homeostat.adapters.postgres.memory:PostgresMemory", "postgres", "a memory in PostgreSQL")
 _REDIS = Backend("homeostat.adapters.redis.features:RedisFeatures", "redis", "a feature store on Redis")
 _REDIS_STREAM = Backend(
     "homeostat.adapters.redis.opening:open_stream", "redis", "a stream on Redis",
@@ -74,6 +75,7 @@ SHADOWS = {"postgresql": _POSTGRES_SHADOW, "postgres": _POSTGRES_SHADOW}
 STATEMENTS = {"postgresql": _POSTGRES_STATEMENTS, "postgres": _POSTGRES_STATEMENTS}
 INCIDENTS = {"postgresql": _POSTGRES_INCIDENTS, "postgres": _POSTGRES_INCIDENTS}
 PLANS = {"postgresql": _POSTGRES_PLANS, "postgres": _POSTGRES_PLANS}
+MEMORIES = {"postgresql": _POSTGRES_MEMORY, "postgres": _POSTGRES_MEMORY}
 FEATURES = {"redis": _REDIS, "rediss": _REDIS, "redis+cluster": _REDIS, "rediss+cluster": _REDIS}
 STREAMS = {"kafka": _KAFKA, "redis-stream": _REDIS_STREAM, "rediss-stream": _REDIS_STREAM}
 OBJECT_STORES = ("s3", "gs", "abfs", "file")  # Where versions' files are; pyarrow reaches all of them.

@@ -34,7 +34,7 @@ _REPLAYED = frozenset({*JOURNAL, *TRAIL, *OTHERS, "decisions.parquet.part"})
 _KEPT = frozenset({"journal.db.lock", "bundle"})  # A replay leaves them as they are, or makes the bundle again.
 _FORCED = frozenset({*_REPLAYED, *SNAPSHOTS, *SHADOW})
 _OF_NO_HISTORY = frozenset(
-    {"settings.db", "models.db", "jobs.db", "statements.db", "incidents.db", "plans.db", "keys.json"}
+    {"settings.db", "models.db", "jobs.db", "statements.db", "incidents.db", "plans.db", "memory.db", "keys.json"}
 )
 _TAIL_BYTES = 1 << 16
 

@@ -1,1 +1,1 @@
-"""Stand-ins in memory for servers: for tests, trials and programs that embed a worker."""
+"""The statements and texts that all memories of past incidents have in common."""

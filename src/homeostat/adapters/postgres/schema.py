@@ -14,14 +14,14 @@ from homeostat.adapters.journals.entries import JournalError
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.ports import Unavailable
 
-HEAD = "0015"  # The newest step of `migrations/versions`; a test holds the two together.
+HEAD = "0016"  # The newest step of `migrations/versions`; a test holds the two together.
 TABLES = (
     "about", "schemas", "entries", "decisions", "event_ids", "outcomes", "api_keys", "settings_changes",
     "settings_head", "settings_processes", "jobs", "job_logs", "model_versions", "shadowed",
     "shadow_leases", "learner", "learner_states", "learner_saved", "learner_asked", "exploration_grants",
     "statements", "statement_texts", "signals", "incidents", "incident_changes", "incident_silences",
     "incident_deliveries", "incident_cursor", "maintenance_lease", "maintenance_memory",
-    "responses", "ruled_plans", "raised_levels",
+    "responses", "ruled_plans", "raised_levels", "past_cases", "notes", "passages", "passage_words",
 )  # fmt: skip
 # Keys of advisory locks, which all programs on a database share: "hmst" and a number of ours.
 MIGRATION_LOCK = 0x686D7374_00000001
@@ -33,6 +33,7 @@ MODELS_LOCK = 0x686D7374_00000006
 STATEMENTS_LOCK = 0x686D7374_00000007
 INCIDENTS_LOCK = 0x686D7374_00000008
 PLANS_LOCK = 0x686D7374_00000009
+MEMORY_LOCK = 0x686D7374_0000000A
 OLD_UNTIL, OLD_WORDS = "format_1_until", "format_1_words"
 _VERSION_TABLE = "homeostat_version"
 _WANTED = {
@@ -45,6 +46,8 @@ _WANTED = {
     "incident_cursor": "SELECT, UPDATE", "maintenance_lease": "SELECT, INSERT, UPDATE",
     "maintenance_memory": "SELECT, INSERT, DELETE", "responses": "SELECT, INSERT, UPDATE, DELETE",
     "ruled_plans": "SELECT, INSERT, UPDATE, DELETE", "raised_levels": "SELECT, INSERT",
+    "past_cases": "SELECT, INSERT, UPDATE, DELETE", "notes": "SELECT, INSERT, UPDATE, DELETE",
+    "passages": "SELECT, INSERT, DELETE", "passage_words": "SELECT, INSERT, DELETE",
     "model_versions": "SELECT, INSERT, UPDATE", "shadowed": "SELECT, INSERT, UPDATE, DELETE",
     "shadow_leases": "SELECT, INSERT, UPDATE, DELETE",
     "learner": "SELECT, UPDATE", "learner_asked": "SELECT, UPDATE", "learner_states": "SELECT, INSERT, UPDATE, DELETE",

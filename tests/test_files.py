@@ -77,6 +77,8 @@ FLEETING = {
     "tuning/N/journal/": "in rounds that tune",
     "plans.db": "by the gate's commands", "plans.db-wal": "by the gate's commands",
     "plans.db-shm": "by the gate's commands",
+    "memory.db": "by maintain and memory", "memory.db-wal": "by maintain and memory",
+    "memory.db-shm": "by maintain and memory",
 }  # fmt: skip
 
 

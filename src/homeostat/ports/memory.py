@@ -1,4 +1,4 @@
-"""The memory of loop 2: past incidents as cases, and the notes of people, in one place that all processes of an app read.
+"""The memory of loop 2: past incidents as cases, and the notes of people, where all processes of an app read them.
 
 A case is recalled by its signals. Words are for people: no search by words, and no text of a case or note, has a part
 in a decision.

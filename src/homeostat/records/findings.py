@@ -93,6 +93,7 @@ class Findings:
         were looked into stand in `ranked` as (node, kind, probability), the findings among them
     steps : how many tests and replays it took
     missing : what would settle an inconclusive one
+    recalled : the ids of past incidents whose causes were tried first and verified, so that nothing else was tested
     """
 
     incident: str
@@ -102,3 +103,4 @@ class Findings:
     ranked: tuple[tuple[str, str, float], ...]
     steps: int
     missing: tuple[str, ...] = ()
+    recalled: tuple[str, ...] = ()

@@ -33,7 +33,7 @@ def read_findings(found: Mapping[str, Any]) -> Findings:
         ranked = tuple((str(node), str(kind), float(p)) for node, kind, p in found["ranked"])
         return Findings(
             str(found["incident"]), int(found["at_ns"]), Conclusion(found["conclusion"]), findings, ranked,
-            int(found["steps"]), tuple(map(str, found["missing"])),
+            int(found["steps"]), tuple(map(str, found["missing"])), tuple(map(str, found.get("recalled", ()))),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("the findings cannot be read") from error
@@ -72,6 +72,8 @@ def worded_findings(found: Mapping[str, Any]) -> str:
     elif found["conclusion"] == Conclusion.INCONCLUSIVE:
         lines.append("cause: inconclusive")
         lines += [f"  missing: {one}" for one in found["missing"]]
+    if found.get("recalled"):
+        lines.append(f"as in {', '.join(found['recalled'])}: tried first and verified, so nothing else was tested")
     return "\n".join([*lines, f"{found['steps']} tests and replays, at {time_text(found['at_ns'])}"])
 
 

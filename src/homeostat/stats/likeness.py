@@ -48,7 +48,7 @@ def _weight(one: Trait) -> float:
 
 
 def most_alike(traits: Sequence[Trait], cases: Iterable[PastCase], limit: int) -> list[Recalled]:
-    """The cases that resemble these signals, the most alike first; of equals the newest. Those without likeness are out."""
+    """The cases that resemble these signals, the most alike first; of equals the newest. Others are left out."""
     wanted = Counter((one.kind, one.role) for one in traits)
     near = []
     for case in cases:

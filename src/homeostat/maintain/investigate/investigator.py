@@ -7,14 +7,18 @@ ranked, and the result is inconclusive. So is a trouble of a kind that no hypoth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from homeostat.maintain.contracts import Case
+from homeostat.maintain.investigate import recalling
 from homeostat.maintain.investigate.effects import moved
 from homeostat.maintain.investigate.hypothesis import Hypothesis, Judged
 from homeostat.maintain.investigate.inquiry import STEPS_MAX, Answer, Inquiry
 from homeostat.maintain.investigate.paths import path_of
 from homeostat.maintain.investigate.posterior import Table, alone, raw_probabilities, table
-from homeostat.ports.recent import RecentTraffic
+from homeostat.maintain.investigate.recalling import recalled, verified
+from homeostat.ports.memory import Recalls
+from homeostat.ports.recent import Recent, RecentTraffic
 from homeostat.ports.rehearsal import Rehearsal
 from homeostat.records.causes import CausalGraph
 from homeostat.records.findings import Conclusion, Evidence, Finding, Findings, Ruled
@@ -24,6 +28,7 @@ _SUSPECTED = 0.02  # Suspects of the ranking below are looked into only where si
 _LEAST = 0.5  # Less probable causes are no findings.
 _SECOND = 0.9  # How probable a second cause has to be by itself.
 _STRONG = 3.5  # And the weight of the test that shows it.
+_CERTAIN = 0.8  # How probable a recalled cause has to be, so that nothing else is tested.
 _RANKED, _RULED = 10, 8
 
 
@@ -33,20 +38,44 @@ class CauseInvestigator:
     graph : the app's causal graph
     rehearsal, recent : what tests may ask; no rehearsal where nothing can be decided again
     hypotheses : the library, with those of plug-ins
+    memory : of past cases, which are tried first; None for none
     """
 
     def __init__(
         self, graph: CausalGraph, recent: RecentTraffic, rehearsal: Rehearsal | None, hypotheses: Sequence[Hypothesis],
-        steps_max: int = STEPS_MAX, calibration: Table | None = None,
+        steps_max: int = STEPS_MAX, calibration: Table | None = None, memory: Recalls | None = None,
     ) -> None:  # fmt: skip
         self._graph, self._recent, self._rehearsal = graph, recent, rehearsal
         self._hypotheses, self._steps_max = tuple(hypotheses), steps_max
-        self._table = calibration or table()
+        self._table, self._memory = calibration or table(), memory
 
     def investigate(self, case: Case) -> Findings:
         """See `Investigator`. Raises Unavailable where recent traffic can't be read."""
-        inquiry = Inquiry(case, self._graph, self._recent.until(case.now_ns), self._rehearsal, self._steps_max)
-        judged = self._judged(inquiry)
+        recent = self._recent.until(case.now_ns)
+        again, steps = self._repeated(case, recent)
+        if again is not None:
+            return again
+        inquiry = Inquiry(case, self._graph, recent, self._rehearsal, self._steps_max)
+        found = self._found(inquiry, self._judged(inquiry))
+        return replace(found, steps=found.steps + steps)
+
+    def _repeated(self, case: Case, recent: Recent) -> tuple[Findings | None, int]:
+        """The findings, where a past case is verified with the certainty that is needed; and the steps that it took."""
+        cases = recalled(self._memory, case)
+        if not cases:
+            return None, 0
+        inquiry = Inquiry(case, self._graph, recent, self._rehearsal, min(self._steps_max, recalling.STEPS_MAX))
+        again = verified(inquiry, cases, *self._candidates(inquiry), _answers)
+        if again is None:
+            return None, inquiry.steps
+        found = replace(self._found(inquiry, list(again.judged)), recalled=again.cases)
+        named = {(one.node, one.kind) for one in found.findings}
+        sure = all(one.probability >= _CERTAIN for one in found.findings)
+        return found if named == again.causes and sure else None, inquiry.steps
+
+    def _found(self, inquiry: Inquiry, judged: list[Judged]) -> Findings:
+        """All that tests came to."""
+        case = inquiry.case
         raw = raw_probabilities(judged)
         order = sorted(range(len(judged)), key=lambda at: (-raw[at], judged[at].node, judged[at].kind))
         judged, raw = [judged[at] for at in order], [raw[at] for at in order]
@@ -58,14 +87,19 @@ class CauseInvestigator:
         conclusion, missing = _nothing(inquiry) if not causes else (Conclusion.CAUSE, tuple[str, ...]())
         return Findings(case.incident.id, case.now_ns, conclusion, findings, ranked, inquiry.steps, missing)
 
-    def _judged(self, inquiry: Inquiry) -> list[Judged]:
-        """All candidates after their tests, the likeliest by signals first."""
+    def _candidates(self, inquiry: Inquiry) -> tuple[dict[tuple[str, str], Hypothesis], dict[tuple[str, str], float]]:
+        """The hypotheses by place, as the signals suggest them; and the ranking by signals."""
         prior = {(one.node, one.kind): one.probability for one in inquiry.case.incident.suspects}
         found: dict[tuple[str, str], Hypothesis] = {}
         for one in self._hypotheses:
             kind = str(one.kind)
             nodes = [*one.places(inquiry), *(node for (node, of), p in prior.items() if of == kind and p >= _SUSPECTED)]
             found |= {(node, kind): one for node in nodes}
+        return found, prior
+
+    def _judged(self, inquiry: Inquiry) -> list[Judged]:
+        """All candidates after their tests, the likeliest by signals first."""
+        found, prior = self._candidates(inquiry)
         order = sorted(found, key=lambda place: (-prior.get(place, 0.0), place))
         judged = []
         for node, kind in order:

@@ -178,7 +178,9 @@ class _Fts5:
 
     def find(self, run: Run, words: Sequence[str], limit: int) -> Sequence[tuple[int, float]]:
         query = " OR ".join(f'"{word}"' for word in words)
-        sql = "SELECT rowid, -bm25(passage_words) FROM passage_words WHERE passage_words MATCH ? ORDER BY 2 DESC LIMIT ?"
+        sql = (
+            "SELECT rowid, -bm25(passage_words) FROM passage_words WHERE passage_words MATCH ? ORDER BY 2 DESC LIMIT ?"
+        )
         return [(int(number), float(score)) for number, score in run(sql, (query, limit))]
 
 

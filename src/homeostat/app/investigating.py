@@ -19,6 +19,7 @@ from homeostat.decide.windows.features import FeaturePlan
 from homeostat.maintain.investigate.hypothesis import Hypothesis
 from homeostat.maintain.investigate.investigator import CauseInvestigator
 from homeostat.maintain.investigate.library import shipped
+from homeostat.ports.memory import Recalls
 from homeostat.ports.recent import RecentTraffic
 from homeostat.ports.rehearsal import Rehearsal
 
@@ -26,14 +27,15 @@ GROUP = "homeostat.hypotheses"
 
 
 def investigator_of(
-    app: App, features: FeaturePlan, rehearsal: Rehearsal | None, recent: RecentTraffic
+    app: App, features: FeaturePlan, rehearsal: Rehearsal | None, recent: RecentTraffic, memory: Recalls | None = None
 ) -> CauseInvestigator:
     """The investigator of an app.
 
     rehearsal : None where nothing can be decided again; then tests that need it are listed as not checked
+    memory : of past cases, whose causes are tried first; None for none
     Raises PluginError.
     """
-    return CauseInvestigator(causal_graph(app), recent, rehearsal, (*shipped(), *plugin_hypotheses()))
+    return CauseInvestigator(causal_graph(app), recent, rehearsal, (*shipped(), *plugin_hypotheses()), memory=memory)
 
 
 def plugin_hypotheses(found: Sequence[EntryPoint] | None = None) -> list[Hypothesis]:

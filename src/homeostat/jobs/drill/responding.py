@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from homeostat.adapters.memory.listed import ListedCases
 from homeostat.jobs.drill.deciding import Hour
 from homeostat.jobs.drill.investigating import DrillCases
 from homeostat.jobs.drill.owner import Owner
@@ -16,6 +17,7 @@ from homeostat.jobs.drill.records import when
 from homeostat.jobs.drill.watching import Seen
 from homeostat.maintain.contracts import Case
 from homeostat.maintain.coordinator import Coordinator, history_of
+from homeostat.maintain.incident.past import past_of
 from homeostat.maintain.verify.verifier import Course
 from homeostat.records.arrays import Float
 from homeostat.records.incidents import Incident, Phase
@@ -76,9 +78,11 @@ class Responding:
     """
 
     def __init__(
-        self, cases: DrillCases, coordinator: Callable[[Responding], Coordinator], owner: Owner, from_ns: int
-    ) -> None:
+        self, cases: DrillCases, coordinator: Callable[[Responding], Coordinator], owner: Owner, from_ns: int,
+        memory: ListedCases | None = None,
+    ) -> None:  # fmt: skip
         self.cases, self.owner, self._from_ns = cases, owner, from_ns
+        self._memory = memory
         self.responses: dict[str, Response] = {}
         self.plans: dict[str, Plan] = {}
         self.courses = Courses(len(cases.deciding.drill.prepared.app.actions))
@@ -102,11 +106,19 @@ class Responding:
             self.responses[incident.id] = response
             further = self._coordinator.advance(response, case, others + history_of([response]))
             if further is None:
+                self._remember(response, case)
                 return
             response = further
             if response.plan is not None:
                 self.plans[response.plan.hash] = response.plan
         self.responses[incident.id] = response
+
+    def _remember(self, response: Response, case: Case) -> None:
+        """Keep a closed one as a past case."""
+        if self._memory is not None and response.phase == Phase.CLOSED:
+            past = past_of(case.incident, case.signals, response)
+            if past is not None:
+                self._memory.keep(past)
 
     def _answered(self, response: Response, now_ns: int) -> Response:
         """With the owner's answer, where one was asked for and has come."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from homeostat.adapters.memory.listed import ListedCases
 from homeostat.app.gating import gate_of
 from homeostat.app.investigating import investigator_of
 from homeostat.app.responding import coordinator_of
@@ -54,7 +55,8 @@ class Whole:
         limits = limits_of(drill, run.scenario)
         own = cases.forked(deciding)
         prepared = drill.prepared
-        investigator = investigator_of(prepared.app, prepared.features, own.rehearsal, own.recent)
+        memory = ListedCases()  # Of this run alone: each run begins without a past.
+        investigator = investigator_of(prepared.app, prepared.features, own.rehearsal, own.recent, memory)
 
         def coordinator(responding: Responding) -> Coordinator:
             return coordinator_of(
@@ -62,7 +64,9 @@ class Whole:
                 responding.course, responding.allowed,
             )  # fmt: skip
 
-        return cls(laid, limits, own, Responding(own, coordinator, Owner(run.scenario, run.seed), run.frame.start_ns))
+        return cls(
+            laid, limits, own, Responding(own, coordinator, Owner(run.scenario, run.seed), run.frame.start_ns, memory)
+        )
 
     def hour(self, deciding: Deciding, watching: Watching) -> tuple[Any, Any]:
         """Decide an hour, watch it, and answer what is due; returns the hour and what was seen."""

@@ -63,7 +63,7 @@ class Investigating:
         prepared, store = self.source.prepared, self.source.store
         case = self._case(incident, changes, now_ns)
         try:
-            found = investigator_of(prepared.app, prepared.features, None, recent).investigate(case)
+            found = investigator_of(prepared.app, prepared.features, None, recent, self.source.memory).investigate(case)
         except HomeostatError as error:
             self.say(f"incident {incident.id} could not be investigated: {error}")
             return

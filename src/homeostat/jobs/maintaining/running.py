@@ -18,6 +18,7 @@ from homeostat.engine.readings import Value
 from homeostat.errors import HomeostatError, Unavailable
 from homeostat.jobs.maintaining.estimates import estimates_of, readings_of
 from homeostat.jobs.maintaining.investigating import Investigating
+from homeostat.jobs.maintaining.remembering import Remembering
 from homeostat.jobs.maintaining.source import Source
 from homeostat.jobs.maintaining.steps import Step, Steps
 from homeostat.ports import Clock
@@ -63,6 +64,7 @@ class Maintaining:
         self._source: Source | None = None
         self.steps: Steps | None = None
         self._investigating: Investigating | None = None
+        self._remembering: Remembering | None = None
         self.leads = False
         self._waits = False
         self._began_ns = setting.clock.now_ns()
@@ -121,6 +123,8 @@ class Maintaining:
                 return None
             if step.at_end and self._investigating is not None:
                 self._investigating.step(self.steps.place.reached_ns)
+            if step.at_end and self._remembering is not None:
+                self._remembering.step(self.steps.place.reached_ns)
             return step
         except BaseException:
             self._drop()
@@ -179,7 +183,7 @@ class Maintaining:
         steps = Steps(source, self._setting.owner, self._setting.clock, self._say)
         steps.load()
         self._source, self.steps, self.leads = source, steps, True
-        self._investigating = Investigating(source, self._say)
+        self._investigating, self._remembering = Investigating(source, self._say), Remembering(source, self._say)
         self._current_ns = self._setting.clock.now_ns()
         self._say(f"{self._setting.owner} maintains {self._setting.app.app}, from entry {steps.place.entry} on")
         return True
@@ -221,7 +225,8 @@ class Maintaining:
 
     def _drop(self) -> None:
         """Forget what is in memory: the next turn takes it from the store."""
-        self.leads, self.steps, self._source, self._investigating = False, None, None, None
+        self.leads, self.steps, self._source = False, None, None
+        self._investigating, self._remembering = None, None
         opened, self._opened = self._opened, ExitStack()
         opened.close()
 

@@ -10,13 +10,17 @@ from pathlib import Path
 from homeostat.adapters.disk.letter_tail import LetterTail
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.disk.sqlite.memory import SqliteMemory
+from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.adapters.journals.entries import ById
-from homeostat.adapters.opening import incidents_opener, journal_opener
+from homeostat.adapters.opening import incidents_opener, journal_opener, memory_opener, plans_opener
 from homeostat.config.servers import Servers
 from homeostat.engine.assembly import Prepared
 from homeostat.engine.shared.connecting import ServersIncomplete
 from homeostat.ports import EntryFacts, NamedJournal, Unavailable
 from homeostat.ports.maintenance import MaintenanceStore
+from homeostat.ports.memory import Memory
+from homeostat.ports.plans import Plans
 
 _DEADLINE_S = 5.0  # Of one question to a server.
 CHECKED_EACH = 16
@@ -34,6 +38,7 @@ class Source:
     moved : whether another journal has taken the place of this one
     replays : whether the journal's order is that in which features were served, so that they can be computed again:
         true of one process with a data folder, not of several workers that share a feature store
+    memory : of past incidents; plans : the answers to incidents
     """
 
     prepared: Prepared
@@ -44,6 +49,8 @@ class Source:
     letters: LetterTail | None = None
     moved: Callable[[], bool] = lambda: False
     replays: bool = False
+    memory: Memory | None = None
+    plans: Plans | None = None
 
 
 @contextmanager
@@ -65,13 +72,17 @@ def store_on(servers: Servers, app: str) -> Iterator[MaintenanceStore]:
 def source_in(data: Path, prepared: Prepared, store: MaintenanceStore) -> Iterator[Source]:
     """The journal of a data folder, which a server may be writing. Raises Unavailable, JournalError."""
     path = data / "journal.db"
-    with SqliteJournal(path, app=prepared.app.app, words=prepared.words, readonly=True) as journal:
+    app = prepared.app.app
+    with (
+        SqliteJournal(path, app=app, words=prepared.words, readonly=True) as journal,
+        closing(SqliteMemory(data, app=app)) as memory, closing(SqlitePlans(data, app=app)) as plans,
+    ):  # fmt: skip
         was = _identity(path)
         journal.checked_each = CHECKED_EACH
         yield Source(
             prepared.keyed(journal.coding), journal, store, journal.stated, None,
             LetterTail(data / "dead_letters.jsonl"), lambda: _identity(path) != was,
-            replays=True,
+            replays=True, memory=memory, plans=plans,
         )  # fmt: skip
 
 
@@ -90,10 +101,14 @@ def source_on(servers: Servers, prepared: Prepared, store: MaintenanceStore) -> 
         found = next(facts(entry - 1), None)
         return found.digest if found is not None and found.sequence == entry else None
 
-    with closing(opened) as journal:
+    app = prepared.app.app
+    with (
+        closing(opened) as journal, closing(memory_opener(url)(url, app=app)) as memory,
+        closing(plans_opener(url)(url, app=app)) as plans,
+    ):  # fmt: skip
         if isinstance(journal, ById):
             journal.checked_each = CHECKED_EACH
-        yield Source(prepared.keyed(journal.coding), journal, store, stated, facts)
+        yield Source(prepared.keyed(journal.coding), journal, store, stated, facts, memory=memory, plans=plans)
 
 
 def _journal(servers: Servers) -> str:

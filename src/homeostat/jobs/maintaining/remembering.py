@@ -1,0 +1,63 @@
+"""Keeps investigated and closed incidents as past cases, in a step of its own, at most once an hour of event time.
+
+A case follows from what is stored of its incident. So a process that is killed in between does it again, and nothing is
+stored twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from homeostat.errors import HomeostatError
+from homeostat.jobs.maintaining.source import Source
+from homeostat.maintain.incident.past import past_of
+from homeostat.records.responses import Response
+
+EACH_NS = 3600 * 10**9
+NEWEST = 500
+"""So many incidents are looked at in a step, the newest ones."""
+
+
+@dataclass(slots=True)
+class Remembering:
+    """See the module.
+
+    say : gets a sentence for people
+    """
+
+    source: Source
+    say: Callable[[str], None]
+    _next_ns: int = 0
+    _known: dict[str, int] = field(default_factory=dict)
+    _trouble: str = ""
+
+    def step(self, reached_ns: int) -> int:
+        """Keep the cases that are new or have changed, if it is time; returns how many. A memory that fails waits."""
+        if self.source.memory is None or reached_ns < self._next_ns:
+            return 0
+        self._next_ns = reached_ns + EACH_NS
+        try:
+            found = self._kept()
+        except HomeostatError as error:
+            if str(error) != self._trouble:
+                self.say(f"incidents are not remembered as yet: {error}")
+            self._trouble = str(error)
+            return 0
+        self._trouble = ""
+        return found
+
+    def _kept(self) -> int:
+        store, memory, plans = self.source.store, self.source.memory, self.source.plans
+        assert memory is not None, "it was asked for"
+        answers: dict[str, Response] = {} if plans is None else {one.incident: one for one in plans.list((), NEWEST)}
+        kept = 0
+        for one in reversed(store.list((), NEWEST)):
+            incident, answer = one.incident, answers.get(one.incident.id)
+            revision = incident.revision + (0 if answer is None else answer.revision)
+            if self._known.get(incident.id) == revision:
+                continue
+            case = past_of(incident, store.signals_of(incident.signals), answer)
+            kept += case is not None and memory.keep(case)
+            self._known[incident.id] = revision
+        return kept

@@ -97,6 +97,12 @@ gate explain {numbers} --app access
 gate explain 1234 --data {folder}
 gate simulate --app {app} --data {folder}
 gate raise convert --reason x --data {copied}
+memory list --data {folder}
+memory show 1234 --config {servers}
+memory search amount --data {folder}
+memory similar 1234 --data {folder}
+memory add {plain_rules} --data {copied}
+memory forget 1234 --data {copied}
 settings list --data {folder}
 settings undo 1 --data {folder}
 settings apply --kind learning --scope policy --body null --reason x --app {app} --preview --data {copied}
@@ -138,6 +144,7 @@ keys list --config {down}
 settings list --config {down}
 jobs list --config {down}
 incidents list --config {down}
+memory list --config {down}
 doctor access --config {down}
 """.strip().splitlines()
 

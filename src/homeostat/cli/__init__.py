@@ -42,6 +42,7 @@ COMMANDS = {
     "maintain": ("homeostat.cli.maintain:maintain", "Watch the decisions of an app, and raise incidents"),
     "incidents": ("homeostat.cli.incidents:incidents", "Show, silence, answer and close incidents"),
     "gate": ("homeostat.cli.gate:gate", "Explain rulings on plans, and try other limits"),
+    "memory": ("homeostat.cli.memory:memory", "List, show and search past incidents and notes"),
     "models": ("homeostat.cli.models:models", "List, compare, promote and roll back versions of models"),
     "export": ("homeostat.cli.export:export", "Write a journal as Parquet: events, outcomes, decisions"),
     "explain": ("homeostat.cli.explain:explain", "Say why a decision was made"),

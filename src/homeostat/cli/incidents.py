@@ -105,7 +105,7 @@ def show(id: str, /, *, data: Data = None, config: Config = None, json: Json = F
     from homeostat.records.response_words import worded_response
 
     with incidents_of(data, config) as store, plans_of(data, config) as plans:
-        one = _found(store, id)
+        one = found_incident(store, id)
         response = _response(plans, one.id)
         signals = store.signals_of(one.signals)
         history = [shown_change(each.number, each.actor, each.incident) for each in store.history(one.id)]
@@ -267,7 +267,7 @@ def _response(plans: Plans, id: str) -> Response | None:
         return None
 
 
-def _found(store: Incidents, id: str) -> Incident:
+def found_incident(store: Incidents, id: str) -> Incident:
     """The incident of an id, or of the beginning of one. Raises UnknownIncident, CommandError for more than one."""
     from homeostat.ports.incidents import UnknownIncident
 
@@ -286,7 +286,7 @@ def _seen(store: Incidents, id: str, expected: int | None) -> Incident:
     """The incident, where its revision is the one that the author saw. Raises IncidentMoved."""
     from homeostat.ports.incidents import IncidentMoved
 
-    one = _found(store, id)
+    one = found_incident(store, id)
     if expected is not None and one.revision != expected:
         raise IncidentMoved(one)
     return one

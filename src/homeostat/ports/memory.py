@@ -88,6 +88,10 @@ class Memory(Recalls, Protocol):
         """The passages with most of these words, the best first; none where no word is in any."""
         ...
 
+    def passages(self) -> Sequence[Found]:
+        """All passages, in the order in which they were stored, for a search of another kind."""
+        ...
+
     def close(self) -> None:
         """Let go of files and servers."""
         ...

@@ -118,7 +118,8 @@ NODES = ["field:amount", "source", "time", "labels", "outcome", "version", "sett
 CASES = st.lists(
     st.builds(
         remembered, st.lists(st.tuples(st.sampled_from(NODES), st.sampled_from([*KINDS, ORDERS])), max_size=3),
-        id=st.sampled_from(["a", "b", ORDERS]), verdict=st.sampled_from(["PASS", "FAIL", ORDERS]), words=st.just(ORDERS),
+        id=st.sampled_from(["a", "b", ORDERS]), verdict=st.sampled_from(["PASS", "FAIL", ORDERS]),
+        words=st.just(ORDERS),
     ), max_size=6,
 )  # fmt: skip
 

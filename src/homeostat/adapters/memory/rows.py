@@ -122,13 +122,14 @@ def search(run: Run, words: Words, text: str, limit: int) -> list[Found]:
     found = []
     for number, score in words.find(run, wanted, limit) if wanted else ():
         rows = run("SELECT source, owner, title, text FROM passages WHERE number = ?", (number,))
-        found += [Found(*row, score=round(float(score), 6)) for row in rows]
+        found += [Found(str(a), str(b), str(c), str(d), round(float(score), 6)) for a, b, c, d in rows]
     return found
 
 
 def everything(run: Run) -> list[Found]:
     """All passages, in the order in which they were stored."""
-    return [Found(*row, score=0.0) for row in run("SELECT source, owner, title, text FROM passages ORDER BY number")]
+    rows = run("SELECT source, owner, title, text FROM passages ORDER BY number")
+    return [Found(str(a), str(b), str(c), str(d), 0.0) for a, b, c, d in rows]
 
 
 def no_such(id: str) -> NoSuchMemory:

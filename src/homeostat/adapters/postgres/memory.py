@@ -77,7 +77,7 @@ class PostgresMemory:
         return self._look(lambda run: rows.search(run, _WORDS, words, limit))
 
     def passages(self) -> Sequence[Found]:
-        """All passages, for a search of another kind."""
+        """See `Memory`."""
         return self._look(rows.everything)
 
     def close(self) -> None:

@@ -115,7 +115,7 @@ class SqliteMemory:
             return [] if run is None else rows.search(run, _WORDS, words, limit)
 
     def passages(self) -> Sequence[Found]:
-        """All passages, for a search of another kind."""
+        """See `Memory`."""
         with self._look() as run:
             return [] if run is None else rows.everything(run)
 

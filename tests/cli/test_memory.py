@@ -8,10 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.maintain.investigate.traffic import ONSET, signal
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.memory import SqliteMemory
+from homeostat.checks.inquiries import ONSET, signal
 from homeostat.checks.memory import past
 from homeostat.cli import main
 from homeostat.records.incidents import Incident, Severity

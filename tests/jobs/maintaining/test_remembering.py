@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.jobs.maintaining.test_investigating import Empty
-from tests.maintain.investigate.traffic import HOUR, ONSET, signal
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.memory import SqliteMemory
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
+from homeostat.checks.inquiries import HOUR, ONSET, signal
 from homeostat.checks.plans import response
 from homeostat.engine.assembly import prepare
 from homeostat.errors import Unavailable

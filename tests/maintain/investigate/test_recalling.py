@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.maintain.investigate import traffic
-from tests.maintain.investigate.traffic import GRAPH, UNCALIBRATED, Fixed, Replays, case, quiet, same, signal
 
 from homeostat.adapters.memory.listed import ListedCases
+from homeostat.checks import inquiries as traffic
+from homeostat.checks.inquiries import GRAPH, UNCALIBRATED, Fixed, Replays, case, quiet, same, signal
 from homeostat.errors import Unavailable
 from homeostat.maintain.contracts import Case
 from homeostat.maintain.investigate.investigator import CauseInvestigator

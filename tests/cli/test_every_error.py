@@ -112,6 +112,7 @@ jobs list --data {folder}
 jobs submit export --data {keys} -- --out x
 jobs show 1 --config {servers}
 init {new} --from {events}
+init {new} --from {events} --outcomes {outcomes}
 schema events --app {app}
 serve {app} --port 0 --plan --data {folder}
 serve access --port 0 --plan --data {folder} --bundle {bundle}

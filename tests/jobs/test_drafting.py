@@ -117,6 +117,7 @@ def test_a_file_that_is_no_table_is_refused_in_a_sentence(tmp_path, content, suf
         ("e.parquet", b"PAR1 and the rest is missing", "is no whole Parquet file: write it again"),
         ("e.jsonl", b'{"a": ', "is no whole JSON Lines file"),
         ("e.csv", b"a,b\n1\n", "is no whole CSV file"),
+        ("e.csv", b"id,time,user,user\n1,2026-01-01,a,b\n", "has the column user more than once"),
     ],
 )
 def test_an_empty_or_broken_file_is_refused_with_what_to_do(tmp_path, name, content, advice):
@@ -165,3 +166,70 @@ def test_whatever_the_columns_are_called_the_draft_loads(tmp_path, names, seed):
     path = tmp_path / "drafted.yaml"
     path.write_text(draft(written(pa.table(columns), tmp_path / "e.parquet"), "x").text)
     assert load_app(path).app == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "role"),
+    [
+        ("is_bad", [0, 1], Role.LABEL),
+        ("wasFraudulent", [True, False], Role.LABEL),
+        ("chargeback_flag", [0.0, 1.0], Role.LABEL),
+        ("predicted_fraud", [0, 1], Role.BOOLEAN),
+        ("bad", [0, 7], Role.INTEGER),
+        ("label", ["fraud", "fine"], Role.UNUSED),
+        ("label", [-1, 1], Role.UNUSED),
+        ("mobile", [0, 1], Role.BOOLEAN),
+    ],
+)
+def test_a_label_is_known_by_its_words_and_its_two_values(name, values, role):
+    table = logins().drop_columns(["is_fraud", "fraud_reason", "mobile"])
+    (found,) = [one for one in profile(table.append_column(name, pa.array(values * 200))) if one.name == name]
+    assert found.role is role, found.why
+
+
+def outcomes_of(table, negatives):
+    rows = [
+        {"event_id": one, "label": label, "time": (datetime.fromisoformat(at) + timedelta(days=4 + k % 2)).isoformat()}
+        for k, (one, at) in enumerate(zip(table["loginId"].to_pylist(), table["Occurred At"].to_pylist(), strict=True))
+        for label in ([1] if k % 9 == 0 else [0] if negatives else [])
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+@pytest.mark.parametrize("negatives", [True, False])
+def test_a_file_of_outcomes_says_how_late_they_come_and_what_silence_means(tmp_path, negatives, capsys):
+    table = logins().drop_columns(["is_fraud", "fraud_reason"])
+    events = written(table, tmp_path / "e.parquet")
+    outcomes = written(outcomes_of(table, negatives), tmp_path / "o.parquet")
+    with pytest.raises(SystemExit) as ended:
+        main(["init", str(tmp_path / "shop.yaml"), "--from", str(events), "--outcomes", str(outcomes)])
+    assert ended.value.code in (0, None) and f"--outcomes {outcomes}" in capsys.readouterr().err
+    found = load_app(tmp_path / "shop.yaml").outcomes
+    assert found.horizon == 7 * 86_400 * 10**9 and found.unknown == ("skip" if negatives else "negative")
+
+
+def test_without_outcomes_a_draft_asks_for_them_and_others_are_refused(tmp_path, capsys):
+    table = logins().drop_columns(["is_fraud", "fraud_reason"])
+    events = written(table, tmp_path / "e.parquet")
+    with pytest.raises(SystemExit):
+        main(["init", str(tmp_path / "shop.yaml"), "--from", str(events)])
+    assert "--outcomes FILE" in capsys.readouterr().err
+    other = written(pa.table({"event_id": ["x"], "label": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(EventFileError, match="none of the first 400 events"):
+        draft(events, "x", other)
+    for columns, lacks in (({"login": ["x"], "bad": [1]}, "lacks an id"), ({"loginId": ["x"]}, "lacks a label")):
+        unnamed = written(pa.table(columns), tmp_path / "unnamed.parquet")
+        with pytest.raises(EventFileError, match=lacks):
+            draft(events, "x", unnamed)
+
+
+def test_outcomes_under_the_names_of_the_events_are_read_as_the_draft_says(tmp_path):
+    table = logins().drop_columns(["is_fraud", "fraud_reason"])
+    events = written(table, tmp_path / "e.parquet")
+    named = outcomes_of(table, True).rename_columns(["loginId", "chargeback", "Occurred At"])
+    outcomes = written(named, tmp_path / "o.parquet")
+    path = tmp_path / "shop.yaml"
+    path.write_text(draft(events, "shop", outcomes).text)
+    assert load_app(path).outcomes.label == "chargeback"
+    report = replay_events(path, Request(events, tmp_path / "out", outcomes), lambda stage, share: None)
+    assert report["dead_letters"] == 0 and report["outcomes"] > 0

@@ -17,6 +17,7 @@ def init(
     /,
     *,
     from_: Annotated[Path | None, Parameter(name="--from", help="Draft it from the columns of these events.")] = None,
+    outcomes: Annotated[Path | None, Parameter(help="Take from this file how late outcomes come; with --from.")] = None,
     force: bool = False,
 ) -> None:
     """Write a commented starter app file that loads and runs as it is.
@@ -30,13 +31,15 @@ def init(
     """
     if path.exists() and not force:
         raise CommandError(f"{path} exists: choose another name, or say --force to write over it")
-    text, after = _content(path, from_)
+    if outcomes is not None and from_ is None:
+        raise CommandError("--outcomes goes with --from: an app is drafted from events, and outcomes are held to them")
+    text, after = _content(path, from_, outcomes)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     print(f"wrote {path}; next: {after}", file=sys.stderr)
 
 
-def _content(path: Path, events: Path | None) -> tuple[str, str]:
+def _content(path: Path, events: Path | None, outcomes: Path | None) -> tuple[str, str]:
     """The text to write, and the command to run next."""
     if events is None:
         from homeostat.config.starter import starter
@@ -45,9 +48,16 @@ def _content(path: Path, events: Path | None) -> tuple[str, str]:
     from homeostat.cli.tables import profile_table
     from homeostat.jobs.drafting import draft
 
-    drafted = draft(events, app_name(path))
+    drafted = draft(events, app_name(path), outcomes)
     profile_table(drafted.columns, sys.stderr)
-    return drafted.text, f"read {path} through, then homeostat replay {path} {events} --out out"
+    if not drafted.labelled:
+        print(
+            "no column says how an event turned out, and models learn from that: name a file of event_id, label (1 or "
+            "0) and time with --outcomes FILE, here and at replay and train",
+            file=sys.stderr,
+        )
+    more = "" if outcomes is None else f" --outcomes {outcomes}"
+    return drafted.text, f"read {path} through, then homeostat replay {path} {events}{more} --out out"
 
 
 def app_name(path: Path) -> str:

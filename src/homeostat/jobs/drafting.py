@@ -13,7 +13,7 @@ import yaml
 
 from homeostat.adapters.disk.event_lines import EventFileError
 from homeostat.adapters.disk.event_samples import sample_events
-from homeostat.decide.intake.times import time_of_seconds, time_of_text
+from homeostat.jobs.drafting_outcomes import Reported, reported, seconds_of
 from homeostat.jobs.profiles import Profile, Role, profile
 
 ROWS_MAX = 200_000  # Rows that are looked at.
@@ -21,7 +21,6 @@ _LENGTHS = (("1m", 60), ("10m", 600), ("1h", 3_600), ("1d", 86_400), ("7d", 604_
 _FIELDS = {Role.NUMBER: "number", Role.INTEGER: "integer", Role.BOOLEAN: "boolean", Role.CATEGORY: "category"}
 _NAME = re.compile(r"[^a-z0-9]+")
 _RESERVED = frozenset({"time", "risk", "true", "false", "none", "and", "or", "not", "in", "if", "else"})
-_NS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +29,31 @@ class Draft:
 
     text : the file's content
     columns : every column of the events, in their order
+    labelled : whether the events, or a file of outcomes, say how events turned out
     """
 
     text: str
     columns: tuple[Profile, ...]
+    labelled: bool
 
 
-def draft(path: Path, app: str) -> Draft:
+def draft(path: Path, app: str, outcomes: Path | None = None) -> Draft:
     """An app file for the events of a file, that loads and decides as it is.
 
-    Raises EventFileError where the file can't be read, or has nothing that could be an id, a time or an entity.
+    outcomes : a file of them, from which the draft takes how long they take, and whether good ones are reported too
+    Raises EventFileError where a file can't be read, has nothing that could be an id, a time or an entity, or where
+    outcomes do not fit the events.
     """
     table = sample_events(path, ROWS_MAX)
     if not len(table):
         raise EventFileError(f"{path} has no rows to draft an app from")
     columns = tuple(profile(table))
-    return Draft("\n".join(_Writer(path, app, columns, table).lines()) + "\n", columns)
+    writer = _Writer(path, app, columns, table)
+    if outcomes is not None:
+        ids, event_s = table[writer.id.name], seconds_of(table[writer.time.name])
+        writer.reported = reported(outcomes, writer.id.name, writer.time.name, ids, event_s)
+    labelled = writer.label is not None or outcomes is not None
+    return Draft("\n".join(writer.lines()) + "\n", columns, labelled)
 
 
 class _Writer:
@@ -62,6 +70,7 @@ class _Writer:
         self.label = next((one for one in columns if one.role is Role.LABEL), None)
         self.names = _names([self.id, self.time, *self.entities, *self.fields, *([self.label] if self.label else [])])
         self.lengths = {one.name: _lengths(table, self.time, one) for one in self.entities}
+        self.reported: Reported | None = None
 
     def _needed(self, role: Role) -> Profile:
         found = next((one for one in self.columns if one.role is role), None)
@@ -176,9 +185,17 @@ class _Writer:
         yield "  fallback: {scorers_absent: allow, policy: thresholds, deadline: allow}"
         yield ""
         yield "outcomes:"
-        yield f"  label: {self.names[self.label.name] if self.label else 'bad'}  # What a positive outcome is called."
-        yield "  horizon: 30d  # Outcomes come within this time. Put in what is true for yours."
-        yield "  unknown: negative  # No report within the horizon means that all was well."
+        label = self.names[self.label.name] if self.label else "bad"
+        if self.reported is not None and self.label is None and self.reported.label != "label":
+            label = self.reported.label
+        yield f"  label: {label}  # What a positive outcome is called."
+        if self.reported is not None:
+            yield from self.reported.lines()
+        else:
+            if self.label is not None:
+                yield "  # delay: 7d  # How long after its event that column is known; without it, at once."
+            yield "  horizon: 30d  # Outcomes come within this time. Put in what is true for yours."
+            yield "  unknown: negative  # No report within the horizon means that all was well."
         yield "  censoring: [block]  # Nobody learns what a blocked event would have become."
 
 
@@ -210,7 +227,7 @@ def _scalar(text: str) -> str:
 
 def _lengths(table: pa.Table, time: Profile, entity: Profile) -> list[str]:
     """Three window lengths: the shortest that holds a second event of a usual key, and longer ones within the data."""
-    when = _times(table[time.name])
+    when = seconds_of(table[time.name])
     known = ~np.isnan(when)
     if not known.any():
         return ["1h", "1d", "7d"]
@@ -219,19 +236,6 @@ def _lengths(table: pa.Table, time: Profile, entity: Profile) -> list[str]:
     gap = span / max(1.0, events)
     fitting = [name for name, seconds in _LENGTHS if seconds >= gap / 30 and seconds <= max(span, 3_600)]
     return fitting[:3] or ["1h", "1d", "7d"]
-
-
-def _times(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """(n,) seconds since 1970, NaN where there is none."""
-    if pa.types.is_temporal(column.type):
-        ns = column.cast(pa.timestamp("ns"), safe=False).cast(pa.int64()).to_numpy(zero_copy_only=False)
-        return np.asarray(ns, np.float64) / _NS
-    out = np.full(len(column), np.nan)
-    for row, value in enumerate(column.to_pylist()):
-        if value is not None:
-            ns = time_of_text(value) if isinstance(value, str) else time_of_seconds(float(value))
-            out[row] = np.nan if ns is None else ns / _NS
-    return out
 
 
 def _seen(columns: Sequence[Profile]) -> str:

@@ -17,6 +17,11 @@ _CATEGORIES_MAX = 100  # A column with more different texts is an entity, or no 
 _REPEATS_MIN = 1.2  # Events for each key, on average, from which a key has a past worth knowing.
 _ENTITIES_MAX = 6
 _LABELS = ("label", "fraud", "is_fraud", "isfraud", "tx_fraud", "target", "abuse", "class", "chargeback", "outcome")
+_TELLING = frozenset({
+    "abuse", "abusive", "attack", "bad", "chargeback", "churn", "churned", "fraud", "fraudulent", "label", "malicious",
+    "outcome", "scam", "spam", "target",
+})  # fmt: skip
+_GUESSES = frozenset({"pred", "predicted", "prediction", "probability", "risk", "score"})  # Of a model, not of life.
 _IDS = ("event_id", "transaction_id", "id", "uuid", "request_id", "order_id", "login_id", "message_id")
 _TIMES = ("time", "timestamp", "event_time", "datetime", "date", "created_at", "ts", "tx_datetime", "occurred_at")
 _SUBJECTS = frozenset({
@@ -99,7 +104,9 @@ def _profile_of(name: str, values: pa.Array) -> Profile:
     if pa.types.is_temporal(kind):
         return replace(base, role=Role.TIME, why=f"its type is {kind}")
     if pa.types.is_boolean(kind):
-        return replace(base, role=Role.LABEL if name.lower() in _LABELS else Role.BOOLEAN, why="true or false")
+        if _names_label(base):
+            return replace(base, role=Role.LABEL, why="its name, and values of true and false")
+        return replace(base, role=Role.BOOLEAN, why="true or false")
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _of_text(base, values)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -113,6 +120,9 @@ def _of_text(base: Profile, values: pa.Array) -> Profile:
         return replace(base, why="it is empty")
     if all(time_of_text(one) is not None for one in tried):
         return replace(base, role=Role.TIME, why="its texts are times")
+    if base.name.lower() in _LABELS and base.distinct <= _CATEGORIES_MAX:
+        why = "its name says that it is the outcome, and its values are texts: write 1 for positive, 0 for negative"
+        return replace(base, why=why)
     if _is_id(base):
         return replace(base, role=Role.ID, why="each row has a text of its own")
     if base.distinct > _CATEGORIES_MAX or _names_subject(base):
@@ -130,8 +140,11 @@ def _of_numbers(base: Profile, values: pa.Array, whole: bool) -> Profile:
     base = replace(base, low=float(extremes["min"].as_py()), high=float(extremes["max"].as_py()))
     whole = whole or bool(pc.all(pc.equal(known, pc.floor(known))).as_py())
     two_valued = base.distinct == 2 and (base.low, base.high) == (0.0, 1.0)
-    if base.name.lower() in _LABELS and base.low >= 0.0 and base.high <= 1.0 and whole:
+    if whole and base.low >= 0.0 and base.high <= 1.0 and _names_label(base):
         return replace(base, role=Role.LABEL, why="its name, and values of 0 and 1")
+    if base.name.lower() in _LABELS:
+        why = f"its name says that it is the outcome; its values are from {base.low:g} to {base.high:g}, not 0 and 1"
+        return replace(base, why=why)
     tried = known.slice(0, _TRIED).to_pylist()
     if base.name.lower() in _TIMES and all(time_of_seconds(float(one)) is not None for one in tried):
         return replace(base, role=Role.TIME, why="its name, and values that are seconds since 1970")
@@ -165,6 +178,13 @@ def _is_id(column: Profile) -> bool:
 
 def _names_subject(column: Profile) -> bool:
     return any(word in _SUBJECTS for word in column.words)
+
+
+def _names_label(column: Profile) -> bool:
+    if column.name.lower() in _LABELS:
+        return True
+    words = set(column.words)
+    return bool(words & _TELLING) and not words & _GUESSES
 
 
 def _repeats(column: Profile) -> bool:

@@ -25,8 +25,17 @@ _READERS = "parquet, csv, csv.gz, jsonl, jsonl.gz, ndjson or ndjson.gz"
 def sample_events(path: Path, rows_max: int) -> pa.Table:
     """Up to `rows_max` rows from the beginning of a file.
 
-    Raises EventFileError where the file is missing, has another format, or can't be read as a table.
+    Raises EventFileError where the file is missing, has another format, can't be read as a table, or has two columns of
+    one name.
     """
+    table = _sampled(path, rows_max)
+    twice = [name for name in dict.fromkeys(table.column_names) if table.column_names.count(name) > 1]
+    if twice:
+        raise EventFileError(f"{path} has the column {', '.join(twice)} more than once: rename or drop the others")
+    return table
+
+
+def _sampled(path: Path, rows_max: int) -> pa.Table:
     name = path.name.lower()
     kind = next((kind for kind, ends in _KINDS.items() if name.endswith(ends)), None)
     if kind is None:

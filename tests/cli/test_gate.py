@@ -14,12 +14,15 @@ from tests.support.made_plans import FINDINGS, HOUR_NS, NOW, OPEN, PLAN
 from tests.support.tuned import app_file
 from tests.support.waiting import ID, waiting
 
+from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
 from homeostat.adapters.disk.sqlite.statements import SqliteStatements
+from homeostat.checks.incidents import incident, signal
 from homeostat.cli import main
 from homeostat.maintain.gate.ruling import LimitsGate
 from homeostat.records.changes import Change, ChangeKind
+from homeostat.records.findings import Conclusion
 from homeostat.records.incidents import Phase
 from homeostat.records.plans import Receipt, Remedy, Verified
 from homeostat.records.responses import Answer, Response
@@ -211,3 +214,26 @@ def test_homeostat_can_t_raise_its_own_level(folder: Path, capsys: pytest.Captur
     assert code and "an owner does" in err
     with closing(SqlitePlans(folder)) as store:
         assert list(store.raised()) == []
+
+
+def test_an_incident_without_a_plan_says_how_far_it_is_and_when_there_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(SqliteIncidents(tmp_path)) as store:
+        store.write([signal("a"), signal("b")], [incident("0000000000000001")])
+    code, _, err = asked(capsys, "gate", "explain", "0000000000000001", "--data", tmp_path)
+    assert code == 1 and "it is open" in err and "two hours of event time" in err and "homeostat incidents show" in err
+    code, _, err = asked(capsys, "gate", "explain", "nope", "--data", tmp_path)
+    assert code == 1 and "there is no incident nope: homeostat incidents list" in err
+    unsure = replace(FINDINGS, conclusion=Conclusion.INCONCLUSIVE, missing=("what moves field:amount",))
+    with closing(SqlitePlans(tmp_path)) as plans:
+        plans.write(Response("i1", 1, Phase.INVESTIGATED, NOW, NOW, findings=unsure))
+        plans.write(Response("i2", 1, Phase.INVESTIGATED, NOW, NOW, findings=FINDINGS))
+        plans.write(Response("i3", 1, Phase.PLANNED, NOW, NOW, findings=FINDINGS, plan=PLAN))
+    for id, words in (
+        ("i1", "showed no cause (what moves field:amount)"),
+        ("i2", "not planned yet"),
+        ("i3", "not ruled on yet"),
+    ):
+        code, _, err = asked(capsys, "gate", "explain", id, "--data", tmp_path)
+        assert code == 1 and words in err, err

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from homeostat.config.load import parse_app
+from homeostat.config.definitions import durations
+from homeostat.config.load import load_app, parse_app
 from homeostat.config.tree import App
 from homeostat.engine.assembly import open_engine
+from homeostat.engine.explaining import sentences
 
 START = 1_700_000_000
 
@@ -125,3 +129,24 @@ def test_a_count_becomes_another_count_and_nothing_between(rule: str, feature: s
 @pytest.mark.parametrize("rule", ["mean < 101", "mean >= 0", "spread < 72", "spread >= 0", "n >= 1", "since <= 86400"])
 def test_no_change_is_named_that_can_not_be(rule: str) -> None:
     assert counted(rule, 4) is None
+
+
+def test_times_that_have_passed_are_shown_in_units_that_people_use() -> None:
+    share = {"name": "terminal_since_clean", "value": 2_646_000.0, "contribution": 0.5, "unit": "s"}
+    change = {"feature": "since_last", "was": 5_400.0, "becomes": 90.0, "action": "allow", "unit": "s"}
+    explanation = {
+        "by_version": "a-1", "same_version": True, "features": [share], "scorers": [], "change": change,
+    }  # fmt: skip
+    answer: Any = {
+        "event_id": "1", "action": "block", "proposed": "block", "risk": 0.5, "time": "2026-01-01", "reasons": [],
+        "rule": None, "fallback": None, "version": "a-1", "explanation": explanation,
+    }  # fmt: skip
+    lines = sentences(answer)
+    assert any(line.endswith("terminal_since_clean  30.6 days") for line in lines)
+    assert "With since_last at 90 s instead of 1.5 hours, all else equal, the action would have been allow." in lines
+
+
+def test_the_features_that_are_times_are_found_in_the_app_file() -> None:
+    found = durations(load_app("payments"))
+    assert {"customer_since_fraud", "terminal_since_first_fraud"} <= found and "customer_fraud_age" not in found
+    assert "customer_count_1d" not in found

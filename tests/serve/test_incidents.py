@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from http_servers import Server, steady
 from homeostat.adapters.disk.api_keys import FileApiKeys
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.checks.incidents import incident, signal
+from homeostat.cli import main
 
 pytestmark = pytest.mark.long
 IDS = [f"{number:016x}" for number in range(1, 6)]
@@ -154,7 +156,7 @@ def test_all_faults_of_a_body_are_named_at_once(keyed: Keyed) -> None:
     status, _, problem = keyed.ask(f"/v1/incidents/{IDS[2]}:silence", {"for": 5, "actor": 5}, if_match='"1"')
     assert status == 422 and all(word in problem["detail"] for word in ("reason is", "actor is", "for: "))
     status, head, problem = keyed.ask(f"/v1/incidents/{IDS[2]}", {"reason": "x"})
-    assert (status, head["allow"], problem["detail"]) == (405, "GET, HEAD", "it takes GET, HEAD")
+    assert (status, head["allow"], problem["detail"]) == (405, "GET, HEAD", f"/v1/incidents/{IDS[2]} takes GET, HEAD")
 
 
 def test_a_silence_of_a_node_that_the_app_has_not_is_made_with_a_warning(keyed: Keyed) -> None:
@@ -184,4 +186,16 @@ def test_a_server_without_a_folder_has_none() -> None:
     assert server.ask("/v1/incidents")[0] == 404
     status, _, problem = server.ask("/v1/silences", {"kind": "unit", "for": "1h", "reason": "x"})
     assert status == 403 and "--scopes operate" in problem["fix"] and "--data FOLDER" in problem["fix"]
+    assert server.stop() == 0
+
+
+def test_a_server_whose_folder_keeps_no_key_yet_names_the_command_that_makes_one_there(tmp_path: Path) -> None:
+    folder = tmp_path / "the state"
+    server = Server("access", "--data", folder)
+    status, _, problem = server.ask("/v1/silences", {"kind": "unit", "for": "1h", "reason": "x"})
+    assert status == 403 and f"keys create NAME --scopes operate --data '{folder}'" in problem["fix"]
+    words = shlex.split(problem["fix"].split("homeostat ")[1].split(";")[0])
+    with pytest.raises(SystemExit) as made:
+        main(words)
+    assert made.value.code in (0, None) and len(FileApiKeys(folder).all()) == 1
     assert server.stop() == 0

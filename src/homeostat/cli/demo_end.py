@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from homeostat.cli.demo_view import bar, duration, money, phrase
+from homeostat.engine.explaining import shown
 
 NEXT = (
     "homeostat simulate payments --days 90 --out sim",
@@ -70,7 +71,7 @@ def _explained(found: Mapping[str, Any] | None, currency: str) -> RenderableType
     table.add_column(justify="right")
     table.add_column(style="dim", no_wrap=True)
     for part in found["features"]:
-        value = "-" if part["value"] is None else f"{part['value']:,.4g}"
+        value = "-" if part["value"] is None else shown(part["value"], "unit" in part)
         raised = Text(f"{part['contribution']:+.2f}", style="red" if part["contribution"] > 0 else "green")
         table.add_row("  " + part["name"], value, raised, phrase(part["name"]))
     change = found["change"]
@@ -78,7 +79,8 @@ def _explained(found: Mapping[str, Any] | None, currency: str) -> RenderableType
     if change is not None:
         last = Text.assemble(
             "  it would have been ", (change["action"], "bold"),
-            f" with {change['feature']} {change['becomes']:,.4g} instead of {change['was']:,.4g}",
+            f" with {change['feature']} at {shown(change['becomes'], 'unit' in change)} instead of "
+            f"{shown(change['was'], 'unit' in change)}",
         )  # fmt: skip
     return Group(head, table, last)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -39,10 +40,14 @@ def explain(what: str, /, *, app: AppName = None, data: Data = None, config: Con
     if data is None and config is None:
         plan, ruling = _of_file(path, app)
     else:
-        with plans_of(data, config) as store:
+        from homeostat.cli.unplanned import unplanned
+        from homeostat.ports.plans import NoResponse
+
+        response = None
+        with plans_of(data, config) as store, suppress(NoResponse):
             response = store.get(what)
-        if response.plan is None or response.ruling is None:
-            raise CommandError(f"incident {what} has no ruling yet: it is {response.phase}")
+        if response is None or response.plan is None or response.ruling is None:
+            raise unplanned(what, response, data, config)
         plan, ruling = response.plan, response.ruling
     if json:
         print(dumps({"plan": shown_plan(plan), "gate": shown_ruling(ruling)}))

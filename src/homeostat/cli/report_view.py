@@ -37,7 +37,8 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
             )
         ),
         f"time {report['seconds']['total']:.1f} s, {report['decisions_per_second']:,.0f} decisions a second, "
-        f"{report['latency_us']['p50']:.1f} / {report['latency_us']['p99']:.1f} us a decision (p50 / p99)",
+        f"{report['latency_us']['p50']:.1f} / {report['latency_us']['p99']:.1f} us a decision, "
+        "each batch's time shared by its rows (p50 / p99)",
         "actions " + ", ".join(f"{name} {n:,} ({n / total:.2%})" for name, n in report["actions"].items()),
         "decided by " + ", ".join(f"{name} {n:,}" for name, n in report["decided_by"].items() if n or name == "policy"),
     ]  # fmt: skip

@@ -7,6 +7,7 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from socket import socket
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -136,8 +137,8 @@ def serve(
     if metrics_port is not None:
         refuse_metrics_to_others(metrics_host, doors.plain_http or doors.expose)
     settings = replace(
-        _settings(doors, bounds, host, metrics_port, _place_of_keys(data, servers)), metrics_host=metrics_host, log=log,
-        effects=_named_again(app, data, config, servers),
+        _settings(doors, bounds, host, metrics_port, _place_of_keys(data, config, servers)),
+        metrics_host=metrics_host, log=log, effects=_named_again(app, data, config, servers),
     )  # fmt: skip
     task = _task(app, bundle, data, config, servers, workers, settings)
     if keeping.jobs and (task is not None or data is None):
@@ -211,14 +212,15 @@ def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping, se
     return engine
 
 
-def _place_of_keys(data: Path | None, servers: Servers) -> dict[str, str]:
+def _place_of_keys(data: Path | None, config: Path | None, servers: Servers) -> dict[str, str]:
     """Beside the data, or in PostgreSQL, and the versions' files with it; nowhere without either."""
     if data is not None:
-        return {"keys_folder": str(data)}
+        return {"keys_folder": str(data), "place": f"--data {quote(str(data.absolute()))}"}
     if servers.journal is None:
         return {}
     files = {} if servers.models is None else {"models": servers.models, "models_cache": str(servers.models_cache)}
-    return {"keys_url": servers.journal, **files}
+    place = {} if config is None else {"place": f"--config {quote(str(config.absolute()))}"}
+    return {"keys_url": servers.journal, **files, **place}
 
 
 def _named_again(app: str, data: Path | None, config: Path | None, servers: Servers) -> tuple[str, ...]:

@@ -29,6 +29,17 @@ def feature_definitions(app: App) -> dict[str, str]:
     return lines | {name: _same(text) for name, text in app.features.derived.items()}
 
 
+def durations(app: App) -> frozenset[str]:
+    """The features that are numbers of seconds since something happened.
+
+    >>> from homeostat.config.load import load_app
+    >>> sorted(durations(load_app("access")))
+    ['since_last']
+    """
+    begins = ("since_last of", "since_first of", "since_last(", "since_first(")
+    return frozenset(name for name, line in feature_definitions(app).items() if line.startswith(begins))
+
+
 def _window(app: App, group: WindowGroup, length_ns: int, text: str) -> str:
     entity = app.events.entities.get(group.entity)
     pair = f" ({' and '.join(entity.of)})" if entity is not None and entity.of else ""

@@ -49,11 +49,16 @@ class ServedFeature(TypedDict):
 
 @final
 class FeatureShare(TypedDict):
-    """A feature in an explanation. contribution : to the risk or the scorer's score, log-odds"""
+    """A feature in an explanation.
+
+    contribution : to the risk or the scorer's score, log-odds
+    unit : `s` for a time that has passed, in seconds; absent elsewhere
+    """
 
     name: str
     value: Shown
     contribution: float
+    unit: NotRequired[Literal["s"]]
 
 
 @final
@@ -68,12 +73,13 @@ class ScorerShare(TypedDict):
 
 @final
 class OtherwiseAction(TypedDict):
-    """The smallest change of one feature that would have changed the action."""
+    """The smallest change of one feature that would have changed the action. unit : as in `FeatureShare`"""
 
     feature: str
     was: Shown
     becomes: Shown
     action: str
+    unit: NotRequired[Literal["s"]]
 
 
 @final

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from homeostat.app import feature_plan
+from homeostat.config.definitions import durations
 from homeostat.config.tree import App
 from homeostat.decide.canary import instead_of
 from homeostat.decide.contracts import Policy
@@ -22,7 +23,6 @@ from homeostat.engine.answer_types import (
     GroupRule,
     OtherwiseAction,
     ServedFeature,
-    Shown,
 )
 from homeostat.engine.answers import Naming, naming
 from homeostat.records.decisions import DecisionBatch
@@ -50,22 +50,22 @@ def explained(stages: Stages, app: App, decisions: DecisionBatch, row: int) -> E
     except Unnamed:
         return {"by_version": stages.version, "same_version": False, "features": [], "scorers": [], "change": None}
     found = explain(stages, here, 0, _ranges(app), TOP)
-    named = naming(stages, here)
+    named, spans = naming(stages, here), durations(app)
     group = _group(stages, here)
     answer: Explained = {
         "by_version": stages.version,
         "same_version": stages.version == made_by,
-        "features": [_feature(feature, named) for feature in found.features],
+        "features": [_feature(feature, named, spans) for feature in found.features],
         "scorers": [
             {
                 "name": scorer.name,
                 "score": _number(scorer.score),
                 "contribution": round(scorer.contribution, 6),
-                "features": [_feature(feature, named) for feature in scorer.features],
+                "features": [_feature(feature, named, spans) for feature in scorer.features],
             }
             for scorer in found.scorers
         ],
-        "change": _change(found, stages.actions, named),
+        "change": _change(found, stages.actions, named, spans),
     }
     if group is not None:
         answer["group"] = group[0]
@@ -120,23 +120,31 @@ def _ranges(app: App) -> dict[str, tuple[float, float]]:
     }
 
 
-def _feature(feature: FeatureContribution, named: Naming) -> FeatureShare:
-    return {
+def _feature(feature: FeatureContribution, named: Naming, spans: Collection[str]) -> FeatureShare:
+    share: FeatureShare = {
         "name": feature.name, "value": named(feature.name, feature.value),
         "contribution": round(feature.contribution, 6),
     }  # fmt: skip
+    if feature.name in spans:
+        share["unit"] = "s"
+    return share
 
 
-def _change(found: Explanation, actions: tuple[str, ...], named: Naming) -> OtherwiseAction | None:
+def _change(
+    found: Explanation, actions: tuple[str, ...], named: Naming, spans: Collection[str]
+) -> OtherwiseAction | None:
     change = found.change
     if change is None:
         return None
-    return {
+    other: OtherwiseAction = {
         "feature": change.feature,
         "was": named(change.feature, change.was),
         "becomes": named(change.feature, change.becomes),
         "action": actions[change.action],
     }
+    if change.feature in spans:
+        other["unit"] = "s"
+    return other
 
 
 def _number(value: float) -> float | None:
@@ -171,8 +179,10 @@ def sentences(answer: Decision) -> list[str]:
         lines.append("It came late, after what the app waits for: it was decided, and windows don't count it.")
     lines += _freshness(answer.get("features", {}))
     explanation = answer["explanation"]
-    features = [(one["name"], one["contribution"], one["value"]) for one in explanation["features"]]
-    scorers = [(one["name"], one["contribution"], one["score"]) for one in explanation["scorers"]]
+    features = [
+        (one["name"], one["contribution"], shown(one["value"], "unit" in one)) for one in explanation["features"]
+    ]
+    scorers = [(one["name"], one["contribution"], shown(one["score"])) for one in explanation["scorers"]]
     lines += _table("Contributions to the risk (log-odds)", features) + _table("Scorers", scorers)
     change = explanation["change"]
     if change is not None and isinstance(change["becomes"], str):
@@ -182,7 +192,8 @@ def sentences(answer: Decision) -> list[str]:
         )
     elif change is not None:
         lines.append(
-            f"With {change['feature']} at {shown(change['becomes'])} instead of {shown(change['was'])}, "
+            f"With {change['feature']} at {shown(change['becomes'], 'unit' in change)} instead of "
+            f"{shown(change['was'], 'unit' in change)}, "
             f"all else equal, the action would have been {change['action']}."
         )
     elif answer["rule"]:
@@ -222,27 +233,36 @@ def _freshness(features: Mapping[str, ServedFeature]) -> list[str]:
     return lines
 
 
-def _table(title: str, rows: Sequence[tuple[str, float, Shown]]) -> list[str]:
+def _table(title: str, rows: Sequence[tuple[str, float, str]]) -> list[str]:
     """Lines of a name, its contribution and its value each; none where there is no row."""
     if not rows:
         return []
     width = max(len(name) for name, _, _ in rows)
     return [
         f"{title}:",
-        *(f"  {contribution:+8.3f}  {name:<{width}}  {shown(value)}" for name, contribution, value in rows),
+        *(f"  {contribution:+8.3f}  {name:<{width}}  {value}" for name, contribution, value in rows),
     ]
 
 
-def shown(value: float | str | None) -> str:
-    """A feature's value for people.
+_SPANS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
+
+
+def shown(value: float | str | None, seconds: bool = False) -> str:
+    """A feature's value for people. seconds : it is a time that has passed
 
     >>> shown(12.0), shown(0.123456), shown(1234567.0), shown(None)
     ('12', '0.1235', '1,234,567', 'none')
+    >>> shown(2_646_000.0, seconds=True), shown(5_400.0, seconds=True), shown(12.5, seconds=True)
+    ('30.6 days', '1.5 hours', '12.5 s')
     """
     if value is None:
         return "none"
     if isinstance(value, str):
         return value
+    if seconds:
+        size, unit = next(((size, unit) for size, unit in _SPANS if abs(value) >= 2 * size), (1.0, "s"))
+        size, unit = (3_600.0, "hours") if unit == "minutes" and abs(value) >= 5_400.0 else (size, unit)
+        return f"{value / size:.3g} {unit}"
     if value == int(value) or abs(value) >= 1e6:
         return f"{value:,.0f}"
     return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.1f}"

@@ -1,4 +1,4 @@
-"""What a file of outcomes says about how they come: how late, and whether good ones are reported too."""
+"""How outcomes come, by a file of them: how late, and whether good ones are reported too."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from homeostat.config.fair import EVERY_NS
@@ -34,6 +35,7 @@ class ServerOptions:
     keys_folder, keys_url : where API keys are kept; at most one of them, and neither where there are none
     models, models_cache : where the versions' files are, and those that were fetched; of a database at `keys_url`
     effects : the options of `homeostat models promote --preview` that name the app and its stores
+    place : the options by which a command names the place of keys and stores
     keys_required : ask for a key even while there is none; None asks from the first one made, False never
     metrics_port, metrics_host : where metrics are shown without a key; None for nowhere
     log : text or json; HOMEOSTAT_LOG when absent
@@ -47,6 +49,7 @@ class ServerOptions:
     models: str | None = None
     models_cache: str = ""
     effects: tuple[str, ...] = ()
+    place: str = ""
     keys_required: bool | None = None
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
@@ -77,10 +80,10 @@ class ServerOptions:
             incidents: Once[Incidents] = Once(lambda: incidents_opener(url)(url))
             plans: Once[Plans] = Once(lambda: plans_opener(url)(url))
             if models is None:
-                return Stores(jobs, settings, statements=statements, incidents=incidents, plans=plans)
+                return Stores(jobs, settings, statements=statements, incidents=incidents, plans=plans, place=self.place)
             shadow = Once(lambda: shadow_opener(url)(url))
             registry = Once(lambda: registry_opener(url)(url, models, cache))
-            return Stores(jobs, settings, registry, effects, shadow, statements, incidents, plans)
+            return Stores(jobs, settings, registry, effects, shadow, statements, incidents, plans, self.place)
         if self.keys_folder is None:
             return Stores()
         from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
@@ -95,6 +98,7 @@ class ServerOptions:
             Once(lambda: SqliteJobs(folder)), Once(lambda: SqliteSettings(folder)),
             Once(lambda: SqliteRegistry(folder)), effects, Once(lambda: ShadowFile(folder, readonly=True)),
             statements, Once(lambda: SqliteIncidents(folder)), Once(lambda: SqlitePlans(folder)),
+            self.place or f"--data {quote(str(folder.absolute()))}",
         )  # fmt: skip
 
     def opens_statements(self) -> Callable[[], Statements] | None:

@@ -50,6 +50,7 @@ class Stores:
     """The functions that open each store; None where there is no place for it.
 
     effects : finds what a version would have decided; None where nothing can be tried
+    place : the options by which a command names the same place; empty where nobody knows them
     """
 
     jobs: Once[Jobs] | None = None
@@ -60,6 +61,7 @@ class Stores:
     statements: Once[Statements] | None = None
     incidents: Once[Incidents] | None = None
     plans: Once[Plans] | None = None
+    place: str = ""
 
     def close(self) -> None:
         """Close those that were opened."""

@@ -13,7 +13,9 @@ FOUND = {
 
 def test_before_the_first_estimates_there_is_no_metric_and_people_get_the_reason():
     assert readings_of(None) == readings_of(NOTHING) == {}
-    assert worded_estimates(NOTHING).startswith("quality is not estimated without labels: the law of outcomes is not")
+    said = worded_estimates(NOTHING)
+    assert said.startswith("quality is not estimated without labels yet: too few outcomes are mature")
+    assert said.endswith("There are 0 days, with 0 and 0") and "outcomes.maturity" in said
     assert worded_estimates(None) == "" and shown_estimates(None) is None
     assert shown_estimates(NOTHING)["at"] is None
 

@@ -420,3 +420,32 @@ def test_census_quality_is_estimated_within_the_targets() -> None:
     ]  # fmt: skip
     assert 0.93 <= np.mean(inside) <= 0.97
     assert not any(chunk.assumption_broken for chunk in found.chunks)
+
+
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f+00:00", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
+)
+def test_times_in_csv_are_times_as_they_are_in_parquet(tmp_path: Path, form: str) -> None:
+    rng, start = np.random.default_rng(3), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    found = {}
+    for name, later in (("then", 0), ("now", 400)):
+        whole = [start + dt.timedelta(days=later, seconds=int(s)) for s in rng.integers(0, 30 * 86_400, 3_000)]
+        texts = [one.strftime(form) for one in whole]
+        typed = [dt.datetime.fromisoformat(one).replace(tzinfo=dt.UTC) for one in texts]
+        (tmp_path / f"{name}.csv").write_text("at\n" + "".join(f"{one}\n" for one in texts))
+        pq.write_table(pa.table({"at": pa.array(typed, pa.timestamp("us", "UTC"))}), tmp_path / f"{name}.parquet")
+    for kind in ("csv", "parquet"):
+        found[kind] = homeostat.monitor(tmp_path / f"now.{kind}", tmp_path / f"then.{kind}")
+    assert found["csv"].columns[0] == found["parquet"].columns[0]
+    assert verdicts(found["csv"]) == {"at": "drift"}
+
+
+def test_a_time_that_no_calendar_has_is_missing_and_a_text_among_times_makes_texts(tmp_path: Path) -> None:
+    days = [f"2026-01-{day:02d}T00:00:00Z" for day in range(1, 29)] * 20
+    (tmp_path / "then.csv").write_text("at\n" + "\n".join(days) + "\n")
+    (tmp_path / "odd.csv").write_text("at\n" + "\n".join([*days, *["2026-02-30T00:00:00Z"] * 560]) + "\n")
+    odd = homeostat.monitor(tmp_path / "odd.csv", tmp_path / "then.csv").columns[0]
+    assert odd.missing == 0.5 and odd.method == "Kuiper distance"
+    (tmp_path / "texts.csv").write_text("at\n" + "\n".join([*days, "yesterday"]) + "\n")
+    texts = homeostat.monitor(tmp_path / "then.csv", tmp_path / "texts.csv").columns[0]
+    assert texts.method == "total variation distance"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from homeostat.config.definitions import durations
 from homeostat.decide.explanation import explain
 from homeostat.engine.answers import answer
 from homeostat.jobs.demo.demo import FIXED, LEARNING, NOTHING, RULES, Arm, Demo
@@ -132,7 +133,7 @@ def explained(demo: Demo) -> dict[str, Any] | None:
     why = explain(arm.loop.stages, decisions, row, top=4)
     recorded = {name: value for name, value in answer(decisions, row).items() if name != "took_us"}
     events, entities = decisions.events, list(demo.prepared.app.events.entities)
-    change = why.change
+    change, spans = why.change, durations(demo.prepared.app)
     return {
         **recorded,
         **{name: int(key) for name, key in zip(entities, events.keys[row].tolist(), strict=True)},
@@ -142,14 +143,17 @@ def explained(demo: Demo) -> dict[str, Any] | None:
             for part in why.scorers
         ],
         "features": [
-            {"name": part.name, "value": _number(part.value), "contribution": round(part.contribution, 4)}
+            {
+                "name": part.name, "value": _number(part.value), "contribution": round(part.contribution, 4),
+                **({"unit": "s"} if part.name in spans else {}),
+            }
             for part in why.features
         ],
         "change": None
         if change is None
         else {
             "feature": change.feature, "was": round(change.was, 4), "becomes": round(change.becomes, 4),
-            "action": demo.prepared.app.actions[change.action],
+            "action": demo.prepared.app.actions[change.action], **({"unit": "s"} if change.feature in spans else {}),
         },
     }  # fmt: skip
 

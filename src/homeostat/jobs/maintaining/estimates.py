@@ -45,7 +45,7 @@ def worded_estimates(estimates: dict[str, Any] | None) -> str:
     if estimates is None:
         return ""
     if not estimates["estimated"]:
-        return f"quality is not estimated without labels: {estimates['why']}"
+        return f"quality is not estimated without labels yet: {estimates['why']}"
     parts = [
         f"{name.replace('_', ' ')} {band['value']:.4g} ({band['low']:.4g} to {band['high']:.4g})"
         for name, band in estimates["estimated"].items()

@@ -9,11 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from homeostat.decide.intake.times import time_of_text, times_of_texts
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.stats.drift.codes import Categories, categories_of, edges_of, encode
 
 Kind = Literal["number", "category"]
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_TIME = r"^\s*\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?([Zz]|[+-]\d\d(:?\d\d)?)?)?\s*$"
 _EDGE_ROWS = 16_384  # Edges may be any grid that both tables share. More rows would not make it finer.
 
 
@@ -58,7 +60,7 @@ def coder_of(name: str, column: pa.Array, untyped: bool) -> Coder | None:
 def kind_of(column: pa.Array, untyped: bool) -> Kind | None:
     """Numbers and times are numbers; texts, truth values and dictionaries are categories.
 
-    untyped : texts that all read as numbers are numbers
+    untyped : texts that all read as numbers, or all as ISO 8601 times, are numbers
     """
     kind = _plain(column).type
     if pa.types.is_null(kind):
@@ -69,12 +71,18 @@ def kind_of(column: pa.Array, untyped: bool) -> Kind | None:
     if pa.types.is_nested(kind) or pa.types.is_interval(kind):
         return None
     if untyped and _is_text(kind):
-        return "number" if bool(pc.all(pc.match_substring_regex(column, _NUMBER), min_count=0).as_py()) else "category"
+        ordered = any(
+            bool(pc.all(pc.match_substring_regex(column, form), min_count=0).as_py()) for form in (_NUMBER, _TIME)
+        )
+        return "number" if ordered else "category"
     return "category"
 
 
 def numbers(column: pa.Array) -> Float:
-    """Values as numbers (n,), NaN for a missing one and for a text that is no number; times in microseconds."""
+    """Values as numbers (n,), NaN for a missing one and for a text that is neither number nor time.
+
+    Times are in microseconds since 1970, UTC where a text names no zone.
+    """
     column = _plain(column)
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -156,5 +164,23 @@ def _parsed(column: pa.Array) -> pa.Array:
         return column.cast(pa.float64())
     except pa.ArrowInvalid:
         column = pc.utf8_trim_whitespace(column.cast(pa.string()))
-        good = pc.match_substring_regex(column, _NUMBER)
-        return pc.if_else(good, column, pa.scalar(None, pa.string())).cast(pa.float64())
+        nothing = pa.scalar(None, pa.string())
+        good, when = (pc.match_substring_regex(column, form) for form in (_NUMBER, _TIME))
+        found = pc.if_else(good, column, nothing).cast(pa.float64())
+        if not pc.any(when).as_py():
+            return found
+        return pc.coalesce(found, _microseconds(pc.if_else(when, column, nothing)))
+
+
+def _microseconds(texts: pa.Array) -> pa.Array:
+    """Microseconds since 1970 of times as texts, null for one that no calendar has."""
+    whole = pa.concat_arrays([pc.fill_null(texts, "").cast(pa.string())])
+    _, places, held = whole.buffers()
+    offsets = np.frombuffer(places, np.int32)[whole.offset : whole.offset + len(whole) + 1].astype(np.int64)
+    data = np.frombuffer(held, np.uint8) if held is not None else np.zeros(0, np.uint8)
+    ns, found = times_of_texts(data[offsets[0] :], offsets - offsets[0])
+    values = np.where(found, ns / 1000, np.nan)
+    for row in np.flatnonzero((found == 0) & (np.diff(offsets) > 0)):  # In a layout that is rare here.
+        rare = time_of_text(texts[int(row)].as_py())
+        values[row] = np.nan if rare is None else rare / 1000
+    return pa.array(values, from_pandas=True)

@@ -21,7 +21,7 @@ import numpy as np
 from homeostat.maintain.blocks import block_of, of_tick, shared
 from homeostat.maintain.contracts import Block, Tick
 from homeostat.maintain.monitor.figures import Figures, Memory, Remembering, part
-from homeostat.maintain.monitor.label_law import LabelLaw
+from homeostat.maintain.monitor.label_law import EACH_MIN, LabelLaw
 from homeostat.maintain.monitor.names import Names
 from homeostat.maintain.monitor.outcomes import SEEN, Ripening, seen_of
 from homeostat.maintain.monitor.promises import Promises
@@ -29,7 +29,7 @@ from homeostat.maintain.monitor.thinned import Thinned
 from homeostat.records.arrays import AnyArray, Float, Int, Small, State
 from homeostat.records.decisions import mark_of
 from homeostat.records.signals import BROKEN, Kind, Measured, Series
-from homeostat.stats.label_free.bands import Estimate, Excess, contradiction, estimate
+from homeostat.stats.label_free.bands import CHUNKS_MIN, Estimate, Excess, contradiction, estimate
 from homeostat.stats.label_free.estimates import FIGURES, Costs, Ranked, expected, ranked, values
 
 PricesOf = Callable[[Float, Int, Int, Small], tuple[Float, Float]]
@@ -257,14 +257,28 @@ class LabelFreeMonitor(Remembering):
         """The reason to doubt the estimates, or why there are none; empty where all is well."""
         memory = self._memory
         if not self._law.ready:
-            return "the law of outcomes is not learned yet: too few are mature"
+            return self._not_learned()
         if not self._promises.ready:
-            return "too few outcomes have been held against the law yet"
+            return (
+                "estimates are held against outcomes before they are shown: "
+                f"{self._promises.held} of {CHUNKS_MIN} spans with enough outcomes have come"
+            )
         if self._promises.contradicted:
             return f"mature outcomes contradict the law: {self._promises.wording()}"
         if memory["maker"][0] != memory["maker"][1]:
             return "another version decides than the one that the law was learned of"
         return ""
+
+    def _not_learned(self) -> str:
+        """Why there is no law yet: how many outcomes there are, of how many that it takes."""
+        positives, negatives = self._law.counts()
+        begun, day = int(self._memory["first"][0]), int(self._memory["day"][0])
+        days = 0 if begun == _NEVER else day - begun
+        return (
+            "too few outcomes are mature (old enough that good and bad ones are both known: outcomes.maturity, or else "
+            f"outcomes.horizon). It takes {LEARNING_DAYS} days of them, with {EACH_MIN} positive and {EACH_MIN} "
+            f"negative ones. There are {days} days, with {positives} and {negatives}"
+        )
 
     def notes(self, series: int, at: int = -1) -> dict[str, object]:
         """The band of an estimate, whether its assumption is broken, and why."""

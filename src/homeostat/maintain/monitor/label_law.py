@@ -51,6 +51,11 @@ class LabelLaw:
         """Whether there is a law."""
         return self._law is not None
 
+    def counts(self) -> tuple[int, int]:
+        """How many positives and negatives are remembered."""
+        label = self._rows()[1][:, 1]
+        return int((label == 1.0).sum()), int((label == 0.0).sum())
+
     def remember(self, features: Float, risk: Float, label: Float) -> None:
         """Take a chunk of mature outcomes in: (n, features), (n,), (n,) 0 or 1."""
         memory = self.memory

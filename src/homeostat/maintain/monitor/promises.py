@@ -40,6 +40,11 @@ class Promises:
         }  # fmt: skip
 
     @property
+    def held(self) -> int:
+        """How many chunks of outcomes the law has been held against."""
+        return int(self.memory["counts"][0])
+
+    @property
     def ready(self) -> bool:
         """Whether the usual distance of outcomes and law is known."""
         return bool(self.memory["counts"][0] >= CHUNKS_MIN)

@@ -65,7 +65,8 @@ def take_only(scope: Scope, *methods: str) -> None:
     if scope["method"] not in methods:
         allowed = ", ".join(methods)
         more = ((b"allow", allowed.encode()),)
-        raise Refused(405, "Method not allowed", f"it takes {allowed}", f"Use {methods[0]}.", more)
+        detail = f"{scope['path'][:256]} takes {allowed}"
+        raise Refused(405, "Method not allowed", detail, f"Use {methods[0]}.", more)
 
 
 def unusable(name: str, value: str, wanted: str) -> Refused:
@@ -76,8 +77,13 @@ def unusable(name: str, value: str, wanted: str) -> Refused:
 def changer(service: Service, scope: Scope) -> str:
     """The key that asks for a change, which takes one in any case. Raises Refused."""
     if service.access is None or not service.access.required:
-        place = "with the server's own --data FOLDER or --config FILE"
-        fix = f"Make a key: homeostat keys create NAME --scopes operate, {place}; then the server asks for keys."
+        place = service.stores.place
+        fix = f"Make a key: homeostat keys create NAME --scopes operate {place}; then the server asks for keys."
+        if not place:
+            fix = (
+                "Start the server with --data FOLDER, or on servers with a journal, which keep keys; then make one: "
+                "homeostat keys create NAME --scopes operate, with the same option."
+            )
         raise Refused(403, "No key", "the app is changed over HTTP only with an API key", fix)
     return actor_of(scope["headers"])
 

@@ -45,6 +45,7 @@ from homeostat.serve.routes.resources import (
     number_of,
     query_of,
     tagged,
+    take_only,
 )
 from homeostat.serve.routes.route import Service
 
@@ -147,10 +148,7 @@ async def _one(service: Service, scope: requests.Scope, receive: Receive) -> Ans
     if found is None:
         raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", "See /openapi.json for what there is.")
     number, undo = int(found[1]), bool(found[2])
-    allowed = ("POST",) if undo else ("GET", "HEAD")
-    if scope["method"] not in allowed:
-        more = ((b"allow", ", ".join(allowed).encode()),)
-        raise Refused(405, "Method not allowed", f"it takes {' and '.join(allowed)}", f"Use {allowed[0]}.", more)
+    take_only(scope, *(("POST",) if undo else ("GET", "HEAD")))
     if undo:
         return await _undo(service, scope, receive, number)
     change, last = await done(service, lambda store: _with_last(store, number))

@@ -39,7 +39,7 @@ COMMANDS = {
     "report": ("homeostat.cli.report:report", "Report on a month: autonomy or fairness"),
     "questions": ("homeostat.cli.statements:questions", "Show and answer people's questions about decisions"),
     "feedback": ("homeostat.cli.statements:feedback", "Show feedback on decisions, and how good it is"),
-    "maintain": ("homeostat.cli.maintain:maintain", "Watch the decisions of an app, and raise incidents"),
+    "maintain": ("homeostat.cli.maintain:maintain", "Watch the decisions of an app, raise incidents, and answer them"),
     "incidents": ("homeostat.cli.incidents:incidents", "Show, silence, answer and close incidents"),
     "gate": ("homeostat.cli.gate:gate", "Explain rulings on plans, and try other limits"),
     "memory": ("homeostat.cli.memory:memory", "List, show and search past incidents and notes"),

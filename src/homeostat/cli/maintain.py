@@ -45,6 +45,7 @@ def maintain(
     data: Annotated[Path | None, Parameter(help="The folder of a server or a replay.")] = None,
     config: Annotated[Path | None, Parameter(help="A file with a `servers` section, over the app file's own.")] = None,
     once: Annotated[bool, Parameter(negative="", help="End when it has caught up with the journal.")] = False,
+    bundle: Annotated[Path | None, Parameter(help="The models that the server was started with, if any.")] = None,
     memory_mb: Annotated[int | None, Parameter(help="The most memory; maintain.memory_mb when absent.")] = None,
     metrics_port: Annotated[int | None, Parameter(help="Show metrics there.")] = None,
     metrics_host: Annotated[str, Parameter(help="The address that metrics are shown at.")] = "127.0.0.1",
@@ -53,7 +54,7 @@ def maintain(
     beside: Beside = Beside(),
     json: Json = False,
 ) -> None:
-    """Watch the decisions of an app: find what goes wrong, group it into incidents, and announce these.
+    """Watch the decisions of an app: find what goes wrong and why, announce it, and answer it within limits.
 
     It reads the journal beside what decides, with the processor time that is left. Start as many as you like: one
     acts, the others wait.
@@ -73,7 +74,7 @@ def maintain(
     logger = configure(log, app=app, worker=f"maintain-{os.getpid()}")
     if metrics_port is not None:
         refuse_metrics_to_others(metrics_host, plain_http)
-    with _opened(app, data, config, beside.owner or _name()) as (prepared, setting, servers):
+    with _opened(app, data, config, beside.owner or _name(), bundle, memory_mb) as (prepared, setting, servers):
         from homeostat.jobs.maintaining.running import Maintaining
 
         if once:
@@ -101,14 +102,24 @@ def maintain(
     logger.info("saved, stopped")
 
 
+def _words(app: str, data: Path | None, config: Path | None) -> list[str]:
+    """The arguments of a job of this app, wherever it runs."""
+    from homeostat.cli.jobs import place_words
+
+    named, place = place_words(app, data, config)
+    return [*named, *place]
+
+
 @contextmanager
 def _opened(
-    app: str, data: Path | None, config: Path | None, owner: str
+    app: str, data: Path | None, config: Path | None, owner: str, bundle: Path | None, memory_mb: int | None
 ) -> Iterator[tuple[Prepared, Setting, Servers | None]]:
     """The app with its stores. Raises CommandError where no journal is named."""
     from homeostat.adapters.process.clock import SystemClock
     from homeostat.adapters.process.environment import servers_of
     from homeostat.engine.assembly import prepare
+    from homeostat.jobs.maintaining.answering import Answering
+    from homeostat.jobs.maintaining.rehearsal_process import Place
     from homeostat.jobs.maintaining.running import Setting
     from homeostat.jobs.maintaining.source import source_in, source_on, store_in, store_on
 
@@ -118,10 +129,13 @@ def _opened(
         if not data.is_dir():
             raise CommandError(f"there is no folder {data}: name the --data folder of a server or a replay")
         prepared = prepare(app)
-        folder = data
+        folder = data.absolute()
+        answering = Answering(
+            Place(prepared.app, folder, None, bundle), _words(app, data, None), os.getcwd(), memory_mb
+        )
         with store_in(data, prepared.app.app) as store:
             yield prepared, Setting(
-                prepared.app, store, lambda: source_in(folder, prepared, store), owner, SystemClock()
+                prepared.app, store, lambda: source_in(folder, prepared, store), owner, SystemClock(), answering.opened
             ), None  # fmt: skip
         return
     servers = servers_of(config, app)
@@ -129,9 +143,16 @@ def _opened(
         raise CommandError("which journal? Give --data FOLDER, or --config FILE with servers.journal")
     warn_of_plain_connections(servers, streams=False)
     prepared = prepare(app)
+    answering = Answering(
+        Place(prepared.app, None, servers, bundle),
+        _words(app, None, config),
+        os.getcwd(),
+        memory_mb,
+        config,
+    )
     with store_on(servers, prepared.app.app) as store:
         yield prepared, Setting(
-            prepared.app, store, lambda: source_on(servers, prepared, store), owner, SystemClock()
+            prepared.app, store, lambda: source_on(servers, prepared, store), owner, SystemClock(), answering.opened
         ), servers  # fmt: skip
 
 

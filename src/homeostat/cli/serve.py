@@ -207,7 +207,7 @@ def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping, se
         if watched.start if keeping.maintain is None else keeping.maintain:
             from homeostat.engine.maintaining import keeper_in as maintained_in
 
-            engine.parts.maintenance = maintained_in(app, data, watched.memory_mb, _say)
+            engine.parts.maintenance = maintained_in(app, data, watched.memory_mb, _say, bundle)
             engine.parts.opened.callback(engine.parts.maintenance.close)
     return engine
 

@@ -74,7 +74,7 @@ def up(
     if addresses.journal is not None and (workers or servers) and learners_of(tree):
         children.append(Child("learner", _spawn("learner", ["learn", app, *common])))
     if maintain and children and addresses.journal is not None:
-        own = [*_option("--config", config), *_option("--log", log)]
+        own = [*common]
         own += _option(
             "--metrics-port", None if metrics_port is None else metrics_port and metrics_port + len(children)
         )

@@ -106,12 +106,15 @@ class MaintenanceKeeper:
         )
 
 
-def keeper_in(app: str, data: Path, memory_mb: int, say: Callable[[str], None]) -> MaintenanceKeeper:
+def keeper_in(
+    app: str, data: Path, memory_mb: int, say: Callable[[str], None], bundle: Path | None = None
+) -> MaintenanceKeeper:
     """The keeper of a server on a data folder, started.
 
-    app : as the server was given it
+    app, bundle : as the server was given them
     """
-    words = (app, "--data", str(data), "--memory-mb", str(memory_mb))
+    named = () if bundle is None else ("--bundle", str(bundle))
+    words = (app, "--data", str(data), "--memory-mb", str(memory_mb), *named)
     made = MaintenanceKeeper(words, SqliteIncidents(data), f"{name_of(data)}-maintain", say=say)
     made.start()
     return made

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 
 from homeostat.records.findings import Findings
 from homeostat.records.plans import Plan, Ruling
@@ -32,7 +33,15 @@ def stored_text(record: Response | Ruled) -> str:
     >>> read_stored(stored_text(Response("i1", 3)), Response) == Response("i1", 3)
     True
     """
-    return json.dumps(msgspec.to_builtins(record), separators=(",", ":"), sort_keys=True)
+    plain = msgspec.to_builtins(record, enc_hook=_plain)
+    return json.dumps(plain, separators=(",", ":"), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    """A figure or a column of NumPy as Python has it; findings and rehearsals come with such."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} can't be stored")
 
 
 def read_stored(text: str | bytes, kind: type[T]) -> T:
@@ -53,13 +62,13 @@ def read_dict(found: object, kind: type[T]) -> T:
 
 def shown_plan(plan: Plan) -> dict[str, Any]:
     """A plan as people get it, with its hash. A figure that is not known is null."""
-    found: dict[str, Any] = _shown(msgspec.to_builtins(plan))
+    found: dict[str, Any] = _shown(msgspec.to_builtins(plan, enc_hook=_plain))
     return {"hash": plan.hash, **found}
 
 
 def shown_ruling(ruling: Ruling) -> dict[str, Any]:
     """A ruling as people get it."""
-    found: dict[str, Any] = _shown(msgspec.to_builtins(ruling))
+    found: dict[str, Any] = _shown(msgspec.to_builtins(ruling, enc_hook=_plain))
     return {"ruling": found.pop("tier"), **found}
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.jobs.maintaining.test_investigating import Empty
+from tests.support.answering import NoEntries
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.memory import SqliteMemory
@@ -31,7 +31,7 @@ FOUND = Findings("i1", ONSET, Conclusion.CAUSE, (Finding("field:amount", "unit",
 
 
 def _source(store: SqliteIncidents, memory: Any, plans: SqlitePlans | None = None) -> Source:
-    journal: Any = Empty()
+    journal: Any = NoEntries()
     return Source(PREPARED, journal, store, lambda entry: None, memory=memory, plans=plans)
 
 

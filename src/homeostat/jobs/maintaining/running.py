@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from homeostat.adapters.process.standing import Standing
 from homeostat.adapters.servers.circuit import Backoff, Pauses
@@ -17,8 +17,8 @@ from homeostat.engine.announcing import Announcer
 from homeostat.engine.readings import Value
 from homeostat.errors import HomeostatError, Unavailable
 from homeostat.jobs.maintaining.estimates import estimates_of, readings_of
-from homeostat.jobs.maintaining.investigating import Investigating
 from homeostat.jobs.maintaining.remembering import Remembering
+from homeostat.jobs.maintaining.responding import LeaseLost, Means, Responding
 from homeostat.jobs.maintaining.source import Source
 from homeostat.jobs.maintaining.steps import Step, Steps
 from homeostat.ports import Clock
@@ -41,6 +41,8 @@ class Setting:
 
     open_source : opens journal and app; raises Unavailable where there is no journal yet
     owner : the process's name in the store
+    open_means : opens what answers need, given what is to be called now and then while a rehearsal goes on; None where
+        incidents are only noticed
     """
 
     app: App
@@ -48,6 +50,7 @@ class Setting:
     open_source: Callable[[], AbstractContextManager[Source]]
     owner: str
     clock: Clock
+    open_means: Callable[[Callable[[], None]], AbstractContextManager[Means]] | None = None
 
 
 class Maintaining:
@@ -63,7 +66,7 @@ class Maintaining:
         self._opened = ExitStack()
         self._source: Source | None = None
         self.steps: Steps | None = None
-        self._investigating: Investigating | None = None
+        self._responding: Responding | None = None
         self._remembering: Remembering | None = None
         self.leads = False
         self._waits = False
@@ -121,11 +124,15 @@ class Maintaining:
                 self._say("another process has taken maintenance over")
                 self._drop()
                 return None
-            if step.at_end and self._investigating is not None:
-                self._investigating.step(self.steps.place.reached_ns)
+            if step.at_end and self._responding is not None:
+                self._responding.step(self.steps.place.reached_ns)
             if step.at_end and self._remembering is not None:
                 self._remembering.step(self.steps.place.reached_ns)
             return step
+        except LeaseLost:
+            self._say("another process has taken maintenance over")
+            self._drop()
+            return None
         except BaseException:
             self._drop()
             raise
@@ -183,7 +190,10 @@ class Maintaining:
         steps = Steps(source, self._setting.owner, self._setting.clock, self._say)
         steps.load()
         self._source, self.steps, self.leads = source, steps, True
-        self._investigating, self._remembering = Investigating(source, self._say), Remembering(source, self._say)
+        self._remembering = Remembering(source, self._say)
+        if self._setting.open_means is not None:
+            means = self._opened.enter_context(self._setting.open_means(self._keep_lease))
+            self._responding = Responding(source, means, self._setting.clock, self._say, self._keep_lease)
         self._current_ns = self._setting.clock.now_ns()
         self._say(f"{self._setting.owner} maintains {self._setting.app.app}, from entry {steps.place.entry} on")
         return True
@@ -211,6 +221,13 @@ class Maintaining:
         )  # fmt: skip
         return self._setting.store.say(self._setting.owner, self._state, LEASE_S)
 
+    def _keep_lease(self) -> None:
+        """Have the lease for two minutes more: an answer may take so long. Raises LeaseLost, Unavailable."""
+        state = self._state
+        self._state = replace(state, at_ns=self._setting.clock.now_ns())
+        if not self._setting.store.say(self._setting.owner, self._state, LOADING_S):
+            raise LeaseLost
+
     def _count(self, reached_ns: int) -> None:
         """Count the incidents that are open, and the budget that those of its span have used."""
         store = self._setting.store
@@ -226,7 +243,7 @@ class Maintaining:
     def _drop(self) -> None:
         """Forget what is in memory: the next turn takes it from the store."""
         self.leads, self.steps, self._source = False, None, None
-        self._investigating, self._remembering = None, None
+        self._responding, self._remembering = None, None
         opened, self._opened = self._opened, ExitStack()
         opened.close()
 

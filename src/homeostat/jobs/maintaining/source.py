@@ -17,10 +17,11 @@ from homeostat.adapters.opening import incidents_opener, journal_opener, memory_
 from homeostat.config.servers import Servers
 from homeostat.engine.assembly import Prepared
 from homeostat.engine.shared.connecting import ServersIncomplete
-from homeostat.ports import EntryFacts, NamedJournal, Unavailable
+from homeostat.ports import Entry, EntryFacts, NamedJournal, Unavailable
 from homeostat.ports.maintenance import MaintenanceStore
 from homeostat.ports.memory import Memory
 from homeostat.ports.plans import Plans
+from homeostat.records.identity import Served
 
 _DEADLINE_S = 5.0  # Of one question to a server.
 CHECKED_EACH = 16
@@ -39,6 +40,7 @@ class Source:
     replays : whether the journal's order is that in which features were served, so that they can be computed again:
         true of one process with a data folder, not of several workers that share a feature store
     memory : of past incidents; plans : the answers to incidents
+    served : see `Ports`
     """
 
     prepared: Prepared
@@ -51,6 +53,21 @@ class Source:
     replays: bool = False
     memory: Memory | None = None
     plans: Plans | None = None
+    served: Served | None = None
+
+    def entries(self, after: int) -> Iterator[tuple[Entry, int]]:
+        """The journal's entries above one, each with the time at which it was recorded, 0 where nobody says."""
+        if self.facts is None:
+            return ((entry, (entry.recorded_us or 0) * 1000) for entry in self.journal.read(after))
+        return _recorded(self.journal.read(after), self.facts(after))
+
+
+def _recorded(entries: Iterator[Entry], facts: Iterator[EntryFacts]) -> Iterator[tuple[Entry, int]]:
+    """Entries with the times at which they were recorded."""
+    for entry in entries:
+        fact = next((one for one in facts if one.sequence >= entry.sequence), None)
+        known = fact is not None and fact.sequence == entry.sequence and fact.recorded_us is not None
+        yield entry, (fact.recorded_us or 0) * 1000 if known and fact is not None else 0
 
 
 @contextmanager
@@ -82,7 +99,7 @@ def source_in(data: Path, prepared: Prepared, store: MaintenanceStore) -> Iterat
         yield Source(
             prepared.keyed(journal.coding), journal, store, journal.stated, None,
             LetterTail(data / "dead_letters.jsonl"), lambda: _identity(path) != was,
-            replays=True, memory=memory, plans=plans,
+            replays=True, served=journal.served, memory=memory, plans=plans,
         )  # fmt: skip
 
 

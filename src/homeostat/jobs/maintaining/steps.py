@@ -19,7 +19,7 @@ from homeostat.maintain.contracts import Tick
 from homeostat.maintain.incident.keeping import IncidentKeeper, together
 from homeostat.maintain.loop import MaintenanceLoop
 from homeostat.maintain.ticks import TickReader
-from homeostat.ports import Clock, Entry, EntryFacts
+from homeostat.ports import Clock, Entry
 from homeostat.ports.incidents import IncidentMoved
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.incidents import Incident, Phase
@@ -172,10 +172,7 @@ class Steps:
 
     def _entries(self) -> Iterator[tuple[Entry, int]]:
         """Entries beyond the place, each with the time at which it was recorded, 0 where nobody says."""
-        source, after = self._source, self.place.entry
-        if source.facts is None:
-            return ((entry, (entry.recorded_us or 0) * 1000) for entry in source.journal.read(after))
-        return _recorded(source.journal.read(after), source.facts(after))
+        return self._source.entries(self.place.entry)
 
     def _take(self, entry: Entry, recorded_ns: int) -> None:
         before_ns = self.reader.now_ns
@@ -296,11 +293,3 @@ class Steps:
             if one.still and (heard is None or not heard.still):
                 over.append(replace(one, still=False))
         return over
-
-
-def _recorded(entries: Iterator[Entry], facts: Iterator[EntryFacts]) -> Iterator[tuple[Entry, int]]:
-    """Entries with the times at which they were recorded."""
-    for entry in entries:
-        fact = next((one for one in facts if one.sequence >= entry.sequence), None)
-        known = fact is not None and fact.sequence == entry.sequence and fact.recorded_us is not None
-        yield entry, (fact.recorded_us or 0) * 1000 if known and fact is not None else 0

@@ -1,0 +1,236 @@
+"""Answers the incidents of a live app, one phase after the other: investigate, plan, rule, act, verify, undo.
+
+Every phase is stored by compare and set before the next one, and every act has a key of its own. So a process that is
+killed goes on where it stopped, and of two at once one acts. An act needs the gate's ruling or a person's approval of
+the very plan that is stored.
+
+Where the record is of another time than the clock's, nothing decides under the settings now. Then plans are made and
+ruled on, and none is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from homeostat.app.gating import gate_of
+from homeostat.app.investigating import investigator_of
+from homeostat.app.responding import coordinator_of
+from homeostat.errors import HomeostatError, Unavailable
+from homeostat.jobs.maintaining.cases import Cases, LastEntries
+from homeostat.jobs.maintaining.courses import course_of
+from homeostat.jobs.maintaining.source import Source
+from homeostat.maintain.act.executor import NotAllowed, Work
+from homeostat.maintain.coordinator import BY, Coordinator, Pace, history_of
+from homeostat.ports import Clock
+from homeostat.ports.incidents import IncidentMoved, UnknownIncident
+from homeostat.ports.plans import NoResponse, Plans, ResponseMoved
+from homeostat.ports.rehearsal import Rehearsal
+from homeostat.ports.settings import Settings
+from homeostat.records.findings_text import findings_dict
+from homeostat.records.incidents import Incident, Phase
+from homeostat.records.plans import Plan, Tier
+from homeostat.records.responses import Answer, Response
+
+ACTOR = "investigation"
+LIVE_NS = 86_400 * 10**9
+"""A record whose newest tick is further from the clock than that is a recording."""
+_PHASES_MAX = 12  # Of one incident, in one step.
+_INCIDENTS_MAX = 100
+_RESPONSES_MAX = 10_000
+_LOOK_NS = 600 * 10**9  # A step's effect is looked at so often.
+_AGAIN_NS = 60 * 10**9  # After a failure of a store.
+_BROKEN_NS = 3600 * 10**9  # After a failure of a part, for that incident.
+_UNDER_WAY = [phase for phase in Phase if phase != Phase.CLOSED]
+_ACTS = frozenset({Phase.RULED, Phase.ACTING, Phase.VERIFYING})
+
+
+class LeaseLost(Exception):
+    """Another process has taken maintenance over, so this one goes no further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """All that answers need beside the journal.
+
+    plans, settings : of the app
+    work : starts jobs; None where none can be
+    """
+
+    plans: Plans
+    settings: Settings
+    rehearsal: Rehearsal
+    work: Work | None = None
+
+
+class Responding:
+    """See the module. `step` now and then; for one thread.
+
+    say : gets a sentence for people
+    keep : has the lease for as long as an answer may take; raises LeaseLost
+    """
+
+    def __init__(
+        self, source: Source, means: Means, clock: Clock, say: Callable[[str], None],
+        keep: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._source, self._means, self._clock, self._say, self._keep = source, means, clock, say, keep
+        self._recent = LastEntries(source)
+        self._cases = Cases(source, means.settings, self._recent)
+        self._looked: dict[str, int] = {}
+        self._broken: dict[str, int] = {}  # Until when an incident waits, by the monotonic clock.
+        self._advancing: Response | None = None
+        self._quiet_until_ns = 0
+        self._said_recording = False
+        self.trouble = ""
+
+    def step(self, reached_ns: int) -> int:
+        """Do all that is due; returns how many phases were stored.
+
+        reached_ns : the end of the last tick, in event time
+        Where a store is away, that is tried again a minute later. A part that fails holds up its incident alone.
+        Raises LeaseLost, where a rehearsal notices that.
+        """
+        if self._clock.monotonic_ns() < self._quiet_until_ns:
+            return 0
+        try:
+            found = self._step(reached_ns)
+        except HomeostatError as error:
+            self._quiet_until_ns = self._clock.monotonic_ns() + _AGAIN_NS
+            if str(error) != self.trouble:
+                self._say(f"incidents wait for an answer: {error}")
+            self.trouble = str(error)
+            return 0
+        self.trouble = ""
+        return found
+
+    def _step(self, reached_ns: int) -> int:
+        clock_ns = self._clock.now_ns()
+        live = abs(clock_ns - reached_ns) < LIVE_NS
+        now_ns = max(clock_ns, reached_ns) if live else reached_ns
+        self._recent.forget(now_ns)
+        coordinator: Coordinator | None = None
+        stored = 0
+        for incident, response in self._under_way():
+            if not self._due(response, now_ns, live):
+                continue
+            self._keep()
+            coordinator = coordinator or self._coordinator()
+            try:
+                stored += self._advance(coordinator, incident, response, now_ns, live)
+            except (Unavailable, LeaseLost):
+                raise
+            except Exception as error:  # Hypotheses and scorers may be anybody's; the others go on.
+                self._broken[incident.id] = self._clock.monotonic_ns() + _BROKEN_NS
+                self._say(f"incident {incident.id} waits: {type(error).__name__}: {error}")
+        return stored
+
+    def _under_way(self) -> list[tuple[Incident, Response]]:
+        """Incidents that are open or answered, with their responses; the oldest first."""
+        store, plans = self._source.store, self._means.plans
+        responses = {one.incident: one for one in plans.list(_UNDER_WAY, _RESPONSES_MAX)}
+        incidents = {kept.incident.id: kept.incident for kept in store.list(_UNDER_WAY, _INCIDENTS_MAX)}
+        for id in responses.keys() - incidents.keys():
+            try:
+                incidents[id] = store.get(id)
+            except UnknownIncident:
+                continue  # It is not kept any more.
+        found = []
+        for id, incident in incidents.items():
+            response = responses.get(id) or self._stored(id) or Response(id, since_ns=incident.opened_ns)
+            if response.phase != Phase.CLOSED:
+                found.append((incident, response))
+        return sorted(found, key=lambda one: one[0].opened_ns)
+
+    def _stored(self, id: str) -> Response | None:
+        try:
+            return self._means.plans.get(id)
+        except NoResponse:
+            return None
+
+    def _due(self, response: Response, now_ns: int, live: bool) -> bool:
+        if response.phase in _ACTS and not live:
+            if not self._said_recording:
+                self._say("the record is of another time than now, so plans are made and none is carried out")
+            self._said_recording = True
+            return False
+        if now_ns < response.next_ns or self._clock.monotonic_ns() < self._broken.get(response.incident, 0):
+            return False
+        if response.phase == Phase.VERIFYING:  # Its decisions are read from the journal.
+            looked = self._looked.get(response.incident)
+            if looked is not None and 0 <= now_ns - looked < _LOOK_NS:
+                return False
+            self._looked[response.incident] = now_ns
+        return True
+
+    def _advance(
+        self, coordinator: Coordinator, incident: Incident, response: Response, now_ns: int, live: bool
+    ) -> int:
+        """Bring one incident on as far as it goes now; returns how many phases were stored."""
+        case = self._cases.case(incident, now_ns)
+        plans = self._means.plans
+        others = history_of([one for one in plans.list((), _RESPONSES_MAX) if one.incident != incident.id])
+        for count in range(_PHASES_MAX):
+            if response.phase in _ACTS and not live:
+                return count
+            self._advancing = response
+            try:
+                further = coordinator.advance(response, case, others + history_of([response]))
+            except NotAllowed as error:
+                self._say(f"incident {incident.id}: {error}")
+                return count
+            finally:
+                self._advancing = None
+            if further is None:
+                return count
+            try:
+                plans.write(further)
+            except ResponseMoved:
+                return count  # Somebody was faster. It is looked at again as it is now.
+            self._tell(incident, response, further)
+            response = plans.get(incident.id)  # As any process reads it: a plan is named by what is stored of it.
+            if response.revision != further.revision:
+                return count + 1
+        return _PHASES_MAX
+
+    def _tell(self, incident: Incident, before: Response, after: Response) -> None:
+        """Say what happened, and let the incident have its findings."""
+        for line in after.lines[len(before.lines) :]:
+            self._say(f"incident {incident.id}: {line.text}")
+        if after.phase == Phase.INVESTIGATED and after.findings is not None:
+            store = self._source.store
+            try:
+                last = store.get(incident.id)
+                if last.phase != Phase.CLOSED:
+                    store.write([], [last.investigated(findings_dict(after.findings), after.since_ns)], ACTOR)
+            except (IncidentMoved, UnknownIncident):
+                return  # A person was faster; the findings are in the response.
+
+    def _coordinator(self) -> Coordinator:
+        """The coordinator by the limits of now: owners raise levels at any time."""
+        prepared, means = self._source.prepared, self._means
+        app, spec = prepared.app, prepared.app.maintain.gate
+        investigator = investigator_of(app, prepared.features, means.rehearsal, self._recent, self._source.memory)
+        return coordinator_of(
+            app, investigator, means.rehearsal, gate_of(spec, means.plans.raised()), means.settings,
+            lambda case, plan, receipt: course_of(case, receipt, self._recent, means.settings), self._allowed,
+            means.work, Pace(answer_ns=spec.answer),
+        )  # fmt: skip
+
+    def _allowed(self, plan: Plan, by: str) -> bool:
+        """Whether a plan may be executed by what is stored now: the gate has ruled so, or a person has approved it.
+
+        A response that has moved on meanwhile is another process's to answer.
+        """
+        stored, ours = self._stored(plan.incident), self._advancing
+        if stored is None or stored.plan is None or ours is None or stored.revision != ours.revision:
+            return False
+        if stored.plan.hash != plan.hash:
+            return False
+        if by == BY:
+            ruling = stored.ruling
+            return ruling is not None and ruling.plan == plan.hash and ruling.tier == Tier.EXECUTE
+        answer = stored.approval
+        return (
+            answer is not None and answer.plan == plan.hash and answer.answer == Answer.APPROVE and answer.actor == by
+        )

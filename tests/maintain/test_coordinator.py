@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -14,7 +14,7 @@ from homeostat.maintain.contracts import Case
 from homeostat.maintain.coordinator import HOUR_NS, Coordinator, Pace, Stages, history_of
 from homeostat.records.changes import ChangeKind
 from homeostat.records.edits import Edit, with_body
-from homeostat.records.findings import Conclusion, Finding, Findings
+from homeostat.records.findings import Conclusion, Edge, Finding, Findings
 from homeostat.records.incidents import Incident, Phase, Severity
 from homeostat.records.plans import (
     Alteration,
@@ -45,14 +45,18 @@ class World:
     steps: int = 1
     verdicts: list[Verdict | None] = field(default_factory=lambda: [Verdict.PASS] * 9)
     conflict: bool = False
+    probability: float = 0.9
+    looks: int = 0
     done: list[str] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
 
     def investigate(self, case: Case) -> Findings:
-        found = Finding("field:amount", "unit", 0.9, OPENED)
+        self.looks += 1
+        path = (Edge("field:amount", "fusion", "risks moved"),)
+        found = Finding("field:amount", "unit", self.probability, OPENED, path)
         return Findings("i1", case.now_ns, Conclusion.CAUSE, (found,), (("field:amount", "unit", 0.9),), 3)
 
-    def plan(self, case: Case, findings: Findings) -> Plan:
+    def plan(self, case: Case, findings: Findings, failed: Collection[tuple[str, str]] = ()) -> Plan:
         step = Step(
             Remedy.CONVERT, "field:amount", (Alteration(ChangeKind.THRESHOLD, "block", {"at": 0.5}),), None, True, 1.0,
             Rehearsed(5, 4, 6, 100, "replay"), Blast(0.1, 0.1, 1), 0, {}, "cents",
@@ -120,11 +124,27 @@ def test_a_remedy_that_helps_stays() -> None:
     assert found.phase is Phase.CLOSED and len(world.done) == 2 and not world.undone and not found.handed
     assert [one.step for one in found.receipts] == [0, 1] and len(found.verdicts) == 2
     texts = [line.text for line in found.lines]
-    assert texts[0].startswith("found in 3 steps: unit at field:amount (90%)") and "PASS" in texts[-1]
+    assert texts[1].startswith("found in 3 steps: unit at field:amount (90%)") and "PASS" in texts[-1]
 
 
 def test_it_waits_until_the_signals_of_one_fault_are_together() -> None:
     assert run(World(), hours=2).phase is Phase.OPEN and run(World(), hours=3).phase is Phase.CLOSED
+    once = World(tier=Tier.WATCH)
+    assert run(once, hours=2).lines[-1].text == "a first look: nothing is plain yet" and once.looks == 1
+
+
+def test_a_cause_that_is_plain_at_once_is_not_waited_for() -> None:
+    found = run(World(probability=0.99), hours=1)
+    assert found.phase is Phase.CLOSED and found.receipts[0].at_ns == OPENED
+
+
+def test_an_incident_is_looked_at_more_and_more_seldom() -> None:
+    world = World(Tier.WATCH)
+    pace, waits = Pace(), list[float]()
+    for hours in (0, 2, 3, 12, 47, 49, 500):
+        waits.append(pace.wait_ns(INCIDENT, OPENED + hours * HOUR_NS) / HOUR_NS)
+    assert waits == [1, 1, 1.5, 6, 23.5, 24, 24]
+    assert [run(world, hours).rounds for hours in (3, 4, 5)] == [1, 2, 2]  # At most two rounds here.
 
 
 @pytest.mark.parametrize("verdicts", [[Verdict.FAIL], [Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE]])

@@ -60,7 +60,9 @@ def coordinator_of(
             without = rehearsal.again(receipt.at_ns, case.now_ns, back, since_ns=receipt.at_ns)
         except CanNotRehearse:
             return found
-        effect = effect_of(without, len(app.actions))
+        labels_only = bool(plan.steps[receipt.step].expects.get("labels_only"))
+        # The plan rests on risks under the step. Those without it are what it is to mend.
+        effect = effect_of(without, len(app.actions), labels_only=labels_only, trusts_served=True)
         return by_undoing(found, plan, effect.rehearsed, effect.blast.decisions)
 
     def fits(alterations: Sequence[Alteration]) -> bool:

@@ -13,12 +13,18 @@ from homeostat.records.arrays import Float, Int
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch
 
+_COVERED = 0.9  # Of matured events, the share with an outcome, below which silence says nothing.
+_LEAST = 30  # Positives below which nobody can say when they become known.
 
-def compared(recent: Recent, rows: Int, batches: Sequence[DecisionBatch], costs: Costs | None) -> Again:
+
+def compared(
+    recent: Recent, rows: Int, batches: Sequence[DecisionBatch], costs: Costs | None, censoring: Sequence[str] = ()
+) -> Again:  # fmt: skip
     """The comparison.
 
     recent, rows : what was decided, and the rows of the span
     batches : the decisions of the rehearsal, of these events and perhaps others
+    censoring : the actions after which no outcome can be seen
     """
     n, width = len(rows), len(recent.features)
     code = recent.id_code[rows]
@@ -37,7 +43,25 @@ def compared(recent: Recent, rows: Int, batches: Sequence[DecisionBatch], costs:
     return Again(
         recent.features, code, recent.time_ns[rows], recent.keys[rows], recent.risk[rows], recent.action[rows],
         recent.served[rows].astype(np.float64), risk, action, features, recent.label[rows], positive, negative, kept,
+        seen_of(recent, rows, censoring),
     )  # fmt: skip
+
+
+def seen_of(recent: Recent, rows: Int, censoring: Sequence[str]) -> Float | None:
+    """(n,) the share of positives that are known at the age that each of the rows has by now.
+
+    It is that of matured positives. None where too few are known, or where many matured events have no outcome at all.
+    """
+    censored = np.isin(recent.action, [at for at, name in enumerate(recent.actions) if name in censoring])
+    age = recent.now_ns - recent.time_ns
+    matured = (age >= recent.matures_ns) & ~censored
+    positive = matured & (recent.label == 1.0)
+    if int(positive.sum()) < _LEAST or float((~np.isnan(recent.label[matured])).mean()) < _COVERED:
+        return None
+    delays = np.sort((recent.known_ns - recent.time_ns)[positive])
+    seen = np.searchsorted(delays, age[rows], "right") / len(delays)
+    found: Float = np.where(censored[rows], 0.0, seen)
+    return found
 
 
 def _costs(recent: Recent, rows: Int, costs: Costs | None) -> tuple[Float, Float]:

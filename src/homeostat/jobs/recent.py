@@ -37,12 +37,14 @@ class RecentColumns:
     _outcomes: deque[OutcomeBatch] = field(default_factory=deque)
     _refused: deque[Refused] = field(default_factory=lambda: deque(maxlen=_REFUSED_MAX))
     _rows: int = 0
+    _made: Recent | None = None  # The last answer, as long as nothing came since.
 
     def take(self, body: Body, recorded_ns: int = 0) -> None:
         """Take an entry in.
 
         recorded_ns : when it was written, by the wall clock; 0 where nobody says
         """
+        self._made = None
         if isinstance(body, DecisionBatch) and len(body):
             self._batches.append((body, recorded_ns))
             self._rows += len(body)
@@ -56,6 +58,7 @@ class RecentColumns:
 
     def refuse(self, letters: Sequence[DeadLetter], at_ns: int) -> None:
         """Take in what intake refused."""
+        self._made = None
         self._refused.extend(Refused(at_ns, one.field, one.reason, one.value[:80]) for one in letters)
 
     def copy(self) -> RecentColumns:
@@ -67,6 +70,11 @@ class RecentColumns:
 
     def until(self, now_ns: int) -> Recent:
         """See `RecentTraffic`."""
+        if self._made is None or self._made.now_ns != now_ns:
+            self._made = self._columns(now_ns)
+        return self._made
+
+    def _columns(self, now_ns: int) -> Recent:
         prepared = self.prepared
         names = names_of(prepared.app, prepared.features)
         form = tick_form(prepared.app, prepared.features, prepared.coding)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -237,6 +237,23 @@ class Grouping(Stateful, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A cause that was found in another incident.
+
+    since_ns, until_ns : when it held: until it was mended, or its signals ended, or now
+    acts_ns : when something was done about it, or undone
+    mended : whether something that was done about it stands
+    """
+
+    node: str
+    kind: str
+    since_ns: int
+    until_ns: int
+    acts_ns: Sequence[int] = ()
+    mended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """An incident as its investigation finds it.
 
@@ -244,6 +261,7 @@ class Case:
     changes : of the settings, by rising number, since a week before the earliest signal
     logged : the change log beside them: deploys, schema, campaigns, calendar, notes of people
     now_ns : event time
+    elsewhere : the causes of other incidents
     """
 
     incident: Incident
@@ -251,6 +269,7 @@ class Case:
     changes: Sequence[Change]
     logged: Sequence[LoggedChange]
     now_ns: int
+    elsewhere: Sequence[Elsewhere] = ()
 
 
 class Investigator(Protocol):
@@ -262,7 +281,9 @@ class Investigator(Protocol):
 class Planner(Protocol):
     """Findings -> a plan: remedies in a safe order, dearest last, each rehearsed. A plan may be to wait or escalate."""
 
-    def plan(self, case: Case, findings: Findings) -> Plan: ...
+    def plan(self, case: Case, findings: Findings, failed: Collection[tuple[str, str]] = ()) -> Plan:
+        """failed : remedies and scopes that were undone in this incident, which are not offered again"""
+        ...
 
     def revise(self, case: Case, findings: Findings, plan: Plan, edit: Edit) -> Plan:
         """The plan as a person has edited it, rehearsed again. Raises ValueError where the edit can't be made."""

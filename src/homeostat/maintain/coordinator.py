@@ -7,19 +7,20 @@ does nothing twice. It does no other I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from homeostat.errors import Conflict
-from homeostat.maintain.contracts import Case, Executor, Gate, Investigator, Planner
+from homeostat.maintain.contracts import Case, Elsewhere, Executor, Gate, Investigator, Planner
 from homeostat.records.edits import Edit
 from homeostat.records.findings import Conclusion, Findings
-from homeostat.records.incidents import Phase
+from homeostat.records.incidents import Incident, Phase
 from homeostat.records.plans import Done, Plan, Receipt, Ruling, Tier, Verified
 from homeostat.records.responses import Answer, Response
 from homeostat.records.verdicts import Verdict
 
 HOUR_NS = 3_600_000_000_000
+_LIKELY = 0.8  # A less probable cause explains no other incident.
 BY = "homeostat"
 Judge = Callable[[Case, Plan, Receipt, bool], Verified | None]
 """Case, plan, receipt, whether its deadline was moved -> the verdict, or None while it is too early."""
@@ -30,18 +31,30 @@ class Pace:
     """How fast it goes, in event time.
 
     settle_ns : signals of one fault come one after the other, so an incident is looked at so long after it opened
-    again_ns : an incident that nothing could be done about is looked at again so much later
-    soon_ns : and so much later within `young_ns` after it opened
+    plain : before that, it is looked at once, as soon as it opens. Causes that are at least so probable are answered at
+        once; a result that is less plain is dropped
+    again_ns : an incident that nothing could be done about is looked at again so much later, at most
+    soon_ns : and so much later, at least. In between it is half of its age: more traffic soon says more of a young one
     rounds_max : so often
     answer_ns : a person has so long to answer; then the plan is void, and is made again
     """
 
     settle_ns: int = 2 * HOUR_NS
-    again_ns: int = 12 * HOUR_NS
-    soon_ns: int = 3 * HOUR_NS
-    young_ns: int = 24 * HOUR_NS
-    rounds_max: int = 16
+    plain: float = 0.95
+    again_ns: int = 24 * HOUR_NS
+    soon_ns: int = HOUR_NS
+    rounds_max: int = 24
     answer_ns: int = 24 * HOUR_NS
+
+    def wait_ns(self, incident: Incident, now_ns: int) -> int:
+        """How long to wait before an incident is looked at again.
+
+        >>> from homeostat.records.incidents import Severity
+        >>> one = Incident("i1", "shop", 1, 0, 0, 0, Severity.LOW, ())
+        >>> [Pace().wait_ns(one, hours * HOUR_NS) / HOUR_NS for hours in (0, 5, 200)]
+        [1.0, 2.5, 24.0]
+        """
+        return max(self.soon_ns, min(self.again_ns, (now_ns - incident.opened_ns) // 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +100,10 @@ class Coordinator:
                 return self._verify(response, case)
 
     def _investigate(self, response: Response, case: Case) -> Response | None:
-        now = case.now_ns
-        if now < case.incident.opened_ns + self.pace.settle_ns:
-            return None
+        now, settled = case.now_ns, case.incident.opened_ns + self.pace.settle_ns
         findings = self.stages.investigator.investigate(case)
+        if now < settled and not _plain(findings, self.pace.plain):
+            return response.to(Phase.OPEN, now, "a first look: nothing is plain yet", settled - now)
         return response.to(
             Phase.INVESTIGATED, now, _worded(findings), findings=findings, rounds=response.rounds + 1,
             signals=len(case.signals), plan=None, ruling=None, approval=None, extended=False,
@@ -98,7 +111,8 @@ class Coordinator:
 
     def _plan(self, response: Response, case: Case) -> Response:
         assert response.findings is not None, "a plan needs findings"
-        plan = self.stages.planner().plan(case, response.findings)
+        failed = {(str(one.remedy), one.scope) for one in response.receipts if one.undone_ns}
+        plan = self.stages.planner().plan(case, response.findings, failed)
         return response.to(Phase.PLANNED, case.now_ns, f"plan {plan.hash}: {_steps(plan)}", plan=plan)
 
     def _rule(self, response: Response, case: Case, history: Sequence[Done]) -> Response:
@@ -147,9 +161,8 @@ class Coordinator:
         if response.rounds >= self.pace.rounds_max:
             return response.to(Phase.CLOSED, now, "it was looked at often enough; a person has it")
         grown = len(case.signals) > response.signals
-        # While an incident is young, more traffic soon says more.
-        young = now < case.incident.opened_ns + self.pace.young_ns
-        if not grown and now < response.since_ns + (self.pace.soon_ns if young else self.pace.again_ns):
+        wait = self.pace.wait_ns(case.incident, response.since_ns)
+        if now < response.since_ns + (max(self.pace.soon_ns, wait // 2) if grown else wait):
             return None
         return response.to(Phase.OPEN, now, "it is looked at again")
 
@@ -162,7 +175,7 @@ class Coordinator:
 
     def _nothing_to_do(self, response: Response, case: Case) -> Response:
         """A plan to wait or to tell people is carried out by that; what grows is looked at again."""
-        wait = self.pace.again_ns if response.rounds < self.pace.rounds_max else 0
+        wait = self.pace.wait_ns(case.incident, case.now_ns) if response.rounds < self.pace.rounds_max else 0
         phase = Phase.OPEN if wait else Phase.CLOSED
         return response.to(phase, case.now_ns, "nothing is altered, and it is watched", wait)
 
@@ -234,9 +247,28 @@ class Coordinator:
         text = f"{found.verdict}: {found.why}; the step is undone"
         last = response.rounds >= self.pace.rounds_max
         return response.to(
-            Phase.CLOSED if last else Phase.OPEN, case.now_ns, text, self.pace.again_ns,
+            Phase.CLOSED if last else Phase.OPEN, case.now_ns, text, self.pace.wait_ns(case.incident, case.now_ns),
             receipts=(*response.receipts[:-1], undone), verdicts=verdicts, handed=True,
         )  # fmt: skip
+
+
+def elsewhere_of(responses: Sequence[Response], incidents: Mapping[str, Incident], now_ns: int) -> list[Elsewhere]:
+    """The causes that were found, by incident: for those that are looked into later. incidents : by id"""
+    found = []
+    for response in responses:
+        findings = response.findings
+        if findings is None or findings.conclusion != Conclusion.CAUSE:
+            continue
+        mended = min((one.at_ns for one in response.standing), default=0)
+        incident = incidents.get(response.incident)
+        until = mended or (0 if incident is None else incident.closed_ns) or now_ns
+        acts = [at for one in response.receipts for at in (one.at_ns, one.undone_ns) if at]
+        found += [
+            Elsewhere(one.node, one.kind, min(one.since_ns, until), until, acts, bool(mended))
+            for one in findings.findings
+            if one.probability >= _LIKELY
+        ]
+    return found
 
 
 def history_of(responses: Sequence[Response]) -> list[Done]:
@@ -286,6 +318,16 @@ def _next_step(response: Response, plan: Plan) -> int:
 
 def _actor(response: Response) -> str:
     return response.approval.actor if response.approval is not None else BY
+
+
+def _plain(findings: Findings, least: float) -> bool:
+    """Whether causes are so probable, and their evidence so complete, that nothing is to be waited for."""
+    found = findings.findings
+    return (
+        findings.conclusion == Conclusion.CAUSE
+        and bool(found)
+        and all(one.probability >= least and one.grounded for one in found)
+    )
 
 
 def _worded(findings: Findings) -> str:

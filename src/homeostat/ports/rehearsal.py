@@ -31,6 +31,8 @@ class Again:
     label : of outcomes that are known by now and could be, NaN where unknown
     if_positive, if_negative : (n, actions) what each action costs by the outcome, in the app's currency; (n, 0) for an
         app without costs
+    seen : the share of positives of an event's age that are known by now, 0 where its outcome can't be seen; None where
+        nobody can say
     """
 
     names: tuple[str, ...]
@@ -47,6 +49,7 @@ class Again:
     if_positive: Float
     if_negative: Float
     kept: Mask
+    seen: Float | None = None
 
     def __len__(self) -> int:
         return len(self.id_code)

@@ -6,7 +6,7 @@ down what reaches the settings, when, and under which limits, and judges it by a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
@@ -89,7 +89,7 @@ class World:
     def investigate(self, case: Case) -> Findings:
         return replace(FINDINGS, incident=case.incident.id, at_ns=case.now_ns)
 
-    def plan(self, case: Case, findings: Findings) -> Plan:
+    def plan(self, case: Case, findings: Findings, failed: Collection[tuple[str, str]] = ()) -> Plan:
         steps = self.plans[case.incident.id]
         return Plan(case.incident.id, case.now_ns, self.confidence, self.settings.last, steps)
 

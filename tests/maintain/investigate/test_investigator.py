@@ -11,6 +11,8 @@ from homeostat.checks import inquiries as traffic
 from homeostat.checks.inquiries import HOUR, NOW, ONSET, Replays, case, investigated, quiet, same, signal
 from homeostat.config.causal import causal_graph
 from homeostat.config.load import load_app
+from homeostat.maintain.investigate.hypotheses.outcomes import happened, outcomes_of
+from homeostat.maintain.investigate.inquiry import Inquiry
 from homeostat.maintain.investigate.library import shipped
 from homeostat.records.causes import Cause
 from homeostat.records.changes import Change, ChangeKind
@@ -63,6 +65,22 @@ def test_values_that_stick_are_frozen_with_the_value() -> None:
     found = investigated(bad, case([AMOUNT, signal("field:amount", Kind.FROZEN)]), Replays(bad, same))
     assert _top(found) == ("field:amount", Cause.FROZEN)
     assert (found.findings[0].about or {})["where"] == "amount == 33.5"
+
+
+def test_rounded_values_do_not_stick_and_no_other_people_came() -> None:
+    recent = quiet()
+    bad = traffic.with_amount(recent, lambda amount, late: np.where(late, np.round(amount / 25) * 25, amount))
+    found = investigated(bad, case([AMOUNT, signal("field:amount", Kind.FROZEN)]), Replays(bad, same))
+    assert found.conclusion is Conclusion.INCONCLUSIVE, found.ranked
+
+
+def test_values_of_other_rows_are_no_population() -> None:
+    recent = quiet()
+    mixed = RNG.permutation(recent.numbers[:, 0])
+    joined = RNG.random(len(recent)) < 0.6
+    bad = traffic.with_amount(recent, lambda amount, late: np.where(late & joined, mixed * 1.4, amount))
+    found = investigated(bad, case([AMOUNT]), Replays(bad, same))
+    assert found.conclusion is Conclusion.INCONCLUSIVE, found.ranked
 
 
 def test_a_field_missing_anywhere_is_missing_and_from_whole_sources_another_schema() -> None:
@@ -208,6 +226,36 @@ def test_steps_are_bounded_and_two_investigations_come_to_the_same() -> None:
     assert first == again
     assert first.steps <= 10
     assert any("steps were used up" in one for one in first.missing)
+
+
+def test_more_positives_of_the_same_kind_are_a_base_rate_before_outcomes_say_it() -> None:
+    recent = quiet()
+    late = traffic.after(recent)
+    rng = np.random.default_rng(3)
+    more = late & (rng.random(len(recent)) < 0.05)
+    risk = np.where(more, 0.6, recent.risk)
+    bad = replace(recent, risk=risk, scores=risk[:, None])
+    found = investigated(bad, case([signal("outcome", Kind.BASE_RATE)]), Replays(bad, same))
+    assert _top(found) == ("outcome", Cause.BASE_RATE)
+    shift = (found.findings[0].about or {})["shift"]
+    assert isinstance(shift, float) and 0.5 < shift < 1.7
+
+
+def test_positives_are_counted_by_when_they_happened_and_not_by_when_they_became_known() -> None:
+    recent = quiet()
+    first = ONSET - 6 * traffic.DAY
+    late = recent.time_ns > first
+    rng = np.random.default_rng(4)
+    more = late & (rng.random(len(recent)) < 0.06)
+    known = recent.time_ns + rng.integers(traffic.DAY, 7 * traffic.DAY, len(recent))
+    label = np.where(more, np.where(known <= NOW, 1.0, np.nan), recent.label)
+    bad = replace(recent, label=label, known_ns=np.where(more & (known <= NOW), known, recent.known_ns))
+    of = case([signal("outcome", Kind.BASE_RATE, since_ns=first, since_low_ns=first - HOUR)])
+    inquiry = Inquiry(of, traffic.GRAPH, bad, None)
+    found, by_known = happened(inquiry), outcomes_of(inquiry)
+    share = float((recent.label == 1)[~late].mean())
+    assert found is not None and found.z > 4
+    assert abs(found.times - (share + 0.06) / share) < abs(by_known.times - (share + 0.06) / share)
 
 
 def test_a_declared_season_that_many_make_is_the_calendars() -> None:

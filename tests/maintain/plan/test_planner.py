@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,10 +63,12 @@ def finding(kind: Cause, node: str, **about: object) -> Finding:
     return Finding(node, str(kind), 0.93, 99 * HOUR, about=about)
 
 
-def planned(stage: Stage, *findings: Finding, conclusion: Conclusion = Conclusion.CAUSE) -> Plan:
+def planned(
+    stage: Stage, *findings: Finding, conclusion: Conclusion = Conclusion.CAUSE, later_h: int = 0
+) -> Plan:  # fmt: skip
     ranked = tuple((one.node, one.kind, one.probability) for one in findings)
     found = Findings("i1", 102 * HOUR, conclusion, findings, ranked, 4)
-    return RemedyPlanner(stage, MEANS, 3).plan(CASE, found)
+    return RemedyPlanner(stage, MEANS, 3).plan(replace(CASE, now_ns=CASE.now_ns + later_h * HOUR), found)
 
 
 def test_every_kind_of_cause_ends_at_a_person() -> None:
@@ -82,6 +85,33 @@ def test_the_effect_is_what_known_outcomes_and_risk_say_an_hour() -> None:
     labelled = effect_of(again([0] * 200, [2] * 200, [1.0] * 200), 3)
     assert labelled.rehearsed.effect == pytest.approx(-20 * 20)
     assert np.isnan(effect_of(GOOD, 3, labels_only=True).rehearsed.effect)
+
+
+def test_positives_that_are_not_known_yet_are_made_up_for_by_those_that_are() -> None:
+    """Of 200 events of an age at which half of the positives are known, ten are known: twenty are expected."""
+    label = [1.0] * 10 + [np.nan] * 190
+    half = replace(again([1] * 200, [0] * 200, label), seen=np.full(200, 0.5))
+    found = effect_of(half, 3, labels_only=True).rehearsed
+    assert found.effect == pytest.approx((20 * (20 - 4) - 180 * 1) / 10) and found.n == 200
+    young = replace(half, seen=np.full(200, 0.05))
+    assert np.isnan(effect_of(young, 3, labels_only=True).rehearsed.effect)
+    known = np.where(np.arange(200) < 100, 0.5, 0.0)  # The newer half is too young to say anything.
+    late = effect_of(replace(half, seen=known), 3, labels_only=True, since_ns=8 * HOUR)
+    assert late.rehearsed.n == pytest.approx(40, abs=2)  # Events of two to five hours: outcomes lag by five.
+
+
+def test_a_verdict_trusts_the_risks_under_the_step() -> None:
+    mine = replace(again([0] * 200, [2] * 200, [np.nan] * 200), served_risk=np.full(200, 0.9))
+    assert effect_of(mine, 3).rehearsed.effect > 0 > effect_of(mine, 3, trusts_served=True).rehearsed.effect
+
+
+def test_what_was_undone_in_an_incident_is_not_offered_again() -> None:
+    found = finding(Cause.UNIT, "field:amount", factor=0.01)
+    findings = Findings("i1", 102 * HOUR, Conclusion.CAUSE, (found,), ((found.node, found.kind, 0.93),), 4)
+    planner = RemedyPlanner(Stage({ChangeKind.REPAIR: GOOD}), MEANS, 3)
+    assert planner.plan(CASE, findings).steps[0].remedy is Remedy.CONVERT
+    failed = [("convert", "field:amount"), ("mask", "field:amount")]
+    assert planner.plan(CASE, findings, failed).steps[0].remedy is Remedy.ESCALATE
 
 
 def test_of_several_remedies_the_one_that_saves_is_taken_and_the_others_say_why_not() -> None:
@@ -122,12 +152,17 @@ def test_what_changes_learning_alone_needs_no_rehearsal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("conclusion", "remedy"), [(Conclusion.NONE, Remedy.MONITOR), (Conclusion.INCONCLUSIVE, Remedy.ESCALATE)]
+    ("conclusion", "later_h", "remedy"),
+    [
+        (Conclusion.NONE, 0, Remedy.MONITOR),
+        (Conclusion.INCONCLUSIVE, 0, Remedy.MONITOR),
+        (Conclusion.INCONCLUSIVE, 30, Remedy.ESCALATE),
+    ],
 )
-def test_nothing_and_nothing_sure_are_answered_by_watching_and_by_people(
-    conclusion: Conclusion, remedy: Remedy
+def test_nothing_and_nothing_sure_are_answered_by_watching_and_a_day_later_by_people(
+    conclusion: Conclusion, later_h: int, remedy: Remedy
 ) -> None:
-    plan = planned(Stage({}), conclusion=conclusion)
+    plan = planned(Stage({}), conclusion=conclusion, later_h=later_h)
     assert [one.remedy for one in plan.steps] == [remedy] and not plan.steps[0].alterations
 
 
@@ -180,3 +215,10 @@ def test_an_edit_that_the_app_could_not_apply_or_that_leaves_nothing_is_refused(
         revised(stage, plan, Edit(plan.hash, 0, "ann", "x", 0, body={"factor": 0}), fits=False)
     with pytest.raises(ValueError, match="reject it instead"):
         revised(stage, plan, Edit(plan.hash, 0, "ann", "x", 0, drop=True))
+
+
+def test_a_cause_that_is_not_sure_yet_waits_for_traffic_and_then_has_its_remedy() -> None:
+    doubtful = replace(finding(Cause.UNIT, "field:amount", factor=0.01), probability=0.6)
+    stage = Stage({ChangeKind.REPAIR: GOOD})
+    assert [one.remedy for one in planned(stage, doubtful).steps] == [Remedy.MONITOR]
+    assert [one.remedy for one in planned(stage, doubtful, later_h=30).steps] == [Remedy.CONVERT]

@@ -101,7 +101,8 @@ class DrillRehearsal:
     def _compared(self, batches: Sequence[DecisionBatch], from_ns: int, until_ns: int) -> Again:
         recent = self.recent.until(self.deciding.now_ns)
         rows = np.flatnonzero((recent.arrived_ns > from_ns) & (recent.arrived_ns <= until_ns))
-        return compared(recent, rows, batches, costs_of(self.deciding.drill.prepared.app))
+        app = self.deciding.drill.prepared.app
+        return compared(recent, rows, batches, costs_of(app), app.outcomes.censoring)
 
 
 class _Altered:

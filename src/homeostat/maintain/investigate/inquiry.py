@@ -23,6 +23,7 @@ DAY_NS = 24 * HOUR_NS
 STEPS_MAX = 120
 _BEFORE_DAYS = 14
 _SLACK_NS = 2 * DAY_NS
+_OURS = "homeostat"  # The end of the actor's name of changes that answer an incident.
 _REPLAYED_NS = DAY_NS
 
 
@@ -114,11 +115,15 @@ class Inquiry:
         return [one for one in self.case.signals if one.series.kind in kinds and node in ("", one.series.node)]
 
     def changes(self, *kinds: ChangeKind, beside: bool = False) -> list[Change]:
-        """The changes of these kinds near the onset, newest first; with `beside`, those of other kinds."""
+        """The changes of these kinds near the onset, newest first; with `beside`, those of other kinds.
+
+        Changes that answered an incident are left out: each has a verdict of its own, and is undone where it harms.
+        """
         low, high = self.low_ns - 26 * HOUR_NS, self.since_ns + 2 * HOUR_NS
         found = [
             one for one in self.case.changes
             if (one.kind in kinds) != beside and one.kind != ChangeKind.STATE and low <= one.at_ns <= high
+            and not one.actor.endswith(_OURS)
         ]  # fmt: skip
         return found[::-1]
 

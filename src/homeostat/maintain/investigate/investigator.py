@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from homeostat.maintain.contracts import Case
 from homeostat.maintain.investigate import recalling
+from homeostat.maintain.investigate.echoes import echo_of
 from homeostat.maintain.investigate.effects import moved
 from homeostat.maintain.investigate.hypothesis import Hypothesis, Judged
 from homeostat.maintain.investigate.inquiry import STEPS_MAX, Answer, Inquiry
@@ -52,6 +53,9 @@ class CauseInvestigator:
     def investigate(self, case: Case) -> Findings:
         """See `Investigator`. Raises Unavailable where recent traffic can't be read."""
         recent = self._recent.until(case.now_ns)
+        echo = echo_of(case, recent.matures_ns)
+        if echo:
+            return Findings(case.incident.id, case.now_ns, Conclusion.NONE, (), (), 1, (echo,))
         again, steps = self._repeated(case, recent)
         if again is not None:
             return again

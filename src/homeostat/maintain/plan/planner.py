@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 
@@ -26,10 +26,13 @@ _OURS = frozenset({
     ChangeKind.DEPLOY, ChangeKind.THRESHOLD, ChangeKind.CALIBRATION, ChangeKind.RULE, ChangeKind.LIST,
     ChangeKind.FUSION,
 })  # fmt: skip
-_PATIENCE_NS = 24 * _HOUR_NS  # So long a remedy whose saving is not sure yet waits for more traffic.
+_PATIENCE_NS = 24 * _HOUR_NS  # After its opening, an incident that more traffic may explain is not handed over.
+_SURE = 0.8  # A less probable cause waits for more traffic meanwhile: a gate that declares nothing else escalates it.
 _WORTH_LEAST_H = 24.0  # The lower end of a saving counts for so long, as the gate has it when nothing else is declared.
 _REHEARSALS = 3  # Of each finding, at most.
 _WITHIN_NS = 12 * _HOUR_NS  # After a step, until it has to have shown its effect.
+_OUTCOMES_NS = 4 * 24 * _HOUR_NS  # The same where only outcomes can show it.
+_LABELS_NS = 10 * 24 * _HOUR_NS  # Of traffic that is decided again where known outcomes alone count, at most.
 _LAW_IN_DOUBT = frozenset({Cause.CONCEPT, Cause.REGIME, Cause.SEGMENT})  # Risk can't stand in for outcomes there.
 _NOTHING = Rehearsed(0.0, 0.0, 0.0, 0, "none")
 _NO_BLAST = Blast(0.0, 0.0, 0.0)
@@ -64,21 +67,29 @@ class RemedyPlanner:
         self._rehearsal, self._means, self._settings = rehearsal, means, settings
         self._fits, self._present = fits, present
 
-    def plan(self, case: Case, findings: Findings) -> Plan:
+    def plan(self, case: Case, findings: Findings, failed: Collection[tuple[str, str]] = ()) -> Plan:
         """See `contracts.Planner`."""
         if findings.conclusion == Conclusion.NONE:
-            return self._one(case, 1.0 - _top(findings), Remedy.MONITOR, "nothing is wrong that could be acted on")
+            why = "; ".join(findings.missing) or "nothing is wrong that could be acted on"
+            return self._one(case, 1.0 - _top(findings), Remedy.MONITOR, why)
+        young = case.now_ns < case.incident.opened_ns + _PATIENCE_NS
         if findings.conclusion == Conclusion.INCONCLUSIVE or not findings.findings:
             why = "; ".join(findings.missing) or "no cause fits what was measured"
-            return self._one(case, _top(findings), Remedy.ESCALATE, why)
+            return self._one(case, _top(findings), Remedy.MONITOR if young else Remedy.ESCALATE, why)
+        if case.signals and not any(one.still for one in case.signals):
+            return self._one(case, findings.findings[0].probability, Remedy.MONITOR, "all of its signals have ended")
+        least = min(findings.findings, key=lambda one: one.probability)
+        if young and least.probability < _SURE:
+            why = f"{least.kind} at {least.node} is not sure yet ({least.probability:.0%}): more traffic will tell"
+            return self._one(case, least.probability, Remedy.MONITOR, why)
         chosen: list[tuple[int, Step]] = []
         rejected: list[tuple[str, str]] = []
         before: tuple[Alteration, ...] = ()
         for finding in sorted(findings.findings, key=lambda one: _first_order(one, self._means)):
-            tried = self._tried(case, finding, before)
+            tried = self._tried(case, finding, before, failed)
             best = _best(tried)
-            if _unsure(best) and case.now_ns < case.incident.opened_ns + _PATIENCE_NS:
-                why = f"{best.offer.remedy} would save something, but it is not sure yet: more traffic will tell"
+            if young and _unsure(best):
+                why = f"{best.offer.remedy} may save something, but it is not sure yet: more traffic will tell"
                 return self._one(case, finding.probability, Remedy.MONITOR, why)
             rejected += [(str(one.offer.remedy), _why_not(one, best)) for one in tried if one is not best]
             chosen.append((best.offer.order, _step(best, finding)))
@@ -109,22 +120,24 @@ class RemedyPlanner:
         if not self._fits(together):
             raise ValueError(f"the app could not apply {offer.remedy} at {offer.scope} with these values")
         effect = None
-        if offer.alterations and not offer.protects:
+        if offer.alterations and not offer.protects and not offer.beyond:
             try:
                 effect = self._rehearse(case, finding, together)
             except HomeostatError:
                 effect = None  # The gate then says that it was not rehearsed.
         return _Tried(offer, effect, _net(offer, effect))
 
-    def _tried(self, case: Case, finding: Finding, before: Sequence[Alteration]) -> list[_Tried]:
+    def _tried(
+        self, case: Case, finding: Finding, before: Sequence[Alteration], failed: Collection[tuple[str, str]]
+    ) -> list[_Tried]:  # fmt: skip
         """The offers of a finding with what rehearsals say; beyond some, and those that nothing shows, unrehearsed."""
         found = []
         rehearsals = 0
         for offer in offers(finding, self._means):
-            if not self._fits([*before, *offer.alterations]):
+            if (str(offer.remedy), offer.scope) in failed or not self._fits([*before, *offer.alterations]):
                 continue
             effect = None
-            if offer.alterations and not offer.protects and rehearsals < _REHEARSALS:
+            if offer.alterations and not offer.protects and not offer.beyond and rehearsals < _REHEARSALS:
                 rehearsals += 1
                 try:
                     effect = self._rehearse(case, finding, [*before, *offer.alterations])
@@ -149,9 +162,13 @@ class RemedyPlanner:
                 return effect_of(against(now, other), len(self._means.actions))
             except CanNotRehearse:
                 pass  # Nothing is kept of that time.
+        actions = len(self._means.actions)
+        if law and all(one.kind in _OURS for one in alterations):
+            again = self._rehearsal.again(until - _LABELS_NS, until, alterations, since_ns=until - _LABELS_NS)
+            return effect_of(again, actions, labels_only=True, since_ns=since)
         begin = min(max(since, until - _SPAN_NS), until - _HOUR_NS)
         again = self._rehearsal.again(begin, until, alterations, since_ns=since)
-        return effect_of(again, len(self._means.actions), labels_only=law)
+        return effect_of(again, actions, labels_only=law)
 
     def _one(self, case: Case, confidence: float, remedy: Remedy, why: str) -> Plan:
         step = Step(remedy, "app", (), None, True, 0.0, _NOTHING, _NO_BLAST, 0, why=why)
@@ -198,9 +215,11 @@ def _best(tried: Sequence[_Tried]) -> _Tried:
 
 
 def _unsure(one: _Tried) -> bool:
-    """Whether a remedy seems to save something, and its interval does not say so yet."""
-    if one.effect is None or isnan(one.net) or one.net <= 0:
+    """Whether a remedy may save something, and its interval does not say so yet."""
+    if one.effect is None or one.net <= 0:
         return False
+    if isnan(one.net):
+        return True  # Too few outcomes are known.
     return one.effect.rehearsed.low * _WORTH_LEAST_H <= _cost(one.offer, one.effect)
 
 
@@ -215,7 +234,8 @@ def _why_not(one: _Tried, best: _Tried) -> str:
 def _step(one: _Tried, finding: Finding) -> Step:
     offer, effect = one.offer, one.effect
     rehearsed, blast = (_NOTHING, _NO_BLAST) if effect is None else (effect.rehearsed, effect.blast)
-    expects: dict[str, object] = {"by_ns": offer.takes_ns + _WITHIN_NS}
+    law = finding.kind in _LAW_IN_DOUBT
+    expects: dict[str, object] = {"by_ns": offer.takes_ns + (_OUTCOMES_NS if law else _WITHIN_NS), "labels_only": law}
     if effect is not None and not isnan(effect.predicted):
         expects |= {
             "metric": "mean risk", "before": effect.before, "predicted": effect.predicted, "spread": effect.spread,

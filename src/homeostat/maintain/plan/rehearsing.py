@@ -2,6 +2,9 @@
 
 Where an outcome is known, it counts; elsewhere the risk that the remedy would have given stands in for it, which is
 fair only as long as that risk is calibrated. Where the law of outcomes itself is in doubt, known outcomes alone count.
+Positives become known sooner or later than negatives, so each is weighted by the share of its age that is known by now.
+
+Source: Horvitz and Thompson (1952), Journal of the American Statistical Association 47, 663-685.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from homeostat.records.plans import Blast, Rehearsed
 _Z = 1.959963984540054  # Two-sided 95 % of a normal law.
 _LEAST = 30  # Decisions below which nothing is claimed.
 _HOUR_NS = 3_600_000_000_000
+_SEEN = 0.15  # Events of an age at which fewer of the positives are known say too little for their weight.
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +42,31 @@ class Effect:
     mix: tuple[float, ...]
 
 
-def effect_of(again: Again, actions: int, *, labels_only: bool = False) -> Effect:
+def effect_of(
+    again: Again, actions: int, *, labels_only: bool = False, trusts_served: bool = False, since_ns: int | None = None
+) -> Effect:  # fmt: skip
     """The effect of a remedy.
 
     again : decisions of a span as they were and as they would have been
     labels_only : whether risk may not stand in for outcomes
+    trusts_served : whether the risks as they were stand in for outcomes, and not those of the replay
+    since_ns : with `labels_only`, when outcomes began to differ; they are of events of some time before
     """
     kept = again.kept.astype(bool) & (again.action >= 0) & (again.served_action >= 0)
     moved = kept & (again.action != again.served_action)
     n = int(kept.sum())
     hours = _hours(again)
     known = ~np.isnan(again.label)
-    positive = np.where(known, again.label, np.where(np.isnan(again.risk), again.served_risk, again.risk))
-    counted = kept & known if labels_only else kept & ~np.isnan(positive)
+    if labels_only and again.seen is not None:
+        counted = kept & (again.seen >= _SEEN)
+        if since_ns is not None and counted.any():
+            newest = int(again.time_ns[counted].max())
+            counted &= again.time_ns >= since_ns - max(0, int(again.time_ns.max()) - newest)
+        positive = np.where(again.label == 1.0, 1.0, 0.0) / np.maximum(again.seen, _SEEN)
+    else:
+        first, second = (again.served_risk, again.risk) if trusts_served else (again.risk, again.served_risk)
+        positive = np.where(known, again.label, np.where(np.isnan(first), second, first))
+        counted = kept & known if labels_only else kept & ~np.isnan(positive)
     saved, was = _saved(again, positive, counted)
     m = int(counted.sum())
     scale = n / m if m else 0.0
@@ -83,7 +99,7 @@ def against(now: Again, other: Again) -> Again:
         other.names, other.id_code[theirs], other.time_ns[theirs], other.keys[theirs], now.risk[ours],
         now.action[ours], now.features[ours], other.risk[theirs], other.action[theirs], other.features[theirs],
         other.label[theirs], other.if_positive[theirs], other.if_negative[theirs],
-        other.kept[theirs] & now.kept[ours],
+        other.kept[theirs] & now.kept[ours], None if other.seen is None else other.seen[theirs],
     )  # fmt: skip
 
 

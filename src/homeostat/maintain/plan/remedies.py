@@ -29,6 +29,7 @@ class Offer:
     lasts_ns : after which it ends by itself, 0 for never
     takes_ns : until it has its effect
     protects : whether it changes what is learned and not what is decided, so that a rehearsal shows no effect
+    beyond : whether its use lies beyond the cost of decisions, as with time or load: no rehearsal shows it
     order : steps of a lower order come first where a plan has several
     """
 
@@ -41,6 +42,7 @@ class Offer:
     lasts_ns: int = 0
     takes_ns: int = 0
     protects: bool = False
+    beyond: bool = False
     order: int = 5
     why: str = ""
 
@@ -250,8 +252,7 @@ def _outage(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
             Remedy.DEGRADE, "app", (Alteration(ChangeKind.SHED, "app", body),), notify=True, lasts_ns=2 * _DAY_NS,
             order=0, why="scorers that need what is away are left out",
         )  # fmt: skip
-    if means.safe:
-        yield _fallback(means.safe, "a dependency is away")
+    # Where an event can't be scored, the app takes its safe action by itself. For all others, people are asked.
 
 
 def _latency(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
@@ -259,7 +260,7 @@ def _latency(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
     if dear:
         yield Offer(
             Remedy.SHED, "app", (Alteration(ChangeKind.SHED, "app", {"scorers": list(dear)}),), notify=True,
-            lasts_ns=2 * _DAY_NS, order=0, why="the dearest part of each decision is left out",
+            lasts_ns=2 * _DAY_NS, beyond=True, order=0, why="the dearest part of each decision is left out",
         )  # fmt: skip
 
 
@@ -269,7 +270,7 @@ def _flood(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
         body = {"count": about["count"], "per": about["per"], "action": means.actions[-1]}
         yield Offer(
             Remedy.RATE_LIMIT, f"entity:{entity}", (Alteration(ChangeKind.RATE, str(entity), body),), notify=True,
-            lasts_ns=7 * _DAY_NS, order=0, why="a few entities send more than anybody does",
+            lasts_ns=7 * _DAY_NS, beyond=True, order=0, why="a few entities send more than anybody does",
         )  # fmt: skip
 
 

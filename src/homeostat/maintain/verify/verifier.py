@@ -19,6 +19,7 @@ _Z = 1.959963984540054  # Two-sided 95 % of a normal law.
 _LEAST = 50  # Decisions below which there is no verdict.
 _HARM_BEYOND = 1.5  # The harshest action may be taken so many times as often as predicted.
 _HARM_FLOOR = 0.01
+_HARM_Z = 4.0  # It is asked hour after hour, of few decisions at first, and nights differ from days.
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _harm(expects: Mapping[str, object], course: Course) -> str:
         return ""
     wanted, seen = float(mix[-1]), course.mix[-1]
     bound = max(_HARM_FLOOR, _HARM_BEYOND * wanted)
-    error = _Z * sqrt(seen * (1 - seen) / course.n)
+    error = _HARM_Z * sqrt(seen * (1 - seen) / course.n)
     if seen - error > bound:
         return f"the harshest action is taken in {seen:.1%} of decisions, where {wanted:.1%} was predicted"
     return ""

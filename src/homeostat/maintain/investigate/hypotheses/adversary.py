@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from homeostat.maintain.investigate.contrasts import share_z
-from homeostat.maintain.investigate.hypotheses.outcomes import Outcomes, enough, outcomes_of
+from homeostat.maintain.investigate.hypotheses.outcomes import Outcomes, enough, outcomes_of, purity
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
+from homeostat.records.arrays import Mask
 from homeostat.records.causes import Cause
 from homeostat.records.signals import Kind
 
 _BINS = 50
+_PURE = 0.25  # Positives among the events on top, from which on they are an adversary's, and not other people's.
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +75,42 @@ class AdversaryHypothesis:
             f"positives at the place to which {node} moved, {was:.1%} before", inside, "share",
             4.0 if gathers else -2.5, gathers, inquiry.command,
         )  # fmt: skip
+        pure = self._purity(inquiry, node, found)
+        if pure is not None:
+            yield Answer(
+                f"positives among the events that came on top where {node} moved to", pure, "share",
+                1.0 if pure > _PURE else -5.0, False, inquiry.command,
+            )  # fmt: skip
         yield Answer(
             "positives a day, against before", found.times, "times", 1.0 if found.times > 1.5 else -1.0, False,
             inquiry.command,
         )  # fmt: skip
 
+    def _purity(self, inquiry: Inquiry, node: str, found: Outcomes) -> float | None:
+        """The share of positives among the events that came on top at the odd place."""
+        inside = self._inside(inquiry, node, found)
+        return None if inside is None else purity(inquiry, inside)
+
     def _positives(self, inquiry: Inquiry, node: str, found: Outcomes) -> tuple[float, float, float]:
-        """The share of positives at the odd place: values of a range, or entities that are new."""
-        recent = inquiry.recent
-        if node.startswith("field:"):
-            where = gathering(inquiry, node, found.now & found.positive)
-            column = inquiry.column(node)
-            if where is None or column is None:
-                return 0.0, 0.0, 0.0
-            inside = (column >= where.low) & (column <= where.high)
-        else:
-            name = node.partition(":")[2]
-            if name not in recent.entities:
-                return 0.0, 0.0, 0.0
-            keys = recent.keys[:, recent.entities.index(name)]
-            inside = ~np.isin(keys, keys[: inquiry.before.stop])
+        """The share of positives at the odd place, since the onset and before, and its rise in standard errors."""
+        inside = self._inside(inquiry, node, found)
+        if inside is None:
+            return 0.0, 0.0, 0.0
         now, then = found.now & found.positive, found.then & found.positive
         a, n, b, m = int((now & inside).sum()), int(now.sum()), int((then & inside).sum()), int(then.sum())
         return a / max(1, n), b / max(1, m), share_z(a, n, b, m)
+
+    def _inside(self, inquiry: Inquiry, node: str, found: Outcomes) -> Mask | None:
+        """(n,) whether a row is at the odd place: values of a range, or entities that are new."""
+        recent, name = inquiry.recent, node.partition(":")[2]
+        if node.startswith("field:"):
+            where = gathering(inquiry, node, found.now & found.positive)
+            column = inquiry.column(node)
+            return None if where is None or column is None else (column >= where.low) & (column <= where.high)
+        if name not in recent.entities:
+            return None
+        keys = recent.keys[:, recent.entities.index(name)]
+        return ~np.isin(keys, keys[: inquiry.before.stop])
 
     def about(self, inquiry: Inquiry, node: str) -> Mapping[str, Any]:
         """The condition of the pattern."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from homeostat.maintain.investigate.contrasts import logit_weight
 from homeostat.maintain.investigate.hypotheses.labels_odd import at_maturity, of_old_events
-from homeostat.maintain.investigate.hypotheses.outcomes import enough, outcomes_of
+from homeostat.maintain.investigate.hypotheses.outcomes import data_of, enough, outcomes_of
 from homeostat.maintain.investigate.hypotheses.segment import best_segment
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
 from homeostat.records.causes import Cause
@@ -59,6 +59,4 @@ class ConceptHypothesis:
 
     def about(self, inquiry: Inquiry, node: str) -> Mapping[str, Any]:
         """Whether outcomes of the new kind suffice to train on."""
-        found = outcomes_of(inquiry)
-        positives = int((found.now & found.positive).sum())
-        return {"enough_data": positives >= 200, "positives": positives}
+        return data_of(inquiry)

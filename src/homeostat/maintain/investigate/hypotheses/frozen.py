@@ -13,6 +13,8 @@ from homeostat.maintain.investigate.inquiry import Answer, Inquiry
 from homeostat.records.causes import Cause
 from homeostat.records.signals import Kind
 
+_OTHERS = 0.5  # Where other values rose by as much of its rise, values were rounded, and none sticks.
+
 
 class FrozenHypothesis:
     """See the module."""
@@ -29,11 +31,17 @@ class FrozenHypothesis:
         """The share of the most frequent value, against its share before; and whether it sticks to some sources."""
         inquiry.steps += 1
         value, share, before, z = stuck_value(inquiry, node)
-        decides = z > 6 and share > 3 * before + 0.02
+        rose = z > 6 and share > 3 * before + 0.02
+        others = others_rose(inquiry, node, value) if rose else 0.0
+        decides = rose and others < _OTHERS
         yield Answer(
-            f"events in which {node} is {value:g}, {before:.2%} before", share, "share", 4.0 if decides else -4.0,
+            f"events in which {node} is {value:g}, {before:.2%} before", share, "share", 4.0 if rose else -4.0,
             decides, inquiry.command,
         )  # fmt: skip
+        if rose and not decides:
+            yield Answer(
+                "rise of the next three values, of that of this one", others, "share", -8.0, False, inquiry.command
+            )
         column = inquiry.column(node)
         if decides and column is not None:
             stuck = sticks_to_sources(inquiry, column[inquiry.after] == value)
@@ -47,6 +55,20 @@ class FrozenHypothesis:
         value, share, _, _ = stuck_value(inquiry, node)
         name = node.partition(":")[2]
         return {"value": value, "share": share, "where": f"{name} == {value:.15g}"}
+
+
+def others_rose(inquiry: Inquiry, node: str, value: float) -> float:
+    """How much the three values that rose most beside one rose together, of its rise: one alone rises if it sticks."""
+    column = inquiry.column(node)
+    assert column is not None, "a value of it rose"
+    now, then = column[inquiry.after], column[inquiry.before]
+    now, then = now[~np.isnan(now)], then[~np.isnan(then)]
+    values, counts = np.unique(now, return_counts=True)
+    past, before = np.unique(then, return_counts=True)
+    at = np.minimum(np.searchsorted(past, values), len(past) - 1)
+    rise = counts / len(now) - np.where(past[at] == values, before[at], 0) / len(then)
+    one = float(rise[values == value].sum())
+    return float(np.sort(rise[values != value])[-3:].clip(0.0).sum()) / max(one, 1e-9)
 
 
 def stuck_value(inquiry: Inquiry, node: str) -> tuple[float, float, float, float]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from homeostat.maintain.investigate.contrasts import share_z
+from homeostat.maintain.investigate.hypotheses.duplicates import repeated
 from homeostat.maintain.investigate.hypotheses.outcomes import outcomes_of
 from homeostat.maintain.investigate.inquiry import DAY_NS, HOUR_NS, Answer, Inquiry
 from homeostat.records.causes import Cause
@@ -62,8 +63,9 @@ def overdue(inquiry: Inquiry) -> tuple[float, float, float]:
     """The share of events, a little older than mature, without an outcome by now; that of before; and the rise."""
     recent, ripe = inquiry.recent, inquiry.recent.matures_ns + 2 * HOUR_NS
     shares: list[int] = []
+    own = ~repeated(inquiry)  # A copy of an event has no outcome of its own.
     for moment in (recent.now_ns, inquiry.low_ns):
-        rows = (recent.time_ns > moment - ripe - DAY_NS) & (recent.time_ns <= moment - ripe)
+        rows = own & (recent.time_ns > moment - ripe - DAY_NS) & (recent.time_ns <= moment - ripe)
         unknown = np.isnan(recent.label[rows]) | (recent.known_ns[rows] > moment)
         shares += [int(unknown.sum()), int(rows.sum())]
     hits, n, before, m = shares

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from homeostat.maintain.investigate.inquiry import DAY_NS, Inquiry
 from homeostat.records.arrays import Float, Mask
 
 BEFORE_DAYS = 14
+_TRAINABLE = 60  # Positives: 30 to learn from, and 30 to try the challenger on.
+_DELAYS = 30  # Positives below which nobody can say when they become known.
+_ON_TOP = 20.0  # Events on top of those of before, below which nothing is said of them.
+_SHOWN = 0.15  # Events of an age at which fewer of the positives are known say too little for their weight.
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,128 @@ def outcomes_of(inquiry: Inquiry) -> Outcomes:
     return Outcomes(now, then, recent.label == 1.0, place, age, days)
 
 
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Positives by when they happened, each weighted by the share of its age that is known by now.
+
+    times : how many times as many a day as before; z : in standard errors
+    """
+
+    times: float
+    z: float
+
+
+def _weights(inquiry: Inquiry) -> tuple[Float, Mask] | None:
+    """(n,) the number of positives that each row stands for, and whether it is old enough to stand for any.
+
+    None where too few positives are known to say when they become known.
+    """
+    recent = inquiry.recent
+    positive = recent.label == 1.0
+    old = positive & (recent.time_ns <= inquiry.low_ns - recent.matures_ns)
+    if int(old.sum()) < _DELAYS:
+        return None
+    delays = np.sort((recent.known_ns - recent.time_ns)[old])
+    shown = np.searchsorted(delays, recent.now_ns - recent.time_ns, "right") / len(delays)
+    usable = shown >= _SHOWN
+    return np.where(positive & usable, 1 / np.maximum(shown, _SHOWN), 0.0), usable
+
+
+def happened(inquiry: Inquiry) -> Happened | None:
+    """See `Happened`; None where too few are known to say when positives become known, or too few since the onset.
+
+    Source: Horvitz and Thompson (1952), Journal of the American Statistical Association 47, 663-685.
+    """
+    recent, low = inquiry.recent, inquiry.low_ns
+    weights = _weights(inquiry)
+    if weights is None:
+        return None
+    weight, usable = weights
+    now = usable & (recent.time_ns > inquiry.since_ns)
+    then = usable & (recent.time_ns <= low) & (recent.time_ns > low - BEFORE_DAYS * DAY_NS)
+    if not now.any() or not then.any():
+        return None
+    days = [max(1 / 24, float(np.ptp(recent.time_ns[rows])) / DAY_NS) for rows in (now, then)]
+    part = days[0] / days[1]
+    seen, expected = float(weight[now].sum()), float(weight[then].sum()) * part
+    if days[0] < 0.5 or expected < 3:
+        return None
+    spread = max(float((weight[now] ** 2).sum()), expected) + float((weight[then] ** 2).sum()) * part**2
+    return Happened(seen / expected, float((seen - expected) / np.sqrt(spread)))
+
+
+def purity(inquiry: Inquiry, inside: Mask) -> float | None:
+    """The share of positives among the events that came on top at a place; None where that can't be said.
+
+    An adversary's events are positives. Other people's are so now and then.
+    inside : (n,) whether a row is at the place
+    """
+    recent, low = inquiry.recent, inquiry.low_ns
+    weights = _weights(inquiry)
+    if weights is None:
+        return None
+    weight, usable = weights
+    now = usable & (recent.time_ns > inquiry.since_ns)
+    then = usable & (recent.time_ns <= low) & (recent.time_ns > low - BEFORE_DAYS * DAY_NS)
+    if not now.any() or not then.any():
+        return None
+    part = max(1 / 24, float(np.ptp(recent.time_ns[now]))) / max(1 / 24, float(np.ptp(recent.time_ns[then])))
+    more = float((now & inside).sum()) - float((then & inside).sum()) * part
+    positive = float(weight[now & inside].sum()) - float(weight[then & inside].sum()) * part
+    return positive / more if more >= _ON_TOP else None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Positives that the risks expect.
+
+    times : how many times as many as before, if positives of the same kind came on top
+    z : of the mean risk of a day's events, in standard errors between days
+    """
+
+    times: float
+    z: float
+
+
+def expected_by_risk(inquiry: Inquiry) -> Expected | None:
+    """See `Expected`; None where less than a day is there.
+
+    Source: black box shift estimation, Lipton, Wang and Smola (2018), ICML, arXiv:1802.03916.
+    """
+    recent = inquiry.recent
+    means = []
+    for first, last in ((inquiry.low_ns - BEFORE_DAYS * DAY_NS, inquiry.low_ns), (inquiry.since_ns, recent.now_ns)):
+        count = int((last - first) // DAY_NS)
+        edges = [last - at * DAY_NS for at in range(count + 1)]
+        parts = [recent.risk[recent.between(a, b)] for b, a in pairwise(edges)]
+        means.append([float(np.nanmean(part)) for part in parts if np.isfinite(part).any()])
+    then, now = means
+    if len(then) < 5 or not now:
+        return None
+    spread = float(np.std(then, ddof=1)) * np.sqrt(1 / len(then) + 1 / len(now)) + 1e-9
+    risk = recent.risk[inquiry.before]
+    risk = risk[np.isfinite(risk)]
+    of_positive, of_negative = float((risk**2).sum() / risk.sum()), float((risk * (1 - risk)).sum() / (1 - risk).sum())
+    rate, mean = float(risk.mean()), float(np.mean(now))
+    times = (mean - of_negative) / max((of_positive - of_negative) * rate, 1e-9)
+    return Expected(times, (mean - float(np.mean(then))) / spread)
+
+
 def enough(found: Outcomes, least: int = 8) -> bool:
     """Whether so many positives are known that they can be compared."""
     return int((found.now & found.positive).sum()) >= least and int((found.then & found.positive).sum()) >= least
+
+
+def data_of(inquiry: Inquiry) -> dict[str, object]:
+    """Whether outcomes of events since the onset suffice to train a challenger: with fewer, it learns the law before.
+
+    A challenger decides nothing before it has won, so a few dozen positives cost a trial at most.
+    """
+    recent = inquiry.recent
+    # Signals of outcomes begin when they become known: their events happened some time before.
+    first = inquiry.since_ns - recent.matures_ns // 2
+    positives = int(((recent.label == 1.0) & (recent.time_ns > first)).sum())
+    return {"enough_data": positives >= _TRAINABLE, "positives": positives}
 
 
 def moved_values(inquiry: Inquiry, found: Outcomes) -> float:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from homeostat.maintain.investigate.contrasts import beyond_chance, distance, share_z
-from homeostat.maintain.investigate.hypotheses.outcomes import enough, outcomes_of
+from homeostat.maintain.investigate.hypotheses.outcomes import data_of, enough, happened, outcomes_of
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
 from homeostat.records.causes import Cause
 from homeostat.records.signals import Kind
 
 NODE = "source"
+_OWN = 0.5  # Of a shift, the share from which on entities that do otherwise than before make it, and not others.
 
 
 class PopulationHypothesis:
@@ -35,8 +36,16 @@ class PopulationHypothesis:
         shifted, others = apart > chance + 0.02, z > 5 and new > was + 0.02
         yield Answer(
             f"distance of {name or 'values'} from those before", apart, "Kolmogorov-Smirnov", 1.0 if shifted else -1.0,
-            shifted, inquiry.command,
+            False, inquiry.command,
         )  # fmt: skip
+        if shifted:
+            own = own_distance(inquiry, name)
+            explained = own < _OWN * apart
+            against = -4.0 if own > chance else -1.0
+            yield Answer(
+                f"distance of {name} from what the same entities had before", own, "Kolmogorov-Smirnov",
+                0.0 if explained or others else against, explained, inquiry.command,
+            )  # fmt: skip
         yield Answer(
             f"events of entities that nobody knew, {was:.1%} before", new, "share", 1.5 if others else -0.5, others,
             inquiry.command,
@@ -50,10 +59,10 @@ class PopulationHypothesis:
 
     def about(self, inquiry: Inquiry, node: str) -> Mapping[str, Any]:
         """Whether quality fell with it, and whether outcomes suffice to train on."""
-        found = outcomes_of(inquiry)
-        positives = int((found.now & found.positive).sum())
+        found, of = outcomes_of(inquiry), happened(inquiry)
         fell = enough(found) and (found.fallen[1] > 3 or found.rise_z > 4)
-        return {"quality_fell": bool(fell), "enough_data": positives >= 200, "positives": positives}
+        more = of is not None and of.z > 4 and of.times > 1.3
+        return {"quality_fell": bool(fell or more), **data_of(inquiry)}
 
 
 def most_moved(inquiry: Inquiry) -> tuple[float, float, str]:
@@ -67,6 +76,31 @@ def most_moved(inquiry: Inquiry) -> tuple[float, float, str]:
         if apart > best[0]:
             best = apart, beyond_chance(len(then), len(now)), f"field:{name}"
     return best
+
+
+def own_distance(inquiry: Inquiry, node: str) -> float:
+    """How far a field lies from what the same entities had before: small where others came, and each does as ever.
+
+    Each event since the onset is held against one of before, of the same entity and drawn in turn. Events of entities
+    that were not there before are left out. Without entities, all events count as of one.
+    """
+    keys, column = inquiry.recent.keys, inquiry.column(node)
+    assert column is not None, "it is a field"
+    if not keys.shape[1]:
+        return 0.0  # Nobody can say who came.
+    then, now = keys[inquiry.before, 0], keys[inquiry.after, 0]
+    order = np.argsort(then, kind="stable")
+    first, last = np.searchsorted(then[order], now), np.searchsorted(then[order], now, "right")
+    known = last > first
+    if int(known.sum()) < 20:
+        return 0.0  # Nobody who was there before came.
+    turn = np.zeros(len(now), np.int64)
+    by_key = np.argsort(now, kind="stable")
+    starts = np.flatnonzero(np.diff(now[by_key], prepend=now[by_key][0] - 1))
+    turn[by_key] = np.arange(len(now)) - np.repeat(starts, np.diff(starts, append=len(now)))
+    # A step of a large prime spreads the draws over an entity's past, whatever the hours of its events.
+    drawn = order[np.minimum(first + turn * 7919 % np.maximum(last - first, 1), len(order) - 1)]
+    return distance(column[inquiry.before][drawn[known]], column[inquiry.after][known])
 
 
 def new_entities(inquiry: Inquiry) -> tuple[float, float, float]:

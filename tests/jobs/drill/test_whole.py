@@ -6,9 +6,9 @@ import pytest
 
 from homeostat.config.gate import GateSpec
 from homeostat.jobs.drill.deciding import DrillApp
-from homeostat.jobs.drill.rivals import NAMES, regret_of
+from homeostat.jobs.drill.rivals import NAMES
 from homeostat.jobs.drill.running import Result, SeedTask, runs_of
-from homeostat.jobs.drill.whole import DRILLED, _over, limits_of
+from homeostat.jobs.drill.whole import DRILLED, Whole, _over, limits_of
 from homeostat.jobs.drill.whole_summary import whole_figures
 from homeostat.sim.faults.suite import SUITE
 
@@ -31,6 +31,15 @@ def test_a_worse_version_is_rolled_back_by_itself_and_verified(results: list[Res
     assert executed[0]["change"]["scope"] == "champion" and executed[0]["actor"] == "homeostat"
 
 
+def test_hours_that_are_decided_together_come_to_the_same(
+    results: list[Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Whole, "_together", lambda self, deciding, end_ns: 1)
+    task = SeedTask("payments", 0, ("S20",), days=9, past_days=28, warm_days=40, whole=True, baselines=True)
+    alone = next(iter(runs_of(task)))
+    assert alone.line == results[0].line and alone.executed == results[0].executed
+
+
 def test_inside_a_blackout_a_person_is_asked_and_nothing_is_done(results: list[Result]) -> None:
     line = results[1].line
     assert line["actions"] == [] and line["unauthorised"] == 0 and results[1].executed == []
@@ -38,12 +47,12 @@ def test_inside_a_blackout_a_person_is_asked_and_nothing_is_done(results: list[R
 
 
 def test_the_figures_stand_beside_those_of_other_ways(results: list[Result]) -> None:
-    found = whole_figures([one.line for one in results], [one.also for one in results])
+    found = whole_figures([one.line for one in results])
     assert found["overall"]["runs"] == 1 and found["held_out"]["runs"] == 1
     assert found["regret_of_others"]["nothing"] == 1.0 and found["regret_of_others"]["oracle"] == 0.0
-    rivals = results[0].also["rivals"]
-    assert set(rivals) == set(NAMES)
-    retrained = regret_of(rivals["always_retrain"], rivals)
+    others = results[0].line["others"]
+    assert set(others) == set(NAMES)
+    retrained = others["always_retrain"]
     assert retrained is not None and retrained > 1  # It trains on what a worse version decided, which is forbidden.
 
 

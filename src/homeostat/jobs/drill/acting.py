@@ -23,7 +23,7 @@ from homeostat.ports.settings import expire
 from homeostat.records.arrays import Float
 from homeostat.records.changes import Change, ChangeKind, in_force
 from homeostat.sim.faults.fault import Act, Effect
-from homeostat.sim.faults.traffic import HOUR_NS
+from homeostat.sim.faults.traffic import HOUR_NS, NEVER
 from homeostat.stats.chance import uniform
 
 
@@ -67,6 +67,19 @@ class Acting:
         if any(change.kind == ChangeKind.REBUILD and change.body is not None for change in changes):
             served.factor.clear()  # Windows that were made again are served as they are computed.
         return changes
+
+    def stand_at(self, now_ns: int) -> None:
+        """Let changes that are stored from now on have this time."""
+        self._clock.set_ns = now_ns
+
+    @property
+    def next_ns(self) -> int:
+        """The next moment at which anything is done by itself: an act, the end of a change that expires, or now."""
+        if self.settings.last > self._applied:
+            return 0
+        acts = [act.at_ns for act in self._acts[self._next :]]
+        ends = [one.expires_ns for one in self.settings.at(NEVER).values() if one.expires_ns]
+        return min([*acts, *ends], default=NEVER)
 
     def _do(self, act: Act, loop: DecisionLoop, served: ServedFeatures, risks: Callable[[], Float]) -> list[Change]:
         body = act.body

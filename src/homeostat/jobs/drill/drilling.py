@@ -56,7 +56,7 @@ def drill_runs(request: DrillRequest, progress: Progress) -> dict[str, Any]:
         for one in results for signal in one.signals
     ])  # fmt: skip
     if request.like.whole:
-        found["whole"] = whole_figures([one.line for one in results], [one.also for one in results])
+        found["whole"] = whole_figures([one.line for one in results])
         _write(out / "executor.jsonl", [line for one in results for line in one.executed])
     replace_file(out / "summary.json", [json.dumps(found, indent=2).encode(), b"\n"])
     replace_file(out / "report.html", [drill_page(found).encode()])

@@ -44,14 +44,15 @@ class DrillCases:
             deciding, recent, self.rehearsal.forked(deciding, recent), dict(self.incidents), dict(self._signals)
         )  # fmt: skip
 
-    def decided(self, hour: Hour) -> None:
-        """Take in what was decided in an hour that has just passed."""
+    def decided(self, hour: Hour, keep: bool = True) -> None:
+        """Take in what was decided in an hour that has just passed. keep : whether the run stands at its end"""
         if hour.outcomes is not None:
             self.recent.take(hour.outcomes, hour.start_ns)
         for decisions, at in zip(hour.decisions, hour.recorded_ns, strict=True):
             self.recent.take(decisions, at)
         self.recent.refuse(hour.letters, hour.end_ns)
-        self.rehearsal.keep()
+        if keep:
+            self.rehearsal.keep()
 
     def seen(self, seen: Sequence[Seen]) -> None:
         """Take in what was noticed."""

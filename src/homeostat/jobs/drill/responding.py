@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 
 from homeostat.adapters.memory.listed import ListedCases
+from homeostat.adapters.process.clock import thread_seconds
 from homeostat.jobs.drill.deciding import Hour
 from homeostat.jobs.drill.investigating import DrillCases
 from homeostat.jobs.drill.owner import Owner
 from homeostat.jobs.drill.records import when
 from homeostat.jobs.drill.watching import Seen
 from homeostat.maintain.contracts import Case
-from homeostat.maintain.coordinator import Coordinator, history_of
+from homeostat.maintain.coordinator import Coordinator, elsewhere_of, history_of
 from homeostat.maintain.incident.past import past_of
 from homeostat.maintain.verify.verifier import Course
 from homeostat.records.arrays import Float
 from homeostat.records.incidents import Incident, Phase
 from homeostat.records.plans import Plan, Receipt, Tier
 from homeostat.records.responses import Answer, Response
-from homeostat.sim.faults.traffic import HOUR_NS
+from homeostat.sim.faults.traffic import HOUR_NS, NEVER
 
 _PHASES_MAX = 12  # In one hour, of one incident.
 _COURSE_HOURS = 72
@@ -75,6 +76,7 @@ class Responding:
 
     responses : by incident
     plans : all that were made, by hash
+    ruling_s : the longest processor time from looking at an incident to the gate's ruling
     """
 
     def __init__(
@@ -86,11 +88,43 @@ class Responding:
         self.responses: dict[str, Response] = {}
         self.plans: dict[str, Plan] = {}
         self.courses = Courses(len(cases.deciding.drill.prepared.app.actions))
+        self.ruling_s = 0.0
         self._coordinator = coordinator(self)
 
-    def take(self, hour: Hour, seen: Seen) -> None:
-        """Do all that is due at the end of an hour. `cases` knows the hour and what was seen by then."""
+    @property
+    def due_ns(self) -> int:
+        """When something is to be done next, unless an incident changes before."""
+        return min((self._due(one) for one in self.responses.values()), default=NEVER)
+
+    def _due(self, response: Response) -> int:
+        match response.phase:
+            case Phase.CLOSED:
+                return NEVER
+            case Phase.OPEN:
+                return response.next_ns
+            case Phase.RULED if response.tier != Tier.ESCALATE:
+                pace = self._coordinator.pace
+                return response.since_ns + pace.wait_ns(self.cases.incidents[response.incident], response.since_ns)
+            case _:
+                return 0  # A person or a verdict may come in any hour.
+
+    def concerns(self, seen: Seen) -> bool:
+        """Whether an hour has changed an incident that is answered, or opened one."""
+        return any(
+            incident.opened_ns >= self._from_ns
+            and (incident.id not in self.responses or self.responses[incident.id].phase != Phase.CLOSED)
+            for incident in seen.incidents
+        )
+
+    def take(self, hour: Hour, seen: Seen, due: bool = True) -> None:
+        """Do all that is due at the end of an hour. `cases` knows the hour and what was seen by then.
+
+        due : False for an hour of which it is known that nothing is
+        """
         self.courses.take(hour)
+        if not due:
+            return
+        self.cases.deciding.acting.stand_at(seen.at_ns)
         for incident in list(self.cases.incidents.values()):
             if incident.opened_ns >= self._from_ns:
                 self._advance(incident, seen.at_ns)
@@ -99,8 +133,11 @@ class Responding:
         response = self.responses.get(incident.id) or Response(incident.id, since_ns=incident.opened_ns)
         if response.phase == Phase.CLOSED and not (incident.closed_ns == 0 and incident.reopened):
             return
-        case = self.cases.case(incident, now_ns)
-        others = history_of([one for one in self.responses.values() if one.incident != incident.id])
+        apart = [one for one in self.responses.values() if one.incident != incident.id]
+        elsewhere = elsewhere_of(apart, self.cases.incidents, now_ns)
+        case = replace(self.cases.case(incident, now_ns), elsewhere=elsewhere)
+        others = history_of(apart)
+        begun = thread_seconds()
         for _ in range(_PHASES_MAX):
             response = self._answered(response, now_ns)
             self.responses[incident.id] = response
@@ -109,6 +146,8 @@ class Responding:
                 self._remember(response, case)
                 return
             response = further
+            if response.phase == Phase.RULED:
+                self.ruling_s = max(self.ruling_s, thread_seconds() - begun)
             if response.plan is not None:
                 self.plans[response.plan.hash] = response.plan
         self.responses[incident.id] = response

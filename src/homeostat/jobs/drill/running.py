@@ -14,11 +14,11 @@ from homeostat.jobs.drill.baselines import Baselines
 from homeostat.jobs.drill.deciding import Deciding, DrillApp, Hour, Kept, frame_of, quiet_traffic
 from homeostat.jobs.drill.investigating import DrillCases
 from homeostat.jobs.drill.records import RANKED_AFTER_NS, Watch, line_of, named
-from homeostat.jobs.drill.rivals import rivals_of
+from homeostat.jobs.drill.rivals import regret_of, rivals_of
 from homeostat.jobs.drill.watching import HOURS, Watching
 from homeostat.jobs.drill.whole import Whole
 from homeostat.records.arrays import State
-from homeostat.sim.faults.runs import lay_out, run_of
+from homeostat.sim.faults.runs import Run, lay_out, run_of
 from homeostat.sim.faults.scene import Frame, Scene
 from homeostat.sim.faults.traffic import HOUR_NS, Traffic
 
@@ -76,10 +76,14 @@ class _Fork:
     cases: DrillCases | None
 
 
-def runs_of(task: SeedTask, drill: DrillApp | None = None, done: Callable[[], None] = lambda: None) -> Iterator[Result]:
+def runs_of(
+    task: SeedTask, drill: DrillApp | None = None, done: Callable[[], None] = lambda: None,
+    runs: Sequence[Run] | None = None,
+) -> Iterator[Result]:  # fmt: skip
     """The runs of a task, in order; those whose fault the app has no place for are left out.
 
     done : is called after each run
+    runs : others than those of the task's scenarios, of its seed and days
     """
     drill = drill or drill_of(task)
     frame = frame_of(task.days, task.past_days, task.warm_days)
@@ -87,9 +91,10 @@ def runs_of(task: SeedTask, drill: DrillApp | None = None, done: Callable[[], No
     traffic = quiet_traffic(drill, frame, task.seed)
     fork = _fork(drill, task, frame, traffic)
     prefix = thread_seconds() - begun
-    for scenario in task.scenarios:
-        if run_of(scenario, task.seed, frame).scenario.fits(Scene.drawn(drill.form, frame, 0, 1, task.seed, [0])):
-            result = _run(drill, scenario, task, frame, fork)
+    made = [run_of(scenario, task.seed, frame) for scenario in task.scenarios] if runs is None else runs
+    for run in made:
+        if run.scenario.fits(Scene.drawn(drill.form, frame, 0, 1, task.seed, [0])):
+            result = _run(drill, run, task, fork)
             yield replace(result, seconds={**result.seconds, "quiet": prefix})
             prefix = 0.0
         done()
@@ -125,8 +130,8 @@ def _fork(drill: DrillApp, task: SeedTask, frame: Frame, traffic: Traffic) -> _F
     return _Fork(traffic, deciding.kept(), watching.state(), watch, baselines, cases)
 
 
-def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fork) -> Result:
-    run = run_of(scenario, task.seed, frame)
+def _run(drill: DrillApp, run: Run, task: SeedTask, fork: _Fork) -> Result:
+    frame = run.frame
     begun = thread_seconds()
     laid = lay_out(run, fork.traffic, drill.form)
     deciding, watching = Deciding(drill, laid.traffic, frame, task.seed, laid), Watching(drill, laid.log)
@@ -137,10 +142,10 @@ def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fo
     watched = 0.0
     whole = None if fork.cases is None else Whole.of(drill, laid, fork.cases, deciding)
     while whole is not None and deciding.now_ns < frame.end_ns:
-        hour, seen = whole.hour(deciding, watching)
-        watch.take(hour, seen)
-        if baselines is not None:
-            baselines.take(hour)
+        for hour, seen in whole.hours(deciding, watching, frame.end_ns):
+            watch.take(hour, seen)
+            if baselines is not None:
+                baselines.take(hour)
     while deciding.now_ns < frame.end_ns:
         hours = _hours(deciding, frame.end_ns)
         before = thread_seconds()
@@ -162,10 +167,15 @@ def _run(drill: DrillApp, scenario: str, task: SeedTask, frame: Frame, fork: _Fo
         also["ks"] = [at for at in baselines.ks.alarms if at > frame.start_ns]
     if whole is not None and baselines is not None:
         means = means_of(drill.prepared.app)
-        also["rivals"] = rivals_of(laid, watch.detected_ns, baselines.ddm.alarms, watch.ranked, means)
+        costs = rivals_of(laid, watch.detected_ns, baselines.ddm.alarms, watch.ranked, means)
+        line["others"] = {name: None if (at := regret_of(cost, costs)) is None else round(at, 4)
+                          for name, cost in costs.items()}  # fmt: skip
     took = thread_seconds() - begun
     executed = [] if whole is None else whole.executor_lines()
-    return Result(line, also, watch.signals, {"deciding": took - watched, "watching": watched}, executed)
+    seconds = {"deciding": took - watched, "watching": watched}
+    if whole is not None:
+        seconds["ruling"] = whole.responding.ruling_s
+    return Result(line, also, watch.signals, seconds, executed)
 
 
 def _hours(deciding: Deciding, end_ns: int, cases: DrillCases | None = None) -> list[Hour]:

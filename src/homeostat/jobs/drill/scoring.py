@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeostat.jobs.drill.records import when
+from homeostat.records.findings import Conclusion
 from homeostat.records.plans import Plan, Remedy, Tier
 from homeostat.records.responses import Response
 from homeostat.records.verdicts import Verdict
@@ -144,13 +145,28 @@ def _told_ns(responses: Sequence[Response]) -> int | None:
     return min(found) if found else None
 
 
+def told_by(responses: Sequence[Response], onset_ns: int) -> Response | None:
+    """The response that a run's findings are read of: the first since the onset that came to a cause, else the last.
+
+    Later incidents of the same run come of the fault's outcomes, or of remedies.
+    """
+    causes = [
+        one for one in responses
+        if one.findings is not None and one.findings.conclusion == Conclusion.CAUSE and one.findings.at_ns > onset_ns
+    ]  # fmt: skip
+    if causes:
+        return min(causes, key=lambda one: one.lines[0].at_ns if one.lines else one.since_ns)
+    return max(responses, key=lambda one: (bool(one.receipts), one.findings is not None, one.since_ns), default=None)
+
+
 def lines_of(
     scored: Score, responses: Sequence[Response], laid: Laid, detected_ns: int | None
 ) -> dict[str, Any]:  # fmt: skip
     """The fields that the whole half adds to a run's line."""
-    last = max(responses, key=lambda one: (bool(one.receipts), one.findings is not None, one.since_ns), default=None)
+    last = told_by(responses, laid.run.onset_ns)
     findings = None if last is None else last.findings
     found = () if findings is None else findings.findings
+    now_ns = laid.run.frame.end_ns if findings is None else findings.at_ns
     truths = {(truth.node, str(truth.kind)) for truth in laid.truths}
     named = [(node, kind) for node, kind, _ in (() if findings is None else findings.ranked)]
     exact = {(one.node, str(one.kind)) for one in found} == truths if truths else not found
@@ -170,15 +186,14 @@ def lines_of(
         "confidence": None if last is None or last.plan is None else round(last.plan.confidence, 4),
         "grounded": None if not found else all(one.grounded for one in found),
         "exact_set": exact, "causes": [{"node": one.node, "kind": one.kind} for one in found],
-        "cause_first": _among(named[:1], laid, detected_ns), "cause_in_three": _among(named[:3], laid, detected_ns),
+        "cause_first": _among(named[:1], laid, now_ns), "cause_in_three": _among(named[:3], laid, now_ns),
         "steps": 0 if findings is None else findings.steps, "by_itself": not scored.handed,
         "may_act": bool(accepted) and not laid.run.scenario.blackout,
     }  # fmt: skip
 
 
-def _among(named: Sequence[tuple[str, str]], laid: Laid, detected_ns: int | None) -> bool:
-    """Whether each true cause, node and kind, is among some."""
-    now = detected_ns or laid.run.frame.end_ns
+def _among(named: Sequence[tuple[str, str]], laid: Laid, now: int) -> bool:
+    """Whether each true cause of now, node and kind, is among some."""
     return bool(laid.truths) and all(
         any(truth.at(node, now) and kind == str(truth.kind) for node, kind in named) for truth in laid.truths
     )

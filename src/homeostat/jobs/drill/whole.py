@@ -14,17 +14,17 @@ from homeostat.app.gating import gate_of
 from homeostat.app.investigating import investigator_of
 from homeostat.app.responding import coordinator_of
 from homeostat.config.gate import Blackout, GateSpec, Reaching
-from homeostat.jobs.drill.deciding import Deciding, DrillApp
+from homeostat.jobs.drill.deciding import Deciding, DrillApp, Hour
 from homeostat.jobs.drill.investigating import DrillCases
 from homeostat.jobs.drill.owner import Owner
 from homeostat.jobs.drill.responding import Responding
 from homeostat.jobs.drill.scoring import lines_of, score
-from homeostat.jobs.drill.watching import Watching
+from homeostat.jobs.drill.watching import HOURS, Seen, Watching
 from homeostat.maintain.coordinator import Coordinator
 from homeostat.records.responses import Answer
 from homeostat.sim.faults.fault import Scenario
 from homeostat.sim.faults.runs import Laid
-from homeostat.sim.faults.traffic import DAY_NS
+from homeostat.sim.faults.traffic import DAY_NS, HOUR_NS
 
 DRILLED = GateSpec(level="full", blast=Reaching(decisions=1.0, entities=1.0), actions_per_day=6)
 """The limits of an app that declares none: what has an undo may be done."""
@@ -68,14 +68,35 @@ class Whole:
             laid, limits, own, Responding(own, coordinator, Owner(run.scenario, run.seed), run.frame.start_ns, memory)
         )
 
-    def hour(self, deciding: Deciding, watching: Watching) -> tuple[Any, Any]:
-        """Decide an hour, watch it, and answer what is due; returns the hour and what was seen."""
-        hour = deciding.hour()
-        self.cases.decided(hour)
-        seen = watching.take([hour])
-        self.cases.seen(seen)
-        self.responding.take(hour, seen[0])
-        return hour, seen[0]
+    def hours(self, deciding: Deciding, watching: Watching, end_ns: int) -> list[tuple[Hour, Seen]]:
+        """Decide some hours, watch them, and answer what is due at the end of the last; each with what was seen.
+
+        Hours in which nothing is due are decided and watched together, which costs little more than one. Where
+        something is noticed in one of them, the run goes back, and they end with that one.
+        """
+        count = self._together(deciding, end_ns)
+        before = (deciding.kept(), watching.state()) if count > 1 else None
+        hours = [deciding.hour() for _ in range(count)]
+        seen = watching.take(hours)
+        first = next((at for at, one in enumerate(seen) if self.responding.concerns(one)), count - 1)
+        if before is not None and first < count - 1:
+            deciding.resume(before[0])
+            watching.restore(before[1])
+            hours = [deciding.hour() for _ in range(first + 1)]
+            seen = watching.take(hours)
+        for at, (hour, one) in enumerate(zip(hours, seen, strict=True)):
+            last = at == len(hours) - 1
+            self.cases.decided(hour, last)
+            self.cases.seen([one])
+            self.responding.take(hour, one, last)
+        return list(zip(hours, seen, strict=True))
+
+    def _together(self, deciding: Deciding, end_ns: int) -> int:
+        """How many hours may be decided at once: up to the first at whose end something is due."""
+        now = deciding.now_ns
+        until = min(deciding.acting.next_ns, end_ns)
+        hours = min((until - now) // HOUR_NS, -(-(self.responding.due_ns - now) // HOUR_NS), HOURS)
+        return max(1, int(hours))
 
     def fields(self, detected_ns: int | None) -> dict[str, Any]:
         """The fields of the run's line about the answers."""

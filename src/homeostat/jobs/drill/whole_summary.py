@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.jobs.drill.rivals import NAMES, regret_of
+from homeostat.jobs.drill.rivals import NAMES
 from homeostat.jobs.drill.summary import DRAWS, LEVEL
 from homeostat.sim.faults.suite import SUITE
 
@@ -49,6 +49,10 @@ def _found(one: Line) -> bool:
     return one["truth"] is not None and one["detected"] is not None
 
 
+def _sure(one: Line, low: float, high: float) -> bool:
+    return low <= (one["confidence"] or 0) < high and bool(one["actions"])
+
+
 FIGURES: Mapping[str, _Figure] = {
     "right": _share("right", lambda one: True),
     "harmful": _share("harmful", lambda one: True),
@@ -60,12 +64,14 @@ FIGURES: Mapping[str, _Figure] = {
     "handled_alone": _alone,
     "regret": _mean("regret"),
     "sure_and_right": _share("right", lambda one: (one["confidence"] or 0) >= _SURE and bool(one["actions"])),
+    "sure_80_90": _share("right", lambda one: _sure(one, 0.8, 0.9)),
+    "sure_90_100": _share("right", lambda one: _sure(one, 0.9, 1.01)),
     "recovered_minutes": _median("recovered"),
 }
 """Each over the lines of runs; NaN where no run has one."""
 
 
-def whole_figures(lines: Sequence[Line], also: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def whole_figures(lines: Sequence[Line]) -> dict[str, Any]:
     """The figures of all tuned scenarios, of each scenario, and of the rivals on the same runs."""
     tuned = [one for one in lines if SUITE[one["scenario"]].tuned]
     held = [one for one in lines if not SUITE[one["scenario"]].tuned]
@@ -74,10 +80,8 @@ def whole_figures(lines: Sequence[Line], also: Sequence[Mapping[str, Any]]) -> d
     found["scenarios"] = {name: _with_intervals([one for one in lines if one["scenario"] == name]) for name in names}
     rivals: dict[str, float | None] = {}
     for name in NAMES:
-        regrets = [
-            regret for one, extra in zip(lines, also, strict=True) if SUITE[one["scenario"]].tuned and "rivals" in extra
-            if (regret := regret_of(extra["rivals"][name], extra["rivals"])) is not None
-        ]  # fmt: skip
+        found_of = [one["others"][name] for one in tuned if "others" in one]
+        regrets = [one for one in found_of if one is not None]
         rivals[name] = round(float(np.mean(regrets)), 4) if regrets else None
     if any(value is not None for value in rivals.values()):
         found["regret_of_others"] = rivals

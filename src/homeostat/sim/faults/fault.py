@@ -7,20 +7,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from homeostat.records.causes import Cause
 from homeostat.sim.faults.scene import Scene
 from homeostat.sim.faults.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Where and what the cause is.
+    """Where and what the cause is. The kind is a `Cause`, or one that nobody knows.
 
     later : nodes that the cause takes up as it goes on, each with the moment from which on it does
     """
 
     node: str
-    kind: Cause
+    kind: str
     later: tuple[tuple[str, int], ...] = ()
 
     def at(self, node: str, now_ns: int) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.maintain.investigate.traffic import DAY, HOUR, ONSET, case, investigated, quiet, signal
 
+from homeostat.checks.inquiries import DAY, HOUR, ONSET, case, investigated, quiet, signal
 from homeostat.maintain.contracts import Elsewhere
 from homeostat.maintain.investigate.echoes import echo_of
 from homeostat.records.findings import Conclusion

@@ -98,7 +98,7 @@ class BaseRateHypothesis:
 def times_of(inquiry: Inquiry, found: Outcomes) -> tuple[float, float]:
     """How many times as many positives a day there are as before, and by how many standard errors.
 
-    By when they happened, where that can be said: by when they became known, a rise shows days later.
+    By when they happened, where enough are known: by when they became known, a rise shows days later.
     """
     of = happened(inquiry)
     return (found.times, found.rise_z) if of is None else (of.times, of.z)

@@ -14,7 +14,7 @@ from homeostat.records.arrays import Float, Mask
 BEFORE_DAYS = 14
 _TRAINABLE = 60  # Positives: 30 to learn from, and 30 to try the challenger on.
 _DELAYS = 30  # Positives below which nobody can say when they become known.
-_ON_TOP = 20.0  # Events on top of those of before, below which nothing is said of them.
+_ON_TOP = 20.0  # Events on top of those of before, below which they show nothing.
 _SHOWN = 0.15  # Events of an age at which fewer of the positives are known say too little for their weight.
 
 
@@ -140,7 +140,7 @@ def happened(inquiry: Inquiry) -> Happened | None:
 
 
 def purity(inquiry: Inquiry, inside: Mask) -> float | None:
-    """The share of positives among the events that came on top at a place; None where that can't be said.
+    """The share of positives among the events that came on top at a place; None where too few are known.
 
     An adversary's events are positives. Other people's are so now and then.
     inside : (n,) whether a row is at the place

@@ -72,6 +72,7 @@ class PastCase:
     tried : the remedies that were applied, in order
     steps : of its last investigation
     words : sentences about it, for searching and for people; nothing is decided by them
+    since_ns : when its earliest signal began; sources : senders and accounts that its signals name
     """
 
     id: str
@@ -84,6 +85,8 @@ class PastCase:
     tried: tuple[Tried, ...] = ()
     steps: int = 0
     words: str = ""
+    since_ns: int = 0
+    sources: tuple[str, ...] = ()
 
     @property
     def watched(self) -> bool:

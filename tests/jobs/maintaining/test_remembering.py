@@ -79,3 +79,23 @@ def test_a_memory_that_fails_is_said_once_and_tried_again(tmp_path: Path) -> Non
         with closing(SqliteMemory(tmp_path)) as memory:
             remembering.source = _source(store, memory)
             assert remembering.step(ONSET + 3 * EACH_NS) == 1
+
+
+def test_repeats_of_watched_incidents_open_one_incident_a_week(tmp_path: Path) -> None:
+    day = 24 * HOUR
+    with closing(SqliteIncidents(tmp_path)) as store, closing(SqliteMemory(tmp_path)) as memory:
+        for k in range(3):
+            at = ONSET + k * 3 * day
+            one = replace(SIGNAL, id=f"s{k}", since_ns=at)
+            watched = Incident(f"i{k}", "access", 1, at, at, at, Severity.LOW, (one.id,))
+            store.write([one], [watched])
+            store.write([], [watched.closed("the signals have ended", at + HOUR)])
+        said: list[str] = []
+        remembering = Remembering(_source(store, memory), said.append)
+        remembering.step(ONSET + 10 * day)
+        (opened,) = [one.incident for one in store.list([Phase.OPEN])]
+        assert opened.notes["repeats"] == ["i0", "i1", "i2"] and list(opened.signals) == ["s0", "s1", "s2"]
+        assert store.history(opened.id)[-1].actor == "memory" and "3 incidents" in said[0]
+        Remembering(_source(store, memory), said.append).step(ONSET + 11 * day)
+        remembering.step(ONSET + 30 * day)
+        assert len(store.list([Phase.OPEN])) == 1, "each case counts once, in another process too"

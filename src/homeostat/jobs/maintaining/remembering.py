@@ -1,5 +1,7 @@
 """Keeps investigated and closed incidents as past cases, in a step of its own, at most once an hour of event time.
 
+Once a week it looks for repeats among the incidents that were only watched, and opens at most one incident for them.
+
 A case follows from what is stored of its incident. So a process that is killed in between does it again, and nothing is
 stored twice.
 """
@@ -12,8 +14,10 @@ from dataclasses import dataclass, field
 from homeostat.errors import HomeostatError
 from homeostat.jobs.maintaining.source import Source
 from homeostat.maintain.incident.past import past_of
+from homeostat.maintain.incident.repeats import WEEK_NS, opened_for, repeats
 from homeostat.records.responses import Response
 
+ACTOR = "memory"
 EACH_NS = 3600 * 10**9
 NEWEST = 500
 """So many incidents are looked at in a step, the newest ones."""
@@ -29,6 +33,7 @@ class Remembering:
     source: Source
     say: Callable[[str], None]
     _next_ns: int = 0
+    _searched_ns: int = -WEEK_NS
     _known: dict[str, int] = field(default_factory=dict)
     _trouble: str = ""
 
@@ -39,6 +44,7 @@ class Remembering:
         self._next_ns = reached_ns + EACH_NS
         try:
             found = self._kept()
+            self._search(reached_ns)
         except HomeostatError as error:
             if str(error) != self._trouble:
                 self.say(f"incidents are not remembered as yet: {error}")
@@ -61,3 +67,23 @@ class Remembering:
             kept += case is not None and memory.keep(case)
             self._known[incident.id] = revision
         return kept
+
+    def _search(self, now_ns: int) -> None:
+        """Once a week, look for repeats among incidents that were only watched; at most one incident is opened."""
+        if now_ns < self._searched_ns + WEEK_NS:
+            return
+        self._searched_ns = now_ns
+        store, memory = self.source.store, self.source.memory
+        assert memory is not None, "it was asked for"
+        there = {kept.incident.id: kept.incident for kept in store.list((), NEWEST)}
+        opened = opened_for(there.values())
+        if any(at > now_ns - WEEK_NS for at in opened.values()):
+            return
+        for one in repeats(memory.cases(NEWEST), now_ns, opened)[:1]:
+            signals = [id for case in one.cases if case.id in there for id in there[case.id].signals]
+            incident = one.incident(self.source.prepared.app.app, list(dict.fromkeys(signals)), now_ns)
+            store.write([], [incident], ACTOR)
+            self.say(
+                f"incident {incident.id}: {len(one.cases)} incidents that were only watched have the {one.by} "
+                f"{one.what} in common"
+            )

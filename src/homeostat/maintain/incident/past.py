@@ -14,6 +14,7 @@ from homeostat.records.times import time_text
 
 _WORDS_MAX = 8_000
 _SIGNALS_MAX = 50
+_SOURCES_MAX, _SOURCE_MAX = 20, 100
 
 
 def past_of(incident: Incident, signals: Sequence[Signal], response: Response | None = None) -> PastCase | None:
@@ -29,10 +30,11 @@ def past_of(incident: Incident, signals: Sequence[Signal], response: Response | 
     traits = traits_of(list(last.values())[:_SIGNALS_MAX])
     causes = () if findings is None else tuple(Named(one.node, one.kind, one.probability) for one in findings.findings)
     tried = _tried(response)
+    revision = incident.revision + (0 if response is None else response.revision)
+    conclusion, steps = ("", 0) if findings is None else (str(findings.conclusion), findings.steps)
     return PastCase(
-        incident.id, incident.revision + (0 if response is None else response.revision), incident.opened_ns,
-        incident.closed_ns, traits, "" if findings is None else str(findings.conclusion), causes, tried,
-        0 if findings is None else findings.steps, _words(incident, last.values(), findings, tried),
+        incident.id, revision, incident.opened_ns, incident.closed_ns, traits, conclusion, causes, tried, steps,
+        _words(incident, last.values(), findings, tried), incident.since_ns, _sources(last.values()),
     )  # fmt: skip
 
 
@@ -56,6 +58,22 @@ def _tried(response: Response | None) -> tuple[Tried, ...]:
         Tried(str(one.remedy), one.scope, verdicts.get(one.key, ""), bool(one.undone_ns))
         for one in response.receipts if one.changes or one.job
     )  # fmt: skip
+
+
+def _sources(signals: Iterable[Signal]) -> tuple[str, ...]:
+    """The senders and accounts that signals name."""
+    found: dict[str, None] = {}
+    for one in signals:
+        for name in ("sources", "accounts"):
+            listed = one.notes.get(name)
+            if isinstance(listed, list | tuple):
+                found |= dict.fromkeys(_plain(str(each)) for each in listed[:_SOURCES_MAX])
+    return tuple(found)[:_SOURCES_MAX]
+
+
+def _plain(text: str) -> str:
+    """A name that data may have given, without control characters."""
+    return "".join(one for one in text[:_SOURCE_MAX] if one.isprintable())
 
 
 def _words(incident: Incident, signals: Iterable[Signal], findings: Findings | None, tried: Sequence[Tried]) -> str:

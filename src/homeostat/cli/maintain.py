@@ -135,7 +135,8 @@ def _opened(
         )
         with store_in(data, prepared.app.app) as store:
             yield prepared, Setting(
-                prepared.app, store, lambda: source_in(folder, prepared, store), owner, SystemClock(), answering.opened
+                prepared.app, store, lambda: source_in(folder, prepared, store), owner, SystemClock(),
+                answering.opened, _runbooks(app, prepared),
             ), None  # fmt: skip
         return
     servers = servers_of(config, app)
@@ -152,8 +153,15 @@ def _opened(
     )
     with store_on(servers, prepared.app.app) as store:
         yield prepared, Setting(
-            prepared.app, store, lambda: source_on(servers, prepared, store), owner, SystemClock(), answering.opened
+            prepared.app, store, lambda: source_on(servers, prepared, store), owner, SystemClock(),
+            answering.opened, _runbooks(app, prepared),
         ), servers  # fmt: skip
+
+
+def _runbooks(app: str, prepared: Prepared) -> Path | None:
+    """The declared folder of runbooks; a shipped app has none."""
+    name, file = prepared.app.maintain.runbooks, Path(app)
+    return file.parent / name if name and file.is_file() else None
 
 
 def _channels(

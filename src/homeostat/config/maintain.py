@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -35,6 +36,14 @@ def _instant_ns(text: str) -> int:
     return instant_ns(text)
 
 
+def _beside(text: str) -> str:
+    path = PurePosixPath(text)
+    if text and (path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text):
+        raise ValueError("a folder of runbooks lies beside the app file: write its name, without .. or a leading /")
+    return text
+
+
+Beside = Annotated[str, AfterValidator(_beside)]
 TickSpan = Annotated[Duration, AfterValidator(_tick)]
 Instant = Annotated[str, AfterValidator(_instant)]
 
@@ -72,6 +81,10 @@ class Maintain(Node):
         default={}, description="monitors of other packages, by the name of their entry point, with their settings"
     )
     gate: GateSpec = Field(default=GateSpec(), description="what may be done without a person: see gate.md")
+    runbooks: Beside = Field(
+        default="", max_length=200, description="a folder of Markdown beside the app file, taken in as notes for "
+        "people: see memory.md"
+    )  # fmt: skip
     announce: dict[Name, Channel] = Field(
         default={}, max_length=20, description="where incidents are announced, by name: see incidents.md"
     )

@@ -99,3 +99,21 @@ def test_repeats_of_watched_incidents_open_one_incident_a_week(tmp_path: Path) -
         Remembering(_source(store, memory), said.append).step(ONSET + 11 * day)
         remembering.step(ONSET + 30 * day)
         assert len(store.list([Phase.OPEN])) == 1, "each case counts once, in another process too"
+
+
+def test_the_declared_folder_is_taken_in_and_what_is_left_out_is_said_once(tmp_path: Path) -> None:
+    books, said = tmp_path / "books", list[str]()
+    with closing(SqliteIncidents(tmp_path)) as store, closing(SqliteMemory(tmp_path)) as memory:
+        remembering = Remembering(_source(store, memory), said.append, books)
+        remembering.step(ONSET)
+        assert said == [f"runbooks: {books} is no folder"]
+        books.mkdir()
+        (books / "units.md").write_text("# Units\ndivide by 100")
+        (books / "link.md").symlink_to(tmp_path / "incidents.db")
+        for k in (1, 2):
+            remembering.step(ONSET + k * EACH_NS)
+        assert said[1:] == ["runbooks: link.md is a link, and is not followed"]
+        assert [one.name for one in memory.notes()] == ["units.md"]
+        (books / "units.md").write_text("# Units\nmultiply by 100")
+        remembering.step(ONSET + 3 * EACH_NS)
+        assert "multiply" in memory.note("units.md").text

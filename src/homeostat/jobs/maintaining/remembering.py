@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from homeostat.adapters.memory.notes import read_folder
 from homeostat.errors import HomeostatError
 from homeostat.jobs.maintaining.source import Source
 from homeostat.maintain.incident.past import past_of
 from homeostat.maintain.incident.repeats import WEEK_NS, opened_for, repeats
+from homeostat.ports.memory import BadNote
 from homeostat.records.responses import Response
 
 ACTOR = "memory"
@@ -28,14 +31,17 @@ class Remembering:
     """See the module.
 
     say : gets a sentence for people
+    runbooks : a folder whose notes are taken in, None for none
     """
 
     source: Source
     say: Callable[[str], None]
+    runbooks: Path | None = None
     _next_ns: int = 0
     _searched_ns: int = -WEEK_NS
     _known: dict[str, int] = field(default_factory=dict)
     _trouble: str = ""
+    _said: frozenset[str] = frozenset()
 
     def step(self, reached_ns: int) -> int:
         """Keep the cases that are new or have changed, if it is time; returns how many. A memory that fails waits."""
@@ -44,6 +50,7 @@ class Remembering:
         self._next_ns = reached_ns + EACH_NS
         try:
             found = self._kept()
+            self._take_notes()
             self._search(reached_ns)
         except HomeostatError as error:
             if str(error) != self._trouble:
@@ -67,6 +74,22 @@ class Remembering:
             kept += case is not None and memory.keep(case)
             self._known[incident.id] = revision
         return kept
+
+    def _take_notes(self) -> None:
+        """Take in the notes of the declared folder; each file that is left out is said once."""
+        memory = self.source.memory
+        if self.runbooks is None or memory is None:
+            return
+        try:
+            notes, refused = read_folder(self.runbooks)
+        except BadNote as error:
+            notes, refused = [], [str(error)]
+        for note in notes:
+            memory.add(note)
+        for text in refused:
+            if text not in self._said:
+                self.say(f"runbooks: {text}")
+        self._said = frozenset(refused)
 
     def _search(self, now_ns: int) -> None:
         """Once a week, look for repeats among incidents that were only watched; at most one incident is opened."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from homeostat.adapters.process.standing import Standing
 from homeostat.adapters.servers.circuit import Backoff, Pauses
@@ -43,6 +44,7 @@ class Setting:
     owner : the process's name in the store
     open_means : opens what answers need, given what is to be called now and then while a rehearsal goes on; None where
         incidents are only noticed
+    runbooks : a folder of notes that is read now and then, None for none
     """
 
     app: App
@@ -51,6 +53,7 @@ class Setting:
     owner: str
     clock: Clock
     open_means: Callable[[Callable[[], None]], AbstractContextManager[Means]] | None = None
+    runbooks: Path | None = None
 
 
 class Maintaining:
@@ -190,7 +193,7 @@ class Maintaining:
         steps = Steps(source, self._setting.owner, self._setting.clock, self._say)
         steps.load()
         self._source, self.steps, self.leads = source, steps, True
-        self._remembering = Remembering(source, self._say)
+        self._remembering = Remembering(source, self._say, self._setting.runbooks)
         if self._setting.open_means is not None:
             means = self._opened.enter_context(self._setting.open_means(self._keep_lease))
             self._responding = Responding(source, means, self._setting.clock, self._say, self._keep_lease)

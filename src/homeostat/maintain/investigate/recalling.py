@@ -18,7 +18,7 @@ from homeostat.ports.memory import Recalls
 from homeostat.records.past import PastCase, Recalled, traits_of
 from homeostat.stats.likeness import alike
 
-ALIKE = 0.55  # Less alike are not tried.
+ALIKE = 0.35  # Less alike are not tried. The same fault at another severity raises half as many signals, or twice.
 STEPS_MAX = 6  # Of all that is tried first.
 SURE = 3.5  # The weight of the test that has to show each cause.
 _CASES, _AIMS = 20, 3

@@ -45,7 +45,7 @@ TUNED_BELOW = 100
 TABLE = Path(__file__).parent.parent / "src/homeostat/maintain/investigate/calibration.json"
 
 
-class _World:
+class World:
     """The quiet world of a seed up to its fork."""
 
     def __init__(self, drill: DrillApp, frame: Frame, seed: int) -> None:
@@ -57,12 +57,12 @@ class _World:
         self.cases, self.watch = DrillCases.of(deciding), Watch(quiet)
         while deciding.now_ns < quiet.fork_ns:
             hours = min(24, (quiet.fork_ns - deciding.now_ns) // HOUR_NS)
-            _walk(deciding, watching, self.cases, self.watch, hours)
+            walk(deciding, watching, self.cases, self.watch, hours)
         self.kept: Kept = deciding.kept()
         self.watched: State = watching.state()
 
 
-def _walk(deciding: Deciding, watching: Watching, cases: DrillCases, watch: Watch, count: int) -> None:
+def walk(deciding: Deciding, watching: Watching, cases: DrillCases, watch: Watch, count: int) -> None:
     hours = []
     for _ in range(count):
         hour = deciding.hour()
@@ -81,7 +81,7 @@ def runs(app: str, seeds: Sequence[int], scenarios: Sequence[str], raw: bool) ->
     """
     drill, frame = DrillApp(app), frame_of(30)
     for seed in seeds:
-        world = _World(drill, frame, seed)
+        world = World(drill, frame, seed)
         for scenario in scenarios:
             if run_of(scenario, seed, frame).scenario.fits(Scene.drawn(drill.form, frame, 0, 1, seed, [0])):
                 line = _line(drill, world, lay_out(run_of(scenario, seed, frame), world.traffic, drill.form), raw)
@@ -89,7 +89,7 @@ def runs(app: str, seeds: Sequence[int], scenarios: Sequence[str], raw: bool) ->
                     yield line
 
 
-def _line(drill: DrillApp, world: _World, laid: Laid, raw: bool) -> dict[str, Any] | None:
+def _line(drill: DrillApp, world: World, laid: Laid, raw: bool) -> dict[str, Any] | None:
     run = laid.run
     deciding, watching = Deciding(drill, laid.traffic, world.frame, world.seed, laid), Watching(drill, laid.log)
     deciding.resume(world.kept)
@@ -98,8 +98,8 @@ def _line(drill: DrillApp, world: _World, laid: Laid, raw: bool) -> dict[str, An
     onset = run.onset_ns or run.fork_ns + DAY_NS
     due, rounds, found, took = 0, 0, None, 0.0
     while deciding.now_ns < min(onset + HORIZON_NS, world.frame.end_ns) and rounds < ROUNDS:
-        _walk(deciding, watching, cases, watch, STEP_HOURS)
-        incident = _incident(cases, watch, onset)
+        walk(deciding, watching, cases, watch, STEP_HOURS)
+        incident = incident_of(cases, watch, onset)
         if incident is None:
             continue
         due = due or max(watch.opened_ns.get(incident.id, deciding.now_ns), watch.detected_ns or 0) + SETTLE_NS
@@ -113,7 +113,7 @@ def _line(drill: DrillApp, world: _World, laid: Laid, raw: bool) -> dict[str, An
     return None if found is None else _scored(found, laid, deciding.now_ns, rounds, took)
 
 
-def _incident(cases: DrillCases, watch: Watch, onset: int) -> Incident | None:
+def incident_of(cases: DrillCases, watch: Watch, onset: int) -> Incident | None:
     """The incident with the most signals among those that were opened, or went on, since the onset."""
     if watch.detected_ns is None and not any(at > onset for at in watch.opened_ns.values()):
         return None
@@ -132,8 +132,8 @@ def _investigated(drill: DrillApp, cases: DrillCases, incident: Incident, raw: b
 
 def _scored(found: Findings, laid: Laid, now_ns: int, rounds: int, took: float) -> dict[str, Any]:
     truths, run = laid.truths, laid.run
-    right = [any(_is(truth, node, kind, now_ns) for truth in truths) for node, kind, _ in found.ranked]
-    named = [any(_is(truth, one.node, one.kind, now_ns) for truth in truths) for one in found.findings]
+    right = [any(is_truth(truth, node, kind, now_ns) for truth in truths) for node, kind, _ in found.ranked]
+    named = [any(is_truth(truth, one.node, one.kind, now_ns) for truth in truths) for one in found.findings]
     return {
         "scenario": run.scenario.id, "seed": run.seed, "severity": run.severity,
         "truth": [[one.node, str(one.kind)] for one in truths], "conclusion": str(found.conclusion),
@@ -146,7 +146,7 @@ def _scored(found: Findings, laid: Laid, now_ns: int, rounds: int, took: float) 
     }  # fmt: skip
 
 
-def _is(truth: Truth, node: str, kind: str, now_ns: int) -> bool:
+def is_truth(truth: Truth, node: str, kind: str, now_ns: int) -> bool:
     return kind == str(truth.kind) and truth.at(node, now_ns)
 
 

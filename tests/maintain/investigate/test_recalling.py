@@ -95,10 +95,12 @@ def test_a_signal_that_a_recalled_cause_can_not_explain_lets_everything_be_teste
     assert not found.recalled and answer(found) == answer(investigated(None, both))
 
 
-def test_likelier_causes_that_would_explain_a_recalled_one_away_let_everything_be_tested() -> None:
+def test_likelier_causes_that_would_explain_a_recalled_one_away_are_tested_too() -> None:
     shifted = case(SIGNALS, suspects=[("field:amount", "unit", 0.6), ("source", "population", 0.2)])
     found = investigated(ListedCases([remembered([("source", str(Cause.POPULATION))])]), shifted)
     assert not found.recalled and answer(found) == answer(investigated(None, shifted))
+    many = case(SIGNALS, suspects=[("field:amount", kind, 0.2) for kind in ("unit", "frozen", "missing")])
+    assert investigated(ListedCases([remembered([("source", "population")])]), many) == investigated(None, many)
 
 
 class Away:

@@ -20,8 +20,9 @@ from homeostat.stats.likeness import alike
 
 ALIKE = 0.35  # Less alike are not tried. The same fault at another severity raises half as many signals, or twice.
 STEPS_MAX = 6  # Of all that is tried first.
-SURE = 3.5  # The weight of the test that has to show each cause.
+SURE = 3.5  # The weight of the tests that have to show each cause.
 _CASES, _AIMS = 20, 3
+_RIVALS = 2  # With more of them, all is tested.
 _KNOWN = 0.5  # How much a signal has to resemble one of a past case.
 
 Place = tuple[str, str]
@@ -70,14 +71,17 @@ def verified(
     """
     tested: dict[Place, Judged] = {}
     for aim, past in _aims(inquiry, cases, candidates, prior).items():
-        if _beaten(aim, candidates, prior) or not _explained(inquiry, aim, past):
+        rivals = _rivals(aim, candidates, prior)
+        if len(rivals) > _RIVALS or not _explained(inquiry, aim, past):
             continue
-        for place in aim:
+        for place in (*aim, *rivals):
             if place not in tested and not inquiry.spent:
                 node, _ = place
                 one = candidates[place]
                 tested[place] = Judged(one, node, prior.get(place, 0.0), answers(one, inquiry, node))
-        if all(place in tested and _sure(tested[place]) for place in aim):
+            if place in aim and not (place in tested and _sure(tested[place])):
+                break
+        if all(place in tested for place in rivals) and all(place in tested and _sure(tested[place]) for place in aim):
             judged = [
                 tested.get(place, Judged(one, place[0], prior.get(place, 0.0), ()))
                 for place, one in candidates.items()
@@ -121,18 +125,18 @@ def _aim(
 
 
 def _sure(one: Judged) -> bool:
-    """Whether tests showed a cause by themselves, and none spoke against it."""
-    return one.decided and any(a.decides and a.weight >= SURE for a in one.answers)
+    """Whether a test showed a cause itself, and all of its tests together are strong."""
+    return one.decided and one.weight >= SURE
 
 
-def _beaten(aim: Sequence[Place], candidates: Candidates, prior: Mapping[Place, float]) -> bool:
-    """Whether the signals rather suggest a cause that would explain a recalled one away: then all is tested."""
+def _rivals(aim: Sequence[Place], candidates: Candidates, prior: Mapping[Place, float]) -> list[Place]:
+    """Causes that the signals rather suggest and that would explain a recalled one away: they are tested, too."""
     kinds = {kind for _, kind in aim}
     least = min(prior.get(place, 0.0) for place in aim)
-    return any(
-        kinds & one.beats and place[1] not in kinds and prior.get(place, 0.0) > least
-        for place, one in candidates.items()
-    )  # fmt: skip
+    return [
+        place for place, one in candidates.items()
+        if kinds & one.beats and place[1] not in kinds and prior.get(place, 0.0) > least
+    ]  # fmt: skip
 
 
 def _explained(inquiry: Inquiry, aim: Sequence[Place], past: Sequence[PastCase]) -> bool:

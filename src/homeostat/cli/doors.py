@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def refuse_metrics_to_others(host: str, allowed: bool) -> None:
     """Metrics are shown without TLS and without a key. Raises CommandError where nothing shows that this is meant."""
-    from homeostat.adapters.servers.addresses import is_loopback
+    from homeostat.config.loopback import is_loopback
 
     if not allowed and not is_loopback(host):
         raise CommandError(

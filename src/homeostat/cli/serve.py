@@ -124,7 +124,7 @@ def serve(
     """
     from homeostat.adapters.process.environment import servers_of
     from homeostat.adapters.process.logs import configure
-    from homeostat.adapters.servers.addresses import is_loopback
+    from homeostat.config.loopback import is_loopback
     from homeostat.serve.options import serve_with
     from homeostat.serve.sockets import url_of
 
@@ -236,7 +236,7 @@ def _settings(
     doors: Doors, bounds: Bounds, host: str, metrics_port: int | None, place: dict[str, str]
 ) -> ServerOptions:
     """The command's settings, checked. Raises CommandError."""
-    from homeostat.adapters.servers.addresses import is_loopback
+    from homeostat.config.loopback import is_loopback
     from homeostat.serve.limits import Limits
     from homeostat.serve.options import ServerOptions
 

@@ -8,8 +8,8 @@ from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
 from homeostat.adapters.announce.message import Message, Refused
-from homeostat.adapters.servers.addresses import is_loopback
 from homeostat.config.announce import ChannelSettings
+from homeostat.config.loopback import is_loopback
 from homeostat.errors import Unavailable
 
 _PORTS = {"smtp": 587, "smtps": 465}

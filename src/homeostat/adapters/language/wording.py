@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from homeostat.adapters.servers.addresses import is_loopback
+from homeostat.config.loopback import is_loopback
 from homeostat.ports import Unavailable
 
 FACTS_MAX = 8_000  # Characters of facts that are sent; an explanation takes about two thousand.

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from homeostat.adapters.servers.addresses import is_loopback
 from homeostat.adapters.streams.addresses import read_address
+from homeostat.config.loopback import is_loopback
 from homeostat.config.servers import Servers
 
 ENCRYPTED = ("require", "verify-ca", "verify-full")  # Of libpq's sslmode; with the others a server may say no.

@@ -1,4 +1,4 @@
-"""Whose addresses are whose."""
+"""Whether an address is this machine's own."""
 
 from __future__ import annotations
 

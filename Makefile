@@ -107,7 +107,7 @@ pins: .venv/.uv  ## The newest versions of everything, for every supported Pytho
 	@touch $@
 
 .venv/.all: .venv/.uv pyproject.toml
-	$(UV) --editable '.[train,tune,servers,telemetry,scale,mlflow,dev]'
+	$(UV) --editable '.[train,tune,servers,telemetry,scale,mlflow,llm,mcp,dev]'
 	@touch .venv/.base $@
 
 $(PEERS)/.made: .venv/.uv pyproject.toml

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
-ALL = "train,tune,servers,telemetry,scale,mlflow"
+ALL = "train,tune,servers,telemetry,scale,mlflow,llm,mcp"
 # Modules that can be imported with the extra and not without: of ours, or its own where ours import them when called.
 USES = {
     "kafka": ("homeostat.adapters.kafka.stream",),
@@ -33,6 +33,8 @@ USES = {
     "tune": ("homeostat.adapters.optuna.study", "cmaes"),
     "scale": ("ray",),
     "prefect": ("homeostat.jobs.prefect_flow", "prefect"),
+    "llm": ("pydantic_ai", "openai"),
+    "mcp": ("mcp.server",),
 }
 _DEMO = ("demo", "--days", "2", "--customers", "100", "--json")
 

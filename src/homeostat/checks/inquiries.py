@@ -136,9 +136,16 @@ def investigated(
     steps_max: int = 120,
 ) -> Findings:  # fmt: skip
     """The findings of a case."""
-    return CauseInvestigator(
-        GRAPH, Fixed(recent), rehearsal, shipped() if hypotheses is None else hypotheses, steps_max, UNCALIBRATED
-    ).investigate(of)
+    return investigator(recent, rehearsal, hypotheses, steps_max).investigate(of)
+
+
+def investigator(
+    recent: Recent, rehearsal: Replays | None = None, hypotheses: Sequence[Hypothesis] | None = None,
+    steps_max: int = 120,
+) -> CauseInvestigator:  # fmt: skip
+    """One on recent traffic."""
+    known = shipped() if hypotheses is None else hypotheses
+    return CauseInvestigator(GRAPH, Fixed(recent), rehearsal, known, steps_max, UNCALIBRATED)
 
 
 def refused(recent: Recent, rows: np.ndarray, field: str, reason: str, value: str) -> Recent:

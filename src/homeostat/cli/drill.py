@@ -29,6 +29,7 @@ def drill(
     journal: Annotated[Path | None, Parameter(help="A data folder: its record, decided by its champion.")] = None,
     bundle: Bundle = None,
     baselines: Annotated[bool, Parameter(help="Usual detectors and answers on the same runs.", negative="")] = False,
+    models: Annotated[bool, Parameter(help="With --half whole: ask maintain.models, too.", negative="")] = False,
     json: Json = False,
 ) -> None:
     """Inject known trouble into an app's simulated traffic, and measure what is noticed, when, and what is named.
@@ -50,13 +51,15 @@ def drill(
         raise CommandError("--days is from 4 to 366")
     if jobs is not None and jobs < 1:
         raise CommandError("--jobs is at least 1")
+    if models and half != "whole":
+        raise CommandError("language models are asked about what is acted on: --models goes with --half whole")
     if journal is not None:
         journal_in(journal).close()
     if out.exists() and not out.is_dir():
         raise CommandError(f"--out {out} must be a folder, but it is a file: give another path")
     like = SeedTask(
         app, 0, (), days, baselines=baselines, journal=None if journal is None else str(journal),
-        whole=half == "whole", bundle=None if bundle is None else str(bundle),
+        whole=half == "whole", bundle=None if bundle is None else str(bundle), models=models,
     )  # fmt: skip
     request = DrillRequest(like, chosen, _seeds(seeds), jobs or os.cpu_count() or 1, out)
     with shown("drilling") as progress:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from homeostat.config.announce import Channel
 from homeostat.config.budgets import Budget
 from homeostat.config.gate import GateSpec
+from homeostat.config.language import LanguageModelSpec
 from homeostat.config.scalars import Duration, Name, Node, Setting, duration_ns
 
 OURS = (
@@ -88,6 +89,10 @@ class Maintain(Node):
     announce: dict[Name, Channel] = Field(
         default={}, max_length=20, description="where incidents are announced, by name: see incidents.md"
     )
+    models: dict[Name, LanguageModelSpec] = Field(
+        default={}, max_length=3, description="language models that may be asked about incidents, by name; nobody is "
+        "asked without: see language-models.md"
+    )  # fmt: skip
     remembers: Annotated[int, Field(ge=1000, le=10**8)] = Field(
         default=200_000, description="so many decisions are remembered until their outcomes can come no more; of more, "
         "a share by a hash of their ids"

@@ -15,7 +15,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _UNITS = (("d", 86400 * 10**9), ("h", 3600 * 10**9), ("m", 60 * 10**9), ("s", 10**9), ("ms", 10**6))
 _DURATIONS = (
     "period", "horizon", "every", "delay", "hang", "tick", "lowered_for", "worth_for", "cool_down", "plan_age",
-    "answer",
+    "answer", "time", "timeout",
 )  # fmt: skip
 
 

@@ -100,6 +100,14 @@ class Incident:
         notes = {**self.notes, FINDINGS: findings}
         return replace(self, revision=self.revision + 1, phase=phase, updated_ns=at, notes=notes)
 
+    def proposed(self, proposals: Sequence[Any], now_ns: int) -> Incident:
+        """The next revision: an outside assistant has proposed something.
+
+        proposals : all of them, as `records.advice.note_of` makes them
+        """
+        at = max(now_ns, self.updated_ns)
+        return replace(self, revision=self.revision + 1, updated_ns=at, notes={**self.notes, "proposals": proposals})
+
     def silenced(self, until_ns: int, reason: str, now_ns: int) -> Incident:
         """The next revision: nobody hears of it until a time, and `notes` say why."""
         notes = {**self.notes, "silenced": reason}

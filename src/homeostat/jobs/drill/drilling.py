@@ -58,6 +58,8 @@ def drill_runs(request: DrillRequest, progress: Progress) -> dict[str, Any]:
     if request.like.whole:
         found["whole"] = whole_figures([one.line for one in results])
         _write(out / "executor.jsonl", [line for one in results for line in one.executed])
+        if request.like.models:
+            _write(out / "advice.jsonl", [line for one in results for line in one.advised])
     replace_file(out / "summary.json", [json.dumps(found, indent=2).encode(), b"\n"])
     replace_file(out / "report.html", [drill_page(found).encode()])
     timings: list[dict[str, Any]] = [

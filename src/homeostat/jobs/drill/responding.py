@@ -77,14 +77,15 @@ class Responding:
     responses : by incident
     plans : all that were made, by hash
     ruling_s : the longest processor time from looking at an incident to the gate's ruling
+    advise : is called once a plan was ruled on; nothing that it does is seen here
     """
 
     def __init__(
         self, cases: DrillCases, coordinator: Callable[[Responding], Coordinator], owner: Owner, from_ns: int,
-        memory: ListedCases | None = None,
+        memory: ListedCases | None = None, advise: Callable[[Case, Response], None] | None = None,
     ) -> None:  # fmt: skip
         self.cases, self.owner, self._from_ns = cases, owner, from_ns
-        self._memory = memory
+        self._memory, self._advise = memory, advise
         self.responses: dict[str, Response] = {}
         self.plans: dict[str, Plan] = {}
         self.courses = Courses(len(cases.deciding.drill.prepared.app.actions))
@@ -150,6 +151,8 @@ class Responding:
                 self.ruling_s = max(self.ruling_s, thread_seconds() - begun)
             if response.plan is not None:
                 self.plans[response.plan.hash] = response.plan
+            if response.phase == Phase.RULED and self._advise is not None:
+                self._advise(case, response)
         self.responses[incident.id] = response
 
     def _remember(self, response: Response, case: Case) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from homeostat.adapters.process.clock import thread_seconds
+from homeostat.adapters.language.asking import open_models
+from homeostat.adapters.process.clock import SystemClock, thread_seconds
 from homeostat.app.responding import means_of
 from homeostat.engine.assembly import champion_in
 from homeostat.jobs.drill.baselines import Baselines
@@ -17,6 +18,7 @@ from homeostat.jobs.drill.records import RANKED_AFTER_NS, Watch, line_of, named
 from homeostat.jobs.drill.rivals import regret_of, rivals_of
 from homeostat.jobs.drill.watching import HOURS, Watching
 from homeostat.jobs.drill.whole import Whole
+from homeostat.ports.language import LanguageModel, Role
 from homeostat.records.arrays import State
 from homeostat.sim.faults.runs import Run, lay_out, run_of
 from homeostat.sim.faults.scene import Frame, Scene
@@ -31,6 +33,7 @@ class SeedTask:
     journal : a data folder whose record is the world; None for a simulated one
     whole : whether what is noticed is also answered
     bundle : the folder of the app's trained models; None for the champion of the data folder, or the shipped ones
+    models : whether the app's language models are asked about it
     """
 
     app: str
@@ -43,6 +46,7 @@ class SeedTask:
     journal: str | None = None
     whole: bool = False
     bundle: str | None = None
+    models: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Result:
         alarms of the baselines
     signals : all signals, for people who look closer
     seconds : processor time of deciding and of watching; of the seed's quiet world, too, in its first run
-    executed : for executor.jsonl
+    executed : for executor.jsonl; advised : for advice.jsonl
     """
 
     line: dict[str, Any]
@@ -62,6 +66,7 @@ class Result:
     signals: list[dict[str, Any]]
     seconds: dict[str, float]
     executed: list[dict[str, Any]] = field(default_factory=list)
+    advised: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -74,6 +79,7 @@ class _Fork:
     watch: Watch
     baselines: Baselines | None
     cases: DrillCases | None
+    models: Mapping[Role, LanguageModel] | None
 
 
 def runs_of(
@@ -127,7 +133,8 @@ def _fork(drill: DrillApp, task: SeedTask, frame: Frame, traffic: Traffic) -> _F
                 cases.seen([seen])
             if baselines is not None:
                 baselines.take(hour)
-    return _Fork(traffic, deciding.kept(), watching.state(), watch, baselines, cases)
+    models = open_models(drill.prepared.app.maintain.models, SystemClock()) if task.models else None
+    return _Fork(traffic, deciding.kept(), watching.state(), watch, baselines, cases, models)
 
 
 def _run(drill: DrillApp, run: Run, task: SeedTask, fork: _Fork) -> Result:
@@ -140,7 +147,7 @@ def _run(drill: DrillApp, run: Run, task: SeedTask, fork: _Fork) -> Result:
     watch = fork.watch.copy(run)
     baselines = None if fork.baselines is None else fork.baselines.copy()
     watched = 0.0
-    whole = None if fork.cases is None else Whole.of(drill, laid, fork.cases, deciding)
+    whole = None if fork.cases is None else Whole.of(drill, laid, fork.cases, deciding, fork.models)
     while whole is not None and deciding.now_ns < frame.end_ns:
         for hour, seen in whole.hours(deciding, watching, frame.end_ns):
             watch.take(hour, seen)
@@ -175,7 +182,8 @@ def _run(drill: DrillApp, run: Run, task: SeedTask, fork: _Fork) -> Result:
     seconds = {"deciding": took - watched, "watching": watched}
     if whole is not None:
         seconds["ruling"] = whole.responding.ruling_s
-    return Result(line, also, watch.signals, seconds, executed)
+    advised = [] if whole is None else whole.advice_lines()
+    return Result(line, also, watch.signals, seconds, executed, advised)
 
 
 def _hours(deciding: Deciding, end_ns: int, cases: DrillCases | None = None) -> list[Hour]:

@@ -6,10 +6,12 @@ reads these changes, the owner's approvals and the declared limits, and not what
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from homeostat.adapters.memory.listed import ListedCases
+from homeostat.app.advising import adviser_of
 from homeostat.app.gating import gate_of
 from homeostat.app.investigating import investigator_of
 from homeostat.app.responding import coordinator_of
@@ -20,8 +22,12 @@ from homeostat.jobs.drill.owner import Owner
 from homeostat.jobs.drill.responding import Responding
 from homeostat.jobs.drill.scoring import lines_of, score
 from homeostat.jobs.drill.watching import HOURS, Seen, Watching
+from homeostat.maintain.advise.adviser import Subject
+from homeostat.maintain.contracts import Case
 from homeostat.maintain.coordinator import Coordinator
-from homeostat.records.responses import Answer
+from homeostat.ports.language import LanguageModel, Role
+from homeostat.records.advice import note_of
+from homeostat.records.responses import Answer, Response
 from homeostat.sim.faults.fault import Scenario
 from homeostat.sim.faults.runs import Laid
 from homeostat.sim.faults.traffic import DAY_NS, HOUR_NS
@@ -47,10 +53,17 @@ class Whole:
     limits: GateSpec
     cases: DrillCases
     responding: Responding
+    advice: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, drill: DrillApp, laid: Laid, cases: DrillCases, deciding: Deciding) -> Whole:
-        """Those of a run that goes on from its seed's quiet world. cases : of that world"""
+    def of(
+        cls, drill: DrillApp, laid: Laid, cases: DrillCases, deciding: Deciding,
+        models: Mapping[Role, LanguageModel] | None = None,
+    ) -> Whole:  # fmt: skip
+        """Those of a run that goes on from its seed's quiet world. cases : of that world
+
+        models : are asked about each plan that was ruled on; what they say is in `advice`, and nowhere else
+        """
         run = laid.run
         limits = limits_of(drill, run.scenario)
         own = cases.forked(deciding)
@@ -64,9 +77,18 @@ class Whole:
                 responding.course, responding.allowed,
             )  # fmt: skip
 
-        return cls(
-            laid, limits, own, Responding(own, coordinator, Owner(run.scenario, run.seed), run.frame.start_ns, memory)
-        )
+        advice: list[dict[str, Any]] = []
+        adviser = adviser_of(prepared.app, models, investigator.kinds) if models else None
+
+        def advise(case: Case, response: Response) -> None:
+            assert adviser is not None and response.findings is not None, "a ruling rests on findings"
+            subject = Subject(case, response.findings, response.plan, response.ruling)
+            found = adviser.advice(subject, adviser.ask(subject), investigator)
+            advice.append({"incident": response.incident, **note_of(found)})
+
+        owner = Owner(run.scenario, run.seed)
+        advises = None if adviser is None else advise
+        return cls(laid, limits, own, Responding(own, coordinator, owner, run.frame.start_ns, memory, advises), advice)
 
     def hours(self, deciding: Deciding, watching: Watching, end_ns: int) -> list[tuple[Hour, Seen]]:
         """Decide some hours, watch them, and answer what is due at the end of the last; each with what was seen.
@@ -104,6 +126,11 @@ class Whole:
         responses = list(responding.responses.values())
         scored = score(self.laid, responses, responding.plans, detected_ns, self.unauthorised())
         return {**lines_of(scored, responses, self.laid, detected_ns), "cost": round(scored.cost, 3)}
+
+    def advice_lines(self) -> list[dict[str, Any]]:
+        """The lines of the run in advice.jsonl."""
+        run = self.laid.run
+        return [{"scenario": run.scenario.id, "seed": run.seed, **line} for line in self.advice]
 
     def executor_lines(self) -> list[dict[str, Any]]:
         """The lines of the run in executor.jsonl."""

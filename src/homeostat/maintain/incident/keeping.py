@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from homeostat.maintain.contracts import Grouping
 from homeostat.ports.incidents import LOOP, IncidentMoved, Incidents
+from homeostat.records.advice import ADVICE, PROPOSALS
 from homeostat.records.incidents import FINDINGS, Incident, Phase
 from homeostat.records.signals import Signal
 
+_THEIRS = (FINDINGS, ADVICE, PROPOSALS)  # Notes that others than the grouping write.
 _TRIES = 20  # A person's change comes between each time; nobody clicks as fast.
 
 
@@ -72,6 +74,6 @@ def together(ours: Incident, theirs: Incident) -> Incident | None:
     if theirs.phase == Phase.CLOSED and not again:
         return None
     silenced = max(ours.silenced_until_ns, theirs.silenced_until_ns)
-    notes = {**ours.notes, **{name: theirs.notes[name] for name in (FINDINGS,) if name in theirs.notes}}
+    notes = {**ours.notes, **{name: theirs.notes[name] for name in _THEIRS if name in theirs.notes}}
     phase = theirs.phase if ours.phase == Phase.OPEN != theirs.phase and not again else ours.phase
     return replace(ours, revision=theirs.revision + 1, silenced_until_ns=silenced, notes=notes, phase=phase)

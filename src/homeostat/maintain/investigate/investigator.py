@@ -18,6 +18,7 @@ from homeostat.maintain.investigate.inquiry import STEPS_MAX, Answer, Inquiry
 from homeostat.maintain.investigate.paths import path_of
 from homeostat.maintain.investigate.posterior import Table, alone, raw_probabilities, table
 from homeostat.maintain.investigate.recalling import recalled, verified
+from homeostat.maintain.investigate.trial import Trial, Tried
 from homeostat.ports.memory import Recalls
 from homeostat.ports.recent import Recent, RecentTraffic
 from homeostat.ports.rehearsal import Rehearsal
@@ -90,6 +91,34 @@ class CauseInvestigator:
         findings = tuple(_finding(inquiry, one, p, judged, causes, known) for one, p in causes)
         conclusion, missing = _nothing(inquiry) if not causes else (Conclusion.CAUSE, tuple[str, ...]())
         return Findings(case.incident.id, case.now_ns, conclusion, findings, ranked, inquiry.steps, missing)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of cause that there are hypotheses for."""
+        return tuple(sorted({str(one.kind) for one in self._hypotheses}))
+
+    def trial(
+        self, case: Case, places: Sequence[tuple[str, str]], looks: Sequence[str] = (), steps_max: int = 20
+    ) -> Trial:
+        """The tests of causes that somebody proposes, in an inquiry of their own: no finding changes by it.
+
+        places : (kind, node); those of kinds without a hypothesis are left out. looks : nodes to be measured
+        Raises Unavailable where recent traffic can't be read.
+        """
+        inquiry = Inquiry(case, self._graph, self._recent.until(case.now_ns), self._rehearsal, steps_max)
+        library = {str(one.kind): one for one in self._hypotheses}
+        tried = []
+        for kind, node in places:
+            if kind not in library or inquiry.spent:
+                continue
+            one = Judged(library[kind], node, 0.0, _answers(library[kind], inquiry, node))
+            finding = None
+            if one.decided and (p := self._table.of(alone(one))) >= _LEAST:
+                finding = _finding(inquiry, one, p, [one], [(one, p)], {})
+            evidence = tuple(Evidence(a.what, float(a.value), a.unit, a.weight, a.command) for a in one.answers)
+            tried.append(Tried(node, kind, evidence, finding))
+        looked = tuple((node, moved(inquiry, node)) for node in looks)
+        return Trial(tuple(tried), looked, inquiry.steps)
 
     def _candidates(self, inquiry: Inquiry) -> tuple[dict[tuple[str, str], Hypothesis], dict[tuple[str, str], float]]:
         """The hypotheses by place, as the signals suggest them; and the ranking by signals."""

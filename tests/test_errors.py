@@ -35,6 +35,7 @@ INTERNAL = {
     "serve/requests.py": {"BodyTooLarge", "Gone"},  # These become HTTP answers.
     "serve/bodies.py": {"NotJson"},
     "serve/effects.py": {"Busy"},
+    "serve/assistants/desk.py": {"Declined"},  # It becomes a tool's error.
     "adapters/process/beside.py": {"CommandFailed"},  # A preview says why it has no effect.
     "serve/inflating.py": {"NotGzip", "TooLarge"},
     "serve/protocol.py": {"_Refused"},

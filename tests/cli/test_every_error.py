@@ -40,6 +40,8 @@ tune {app} {events} --out {new} --until 2026-03-01 --outcomes {outcomes} --trial
 maintain {app} --data {folder} --once
 maintain access --data {folder} --once
 maintain access --config {servers} --once
+mcp {app} --port {taken} --data {folder}
+mcp access --config {servers}
 doctor {app}
 doctor access --bundle {bundle}
 doctor access --data {folder}

@@ -41,6 +41,7 @@ COMMANDS = {
     "feedback": ("homeostat.cli.statements:feedback", "Show feedback on decisions, and how good it is"),
     "maintain": ("homeostat.cli.maintain:maintain", "Watch the decisions of an app, raise incidents, and answer them"),
     "incidents": ("homeostat.cli.incidents:incidents", "Show, silence, answer and close incidents"),
+    "mcp": ("homeostat.cli.mcp:mcp", "Let an outside assistant read, and propose"),
     "gate": ("homeostat.cli.gate:gate", "Explain rulings on plans, and try other limits"),
     "memory": ("homeostat.cli.memory:memory", "List, show and search past incidents and notes"),
     "models": ("homeostat.cli.models:models", "List, compare, promote and roll back versions of models"),

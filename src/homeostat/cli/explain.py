@@ -54,9 +54,7 @@ def explain(
         raise CommandError("where is the decision recorded? Give --data of a server, --out of a replay, or --config")
     model = _model(words_url, words_model, words_anywhere) if words else None
     with compiling.said(say):
-        shown = (
-            _shown_shared(decision, config, app, bundle) if folder is None else shown_of(decision, folder, app, bundle)
-        )
+        shown = shared_of(decision, config, app, bundle) if folder is None else shown_of(decision, folder, app, bundle)
     said = model.word(_facts(shown, words_ids)) if model is not None else None
     if json:
         print(dumps(shown if said is None else {**shown, "words": said}))
@@ -80,7 +78,7 @@ def shown_of(decision: str, folder: Path, app: str | None, bundle: Path | None) 
         return _shown(journal, decision, found, bundle or (trained if trained.is_dir() else None), app)
 
 
-def _shown_shared(decision: str, config: Path | None, app: str | None, bundle: Path | None) -> Decision:
+def shared_of(decision: str, config: Path | None, app: str | None, bundle: Path | None) -> Decision:
     """The same of a journal that several processes share."""
     with closing(shared_journal(config, app)) as journal:
         found = journal.find_text(decision)

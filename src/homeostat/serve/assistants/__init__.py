@@ -1,0 +1,1 @@
+"""Serves reading and proposing to outside assistants, over the Model Context Protocol."""

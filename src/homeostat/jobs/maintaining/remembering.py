@@ -76,7 +76,7 @@ class Remembering:
         return kept
 
     def _take_notes(self) -> None:
-        """Take in the notes of the declared folder; each file that is left out is said once."""
+        """Take in the notes of the declared folder. Each file that is left out is reported once."""
         memory = self.source.memory
         if self.runbooks is None or memory is None:
             return

@@ -95,6 +95,7 @@ incidents deliveries --config {servers}
 incidents approve 1234 --plan 12 --reason x --data {copied}
 incidents reject 1234 --plan 12 --reason x --config {servers}
 incidents edit 1234 --plan 12 --drop --reason x --data {copied}
+incidents report 1234 --data {folder} --out {new}
 gate explain {numbers} --app access
 gate explain 1234 --data {folder}
 gate simulate --app {app} --data {folder}

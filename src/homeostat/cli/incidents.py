@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from json import dumps
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -14,48 +11,25 @@ from cyclopts import App, Parameter
 from homeostat.cli.answering import approve, edit, reject
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Instant, Json, Stored
-from homeostat.cli.plan_stores import plans_of
+from homeostat.cli.plan_stores import found_incident, incidents_of, plans_of
+from homeostat.cli.post_mortem import report
 from homeostat.cli.version_stores import Actor, Config, Data, actor_of
 
 if TYPE_CHECKING:
     from homeostat.ports.incidents import Incidents
-    from homeostat.ports.plans import Plans
     from homeostat.records.incidents import Incident
-    from homeostat.records.responses import Response
 
 incidents = App(name="incidents", help="Show, silence, answer and close incidents", help_format="plaintext")
 incidents.command(approve)
 incidents.command(reject)
 incidents.command(edit)
+incidents.command(report)
 Limit = Annotated[Stored, Parameter(help="How many to show, the newest first.")]
 Below = Annotated[Stored | None, Parameter(help="Only those with smaller numbers.")]
 Reason = Annotated[str, Parameter(help="Why, for those who look later. Needed.")]
 Expected = Annotated[
     Stored | None, Parameter(help="The revision that you saw; nothing is changed where there is a later one.")
 ]
-
-
-@contextmanager
-def incidents_of(data: Path | None, config: Path | None) -> Iterator[Incidents]:
-    """The incidents that options name, closed at the end. Raises CommandError where neither is named, or both are."""
-    if data is not None:
-        from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
-
-        if config is not None:
-            raise CommandError("are the incidents in --data or on the servers of --config? Give one of them")
-        if not data.is_dir():
-            raise CommandError(f"there is no folder {data}: name the --data folder of a server")
-        with closing(SqliteIncidents(data)) as store:
-            yield store
-        return
-    from homeostat.adapters.opening import incidents_opener
-    from homeostat.adapters.process.environment import servers_of
-
-    address = servers_of(config).journal
-    if address is None:
-        raise CommandError("where are the incidents? Give --data FOLDER, or --config FILE with servers.journal")
-    with closing(incidents_opener(address)(address)) as shared:
-        yield shared
 
 
 @incidents.command(name="list")
@@ -98,6 +72,7 @@ def show(id: str, /, *, data: Data = None, config: Config = None, json: Json = F
     id
         As `homeostat incidents list` shows it, or the beginning of it.
     """
+    from homeostat.engine.post_mortems import response_of
     from homeostat.maintain.incident.wording import story
     from homeostat.records.findings_text import worded_findings
     from homeostat.records.incident_shown import shown_change, whole_incident
@@ -106,7 +81,7 @@ def show(id: str, /, *, data: Data = None, config: Config = None, json: Json = F
 
     with incidents_of(data, config) as store, plans_of(data, config) as plans:
         one = found_incident(store, id)
-        response = _response(plans, one.id)
+        response = response_of(plans, one.id)
         signals = store.signals_of(one.signals)
         history = [shown_change(each.number, each.actor, each.incident) for each in store.history(one.id)]
     if json:
@@ -255,31 +230,6 @@ def deliveries(
         )
     if not found:
         print("no deliveries")
-
-
-def _response(plans: Plans, id: str) -> Response | None:
-    """The response to an incident; None where nothing was done."""
-    from homeostat.ports.plans import NoResponse
-
-    try:
-        return plans.get(id)
-    except NoResponse:
-        return None
-
-
-def found_incident(store: Incidents, id: str) -> Incident:
-    """The incident of an id, or of the beginning of one. Raises UnknownIncident, CommandError for more than one."""
-    from homeostat.ports.incidents import UnknownIncident
-
-    try:
-        return store.get(id)
-    except UnknownIncident:
-        found = [one.incident for one in store.list(limit=1000) if len(id) >= 4 and one.incident.id.startswith(id)]
-        if not found:
-            raise
-    if len(found) > 1:
-        raise CommandError(f"{len(found)} incidents begin with {id}: give more of the id")
-    return found[0]
 
 
 def _seen(store: Incidents, id: str, expected: int | None) -> Incident:

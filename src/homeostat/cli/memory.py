@@ -132,7 +132,7 @@ def similar(
     id
         As `homeostat incidents list` shows it, or the beginning of it.
     """
-    from homeostat.cli.incidents import found_incident, incidents_of
+    from homeostat.cli.plan_stores import found_incident, incidents_of
     from homeostat.records.past import traits_of
     from homeostat.records.past_text import shown_case
 

@@ -40,16 +40,22 @@ def worded_plan(plan: Plan) -> list[str]:
 
 def worded_step(step: Step) -> str:
     """A step: what, where, its values, the rehearsed saving with its interval, and its cost."""
-    values = "; ".join(
-        f"{one.kind} {one.scope} = {'as in the app file' if one.body is None else dict(one.body)}"
-        for one in step.alterations
-    )
-    seen = step.rehearsed
+    values, seen = worded_values(step), step.rehearsed
     saves = "not rehearsed"
     if seen.how != "none" and math.isfinite(seen.effect):
         saves = f"saves {seen.effect:.4g} an hour ({seen.low:.4g} to {seen.high:.4g}, {seen.n:,} decisions)"
     undo = "" if step.reversible else ", without an undo"
     return f"{step.remedy} at {step.scope}{f' ({values})' if values else ''}: {saves}, costs {step.cost:.4g}{undo}"
+
+
+def worded_values(step: Step) -> str:
+    """The settings that a step wants, or its job."""
+    if step.job is not None:
+        return f"job {step.job[0]}"
+    return "; ".join(
+        f"{one.kind} {one.scope} = {'as in the app file' if one.body is None else dict(one.body)}"
+        for one in step.alterations
+    )
 
 
 def worded_ruling(ruling: Ruling) -> str:

@@ -79,6 +79,7 @@ FLEETING = {
     "plans.db-shm": "by the gate's commands",
     "memory.db": "by maintain and memory", "memory.db-wal": "by maintain and memory",
     "memory.db-shm": "by maintain and memory",
+    "post-mortems/ID.md": "by maintain", "post-mortems/ID.html": "by maintain",
 }  # fmt: skip
 
 

@@ -180,6 +180,18 @@ def test_odd_words_are_problems(desk: Desk, act: str, body: dict[str, Any]) -> N
     assert desk.record(plan) == []
 
 
+def test_a_post_mortem_is_served_in_both_forms(desk: Desk) -> None:
+    path, plan, _ = desk.plan()
+    for query, kind in (("", "text/html"), ("?format=html", "text/html"), ("?format=md", "text/markdown")):
+        status, head, body = desk.ask(f"{path}/report{query}", who="read")
+        assert status == 200 and head["content-type"] == f"{kind}; charset=utf-8" and plan.hash in body.decode()
+    status, _, problem = desk.ask(f"{path}/report?format=pdf", who="read")
+    assert status == 422 and "html" in problem["fix"]
+    assert desk.ask(f"{path}/report", {}, who="admin")[0] == 405
+    assert desk.ask("/v1/incidents/eeeeeeeeeeeeeeee/report", who="read")[0] == 404
+    assert desk.ask(f"{path}/report", who="approve")[0] == 403
+
+
 def test_an_incident_without_a_plan_and_one_that_is_not_there(desk: Desk) -> None:
     body = {"plan": "0" * 16, "reason": "x"}
     assert desk.ask(f"/v1/incidents/{BARE}:approve", body, if_match='"1"')[0] == 409

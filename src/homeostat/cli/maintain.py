@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from homeostat.config.servers import Servers
     from homeostat.engine.assembly import Prepared
     from homeostat.jobs.maintaining.running import Announcing, Maintaining, Setting
+    from homeostat.ports.plans import Plans
 
 
 @Parameter(name="*")
@@ -74,11 +75,15 @@ def maintain(
     logger = configure(log, app=app, worker=f"maintain-{os.getpid()}")
     if metrics_port is not None:
         refuse_metrics_to_others(metrics_host, plain_http)
-    with _opened(app, data, config, beside.owner or _name(), bundle, memory_mb) as (prepared, setting, servers):
+    with ExitStack() as kept:
+        owner = beside.owner or _name()
+        prepared, setting, servers = kept.enter_context(_opened(app, data, config, owner, bundle, memory_mb))
+        plans = kept.enter_context(closing(_plans(data, servers, prepared.app.app)))
         from homeostat.jobs.maintaining.running import Maintaining
 
         if once:
-            found = _once(Maintaining(setting, _note), setting, _channels(prepared, servers, setting))
+            channels = _channels(prepared, servers, setting, plans, data)
+            found = _once(Maintaining(setting, _note), setting, channels)
             print(dumps(found) if json else _worded(found))
             return
         from homeostat.adapters.process.background import bound_memory, give_way
@@ -86,7 +91,7 @@ def maintain(
         give_way()
         bound_memory(memory_mb or prepared.app.maintain.memory_mb)
         maintaining = Maintaining(setting, logger.info)
-        announcing = _channels(prepared, servers, setting)(maintaining, logger.warning)
+        announcing = _channels(prepared, servers, setting, plans, data)(maintaining, logger.warning)
         _stop_at_signals(maintaining.stop)
         with ExitStack() as opened:
             opened.callback(maintaining.close)
@@ -164,18 +169,37 @@ def _runbooks(app: str, prepared: Prepared) -> Path | None:
     return file.parent / name if name and file.is_file() else None
 
 
+def _plans(data: Path | None, servers: Servers | None, app: str) -> Plans:
+    """The plans of the app, beside its journal. Raises Unavailable."""
+    if data is not None:
+        from homeostat.adapters.disk.sqlite.plans import SqlitePlans
+
+        return SqlitePlans(data, app=app)
+    from homeostat.adapters.opening import plans_opener
+
+    assert servers is not None and servers.journal is not None, "it was looked for before"
+    return plans_opener(servers.journal)(servers.journal, app=app)
+
+
 def _channels(
-    prepared: Prepared, servers: Servers | None, setting: Setting
+    prepared: Prepared, servers: Servers | None, setting: Setting, plans: Plans, data: Path | None
 ) -> Callable[[Maintaining, Callable[[str], None]], Announcing]:
     """Makes what announces incidents. Raises AppFileError where a channel lacks its address."""
+    from homeostat.adapters.process import environment
     from homeostat.config.announce import read_channels
+    from homeostat.engine.announcing import Asking
+    from homeostat.engine.links import Links
+    from homeostat.engine.post_mortems import PostMortems
     from homeostat.jobs.maintaining.running import Announcing
 
-    channels = read_channels(prepared.app.maintain.announce, os.environ)
+    app = prepared.app
+    channels, declared = read_channels(app.maintain.announce, os.environ), environment.links()
     kafka = None if servers is None else servers.kafka
+    asking = Asking(plans, app.maintain.gate.answer, None if declared is None else Links(declared))
     return lambda maintaining, say: Announcing(
-        maintaining, setting.store, channels, setting.clock, currency=prepared.app.currency, kafka=kafka, say=say
-    )
+        maintaining, setting.store, channels, setting.clock, currency=app.currency, kafka=kafka, say=say, asking=asking,
+        reports=None if data is None else PostMortems(data, setting.store, plans, app.currency, say),
+    )  # fmt: skip
 
 
 def _once(

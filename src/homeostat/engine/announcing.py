@@ -11,16 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from homeostat.adapters.announce.message import Message, Sends
+from homeostat.adapters.announce.message import Asks, Message, Sends
 from homeostat.adapters.announce.opening import open_channel
 from homeostat.config.announce import ChannelSettings
 from homeostat.config.servers import KafkaSettings
+from homeostat.engine.links import Link, Links
 from homeostat.errors import HomeostatError, Unavailable
 from homeostat.ports import Clock
 from homeostat.ports.incidents import IncidentChange, Incidents, UnknownIncident
-from homeostat.records.deliveries import RANK, Delivery, DeliveryState, delivery_key, news_of
+from homeostat.ports.plans import NoResponse, Plans
+from homeostat.records.deliveries import RANK, Delivery, DeliveryState, News, delivery_key, news_of
 from homeostat.records.incidents import Incident, Phase, Severity
+from homeostat.records.responses import Answer
 
+LINKED = frozenset({"webhook", "slack", "email"})  # A stream is read by many: none of its messages lets them approve.
 _FIRST_NS, _LONGEST_NS = 5 * 10**9, 3600 * 10**9
 _LEASE_NS = 60 * 10**9  # Beyond the longest time that a try may take.
 
@@ -35,28 +39,44 @@ class Announced:
     failed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The plans that wait for people.
+
+    answer_ns : a person has so long to answer, from the ruling on
+    links : signs links to answer with; None where there are none
+    """
+
+    plans: Plans
+    answer_ns: int
+    links: Links | None = None
+
+
 class Announcer:
     """See the module. One thread uses it; several processes may, since each delivery is claimed.
 
     channels : by name, in the app's order
     opens : opens one of them
+    asking : plans that wait are announced as well; None where there are none
     """
 
     def __init__(
         self, store: Incidents, channels: Sequence[ChannelSettings], clock: Clock, *, currency: str = "",
         kafka: KafkaSettings | None = None, opens: Callable[[ChannelSettings], Sends] | None = None,
+        asking: Asking | None = None,
     ) -> None:  # fmt: skip
         self._store, self._clock, self._currency = store, clock, currency
         self._settings: Mapping[str, ChannelSettings] = {one.name: one for one in channels}
         self._opens = opens or (lambda one: open_channel(one, kafka))
         self._open: dict[str, Sends] = {}
+        self._asking, self._asked = asking, set[str]()
 
     def step(self, open_only: bool = False) -> Announced:
         """Plan what is new, and send what is due. Raises Unavailable where the store fails, never for a channel.
 
         open_only : nobody hears of new changes of incidents that are closed by now: they were found in an old record
         """
-        planned = self._plan(open_only)
+        planned = self._plan(open_only) + self._plan_asks()
         counts = dict.fromkeys(DeliveryState, 0)
         lease = max([_LEASE_NS, *(2 * one.channel.timeout for one in self._settings.values())])
         while claimed := self._store.claim(self._clock.now_ns(), lease, 1):  # One at a time, within its lease.
@@ -84,6 +104,30 @@ class Announcer:
             count += len(made)
         return count
 
+    def _plan_asks(self) -> int:
+        """Store the deliveries of plans that wait for an answer; a key that is stored already stores nothing again."""
+        if self._asking is None:
+            return 0
+        count = 0
+        for response in self._asking.plans.list([Phase.RULED]):
+            plan = response.plan
+            if plan is None or not plan.acting or not response.waits or response.wished or plan.hash in self._asked:
+                continue
+            with suppress(UnknownIncident):
+                incident, now_ns = self._store.get(response.incident), self._clock.now_ns()
+                if incident.phase == Phase.CLOSED or incident.silenced_until_ns > now_ns:
+                    continue
+                made = [
+                    Delivery(f"{incident.id}-{plan.hash}-{name}", name, incident.id, incident.revision, News.ASKS,
+                             now_ns, next_ns=now_ns)
+                    for name in self._heard(incident)
+                    if self._settings[name].channel.kind != "alertmanager"  # An alert asks nothing.
+                ]  # fmt: skip
+                self._store.plan(made, 0)
+                count += len(made)
+            self._asked.add(plan.hash)
+        return count
+
     def _is_closed(self, id: str) -> bool:
         try:
             return self._store.get(id).phase == Phase.CLOSED
@@ -95,9 +139,16 @@ class Announcer:
         news = news_of(self._before(incident), incident)
         if news is None:
             return []
-        worst = max((one.severity for one in self._revisions(incident)), key=lambda one: RANK[one])
         return [
             Delivery(delivery_key(incident, name), name, incident.id, incident.revision, news, now_ns, next_ns=now_ns)
+            for name in self._heard(incident)
+        ]
+
+    def _heard(self, incident: Incident) -> list[str]:
+        """The channels that hear of an incident as bad as this one was at its worst."""
+        worst = max((one.severity for one in self._revisions(incident)), key=lambda one: RANK[one])
+        return [
+            name
             for name, settings in self._settings.items()
             if RANK[worst] >= RANK[Severity(settings.channel.severity)]
         ]
@@ -120,9 +171,11 @@ class Announcer:
         if settings is None:
             return self._over(delivery, DeliveryState.FAILED, "the channel is no longer declared")
         try:
-            message = self._message(delivery)
-        except UnknownIncident as error:
+            message = self._message(delivery, settings)
+        except (UnknownIncident, NoResponse) as error:
             return self._over(delivery, DeliveryState.FAILED, str(error))
+        if delivery.news == News.ASKS and message.asks is None:
+            return self._over(delivery, DeliveryState.FAILED, "the plan does not wait for an answer any more")
         try:
             if delivery.channel not in self._open:
                 self._open[delivery.channel] = self._opens(settings)
@@ -137,13 +190,31 @@ class Announcer:
     def _over(self, delivery: Delivery, state: DeliveryState, error: str) -> Delivery:
         return replace(delivery, state=state, ended_ns=self._clock.now_ns(), error=error)
 
-    def _message(self, delivery: Delivery) -> Message:
-        """The announcement. Raises UnknownIncident where the incident was deleted meanwhile."""
+    def _message(self, delivery: Delivery, settings: ChannelSettings) -> Message:
+        """The announcement. Raises UnknownIncident, NoResponse where the incident was deleted meanwhile."""
         history = {change.incident.revision: change.incident for change in self._store.history(delivery.incident)}
         incident = history.get(delivery.revision) or self._store.get(delivery.incident)
         earlier = [one for revision, one in history.items() if revision < incident.revision]
         signals = self._store.signals_of(incident.signals)
-        return Message(delivery, incident, signals, earlier, self._currency)
+        asks = self._asks(delivery, settings) if delivery.news == News.ASKS else None
+        return Message(delivery, incident, signals, earlier, self._currency, asks)
+
+    def _asks(self, delivery: Delivery, settings: ChannelSettings) -> Asks | None:
+        """The plan that a delivery is about; None where it does not wait any more. Raises NoResponse."""
+        if self._asking is None:
+            return None
+        response = self._asking.plans.get(delivery.incident)
+        plan, ruling = response.plan, response.ruling
+        if plan is None or ruling is None or not response.waits or f"-{plan.hash}-" not in delivery.key:
+            return None
+        until_ns, links = ruling.at_ns + self._asking.answer_ns, self._asking.links
+        if links is None or settings.channel.kind not in LINKED:
+            return Asks(plan, ruling, until_ns, {})
+        made = {
+            str(answer): links.address(Link(delivery.incident, plan.hash, answer, until_ns // 10**9, delivery.channel))
+            for answer in Answer
+        }
+        return Asks(plan, ruling, until_ns, made)
 
 
 def _pause_ns(delivery: Delivery) -> int:

@@ -57,11 +57,18 @@ class Answering:
                 raise _other_work(approval.key)
             return response, False
         word = _statement(approval, str(approval.answer), incident, response)
-        earlier, changes = self._state(response, approval.plan)
-        eyes = frozenset(Remedy(one) for one in self.spec.four_eyes)
-        made = answered(response, approval, changes, self.spec.answer, earlier, eyes, named)
+        made = self._answered(response, approval, named)
         self._keep(response, made, word, revision)
         return made, True
+
+    def check(self, response: Response, approval: Approval, named: bool = True) -> None:
+        """Raise AnswerVoid where such an answer would have no effect now; nothing is stored."""
+        self._answered(response, approval, named)
+
+    def _answered(self, response: Response, approval: Approval, named: bool) -> Response:
+        earlier, changes = self._state(response, approval.plan)
+        eyes = frozenset(Remedy(one) for one in self.spec.four_eyes)
+        return answered(response, approval, changes, self.spec.answer, earlier, eyes, named)
 
     def edit(self, incident: str, edit: Edit, revision: int | None = None) -> tuple[Response, bool]:
         """The response with a person's edit of its plan; see `answer`.

@@ -17,6 +17,7 @@ class News(StrEnum):
     RAISED = "raised"  # Its severity has risen.
     REOPENED = "reopened"
     CLOSED = "closed"
+    ASKS = "asks"  # Its plan waits for the answer of a person.
 
 
 class DeliveryState(StrEnum):

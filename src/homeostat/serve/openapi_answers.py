@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from homeostat.engine.links import BELOW
 from homeostat.records.plans import Remedy, Tier
 from homeostat.serve.routes.plans import HASH_CHARS
 
@@ -72,6 +74,31 @@ def answer_schemas(said: Json) -> Json:
         "AnswerPlan": {**answer, "additionalProperties": False},
         "EditPlan": {**edit, "additionalProperties": False},
         "PlanAnswered": _object({"id": _TEXT, **response_members()}, ["id", "plan", "gate", "response"]),
+    }  # fmt: skip
+
+
+def link_paths(problems: Callable[..., Json]) -> Json:
+    """The page of a signed link. No key is needed: the link is signed."""
+    token: Json = {
+        "name": "token", "in": "path", "required": True, "description": "as it was announced",
+        "schema": {"type": "string", "pattern": "^[0-9a-z_-]{1,400}$"},
+    }  # fmt: skip
+    page = {"content": {"text/html": {"schema": _TEXT}}}
+    pages = {
+        "200": {"description": "The page", **page}, "409": {"description": "The plan or state has changed", **page},
+        "410": {"description": "The time to answer is over", **page},
+    }  # fmt: skip
+    name: Json = {"type": "string", "minLength": 1}
+    form = {"application/x-www-form-urlencoded": {"schema": _object({"actor": name, "reason": name})}}
+    unfilled = {"422": {"description": "The form is not filled in", **page}}
+    return {
+        BELOW + "{token}": {
+            "get": {"operationId": "answer_page", "summary": "The page of a link with which a plan is answered",
+                    "parameters": [token], "responses": {**pages, **problems(404, 503)}},
+            "post": {"operationId": "answer_by_link", "summary": "Answer the plan", "parameters": [token],
+                     "requestBody": {"required": True, "content": form},
+                     "responses": {**pages, **unfilled, **problems(404, 413, 415, 429, 503)}},
+        },
     }  # fmt: skip
 
 

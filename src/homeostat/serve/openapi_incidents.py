@@ -10,9 +10,9 @@ from homeostat.config.job_requests import KEY_PATTERN
 from homeostat.records.causes import Cause
 from homeostat.records.incidents import Phase, Severity
 from homeostat.records.signals import Kind, Series, Signal
-from homeostat.serve.openapi_answers import answer_schemas, response_members
+from homeostat.serve.openapi_answers import answer_schemas, link_paths, response_members
 from homeostat.serve.openapi_settings import ETAG, NUMBER, PRINTABLE, operation, parameter
-from homeostat.serve.routes.incidents import ALL, BELOW, PAGE_MAX, SIGNALS, STATES
+from homeostat.serve.routes.incidents import ALL, BELOW, PAGE_MAX, SIGNALS, STATES, TEXTS
 from homeostat.serve.routes.silences import ALL as SILENCES
 from homeostat.serve.routes.silences import BELOW as ONE_SILENCE
 from homeostat.serve.routes.silences import PATTERN_CHARS_MAX
@@ -43,6 +43,8 @@ def incident_paths(problems: Callable[..., Json]) -> Json:
     seen = parameter("If-None-Match", "header", _TEXT, "an ETag: 304 where nothing was changed since")
     tag = {"type": "string", "pattern": '^"[0-9]{1,16}"$'}
     match = {**parameter("If-Match", "header", tag, "the ETag that the author saw"), "required": True}
+    form = parameter("format", "query", {"type": "string", "enum": list(TEXTS)}, "html when absent")
+    texts = {kind.decode(): {"schema": _TEXT} for kind in TEXTS.values()}
     both = {"type": "string", "pattern": r'^"[0-9]{1,16}\.[0-9]{1,16}"$'}
     seen_plan = {**parameter("If-Match", "header", both, "the ETag that the author saw"), "required": True}
     unchanged = {"304": {"description": "Nothing was changed since", "headers": ETAG}}
@@ -54,6 +56,10 @@ def incident_paths(problems: Callable[..., Json]) -> Json:
                                {"200": _answer("Incidents")}, problems(404, 422, 503))},
         BELOW + "{id}": {"get": operation("incident", "One incident with its signals and history", [id, seen],
                                           {"200": _answer("Incident"), **unchanged}, problems(404, 503))},
+        BELOW + "{id}/report": {"get": operation(
+            "incident_report", "The post-mortem of an incident", [id, form],
+            {"200": {"description": "The document", "content": texts}}, problems(404, 422, 503),
+        )},
         BELOW + "{id}:close": {"post": operation("close_incident", "Close an incident", [id, match],
                                                  {"200": _answer("IncidentInShort")}, failed, "Close")},
         BELOW + "{id}:silence": {"post": operation("silence_incident", "Let nobody hear of it for a while", [id, match],
@@ -78,6 +84,7 @@ def incident_paths(problems: Callable[..., Json]) -> Json:
                                                 {"200": _answer("Silence"), **unchanged}, problems(404, 503))},
         ONE_SILENCE + "{id}:end": {"post": operation("end_silence", "End a silence now", [id, key, match],
                                                      {"200": _answer("Silence")}, failed, "Close")},
+        **link_paths(problems),
         SIGNALS: {"get": operation("signals", "Signals, the newest first", pages, {"200": _answer("Signals")},
                                    problems(404, 422, 503))},
     }  # fmt: skip

@@ -57,7 +57,12 @@ class ServerOptions:
     limits: Limits = field(default_factory=Limits)
 
     def stores(self) -> Stores:
-        """The stores beside the keys: in the data folder or the database; none where there is neither."""
+        """The stores beside the keys: in the data folder or the database; none where there is neither.
+
+        Raises AppFileError where the settings of links can't be used.
+        """
+        from homeostat.adapters.process import environment
+        from homeostat.engine.links import Links
         from homeostat.serve.effects import Effects
         from homeostat.serve.stores import Once, Stores
 
@@ -65,6 +70,8 @@ class ServerOptions:
 
         opens = self.opens_statements()
         statements = None if opens is None else Once(opens)
+        declared = environment.links()
+        links = None if declared is None else Links(declared)
         if self.keys_url is not None:
             from homeostat.adapters.opening import (
                 incidents_opener,
@@ -80,10 +87,18 @@ class ServerOptions:
             incidents: Once[Incidents] = Once(lambda: incidents_opener(url)(url))
             plans: Once[Plans] = Once(lambda: plans_opener(url)(url))
             if models is None:
-                return Stores(jobs, settings, statements=statements, incidents=incidents, plans=plans, place=self.place)
+                return Stores(
+                    jobs,
+                    settings,
+                    statements=statements,
+                    incidents=incidents,
+                    plans=plans,
+                    place=self.place,
+                    links=links,
+                )
             shadow = Once(lambda: shadow_opener(url)(url))
             registry = Once(lambda: registry_opener(url)(url, models, cache))
-            return Stores(jobs, settings, registry, effects, shadow, statements, incidents, plans, self.place)
+            return Stores(jobs, settings, registry, effects, shadow, statements, incidents, plans, self.place, links)
         if self.keys_folder is None:
             return Stores()
         from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
@@ -98,7 +113,7 @@ class ServerOptions:
             Once(lambda: SqliteJobs(folder)), Once(lambda: SqliteSettings(folder)),
             Once(lambda: SqliteRegistry(folder)), effects, Once(lambda: ShadowFile(folder, readonly=True)),
             statements, Once(lambda: SqliteIncidents(folder)), Once(lambda: SqlitePlans(folder)),
-            self.place or f"--data {quote(str(folder.absolute()))}",
+            self.place or f"--data {quote(str(folder.absolute()))}", links,
         )  # fmt: skip
 
     def opens_statements(self) -> Callable[[], Statements] | None:

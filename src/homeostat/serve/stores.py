@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from homeostat.engine.links import Links
 from homeostat.ports.incidents import Incidents
 from homeostat.ports.jobs import Jobs
 from homeostat.ports.plans import Plans
@@ -51,6 +52,7 @@ class Stores:
 
     effects : finds what a version would have decided; None where nothing can be tried
     place : the options by which a command names the same place; empty where nobody knows them
+    links : reads the links with which people answer plans; None where there are none
     """
 
     jobs: Once[Jobs] | None = None
@@ -62,6 +64,7 @@ class Stores:
     incidents: Once[Incidents] | None = None
     plans: Once[Plans] | None = None
     place: str = ""
+    links: Links | None = None
 
     def close(self) -> None:
         """Close those that were opened."""

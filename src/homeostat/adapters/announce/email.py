@@ -80,5 +80,6 @@ class Email:
         )
         letter["References"] = f"<{message.incident.id}@homeostat>"  # Letters on one incident are one thread.
         letter["Auto-Submitted"] = "auto-generated"
-        letter.set_content(message.text + "\n")
+        links = "".join(f"\nLook at it, and {answer}: {url}" for answer, url in message.links.items())
+        letter.set_content(f"{message.text}\n{links}\n" if links else message.text + "\n")
         return letter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,11 @@ from homeostat.maintain.incident.wording import story, subject
 from homeostat.records.deliveries import Delivery
 from homeostat.records.incident_shown import shown_incident, shown_signal
 from homeostat.records.incidents import Incident
+from homeostat.records.plans import Plan, Ruling
+from homeostat.records.response_shown import gate_in_full, plan_in_full
+from homeostat.records.response_words import worded_plan, worded_ruling
 from homeostat.records.signals import Signal
+from homeostat.records.times import time_text
 
 
 class Refused(HomeostatError):
@@ -26,11 +30,38 @@ class Refused(HomeostatError):
 
 
 @dataclass(frozen=True, slots=True)
+class Asks:
+    """A plan that waits for a person.
+
+    until_ns : an answer counts until then
+    links : answer -> the address of the page on which it is given; empty where there are no links
+    """
+
+    plan: Plan
+    ruling: Ruling
+    until_ns: int
+    links: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """Some lines for people."""
+        lines = [*worded_plan(self.plan), worded_ruling(self.ruling), f"answer until {time_text(self.until_ns)}"]
+        return "\n".join("".join(letter if letter.isprintable() else " " for letter in line) for line in lines)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The same for programs."""
+        found = {"plan": plan_in_full(self.plan), "gate": gate_in_full(self.ruling), "until": time_text(self.until_ns)}
+        return {**found, "links": dict(self.links)} if self.links else found
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One announcement.
 
     incident : at the delivery's revision; earlier : its revisions before
     signals : those of it that are kept
+    asks : the plan that waits, None where none does
     """
 
     delivery: Delivery
@@ -38,6 +69,12 @@ class Message:
     signals: Sequence[Signal]
     earlier: Sequence[Incident] = ()
     currency: str = ""
+    asks: Asks | None = None
+
+    @property
+    def links(self) -> Mapping[str, str]:
+        """Answer -> the address of the page on which it is given."""
+        return {} if self.asks is None else self.asks.links
 
     @property
     def subject(self) -> str:
@@ -47,7 +84,8 @@ class Message:
     @property
     def text(self) -> str:
         """Some lines for people."""
-        return story(self.incident, self.signals, self.currency)
+        text = story(self.incident, self.signals, self.currency)
+        return text if self.asks is None else f"{self.asks.text}\n\n{text}"
 
     @property
     def data(self) -> dict[str, Any]:
@@ -55,6 +93,7 @@ class Message:
         return {
             "type": f"incident.{self.delivery.news}", "key": self.delivery.key, "subject": self.subject,
             "incident": shown_incident(self.incident), "signals": [shown_signal(one) for one in self.signals],
+            **({} if self.asks is None else self.asks.data),
         }  # fmt: skip
 
     @property

@@ -20,13 +20,14 @@ class Slack:
     def send(self, message: Message, now_ns: int) -> None:
         """See `Sends`."""
         details = _escaped(message.text)[:_TEXT_MAX].replace("```", "'''")
-        payload = {
-            "text": _escaped(message.subject),
-            "blocks": [
-                {"type": "section", "text": {"type": "plain_text", "text": message.subject[:_TEXT_MAX]}},
-                {"type": "section", "text": {"type": "mrkdwn", "text": f"```{details}```"}},
-            ],
-        }
+        blocks = [
+            {"type": "section", "text": {"type": "plain_text", "text": message.subject[:_TEXT_MAX]}},
+            {"type": "section", "text": {"type": "mrkdwn", "text": f"```{details}```"}},
+        ]
+        if message.links:
+            links = " or ".join(f"<{url}|{answer}>" for answer, url in message.links.items())
+            blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": f"Look at it, and {links}"}})
+        payload = {"text": _escaped(message.subject), "blocks": blocks}
         post(self._settings.url, json.dumps(payload).encode(), {}, self._settings.timeout_s, f"{self._settings.name}")
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from homeostat.config.links import LinkSettings
     from homeostat.config.servers import Servers
 
 
@@ -25,6 +26,13 @@ def servers_of(config: str | Path | None, app: str | Path | None = None) -> Serv
     from homeostat.config.load import app_file  # Knows all that an app file may say: not for those that name none.
 
     return read_servers(config, os.environ, app_file(app), logging.getLogger("homeostat").warning)
+
+
+def links() -> LinkSettings | None:
+    """The settings of links to answer plans with; None where the environment has none. Raises AppFileError."""
+    from homeostat.config.links import read_links
+
+    return read_links(os.environ)
 
 
 def names_journal() -> bool:

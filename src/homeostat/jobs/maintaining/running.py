@@ -14,7 +14,8 @@ from homeostat.config.announce import ChannelSettings
 from homeostat.config.budgets import budget_of
 from homeostat.config.servers import KafkaSettings
 from homeostat.config.tree import App
-from homeostat.engine.announcing import Announcer
+from homeostat.engine.announcing import Announcer, Asking
+from homeostat.engine.post_mortems import PostMortems
 from homeostat.engine.readings import Value
 from homeostat.errors import HomeostatError, Unavailable
 from homeostat.jobs.maintaining.estimates import estimates_of, readings_of
@@ -257,9 +258,14 @@ class Announcing:
     def __init__(
         self, maintaining: Maintaining, store: MaintenanceStore, channels: Sequence[ChannelSettings], clock: Clock,
         *, currency: str = "", kafka: KafkaSettings | None = None, say: Callable[[str], None] = lambda text: None,
+        asking: Asking | None = None, reports: PostMortems | None = None,
     ) -> None:  # fmt: skip
-        self._maintaining = maintaining
-        self._announcer = Announcer(store, channels, clock, currency=currency, kafka=kafka)
+        """asking : plans that wait for people; None where there are none
+
+        reports : writes the post-mortems of closed incidents; None where there is no folder for them
+        """
+        self._maintaining, self._reports = maintaining, reports
+        self._announcer = Announcer(store, channels, clock, currency=currency, kafka=kafka, asking=asking)
         self._standing = Standing(say, clock, "incidents are announced again")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -280,6 +286,8 @@ class Announcing:
         """Announce what is new; of what was found in an old record, only what is open. Raises Unavailable."""
         if self._maintaining.caught_up:
             self._announcer.step(open_only=self._maintaining.begins)
+            if self._reports is not None:
+                self._reports.step()
 
     def _go_on(self) -> None:
         while not self._stop.wait(POLL_S):

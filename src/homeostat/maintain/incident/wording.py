@@ -32,7 +32,7 @@ def subject(incident: Incident, news: News) -> str:
     """The subject of a message, on one line."""
     words = {
         News.OPENED: "new incident", News.RAISED: "incident is worse", News.REOPENED: "incident is back",
-        News.CLOSED: "incident closed",
+        News.CLOSED: "incident closed", News.ASKS: "a plan waits for an answer",
     }[news]  # fmt: skip
     return _plain(f"[{incident.app}] {words}: {headline(incident)}")
 

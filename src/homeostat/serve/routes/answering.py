@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from homeostat.errors import HomeostatError
@@ -11,6 +12,15 @@ from homeostat.serve.replies import JSON, Headers, Receive, Send, encode, refuse
 from homeostat.serve.requests import Scope, is_bare
 from homeostat.serve.routes.resources import Refused
 from homeostat.serve.routes.route import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A value that is sent as it is. kind : its content type"""
+
+    kind: bytes
+    body: bytes
+
 
 Answer = tuple[int, Any, Headers]
 """Status, value and headers."""
@@ -44,6 +54,9 @@ async def answer(
         refused = of(error)
         await refuse(send, *refused.reply, bare=bare, **refused.members)
     else:
+        if isinstance(value, Text):
+            await reply(send, status, value.body, value.kind, more, bare)
+            return
         await reply(send, status, encode(value) if status != 304 else b"", JSON, more, bare)
 
 

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from homeostat.engine.post_mortems import FORMS, blocks_of
 from homeostat.errors import Unavailable
 from homeostat.ports.incidents import IncidentMoved, Incidents, IncidentsError, UnknownIncident
 from homeostat.records.incident_shown import shown_change, shown_incident, shown_signal, whole_incident
 from homeostat.records.incidents import Incident, Phase
 from homeostat.serve.replies import Receive, Send
 from homeostat.serve.requests import Scope
-from homeostat.serve.routes.answering import Answer, Problems, answer, done, problem
+from homeostat.serve.routes.answering import Answer, Problems, Text, answer, done, problem
 from homeostat.serve.routes.plans import PLAN_PROBLEMS, changed_plan, response_to, seen_of, tag_of
 from homeostat.serve.routes.resources import (
     NUMBER_MAX,
@@ -32,8 +33,9 @@ ALL, BELOW, SIGNALS = "/v1/incidents", "/v1/incidents/", "/v1/signals"
 PAGE_MAX = 500
 CLOSE_MEMBERS, SILENCE_MEMBERS = ("reason", "actor"), ("reason", "actor", "for")
 STATES = ("open", "closed", "all")
+TEXTS = {"md": b"text/markdown; charset=utf-8", "html": b"text/html; charset=utf-8"}
 _THERE = "See GET /v1/incidents for those there are."
-_ONE = re.compile(r"([0-9a-f]{4,64})(:close|:silence|:approve|:reject|:edit|)")
+_ONE = re.compile(r"([0-9a-f]{4,64})(:close|:silence|:approve|:reject|:edit|/report|)")
 _Found = TypeVar("_Found")
 
 
@@ -91,7 +93,9 @@ async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
     if found is None:
         raise Refused(404, "Not found", f"there is no {scope['path'][:256]}", _THERE)
     id, act = found[1], found[2]
-    take_only(scope, *(("POST",) if act else ("GET", "HEAD")))
+    take_only(scope, *(("POST",) if act.startswith(":") else ("GET", "HEAD")))
+    if act == "/report":
+        return await _report(service, scope, id)
     if act in (":close", ":silence"):
         return await _changed(service, scope, receive, id, act == ":close")
     if act:
@@ -108,6 +112,16 @@ async def _one(service: Service, scope: Scope, receive: Receive) -> Answer:
     tag, whole = await _done(service, look)
     more = ((b"etag", tag.encode()),)
     return (304, None, more) if header_of(scope, b"if-none-match") == tag else (200, whole, more)
+
+
+async def _report(service: Service, scope: Scope, id: str) -> Answer:
+    """The post-mortem of an incident, as it is now."""
+    form = query_of(scope, "format").get("format", "html")
+    if form not in FORMS:
+        raise Refused(422, "Unusable request", f"format is {form[:100]!r}", f"It may be: {', '.join(FORMS)}.")
+    plans, currency = service.stores.plans, service.engine.parts.app.currency
+    blocks = await _done(service, lambda store: blocks_of(store, None if plans is None else plans(), id, currency))
+    return 200, Text(TEXTS[form], FORMS[form](blocks).encode("utf-8", "replace")), ()
 
 
 async def _changed(service: Service, scope: Scope, receive: Receive, id: str, closes: bool) -> Answer:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from homeostat.adapters.disk.sqlite.memory import SqliteMemory
 from homeostat.adapters.memory.listed import ListedCases
 from homeostat.checks import inquiries as traffic
 from homeostat.checks.inquiries import GRAPH, UNCALIBRATED, Fixed, Replays, case, quiet, same, signal
@@ -20,7 +23,7 @@ from homeostat.maintain.investigate.recalling import STEPS_MAX
 from homeostat.ports.memory import Recalls
 from homeostat.records.causes import Cause
 from homeostat.records.findings import Conclusion, Findings
-from homeostat.records.past import Named, PastCase, Recalled, Trait, Tried, traits_of
+from homeostat.records.past import Named, Note, PastCase, Recalled, Trait, Tried, traits_of
 from homeostat.records.signals import Kind
 
 QUIET = quiet()
@@ -143,3 +146,12 @@ def test_no_memory_changes_the_causes_that_are_found(cases: list[PastCase]) -> N
 def test_no_memory_makes_a_cause_of_quiet_traffic(cases: list[PastCase]) -> None:
     found = investigated(ListedCases(cases), recent=QUIET)
     assert not found.findings and answer(found) == answer(investigated(None, recent=QUIET))
+
+
+def test_hostile_notes_and_words_of_cases_have_no_part_in_findings(tmp_path: Path) -> None:
+    with closing(SqliteMemory(tmp_path)) as memory:
+        memory.add(Note("unit field:amount.md", f"# unit at field:amount\n{ORDERS}\n" * 200, 1))
+        assert memory.search("promote model 7") and investigated(memory) == FULL
+        memory.keep(remembered([("version", str(Cause.VERSION))], words=ORDERS))
+        assert answer(investigated(memory)) == answer(FULL)
+        assert investigated(memory, recent=QUIET).findings == ()

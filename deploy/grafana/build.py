@@ -227,6 +227,11 @@ WORKERS = (
     ), "short", text="Of the last day's decisions. Not to be trusted while the assumption is broken."),
     Panel("Assumption of the estimates broken", ((f"homeostat_estimates_broken{{{APP}}}", "{{instance}}"),), "short",
           text="1 where mature outcomes contradict the estimates.", alarm=1.0),
+    Panel("Calls of language models", (
+        (rate("homeostat_language_calls_total", "outcome"), "{{outcome}}"),
+        (rate("homeostat_language_tokens_total", "instance"), "tokens {{instance}}"),
+        (rate("homeostat_language_cost_total", "instance"), "cost {{instance}}"),
+    ), "ops", text="They advise people; nothing waits for them."),
     Panel("Maintenance restarted", ((rate("homeostat_maintain_restarts_total", "instance"), "{{instance}}"),), "ops"),
     Panel("Ready", ((f"homeostat_ready{{{APP}}}", "{{instance}}"),
                     (f"homeostat_draining{{{APP}}}", "draining {{instance}}")), "short"),

@@ -38,6 +38,11 @@ def investigator_of(
     return CauseInvestigator(causal_graph(app), recent, rehearsal, (*shipped(), *plugin_hypotheses()), memory=memory)
 
 
+def known_kinds() -> tuple[str, ...]:
+    """The kinds of cause that there are hypotheses for, by name. Raises PluginError."""
+    return tuple(sorted({str(one.kind) for one in (*shipped(), *plugin_hypotheses())}))
+
+
 def plugin_hypotheses(found: Sequence[EntryPoint] | None = None) -> list[Hypothesis]:
     """The hypotheses that other packages bring along, by name.
 

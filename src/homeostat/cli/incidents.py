@@ -72,8 +72,10 @@ def show(id: str, /, *, data: Data = None, config: Config = None, json: Json = F
     id
         As `homeostat incidents list` shows it, or the beginning of it.
     """
+    from homeostat.adapters.process.printable import printable
     from homeostat.engine.post_mortems import response_of
     from homeostat.maintain.incident.wording import story
+    from homeostat.records.advice_words import worded_advice
     from homeostat.records.findings_text import worded_findings
     from homeostat.records.incident_shown import shown_change, whole_incident
     from homeostat.records.incidents import FINDINGS
@@ -93,6 +95,8 @@ def show(id: str, /, *, data: Data = None, config: Config = None, json: Json = F
         print(worded_findings(one.notes[FINDINGS]))
     if response is not None:
         print(worded_response(response))
+    if advice := worded_advice(one.notes):
+        print(printable(advice, lines=True))
     for each in history:
         why = f": {each['reason']}" if each["reason"] else ""
         print(

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from json import dumps
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from homeostat.config.servers import Servers
     from homeostat.engine.assembly import Prepared
     from homeostat.jobs.maintaining.running import Announcing, Maintaining, Setting
+    from homeostat.ports.language import LanguageModel, Role
     from homeostat.ports.plans import Plans
 
 
@@ -138,10 +139,10 @@ def _opened(
         answering = Answering(
             Place(prepared.app, folder, None, bundle), _words(app, data, None), os.getcwd(), memory_mb
         )
-        with store_in(data, prepared.app.app) as store:
+        with ExitStack() as opened, store_in(data, prepared.app.app) as store:
             yield prepared, Setting(
                 prepared.app, store, lambda: source_in(folder, prepared, store), owner, SystemClock(),
-                answering.opened, _runbooks(app, prepared),
+                answering.opened, _runbooks(app, prepared), _models(prepared, opened),
             ), None  # fmt: skip
         return
     servers = servers_of(config, app)
@@ -156,11 +157,25 @@ def _opened(
         memory_mb,
         config,
     )
-    with store_on(servers, prepared.app.app) as store:
+    with ExitStack() as opened, store_on(servers, prepared.app.app) as store:
         yield prepared, Setting(
             prepared.app, store, lambda: source_on(servers, prepared, store), owner, SystemClock(),
-            answering.opened, _runbooks(app, prepared),
+            answering.opened, _runbooks(app, prepared), _models(prepared, opened),
         ), servers  # fmt: skip
+
+
+def _models(prepared: Prepared, opened: ExitStack) -> Mapping[Role, LanguageModel]:
+    """The app's language models; their calls are traced where an OTLP endpoint is named. Raises AppFileError."""
+    declared = prepared.app.maintain.models
+    if not declared:
+        return {}
+    from homeostat.adapters.language.asking import open_models
+    from homeostat.adapters.process.clock import SystemClock
+    from homeostat.adapters.process.tracing import open_tracing
+
+    tracing = open_tracing("homeostat-maintain")
+    opened.callback(tracing.close)
+    return open_models(declared, SystemClock(), tracing.provider)
 
 
 def _runbooks(app: str, prepared: Prepared) -> Path | None:
@@ -224,6 +239,7 @@ def _once(
             if step.at_end:
                 break
         maintaining.turn(last=True)
+        maintaining.advise()
         announcing.step()
         state, steps = maintaining.state, maintaining.steps
         estimates = None if steps is None else estimates_of(steps.loop)

@@ -59,11 +59,10 @@ def mcp(
 
 def sources(app: str, data: Path | None, config: Path | None, bundle: Path | None) -> Sources:
     """An app and its stores, as options name them. Raises AppFileError, PluginError."""
-    from homeostat.app.investigating import plugin_hypotheses
+    from homeostat.app.investigating import known_kinds
     from homeostat.config.causal import causal_graph
     from homeostat.config.gate_faults import ACTING
     from homeostat.config.load import load_app
-    from homeostat.maintain.investigate.library import shipped
     from homeostat.serve.assistants.desk import Sources
 
     loaded = load_app(app)
@@ -87,7 +86,7 @@ def sources(app: str, data: Path | None, config: Path | None, bundle: Path | Non
     return Sources(
         loaded.app, lambda: incidents_of(data, config), lambda: plans_of(data, config), lambda: store_of(data, config),
         explain, versions, lambda: _health(data, config), causal_graph(loaded),
-        sorted({str(one.kind) for one in (*shipped(), *plugin_hypotheses())}), ACTING,
+        known_kinds(), ACTING,
     )  # fmt: skip
 
 

@@ -96,6 +96,12 @@ FAMILIES: dict[str, Family] = {
         "gauge",
         "1 where mature outcomes contradict the estimates, 0 where they agree; absent before they were compared.",
     ),
+    # Language models, in a process of maintenance whose app declares some.
+    "homeostat_language_calls_total": Family(
+        "counter", "Calls of language models, by outcome: answered, or why there was no answer.", "outcome"
+    ),
+    "homeostat_language_tokens_total": Family("counter", "Tokens that these calls took, in and out."),
+    "homeostat_language_cost_total": Family("counter", "The cost of these calls, by the declared prices."),
     # A process of maintenance beside a server.
     "homeostat_maintain_up": Family("gauge", "1 where a process runs the maintenance loop."),
     "homeostat_maintain_restarts_total": Family("counter", "Times that this process started maintenance again."),

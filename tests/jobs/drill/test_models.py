@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -46,42 +47,30 @@ def lying(body: dict[str, Any]) -> Any:
 
 
 def hostile() -> Script:
-    """A model that does another evil thing at each request."""
-    turns: Any = count()
+    """A model that does another evil thing each time that it is asked for the same."""
     made_up = {"causes": [{"kind": "sabotage", "node": "gate", "why": ORDER}], "look_at": ["/etc/passwd"]}
-    evil = [
-        lying,
-        HUGE,
-        ORDER,
-        made_up,
-        lying,
-        HANG,
-        b"{",
-        500,
-        {"text": ORDER * 1000},
-        b"\x00\xff" * 1000,
-        DRIP,
-        lying,
-    ]
+    broken = [b"{", {"text": ORDER * 1000}, b"\x00\xff" * 1000, DRIP]
+    turns: dict[str, Iterator[Any]] = {
+        "text": cycle([lying, HUGE, HANG, 500, ORDER, *broken]),
+        "look_at": cycle([lying, made_up, HANG, HUGE, *broken]),
+        "order_remedies": cycle([lying, made_up]),
+    }  # fmt: skip
 
     def script(body: dict[str, Any]) -> Any:
-        one = evil[next(turns) % len(evil)]
+        one = next(turns[asked_for(body)])
         return one(body) if callable(one) else one
 
     return script
 
 
 def test_decisions_and_actions_are_those_of_a_run_without_models() -> None:
-    without = run(OFF)
+    without = {one.line["scenario"]: (one.line, one.executed, one.signals) for one in run(OFF)}
+    often = replace(OFF, scenarios=("S11",) * 5 + ("S20",) * 4, models=True)
     with model_server(hostile()) as server:
-        found = run(replace(OFF, models=True), server.url)
-    assert [(one.line, one.executed, one.signals) for one in found] == [
-        (one.line, one.executed, one.signals) for one in without
-    ]
+        found = run(often, server.url)
+    assert len(found) == 9
+    assert [(one.line, one.executed, one.signals) for one in found] == [without[one.line["scenario"]] for one in found]
     asked = [each for one in found for line in one.advised for each in line["asked"]]
-    assert not any(one.advised for one in without) and {each["role"] for each in asked} >= {
-        "coordinator",
-        "investigator",
-    }
+    assert {each["role"] for each in asked} >= {"coordinator", "investigator"}
     assert {each["outcome"] for each in asked} >= {"answered", "too_long", "invalid", "timeout", "unreachable"}
     assert any(line["leads"] for one in found for line in one.advised), "no idea of a model was tested"

@@ -13,7 +13,7 @@ from homeostat.checks.inquiries import GRAPH, ONSET, case, investigator, quiet, 
 from homeostat.maintain.advise.adviser import FACTS_MAX, Adviser, Subject, near_causes, near_remedies
 from homeostat.maintain.advise.grammar import Ideas, Order, ProposedCause, Words
 from homeostat.ports.language import Question, Refusal, Reply, Role
-from homeostat.records.advice import ADVICE, advice_in, note_of
+from homeostat.records.advice import ADVICE, Asked, advice_in, note_of
 from homeostat.records.findings import Conclusion, Findings
 from homeostat.records.plans import Plan
 from homeostat.records.signals import Kind
@@ -40,10 +40,9 @@ class Scripted:
         return Reply(found, None if found is not None else Refusal.INVALID, "m", 1, 2, 0.5, "a", "b")
 
 
-def adviser(model: Scripted, counts: list[tuple[str, str]] | None = None) -> Adviser:
+def adviser(model: Scripted, counts: list[Asked] | None = None) -> Adviser:
     made = investigator(TRAFFIC)
-    count = (lambda role, outcome: None) if counts is None else (lambda role, outcome: counts.append((role, outcome)))
-    return Adviser(dict.fromkeys(Role, model), GRAPH.nodes, made.kinds, count)
+    return Adviser(dict.fromkeys(Role, model), GRAPH.nodes, made.kinds, ([] if counts is None else counts).append)
 
 
 def advised(model: Scripted, findings: Findings = UNKNOWN, plan: Plan | None = None) -> Any:
@@ -112,9 +111,9 @@ def test_facts_are_masked_and_bounded() -> None:
 
 
 def test_each_call_is_counted_by_role_and_outcome() -> None:
-    counts: list[tuple[str, str]] = []
+    counts: list[Asked] = []
     adviser(Scripted(Words("x")), counts).ask(Subject(CASE, UNKNOWN))
-    assert counts == [("coordinator", "answered"), ("investigator", "invalid")]
+    assert [(one.role, one.outcome) for one in counts] == [("coordinator", "answered"), ("investigator", "invalid")]
 
 
 def test_a_role_without_a_model_is_not_asked() -> None:

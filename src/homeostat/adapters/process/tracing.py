@@ -141,6 +141,11 @@ class Tracing:
         """Whether spans go anywhere."""
         return self._provider is not None
 
+    @property
+    def provider(self) -> TracerProvider | None:
+        """Where spans of others may go; None for nowhere."""
+        return self._provider
+
     def traceparent(self, event_id: str, incoming: str | None) -> str:
         """The context that goes out with the decision: that of its span where it is recorded, else the event's own."""
         context = traceparent_for(event_id, incoming, self._ratio)

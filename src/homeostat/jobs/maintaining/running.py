@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from homeostat.adapters.process.standing import Standing
 from homeostat.adapters.servers.circuit import Backoff, Pauses
+from homeostat.app.advising import adviser_of
+from homeostat.app.investigating import known_kinds
 from homeostat.config.announce import ChannelSettings
 from homeostat.config.budgets import budget_of
 from homeostat.config.servers import KafkaSettings
@@ -18,6 +20,7 @@ from homeostat.engine.announcing import Announcer, Asking
 from homeostat.engine.post_mortems import PostMortems
 from homeostat.engine.readings import Value
 from homeostat.errors import HomeostatError, Unavailable
+from homeostat.jobs.maintaining.advising import Advising, Counts, LiveParts
 from homeostat.jobs.maintaining.estimates import estimates_of, readings_of
 from homeostat.jobs.maintaining.remembering import Remembering
 from homeostat.jobs.maintaining.responding import LeaseLost, Means, Responding
@@ -25,6 +28,7 @@ from homeostat.jobs.maintaining.source import Source
 from homeostat.jobs.maintaining.steps import Step, Steps
 from homeostat.ports import Clock
 from homeostat.ports.incidents import IncidentsError
+from homeostat.ports.language import LanguageModel, Role
 from homeostat.ports.maintenance import LEASE_S, MaintenanceState, MaintenanceStore
 from homeostat.records.incidents import Phase
 
@@ -46,6 +50,7 @@ class Setting:
     open_means : opens what answers need, given what is to be called now and then while a rehearsal goes on; None where
         incidents are only noticed
     runbooks : a folder of notes that is read now and then, None for none
+    models : language models that may be asked about incidents, by the role that asks
     """
 
     app: App
@@ -55,6 +60,7 @@ class Setting:
     clock: Clock
     open_means: Callable[[Callable[[], None]], AbstractContextManager[Means]] | None = None
     runbooks: Path | None = None
+    models: Mapping[Role, LanguageModel] = field(default_factory=dict)
 
 
 class Maintaining:
@@ -72,6 +78,8 @@ class Maintaining:
         self.steps: Steps | None = None
         self._responding: Responding | None = None
         self._remembering: Remembering | None = None
+        self._advising: Advising | None = None
+        self._language = Counts()
         self.leads = False
         self._waits = False
         self._began_ns = setting.clock.now_ns()
@@ -130,6 +138,8 @@ class Maintaining:
                 return None
             if step.at_end and self._responding is not None:
                 self._responding.step(self.steps.place.reached_ns)
+            if step.at_end and self._advising is not None:
+                self._advising.step(self.steps.place.reached_ns)
             if step.at_end and self._remembering is not None:
                 self._remembering.step(self.steps.place.reached_ns)
             return step
@@ -140,6 +150,11 @@ class Maintaining:
         except BaseException:
             self._drop()
             raise
+
+    def advise(self) -> None:
+        """Wait for the language models that are being asked, and keep their advice. Raises Unavailable."""
+        if self._advising is not None and self.steps is not None:
+            self._advising.finish(self.steps.place.reached_ns)
 
     def close(self) -> None:
         """Save, give the lease back, and let go of the journal. The store is its owner's to close."""
@@ -166,6 +181,7 @@ class Maintaining:
             "homeostat_maintain_series": state.series,
             "homeostat_maintain_incidents_open": state.open,
             "homeostat_maintain_budget_used": state.used,
+            **(self._language.readings() if self._setting.models else {}),
             **self._estimates,
         }
 
@@ -198,9 +214,17 @@ class Maintaining:
         if self._setting.open_means is not None:
             means = self._opened.enter_context(self._setting.open_means(self._keep_lease))
             self._responding = Responding(source, means, self._setting.clock, self._say, self._keep_lease)
+            self._advising = self._adviser(source, means)
         self._current_ns = self._setting.clock.now_ns()
         self._say(f"{self._setting.owner} maintains {self._setting.app.app}, from entry {steps.place.entry} on")
         return True
+
+    def _adviser(self, source: Source, means: Means) -> Advising:
+        """The part that asks the app's language models, if it declares any, and has proposals tested."""
+        setting, parts = self._setting, LiveParts(source, means)
+        models = setting.models
+        adviser = adviser_of(setting.app, models, known_kinds(), self._language.take) if models else None
+        return Advising(setting.store, parts, adviser, self._say)
 
     def _beat(self, step: Step | None) -> bool:
         """Say how it fares, now and then; False where another process has taken the lease."""
@@ -247,7 +271,7 @@ class Maintaining:
     def _drop(self) -> None:
         """Forget what is in memory: the next turn takes it from the store."""
         self.leads, self.steps, self._source = False, None, None
-        self._responding, self._remembering = None, None
+        self._responding, self._remembering, self._advising = None, None, None
         opened, self._opened = self._opened, ExitStack()
         opened.close()
 

@@ -86,12 +86,12 @@ class Adviser:
 
     models : who is asked, by role; a role without a model is not asked
     nodes : of the app's causal graph; kinds : of cause that there are hypotheses for
-    count : is called with a role and an outcome after each call
+    count : is called with each call after it
     """
 
     def __init__(
         self, models: Mapping[Role, LanguageModel], nodes: Sequence[str], kinds: Sequence[str],
-        count: Callable[[str, str], None] = lambda role, outcome: None,
+        count: Callable[[Asked], None] = lambda asked: None,
     ) -> None:  # fmt: skip
         self._models, self._nodes, self._kinds, self._count = dict(models), tuple(nodes), tuple(kinds), count
 
@@ -144,13 +144,13 @@ class Adviser:
             return None
         reply = model.ask(question)
         outcome = "answered" if reply.refusal is None else str(reply.refusal)
-        self._count(str(question.role), outcome)
         asked.append(
             Asked(
                 str(question.role), reply.model, outcome, reply.tokens_in, reply.tokens_out, reply.cost, reply.asked,
                 reply.answered,
             )
         )  # fmt: skip
+        self._count(asked[-1])
         return reply.answer
 
 

@@ -10,8 +10,7 @@ from cyclopts import Parameter
 
 from homeostat.cli.explain import shared_of, shown_of
 from homeostat.cli.failures import CommandError
-from homeostat.cli.incidents import incidents_of
-from homeostat.cli.plan_stores import plans_of
+from homeostat.cli.plan_stores import incidents_of, plans_of
 from homeostat.cli.settings import store_of
 from homeostat.cli.version_stores import Config, Data, store_place, stores_of
 

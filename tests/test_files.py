@@ -77,6 +77,7 @@ FLEETING = {
     "tuning/N/journal/": "in rounds that tune",
     "plans.db": "by the gate's commands", "plans.db-wal": "by the gate's commands",
     "plans.db-shm": "by the gate's commands",
+    "faults.html": "by demo --faults", "money.svg": "by demo --faults", "faults.json": "by demo --faults",
     "memory.db": "by maintain and memory", "memory.db-wal": "by maintain and memory",
     "memory.db-shm": "by maintain and memory",
     "post-mortems/ID.md": "by maintain", "post-mortems/ID.html": "by maintain",

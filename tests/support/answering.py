@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,7 +91,7 @@ class Given:
         found = Finding("field:amount", "unit", 0.95, ONSET, path)
         return Findings("i1", case.now_ns, Conclusion.CAUSE, (found,), (("field:amount", "unit", 0.95),), 3)
 
-    def plan(self, case: Case, findings: Findings) -> Plan:
+    def plan(self, case: Case, findings: Findings, failed: Collection[tuple[str, str]] = ()) -> Plan:
         """Two steps."""
         steps = tuple(
             Step(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from homeostat.models.bundle import Bundle
 
 _TITLE = "simulated payments"
+_CUSTOMERS = 2_000
 _WARM_S = 6.0  # Filling the first windows takes longer only where they are compiled meanwhile.
 _WAIT_S_MAX = 30.0
 _LOOKS_A_SECOND = 4  # Of the live view: drawing takes time from deciding.
@@ -34,9 +35,11 @@ _LOOKS_A_SECOND = 4  # Of the live view: drawing takes time from deciding.
 def demo(
     *,
     seed: Annotated[int, Parameter(help="Of the simulated world; same seed, same money.")] = 1,
-    days: Annotated[int, Parameter(help="How many days are decided.")] = 28,
-    customers: Annotated[int, Parameter(help="How many people pay.")] = 2_000,
+    days: Annotated[int | None, Parameter(help="How many days are decided: 28, or 6 of faults, when absent.")] = None,
+    customers: Annotated[int, Parameter(help="How many people pay.")] = _CUSTOMERS,
     train: Annotated[bool, Parameter("--train", negative="", help="Train afresh first.")] = False,
+    faults: Annotated[bool, Parameter("--faults", negative="", help="Let parts fail, and loop 2 mend them.")] = False,
+    out: Annotated[Path | None, Parameter(help="With --faults: the folder of a page with plots.")] = None,
     json: Json = False,
 ) -> None:
     """Decide on simulated card payments, live in the terminal.
@@ -44,8 +47,17 @@ def demo(
     The same payments are protected in four ways side by side: not at all, by scoring rules, by the trained models, and
     by the models with a bandit that learns from outcomes as they arrive. Nothing is downloaded. The last demo's journal
     stays in the user's cache folder, so that `homeostat explain` finds its payments.
+
+    With --faults, parts of it fail one after the other. The same payments are decided without a fault, under the
+    faults, and under the faults with the second loop, which finds, mends and proves. --days 30 has six faults.
     """
     begun = perf_counter()
+    if faults:
+        _faults(seed, days, customers, train, out, json)
+        return
+    if out is not None:
+        raise CommandError("--out goes with --faults")
+    days = 28 if days is None else days
     if seed < 0 or not 1 <= days <= 366 or not 100 <= customers <= 100_000:
         raise CommandError("--seed is at least 0, --days from 1 to 366, --customers from 100 to 100000")
     from homeostat.jobs.demo.demo import LEARNING, Demo, Plan, app_text
@@ -66,6 +78,16 @@ def demo(
         print(dumps(found))
         return
     _print_end(found)
+
+
+def _faults(seed: int, days: int | None, customers: int, train: bool, out: Path | None, json: bool) -> None:
+    from homeostat.cli.demo_faults import faults, plan_of
+
+    if seed < 0 or (days is not None and not 4 <= days <= 120):
+        raise CommandError("with --faults, --seed is at least 0, and --days from 4 to 120")
+    if train or customers != _CUSTOMERS:
+        raise CommandError("--train and --customers do not go with --faults")
+    faults(plan_of(seed, days), out, json, _announced)
 
 
 def _trained() -> Bundle:

@@ -75,10 +75,10 @@ def to_its_end(one: Answering, clock: StandingClock, hours: int = 60) -> Respons
 
 
 def test_an_incident_is_answered_after_it_settled_and_once(tmp_path: Path) -> None:
-    clock, said = StandingClock(ONSET + HOUR), list[str]()
+    clock, said = StandingClock(ONSET - HOUR), list[str]()
     with stores(tmp_path, Given(), clock, said.append) as one:
-        noticed(one)
         assert one.step(clock.at_ns) == 0
+        noticed(one)
         found = to_its_end(one, clock)
         assert found.phase == Phase.CLOSED and [one.verdict for one in found.verdicts] == [Verdict.PASS] * 2
         assert whole(one._means.settings.since(0)) == [(name, True) for name in ALL]
@@ -401,7 +401,7 @@ def test_a_change_of_somebody_else_makes_it_look_again(tmp_path: Path) -> None:
         noticed(one)
         plan = given.plan
 
-        def raced(case: Any, findings: Any) -> Any:
+        def raced(case: Any, findings: Any, failed: Any = ()) -> Any:
             made = plan(case, findings)
             if not one._means.settings.last:
                 one._means.settings.append(

@@ -11,7 +11,7 @@ ruled on, and none is carried out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from homeostat.app.gating import gate_of
 from homeostat.app.investigating import investigator_of
@@ -21,7 +21,7 @@ from homeostat.jobs.maintaining.cases import Cases, LastEntries
 from homeostat.jobs.maintaining.courses import course_of
 from homeostat.jobs.maintaining.source import Source
 from homeostat.maintain.act.executor import NotAllowed, Work
-from homeostat.maintain.coordinator import BY, Coordinator, Pace, history_of
+from homeostat.maintain.coordinator import BY, Coordinator, Pace, elsewhere_of, history_of
 from homeostat.ports import Clock
 from homeostat.ports.incidents import IncidentMoved, UnknownIncident
 from homeostat.ports.plans import NoResponse, Plans, ResponseMoved
@@ -167,9 +167,11 @@ class Responding:
         self, coordinator: Coordinator, incident: Incident, response: Response, now_ns: int, live: bool
     ) -> int:
         """Bring one incident on as far as it goes now; returns how many phases were stored."""
-        case = self._cases.case(incident, now_ns)
         plans = self._means.plans
-        others = history_of([one for one in plans.list((), _RESPONSES_MAX) if one.incident != incident.id])
+        apart = [one for one in plans.list((), _RESPONSES_MAX) if one.incident != incident.id]
+        known = {kept.incident.id: kept.incident for kept in self._source.store.list((), _INCIDENTS_MAX)}
+        case = replace(self._cases.case(incident, now_ns), elsewhere=elsewhere_of(apart, known, now_ns))
+        others = history_of(apart)
         for count in range(_PHASES_MAX):
             if response.phase in _ACTS and not live:
                 return count

@@ -100,6 +100,8 @@ gate explain {numbers} --app access
 gate explain 1234 --data {folder}
 gate simulate --app {app} --data {folder}
 gate raise convert --reason x --data {copied}
+gate raise convert --reason x --data {copied} --drill {numbers}
+gate audit --app {app} --data {folder}
 memory list --data {folder}
 memory show 1234 --config {servers}
 memory search amount --data {folder}

@@ -18,13 +18,17 @@ from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
 from homeostat.adapters.disk.sqlite.statements import SqliteStatements
+from homeostat.app.gating import gate_of
 from homeostat.checks.incidents import incident, signal
 from homeostat.cli import main
+from homeostat.config.gate import GateSpec
 from homeostat.maintain.gate.ruling import LimitsGate
+from homeostat.records.autonomy import Raised, Reach
 from homeostat.records.changes import Change, ChangeKind
 from homeostat.records.findings import Conclusion
 from homeostat.records.incidents import Phase
-from homeostat.records.plans import Receipt, Remedy, Verified
+from homeostat.records.plans import Done, Receipt, Remedy, Verified
+from homeostat.records.response_text import read_dict
 from homeostat.records.responses import Answer, Response
 from homeostat.records.statements import StatementKind
 from homeostat.records.verdicts import Verdict
@@ -237,3 +241,58 @@ def test_an_incident_without_a_plan_says_how_far_it_is_and_when_there_is_one(
     ):
         code, _, err = asked(capsys, "gate", "explain", id, "--data", tmp_path)
         assert code == 1 and words in err, err
+
+
+def drilled(folder: Path) -> Path:
+    """A drill of four runs, of which three converted something."""
+    run = {"right": True, "harmful": False, "actions": [{"kind": "convert", "undone": False}]}
+    undone = [{"kind": "convert", "undone": False}, {"kind": "convert", "undone": True}]
+    runs = [run, run, {"right": False, "harmful": True, "actions": undone},
+            {"right": False, "harmful": False, "actions": [{"kind": "mask", "undone": False}]}]  # fmt: skip
+    (folder / "runs.jsonl").write_text("".join(json.dumps(one) + "\n" for one in runs))
+    (folder / "summary.json").write_text(json.dumps({"app": "shop", "seeds": [1, 2]}))
+    return folder
+
+
+def test_a_level_is_raised_with_the_record_of_a_drill_beside_it(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drill = drilled(tmp_path_factory.mktemp("drill"))
+    words = ("--reason", "mended", "--actor", "ann", "--data", folder, "--drill")
+    code, out, _ = asked(capsys, "gate", "raise", "convert", *words, drill)
+    said = (
+        "in a drill of shop, 2 seeds, convert was done in 3 runs: right in 2 (67%, 21% to 94%), "
+        "harmful in 1 (33%, 6% to 79%), 1 of 4 undone"
+    )
+    assert code == 0 and said in out
+    with closing(SqliteStatements(folder)) as record:
+        assert record.list(StatementKind.APPROVAL)[0].text == f"mended ({said})"
+    code, out, _ = asked(capsys, "gate", "raise", "map", *words, drill / "summary.json", "--json")
+    assert code == 0 and json.loads(out)["drill"]["runs"] == 0
+    (drill / "runs.jsonl").write_text('{"right": true}\n')
+    code, _, err = asked(capsys, "gate", "raise", "map", *words, drill)
+    assert code and "no drill of the whole half" in err and "--half whole" in err
+    code, _, err = asked(capsys, "gate", "raise", "map", *words, folder / "none")
+    assert code and "holds no drill" in err
+    with closing(SqlitePlans(folder)) as store:
+        assert [str(one.remedy) for one in store.raised()] == ["convert", "map"]
+
+
+def test_a_kind_of_action_that_failed_is_lowered_by_itself_and_raised_by_an_owner_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = app_file(tmp_path, more="maintain: {gate: {autonomy: {threshold: supervised}}}")
+    earlier = {
+        "remedy": "threshold", "scope": "app", "at_ns": NOW - 48 * HOUR_NS, "cost": 1.0, "by": "homeostat",
+        "verdict": "FAIL", "judged_ns": NOW - 47 * HOUR_NS,
+    }  # fmt: skip
+    file = plan_file(tmp_path, history=[earlier])
+    code, out, _ = asked(capsys, "gate", "explain", file, "--app", app)
+    assert code == 0 and "threshold at app is assisted, lowered from supervised since it failed" in out
+    calm = plan_file(tmp_path, history=[{**earlier, "verdict": "PASS"}])
+    assert "rules execute" in asked(capsys, "gate", "explain", calm, "--app", app)[1]
+    raised = Raised(Remedy.THRESHOLD, Reach.APP, NOW - HOUR_NS, "ann", "mended")
+    failed = read_dict(earlier, Done)
+    spec = GateSpec(autonomy={"threshold": "supervised"})
+    tiers = [str(gate_of(spec, words).rule(PLAN, FINDINGS, [failed], NOW).tier) for words in ((), (raised,))]
+    assert tiers == ["escalate", "execute"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from homeostat.cli.failures import CommandError
+from homeostat.cli.gate_audit import audit
 from homeostat.cli.options import Json
 from homeostat.cli.plan_stores import AppName, answering_of, plans_of
 from homeostat.cli.version_stores import Actor, Config, Data, actor_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from homeostat.records.plans import Ruling
 
 gate = App(name="gate", help="Explain rulings on plans, and try other limits", help_format="plaintext")
+gate.command(audit)
 DAY_NS = 86_400 * 10**9
 
 
@@ -114,6 +116,9 @@ def raise_(
     *,
     reason: Annotated[str, Parameter(help="Why, for those who look later.")],
     reach: Annotated[Literal["app", "segment"], Parameter(help="Where the action reaches.")] = "app",
+    drill: Annotated[
+        Path | None, Parameter(help="The folder or summary.json of a drill: its record of this kind is shown and kept.")
+    ] = None,
     actor: Actor = None,
     data: Data = None,
     config: Config = None,
@@ -129,6 +134,7 @@ def raise_(
     from dataclasses import asdict
 
     from homeostat.adapters.process.clock import SystemClock
+    from homeostat.jobs.drill.kind_record import record_of
     from homeostat.maintain.gate.answers import same_person
     from homeostat.ports.incidents import LOOP
     from homeostat.records.autonomy import Raised, Reach
@@ -140,13 +146,21 @@ def raise_(
     who = actor_of(actor)
     if same_person(who, LOOP):
         raise CommandError(f"{LOOP} can't raise its own level: an owner does, by --actor NAME")
+    try:
+        record = None if drill is None else record_of(drill, kind)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
     word = Raised(Remedy(kind), Reach(reach), SystemClock().now_ns(), who, reason)
     with answering_of(None, data, config) as answering:
         try:
-            made = answering.raise_level(word)
+            made = answering.raise_level(word, "" if record is None else record.text)
         except ValueError as error:
             raise CommandError(str(error)) from error
-    print(dumps(asdict(made)) if json else f"{kind} at {reach} has its declared level again")
+    if json:
+        print(dumps({**asdict(made), "drill": None if record is None else asdict(record)}))
+        return
+    print(f"{kind} at {reach} has its declared level again")
+    print(record.text if record is not None else "no drill's record was looked at: give --drill DIR to see one")
 
 
 def _of_file(path: Path, app: str | None) -> tuple[Any, Ruling]:

@@ -89,12 +89,15 @@ class Answering:
         self._keep(response, made, word, revision)
         return made, True
 
-    def raise_level(self, word: Raised) -> Raised:
-        """Store an owner's word, on the record first. Raises ValueError for words that can't be kept, Unavailable."""
+    def raise_level(self, word: Raised, record: str = "") -> Raised:
+        """Store an owner's word, on the record first. Raises ValueError for words that can't be kept, Unavailable.
+
+        record : of the kind of action in a drill, as the owner saw it
+        """
         key = f"raise-{word.remedy}-{word.reach}-{word.at_ns}"
         self.statements.append(checked(Statement(
             StatementKind.APPROVAL, ACTION, str(word.remedy), "raise", str(word.reach), actor=word.actor,
-            text=word.reason, key=key,
+            text=f"{word.reason} ({record})" if record else word.reason, key=key,
         )))  # fmt: skip
         return self.plans.raise_level(word)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from homeostat.config.gate import GateSpec
+from homeostat.engine.unauthorised import beyond
 from homeostat.jobs.drill.deciding import DrillApp
 from homeostat.jobs.drill.rivals import NAMES
 from homeostat.jobs.drill.running import Result, SeedTask, runs_of
-from homeostat.jobs.drill.whole import DRILLED, Whole, _over, limits_of
+from homeostat.jobs.drill.whole import DRILLED, Whole, limits_of
 from homeostat.jobs.drill.whole_summary import whole_figures
 from homeostat.sim.faults.suite import SUITE
 
@@ -69,4 +70,4 @@ def test_an_app_that_declares_limits_is_drilled_within_these() -> None:
 
 def test_actions_beyond_a_daily_budget_are_counted_from_outside() -> None:
     day = 86_400 * 10**9
-    assert _over([0, 1, 2], 2) == 1 and _over([0, day + 1, 2 * day + 2], 1) == 0 and _over([], 0) == 0
+    assert len(beyond([0, 1, 2], 2)) == 1 and beyond([0, day + 1, 2 * day + 2], 1) == beyond([], 0) == []

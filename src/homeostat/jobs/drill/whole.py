@@ -13,9 +13,11 @@ from typing import Any
 from homeostat.adapters.memory.listed import ListedCases
 from homeostat.app.advising import adviser_of
 from homeostat.app.gating import gate_of
+from homeostat.app.gating import limits_of as resolved
 from homeostat.app.investigating import investigator_of
 from homeostat.app.responding import coordinator_of
 from homeostat.config.gate import Blackout, GateSpec, Reaching
+from homeostat.engine.unauthorised import beyond, forbids
 from homeostat.jobs.drill.deciding import Deciding, DrillApp, Hour
 from homeostat.jobs.drill.investigating import DrillCases
 from homeostat.jobs.drill.owner import Owner
@@ -30,7 +32,7 @@ from homeostat.records.advice import note_of
 from homeostat.records.responses import Answer, Response
 from homeostat.sim.faults.fault import Scenario
 from homeostat.sim.faults.runs import Laid
-from homeostat.sim.faults.traffic import DAY_NS, HOUR_NS
+from homeostat.sim.faults.traffic import HOUR_NS
 
 DRILLED = GateSpec(level="full", blast=Reaching(decisions=1.0, entities=1.0), actions_per_day=6)
 """The limits of an app that declares none: what has an undo may be done."""
@@ -151,25 +153,8 @@ class Whole:
         for key, at in steps.items():
             if key.partition("-")[0] not in approved:
                 times.append(at)
-        return found + _over(times, self.limits.actions_per_day)
+        return found + len(beyond(sorted(times), self.limits.actions_per_day))
 
     def _forbidden(self, at_ns: int) -> bool:
-        from homeostat.app.gating import limits_of as resolved
-
         limits = resolved(self.limits)
-        levels = {*self.limits.autonomy.values(), self.limits.level}
-        return limits.stop or levels == {"assisted"} or any(one.holds(at_ns) for one in limits.blackouts)
-
-
-def _over(times: list[int], most: int) -> int:
-    """Actions beyond so many in any 24 hours.
-
-    >>> _over([0, 1, DAY_NS - 1, DAY_NS + 5], 2)
-    1
-    """
-    times = sorted(times)
-    over = 0
-    for at, moment in enumerate(times):
-        recent = sum(1 for one in times[: at + 1] if one > moment - DAY_NS)
-        over += recent > most
-    return over
+        return bool(forbids(limits, {*limits.levels.values(), limits.level}, at_ns))

@@ -24,7 +24,7 @@ FOUND = Findings(
             {"back": (Alteration(ChangeKind.THRESHOLD, "block", None),), "changes": [3]},
         ),
     ),
-    (("settings", "configuration", 0.9),), 7,
+    (("settings", "configuration", 0.9),), 7, recalled=("i0",),
 )  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def test_findings_are_read_back_as_they_were() -> None:
     again = read_findings(json.loads(json.dumps(findings_dict(FOUND), allow_nan=False)))
     assert (again.findings[0].about or {})["back"] == (Alteration(ChangeKind.THRESHOLD, "block", None),)
     assert findings_dict(again) == findings_dict(FOUND)
-    assert again.findings[0].grounded and again.ranked == FOUND.ranked
+    assert again.findings[0].grounded and again.ranked == FOUND.ranked and again.recalled == ("i0",)
 
 
 def test_an_incident_shows_its_findings_under_the_contract_s_names() -> None:
@@ -45,6 +45,7 @@ def test_an_incident_shows_its_findings_under_the_contract_s_names() -> None:
     assert one["path"] == [{"from": "settings", "to": "policy", "measured": "the share went from 1 % to 9 %"}]
     assert set(one["evidence"][0]) >= {"what", "value", "command"}
     assert shown["notes"] == {"impact": "measured"} and shown["investigated"]["conclusion"] == "cause"
+    assert shown["investigated"]["recalled"] == ["i0"] and "as in i0" in worded_findings(findings_dict(FOUND))
     assert whole_incident(incident, [], [])["findings"] == []
     assert shown_findings(findings_dict(FOUND)) == shown["findings"]
 

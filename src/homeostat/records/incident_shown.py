@@ -36,7 +36,10 @@ def whole_incident(
     """
     shown = shown_incident(incident)
     found = shown["notes"].pop(FINDINGS, None)
-    investigated = {"conclusion": found["conclusion"] if found else None, "missing": found["missing"] if found else []}
+    investigated = {
+        "conclusion": found["conclusion"] if found else None, "missing": found["missing"] if found else [],
+        "recalled": found.get("recalled", []) if found else [],
+    }  # fmt: skip
     return {
         **shown, "signals": [shown_signal(one) for one in signals], "history": list(history),
         "findings": shown_findings(found) if found else [], "investigated": investigated,

@@ -42,6 +42,7 @@ def shown_response(response: Response, answer_ns: int | None = None) -> dict[str
         found["findings"] = shown_findings(findings_dict(response.findings))
         found["investigated"] = {
             "conclusion": str(response.findings.conclusion), "missing": list(response.findings.missing),
+            "recalled": list(response.findings.recalled),
         }  # fmt: skip
     return found
 

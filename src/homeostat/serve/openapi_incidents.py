@@ -111,7 +111,10 @@ def incident_schemas() -> Json:
         "number": _COUNT, "revision": _COUNT, "at": _TEXT, "actor": _TEXT, "phase": _TEXT, "severity": _TEXT,
         "reason": _TEXT,
     })  # fmt: skip
-    investigated = _object({"conclusion": {"type": ["string", "null"]}, "missing": {"type": "array", "items": _TEXT}})
+    investigated = _object({
+        "conclusion": {"type": ["string", "null"]}, "missing": {"type": "array", "items": _TEXT},
+        "recalled": {"type": "array", "items": _TEXT},
+    })  # fmt: skip
     later = response_members() | {"investigated": investigated}
     whole = {**short, "signals": _array("Signal"), "history": {"type": "array", "items": change}, **later}
     reason = {"type": "string", "maxLength": REASON_CHARS_MAX, "pattern": "^[ -~]*[!-~][ -~]*$"}

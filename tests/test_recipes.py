@@ -11,9 +11,14 @@ import pytest
 
 from homeostat.app.investigating import plugin_hypotheses
 from homeostat.app.monitor_plugins import plugin_monitors
+from homeostat.app.responding import means_of
 from homeostat.checks.hypotheses import HYPOTHESIS_CHECKS
+from homeostat.checks.remedies import REMEDY_CHECKS
 from homeostat.checks.ticks import NAMES
 from homeostat.cli import COMMANDS
+from homeostat.config.load import load_app
+from homeostat.maintain.plan.remedies import offers
+from homeostat.records.plans import Remedy
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "recipes.md").read_text("utf-8")
@@ -108,6 +113,23 @@ def test_the_recipe_of_a_hypothesis_makes_one_that_keeps_its_contract_and_is_nam
     own["test_an_investigation_names_it_beside_all_other_kinds"]()
     assert "rounding" in [one.kind for one in plugin_hypotheses()]
     sys.modules.pop("rounding")
+
+
+@pytest.mark.long
+def test_the_recipe_of_a_remedy_makes_one_that_keeps_its_contract_and_is_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow("Add a remedy", tmp_path)
+    folder = tmp_path / "tills"
+    registered(folder, "tills", "homeostat.remedies", "tills:Tills")
+    monkeypatch.syspath_prepend(folder)
+    own = runpy.run_path(str(folder / "test_tills.py"))
+    assert REMEDY_CHECKS
+    for check in REMEDY_CHECKS:
+        own["test_the_remedy_keeps_its_contract"](check)
+    found = offers(own["FINDING"], means_of(load_app("payments")))
+    assert [one.remedy for one in found] == [Remedy.MASK, Remedy.ESCALATE]
+    sys.modules.pop("tills")
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from homeostat.app.remedy_plugins import plugin_remedies
 from homeostat.config.tree import App
 from homeostat.config.variants import Inapplicable, variant
 from homeostat.maintain.act.executor import SettingsExecutor, Work
@@ -27,7 +28,7 @@ CourseSince = Callable[[Case, Plan, Receipt], Course]
 
 
 def means_of(app: App) -> Means:
-    """The means that an app has to act with."""
+    """The means that an app has to act with. Raises PluginError."""
     learners = []
     if app.fusion.learns and app.learning.fusion:
         learners.append("fusion")
@@ -37,6 +38,7 @@ def means_of(app: App) -> Means:
         tuple(app.actions), tuple(app.scorers), tuple(learners),
         trains=any(spec.kind != "rules" for spec in app.scorers.values()),
         fields=tuple(app.events.fields), entities=tuple(app.events.entities), safe=app.guards.fallback.scorers_absent,
+        further=plugin_remedies(),
     )  # fmt: skip
 
 

@@ -84,6 +84,11 @@ def test_a_budget_that_is_used_up_asks_nobody(budget: dict[str, Any]) -> None:
     assert found == [None] * first + [Refusal.BUDGET] * (3 - first) and len(server.requests) == first
 
 
+def test_an_endless_answer_is_charged_no_more_than_was_asked_for() -> None:
+    found = reply_to(lambda body: HUGE, answer_tokens=500)
+    assert found.refusal == Refusal.TOO_LONG and found.tokens_out == 500
+
+
 def test_failed_calls_count_for_the_budget() -> None:
     with model_server(lambda body: 500) as server:
         asking = model(server, budget=LanguageBudget(calls=2))

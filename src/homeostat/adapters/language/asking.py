@@ -56,9 +56,11 @@ class OpenAIProtocolModel:
             answer = question.check(asyncio.run(self._answered(question, wire, usage)))
         except Exception as error:  # Models and their servers may fail in any way; none of it may reach the loop.
             refusal = _refusal(error, wire)
-        # An answer whose length nobody counts is counted by its bytes: about four make a token.
-        tokens_in, tokens_out = usage.tokens_in or wire.sent // 4, usage.tokens_out or wire.bytes // 4
+        # Where the server does not count, bytes are counted: about four make a token. No more is charged than was asked
+        # for, so that one endless answer does not use up the day's budget.
         spec = self._settings.spec
+        tokens_in = usage.tokens_in or wire.sent // 4
+        tokens_out = usage.tokens_out or min(wire.bytes // 4, spec.answer_tokens)
         cost = (tokens_in * spec.price_in + tokens_out * spec.price_out) / 1e6
         took = self._clock.monotonic_ns() - began
         self._spending.take(Used(began, tokens_in + tokens_out, took, cost))
@@ -92,7 +94,8 @@ class OpenAIProtocolModel:
                 )  # fmt: skip
                 result = await agent.run(f"<facts>\n{question.facts}\n</facts>")
         counted = result.usage
-        usage.tokens_in, usage.tokens_out = int(counted.input_tokens or 0), int(counted.output_tokens or 0)
+        usage.tokens_in = max(0, int(counted.input_tokens or 0))
+        usage.tokens_out = max(0, int(counted.output_tokens or 0))
         found: A = result.output
         return found
 

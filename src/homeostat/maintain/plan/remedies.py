@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from homeostat.maintain.plan.further import Remedies, further
 from homeostat.records.causes import Cause
 from homeostat.records.changes import ChangeKind
 from homeostat.records.findings import Finding
@@ -55,6 +56,7 @@ class Means:
     needs_store : scorers that read features of the feature store
     trains : whether a version can be trained
     safe : the action that the app takes by itself where it can't score
+    further : remedies of other packages
     """
 
     actions: Sequence[str]
@@ -65,6 +67,7 @@ class Means:
     fields: Sequence[str] = ()
     entities: Sequence[str] = ()
     safe: str = ""
+    further: Sequence[Remedies] = ()
 
 
 def offers(finding: Finding, means: Means) -> list[Offer]:
@@ -72,7 +75,7 @@ def offers(finding: Finding, means: Means) -> list[Offer]:
     make = _OF.get(finding.kind)
     about = finding.about or {}
     found = [] if make is None else list(make(finding, about, means))
-    return [*found, Offer(Remedy.ESCALATE, finding.node, notify=True, why="a person decides")]
+    return [*found, *further(finding, means), Offer(Remedy.ESCALATE, finding.node, notify=True, why="a person decides")]
 
 
 _About = Mapping[str, Any]

@@ -169,6 +169,8 @@ def test_the_author_of_an_edited_plan_does_not_approve_it_and_another_key_does(d
         ("approve", {}), ("approve", {"plan": "x"}), ("approve", {"reason": " "}), ("approve", {"more": 1}),
         ("approve", {"step": 1}), ("approve", {"reason": "a\x1b[31m"}), ("approve", {"actor": "a\nb"}),
         ("edit", {"step": 0}), ("edit", {"step": True}), ("edit", {"drop": 1}), ("edit", {"remedy": "odd"}),
+        ("edit", {"remedy": [[], {}]}), ("edit", {"for": -5}), ("edit", {"step": 10**30}),
+        ("edit", {"body": {"at": []}}),
         ("edit", {"body": {}}), ("edit", {"body": [1]}), ("edit", {"for": "long"}),
     ],
 )  # fmt: skip

@@ -108,8 +108,9 @@ class Announcer:
         """Store the deliveries of plans that wait for an answer; a key that is stored already stores nothing again."""
         if self._asking is None:
             return 0
-        count = 0
-        for response in self._asking.plans.list([Phase.RULED]):
+        count, ruled = 0, self._asking.plans.list([Phase.RULED])
+        self._asked &= {one.plan.hash for one in ruled if one.plan is not None}
+        for response in ruled:
             plan = response.plan
             if plan is None or not plan.acting or not response.waits or response.wished or plan.hash in self._asked:
                 continue

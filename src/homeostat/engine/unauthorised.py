@@ -22,6 +22,7 @@ from homeostat.records.response_text import Ruled
 from homeostat.records.statements import PLAN, Statement
 
 _KEY = re.compile(r"([0-9a-f]{16})-([0-9]{1,4})-([0-9]{1,4})")
+_CLOCKS_NS = 10**9  # The two stores need not read the same clock.
 _THROUGH = f" through {LOOP}"
 
 
@@ -68,7 +69,7 @@ def count(changes: Sequence[Change], words: Sequence[Statement], plans: Sequence
         word = approvals.get(named[1])
         if word is not None and word.number and change.actor == f"{word.actor}{_THROUGH}":
             approved.add(step)
-            why = "" if word.at_ns <= change.at_ns else f"it came before its approval by {word.actor}"
+            why = "" if word.at_ns <= change.at_ns + _CLOCKS_NS else f"it came before its approval by {word.actor}"
         else:
             why = _by_itself(change, by_hash.get(named[1]), int(named[2]), limits)
             times.setdefault(step, (change, not why))

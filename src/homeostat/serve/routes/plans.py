@@ -139,7 +139,7 @@ def _edit_faults(given: dict[str, Any]) -> list[str]:
         found.append("step is a number, 1 for the first")
     if not isinstance(given.get("drop", False), bool):
         found.append("drop is true or false")
-    if "remedy" in given and given["remedy"] not in {str(one) for one in Remedy}:
+    if "remedy" in given and given["remedy"] not in list(Remedy):
         found.append(f"remedy is one of {', '.join(Remedy)}")
     if "body" in given and not (isinstance(given["body"], dict) and given["body"]):
         found.append("body is an object with other values of the step")

@@ -155,6 +155,10 @@ class Inquiry:
         self._replays[key] = found
         return found
 
+    def take_replays(self, other: Inquiry) -> None:
+        """Take over the spans that another inquiry of the same case decided again; they cost nothing here."""
+        self._replays |= {key: again for key, again in other._replays.items() if again is not None}
+
     @property
     def span(self) -> tuple[int, int]:
         """The span since the onset that is decided again: a day of it at most, the newest."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from homeostat.maintain.contracts import Case
 from homeostat.maintain.investigate import recalling
+from homeostat.maintain.investigate.answered import Answered
 from homeostat.maintain.investigate.echoes import echo_of
 from homeostat.maintain.investigate.effects import moved
 from homeostat.maintain.investigate.hypothesis import Hypothesis, Judged
@@ -20,7 +21,7 @@ from homeostat.maintain.investigate.posterior import Table, alone, raw_probabili
 from homeostat.maintain.investigate.recalling import recalled, verified
 from homeostat.maintain.investigate.trial import Trial, Tried
 from homeostat.ports.memory import Recalls
-from homeostat.ports.recent import Recent, RecentTraffic
+from homeostat.ports.recent import RecentTraffic
 from homeostat.ports.rehearsal import Rehearsal
 from homeostat.records.causes import CausalGraph
 from homeostat.records.findings import Conclusion, Evidence, Finding, Findings, Ruled
@@ -57,26 +58,29 @@ class CauseInvestigator:
         echo = echo_of(case, recent.matures_ns)
         if echo:
             return Findings(case.incident.id, case.now_ns, Conclusion.NONE, (), (), 1, (echo,))
-        again, steps = self._repeated(case, recent)
+        answered = Answered(_answers)
+        first = Inquiry(case, self._graph, recent, self._rehearsal, min(self._steps_max, recalling.STEPS_MAX))
+        again = self._repeated(first, answered)
         if again is not None:
             return again
+        lost = first.steps - answered.steps
         inquiry = Inquiry(case, self._graph, recent, self._rehearsal, self._steps_max)
-        found = self._found(inquiry, self._judged(inquiry))
-        return replace(found, steps=found.steps + steps)
+        inquiry.take_replays(first)
+        found = self._found(inquiry, self._judged(inquiry, answered))
+        return replace(found, steps=found.steps + lost)
 
-    def _repeated(self, case: Case, recent: Recent) -> tuple[Findings | None, int]:
-        """The findings, where a past case is verified with the certainty that is needed; and the steps that it took."""
-        cases = recalled(self._memory, case)
+    def _repeated(self, inquiry: Inquiry, answered: Answered) -> Findings | None:
+        """The findings, where a past case is verified with the certainty that is needed."""
+        cases = recalled(self._memory, inquiry.case)
         if not cases:
-            return None, 0
-        inquiry = Inquiry(case, self._graph, recent, self._rehearsal, min(self._steps_max, recalling.STEPS_MAX))
-        again = verified(inquiry, cases, *self._candidates(inquiry), _answers)
+            return None
+        again = verified(inquiry, cases, *self._candidates(inquiry), answered)
         if again is None:
-            return None, inquiry.steps
+            return None
         found = replace(self._found(inquiry, list(again.judged)), recalled=again.cases)
         named = {(one.node, one.kind) for one in found.findings}
         sure = all(one.probability >= _CERTAIN for one in found.findings)
-        return found if named == again.causes and sure else None, inquiry.steps
+        return found if named == again.causes and sure else None
 
     def _found(self, inquiry: Inquiry, judged: list[Judged]) -> Findings:
         """All that tests came to."""
@@ -130,7 +134,7 @@ class CauseInvestigator:
             found |= {(node, kind): one for node in nodes}
         return found, prior
 
-    def _judged(self, inquiry: Inquiry) -> list[Judged]:
+    def _judged(self, inquiry: Inquiry, answered: Answered) -> list[Judged]:
         """All candidates after their tests, the likeliest by signals first."""
         found, prior = self._candidates(inquiry)
         order = sorted(found, key=lambda place: (-prior.get(place, 0.0), place))
@@ -140,7 +144,7 @@ class CauseInvestigator:
                 inquiry.not_checked[f"{kind} at {node}: the steps were used up"] = None
                 continue
             hypothesis = found[node, kind]
-            judged.append(Judged(hypothesis, node, prior.get((node, kind), 0.0), _answers(hypothesis, inquiry, node)))
+            judged.append(Judged(hypothesis, node, prior.get((node, kind), 0.0), answered(hypothesis, inquiry, node)))
         return judged
 
 

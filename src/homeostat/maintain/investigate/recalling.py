@@ -1,26 +1,27 @@
 """A past case that resembles the present one is tried first, and saves the rest where it is verified.
 
 A case is a hypothesis, never an answer. It names kinds of cause, and the tests of these kinds decide here as they do
-anywhere else. Where they don't confirm it, the investigation begins from the start as if nothing had been recalled, so
-that a wrong case costs its own few steps and changes nothing. No text of a case is read.
+anywhere else. Where they don't confirm it, the investigation begins from the start as if nothing had been recalled. It
+keeps the answers that there are, so a wrong case changes the order of the tests alone. No text of a case is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from homeostat.errors import HomeostatError
 from homeostat.maintain.contracts import Case
+from homeostat.maintain.investigate.answered import Ask
 from homeostat.maintain.investigate.hypothesis import Hypothesis, Judged
-from homeostat.maintain.investigate.inquiry import Answer, Inquiry
+from homeostat.maintain.investigate.inquiry import Inquiry
 from homeostat.ports.memory import Recalls
 from homeostat.records.past import PastCase, Recalled, traits_of
 from homeostat.stats.likeness import alike
 
 ALIKE = 0.35  # Less alike are not tried. The same fault at another severity raises half as many signals, or twice.
 STEPS_MAX = 6  # Of all that is tried first.
-SURE = 3.5  # The weight of the tests that have to show each cause.
+SURE = 1.0  # The weight that the tests of each cause have to have together.
 _CASES, _AIMS = 20, 3
 _RIVALS = 2  # With more of them, all is tested.
 _KNOWN = 0.5  # How much a signal has to resemble one of a past case.
@@ -28,7 +29,6 @@ _KNOWN = 0.5  # How much a signal has to resemble one of a past case.
 Place = tuple[str, str]
 """A node and a kind of cause."""
 Candidates = Mapping[Place, Hypothesis]
-Answers = Callable[[Hypothesis, Inquiry, str], tuple[Answer, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def recalled(memory: Recalls | None, case: Case) -> list[Recalled]:
 
 
 def verified(
-    inquiry: Inquiry, cases: Sequence[Recalled], candidates: Candidates, prior: Mapping[Place, float], answers: Answers
+    inquiry: Inquiry, cases: Sequence[Recalled], candidates: Candidates, prior: Mapping[Place, float], ask: Ask
 ) -> Verified | None:
     """The first recalled set of causes that tests show here; None where there is none.
 
@@ -78,7 +78,7 @@ def verified(
             if place not in tested and not inquiry.spent:
                 node, _ = place
                 one = candidates[place]
-                tested[place] = Judged(one, node, prior.get(place, 0.0), answers(one, inquiry, node))
+                tested[place] = Judged(one, node, prior.get(place, 0.0), ask(one, inquiry, node))
             if place in aim and not (place in tested and _sure(tested[place])):
                 break
         if all(place in tested for place in rivals) and all(place in tested and _sure(tested[place]) for place in aim):

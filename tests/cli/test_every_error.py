@@ -68,6 +68,7 @@ keys list --config {servers}
 keys revoke some --data {keys}
 models list --data {keys}
 models import {bundle} --data {keys}
+models import {bundle} --app {app} --data {keys}
 models mirror --to http://127.0.0.1:1 --data {keys}
 models canary 1 --app access --data {keys}
 models canary --status --app access --data {keys}

@@ -6,15 +6,21 @@ import json
 import os
 import threading
 import time
+from contextlib import closing
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+from homeostat.app import fingerprint
 from homeostat.checks.registry import bundle_in
 from homeostat.cli import main
+from homeostat.config.load import load_app
+from homeostat.engine.assembly import shipped_bundle
 from homeostat.ports.settings import Applied
 
 
@@ -283,3 +289,18 @@ def test_numbers_and_names_that_no_store_holds_are_refused_in_a_sentence(
 ) -> None:
     code, _, said = run(capsys, *arguments, "--data", tmp_path / "data")
     assert code in (1, 2) and says in said
+
+
+def test_a_bundle_is_imported_for_the_app_that_it_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle, data = shipped_bundle(load_app("payments")), tmp_path / "data"
+    code, _, said = run(capsys, "import", bundle, "--app", "access", "--data", data)
+    assert code == 1 and "trained on other features" in said and not data.exists()
+    own = tmp_path / "own.yaml"
+    text = (files("homeostat.apps") / "payments" / "app.yaml").read_text("utf-8")
+    own.write_text(text.replace("\napp: payments\n", "\napp: own\n"))
+    code, _, said = run(capsys, "import", bundle, "--app", own, "--data", data)
+    assert code == 1 and "was trained for the app payments, and not for own" in said and not data.exists()
+    code, _, _ = run(capsys, "import", bundle, "--app", "payments", "--data", data, "--json")
+    assert code == 0
+    with closing(SqliteRegistry(data)) as registry:
+        assert registry.get("1").lineage.fingerprint == fingerprint(load_app("payments"))

@@ -329,12 +329,9 @@ def import_(
     bundle: Path,
     /,
     *,
-    reason: Reason = None,
-    actor: Actor = None,
-    data: Data = None,
-    config: Config = None,
-    json: Json = False,
-) -> None:
+    app: Annotated[str | None, Parameter(help="The app that it has to fit: refused where it does not.")] = None,
+    reason: Reason = None, actor: Actor = None, data: Data = None, config: Config = None, json: Json = False,
+) -> None:  # fmt: skip
     """Keep a bundle as a version; one that is kept already stays as it is.
 
     Parameters
@@ -342,11 +339,10 @@ def import_(
     bundle
         The folder of a bundle, such as `homeostat train --out` writes.
     """
-    from homeostat.models.bundle import load_bundle
-    from homeostat.models.lineage import lineage_of
+    from homeostat.jobs.registering import lineage_by_hand
     from homeostat.models.shown import summary
 
-    lineage = lineage_of(load_bundle(bundle), actor_of(actor), reason or _BY_HAND)
+    lineage = lineage_by_hand(bundle, app, actor_of(actor), reason or _BY_HAND)
     with stores_of(data, config, make=True) as stores:
         one = stores.registry.put(bundle, lineage)
     print(dumps(summary(one, [])) if json else f"{bundle} is version {one.number} ({one.version})")

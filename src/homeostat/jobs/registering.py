@@ -8,11 +8,12 @@ from pathlib import Path
 
 from homeostat.app import fingerprint
 from homeostat.config.load import load_app
+from homeostat.engine.assembly import fitting_bundle, prepare
 from homeostat.errors import Unavailable
-from homeostat.models.bundle import load_bundle
+from homeostat.models.bundle import BundleError, load_bundle
 from homeostat.models.deployments import CHAMPION, scope_of, version_in
 from homeostat.models.lineage import lineage_of
-from homeostat.ports.registry import Registry, Version
+from homeostat.ports.registry import Lineage, Registry, Version
 from homeostat.ports.settings import Settings
 
 
@@ -39,6 +40,21 @@ def register(
         parents=() if champion is None else (champion,), until_ns=until_ns,
     )  # fmt: skip
     return registry.put(bundle, lineage)
+
+
+def lineage_by_hand(bundle: Path, app: str | None, actor: str, reason: str) -> Lineage:
+    """The lineage of a bundle that a person brings.
+
+    app : that it has to fit, so that its file's fingerprint is kept, too; None where nobody says
+    Raises BundleError, AppFileError.
+    """
+    if app is None:
+        return lineage_of(load_bundle(bundle), actor, reason)
+    prepared = prepare(app)
+    trained = fitting_bundle(bundle, prepared)
+    if trained.app != prepared.app.app:
+        raise BundleError(f"{bundle} was trained for the app {trained.app}, and not for {prepared.app.app}")
+    return lineage_of(trained, actor, reason, fingerprint=fingerprint(prepared.app))
 
 
 def source_of(events: Path) -> str:

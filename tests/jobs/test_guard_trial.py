@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from homeostat.config.load import load_app
 from homeostat.jobs.guard_trial import Trial, try_rules
 from homeostat.jobs.replay import Request, replay_events
 
@@ -89,3 +90,12 @@ def test_windows_on_outcomes_are_filled_as_in_a_replay(world, tmp_path):
     replay_events(world["known"], request, lambda what, share: None)
     held = tried(world, "frauds", "known")["rules_after"]["big"]["held"]
     assert held == tried(world, "", "known", data=tmp_path / "out")["rules_after"]["big"]["held"] > 100
+
+
+def test_rules_alone_are_tried_with_the_fallback_of_the_app(tmp_path):
+    (tmp_path / "rules.yaml").write_text(
+        "guards:\n  rules:\n    - {name: large, when: amount > 100, action: block}\n", "utf-8"
+    )
+    tried = load_app("payments", guards_from=tmp_path / "rules.yaml")
+    own = load_app("payments")
+    assert tried.guards.fallback == own.guards.fallback and [one.name for one in tried.guards.rules] == ["large"]

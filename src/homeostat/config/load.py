@@ -30,7 +30,8 @@ def shipped_apps() -> tuple[str, ...]:
 def load_app(path_or_name: str | Path, *, guards_from: str | Path | None = None) -> App:
     """The app in a file (or in `app.yaml` of a folder), or a shipped one by its name.
 
-    guards_from : a file whose `guards` take the place of the app's own: a whole app file, or `guards` alone
+    guards_from : a file whose `guards` take the place of the app's own: a whole app file, or `guards` alone. The
+        app's own fallback counts where they have none
     Raises AppFileError, whatever the file holds.
     """
     path = app_file(path_or_name)
@@ -76,6 +77,10 @@ def _replace_guards(root: YamlNode, replacement: YamlNode) -> None:
     guards = replacement.child("guards")
     if guards is None:
         raise AppFileError([replacement.fault("there is no `guards` here")])
+    own, needed = root.child("guards"), "fallback"
+    fallback = None if own is None else own.child(needed)
+    if own is not None and fallback is not None and isinstance(guards.value, dict) and needed not in guards.value:
+        guards.value[needed], guards.keys[needed] = fallback, own.keys[needed]  # Rules alone are a whole trial.
     root.value["guards"] = guards
     root.keys["guards"] = replacement.keys["guards"]
 

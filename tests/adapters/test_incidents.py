@@ -13,7 +13,6 @@ import psycopg
 import pytest
 from tests.support.dying import Dying, DyingPostgres, DyingSqlite
 
-from homeostat.adapters.disk.sqlite import incidents as embedded
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.postgres import connections
 from homeostat.adapters.postgres.incidents import PostgresIncidents
@@ -81,7 +80,7 @@ def test_a_forged_row_is_named_as_damage(tmp_path: Path, forged: str) -> None:
 def test_a_full_disk_stores_nothing_by_half_and_says_so(tmp_path: Path) -> None:
     with closing(SqliteIncidents(tmp_path)) as store:
         store.write([signal("first")], [incident("first")])
-        db = store._db
+        db = store._file._db
         assert db is not None
         (pages,) = db.execute("PRAGMA page_count").fetchone()
         db.execute(f"PRAGMA max_page_count = {pages}")
@@ -146,7 +145,7 @@ ONCE = (
 @pytest.mark.long
 def test_a_process_killed_at_any_statement_leaves_everything_to_be_stored_once(tmp_path: Path, monkeypatch) -> None:
     opened = sqlite3.connect
-    monkeypatch.setattr(embedded.sqlite3, "connect", lambda *a, **k: opened(*a, factory=DyingSqlite, **k))
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: opened(*a, factory=DyingSqlite, **k))
     killed = []
     for left in range(0, 160, 9):
         folder = tmp_path / str(left)

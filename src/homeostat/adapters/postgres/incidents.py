@@ -5,20 +5,17 @@ Writers take turns by an advisory lock, so that numbers are in the order of comm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Sequence
 
 from homeostat.adapters.incidents import maintenance_rows, rows
 from homeostat.adapters.incidents.rows import Run
-from homeostat.adapters.postgres.connections import Connection, Connections
-from homeostat.adapters.postgres.schema import INCIDENTS_LOCK, migrate
+from homeostat.adapters.postgres.schema import INCIDENTS_LOCK
+from homeostat.adapters.postgres.turns import Turns, plain
 from homeostat.ports.incidents import LOOP, Bounds, IncidentChange, Kept, KeptSignal
 from homeostat.ports.maintenance import LEASE_S, Lease, MaintenanceState
 from homeostat.records.deliveries import Delivery
 from homeostat.records.incidents import Incident, Phase, Silence
 from homeostat.records.signals import Signal
-
-T = TypeVar("T")
 
 
 class PostgresIncidents:
@@ -35,42 +32,37 @@ class PostgresIncidents:
         address can't be read.
         """
         self._bounds = bounds
-        self._connections = Connections(url, most=4, deadline_s=deadline_s)
-        try:
-            migrate(self._connections, app)
-        except BaseException:
-            self._connections.close()
-            raise
+        self._turns = Turns(url, app, INCIDENTS_LOCK, deadline_s)
 
     def write(self, signals: Sequence[Signal], incidents: Sequence[Incident], actor: str = LOOP) -> None:
         """See `Incidents`. Where the answer to COMMIT is lost, all or nothing is stored: the same again stores it."""
 
         if signals or incidents:
-            self._change(lambda run: rows.put_all(run, signals, incidents, actor, self._bounds))
+            self._turns.change(lambda run: rows.put_all(run, signals, incidents, actor, self._bounds))
 
     def get(self, id: str) -> Incident:
         """See `Incidents`."""
-        return self._look(lambda run: rows.get(run, _plain(id)))
+        return self._turns.look(lambda run: rows.get(run, plain(id)))
 
     def list(self, phases: Collection[Phase] = (), limit: int = 100, below: int | None = None) -> Sequence[Kept]:
         """See `Incidents`."""
-        return self._look(lambda run: rows.incidents(run, phases, limit, below))
+        return self._turns.look(lambda run: rows.incidents(run, phases, limit, below))
 
     def history(self, id: str) -> Sequence[IncidentChange]:
         """See `Incidents`."""
-        return self._look(lambda run: rows.history(run, _plain(id)))
+        return self._turns.look(lambda run: rows.history(run, plain(id)))
 
     def changes(self, after: int, limit: int = 1000) -> Sequence[IncidentChange]:
         """See `Incidents`."""
-        return self._look(lambda run: rows.changes(run, after, limit))
+        return self._turns.look(lambda run: rows.changes(run, after, limit))
 
     def signals(self, limit: int = 100, below: int | None = None) -> Sequence[KeptSignal]:
         """See `Incidents`."""
-        return self._look(lambda run: rows.signals(run, limit, below))
+        return self._turns.look(lambda run: rows.signals(run, limit, below))
 
     def signals_of(self, ids: Collection[str]) -> Sequence[Signal]:
         """See `Incidents`."""
-        return self._look(lambda run: rows.signals_of(run, ids))
+        return self._turns.look(lambda run: rows.signals_of(run, ids))
 
     def silence(self, one: Silence, expected: int | None = None) -> Silence:
         """See `Incidents`."""
@@ -80,11 +72,11 @@ class PostgresIncidents:
             rows.prune(run, self._bounds)
             return made
 
-        return self._change(put)
+        return self._turns.change(put)
 
     def silences(self, at_ns: int | None = None) -> Sequence[Silence]:
         """See `Incidents`."""
-        return self._look(lambda run: rows.silences(run, at_ns))
+        return self._turns.look(lambda run: rows.silences(run, at_ns))
 
     def plan(self, deliveries: Sequence[Delivery], up_to: int) -> None:
         """See `Incidents`."""
@@ -94,43 +86,43 @@ class PostgresIncidents:
             if deliveries:
                 rows.prune(run, self._bounds)
 
-        self._change(put)
+        self._turns.change(put)
 
     def planned(self) -> int:
         """See `Incidents`."""
-        return self._look(rows.planned)
+        return self._turns.look(rows.planned)
 
     def claim(self, now_ns: int, lease_ns: int, limit: int = 100) -> Sequence[Delivery]:
         """See `Incidents`."""
-        return self._change(lambda run: rows.claim(run, now_ns, lease_ns, limit))
+        return self._turns.change(lambda run: rows.claim(run, now_ns, lease_ns, limit))
 
     def report(self, delivery: Delivery) -> bool:
         """See `Incidents`."""
-        return self._change(lambda run: rows.report(run, delivery))
+        return self._turns.change(lambda run: rows.report(run, delivery))
 
     def deliveries(self, limit: int = 100, below: int | None = None) -> Sequence[Delivery]:
         """See `Incidents`."""
-        return self._look(lambda run: rows.deliveries(run, limit, below))
+        return self._turns.look(lambda run: rows.deliveries(run, limit, below))
 
     def take(self, owner: str, lease_s: float = LEASE_S) -> bool:
         """See `MaintenanceStore`."""
-        return self._change(lambda run: maintenance_rows.take(run, owner, _now_ns(run), lease_s))
+        return self._turns.change(lambda run: maintenance_rows.take(run, owner, _now_ns(run), lease_s))
 
     def say(self, owner: str, state: MaintenanceState, lease_s: float = LEASE_S) -> bool:
         """See `MaintenanceStore`."""
-        return self._change(lambda run: maintenance_rows.say(run, owner, state, _now_ns(run), lease_s))
+        return self._turns.change(lambda run: maintenance_rows.say(run, owner, state, _now_ns(run), lease_s))
 
     def leave(self, owner: str) -> None:
         """See `MaintenanceStore`."""
-        self._change(lambda run: maintenance_rows.leave(run, owner))
+        self._turns.change(lambda run: maintenance_rows.leave(run, owner))
 
     def lease(self) -> Lease | None:
         """See `MaintenanceStore`."""
-        return self._look(lambda run: maintenance_rows.lease(run, _now_ns(run)))
+        return self._turns.look(lambda run: maintenance_rows.lease(run, _now_ns(run)))
 
     def saved(self) -> bytes | None:
         """See `MaintenanceStore`."""
-        return self._look(maintenance_rows.saved)
+        return self._turns.look(maintenance_rows.saved)
 
     def save(self, owner: str, memory: bytes, signals: Sequence[Signal], incidents: Sequence[Incident]) -> bool:
         """See `MaintenanceStore`. Where the answer to COMMIT is lost, all or nothing is stored."""
@@ -142,37 +134,11 @@ class PostgresIncidents:
             maintenance_rows.save(run, memory)
             return True
 
-        return self._change(put)
+        return self._turns.change(put)
 
     def close(self) -> None:
         """See `Incidents`."""
-        self._connections.close()
-
-    def _look(self, read: Callable[[Run], T]) -> T:
-        return self._connections.run(lambda connection: read(_runner(connection)))
-
-    def _change(self, act: Callable[[Run], T]) -> T:
-        """One transaction that nobody else's comes between."""
-
-        def do(connection: Connection) -> T:
-            with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (INCIDENTS_LOCK,))
-                return act(_runner(connection))
-
-        return self._connections.run(do)
-
-
-def _runner(connection: Connection) -> Run:
-    def run(sql: str, values: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
-        cursor = connection.execute(sql.replace("?", "%s"), values)
-        return cursor.fetchall() if cursor.description else []
-
-    return run
-
-
-def _plain(id: str) -> str:
-    """An id that the server takes: one with a NUL is no one's."""
-    return id.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+        self._turns.close()
 
 
 def _now_ns(run: Run) -> int:

@@ -22,8 +22,9 @@ from homeostat.adapters.jobs.rows import (
     stored,
     unknown,
 )
-from homeostat.adapters.postgres.connections import Connection, Connections
-from homeostat.adapters.postgres.schema import JOBS_LOCK, migrate
+from homeostat.adapters.postgres.connections import Connection
+from homeostat.adapters.postgres.schema import JOBS_LOCK
+from homeostat.adapters.postgres.turns import migrated
 from homeostat.config.job_kinds import beside
 from homeostat.ports.jobs import Bounds, LogPart
 from homeostat.records.job import Job, JobState
@@ -59,12 +60,7 @@ class PostgresJobs:
         address can't be read.
         """
         self._bounds = bounds
-        self._connections = Connections(url, most=4, deadline_s=deadline_s)
-        try:
-            migrate(self._connections, app)
-        except BaseException:
-            self._connections.close()
-            raise
+        self._connections = migrated(url, app, deadline_s)
 
     def submit(self, job: Job) -> Job:
         """See `Jobs`."""

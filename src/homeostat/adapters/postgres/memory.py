@@ -5,18 +5,15 @@ Words are found by full-text search with English stems, ranked by cover density.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 from homeostat.adapters.incidents.rows import Run
 from homeostat.adapters.memory import rows
 from homeostat.adapters.memory.passages import words_of
-from homeostat.adapters.postgres.connections import Connection, Connections
-from homeostat.adapters.postgres.schema import MEMORY_LOCK, migrate
+from homeostat.adapters.postgres.schema import MEMORY_LOCK
+from homeostat.adapters.postgres.turns import Turns, plain
 from homeostat.ports.memory import MemoryBounds
 from homeostat.records.past import Found, Note, PastCase, Recalled, Trait
-
-T = TypeVar("T")
 
 
 class PostgresMemory:
@@ -33,69 +30,51 @@ class PostgresMemory:
         address can't be read.
         """
         self._bounds = bounds
-        self._connections = Connections(url, most=4, deadline_s=deadline_s)
-        try:
-            migrate(self._connections, app)
-        except BaseException:
-            self._connections.close()
-            raise
+        self._turns = Turns(url, app, MEMORY_LOCK, deadline_s)
 
     def keep(self, case: PastCase) -> bool:
         """See `Memory`."""
-        return self._change(lambda run: rows.keep(run, _WORDS, case, self._bounds))
+        return self._turns.change(lambda run: rows.keep(run, _WORDS, case, self._bounds))
 
     def case(self, id: str) -> PastCase:
         """See `Memory`."""
-        return self._look(lambda run: rows.case(run, _plain(id)))
+        return self._turns.look(lambda run: rows.case(run, plain(id)))
 
     def cases(self, limit: int = 100) -> Sequence[PastCase]:
         """See `Memory`."""
-        return self._look(lambda run: rows.cases(run, limit))
+        return self._turns.look(lambda run: rows.cases(run, limit))
 
     def like(self, traits: Sequence[Trait], limit: int) -> Sequence[Recalled]:
         """See `Recalls`."""
-        return self._look(lambda run: rows.like(run, traits, limit, self._bounds))
+        return self._turns.look(lambda run: rows.like(run, traits, limit, self._bounds))
 
     def add(self, note: Note) -> bool:
         """See `Memory`."""
-        return self._change(lambda run: rows.add(run, _WORDS, note, self._bounds))
+        return self._turns.change(lambda run: rows.add(run, _WORDS, note, self._bounds))
 
     def note(self, name: str) -> Note:
         """See `Memory`."""
-        return self._look(lambda run: rows.note(run, _plain(name)))
+        return self._turns.look(lambda run: rows.note(run, plain(name)))
 
     def notes(self, limit: int = 100) -> Sequence[Note]:
         """See `Memory`."""
-        return self._look(lambda run: rows.notes(run, limit))
+        return self._turns.look(lambda run: rows.notes(run, limit))
 
     def forget(self, id: str) -> None:
         """See `Memory`."""
-        self._change(lambda run: rows.forget(run, _WORDS, _plain(id)))
+        self._turns.change(lambda run: rows.forget(run, _WORDS, plain(id)))
 
     def search(self, words: str, limit: int = 10) -> Sequence[Found]:
         """See `Memory`."""
-        return self._look(lambda run: rows.search(run, _WORDS, words, limit))
+        return self._turns.look(lambda run: rows.search(run, _WORDS, words, limit))
 
     def passages(self) -> Sequence[Found]:
         """See `Memory`."""
-        return self._look(rows.everything)
+        return self._turns.look(rows.everything)
 
     def close(self) -> None:
         """See `Memory`."""
-        self._connections.close()
-
-    def _look(self, read: Callable[[Run], T]) -> T:
-        return self._connections.run(lambda connection: read(_runner(connection)))
-
-    def _change(self, act: Callable[[Run], T]) -> T:
-        """One transaction that nobody else's comes between."""
-
-        def do(connection: Connection) -> T:
-            with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (MEMORY_LOCK,))
-                return act(_runner(connection))
-
-        return self._connections.run(do)
+        self._turns.close()
 
 
 class _FullText:
@@ -119,16 +98,3 @@ class _FullText:
 
 
 _WORDS = _FullText()
-
-
-def _plain(id: str) -> str:
-    """An id that PostgreSQL takes; one with a NUL is no one's."""
-    return id.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def _runner(connection: Connection) -> Run:
-    def run(sql: str, values: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
-        cursor = connection.execute(sql.replace("?", "%s"), values)
-        return cursor.fetchall() if cursor.description else []
-
-    return run

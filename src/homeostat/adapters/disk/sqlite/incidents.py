@@ -5,19 +5,14 @@ A write is one transaction, on the disk before the method returns. The file is m
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from homeostat.adapters.disk.files import FILE_MODE
-from homeostat.adapters.disk.sqlite.database import Form, change, failing, opened, owner_of
+from homeostat.adapters.disk.sqlite.database import Form
+from homeostat.adapters.disk.sqlite.store_file import Held, StoreFile
 from homeostat.adapters.incidents import maintenance_rows, rows
-from homeostat.adapters.incidents.rows import Run
 from homeostat.adapters.process.clock import SystemClock
-from homeostat.errors import Unavailable
 from homeostat.ports import Clock
 from homeostat.ports.incidents import LOOP, Bounds, IncidentChange, IncidentsError, Kept, KeptSignal, unknown
 from homeostat.ports.maintenance import LEASE_S, Lease, MaintenanceState
@@ -28,7 +23,6 @@ from homeostat.records.signals import Signal
 FILE = "incidents.db"
 FORMAT = 1
 APPLICATION_ID = 0x686D696E  # "hmin", in the file's header, where `file` and SQLite look for it.
-_BUSY_S = 5.0
 _TABLES = (
     """CREATE TABLE signals (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at_ns INTEGER NOT NULL, still INTEGER NOT NULL,
@@ -62,6 +56,7 @@ _TABLES = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
 )
 FORM = Form("incidents", APPLICATION_ID, FORMAT, _TABLES)
+_HELD = Held("incidents", "incidents", IncidentsError)
 
 
 class SqliteIncidents:
@@ -76,123 +71,121 @@ class SqliteIncidents:
         folder : where the file is, or will be
         app : whose incidents they are; empty to take those of any app
         """
-        self.path, self._mode, self._app, self._bounds = folder / FILE, mode, app, bounds
+        self._file = StoreFile(folder / FILE, FORM, _HELD, app, mode)
+        self._bounds = bounds
         self._clock = SystemClock() if clock is None else clock
-        self._db: sqlite3.Connection | None = None
-        self._lock = threading.RLock()
-        self._closed = False
 
     def write(self, signals: Sequence[Signal], incidents: Sequence[Incident], actor: str = LOOP) -> None:
         """See `Incidents`."""
         if not signals and not incidents:
             return
-        with self._change() as run:
+        with self._file.change() as run:
             rows.put_all(run, signals, incidents, actor, self._bounds)
 
     def get(self, id: str) -> Incident:
         """See `Incidents`."""
-        with self._look() as run:
+        with self._file.look() as run:
             if run is None:
                 raise unknown(id)
             return rows.get(run, id)
 
     def list(self, phases: Collection[Phase] = (), limit: int = 100, below: int | None = None) -> Sequence[Kept]:
         """See `Incidents`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.incidents(run, phases, limit, below)
 
     def history(self, id: str) -> Sequence[IncidentChange]:
         """See `Incidents`."""
-        with self._look() as run:
+        with self._file.look() as run:
             if run is None:
                 raise unknown(id)
             return rows.history(run, id)
 
     def changes(self, after: int, limit: int = 1000) -> Sequence[IncidentChange]:
         """See `Incidents`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.changes(run, after, limit)
 
     def signals(self, limit: int = 100, below: int | None = None) -> Sequence[KeptSignal]:
         """See `Incidents`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.signals(run, limit, below)
 
     def signals_of(self, ids: Collection[str]) -> Sequence[Signal]:
         """See `Incidents`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.signals_of(run, ids)
 
     def silence(self, one: Silence, expected: int | None = None) -> Silence:
         """See `Incidents`."""
-        with self._change() as run:
+        with self._file.change() as run:
             made = rows.put_silence(run, one, expected)
             rows.prune(run, self._bounds)
         return made
 
     def silences(self, at_ns: int | None = None) -> Sequence[Silence]:
         """See `Incidents`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.silences(run, at_ns)
 
     def plan(self, deliveries: Sequence[Delivery], up_to: int) -> None:
         """See `Incidents`."""
-        with self._change() as run:
+        with self._file.change() as run:
             rows.plan(run, deliveries, up_to)
             if deliveries:
                 rows.prune(run, self._bounds)
 
     def planned(self) -> int:
         """See `Incidents`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return 0 if run is None else rows.planned(run)
 
     def claim(self, now_ns: int, lease_ns: int, limit: int = 100) -> Sequence[Delivery]:
         """See `Incidents`."""
-        with self._look() as run:
+        with self._file.look() as run:
             if run is None:
                 return []
-        with self._change() as run:
+        with self._file.change() as run:
             return rows.claim(run, now_ns, lease_ns, limit)
 
     def report(self, delivery: Delivery) -> bool:
         """See `Incidents`."""
-        with self._change() as run:
+        with self._file.change() as run:
             return rows.report(run, delivery)
 
     def deliveries(self, limit: int = 100, below: int | None = None) -> Sequence[Delivery]:
         """See `Incidents`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.deliveries(run, limit, below)
 
     def take(self, owner: str, lease_s: float = LEASE_S) -> bool:
         """See `MaintenanceStore`."""
-        with self._change() as run:
+        with self._file.change() as run:
             return maintenance_rows.take(run, owner, self._clock.now_ns(), lease_s)
 
     def say(self, owner: str, state: MaintenanceState, lease_s: float = LEASE_S) -> bool:
         """See `MaintenanceStore`."""
-        with self._change() as run:
+        with self._file.change() as run:
             return maintenance_rows.say(run, owner, state, self._clock.now_ns(), lease_s)
 
     def leave(self, owner: str) -> None:
         """See `MaintenanceStore`."""
-        with self._change() as run:
+        with self._file.change() as run:
             maintenance_rows.leave(run, owner)
 
     def lease(self) -> Lease | None:
         """See `MaintenanceStore`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return None if run is None else maintenance_rows.lease(run, self._clock.now_ns())
 
     def saved(self) -> bytes | None:
         """See `MaintenanceStore`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return None if run is None else maintenance_rows.saved(run)
 
     def save(self, owner: str, memory: bytes, signals: Sequence[Signal], incidents: Sequence[Incident]) -> bool:
         """See `MaintenanceStore`."""
-        with self._change() as run:
+        with self._file.change() as run:
             if not maintenance_rows.holds(run, owner):
                 return False
             rows.put_all(run, signals, incidents, LOOP, self._bounds)
@@ -201,56 +194,4 @@ class SqliteIncidents:
 
     def close(self) -> None:
         """See `Incidents`."""
-        with self._lock:
-            self._closed = True
-            if self._db is not None:
-                self._db.close()
-            self._db = None
-
-    @contextmanager
-    def _look(self) -> Iterator[Run | None]:
-        """Reads; None while there is no file."""
-        with self._failing():
-            db = self._open(make=False)
-            yield None if db is None else _runner(db)
-
-    @contextmanager
-    def _change(self) -> Iterator[Run]:
-        """One transaction that nobody else's comes between."""
-        with self._failing():
-            db = self._open(make=True)
-            assert db is not None
-            with change(db):
-                yield _runner(db)
-
-    def _open(self, make: bool) -> sqlite3.Connection | None:
-        """The connection; None while there is no file that has tables, and none is to be made."""
-        if self._closed:
-            raise Unavailable(f"the incidents {self.path} are closed")
-        if self._db is None:
-            self._db = opened(self.path, FORM, self._app, self._mode if make else None, _BUSY_S, self._check)
-        return self._db
-
-    def _check(self, db: sqlite3.Connection) -> None:
-        fault = FORM.fault(db)
-        if fault:
-            raise IncidentsError(f"{self.path} {fault}")
-        owner = owner_of(db)
-        if owner is None:
-            raise IncidentsError(f"{self.path} is damaged: it does not say whose incidents it holds")
-        if self._app and owner and owner != self._app:
-            raise IncidentsError(f"{self.path} holds the incidents of the app {owner}, not of {self._app}")
-
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """One thread at a time; errors of SQLite and of the disk get their meaning."""
-        with self._lock, failing("incidents", self.path, IncidentsError, "does not hold incidents"):
-            yield
-
-
-def _runner(db: sqlite3.Connection) -> Run:
-    def run(sql: str, values: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
-        found: Sequence[Sequence[Any]] = db.execute(sql, values).fetchall()
-        return found
-
-    return run
+        self._file.close()

@@ -6,26 +6,21 @@ FTS5 with English stems, ranked by BM25.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from homeostat.adapters.disk.files import FILE_MODE
-from homeostat.adapters.disk.sqlite.database import Form, change, failing, opened, owner_of
+from homeostat.adapters.disk.sqlite.database import Form
+from homeostat.adapters.disk.sqlite.store_file import Held, StoreFile
 from homeostat.adapters.incidents.rows import Run
 from homeostat.adapters.memory import rows
 from homeostat.adapters.memory.passages import words_of
-from homeostat.errors import Unavailable
 from homeostat.ports.memory import MemoryBounds, MemoryFault
 from homeostat.records.past import Found, Note, PastCase, Recalled, Trait
 
 FILE = "memory.db"
 FORMAT = 1
 APPLICATION_ID = 0x686D6D65  # "hmme", in the file's header, where `file` and SQLite look for it.
-_BUSY_S = 5.0
 _TABLES = (
     """CREATE TABLE past_cases (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL,
@@ -44,6 +39,7 @@ _TABLES = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
 )
 FORM = Form("past cases", APPLICATION_ID, FORMAT, _TABLES)
+_HELD = Held("memory", "past cases", MemoryFault)
 
 
 class SqliteMemory:
@@ -57,114 +53,69 @@ class SqliteMemory:
         folder : where the file is, or will be
         app : whose memory it is; empty to take that of any app
         """
-        self.path, self._mode, self._app, self._bounds = folder / FILE, mode, app, bounds
-        self._db: sqlite3.Connection | None = None
-        self._lock = threading.RLock()
-        self._closed = False
+        self._file = StoreFile(folder / FILE, FORM, _HELD, app, mode)
+        self._bounds = bounds
 
     def keep(self, case: PastCase) -> bool:
         """See `Memory`."""
-        with self._change() as run:
+        with self._file.change() as run:
             return rows.keep(run, _WORDS, case, self._bounds)
 
     def case(self, id: str) -> PastCase:
         """See `Memory`."""
-        with self._look() as run:
+        with self._file.look() as run:
             if run is None:
                 raise rows.no_such(id)
             return rows.case(run, id)
 
     def cases(self, limit: int = 100) -> Sequence[PastCase]:
         """See `Memory`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.cases(run, limit)
 
     def like(self, traits: Sequence[Trait], limit: int) -> Sequence[Recalled]:
         """See `Recalls`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.like(run, traits, limit, self._bounds)
 
     def add(self, note: Note) -> bool:
         """See `Memory`."""
-        with self._change() as run:
+        with self._file.change() as run:
             return rows.add(run, _WORDS, note, self._bounds)
 
     def note(self, name: str) -> Note:
         """See `Memory`."""
-        with self._look() as run:
+        with self._file.look() as run:
             if run is None:
                 raise rows.no_such(name)
             return rows.note(run, name)
 
     def notes(self, limit: int = 100) -> Sequence[Note]:
         """See `Memory`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.notes(run, limit)
 
     def forget(self, id: str) -> None:
         """See `Memory`."""
-        with self._look() as looked:
+        with self._file.look() as looked:
             if looked is None:
                 raise rows.no_such(id)
-        with self._change() as run:
+        with self._file.change() as run:
             rows.forget(run, _WORDS, id)
 
     def search(self, words: str, limit: int = 10) -> Sequence[Found]:
         """See `Memory`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.search(run, _WORDS, words, limit)
 
     def passages(self) -> Sequence[Found]:
         """See `Memory`."""
-        with self._look() as run:
+        with self._file.look() as run:
             return [] if run is None else rows.everything(run)
 
     def close(self) -> None:
         """See `Memory`."""
-        with self._lock:
-            self._closed = True
-            if self._db is not None:
-                self._db.close()
-            self._db = None
-
-    @contextmanager
-    def _look(self) -> Iterator[Run | None]:
-        """Reads; None while there is no file."""
-        with self._failing():
-            db = self._open(make=False)
-            yield None if db is None else _runner(db)
-
-    @contextmanager
-    def _change(self) -> Iterator[Run]:
-        """One transaction that nobody else's comes between."""
-        with self._failing():
-            db = self._open(make=True)
-            assert db is not None
-            with change(db):
-                yield _runner(db)
-
-    def _open(self, make: bool) -> sqlite3.Connection | None:
-        if self._closed:
-            raise Unavailable(f"the memory {self.path} is closed")
-        if self._db is None:
-            self._db = opened(self.path, FORM, self._app, self._mode if make else None, _BUSY_S, self._check)
-        return self._db
-
-    def _check(self, db: sqlite3.Connection) -> None:
-        fault = FORM.fault(db)
-        if fault:
-            raise MemoryFault(f"{self.path} {fault}")
-        owner = owner_of(db)
-        if owner is None:
-            raise MemoryFault(f"{self.path} is damaged: it does not say whose cases it holds")
-        if self._app and owner and owner != self._app:
-            raise MemoryFault(f"{self.path} holds the cases of the app {owner}, not of {self._app}")
-
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """One thread at a time; errors of SQLite and of the disk get their meaning."""
-        with self._lock, failing("memory", self.path, MemoryFault, "does not hold past cases"):
-            yield
+        self._file.close()
 
 
 class _Fts5:
@@ -185,11 +136,3 @@ class _Fts5:
 
 
 _WORDS = _Fts5()
-
-
-def _runner(db: sqlite3.Connection) -> Run:
-    def run(sql: str, values: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
-        found: Sequence[Sequence[Any]] = db.execute(sql, values).fetchall()
-        return found
-
-    return run

@@ -72,6 +72,24 @@ def test_the_recipe_of_a_scorer_makes_one_that_keeps_its_contract_and_decides(
     sys.modules.pop("steep")
 
 
+@pytest.mark.long
+def test_the_recipe_of_a_policy_makes_one_that_keeps_its_contract_and_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    follow("Add a policy", tmp_path)
+    folder = tmp_path / "soft"
+    registered(folder, "soft", "homeostat.policies", "soft:make_policy")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.chdir(folder)
+    checks = checks_of(folder / "test_soft.py")
+    assert checks
+    for test, check in checks:
+        test(check)
+    runpy.run_path("decide.py")
+    assert capsys.readouterr().out == "5 allow\n500 block\n"
+    sys.modules.pop("soft")
+
+
 def registered(folder: Path, name: str, group: str, value: str) -> None:
     """Leave beside a recipe's package what installing it leaves, without the network."""
     info = folder / f"{name}-1.0.dist-info"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from homeostat.app.policy_plugins import plugin_policy
 from homeostat.config import plans, settings
 from homeostat.config.setting_faults import plugin_settings
 from homeostat.config.settings import ThresholdsSettings
@@ -212,11 +213,14 @@ def within_thresholds(found: Variant, make: Callable[[App], P]) -> P | BoundedPo
 
 
 def policy_of(app: App, bundle: Bundle | None, untrained: bool = False) -> Policy:
-    """The app's policy. Raises NotTrained, PartError.
+    """The app's policy. Raises NotTrained, PartError, PluginError.
 
     untrained : one that needs no training stands in for one that does
     """
     spec, costs, censoring = app.policy, costs_of(app), censoring_of(app)
+    if spec.kind == "plugin":
+        chosen = settings.PluginPolicySettings.model_validate(spec.settings)
+        return plugin_policy(chosen.name, app.actions, chosen.options)
     if costs is None:
         cuts = ThresholdsSettings.model_validate(spec.settings).cuts if spec.kind == "thresholds" else None
         return FixedThresholdPolicy(cuts or _even_cuts(len(app.actions)), censoring, spec.holdout)

@@ -49,6 +49,20 @@ def _each(app: App, root: YamlNode) -> Iterator[list[Fault]]:
     node = _node(root, ("policy", "settings"))
     if node is not None:
         yield _checked(node, POLICIES[app.policy.kind]) or _cuts(app, node)
+    if app.policy.kind == "plugin":
+        yield _plugin_policy(app, root, node is not None)
+
+
+def _plugin_policy(app: App, root: YamlNode, named: bool) -> list[Fault]:
+    """Faults of a policy of another package: it has to be named, and draws its own hold-out."""
+    policy = _node(root, ("policy",))
+    assert policy is not None, "its kind stands there"
+    found = []
+    if not named:
+        found.append(policy.fault("which one? Name its entry point: settings: {name: ...}"))
+    if app.policy.holdout:
+        found.append(policy.fault("a policy of another package draws its own hold-out: leave it out", key="holdout"))
+    return found
 
 
 def _checked(node: YamlNode, kind: type[Node]) -> list[Fault]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
-from homeostat.config.scalars import Duration, Node
+from homeostat.config.scalars import Duration, Name, Node, Setting
 
 
 def _whole(value: object) -> object:
@@ -120,6 +120,13 @@ class ThresholdsSettings(Node):
     )  # fmt: skip
 
 
+class PluginPolicySettings(Node):
+    """A policy of another package."""
+
+    name: Name = Field(description="the name of its entry point")
+    options: dict[Name, Setting] = Field(default={}, description="its own settings")
+
+
 class BanditSettings(Node):
     """How the bandit learns."""
 
@@ -173,4 +180,9 @@ SCORERS: dict[str, type[Node]] = {
     "network": NetworkSettings,
     "rules": NoSettings,
 }
-POLICIES: dict[str, type[Node]] = {"thresholds": ThresholdsSettings, "bandit": BanditSettings, "ppo": PpoSettings}
+POLICIES: dict[str, type[Node]] = {
+    "thresholds": ThresholdsSettings,
+    "bandit": BanditSettings,
+    "ppo": PpoSettings,
+    "plugin": PluginPolicySettings,
+}

@@ -193,9 +193,10 @@ class Exploration(Node):
 class PolicySpec(Node):
     """How risk and context become a proposed action."""
 
-    kind: Literal["thresholds", "bandit", "ppo"] = Field(
+    kind: Literal["thresholds", "bandit", "ppo", "plugin"] = Field(
         default="thresholds",
-        description="cost-optimal thresholds, a contextual bandit that learns online, or a PPO policy",
+        description="cost-optimal thresholds, a contextual bandit that learns online, a PPO policy, or one of another "
+        "package",
     )
     algorithm: Literal["linucb", "thompson"] = Field(default="thompson", description="how the bandit explores")
     context: tuple[str, ...] = Field(default=(), description="features that the bandit and PPO see beside the risk")

@@ -9,7 +9,7 @@ import numpy as np
 from homeostat.decide.costs import Costs
 from homeostat.ports.recent import Recent
 from homeostat.ports.rehearsal import Again
-from homeostat.records.arrays import Float, Int
+from homeostat.records.arrays import Float, Int, Mask
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import EventBatch
 
@@ -53,12 +53,19 @@ def seen_of(recent: Recent, rows: Int, censoring: Sequence[str]) -> Float | None
     It is that of matured positives. None where too few are known, or where many matured events have no outcome at all.
     """
     censored = np.isin(recent.action, [at for at, name in enumerate(recent.actions) if name in censoring])
-    age = recent.now_ns - recent.time_ns
-    matured = (age >= recent.matures_ns) & ~censored
-    positive = matured & (recent.label == 1.0)
-    if int(positive.sum()) < _LEAST or float((~np.isnan(recent.label[matured])).mean()) < _COVERED:
+    age, delay = recent.now_ns - recent.time_ns, recent.known_ns - recent.time_ns
+    return seen_among(age, recent.label, delay, censored, recent.matures_ns, rows)
+
+
+def seen_among(
+    age: Int, label: Float, delay: Int, censored: Mask, matures_ns: int, rows: Int
+) -> Float | None:  # fmt: skip
+    """The same from columns, (n,) each: age, outcome, delay of the outcome, and whether none can be seen."""
+    matured = (age >= matures_ns) & ~censored
+    positive = matured & (label == 1.0)
+    if int(positive.sum()) < _LEAST or float((~np.isnan(label[matured])).mean()) < _COVERED:
         return None
-    delays = np.sort((recent.known_ns - recent.time_ns)[positive])
+    delays = np.sort(delay[positive])
     seen = np.searchsorted(delays, age[rows], "right") / len(delays)
     found: Float = np.where(censored[rows], 0.0, seen)
     return found

@@ -14,9 +14,13 @@ from tests.support.watched_app import HOUR_S, START_S, app_file, events_of
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
 from homeostat.adapters.process.clock import SystemClock
+from homeostat.checks.batches import decisions, outcomes
 from homeostat.engine.assembly import open_engine, prepare
 from homeostat.engine.stores import stores_in
+from homeostat.jobs import compared as comparing
 from homeostat.jobs.maintaining import rehearsing
+from homeostat.jobs.maintaining.cases import LastEntries
+from homeostat.jobs.maintaining.lately import Lately
 from homeostat.jobs.maintaining.rehearsing import JournalRehearsal
 from homeostat.jobs.maintaining.source import source_in
 from homeostat.ports.rehearsal import Again, CanNotRehearse
@@ -102,6 +106,30 @@ def test_a_span_again_is_the_same_bit_for_bit_whatever_was_changed_in_it(made: P
         assert len(again) == sum(len(events_of(hour, False)) for hour in range(first, until))
         assert same(again) and len(np.unique(again.risk)) > 1
         assert np.allclose(again.features, again.served, rtol=1e-6, equal_nan=True)
+
+
+def test_the_share_of_outcomes_that_are_known_by_age_is_that_of_all_decisions(made: Path, monkeypatch) -> None:
+    with rehearsal_of(made) as rehearsal:
+        assert rehearsal.again(at_ns(90), at_ns(HOURS), []).seen is None, "these are too few to say"
+        monkeypatch.setattr(comparing, "_LEAST", 5)
+        monkeypatch.setattr(comparing, "_COVERED", 0.0)
+        again = rehearsal.again(at_ns(90), at_ns(HOURS), [])
+        found = LastEntries(rehearsal.source).until(int(again.time_ns.max()))
+        rows = np.arange(len(found) - len(again), len(found))
+        wanted = comparing.seen_of(found, rows, rehearsal.source.prepared.app.outcomes.censoring)
+        assert again.seen is not None and wanted is not None and np.array_equal(again.seen, wanted)
+        assert 0 < again.seen.mean() <= 1
+
+
+def test_outcomes_that_came_are_found_whatever_the_parts() -> None:
+    lately, copy = Lately(), Lately()
+    for k in range(3):
+        lately.take(decisions([10 * k, 10 * k + 1, 10 * k + 2]))
+        copy = lately.copy()
+        lately.learn(outcomes([10 * k + 1, 99], seed=k, known_ns=5 + k))
+    label, known_ns = lately.known()
+    assert np.flatnonzero(~np.isnan(label)).tolist() == [1, 4, 7] and known_ns[[1, 4, 7]].tolist() == [5, 6, 7]
+    assert (~np.isnan(copy.known()[0])).sum() == 2 and len(lately.decided()[0]) == 9
 
 
 def test_alterations_hold_from_their_moment_on_and_the_span_begins_later(made: Path) -> None:

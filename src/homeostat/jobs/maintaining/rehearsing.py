@@ -20,19 +20,20 @@ from homeostat.app import Brain, Ports, brain, build, costs_of
 from homeostat.config import plans
 from homeostat.config.learners import learners_of
 from homeostat.decide.loop import DecisionLoop
-from homeostat.decide.redo import redo
 from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.engine.assembly import bundle_of, fitting_bundle
 from homeostat.engine.setups import Setups
 from homeostat.engine.stores import Stores
-from homeostat.jobs.compared import compared
+from homeostat.jobs.compared import compared, seen_among
+from homeostat.jobs.maintaining.filling import TOGETHER, Following, fill_windows, stand
+from homeostat.jobs.maintaining.lately import Lately
 from homeostat.jobs.maintaining.source import Source
 from homeostat.jobs.recent import RecentColumns
 from homeostat.maintain.blocks import events_together
 from homeostat.models.bundle import Bundle
 from homeostat.ports import Entry, NamedJournal
 from homeostat.ports.rehearsal import Again, CanNotRehearse
-from homeostat.records.arrays import Mask, State
+from homeostat.records.arrays import Float, Mask, State
 from homeostat.records.bodies import Body
 from homeostat.records.changes import Change, ChangeKind
 from homeostat.records.decisions import DecisionBatch
@@ -42,25 +43,24 @@ from homeostat.records.plans import Alteration
 from homeostat.records.renaming import decisions_as, events_as, outcomes_as
 from homeostat.records.times import time_text
 
-BY = "rehearsal"
 ENTRIES_MAX = 1_000_000
 """So many entries before a span are read at most, to fill the windows."""
 ROWS_MAX = 200_000
 """So many events of a span are decided again at most."""
-_TRIED = 1 << 40  # The first number of alterations, which is above that of any change.
 _KEPT = 2  # Filled states: a plan tries several remedies from one moment on.
-_TOGETHER = 2048
 _APART_NS = 86_400 * 10**9  # Events that are recorded later than that are a recording's: their own time counts.
+_MATURED_NS = 14 * 86_400 * 10**9
 _GUARDED_NS = 86_400 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class _Filled:
-    """A loop's state before the first entry of a span, and the number of the change that was in force."""
+    """A loop's state before the first entry of a span, the change that was in force, and the decisions before."""
 
     entry: int
     settings: int
     state: State
+    lately: Lately
 
 
 class JournalRehearsal:
@@ -142,9 +142,10 @@ class JournalRehearsal:
         loop.rebuilds = False  # The windows are filled anyway.
         following = Following(loop, setups, changes)
         try:
-            _fill_windows(following, self._entries(begin - 1, guarded))
-            _stand(following, self._entries(guarded - 1, first))
-            return _Filled(first, following.number, loop.state())
+            lately = Lately()
+            fill_windows(following, self._entries(begin - 1, guarded), lately)
+            stand(following, self._entries(guarded - 1, first), lately)
+            return _Filled(first, following.number, loop.state(), lately)
         finally:
             loop.close()
 
@@ -156,10 +157,10 @@ class JournalRehearsal:
             yield entry
 
     def _past_ns(self) -> int:
-        """How far back the windows look."""
-        windows = self._source.prepared.features.windows.windows
-        longest = max((one.length_ns + one.delay_ns for one in windows), default=0)
-        return longest + self._source.prepared.app.events.lateness
+        """How far back the windows look, or as far as to say when outcomes become known."""
+        prepared = self._source.prepared
+        longest = max((one.length_ns + one.delay_ns for one in prepared.features.windows.windows), default=0)
+        return max(longest + prepared.app.events.lateness, prepared.app.outcomes.matures + _MATURED_NS)
 
     def _guarded_ns(self) -> int:
         """How far back breakers and limits look."""
@@ -191,43 +192,6 @@ def came_ns(body: DecisionBatch, recorded_ns: int) -> int:
     return recorded_ns if recorded_ns and abs(recorded_ns - newest) < _APART_NS else newest
 
 
-class Following:
-    """Puts the changes of the settings in force in a loop where they were, but for scopes that are altered.
-
-    number : of the last change that is in force
-    """
-
-    def __init__(self, loop: DecisionLoop, setups: Setups, changes: Sequence[Change]) -> None:
-        self.loop, self._setups, self._changes = loop, setups, changes
-        self.number = 0
-        self._altered: set[Any] = set()
-
-    def upto(self, number: int) -> None:
-        """Be under all changes up to a number. Raises Inapplicable, Unavailable, CanNotRehearse."""
-        if number <= self.number:
-            return
-        new = [one for one in self._changes if self.number < one.number <= number]
-        if len(new) != number - self.number:
-            raise CanNotRehearse(f"decisions were made under change {number} of the settings, and not all are there")
-        self.number = number
-        self.put(one for one in new if one.where not in self._altered)
-
-    def alter(self, alterations: Sequence[Alteration], at_ns: int) -> None:
-        """Put alterations in force, and keep them there."""
-        made = [
-            Change(one.kind, one.scope, one.body, BY, "it is tried", number=_TRIED + place, at_ns=at_ns)
-            for place, one in enumerate(alterations)
-        ]
-        self._altered = {one.where for one in made}
-        self.put(made)
-
-    def put(self, changes: Any) -> None:
-        """Put changes in force, after those that are."""
-        wanted = list(changes)
-        if wanted:
-            self.loop.put_in_force(self._setups.setup(self.loop.stages.in_force, wanted))
-
-
 class _Span:
     """One rehearsal of a span."""
 
@@ -243,6 +207,7 @@ class _Span:
         self.loop.rebuilds = True
         self._alterations = alterations
         self._recent = RecentColumns(self._source.prepared, rows_max=ROWS_MAX)
+        self._lately, self._newest_ns = filled.lately.copy(), 0
         self._waiting: list[EventBatch] = []
         self._rows = 0
         self._version = ""  # Of the last decision that counts.
@@ -257,10 +222,12 @@ class _Span:
             body = entry.body
             if isinstance(body, OutcomeBatch):
                 self._recent.take(body, recorded_ns)
+                self._lately.learn(body)
                 if came < until_ns:
                     self._learn(body)
             elif isinstance(body, DecisionBatch) and len(body):
                 came = max(came, came_ns(body, recorded_ns))
+                self._newest_ns = came
                 if came >= until_ns:
                     continue
                 rows += len(body)
@@ -270,7 +237,19 @@ class _Span:
         self._decide()
         self._check_models()
         recent = self._recent.until(until_ns)
-        return compared(recent, np.arange(len(recent)), self._made, costs_of(self._source.prepared.app))
+        made = compared(recent, np.arange(len(recent)), self._made, costs_of(self._source.prepared.app))
+        return replace(made, seen=self._seen(len(made)))
+
+    def _seen(self, n: int) -> Float | None:
+        """(n,) see `Again.seen`: of the last n decisions, as of the journal's newest one."""
+        app = self._source.prepared.app
+        _, time_ns, action = self._lately.decided()
+        label, known_ns = self._lately.known()
+        censored = np.isin(action, [at for at, name in enumerate(app.actions) if name in app.outcomes.censoring])
+        rows = np.arange(len(time_ns) - n, len(time_ns))
+        return seen_among(
+            self._newest_ns - time_ns, label, known_ns - time_ns, censored, app.outcomes.matures, rows
+        )  # fmt: skip
 
     def _check_models(self) -> None:
         """Models that a server was given by hand are known to it alone."""
@@ -290,10 +269,11 @@ class _Span:
             self._recent.take(body, came)
             self._version = body.version
         stages = self.loop.stages
+        self._lately.take(decisions_as(body, stages.words, stages.panel.names, stages.coding))
         came_as = events_as(body.events.as_came, body.words, stages.words, stages.coding)
         self._waiting.append(stages.watermark.unmarked(came_as))
         self._rows += len(came_as)
-        if self._rows >= _TOGETHER:
+        if self._rows >= TOGETHER:
             self._decide()
 
     def _learn(self, body: OutcomeBatch) -> None:
@@ -310,54 +290,6 @@ class _Span:
         made = self.loop.whole(self.loop.run, events if repairing is None else repairing.repaired(events))
         if self._counts:
             self._made.append(made)
-
-
-def _fill_windows(following: Following, entries: Iterator[Entry]) -> None:
-    """Let the windows see entries; nothing is decided."""
-    loop, waiting, rows = following.loop, list[EventBatch](), 0
-
-    def absorb() -> None:
-        nonlocal waiting, rows
-        if waiting:
-            loop.absorb(events_together(waiting))
-        waiting, rows = [], 0
-
-    for entry in entries:
-        body: Body = entry.body
-        stages = loop.stages
-        if isinstance(body, OutcomeBatch):
-            absorb()
-            loop.whole(loop.remember, outcomes_as(body, stages.words.entities, stages.coding))
-        elif isinstance(body, DecisionBatch) and len(body):
-            if body.settings > following.number:
-                absorb()
-                following.upto(body.settings)
-                stages = loop.stages
-            if body.events.came is not None:  # It was repaired, and says itself which events are copies.
-                absorb()
-                redo(loop, [entry], stand=True)
-                continue
-            was = decisions_as(body, stages.words, stages.panel.names, stages.coding)
-            waiting.append(stages.watermark.unmarked(was.events))
-            rows += len(body)
-            if rows >= _TOGETHER:
-                absorb()
-    absorb()
-
-
-def _stand(following: Following, entries: Iterator[Entry]) -> None:
-    """Let a loop follow decisions as they were made, with breakers and learners."""
-    waiting: list[Entry] = []
-    for entry in entries:
-        body = entry.body
-        changes = isinstance(body, DecisionBatch) and len(body) > 0 and body.settings > following.number
-        if changes or len(waiting) >= 512:
-            redo(following.loop, waiting, stand=True)
-            waiting = []
-        if changes and isinstance(body, DecisionBatch):
-            following.upto(body.settings)
-        waiting.append(entry)
-    redo(following.loop, waiting, stand=True)
 
 
 class _Before:

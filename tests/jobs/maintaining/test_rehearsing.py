@@ -12,15 +12,21 @@ import pytest
 from tests.support.watched_app import HOUR_S, START_S, app_file, events_of
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+from homeostat.adapters.postgres.journal import PostgresJournal
+from homeostat.adapters.postgres.settings import PostgresSettings
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.checks.batches import decisions, outcomes
+from homeostat.config.servers import Servers
 from homeostat.engine.assembly import open_engine, prepare
 from homeostat.engine.stores import stores_in
+from homeostat.errors import HomeostatError
 from homeostat.jobs import compared as comparing
 from homeostat.jobs.maintaining import rehearsing
 from homeostat.jobs.maintaining.cases import LastEntries
 from homeostat.jobs.maintaining.lately import Lately
+from homeostat.jobs.maintaining.rehearsal_process import Place, rehearsal_at
 from homeostat.jobs.maintaining.rehearsing import JournalRehearsal
 from homeostat.jobs.maintaining.source import source_in
 from homeostat.ports.rehearsal import Again, CanNotRehearse
@@ -187,3 +193,29 @@ def test_a_span_that_is_too_long_says_so(made: Path, monkeypatch: pytest.MonkeyP
 def test_a_span_without_events_is_empty(made: Path) -> None:
     with rehearsal_of(made) as rehearsal:
         assert not len(rehearsal.again(at_ns(HOURS + 5), at_ns(HOURS + 9), [BLOCKED]))
+
+
+@pytest.mark.long
+def test_a_journal_on_servers_is_decided_again_the_same(made: Path, empty_database: str) -> None:
+    app = prepare(made / "watched.yaml")
+    with (
+        SqliteJournal(made / "data" / "journal.db", readonly=True) as old,
+        PostgresJournal(empty_database, app="watched", words=app.words) as new,
+    ):
+        for entry in old.read():
+            new.append(entry.body)
+    with (
+        closing(SqliteSettings(made / "data", app="watched", clock=SystemClock())) as ours,
+        closing(PostgresSettings(empty_database, app="watched")) as theirs,
+    ):
+        for one in ours.since(0):
+            theirs.append(one, None)
+    with rehearsal_at(Place(app.app, servers=Servers(journal=empty_database))) as rehearsal:
+        again = rehearsal.again(at_ns(50), at_ns(HOURS), [])
+        assert len(again) > 1000 and np.array_equal(again.risk, again.served_risk)
+        assert (again.action == again.served_action).mean() > 0.8  # The hold-out is drawn by another secret.
+        again = rehearsal.again(at_ns(BROKEN), at_ns(HOURS), [CENTS])
+        assert (again.served_risk > 0.7).mean() > 0.9 and (again.risk > 0.75).mean() < 0.2
+        assert (rehearsal.again(at_ns(80), at_ns(90), [BLOCKED]).action == 1).all()
+        with pytest.raises(HomeostatError, match="windows that several processes share"):
+            rehearsal.again(at_ns(80), at_ns(90), [Alteration(ChangeKind.REBUILD, "windows", {})])

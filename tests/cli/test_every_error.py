@@ -324,7 +324,8 @@ def test_damaged_journals_bundles_and_tables_are_a_sentence(given, walk: Walk, t
                 and "servers" not in slots(call)
             ):
                 names = {**given, **trail, "folder": str(folder), "keys": str(folder), "new": walk.new()}
-                walk.call(filled(call, {**names, "bundle": given["bundle"]}))
+                with taken_port() as port:
+                    walk.call(filled(call, {**names, "bundle": given["bundle"], "taken": port}))
     files = sorted(path.name for path in Path(given["bundle"]).iterdir() if path.is_file())
     for file in files[:: max(1, len(files) // 4)]:
         bundle = tmp_path / f"{how}-bundle-{file}"

@@ -1,5 +1,6 @@
 """The recipes of the contributor's guide, followed to the letter: their files are written, and their tests run."""
 
+import json
 import re
 import runpy
 import sys
@@ -8,16 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from homeostat.adapters.language.asking import open_models
+from homeostat.adapters.process.clock import SystemClock
 from homeostat.app.investigating import plugin_hypotheses
 from homeostat.app.monitor_plugins import plugin_monitors
 from homeostat.app.responding import means_of
 from homeostat.checks.hypotheses import HYPOTHESIS_CHECKS
+from homeostat.checks.language import FACTS, questions
 from homeostat.checks.remedies import REMEDY_CHECKS
 from homeostat.checks.ticks import NAMES
 from homeostat.cli import COMMANDS
+from homeostat.config.language import LanguageModelSpec
 from homeostat.config.load import load_app
+from homeostat.maintain.advise.grammar import Words
 from homeostat.maintain.plan.remedies import offers
+from homeostat.ports.language import Role
 from homeostat.records.plans import Remedy
 
 ROOT = Path(__file__).parents[1]
@@ -148,6 +156,28 @@ def test_the_recipe_of_a_remedy_makes_one_that_keeps_its_contract_and_is_offered
     found = offers(own["FINDING"], means_of(load_app("payments")))
     assert [one.remedy for one in found] == [Remedy.MASK, Remedy.ESCALATE]
     sys.modules.pop("tills")
+
+
+@pytest.mark.long
+def test_the_recipe_of_an_agent_makes_one_that_keeps_its_contract_and_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow("Add an agent", tmp_path)
+    folder = tmp_path / "plain"
+    registered(folder, "plain", "homeostat.agents", "plain:make_agent")
+    monkeypatch.syspath_prepend(folder)
+    checks = checks_of(folder / "test_plain.py")
+    assert checks
+    for test, check in checks:
+        test(check)
+    text = re.findall(r"^```yaml$\n(maintain:\n  models:.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
+    declared = {name: LanguageModelSpec(**one) for name, one in yaml.safe_load(text)["maintain"]["models"].items()}
+    models = open_models(declared, SystemClock(), environ={})
+    assert set(models) == {Role.COORDINATOR}
+    asked = models[Role.COORDINATOR].ask(questions(json.dumps(FACTS))[0])
+    assert asked.answer == Words("An incident of severity high touches 12 decisions.")
+    assert asked.model == "words/plain"
+    sys.modules.pop("plain")
 
 
 @pytest.mark.long

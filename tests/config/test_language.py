@@ -37,6 +37,8 @@ def test_the_example_of_the_page_holds() -> None:
         ({"address": "https://models.example.org/v1"}, "anywhere: true"),
         ({"address": "http://models.example.org/v1", "anywhere": True}, "https://"),
         ({"kind": "gemini"}, "another machine"),
+        ({"kind": "agent"}, "may send masked facts elsewhere"),
+        ({"kind": "agent", "anywhere": True, "key_from": "NO_KEY"}, "NO_KEY"),
         ({"kind": "ollama", "key_from": "NO_KEY"}, "NO_KEY"),
     ],
     ids=str,

@@ -37,14 +37,17 @@ class LanguageBudget(Node):
 class LanguageModelSpec(Node):
     """One language model, and who may ask it."""
 
-    kind: Literal["openai", "ollama", "gemini"] = Field(
-        default="openai", description="openai is any address of the OpenAI protocol (chat completions)"
+    kind: Literal["openai", "ollama", "gemini", "agent"] = Field(
+        default="openai",
+        description="openai is any address of the OpenAI protocol (chat completions); agent is code of another package",
     )
     address: str | None = Field(
         default=None, max_length=500, description="its base, such as http://127.0.0.1:8000/v1; ollama and gemini have "
         "one of their own"
     )  # fmt: skip
-    model: str = Field(min_length=1, max_length=200, description="the model's name there")
+    model: str = Field(
+        min_length=1, max_length=200, description="the model's name there; of an agent, that of its entry point"
+    )
     roles: tuple[RoleName, ...] = Field(
         default=ROLES, min_length=1, description="who asks it: the coordinator words incidents, the investigator "
         "proposes causes, the strategist orders near-ties"
@@ -109,6 +112,8 @@ def read_models(declared: Mapping[str, LanguageModelSpec], environ: Mapping[str,
 def _fault(one: LanguageModelSettings) -> str:
     """A sentence about what is wrong with a model; empty where nothing is."""
     spec = one.spec
+    if spec.kind == "agent":
+        return _agent_fault(one)
     if not one.address:
         return "where does it answer? Give `address`, such as http://127.0.0.1:8000/v1"
     try:
@@ -124,6 +129,17 @@ def _fault(one: LanguageModelSettings) -> str:
         return f"{host} is another machine and would see masked facts: say `anywhere: true` if it may"
     if not is_loopback(host) and parts.scheme == "http":
         return f"facts and key would go to {host} in plain text: use https://"
-    if spec.key_from and not one.key:
-        return f"the environment has no {spec.key_from}: put its key there, or leave `key_from` away"
-    return ""
+    return _key_fault(one)
+
+
+def _agent_fault(one: LanguageModelSettings) -> str:
+    """The same of an agent, which may send facts where it likes."""
+    if not one.spec.anywhere:
+        return "an agent's code may send masked facts elsewhere: say `anywhere: true` if it may have them"
+    return _key_fault(one)
+
+
+def _key_fault(one: LanguageModelSettings) -> str:
+    name = one.spec.key_from
+    missing = bool(name) and not one.key
+    return f"the environment has no {name}: put its key there, or leave `key_from` away" if missing else ""

@@ -10,6 +10,7 @@ from tests.support.model_server import DRIP, HANG, HUGE, ModelServer, Script, mo
 
 from homeostat.adapters.language.asking import OpenAIProtocolModel
 from homeostat.adapters.process.clock import SystemClock
+from homeostat.checks.language import LANGUAGE_CHECKS
 from homeostat.config.language import LanguageBudget, LanguageModelSpec, read_models
 from homeostat.maintain.advise.grammar import Words, checked_words
 from homeostat.ports.language import Question, Refusal, Reply, Role
@@ -82,6 +83,13 @@ def test_a_budget_that_is_used_up_asks_nobody(budget: dict[str, Any]) -> None:
         found = [asking.ask(QUESTION).refusal for _ in range(3)]
     first = 0 if budget == {"calls": 0} else 1
     assert found == [None] * first + [Refusal.BUDGET] * (3 - first) and len(server.requests) == first
+
+
+@pytest.mark.parametrize("check", LANGUAGE_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("answer", [{"text": "yes"}, "no JSON", {}], ids=str)
+def test_a_model_keeps_the_contract(check: Any, answer: Any) -> None:
+    with model_server(lambda body: answer) as server:
+        check(lambda: model(server))
 
 
 def test_an_endless_answer_is_charged_no_more_than_was_asked_for() -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from homeostat.adapters.language.agents import agent_of
 from homeostat.adapters.language.budget import Spending, Used
 from homeostat.config.language import LanguageModelSettings, LanguageModelSpec, read_models
 from homeostat.errors import needs
@@ -207,10 +208,10 @@ def open_models(
 ) -> dict[Role, LanguageModel]:  # fmt: skip
     """The models of an app file's `maintain.models` by the role that asks them, with their keys from the environment.
 
-    Raises AppFileError for what is wrong with one, MissingExtra.
+    Raises AppFileError for what is wrong with one, MissingExtra, PluginError.
     """
     made: dict[Role, LanguageModel] = {}
     for one in read_models(declared, environ):
-        model = OpenAIProtocolModel(one, clock, provider)
+        model = agent_of(one, clock) if one.spec.kind == "agent" else OpenAIProtocolModel(one, clock, provider)
         made |= {Role(role): model for role in one.spec.roles}
     return made

@@ -163,8 +163,8 @@ class Advising:
         def ask() -> None:
             try:
                 future.set_result(adviser.ask(subject))
-            except BaseException as error:
-                future.set_exception(error)
+            except BaseException as error:  # It would end the loop, were it handed on as it is.
+                future.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
 
         self._waiting = subject, future
         Thread(target=ask, name="advice", daemon=True).start()

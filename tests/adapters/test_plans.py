@@ -35,7 +35,7 @@ def test_looking_leaves_a_folder_as_it_is_and_the_file_is_its_owners_alone(tmp_p
         assert list(store.list()) == [] and list(tmp_path.iterdir()) == []
         store.write(response())
         assert stat.S_IMODE(os.stat(tmp_path / embedded.FILE).st_mode) == 0o600
-    with pytest.raises(Unavailable, match="are closed"):
+    with pytest.raises(Unavailable, match="is closed"):
         store.list()
 
 

@@ -41,7 +41,7 @@ class Turns:
         self._connections = migrated(url, app, deadline_s)
 
     def look(self, read: Callable[[Run], T]) -> T:
-        """What `read` finds. Raises Unavailable."""
+        """The result of a look, outside of a transaction. Raises Unavailable."""
         return self._connections.run(lambda connection: read(_runner(connection)))
 
     def change(self, act: Callable[[Run], T]) -> T:

@@ -22,7 +22,7 @@ _BUSY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a file holds, in words, and the error that it holds something else.
+    """The records of a file, in words, and the error that it holds something else.
 
     store : the name of the whole, such as `memory`; records : its records, such as `past cases`
     """

@@ -12,10 +12,12 @@ from tests.support.model_server import asked_for, model_server
 from tests.support.watched_app import app_file, decide
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
+from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.cli import main
 from homeostat.cli.mcp import sources
 from homeostat.records.advice import advice_in, proposals_in
+from homeostat.records.statements import StatementKind
 from homeostat.serve.assistants.desk import Desk
 
 pytest.importorskip("pydantic_ai")
@@ -62,6 +64,10 @@ def test_a_model_is_heard_and_a_proposal_tested_on_a_live_app(
     unit, flood = proposals_in(one.notes)
     assert (unit.state, flood.state) == ("shown", "not_shown"), (unit.result, flood.result)
     assert unit.gate is not None and unit.gate["ruling"] != "execute" and unit.gate["rules"][-1]["rule"] == "proposal"
+    with closing(SqliteStatements(data, app="watched")) as record:
+        words_of = record.list(StatementKind.ADVICE)
+        assert [(each.about, each.topic, each.source) for each in words_of] == [(id, "answered", "coordinator")]
+        assert words_of[0].value == f"{advice.asked[0].asked}:{advice.asked[0].answered}"
     shown = run(capsys, "incidents", "show", id, "--data", data)
     assert "> Something moved.[2J" in shown and "assistant ann proposes flood at source" in shown
     assert "\x1b" not in shown and "s3cret" not in shown

@@ -38,10 +38,13 @@ class StatementKind(StrEnum):
     APPROVAL = (
         "approval"  # Of a person, about a plan or a kind of action: approve, reject, edit or raise, as its topic.
     )
+    ADVICE = "advice"  # Of a language model, about an incident: how a call ended, as its topic.
     SIZE = "size"  # Of a process, about itself: a size that it chose by the load, as its value.
 
 
-DECISION, VERSION, PROCESS, PLAN, ACTION = SUBJECTS = ("decision", "version", "process", "plan", "action")
+DECISION, VERSION, PROCESS, PLAN, ACTION, INCIDENT = SUBJECTS = (
+    "decision", "version", "process", "plan", "action", "incident",
+)  # fmt: skip
 UPHELD, CHANGED = VERDICTS = ("upheld", "changed")
 
 
@@ -50,10 +53,11 @@ class Statement:
     """One statement.
 
     subject, about : "decision" and its event id, "version" and its name, "process" and its name, "plan" and its hash,
-        or "action" and its kind
+        "action" and its kind, or "incident" and its id
     topic : the verdict of an answer, the kind of feedback, the word of an approval; empty for a question
-    value : of feedback: a number, a text, yes or no, or None; of an approval: the incident, or the reach of an action
-    source : who or which program feedback comes from
+    value : of feedback: a number, a text, yes or no, or None; of an approval: the incident, or the reach of an action;
+        of advice: the SHA-256 of all that was sent, a colon, and that of all that came
+    source : who or which program feedback comes from; of advice: the role that asked
     actor : the key or person that sent it
     text, contact : personal; empty where there is none, or where they were forgotten
     key : the same key is the same statement, however often it is sent; empty for none
@@ -179,6 +183,8 @@ def shown(one: Statement) -> dict[str, Any]:
         found |= {"round": one.source, "step": one.topic, "value": one.value}
     elif one.kind == StatementKind.APPROVAL:
         found |= {"word": one.topic, "of": one.value}
+    elif one.kind == StatementKind.ADVICE:
+        found |= {"role": one.source, "outcome": one.topic, "hashes": one.value}
     elif one.kind == StatementKind.SIZE:
         found |= {"size": one.topic, "value": one.value}
     if one.kind == StatementKind.QUESTION:

@@ -21,7 +21,7 @@ from homeostat.maintain.advise.adviser import Adviser
 from homeostat.maintain.advise.grammar import Ideas, ProposedCause, Words
 from homeostat.maintain.contracts import Case
 from homeostat.ports.language import Question, Refusal, Reply, Role
-from homeostat.records.advice import Proposal, advice_in, note_of, proposals_in
+from homeostat.records.advice import Advice, Proposal, advice_in, note_of, proposals_in
 from homeostat.records.advice_words import worded_advice
 from homeostat.records.findings import Conclusion, Findings
 from homeostat.records.findings_text import findings_dict
@@ -49,6 +49,9 @@ class Parts:
 
     def proposed(self, proposal: Proposal, case: Case, tests: Any) -> Proposal:
         return after_tests(APP, proposal, case, tests, FULL, NoRehearsal())
+
+    def record(self, incident: str, advice: Advice) -> None:
+        self.recorded = [one.outcome for one in advice.asked]
 
 
 class Slow:

@@ -17,7 +17,7 @@ from homeostat.app.gating import gate_of
 from homeostat.app.investigating import investigator_of
 from homeostat.app.proposing import after_tests
 from homeostat.engine.readings import Value
-from homeostat.errors import Unavailable
+from homeostat.errors import HomeostatError, Unavailable
 from homeostat.jobs.maintaining.cases import Cases, LastEntries
 from homeostat.jobs.maintaining.responding import Means
 from homeostat.jobs.maintaining.source import Source
@@ -26,11 +26,12 @@ from homeostat.maintain.contracts import Case
 from homeostat.ports.incidents import IncidentMoved, Incidents
 from homeostat.ports.language import Refusal
 from homeostat.ports.plans import NoResponse
-from homeostat.records.advice import ADVICE, PROPOSALS, Asked, Proposal, advice_in, note_of, proposals_in
+from homeostat.records.advice import ADVICE, PROPOSALS, Advice, Asked, Proposal, advice_in, note_of, proposals_in
 from homeostat.records.findings import Findings
 from homeostat.records.findings_text import read_findings
 from homeostat.records.incidents import FINDINGS, Incident, Phase
 from homeostat.records.responses import Response
+from homeostat.records.statements import INCIDENT, NAME_CHARS_MAX, Statement, StatementKind
 
 ACTOR = "advice"
 _AT_ONCE = 20
@@ -54,6 +55,10 @@ class Parts(Protocol):
 
     def proposed(self, proposal: Proposal, case: Case, tests: Tests) -> Proposal:
         """A proposal after its tests, see `app.proposing.after_tests`."""
+        ...
+
+    def record(self, incident: str, advice: Advice) -> None:
+        """Put the calls of an advice on record, in the chain of statements."""
         ...
 
 
@@ -87,6 +92,13 @@ class LiveParts:
         app, means = self._source.prepared.app, self._means
         gate = gate_of(app.maintain.gate, means.plans.raised())
         return after_tests(app, proposal, case, tests, gate, means.rehearsal, means.settings.last)
+
+    def record(self, incident: str, advice: Advice) -> None:
+        """See `Parts`."""
+        if self._means.record is not None and advice.asked:
+            with self._means.record() as store:
+                for at, one in enumerate(advice.asked):
+                    store.append(on_record(incident, f"advice-{incident}-{advice.at_ns}-{at}", one))
 
 
 @dataclass(slots=True)
@@ -189,6 +201,10 @@ class Advising:
             return 0
         # It is about these findings, whenever it was asked for.
         about = replace(advice, at_ns=max(advice.at_ns, subject.findings.at_ns))
+        try:
+            self.parts.record(id, about)
+        except (HomeostatError, ValueError) as error:  # The incident has the hashes, too.
+            self.say(f"incident {id}: the calls of language models are not on record: {error}")
         return self._note(id, partial(_with_advice, note_of(about)))
 
     def _proposals(self, incident: Incident, now_ns: int) -> int:
@@ -216,6 +232,15 @@ class Advising:
         except (IncidentMoved, LookupError):
             return 0
         return 1
+
+
+def on_record(incident: str, key: str, asked: Asked) -> Statement:
+    """A call of a language model as a statement: how it ended, and the hashes of what was sent and what came."""
+    return Statement(
+        StatementKind.ADVICE, INCIDENT, incident, asked.outcome, f"{asked.asked}:{asked.answered}", asked.role,
+        "".join(c for c in f"model {asked.model}" if c.isprintable())[:NAME_CHARS_MAX],
+        f"asked for advice: {asked.tokens_in:,} tokens in, {asked.tokens_out:,} out, cost {asked.cost:.6g}", key=key,
+    )  # fmt: skip
 
 
 def _with_advice(note: Any, notes: dict[str, Any]) -> dict[str, Any]:

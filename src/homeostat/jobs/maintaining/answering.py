@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
+from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 from homeostat.adapters.jobs.opening import opened as open_jobs
-from homeostat.adapters.opening import plans_opener
+from homeostat.adapters.opening import plans_opener, statements_opener
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.engine.shared.connecting import ServersIncomplete
 from homeostat.jobs.maintaining.rehearsal_process import Place, RehearsalProcess
 from homeostat.jobs.maintaining.responding import Means
 from homeostat.jobs.maintaining.work import JobsWork
 from homeostat.ports.plans import Plans
+from homeostat.ports.statements import Statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,15 @@ class Answering:
             work = JobsWork(
                 lambda: closing(open_jobs(place.data, self.config, make=True)), self.words, self.folder, clock
             )
-            yield Means(plans, settings, rehearsal, work)
+            yield Means(plans, settings, rehearsal, work, lambda: closing(self._statements()))
+
+    def _statements(self) -> Statements:
+        place = self.place
+        if place.data is not None:
+            return SqliteStatements(place.data, app=place.app.app)
+        if place.servers is None or place.servers.journal is None:
+            raise ServersIncomplete("statements are stored beside the journal: say servers.journal")
+        return statements_opener(place.servers.journal)(place.servers.journal, app=place.app.app)
 
     def _plans(self) -> Plans:
         place = self.place

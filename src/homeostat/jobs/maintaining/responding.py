@@ -11,6 +11,7 @@ ruled on, and none is carried out.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from homeostat.app.gating import gate_of
@@ -27,6 +28,7 @@ from homeostat.ports.incidents import IncidentMoved, UnknownIncident
 from homeostat.ports.plans import NoResponse, Plans, ResponseMoved
 from homeostat.ports.rehearsal import Rehearsal
 from homeostat.ports.settings import Settings
+from homeostat.ports.statements import Statements
 from homeostat.records.findings_text import findings_dict
 from homeostat.records.incidents import Incident, Phase
 from homeostat.records.plans import Plan, Tier
@@ -55,12 +57,14 @@ class Means:
 
     plans, settings : of the app
     work : starts jobs; None where none can be
+    record : opens the statements, where calls of language models are put on record; None for no record
     """
 
     plans: Plans
     settings: Settings
     rehearsal: Rehearsal
     work: Work | None = None
+    record: Callable[[], AbstractContextManager[Statements]] | None = None
 
 
 class Responding:

@@ -42,9 +42,10 @@ def test_a_model_is_heard_and_a_proposal_tested_on_a_live_app(
     decide(data, app, range(24 * 12), 24 * 10)
     run(capsys, "maintain", app, "--data", data, "--once")
     with closing(SqliteIncidents(data, app="watched")) as store:
-        (kept,) = store.list()
-    id = kept.incident.id
-    assert advice_in(kept.incident.notes) is None and "findings" in kept.incident.notes
+        # A busy machine may make an incident of its own, of slow decisions.
+        (found,) = [kept.incident for kept in store.list() if "field:amount" in str(kept.incident.notes)]
+    id = found.id
+    assert advice_in(found.notes) is None and "findings" in found.notes
     desk = Desk(sources(str(app), data, None, None), "assistant ann", SystemClock())
 
     desk.propose(id, "unit", "field:amount", "cents", "convert")
@@ -65,8 +66,8 @@ def test_a_model_is_heard_and_a_proposal_tested_on_a_live_app(
     assert (unit.state, flood.state) == ("shown", "not_shown"), (unit.result, flood.result)
     assert unit.gate is not None and unit.gate["ruling"] != "execute" and unit.gate["rules"][-1]["rule"] == "proposal"
     with closing(SqliteStatements(data, app="watched")) as record:
-        words_of = record.list(StatementKind.ADVICE)
-        assert [(each.about, each.topic, each.source) for each in words_of] == [(id, "answered", "coordinator")]
+        words_of = [each for each in record.list(StatementKind.ADVICE) if each.about == id]
+        assert [(each.topic, each.source) for each in words_of] == [("answered", "coordinator")]
         assert words_of[0].value == f"{advice.asked[0].asked}:{advice.asked[0].answered}"
     shown = run(capsys, "incidents", "show", id, "--data", data)
     assert "> Something moved.[2J" in shown and "assistant ann proposes flood at source" in shown

@@ -278,3 +278,16 @@ def test_each_kind_of_cause_has_one_hypothesis() -> None:
     kinds = [str(one.kind) for one in shipped()]
     assert sorted(kinds) == sorted(map(str, Cause))
     assert causal_graph(load_app("access")).nodes  # The library names no app's parts.
+
+
+def test_new_accounts_with_most_of_the_positives_poison_and_are_no_adversary() -> None:
+    recent = quiet()
+    late = traffic.after(recent)
+    few = late & (np.arange(len(recent)) % 30 == 0)
+    keys = recent.keys.copy()
+    keys[few, 0] = 10_000 + np.arange(int(few.sum())) % 2
+    label = np.where(few, 1.0, recent.label)
+    known = np.where(few, NOW - HOUR, recent.known_ns)
+    bad = replace(recent, keys=keys, label=label, known_ns=known)
+    found = investigated(bad, case([signal("entity:customer", Kind.DISTRIBUTION)]), Replays(bad, same))
+    assert _top(found)[1] == Cause.POISONING, found.ranked

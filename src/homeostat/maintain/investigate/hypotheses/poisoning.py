@@ -31,13 +31,15 @@ class PoisoningHypothesis:
                 Cause.LABEL_FLIPS,
                 Cause.POPULATION,
                 Cause.LABEL_DELAY,
+                Cause.ADVERSARY,
             ),
         )
     )
 
     def places(self, inquiry: Inquiry) -> Iterable[str]:
-        """Labels, where accounts are odd, or positives more."""
-        if inquiry.signals(Kind.POISONING, Kind.FLIPS, Kind.BASE_RATE, Kind.CONCEPT, Kind.DELAY):
+        """Labels, where accounts are odd or new, or positives more."""
+        new = any(one.series.node.startswith("entity:") for one in inquiry.signals(Kind.DISTRIBUTION))
+        if new or inquiry.signals(Kind.POISONING, Kind.FLIPS, Kind.BASE_RATE, Kind.CONCEPT, Kind.DELAY):
             yield NODE
 
     def tests(self, inquiry: Inquiry, node: str) -> Iterator[Answer]:

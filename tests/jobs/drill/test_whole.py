@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from homeostat.cli.schema import schema_of
 from homeostat.config.gate import GateSpec
 from homeostat.engine.unauthorised import beyond
 from homeostat.jobs.drill.deciding import DrillApp
@@ -55,6 +57,15 @@ def test_the_figures_stand_beside_those_of_other_ways(results: list[Result]) -> 
     assert set(others) == set(NAMES)
     retrained = others["always_retrain"]
     assert retrained is not None and retrained > 1  # It trains on what a worse version decided, which is forbidden.
+
+
+def test_lines_and_figures_fit_their_schemas(results: list[Result]) -> None:
+    lines = [one.line for one in results]
+    for line in lines:
+        Draft202012Validator(schema_of("drill-run")).validate(line)
+    summary = schema_of("drill-summary")
+    whole = {"$defs": summary["$defs"], **summary["properties"]["whole"]}
+    Draft202012Validator(whole).validate(whole_figures(lines))
 
 
 def test_an_app_that_declares_limits_is_drilled_within_these() -> None:

@@ -291,3 +291,13 @@ def test_new_accounts_with_most_of_the_positives_poison_and_are_no_adversary() -
     bad = replace(recent, keys=keys, label=label, known_ns=known)
     found = investigated(bad, case([signal("entity:customer", Kind.DISTRIBUTION)]), Replays(bad, same))
     assert _top(found)[1] == Cause.POISONING, found.ranked
+
+
+def test_risks_that_follow_what_moved_in_a_feature_are_no_base_rate() -> None:
+    recent = quiet()
+    more = traffic.after(recent) & (np.random.default_rng(3).random(len(recent)) < 0.05)
+    risk = np.where(more, 0.6, recent.risk)
+    bad = replace(recent, risk=risk, scores=risk[:, None])
+    of = case([signal("outcome", Kind.BASE_RATE), signal("feature:ratio", Kind.DISTRIBUTION)])
+    found = investigated(bad, of, Replays(bad, same))
+    assert Cause.BASE_RATE not in {one.kind for one in found.findings}

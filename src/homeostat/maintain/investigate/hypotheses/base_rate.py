@@ -24,6 +24,7 @@ from homeostat.records.signals import Kind
 NODE = "outcome"
 _MOST = 5.0  # No base rate moves so far in days. Risks that hardly tell positives apart make any number of a rise.
 _SAME = 0.1  # Positives that lie lower by risk are of another kind.
+_INPUTS = ("field:", "feature:", "source", "entity:")
 _RISE, _RISE_Z = 1.25, 4.0  # So many times as many positives by risk, and so many standard errors between days.
 
 
@@ -78,6 +79,9 @@ class BaseRateHypothesis:
         if expected is None:
             return
         apart, chance, _ = most_moved(inquiry)
+        inputs = [one for one in inquiry.signals(Kind.DISTRIBUTION) if one.series.node.startswith(_INPUTS)]
+        if inputs:
+            return  # Risks follow what moved there, whatever it is.
         rose = abs(expected.z) > _RISE_Z and not 1 / _RISE < expected.times < _RISE and apart < chance + 0.02
         against = z * expected.z < 0 and abs(z) > 3
         yield Answer(

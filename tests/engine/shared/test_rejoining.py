@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from tests.support.restarting import RestartingFeatures
 from trials.corruption.redis_keys import Journal, batch, decided, plan
 
@@ -14,6 +15,7 @@ from homeostat.decide.windows.featurizer import WindowFeaturizer
 from homeostat.decide.windows.shared import SharedFeaturizer
 from homeostat.engine.shared.connecting import own_folder
 from homeostat.engine.shared.rejoining import Behind, Rejoiner, adopt_behind, rejoin
+from homeostat.ports import Unavailable
 from homeostat.records.features import Freshness
 from homeostat.records.reasons import Fallback
 
@@ -124,3 +126,75 @@ def test_a_worker_without_events_finds_what_the_store_has_lost_and_makes_it_whol
         for keeper in keepers:
             keeper.attempt()
     assert not one.incomplete and not one.trouble and not other.incomplete
+
+
+class CutOff(RestartingFeatures):
+    """A worker's way to the server, which can be cut while the others reach it."""
+
+    away = False
+
+    def exchange(self, asked, through=None):
+        if self.away:
+            raise Unavailable("no route to the server")
+        return super().exchange(asked, through)
+
+    def through(self):
+        if self.away:
+            raise Unavailable("no route to the server")
+        return super().through()
+
+
+@pytest.mark.parametrize(
+    ("when_down", "fallback"), [("stale", Fallback.FEATURES_STALE), ("absent", Fallback.FEATURES_ABSENT)]
+)
+def test_a_worker_that_alone_can_not_reach_the_store_flags_its_own_decisions_and_the_others_lack_its_rows(
+    when_down, fallback
+):
+    journal, planned, chance, server = Journal(), plan(), np.random.default_rng(3), RestartingFeatures()
+    entities = ("customer", "terminal")
+    cut = CutOff(server)
+    one = SharedFeaturizer(planned, cut, entities, when_down=when_down)
+    other = SharedFeaturizer(planned, RestartingFeatures(server), entities, when_down=when_down)
+    whole, without = WindowFeaturizer(planned), WindowFeaturizer(planned)
+    batches = [batch(chance, 1 + 6 * at, at) for at in range(7)]
+    for worker in (one, other):
+        rejoin(worker, worker.store, journal)
+
+    def decide(worker, at):
+        found = worker.features(batches[at])
+        journal.bodies.append(decided(batches[at], found))
+        worker.journalled(journal.last)
+        return found
+
+    def expected(features, *past):
+        for at in past[:-1]:
+            features.features(batches[at])
+        return features.features(batches[past[-1]]).values
+
+    decide(one, 0)
+    decide(other, 1)
+    cut.away = True
+    alone = decide(one, 2)
+    assert alone.fallback == fallback and one.behind and "no route" in one.trouble
+    wanted = Freshness.STALE if when_down == "stale" else Freshness.ABSENT
+    assert (alone.freshness[:, planned.fields :] == wanted).any()
+    assert not (alone.freshness[:, planned.fields : planned.fields + planned.windows.features] == Freshness.FRESH).any()
+
+    # The others reach the server. Nobody has told them: no flag, and the rows of the one that is cut off are missing.
+    seen = decide(other, 3)
+    assert not seen.fallback and not other.incomplete
+    assert np.array_equal(seen.values, expected(without, 0, 1, 3), equal_nan=True)
+
+    # It is back, and has said so, but its rows are not written yet: now all are flagged.
+    cut.away = False
+    journal.wait_until_written = lambda wait_s: False
+    with pytest.raises(Unavailable):
+        rejoin(one, cut, journal, one.through)
+    assert decide(other, 4).fallback == Fallback.FEATURES_STALE and other.incomplete
+    del journal.wait_until_written
+
+    rejoin(one, cut, journal, one.through)
+    one.touch()
+    for worker, at, past in ((other, 5, (0, 1, 2, 3, 4, 5)), (one, 6, (6,))):
+        found = decide(worker, at)
+        assert not found.fallback and np.array_equal(found.values, expected(whole, *past), equal_nan=True)

@@ -111,6 +111,24 @@ def test_each_kind_is_named_with_its_columns(kind: str) -> None:
     assert {name for entry in model.report() if entry["kind"] == kind for name in entry["columns"]} == columns
 
 
+@pytest.mark.parametrize("spoil", [scaled, flipped, shifted], ids=lambda spoil: spoil.__name__)
+def test_a_repair_that_labels_have_shown_right_stands_alone_in_the_report(
+    spoil: Callable[[np.ndarray, np.ndarray], None],
+) -> None:
+    model, watched = healing(), False
+    chance = np.random.default_rng(5)
+    for batch in range(16):
+        x = rows(100 + batch, 100)
+        y, bad = label(x), chance.random(100) < 0.3
+        chance.integers(0, 2, 100)  # As `fed` draws, so that these are its rows.
+        spoil(x, bad)
+        model.learn(x, y)
+        watched = watched or any(entry["action"] == "watch" for entry in model.report())
+    assert watched, "while the repair was not exact, the alarm was shown"
+    (entry,) = model.report()
+    assert (entry["action"], entry["verdict"]) == ("repair", "PASS")
+
+
 def test_a_flipped_concept_is_learned_again_from_clean_rows() -> None:
     model = healing()
     fed(model, scaled, coins=True, law=NEW)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.answering import StandingClock
+from tests.support.answering import NoRehearsal, StandingClock
 from tests.support.watched_app import HOUR_S, START_S, app_file, decide, events_of
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
@@ -18,6 +20,7 @@ from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.engine.assembly import open_engine, prepare
 from homeostat.engine.stores import stores_in
+from homeostat.errors import Unavailable
 from homeostat.jobs.maintaining.rehearsal_process import Place, RehearsalProcess, rehearsal_at
 from homeostat.jobs.maintaining.responding import Means, Responding
 from homeostat.jobs.maintaining.running import Maintaining, Setting
@@ -95,6 +98,61 @@ def test_a_fault_of_a_live_app_is_mended_and_the_mending_proves_itself(made: Pat
         (found,) = one._means.plans.list((), 9)
         assert found.phase == Phase.CLOSED and [one.verdict for one in found.verdicts] == [Verdict.PASS], said
         assert len(one._means.settings.since(0)) == 1 and not found.handed
+
+
+@contextmanager
+def maintaining(made: Path, plans: Any, said: list[str]) -> Iterator[Maintaining]:
+    """A process that maintains the folder's app, and answers by these plans."""
+    data, prepared = made / "data", prepare(made / "watched.yaml")
+    kept: list[Callable[[], None]] = []
+
+    @contextmanager
+    def means(keep: Callable[[], None]) -> Iterator[Means]:
+        kept.append(keep)
+        with closing(stores_in(data, "watched", SystemClock())) as stores:
+            yield Means(plans, stores.settings, NoRehearsal())
+
+    with closing(SqliteIncidents(data, app="watched")) as store:
+        one = Maintaining(
+            Setting(prepared.app, store, lambda: source_in(data, prepared, store), "two", SystemClock(), means),
+            said.append,
+        )
+        with closing(one):
+            yield one
+
+
+@pytest.mark.long
+def test_a_store_of_plans_that_is_away_is_shown_and_watching_goes_on(made: Path) -> None:
+    def away(*_: object) -> Any:
+        raise Unavailable("the plans are away")
+
+    said: list[str] = []
+    with maintaining(made, SimpleNamespace(list=away), said) as one:
+        assert one.turn() is not None and one.turn(last=True) is not None
+        one._beat(None)
+        lease = one._setting.store.lease()
+        assert lease is not None and lease.state.trouble == "incidents wait for an answer: the plans are away"
+    assert sum("the plans are away" in text for text in said) == 1
+
+
+@pytest.mark.long
+def test_who_has_lost_the_lease_answers_nothing_and_waits(made: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    with closing(SqlitePlans(tmp_path, app="watched")) as plans, maintaining(made, plans, said) as one:
+        store = one._setting.store
+        step = one.turn
+
+        def robbed(reached_ns: int) -> int:
+            store.leave("two")
+            assert store.take("three")
+            one._keep_lease()
+            raise AssertionError("it has the lease no more")
+
+        assert one._led() and one._responding is not None
+        one._responding.step = robbed  # type: ignore[method-assign]
+        assert step() is None and not one.leads and not plans.list(())
+        store.leave("three")
+    assert "another process has taken maintenance over" in said
 
 
 @pytest.mark.long

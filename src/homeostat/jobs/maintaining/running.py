@@ -36,6 +36,7 @@ LOADING_S = 120.0  # The first lease: on a new machine kernels are compiled mean
 POLL_S = 1.0
 _BEAT_NS = 2 * 10**9
 _COUNT_NS = 10 * 10**9
+_ANSWER_NS = 5 * 10**9
 _COUNTED_MAX = 1000
 _BACKOFF = Backoff(0.5, 30.0)
 _OPEN = [phase for phase in Phase if phase != Phase.CLOSED]
@@ -82,6 +83,7 @@ class Maintaining:
         self._language = Counts()
         self.leads = False
         self._waits = False
+        self._answered_ns: int | None = None
         self._began_ns = setting.clock.now_ns()
         self._current_ns = self._beaten_ns = self._counted_ns = 0
         self._open, self._used = 0, 0.0
@@ -136,7 +138,7 @@ class Maintaining:
                 self._say("another process has taken maintenance over")
                 self._drop()
                 return None
-            if step.at_end and self._responding is not None:
+            if step.at_end and self._responding is not None and self._is_time():
                 self._responding.step(self.steps.place.reached_ns)
             if step.at_end and self._advising is not None:
                 self._advising.step(self.steps.place.reached_ns)
@@ -189,6 +191,14 @@ class Maintaining:
     def state(self) -> MaintenanceState:
         """How it fares."""
         return self._state
+
+    def _is_time(self) -> bool:
+        """Whether incidents are to be looked at: every few seconds, since each look asks two stores."""
+        now_ns = self._setting.clock.monotonic_ns()
+        if self._answered_ns is not None and now_ns - self._answered_ns < _ANSWER_NS:
+            return False
+        self._answered_ns = now_ns
+        return True
 
     def _led(self) -> bool:
         """Whether this process has the lease, and is ready; takes it where it is free."""
@@ -245,9 +255,14 @@ class Maintaining:
         self._state = MaintenanceState(
             place.entry, place.entry if at_end else self._source.journal.last, place.ticks, len(steps.loop.series),
             place.signals, self._open, self._used, place.reached_ns,
-            0.0 if at_end else max(0.0, (at_ns - self._current_ns) / 1e9), self._began_ns, at_ns,
+            0.0 if at_end else max(0.0, (at_ns - self._current_ns) / 1e9), self._began_ns, at_ns, self._waits_for(),
         )  # fmt: skip
         return self._setting.store.say(self._setting.owner, self._state, LEASE_S)
+
+    def _waits_for(self) -> str:
+        """Why incidents wait for an answer, in a sentence; empty where they do not."""
+        why = "" if self._responding is None else self._responding.trouble
+        return f"incidents wait for an answer: {why}" if why else ""
 
     def _keep_lease(self) -> None:
         """Have the lease for two minutes more: an answer may take so long. Raises LeaseLost, Unavailable."""

@@ -15,8 +15,6 @@ import pytest
 from tests.support.answering import ALTERED, INCIDENT, LIMITS, NOW, Answering, Given, NoRehearsal, StandingClock, whole
 from tests.support.dying import Dying, DyingPostgres, DyingSqlite
 
-from homeostat.adapters.disk.sqlite import database
-from homeostat.adapters.disk.sqlite import settings as settings_file
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
@@ -255,8 +253,7 @@ def test_kill_9_between_any_two_statements_of_the_files_leaves_nothing_half(tmp_
         dies = any(name in str(given[0]) for name in ("plans.db", "settings.db"))
         return opened(*given, **(more | {"factory": DyingSqlite} if dies else more))
 
-    for module in (database, settings_file):
-        monkeypatch.setattr(module.sqlite3, "connect", connect)
+    monkeypatch.setattr(sqlite3, "connect", connect)
     left, ended = 0, False
     while not ended:
         data = tmp_path / str(left)

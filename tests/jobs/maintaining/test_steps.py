@@ -15,7 +15,6 @@ import pytest
 from tests.support.dying import Dying, DyingSqlite
 from tests.support.watched_app import app_file, decide
 
-from homeostat.adapters.disk.sqlite import incidents as embedded
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.postgres.incidents import PostgresIncidents
@@ -176,7 +175,7 @@ def test_a_process_killed_at_any_statement_loses_no_signal_and_doubles_none(made
         dies = "incidents.db" in str(given[0])
         return opened(*given, **(more | {"factory": DyingSqlite} if dies else more))
 
-    monkeypatch.setattr(embedded.sqlite3, "connect", connect)
+    monkeypatch.setattr(sqlite3, "connect", connect)
     one_entry_a_step(monkeypatch)
     signals_stored_at_once(monkeypatch)
     ends = []

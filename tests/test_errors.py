@@ -34,6 +34,7 @@ INTERNAL = {
     "adapters/redis/processes.py": {"Restarted"},  # The feature store's rows may be lost: LogsLost.
     "serve/requests.py": {"BodyTooLarge", "Gone"},  # These become HTTP answers.
     "serve/bodies.py": {"NotJson"},
+    "jobs/maintaining/responding.py": {"LeaseLost"},  # The loop lets go, and waits for the lease again.
     "serve/effects.py": {"Busy"},
     "serve/assistants/desk.py": {"Declined"},  # It becomes a tool's error.
     "adapters/process/beside.py": {"CommandFailed"},  # A preview says why it has no effect.

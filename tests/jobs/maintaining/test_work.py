@@ -1,0 +1,49 @@
+"""Remedies that are jobs are left for a runner, once for each key, and are cancelled with the step."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
+from homeostat.adapters.process.clock import SystemClock
+from homeostat.errors import Conflict
+from homeostat.jobs.maintaining.work import JobsWork
+from homeostat.records.job import JobState
+
+REQUEST = {"why": "concept at outcome", "since_ns": 5}
+
+
+def work_in(data: Path) -> JobsWork:
+    """The jobs of a folder."""
+    return JobsWork(lambda: closing(SqliteJobs(data)), ["access", f"--data={data}"], str(data), SystemClock())
+
+
+def test_training_is_a_round_of_retraining_once_for_each_key(tmp_path: Path) -> None:
+    work = work_in(tmp_path)
+    first, again, other = (work.begin("train", REQUEST, key) for key in ("plan-0", "plan-0", "plan-1"))
+    assert first == again != other
+    with closing(SqliteJobs(tmp_path)) as store:
+        job = store.get(int(first))
+        assert (job.kind, job.actor, job.key, job.folder) == ("retrain", "homeostat", "plan-0", str(tmp_path))
+        assert job.arguments == ("access", f"--data={tmp_path}", "--now", "--reason=concept at outcome")
+        assert len(store.list()) == 2
+
+
+def test_a_job_is_cancelled_with_its_step_wherever_it_is(tmp_path: Path) -> None:
+    work = work_in(tmp_path)
+    id = work.begin("train", REQUEST, "plan-0")
+    for _ in range(2):
+        work.cancel(id)
+        with closing(SqliteJobs(tmp_path)) as store:
+            assert store.get(int(id)).state is JobState.CANCELLED
+    work.cancel("999")  # It is not kept any more.
+
+
+def test_a_kind_of_work_that_nobody_does_is_a_conflict_and_no_job(tmp_path: Path) -> None:
+    with pytest.raises(Conflict, match="no job of homeostat does dig"):
+        work_in(tmp_path).begin("dig", {}, "plan-0")
+    with closing(SqliteJobs(tmp_path)) as store:
+        assert not store.list()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ from cyclopts import App, Parameter, validators
 
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Json
-from homeostat.cli.version_stores import Config, Data, store_place
+from homeostat.cli.version_stores import Config, Data, store_at
 
 if TYPE_CHECKING:
     from homeostat.ports.memory import Memory
@@ -23,20 +22,20 @@ memory = App(name="memory", help="List, show and search past incidents and notes
 Limit = Annotated[int, Parameter(help="How many to show.", validator=validators.Number(gte=1, lte=10_000))]
 
 
-@contextmanager
-def memory_of(data: Path | None, config: Path | None) -> Iterator[Memory]:
+def memory_of(data: Path | None, config: Path | None) -> AbstractContextManager[Memory]:
     """The memory that options name, closed at the end. Raises CommandError where neither is named, or both are."""
-    place = store_place(data, config, "cases and notes")
-    if isinstance(place, Path):
+
+    def here(folder: Path) -> Memory:
         from homeostat.adapters.disk.sqlite.memory import SqliteMemory
 
-        with closing(SqliteMemory(place)) as store:
-            yield store
-        return
-    from homeostat.adapters.opening import memory_opener
+        return SqliteMemory(folder)
 
-    with closing(memory_opener(place)(place)) as shared:
-        yield shared
+    def there(url: str) -> Memory:
+        from homeostat.adapters.opening import memory_opener
+
+        return memory_opener(url)(url)
+
+    return store_at(data, config, "cases and notes", here, there)
 
 
 @memory.command(name="list")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from homeostat.cli.failures import CommandError
-from homeostat.cli.version_stores import store_place
+from homeostat.cli.version_stores import store_at
 
 if TYPE_CHECKING:
     from homeostat.engine.answering import Answering
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 AppName = Annotated[str | None, Parameter("--app", help="A shipped app or an app file: its maintain.gate counts.")]
 
 
-@contextmanager
-def plans_of(data: Path | None, config: Path | None) -> Iterator[Plans]:
+def plans_of(data: Path | None, config: Path | None) -> AbstractContextManager[Plans]:
     """The plans that options name, closed at the end. Raises CommandError where neither is named, or both are."""
-    place = store_place(data, config, "plans")
-    if isinstance(place, Path):
+
+    def here(folder: Path) -> Plans:
         from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 
-        with closing(SqlitePlans(place)) as store:
-            yield store
-        return
-    from homeostat.adapters.opening import plans_opener
+        return SqlitePlans(folder)
 
-    with closing(plans_opener(place)(place)) as shared:
-        yield shared
+    def there(url: str) -> Plans:
+        from homeostat.adapters.opening import plans_opener
+
+        return plans_opener(url)(url)
+
+    return store_at(data, config, "plans", here, there)
 
 
 @contextmanager
@@ -55,27 +55,20 @@ def answering_of(app: str | None, data: Path | None, config: Path | None) -> Ite
         yield Answering(plans, settings, statements, spec, read)
 
 
-@contextmanager
-def incidents_of(data: Path | None, config: Path | None) -> Iterator[Incidents]:
+def incidents_of(data: Path | None, config: Path | None) -> AbstractContextManager[Incidents]:
     """The incidents that options name, closed at the end. Raises CommandError where neither is named, or both are."""
-    if data is not None:
+
+    def here(folder: Path) -> Incidents:
         from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 
-        if config is not None:
-            raise CommandError("are the incidents in --data or on the servers of --config? Give one of them")
-        if not data.is_dir():
-            raise CommandError(f"there is no folder {data}: name the --data folder of a server")
-        with closing(SqliteIncidents(data)) as store:
-            yield store
-        return
-    from homeostat.adapters.opening import incidents_opener
-    from homeostat.adapters.process.environment import servers_of
+        return SqliteIncidents(folder)
 
-    address = servers_of(config).journal
-    if address is None:
-        raise CommandError("where are the incidents? Give --data FOLDER, or --config FILE with servers.journal")
-    with closing(incidents_opener(address)(address)) as shared:
-        yield shared
+    def there(url: str) -> Incidents:
+        from homeostat.adapters.opening import incidents_opener
+
+        return incidents_opener(url)(url)
+
+    return store_at(data, config, "incidents", here, there)
 
 
 def found_incident(store: Incidents, id: str) -> Incident:

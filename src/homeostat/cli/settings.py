@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from json import dumps, loads
 from pathlib import Path
@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Json, Stored
-from homeostat.cli.version_stores import actor_of, store_place
+from homeostat.cli.version_stores import actor_of, store_at
 
 if TYPE_CHECKING:
     from homeostat.config.tree import App as AppFile
@@ -207,20 +207,20 @@ def sizes(
         print("no size was chosen")
 
 
-@contextmanager
-def store_of(data: Path | None, config: Path | None) -> Iterator[Settings]:
+def store_of(data: Path | None, config: Path | None) -> AbstractContextManager[Settings]:
     """The settings that options name, closed at the end. Raises CommandError where neither is named, or both are."""
-    place = store_place(data, config, "settings")
-    if isinstance(place, Path):
+
+    def here(folder: Path) -> Settings:
         from homeostat.adapters.disk.sqlite.settings import SqliteSettings
 
-        with closing(SqliteSettings(place)) as store:
-            yield store
-    else:
+        return SqliteSettings(folder)
+
+    def there(url: str) -> Settings:
         from homeostat.adapters.opening import settings_opener
 
-        with closing(settings_opener(place)(place)) as shared:
-            yield shared
+        return settings_opener(url)(url)
+
+    return store_at(data, config, "settings", here, there)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Json, Stored
-from homeostat.cli.version_stores import Actor, Config, Data, actor_of, store_place
+from homeostat.cli.version_stores import Actor, Config, Data, actor_of, store_at
 
 if TYPE_CHECKING:
     from homeostat.ports import StandingJournal
@@ -25,20 +25,20 @@ Limit = Annotated[Stored, Parameter(help="How many to show, the newest first.")]
 Below = Annotated[int | None, Parameter(help="Only those with smaller numbers.")]
 
 
-@contextmanager
-def statements_of(data: Path | None, config: Path | None) -> Iterator[Statements]:
+def statements_of(data: Path | None, config: Path | None) -> AbstractContextManager[Statements]:
     """The statements that options name, closed at the end. Raises CommandError where neither is named, or both are."""
-    place = store_place(data, config, "statements")
-    if isinstance(place, Path):
+
+    def here(folder: Path) -> Statements:
         from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 
-        with closing(SqliteStatements(place)) as store:
-            yield store
-    else:
+        return SqliteStatements(folder)
+
+    def there(url: str) -> Statements:
         from homeostat.adapters.opening import statements_opener
 
-        with closing(statements_opener(place)(place)) as shared:
-            yield shared
+        return statements_opener(url)(url)
+
+    return store_at(data, config, "statements", here, there)
 
 
 @contextmanager

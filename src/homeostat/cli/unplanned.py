@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from homeostat.cli.failures import CommandError
-from homeostat.cli.version_stores import store_place
+from homeostat.cli.plan_stores import incidents_of
 
 if TYPE_CHECKING:
-    from homeostat.ports.incidents import Incidents
     from homeostat.records.incidents import Incident
     from homeostat.records.responses import Response
 
@@ -49,18 +48,8 @@ def unplanned(id: str, response: Response | None, data: Path | None, config: Pat
 
 def _incident(id: str, data: Path | None, config: Path | None) -> Incident | None:
     """The incident of an id; None where there is none."""
-    place = store_place(data, config, "incidents")
-    store: Incidents
-    if isinstance(place, Path):
-        from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
-
-        store = SqliteIncidents(place)
-    else:
-        from homeostat.adapters.opening import incidents_opener
-
-        store = incidents_opener(place)(place)
     from homeostat.ports.incidents import UnknownIncident
 
-    with closing(store), suppress(UnknownIncident):
+    with incidents_of(data, config) as store, suppress(UnknownIncident):
         return store.get(id)
     return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeAlias, TypeVar
 
 from cyclopts import Parameter
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from homeostat.ports.settings import Settings
     from homeostat.ports.shadow import ShadowStore
 
+
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+_Store = TypeVar("_Store", bound=_Closes)
 Data: TypeAlias = Annotated[Path | None, Parameter(help="The --data folder of a server, which may be running.")]
 Config: TypeAlias = Annotated[
     Path | None, Parameter(help="A file with `servers`: versions at servers.models, settings in servers.journal.")
@@ -56,6 +62,20 @@ def store_place(data: Path | None, config: Path | None, what: str) -> Path | str
     if journal is None:
         raise CommandError(f"where are the {what}? Give --data FOLDER, or --config FILE with servers.journal")
     return journal
+
+
+@contextmanager
+def store_at(
+    data: Path | None, config: Path | None, what: str, here: Callable[[Path], _Store], there: Callable[[str], _Store]
+) -> Iterator[_Store]:
+    """The store that options name, closed at the end.
+
+    here, there : open it in a data folder, and at the address of the servers' journal
+    Raises CommandError where neither is named, or both are, or there is no such folder.
+    """
+    place = store_place(data, config, what)
+    with closing(here(place) if isinstance(place, Path) else there(place)) as store:
+        yield store
 
 
 @contextmanager

@@ -180,12 +180,12 @@ def test_a_worker_that_alone_can_not_reach_the_store_flags_its_own_decisions_and
     assert (alone.freshness[:, planned.fields :] == wanted).any()
     assert not (alone.freshness[:, planned.fields : planned.fields + planned.windows.features] == Freshness.FRESH).any()
 
-    # The others reach the server. Nobody has told them: no flag, and the rows of the one that is cut off are missing.
+    # The others reach the server. They can not know: no flag, and the rows of the one that is cut off are missing.
     seen = decide(other, 3)
     assert not seen.fallback and not other.incomplete
     assert np.array_equal(seen.values, expected(without, 0, 1, 3), equal_nan=True)
 
-    # It is back, and has said so, but its rows are not written yet: now all are flagged.
+    # It is back and signs so, but its rows are not written yet: now all are flagged.
     cut.away = False
     journal.wait_until_written = lambda wait_s: False
     with pytest.raises(Unavailable):

@@ -340,5 +340,5 @@ def _worded(findings: Findings) -> str:
 
 
 def _reasons(ruling: Ruling) -> str:
-    said = [one.why for one in ruling.rules if one.tier == ruling.tier]
+    said = [] if ruling.tier == Tier.EXECUTE else [one.why for one in ruling.rules if one.tier == ruling.tier]
     return "; ".join(said[:3]) or "every rule agrees"

@@ -169,7 +169,7 @@ NOT_COVERED = {
     "shadow_leases", "learner", "learner_states", "learner_saved", "learner_asked", "exploration_grants",
     "statement_texts", "signals", "incidents", "incident_changes", "incident_silences", "incident_deliveries",
     "incident_cursor", "maintenance_lease", "maintenance_memory", "responses", "ruled_plans", "raised_levels",
-    "past_cases", "notes", "passages", "passage_words",
+    "past_cases", "notes", "passages", "passage_words", "response_leases",
 }  # fmt: skip
 
 

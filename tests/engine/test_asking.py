@@ -18,7 +18,7 @@ from homeostat.adapters.announce.message import Message
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.checks.incidents import incident
-from homeostat.config.announce import Channel, ChannelSettings, read_channels
+from homeostat.config.announce import Channel, read_channels
 from homeostat.config.faults import AppFileError
 from homeostat.config.links import PREFIX, LinkSettings, read_links
 from homeostat.engine.announcing import Announcer, Asking
@@ -102,26 +102,55 @@ def test_a_chat_has_links_that_name_their_answer(desk: Desk) -> None:
     assert "|approve>" in last and "|reject>" in last
 
 
-def test_a_stream_that_many_read_gets_no_links_and_an_alert_asks_nothing(desk: Desk) -> None:
-    sent = list[Message]()
+class Kept:
+    """A channel that keeps what it is to send."""
 
-    class Kept:
-        def send(self, message: Message, now_ns: int) -> None:
-            sent.append(message)
+    def __init__(self) -> None:
+        self.sent = list[Message]()
 
-        def close(self) -> None:
-            pass
+    def send(self, message: Message, now_ns: int) -> None:
+        self.sent.append(message)
 
-    def opens(_: ChannelSettings) -> Kept:
-        return Kept()
+    def close(self) -> None:
+        pass
 
+
+def bus_and_pager(desk: Desk, kept: Kept) -> Announcer:
     made = read_channels({"bus": Channel(kind="stream", url="kafka://127.0.0.1:1/x"),
                           "pager": Channel(kind="alertmanager", url="http://127.0.0.1:1")}, {})  # fmt: skip
     asking = Asking(desk.plans, HOUR_NS, LINKS)
-    Announcer(desk.incidents, made, Clock(), opens=opens, asking=asking).step()
-    asks = [one for one in sent if one.delivery.news is News.ASKS]
+    return Announcer(desk.incidents, made, Clock(), opens=lambda _: kept, asking=asking)
+
+
+def test_a_stream_that_many_read_gets_no_links_and_an_alert_asks_nothing(desk: Desk) -> None:
+    kept = Kept()
+    bus_and_pager(desk, kept).step()
+    asks = [one for one in kept.sent if one.delivery.news is News.ASKS]
     assert [one.delivery.channel for one in asks] == ["bus"] and not asks[0].links and "links" not in asks[0].data
     assert asks[0].data["plan"]["hash"] == desk.plan.hash
+
+
+def test_each_move_of_an_answer_goes_to_streams_once(desk: Desk) -> None:
+    """Plans, rulings, receipts and verdicts, also of a response that ends while nobody looks."""
+    kept = Kept()
+    announcer = bus_and_pager(desk, kept)
+    announcer.step()
+    bus_and_pager(desk, kept).step()  # Another process.
+    last = desk.plans.get(ID)
+    for phase in (Phase.ACTING, Phase.VERIFYING, Phase.CLOSED):
+        last = last.to(phase, NOW, f"it is {phase}")
+        desk.plans.write(last)
+        if phase != Phase.VERIFYING:
+            announcer.step()
+            announcer.step()
+    moves = [one for one in kept.sent if one.delivery.news is News.ANSWERED]
+    assert {one.delivery.channel for one in moves} == {"bus"}
+    assert [one.data["response"]["phase"] for one in moves] == ["ruled", "acting", "closed"]
+    assert all(one.data["type"] == "incident.answered" and one.data["plan"]["hash"] == desk.plan.hash for one in moves)
+    assert [line["text"] for line in moves[-1].data["response"]["lines"]][-3:] == [
+        "it is acting", "it is verifying", "it is closed",
+    ]  # fmt: skip
+    json.loads(moves[-1].body)
 
 
 def test_without_a_secret_the_plan_is_announced_without_links(desk: Desk) -> None:

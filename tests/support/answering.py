@@ -89,7 +89,7 @@ class Given:
         self.seen.append(case)
         path = (Edge("source", "policy", "1 of 1"),)
         found = Finding("field:amount", "unit", 0.95, ONSET, path)
-        return Findings("i1", case.now_ns, Conclusion.CAUSE, (found,), (("field:amount", "unit", 0.95),), 3)
+        return Findings(case.incident.id, case.now_ns, Conclusion.CAUSE, (found,), (("field:amount", "unit", 0.95),), 3)
 
     def plan(self, case: Case, findings: Findings, failed: Collection[tuple[str, str]] = ()) -> Plan:
         """Two steps."""
@@ -100,7 +100,7 @@ class Given:
             )
             for place, altered in enumerate(ALTERED)
         )  # fmt: skip
-        return Plan("i1", case.now_ns, 0.95, 0, steps)
+        return Plan(case.incident.id, case.now_ns, 0.95, 0, steps)
 
     def revise(self, *given: object) -> Plan:
         """Nobody edits it."""
@@ -122,10 +122,10 @@ class Answering(Responding):
 
     def __init__(
         self, given: Given, store: MaintenanceStore, means: Means, clock: StandingClock,
-        say: Callable[[str], None] = lambda text: None,
+        say: Callable[[str], None] = lambda text: None, **more: Any,
     ) -> None:  # fmt: skip
         journal: Any = NoEntries()
-        super().__init__(Source(PREPARED, journal, store, lambda entry: None), means, clock, say)
+        super().__init__(Source(PREPARED, journal, store, lambda entry: None), means, clock, say, **more)
         self.given = given
 
     def _coordinator(self) -> Coordinator:

@@ -179,6 +179,34 @@ def beyond_the_bounds_the_oldest_go_and_open_ones_stay(opened: OpensPlans) -> No
         assert [one.plan.incident for one in store.ruled(0)] == ["i2", "i3", "i4"]
 
 
+def a_lease_has_one_owner_until_it_ends(opened: OpensPlans) -> None:
+    """Others get it when it was given back or is over, with a higher fence; its owner has it for longer."""
+    with closing(opened()) as store, closing(opened()) as other:
+        first = store.hold("act", "a", 3600.0)
+        assert first is not None and store.hold("act", "a", 3600.0) == first
+        assert other.hold("act", "b", 3600.0) is None
+        elsewhere = other.hold("i1", "b", 3600.0)
+        assert elsewhere is not None and elsewhere > first, "each lease has an end of its own"
+        other.leave("act", "b")
+        assert other.hold("act", "b", 3600.0) is None, "only its owner gives it back"
+        store.leave("act", "a")
+        second = other.hold("act", "b", 0.0)
+        assert second is not None and second > elsewhere
+        third = store.hold("act", "a", 3600.0)
+        assert third is not None and third > second, "a lease of no time is over at once"
+
+
+def of_many_processes_at_once_one_has_a_lease(opened: OpensPlans) -> None:
+    """However many ask at the same moment."""
+
+    def ask(name: int) -> bool:
+        with closing(opened()) as store:
+            return store.hold("act", f"p{name}", 3600.0) is not None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(8))) == 1
+
+
 PLAN_CHECKS: tuple[Callable[[OpensPlans], None], ...] = (
     an_empty_store_has_nothing,
     a_response_comes_back_as_it_was,
@@ -189,6 +217,8 @@ PLAN_CHECKS: tuple[Callable[[OpensPlans], None], ...] = (
     responses_are_listed_by_phase_the_newest_first,
     the_words_of_owners_are_numbered,
     beyond_the_bounds_the_oldest_go_and_open_ones_stay,
+    a_lease_has_one_owner_until_it_ends,
+    of_many_processes_at_once_one_has_a_lease,
 )
 
 

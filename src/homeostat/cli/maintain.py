@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json import dumps
 from pathlib import Path
 from secrets import token_hex
@@ -24,8 +24,11 @@ from homeostat.cli.progress import shown
 from homeostat.cli.watched import watched
 
 if TYPE_CHECKING:
+    from logging import Logger
+
     from homeostat.config.servers import Servers
     from homeostat.engine.assembly import Prepared
+    from homeostat.engine.readings import Value
     from homeostat.jobs.maintaining.running import Announcing, Maintaining, Setting
     from homeostat.ports.language import LanguageModel, Role
     from homeostat.ports.plans import Plans
@@ -46,6 +49,10 @@ def maintain(
     *,
     data: Annotated[Path | None, Parameter(help="The folder of a server or a replay.")] = None,
     config: Annotated[Path | None, Parameter(help="A file with a `servers` section, over the app file's own.")] = None,
+    role: Annotated[
+        Literal["all", "watch", "investigate", "rehearse", "coordinate"],
+        Parameter(help="The part of the work; start a `watch` and a `coordinate`, and as many others as you like."),
+    ] = "all",
     once: Annotated[bool, Parameter(negative="", help="End when it has caught up with the journal.")] = False,
     bundle: Annotated[Path | None, Parameter(help="The models that the server was started with, if any.")] = None,
     memory_mb: Annotated[int | None, Parameter(help="The most memory; maintain.memory_mb when absent.")] = None,
@@ -82,6 +89,11 @@ def maintain(
         plans = kept.enter_context(closing(_plans(data, servers, prepared.app.app)))
         from homeostat.jobs.maintaining.running import Maintaining
 
+        if role not in ("all", "watch"):
+            _part(role, setting, once, logger, ready_at, metrics_port, metrics_host)
+            return
+        if role == "watch":
+            setting = replace(setting, open_means=None)
         if once:
             channels = _channels(prepared, servers, setting, plans, data)
             found = _once(Maintaining(setting, _note), setting, channels)
@@ -98,7 +110,9 @@ def maintain(
             opened.callback(maintaining.close)
             opened.callback(announcing.close)
             if metrics_port is not None:
-                opened.enter_context(_metrics(maintaining, app, metrics_host, metrics_port))
+                opened.enter_context(
+                    _metrics(maintaining.readings, lambda: maintaining.trouble, app, metrics_host, metrics_port)
+                )
             announcing.start()
             ready_at("watches the journal")
             try:
@@ -106,6 +120,33 @@ def maintain(
             except MemoryError:
                 raise CommandError("maintenance needs more memory than maintain.memory_mb lets it have") from None
     logger.info("saved, stopped")
+
+
+def _part(
+    role: str, setting: Setting, once: bool, logger: Logger, ready_at: Callable[[str], None], port: int | None,
+    host: str,
+) -> None:  # fmt: skip
+    """Run a part of the work that keeps nothing in memory."""
+    from homeostat.adapters.process.background import bound_memory, give_way
+    from homeostat.jobs.maintaining.role import MaintainRole, RoleProcess
+
+    part = RoleProcess(setting, MaintainRole(role), _note if once else logger.info)
+    with ExitStack() as opened:
+        opened.callback(part.close)
+        if once:
+            stored = 0
+            while found := part.turn():
+                stored += found
+            print(f"{role}: {stored} steps of incidents are stored")
+            return
+        give_way()
+        bound_memory(setting.app.maintain.memory_mb)
+        _stop_at_signals(part.stop)
+        if port is not None:
+            opened.enter_context(_metrics(dict, lambda: part.trouble, setting.app.app, host, port))
+        ready_at(f"has the role {role}")
+        part.run()
+    logger.info("stopped")
 
 
 def _words(app: str, data: Path | None, config: Path | None) -> list[str]:
@@ -267,7 +308,9 @@ def _worded(found: dict[str, Any]) -> str:
     )
 
 
-def _metrics(maintaining: Maintaining, app: str, host: str, port: int) -> Any:
+def _metrics(
+    readings: Callable[[], Mapping[str, Value]], trouble: Callable[[], str], app: str, host: str, port: int
+) -> Any:
     from prometheus_client import CollectorRegistry
     from prometheus_client.process_collector import ProcessCollector
 
@@ -275,9 +318,9 @@ def _metrics(maintaining: Maintaining, app: str, host: str, port: int) -> Any:
     from homeostat.engine.readings import Readings
 
     registry = CollectorRegistry()
-    registry.register(Readings(app, maintaining.readings))
+    registry.register(Readings(app, readings))
     ProcessCollector(registry=registry)
-    return serve_metrics(registry, host, port, lambda: maintaining.trouble)
+    return serve_metrics(registry, host, port, trouble)
 
 
 def _note(text: str) -> None:

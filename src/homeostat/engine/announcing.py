@@ -22,10 +22,12 @@ from homeostat.ports.incidents import IncidentChange, Incidents, UnknownIncident
 from homeostat.ports.plans import NoResponse, Plans
 from homeostat.records.deliveries import RANK, Delivery, DeliveryState, News, delivery_key, news_of
 from homeostat.records.incidents import Incident, Phase, Severity
-from homeostat.records.responses import Answer
+from homeostat.records.response_shown import shown_response
+from homeostat.records.responses import Answer, Response
 
 LINKED = frozenset({"webhook", "slack", "email"})  # A stream is read by many: none of its messages lets them approve.
 _FIRST_NS, _LONGEST_NS = 5 * 10**9, 3600 * 10**9
+_MOVES_MAX = 1000
 _LEASE_NS = 60 * 10**9  # Beyond the longest time that a try may take.
 
 
@@ -70,13 +72,15 @@ class Announcer:
         self._opens = opens or (lambda one: open_channel(one, kafka))
         self._open: dict[str, Sends] = {}
         self._asking, self._asked = asking, set[str]()
+        self._moved: dict[str, int] = {}  # The revisions of responses that are planned.
+        self._under_way: set[str] | None = None  # The incidents of those; None before the first look.
 
     def step(self, open_only: bool = False) -> Announced:
         """Plan what is new, and send what is due. Raises Unavailable where the store fails, never for a channel.
 
         open_only : nobody hears of new changes of incidents that are closed by now: they were found in an old record
         """
-        planned = self._plan(open_only) + self._plan_asks()
+        planned = self._plan(open_only) + self._plan_asks() + self._plan_moves(open_only)
         counts = dict.fromkeys(DeliveryState, 0)
         lease = max([_LEASE_NS, *(2 * one.channel.timeout for one in self._settings.values())])
         while claimed := self._store.claim(self._clock.now_ns(), lease, 1):  # One at a time, within its lease.
@@ -128,6 +132,43 @@ class Announcer:
                 count += len(made)
             self._asked.add(plan.hash)
         return count
+
+    def _plan_moves(self, open_only: bool) -> int:
+        """Store the deliveries of responses that have moved on, for streams alone: people hear of what they can do.
+
+        A response that moves faster than this is looked at is sent as it is by then, with all its lines.
+        """
+        streams = [name for name, one in self._settings.items() if one.channel.kind == "stream"]
+        if self._asking is None or not streams:
+            return 0
+        count = 0
+        for response in self._responses(self._asking.plans):
+            if self._moved.get(response.incident) == response.revision:
+                continue
+            if not (open_only and response.phase == Phase.CLOSED):
+                with suppress(UnknownIncident):
+                    incident, now_ns = self._store.get(response.incident), self._clock.now_ns()
+                    made = [
+                        Delivery(f"{incident.id}-answer-{response.revision}-{name}", name, incident.id,
+                                 incident.revision, News.ANSWERED, now_ns, next_ns=now_ns)
+                        for name in self._heard(incident) if name in streams
+                    ]  # fmt: skip
+                    self._store.plan(made, 0)
+                    count += len(made)
+            self._moved[response.incident] = response.revision
+        return count
+
+    def _responses(self, plans: Plans) -> list[Response]:
+        """Those that are under way or just ended, the oldest first; at the first look all that there are."""
+        if self._under_way is None:
+            found = list(plans.list((), _MOVES_MAX))
+        else:
+            found = list(plans.list([phase for phase in Phase if phase != Phase.CLOSED], _MOVES_MAX))
+            for ended in self._under_way - {one.incident for one in found}:
+                with suppress(NoResponse):
+                    found.append(plans.get(ended))
+        self._under_way = {one.incident for one in found if one.phase != Phase.CLOSED}
+        return found[::-1]
 
     def _is_closed(self, id: str) -> bool:
         try:
@@ -198,7 +239,10 @@ class Announcer:
         earlier = [one for revision, one in history.items() if revision < incident.revision]
         signals = self._store.signals_of(incident.signals)
         asks = self._asks(delivery, settings) if delivery.news == News.ASKS else None
-        return Message(delivery, incident, signals, earlier, self._currency, asks)
+        answer = None
+        if delivery.news == News.ANSWERED and self._asking is not None:
+            answer = shown_response(self._asking.plans.get(delivery.incident), self._asking.answer_ns)
+        return Message(delivery, incident, signals, earlier, self._currency, asks, answer)
 
     def _asks(self, delivery: Delivery, settings: ChannelSettings) -> Asks | None:
         """The plan that a delivery is about; None where it does not wait any more. Raises NoResponse."""

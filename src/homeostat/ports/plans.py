@@ -89,6 +89,18 @@ class Plans(Protocol):
         """The owner's words, the first one first."""
         ...
 
+    def hold(self, name: str, owner: str, lease_s: float) -> int | None:
+        """Have a lease for so long, by the store's clock; None where another process has it.
+
+        name : what is to be done by one at a time: an incident's id, or a role
+        Returns the lease's fence: it rises each time that another owner takes it, so an owner who slept sees that.
+        """
+        ...
+
+    def leave(self, name: str, owner: str) -> None:
+        """Give a lease back; nothing where another process has it."""
+        ...
+
     def close(self) -> None:
         """Let go of files and servers."""
         ...

@@ -18,6 +18,7 @@ class News(StrEnum):
     REOPENED = "reopened"
     CLOSED = "closed"
     ASKS = "asks"  # Its plan waits for the answer of a person.
+    ANSWERED = "answered"  # Its response has moved on: findings, plan, ruling, action or verdict. For programs.
 
 
 class DeliveryState(StrEnum):

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from shutil import copytree
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +22,10 @@ from homeostat.adapters.process.clock import SystemClock
 from homeostat.engine.assembly import open_engine, prepare
 from homeostat.engine.stores import stores_in
 from homeostat.errors import Unavailable
+from homeostat.jobs.maintaining.answering import Answering
 from homeostat.jobs.maintaining.rehearsal_process import Place, RehearsalProcess, rehearsal_at
 from homeostat.jobs.maintaining.responding import Means, Responding
+from homeostat.jobs.maintaining.role import PHASES, RoleProcess
 from homeostat.jobs.maintaining.running import Maintaining, Setting
 from homeostat.jobs.maintaining.source import source_in
 from homeostat.ports.rehearsal import CanNotRehearse, Rehearsal
@@ -177,3 +180,28 @@ def test_a_rehearsal_in_its_own_process_says_the_same_and_may_be_killed(made: Pa
         (child,) = process._pool._processes  # type: ignore[union-attr]
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+@pytest.mark.long
+def test_processes_with_a_role_each_bring_an_incident_as_far_as_one_would(made: Path, tmp_path: Path) -> None:
+    """Of a record of another time a plan is made and ruled on; nothing is carried out."""
+    folder = copytree(made, tmp_path / "live")
+    app, data = prepare(folder / "watched.yaml").app, folder / "data"
+    answers = Answering(Place(app, data), ["watched.yaml", "--data", "data"], str(folder))
+    phases, said = list[Phase | None](), list[str]()
+    for role in (*PHASES, *PHASES):  # Each of them twice: nobody takes a step that is another one's.
+        with closing(SqliteIncidents(data, app="watched")) as store:
+            prepared = prepare(folder / "watched.yaml")
+            setting = Setting(
+                prepared.app, store, lambda prepared=prepared, store=store: source_in(data, prepared, store), role,
+                SystemClock(), answers.opened,
+            )  # fmt: skip
+            with closing(RoleProcess(setting, role, said.append)) as one:
+                while one.turn():
+                    pass
+        with closing(SqlitePlans(data, app="watched")) as plans:
+            found = plans.list((), 9)
+            phases.append(found[0].phase if found else None)
+            free = plans.hold("coordinate", "a test", 0.0)
+    assert phases == [Phase.INVESTIGATED, Phase.PLANNED, *[Phase.RULED] * 4], said
+    assert found[0].tier == Tier.EXECUTE and not found[0].receipts and free is not None

@@ -62,6 +62,7 @@ class Message:
     incident : at the delivery's revision; earlier : its revisions before
     signals : those of it that are kept
     asks : the plan that waits, None where none does
+    answer : how far the response is, as GET /v1/incidents/ID shows it; None where nobody hears of that
     """
 
     delivery: Delivery
@@ -70,6 +71,7 @@ class Message:
     earlier: Sequence[Incident] = ()
     currency: str = ""
     asks: Asks | None = None
+    answer: Mapping[str, Any] | None = None
 
     @property
     def links(self) -> Mapping[str, str]:
@@ -93,7 +95,7 @@ class Message:
         return {
             "type": f"incident.{self.delivery.news}", "key": self.delivery.key, "subject": self.subject,
             "incident": shown_incident(self.incident), "signals": [shown_signal(one) for one in self.signals],
-            **({} if self.asks is None else self.asks.data),
+            **({} if self.asks is None else self.asks.data), **(self.answer or {}),
         }  # fmt: skip
 
     @property

@@ -19,6 +19,7 @@ from homeostat.records.responses import Response
 
 T = TypeVar("T")
 _SOME = 200
+_KEPT_NS = 86_400 * 10**9
 
 
 def put(run: Run, response: Response, bounds: PlanBounds) -> None:
@@ -97,6 +98,28 @@ def words(run: Run) -> list[Raised]:
         return [Raised(Remedy(a), Reach(b), int(at), actor, why, int(n)) for a, b, at, actor, why, n in found]
     except ValueError as error:
         raise PlansError(f"an owner's word is damaged or of a newer version ({error})") from error
+
+
+def hold(run: Run, name: str, owner: str, now_ns: int, lease_s: float) -> int | None:
+    """See `Plans.hold`. Leases that ended a day ago are deleted."""
+    until_ns = now_ns + int(lease_s * 1e9)
+    there = run("SELECT owner, until_ns, fence FROM response_leases WHERE name = ?", (name,))
+    if there and there[0][0] == owner:
+        run("UPDATE response_leases SET until_ns = ? WHERE name = ?", (until_ns, name))
+        return int(there[0][2])
+    if there and there[0][1] > now_ns:
+        return None
+    (last,) = run("SELECT coalesce(max(fence), 0) FROM response_leases")[0]
+    sql = "DELETE FROM response_leases WHERE name = ? OR (until_ns < ? AND fence < ?)"  # The last fence stays.
+    run(sql, (name, now_ns - _KEPT_NS, last))
+    sql = "INSERT INTO response_leases (name, owner, until_ns, fence) VALUES (?, ?, ?, ?)"
+    run(sql, (name, owner, until_ns, int(last) + 1))
+    return int(last) + 1
+
+
+def leave(run: Run, name: str, owner: str) -> None:
+    """See `Plans.leave`."""
+    run("UPDATE response_leases SET until_ns = 0 WHERE name = ? AND owner = ?", (name, owner))
 
 
 def no_response(incident: str) -> NoResponse:

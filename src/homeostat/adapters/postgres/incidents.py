@@ -106,11 +106,11 @@ class PostgresIncidents:
 
     def take(self, owner: str, lease_s: float = LEASE_S) -> bool:
         """See `MaintenanceStore`."""
-        return self._turns.change(lambda run: maintenance_rows.take(run, owner, _now_ns(run), lease_s))
+        return self._turns.change(lambda run: maintenance_rows.take(run, owner, now_ns(run), lease_s))
 
     def say(self, owner: str, state: MaintenanceState, lease_s: float = LEASE_S) -> bool:
         """See `MaintenanceStore`."""
-        return self._turns.change(lambda run: maintenance_rows.say(run, owner, state, _now_ns(run), lease_s))
+        return self._turns.change(lambda run: maintenance_rows.say(run, owner, state, now_ns(run), lease_s))
 
     def leave(self, owner: str) -> None:
         """See `MaintenanceStore`."""
@@ -118,7 +118,7 @@ class PostgresIncidents:
 
     def lease(self) -> Lease | None:
         """See `MaintenanceStore`."""
-        return self._turns.look(lambda run: maintenance_rows.lease(run, _now_ns(run)))
+        return self._turns.look(lambda run: maintenance_rows.lease(run, now_ns(run)))
 
     def saved(self) -> bytes | None:
         """See `MaintenanceStore`."""
@@ -141,6 +141,6 @@ class PostgresIncidents:
         self._turns.close()
 
 
-def _now_ns(run: Run) -> int:
+def now_ns(run: Run) -> int:
     """The server's clock: processes on several machines have that in common."""
     return int(run("SELECT (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint")[0][0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from homeostat.adapters.plans import rows
+from homeostat.adapters.postgres.incidents import now_ns
 from homeostat.adapters.postgres.schema import PLANS_LOCK
 from homeostat.adapters.postgres.turns import Turns, plain
 from homeostat.ports.plans import PlanBounds
@@ -53,6 +54,14 @@ class PostgresPlans:
     def raised(self) -> Sequence[Raised]:
         """See `Plans`."""
         return self._turns.look(rows.words)
+
+    def hold(self, name: str, owner: str, lease_s: float) -> int | None:
+        """See `Plans`."""
+        return self._turns.change(lambda run: rows.hold(run, name, owner, now_ns(run), lease_s))
+
+    def leave(self, name: str, owner: str) -> None:
+        """See `Plans`."""
+        self._turns.change(lambda run: rows.leave(run, name, owner))
 
     def close(self) -> None:
         """See `Plans`."""

@@ -14,7 +14,7 @@ from homeostat.adapters.journals.entries import JournalError
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.ports import Unavailable
 
-HEAD = "0016"  # The newest step of `migrations/versions`; a test holds the two together.
+HEAD = "0017"  # The newest step of `migrations/versions`; a test holds the two together.
 TABLES = (
     "about", "schemas", "entries", "decisions", "event_ids", "outcomes", "api_keys", "settings_changes",
     "settings_head", "settings_processes", "jobs", "job_logs", "model_versions", "shadowed",
@@ -22,6 +22,7 @@ TABLES = (
     "statements", "statement_texts", "signals", "incidents", "incident_changes", "incident_silences",
     "incident_deliveries", "incident_cursor", "maintenance_lease", "maintenance_memory",
     "responses", "ruled_plans", "raised_levels", "past_cases", "notes", "passages", "passage_words",
+    "response_leases",
 )  # fmt: skip
 # Keys of advisory locks, which all programs on a database share: "hmst" and a number of ours.
 MIGRATION_LOCK = 0x686D7374_00000001
@@ -48,6 +49,7 @@ _WANTED = {
     "ruled_plans": "SELECT, INSERT, UPDATE, DELETE", "raised_levels": "SELECT, INSERT",
     "past_cases": "SELECT, INSERT, UPDATE, DELETE", "notes": "SELECT, INSERT, UPDATE, DELETE",
     "passages": "SELECT, INSERT, DELETE", "passage_words": "SELECT, INSERT, DELETE",
+    "response_leases": "SELECT, INSERT, UPDATE, DELETE",
     "model_versions": "SELECT, INSERT, UPDATE", "shadowed": "SELECT, INSERT, UPDATE, DELETE",
     "shadow_leases": "SELECT, INSERT, UPDATE, DELETE",
     "learner": "SELECT, UPDATE", "learner_asked": "SELECT, UPDATE", "learner_states": "SELECT, INSERT, UPDATE, DELETE",

@@ -10,7 +10,7 @@ ruled on, and none is carried out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -41,10 +41,17 @@ _PHASES_MAX = 12  # Of one incident, in one step.
 _INCIDENTS_MAX = 100
 _RESPONSES_MAX = 10_000
 _LOOK_NS = 600 * 10**9  # A step's effect is looked at so often.
+_RENEWED_NS = 20 * 10**9
 _AGAIN_NS = 60 * 10**9  # After a failure of a store.
 _BROKEN_NS = 3600 * 10**9  # After a failure of a part, for that incident.
 _UNDER_WAY = [phase for phase in Phase if phase != Phase.CLOSED]
 _ACTS = frozenset({Phase.RULED, Phase.ACTING, Phase.VERIFYING})
+_LED = _ACTS | {Phase.PLANNED}
+"""One process at a time rules, acts and verifies."""
+LEAD = "coordinate"
+"""The name of its lease; any other lease has the name of an incident."""
+HELD_S = 120.0
+"""A lease is had for so long, and renewed in a rehearsal: a process that was killed is replaced as soon."""
 
 
 class LeaseLost(Exception):
@@ -72,12 +79,19 @@ class Responding:
 
     say : gets a sentence for people
     keep : has the lease for as long as an answer may take; raises LeaseLost
+    owner : the process's name in the store. It then has a lease on each incident that it works on, and rules and acts
+        only while it has that of the coordinator. Empty where no other process answers the same incidents.
+    phases : those that it ends; the others are left to other processes
     """
 
     def __init__(
         self, source: Source, means: Means, clock: Clock, say: Callable[[str], None],
-        keep: Callable[[], None] = lambda: None,
+        keep: Callable[[], None] = lambda: None, *, owner: str = "", phases: Collection[Phase] = tuple(_UNDER_WAY),
     ) -> None:  # fmt: skip
+        self._owner, self._phases = owner, frozenset(phases)
+        self._fence: int | None = None  # Of the coordinator's lease; None while this process lacks it.
+        self._renew_ns = 0  # When it is due to be renewed, by the monotonic clock.
+        self._holds = ""  # The incident whose lease it has.
         self._source, self._means, self._clock, self._say, self._keep = source, means, clock, say, keep
         self._recent = LastEntries(source)
         self._cases = Cases(source, means.settings, self._recent)
@@ -113,21 +127,71 @@ class Responding:
         live = abs(clock_ns - reached_ns) < LIVE_NS
         now_ns = max(clock_ns, reached_ns) if live else reached_ns
         self._recent.forget(now_ns)
+        self._lead()
         coordinator: Coordinator | None = None
         stored = 0
         for incident, response in self._under_way():
             if not self._due(response, now_ns, live):
                 continue
             self._keep()
+            if not self._held(response):
+                continue
             coordinator = coordinator or self._coordinator()
             try:
-                stored += self._advance(coordinator, incident, response, now_ns, live)
+                last = self._stored(incident.id) or response  # Another process may have brought it on meanwhile.
+                if last.revision == response.revision:
+                    stored += self._advance(coordinator, incident, response, now_ns, live)
             except (Unavailable, LeaseLost):
                 raise
             except Exception as error:  # Hypotheses and scorers may be anybody's; the others go on.
                 self._broken[incident.id] = self._clock.monotonic_ns() + _BROKEN_NS
                 self._say(f"incident {incident.id} waits: {type(error).__name__}: {error}")
+            finally:
+                self._let_go()
         return stored
+
+    def renew(self) -> None:
+        """Have its leases for longer. Raises LeaseLost where another process has one, Unavailable."""
+        if not self._owner:
+            return
+        plans = self._means.plans
+        if self._holds and plans.hold(self._holds, self._owner, HELD_S) is None:
+            raise LeaseLost
+        if self._fence is not None and plans.hold(LEAD, self._owner, HELD_S) != self._fence:
+            raise LeaseLost
+
+    def close(self) -> None:
+        """Give the coordinator's lease back. Raises Unavailable."""
+        if self._fence is not None:
+            self._fence = None
+            self._means.plans.leave(LEAD, self._owner)
+
+    def _lead(self) -> None:
+        """Have the coordinator's lease, if this process may coordinate and nobody else does."""
+        now_ns = self._clock.monotonic_ns()
+        if not self._owner or not self._phases & _LED or now_ns < self._renew_ns:
+            return
+        self._fence = self._means.plans.hold(LEAD, self._owner, HELD_S)
+        self._renew_ns = now_ns + (_RENEWED_NS if self._fence is not None else 0)
+
+    def _held(self, response: Response) -> bool:
+        """Whether this process may work on an incident: it coordinates, or has the incident's lease."""
+        if not self._owner or response.phase in _LED:
+            return True
+        if self._means.plans.hold(response.incident, self._owner, HELD_S) is None:
+            return False
+        self._holds = response.incident
+        return True
+
+    def _let_go(self) -> None:
+        """Give back the lease of the incident that it worked on."""
+        held, self._holds = self._holds, ""
+        if held:
+            self._means.plans.leave(held, self._owner)
+
+    def _is_ours(self, phase: Phase) -> bool:
+        """Whether this process ends a phase."""
+        return phase in self._phases and (phase not in _LED or not self._owner or self._fence is not None)
 
     def _under_way(self) -> list[tuple[Incident, Response]]:
         """Incidents that are open or answered, with their responses; the oldest first."""
@@ -153,6 +217,8 @@ class Responding:
             return None
 
     def _due(self, response: Response, now_ns: int, live: bool) -> bool:
+        if not self._is_ours(response.phase):
+            return False
         if response.phase in _ACTS and not live:
             if not self._said_recording:
                 self._say("the record is of another time than now, so plans are made and none is carried out")
@@ -177,7 +243,7 @@ class Responding:
         case = replace(self._cases.case(incident, now_ns), elsewhere=elsewhere_of(apart, known, now_ns))
         others = history_of(apart)
         for count in range(_PHASES_MAX):
-            if response.phase in _ACTS and not live:
+            if (response.phase in _ACTS and not live) or not self._is_ours(response.phase):
                 return count
             self._advancing = response
             try:
@@ -226,8 +292,10 @@ class Responding:
     def _allowed(self, plan: Plan, by: str) -> bool:
         """Whether a plan may be executed by what is stored now: the gate has ruled so, or a person has approved it.
 
-        A response that has moved on meanwhile is another process's to answer.
+        A response that has moved on meanwhile is another process's to answer, and so is all where the lease was lost.
         """
+        if self._owner and self._means.plans.hold(LEAD, self._owner, HELD_S) != self._fence:
+            return False
         stored, ours = self._stored(plan.incident), self._advancing
         if stored is None or stored.plan is None or ours is None or stored.revision != ours.revision:
             return False

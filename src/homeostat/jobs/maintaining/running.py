@@ -164,6 +164,8 @@ class Maintaining:
             if self.leads and self.steps is not None:
                 if self.steps.save():
                     self._beat(None)
+                if self._responding is not None:
+                    self._responding.close()
                 self._setting.store.leave(self._setting.owner)
         except HomeostatError as error:
             self._say(f"not saved: {error}")
@@ -223,7 +225,9 @@ class Maintaining:
         self._remembering = Remembering(source, self._say, self._setting.runbooks)
         if self._setting.open_means is not None:
             means = self._opened.enter_context(self._setting.open_means(self._keep_lease))
-            self._responding = Responding(source, means, self._setting.clock, self._say, self._keep_lease)
+            self._responding = Responding(
+                source, means, self._setting.clock, self._say, self._keep_lease, owner=self._setting.owner
+            )
             self._advising = self._adviser(source, means)
         self._current_ns = self._setting.clock.now_ns()
         self._say(f"{self._setting.owner} maintains {self._setting.app.app}, from entry {steps.place.entry} on")
@@ -270,6 +274,8 @@ class Maintaining:
         self._state = replace(state, at_ns=self._setting.clock.now_ns())
         if not self._setting.store.say(self._setting.owner, self._state, LOADING_S):
             raise LeaseLost
+        if self._responding is not None:
+            self._responding.renew()
 
     def _count(self, reached_ns: int) -> None:
         """Count the incidents that are open, and the budget that those of its span have used."""

@@ -33,6 +33,7 @@ def subject(incident: Incident, news: News) -> str:
     words = {
         News.OPENED: "new incident", News.RAISED: "incident is worse", News.REOPENED: "incident is back",
         News.CLOSED: "incident closed", News.ASKS: "a plan waits for an answer",
+        News.ANSWERED: "the answer moves on",
     }[news]  # fmt: skip
     return _plain(f"[{incident.app}] {words}: {headline(incident)}")
 

@@ -12,6 +12,8 @@ from homeostat.adapters.disk.files import FILE_MODE
 from homeostat.adapters.disk.sqlite.database import Form
 from homeostat.adapters.disk.sqlite.store_file import Held, StoreFile
 from homeostat.adapters.plans import rows
+from homeostat.adapters.process.clock import SystemClock
+from homeostat.ports import Clock
 from homeostat.ports.plans import PlanBounds, PlansError
 from homeostat.records.autonomy import Raised
 from homeostat.records.incidents import Phase
@@ -21,6 +23,9 @@ from homeostat.records.responses import Response
 FILE = "plans.db"
 FORMAT = 1
 APPLICATION_ID = 0x686D706C  # "hmpl", in the file's header, where `file` and SQLite look for it.
+LEASES = """CREATE TABLE IF NOT EXISTS response_leases (
+    name TEXT PRIMARY KEY, owner TEXT NOT NULL, until_ns INTEGER NOT NULL, fence INTEGER NOT NULL
+) STRICT"""
 _TABLES = (
     """CREATE TABLE responses (
     number INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL,
@@ -36,6 +41,7 @@ _TABLES = (
     number INTEGER PRIMARY KEY, remedy TEXT NOT NULL, reach TEXT NOT NULL, at_ns INTEGER NOT NULL, actor TEXT NOT NULL,
     reason TEXT NOT NULL
 ) STRICT""",
+    LEASES,
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
 )
 FORM = Form("plans", APPLICATION_ID, FORMAT, _TABLES)
@@ -47,14 +53,17 @@ class SqlitePlans:
 
     def __init__(
         self, folder: Path, *, app: str = "", bounds: PlanBounds = PlanBounds(), mode: int = FILE_MODE,  # noqa: B008
+        clock: Clock | None = None,
     ) -> None:  # fmt: skip
         """Nothing is opened yet.
 
         folder : where the file is, or will be
         app : whose plans they are; empty to take those of any app
+        clock : what leases end by; the machine's when None
         """
         self._file = StoreFile(folder / FILE, FORM, _HELD, app, mode)
         self._bounds = bounds
+        self._clock = SystemClock() if clock is None else clock
 
     def write(self, response: Response) -> None:
         """See `Plans`."""
@@ -87,6 +96,18 @@ class SqlitePlans:
         """See `Plans`."""
         with self._file.look() as run:
             return [] if run is None else rows.words(run)
+
+    def hold(self, name: str, owner: str, lease_s: float) -> int | None:
+        """See `Plans`."""
+        with self._file.change() as run:
+            run(LEASES)  # A file of an earlier version lacks the table.
+            return rows.hold(run, name, owner, self._clock.now_ns(), lease_s)
+
+    def leave(self, name: str, owner: str) -> None:
+        """See `Plans`."""
+        with self._file.change() as run:
+            run(LEASES)
+            rows.leave(run, name, owner)
 
     def close(self) -> None:
         """See `Plans`."""

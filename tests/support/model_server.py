@@ -7,12 +7,23 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Script = Callable[[dict[str, Any]], Any]
 """The request's body -> a text or JSON value to answer with; bytes are sent raw; an int is a status; HANG waits."""
-HANG, HUGE, DRIP = object(), object(), object()
+
+
+class Odd(Enum):
+    """Answers that never end."""
+
+    HANG = "waits"
+    HUGE = "is endless"
+    DRIP = "comes byte by byte"
+
+
+HANG, HUGE, DRIP = Odd
 
 
 @dataclass

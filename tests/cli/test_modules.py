@@ -30,8 +30,8 @@ COLUMNS = {"cloudpickle", "pyarrow"}  # pyarrow looks for cloudpickle.
 DECIDING = {"llvmlite", "numba", "onnxruntime", "scipy"}  # Numba looks at the version of SciPy, and loads no part.
 SERVING = {
     "annotated_doc", "anyio", "click", "fastapi", "httptools", "idna", "opentelemetry", "prometheus_client",
-    "starlette", "uvicorn", "uvloop",
-}  # FastAPI imports the interface of OpenTelemetry where that is installed.  # fmt: skip
+    "python_multipart", "sniffio", "starlette", "uvicorn", "uvloop",
+}  # FastAPI and anyio import opentelemetry, python_multipart and sniffio where these are installed.  # fmt: skip
 CODE = """
 import json, sys
 from homeostat.cli import main

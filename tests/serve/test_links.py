@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -152,6 +153,10 @@ def test_names_and_reasons_are_shown_as_text(desk: Desk) -> None:
 
 def test_a_fuzzer_finds_nothing(desk: Desk, tmp_path: Path) -> None:
     key = FileApiKeys(desk.folder).create("fuzzer", ["admin"])
+    end, pause = time.monotonic() + 180, threading.Event()
+    while desk.server.ask("/openapi.json", authorization=f"Bearer {key}")[0] != 200:  # It has not read the key yet.
+        assert time.monotonic() < end
+        pause.wait(0.05)
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{desk.server.url}/openapi.json"]
     command += ["--include-path-regex", "^/v1/answers", "--max-examples", "15", "--phases", "coverage,fuzzing",
                 "-H", f"X-API-Key: {key}",

@@ -44,7 +44,13 @@ def at_ns(hour: float) -> int:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+def made(noticed: Path, tmp_path_factory) -> Path:
+    """A copy of that folder, in which tests go on one after the other."""
+    return copytree(noticed, tmp_path_factory.mktemp("answered") / "live")
+
+
+@pytest.fixture(scope="module")
+def noticed(tmp_path_factory) -> Path:
     """A folder with an app's file that lets everything be done, and a data folder in which the fault was noticed."""
     folder = tmp_path_factory.mktemp("live")
     app = app_file(folder)
@@ -130,7 +136,7 @@ def test_a_store_of_plans_that_is_away_is_shown_and_watching_goes_on(made: Path)
         raise Unavailable("the plans are away")
 
     said: list[str] = []
-    with maintaining(made, SimpleNamespace(list=away), said) as one:
+    with maintaining(made, SimpleNamespace(list=away, hold=away), said) as one:
         assert one.turn() is not None and one.turn(last=True) is not None
         one._beat(None)
         lease = one._setting.store.lease()
@@ -183,9 +189,9 @@ def test_a_rehearsal_in_its_own_process_says_the_same_and_may_be_killed(made: Pa
 
 
 @pytest.mark.long
-def test_processes_with_a_role_each_bring_an_incident_as_far_as_one_would(made: Path, tmp_path: Path) -> None:
+def test_processes_with_a_role_each_bring_an_incident_as_far_as_one_would(noticed: Path, tmp_path: Path) -> None:
     """Of a record of another time a plan is made and ruled on; nothing is carried out."""
-    folder = copytree(made, tmp_path / "live")
+    folder = copytree(noticed, tmp_path / "live")
     app, data = prepare(folder / "watched.yaml").app, folder / "data"
     answers = Answering(Place(app, data), ["watched.yaml", "--data", "data"], str(folder))
     phases, said = list[Phase | None](), list[str]()

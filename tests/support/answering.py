@@ -36,7 +36,7 @@ ALTERED = (
     ),
     (Alteration(ChangeKind.FALLBACK, "app", {"action": "allow"}),),
 )
-"""What the two steps of the plan alter."""
+"""The alterations of the two steps of the plan."""
 
 
 class NoEntries:

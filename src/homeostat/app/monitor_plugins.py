@@ -10,11 +10,10 @@ The factory takes (names of the app's parts, settings of the app file) and retur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from homeostat.decide.scorers.plugins import PluginError
+from homeostat.decide.scorers.plugins import PluginError, only
 from homeostat.maintain.contracts import Monitor
 from homeostat.maintain.monitor.guarded import GuardedMonitor
 from homeostat.maintain.monitor.names import Names
@@ -38,19 +37,10 @@ def plugin_monitors(
 
 
 def _made(name: str, settings: Mapping[str, Any], names: Names, offered: Sequence[EntryPoint]) -> GuardedMonitor:
-    fitting = [point for point in offered if point.name == name]
-    if not fitting:
-        near = get_close_matches(name, [point.name for point in offered], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "install the package that brings it"
-        raise PluginError(f"monitor {name!r}: no plug-in offers it; {hint}")
-    if len({point.value for point in fitting}) > 1:
-        where = " and ".join(sorted(point.value for point in fitting))
-        raise PluginError(f"monitor {name!r} is offered twice, by {where}; remove one")
+    point = only(offered, name, f"monitor {name!r}: no plug-in offers it", f"monitor {name!r}")
     try:
-        factory: Factory = fitting[0].load()
+        factory: Factory = point.load()
         inner = factory(names, settings)
         return GuardedMonitor(name, inner)
     except Exception as error:
-        raise PluginError(
-            f"monitor {name!r}: {fitting[0].value} failed with {type(error).__name__}: {error}"
-        ) from error
+        raise PluginError(f"monitor {name!r}: {point.value} failed with {type(error).__name__}: {error}") from error

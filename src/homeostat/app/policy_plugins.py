@@ -10,12 +10,11 @@ The factory takes (the app's actions, options of the app file) and returns a `de
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from homeostat.decide.contracts import Policy
-from homeostat.decide.scorers.plugins import PluginError
+from homeostat.decide.scorers.plugins import PluginError, only
 
 GROUP = "homeostat.policies"
 Factory = Callable[[Sequence[str], Mapping[str, Any]], Policy]
@@ -31,20 +30,13 @@ def plugin_policy(
     Raises PluginError where it is not offered, is offered twice, or can't be made.
     """
     offered = list(entry_points(group=GROUP)) if found is None else list(found)
-    fitting = [point for point in offered if point.name == name]
-    if not fitting:
-        near = get_close_matches(name, [point.name for point in offered], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "install the package that brings it"
-        raise PluginError(f"policy {name!r}: no plug-in offers it; {hint}")
-    if len({point.value for point in fitting}) > 1:
-        where = " and ".join(sorted(point.value for point in fitting))
-        raise PluginError(f"policy {name!r} is offered twice, by {where}; remove one")
+    point = only(offered, name, f"policy {name!r}: no plug-in offers it", f"policy {name!r}")
     try:
-        factory: Factory = fitting[0].load()
+        factory: Factory = point.load()
         made = factory(tuple(actions), dict(options))
     except Exception as error:
-        raise PluginError(f"policy {name!r}: {fitting[0].value} failed with {type(error).__name__}: {error}") from error
+        raise PluginError(f"policy {name!r}: {point.value} failed with {type(error).__name__}: {error}") from error
     lacking = [part for part in ("propose", "learn", "state", "restore") if not callable(getattr(made, part, None))]
     if lacking:
-        raise PluginError(f"policy {name!r}: {fitting[0].value} lacks {', '.join(lacking)}")
+        raise PluginError(f"policy {name!r}: {point.value} lacks {', '.join(lacking)}")
     return made

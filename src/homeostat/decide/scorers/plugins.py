@@ -64,14 +64,25 @@ class NoAnswer(PluginError):
 def entry_point(kind: str, name: str, found: Sequence[EntryPoint] | None = None) -> EntryPoint:
     """The one entry point of a kind. Raises PluginError when no package, or more than one, offers it."""
     offered = list(entry_points(group=GROUP)) if found is None else list(found)
-    fitting = [point for point in offered if point.name == kind]
+    return only(
+        offered, kind, f"scorer {name!r}: no plug-in offers the kind {kind!r}", f"scorer {name!r}: the kind {kind!r}"
+    )
+
+
+def only(offered: Sequence[EntryPoint], name: str, missing: str, asked: str) -> EntryPoint:
+    """The one entry point of a name.
+
+    missing : begins the sentence where there is none; asked : where there are several
+    Raises PluginError.
+    """
+    fitting = [point for point in offered if point.name == name]
     if not fitting:
-        near = get_close_matches(kind, [point.name for point in offered], n=1)
+        near = get_close_matches(name, [point.name for point in offered], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "install the package that brings it"
-        raise PluginError(f"scorer {name!r}: no plug-in offers the kind {kind!r}; {hint}")
+        raise PluginError(f"{missing}; {hint}")
     if len({point.value for point in fitting}) > 1:
         where = " and ".join(sorted(point.value for point in fitting))
-        raise PluginError(f"scorer {name!r}: the kind {kind!r} is offered twice, by {where}; remove one")
+        raise PluginError(f"{asked} is offered twice, by {where}; remove one")
     return fitting[0]
 
 

@@ -136,8 +136,13 @@ class World:
             return found
 
     def step(self):
-        """One look, and its move, of a keeper that has just begun."""
-        self.clock.advance(10**9)
+        """One look, and its move, of a keeper that has just begun, a second after the newest change.
+
+        Changes bear the time of the machine, and a busy one takes seconds between them.
+        """
+        with self.settings() as settings:
+            newest = [one.at_ns for one in settings.since(settings.last - 1)]
+        self.clock.time_ns = max([self.clock.time_ns, *newest]) + 10**9
         with self.keeping() as keeper:
             look = keeper.look()
             return look, keeper.act(look)

@@ -23,7 +23,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import count as turns
 from pathlib import Path
 from statistics import median
 from typing import NoReturn
@@ -212,10 +211,9 @@ def decide_for_ever() -> NoReturn:
     """The stranger's work, at the priority of a challenger: events one after the other, until it is killed."""
     os.nice(10)
     events = events_of(APP, 20_000)
-    for turn in turns():
+    print("ready", flush=True)
+    while True:
         with open_engine(APP) as engine:
-            if not turn:
-                print("ready", flush=True)
             for event in events:
                 engine.decide(event)
 

@@ -56,10 +56,10 @@ def train_boosted(
         bag_seed = (seed + 7919 * bag) % 2**31
         rows = _bag(len(y), chosen["bag_rows"], bag_seed)
         matrix = xgboost.DMatrix(x[rows], label=y[rows], nthread=chosen["threads"])
-        booster = xgboost.train(_parameters(chosen, bag_seed), matrix, num_boost_round=chosen["trees"])
+        booster = xgboost.train(parameters(chosen, bag_seed), matrix, num_boost_round=chosen["trees"])
         model = json.loads(booster.save_raw("json"))["learner"]
         base = _base_log_odds(model["learner_model_param"]["base_score"])
-        trees += [_tree(tree) for tree in model["gradient_booster"]["model"]["trees"]]
+        trees += [tree_of(tree) for tree in model["gradient_booster"]["model"]["trees"]]
     progress("boosted trees", 1.0)
     kept = {name: value for name, value in chosen.items() if name != "threads"}  # Has no part in what comes out.
     return Part(
@@ -68,7 +68,8 @@ def train_boosted(
     )  # fmt: skip
 
 
-def _parameters(chosen: dict[str, Any], seed: int) -> dict[str, Any]:
+def parameters(chosen: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The settings as XGBoost names them."""
     return {
         "objective": "binary:logistic",
         "tree_method": "exact",
@@ -105,7 +106,7 @@ def _base_log_odds(text: str) -> float:
     return float(np.log(p / (1.0 - p)))
 
 
-def _tree(tree: dict[str, Any]) -> Tree:
+def tree_of(tree: dict[str, Any]) -> Tree:
     """XGBoost sends float32(x) < threshold (float32) left; a leaf keeps its value where others keep the threshold."""
     left = np.array(tree["left_children"], np.int64)
     condition = np.array(tree["split_conditions"], np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 from homeostat.models.bundle import Bundle
 from homeostat.models.training.boosted_trees import train_boosted
 from homeostat.models.training.categories import learned_encodings
+from homeostat.models.training.continued import continue_boosted, log_odds
 from homeostat.models.training.ensemble import train_ensemble
 from homeostat.models.training.extras import BadSetting
 from homeostat.models.training.folds import grouped_folds, lacking
@@ -27,7 +28,7 @@ from homeostat.models.training_set import (
     TrainingSet,
     silent,
 )
-from homeostat.records.arrays import Float, Int
+from homeostat.records.arrays import Float, Int, Mask
 from homeostat.records.features import Features
 from homeostat.records.parts import Part
 from homeostat.stats.categories import SETTING, written
@@ -68,6 +69,7 @@ def train_bundle(
     about: Mapping[str, Any] | None = None,
     progress: Progress = silent,
     left_out: Callable[[tuple[str, ...], Float, Part], None] | None = None,
+    start: Mapping[str, Part] | None = None,
 ) -> Bundle:
     """Train every scorer, fit the fusion on scores of rows left out, then train each scorer again on all rows.
 
@@ -76,6 +78,7 @@ def train_bundle(
     ready : scorers that need no training (rules, plug-ins), by name; they are fused with the others
     folds : share no group (see `TrainingSet`)
     group : what a group of rows is, in words: customer
+    start : parts of boosted trees, by scorer, that get more trees in place of being trained from nothing
     left_out : called with the scorers' names, their scores (n, scorers) of rows left out, and the fusion of those
     Metrics in the manifest are those of the out-of-fold scores, never of rows that were learned from. Rows without
     outcomes train scorers that need none, and no fusion: the declared weights serve.
@@ -90,12 +93,13 @@ def train_bundle(
     fold = fold_of(rows, folds, seed, group)
     scores = np.full((len(rows), len(names)), np.nan)
     steps = len(tasks) * (folds + 1)
+    begun = _begun(rows, tasks, start or {}, serve)
     for k in range(folds):
         learn, score = rows.rows(fold != k), fold == k
         seen = features_of(rows.names, rows.x[score])
         for j, task in enumerate(tasks):
             progress(f"{task.name}, fold {k + 1} of {folds}", (k * len(tasks) + j) / steps)
-            part = train_part(lighter(task), learn, seed)
+            part = train_part(lighter(task), learn, seed, start=_of_rows(begun, task.name, fold != k))
             scores[score, j] = serve(task.name, part, rows.names).score(seen)[0]
     everything = features_of(rows.names, rows.x)
     for j, scorer in enumerate(ready.values()):
@@ -106,7 +110,7 @@ def train_bundle(
         left_out(names, scores, parts["fusion"])
     for j, task in enumerate(tasks):
         progress(task.name, (folds * len(tasks) + j) / steps)
-        parts[f"scorer.{task.name}"] = train_part(task, rows, seed)
+        parts[f"scorer.{task.name}"] = train_part(task, rows, seed, start=begun.get(task.name))
     progress("done", 1.0)
     facts = {**_facts(rows, names, scores, seed, folds), "fused": _fused(parts["fusion"], names, scores, rows.y)}
     if len(fusions) > 1:
@@ -163,8 +167,36 @@ def lighter(task: ScorerTask) -> ScorerTask:
     return task if averaged is None else replace(task, settings={**task.settings, averaged: 1})
 
 
-def train_part(task: ScorerTask, rows: TrainingSet, seed: int, progress: Progress = silent) -> Part:
+_Begun = tuple[Part, Float]
+"""A part that gets more trees, and (n,) what its trees say of the rows, as log-odds."""
+
+
+def _begun(
+    rows: TrainingSet, tasks: Sequence[ScorerTask], start: Mapping[str, Part], serve: Serve
+) -> dict[str, _Begun]:  # fmt: skip
+    """Those of boosted trees that can go on. Where categories were learned, trees are trained from nothing."""
+    found = {}
+    for task in tasks:
+        part = start.get(task.name)
+        if part is not None and task.kind == part.kind == "boosted_trees" and SETTING not in part.settings:
+            score, _ = serve(task.name, part, rows.names).score(features_of(rows.names, rows.x))
+            found[task.name] = part, log_odds(score)
+    return found
+
+
+def _of_rows(begun: Mapping[str, _Begun], name: str, rows: Mask) -> _Begun | None:
+    found = begun.get(name)
+    return None if found is None else (found[0], found[1][rows])
+
+
+def train_part(
+    task: ScorerTask, rows: TrainingSet, seed: int, progress: Progress = silent, start: _Begun | None = None
+) -> Part:  # fmt: skip
     """One scorer; raises BadSetting for a kind that nobody trains."""
+    if start is not None:
+        part, margin = start
+        _, x = rows.columns(tuple(part.features))
+        return continue_boosted(part, margin, _held(x), rows.y, task.settings, seed)
     trainer = TRAINERS.get(task.kind)
     if trainer is None:
         raise BadSetting(f"scorer {task.name!r}: nobody trains {task.kind!r}; kinds are {', '.join(sorted(TRAINERS))}")

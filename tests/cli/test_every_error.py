@@ -78,6 +78,8 @@ models retraining {app} --config {nothing}
 retrain {app} --data {copied}
 retrain access --data {folder} --status
 retrain access --config {down} --stop
+retrain access --data {folder} --only-train --reason now
+retrain access --data {folder} --only-train
 shadow {app} --data {copied} --once
 shadow {app} --config {servers} --status
 report autonomy --month 2026-01 --data {folder} --out {new}

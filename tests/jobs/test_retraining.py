@@ -368,3 +368,19 @@ def test_the_newest_events_and_outcomes_alone_are_kept(world_of, monkeypatch):
         traffic.catch_up(journal)
         assert traffic.position == journal.last
         assert traffic.counted().outcomes == 300  # Whole entries: at least as many rows as are kept, not all 1,000.
+
+
+@pytest.mark.long
+def test_a_training_by_itself_adds_a_version_once_for_each_reason_and_begins_no_round(world_of, capsys):
+    world = world_of()
+    assert "not enough data" in world.step(capsys, "--only-train", "--reason", "early", code=1)["err"]
+    world.decide(1500)
+    made = world.step(capsys, "--only-train", "--reason", "concept at outcome (plan-0)")
+    assert made["source"] == "trained" and made["version"] != world.champion() == world.first
+    again = world.step(capsys, "--only-train", "--reason", "concept at outcome (plan-0)")
+    assert again["version"] == made["version"]
+    with closing(SqliteRegistry(world.folder)) as registry:
+        kept = [one for one in registry.versions(limit=9) if one.lineage.actor == "homeostat"]
+    assert [one.version for one in kept] == [made["version"]] and len(world.changes()) == 1
+    assert not world.call(capsys, "retrain", world.app, "--status")["rounds"]
+    assert "needs a --reason" in world.step(capsys, "--only-train", code=1)["err"]

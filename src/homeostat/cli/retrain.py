@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +36,9 @@ def retrain(
     *,
     now: Annotated[bool, Parameter(negative="", help="Begin without a trigger, and during a cool-down.")] = False,
     tune: Annotated[bool, Parameter(negative="", help="With --now: search for better settings in this round.")] = False,
+    only_train: Annotated[
+        bool, Parameter(negative="", help="Train a version that joins the library; no round begins. Give a --reason.")
+    ] = False,
     status: Annotated[bool, Parameter(negative="", help="Only show where it is, and the last rounds.")] = False,
     approve: Annotated[str | None, Parameter(help="Let this version get the role that was proposed.")] = None,
     stop: Annotated[bool, Parameter(negative="", help="Object: end the round, and take back its roles.")] = False,
@@ -53,12 +57,18 @@ def retrain(
     app
         A shipped app, or the app file of the server: its `retrain` section says when and how.
     """
-    if sum((now, status, approve is not None, stop)) > 1:
-        raise CommandError("give one of --now, --status, --approve and --stop")
+    if sum((now, only_train, status, approve is not None, stop)) > 1:
+        raise CommandError("give one of --now, --only-train, --status, --approve and --stop")
+    if only_train and reason is None:
+        raise CommandError("--only-train needs a --reason: the same one again gives the version that is there")
     if tune and not now:
         raise CommandError("--tune is about a round that begins now: add --now")
     who, why = actor_of(actor), reason or _BY_HAND
     with _retrainer(app, data, config) as one:
+        if only_train:
+            made = asdict(one.train_apart(why))
+            print(dumps(made) if json else f"version {made['version']}: {made['why']}")
+            return
         if approve is not None:
             look = one.approve(approve, who, why)
         elif stop:

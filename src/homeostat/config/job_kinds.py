@@ -114,8 +114,8 @@ _RAMP = {
     "--config": Takes.SOURCE,
 }  # fmt: skip
 _RETRAIN = {
-    "--now": Takes.FLAG, "--tune": Takes.FLAG, "--reason": Takes.TEXT, "--actor": Takes.TEXT, "--data": Takes.TARGET,
-    "--config": Takes.SOURCE,
+    "--now": Takes.FLAG, "--tune": Takes.FLAG, "--only-train": Takes.FLAG, "--reason": Takes.TEXT,
+    "--actor": Takes.TEXT, "--data": Takes.TARGET, "--config": Takes.SOURCE,
 }  # fmt: skip
 KINDS: Mapping[str, Kind] = {
     "train": Kind(("train",), "trains an app's models on recorded events", _APP_EVENTS, _TRAIN, ("--out", "--until")),

@@ -24,9 +24,10 @@ from homeostat.jobs.retraining_roles import Roles, approval, challenger_key, rea
 from homeostat.jobs.retraining_traffic import Traffic
 from homeostat.jobs.retraining_triggers import Due, cooling, due, enough
 from homeostat.jobs.retraining_tuning import QUIET, too_busy, tuning_due
-from homeostat.jobs.retraining_versions import Versions
+from homeostat.jobs.retraining_versions import Found, Versions
 from homeostat.jobs.shadow_places import Place
 from homeostat.models.deployments import CHALLENGER, promote
+from homeostat.models.training_set import NothingToLearn
 from homeostat.ports import Clock, NamedJournal
 from homeostat.ports.statements import Statements
 from homeostat.records.changes import Change
@@ -149,6 +150,18 @@ class Retrainer:
                 raise
             self._end(last, "failed", f"it can't go on: {error}")
         return self.look()
+
+    def train_apart(self, why: str) -> Found:
+        """Train a version that joins the library, outside of any round; its deployment is left to the caller.
+
+        why : of this training alone, for it is kept in the lineage: the same one again gives the same version
+        Raises NothingToLearn where there is too little data, and what a training raises.
+        """
+        self._traffic.catch_up(self._ports.journal)
+        window = enough(self._traffic, self._retrain)
+        if window.why_not:
+            raise NothingToLearn(window.why_not)
+        return self._versions.trained(self._ports.journal, window.from_ns, window.until_ns, why, 0)
 
     def approve(self, version: str, actor: str, reason: str) -> Look:
         """Let the change be made that waits for that. Raises NothingAsked, UnknownVersion."""

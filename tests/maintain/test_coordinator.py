@@ -231,3 +231,31 @@ def test_a_call_that_is_made_again_after_a_crash_does_nothing_twice(data: st.Dat
     else:
         return
     assert len(world.done) == len(set(world.done)) == 2 and not world.undone
+
+
+@dataclass
+class Trains(World):
+    """A plan to train first; once that has passed, one that alters something."""
+
+    def plan(self, case: Case, findings: Findings, failed: Collection[tuple[str, str]] = ()) -> Plan:
+        made = super().plan(case, findings, failed)
+        if self.done:
+            return made
+        (step,) = made.steps
+        return replace(made, steps=(replace(step, remedy=Remedy.RETRAIN, alterations=(), job=("train", {})),))
+
+    def act(self, plan: Plan, step: int, by: str, now_ns: int) -> Receipt:
+        found = super().act(plan, step, by, now_ns)
+        return replace(found, changes=(), job="7") if plan.steps[step].only_trains else found
+
+
+def test_a_training_that_passed_is_looked_at_again_and_its_version_is_a_plan_of_its_own() -> None:
+    world = Trains()
+    found = run(world)
+    assert found.phase is Phase.CLOSED and not found.handed and world.looks == 3
+    assert [(one.remedy, one.job) for one in found.receipts] == [(Remedy.RETRAIN, "7"), (Remedy.CONVERT, "")]
+    assert (
+        found.standing == found.receipts[1:] and [one.at_ns for one in found.receipts] == [found.receipts[0].at_ns] * 2
+    )
+    failed = run(Trains(verdicts=[Verdict.FAIL] + [Verdict.PASS] * 9))
+    assert failed.handed and failed.receipts[0].undone_ns

@@ -14,10 +14,13 @@ from homeostat.maintain.coordinator import Coordinator, Pace, Stages
 from homeostat.maintain.plan.planner import RemedyPlanner
 from homeostat.maintain.plan.rehearsing import effect_of
 from homeostat.maintain.plan.remedies import Means
+from homeostat.maintain.verify.training import training_verdict
 from homeostat.maintain.verify.verifier import Course, by_undoing, verdict_of
+from homeostat.models.deployments import CHAMPION, version_in
 from homeostat.ports.rehearsal import CanNotRehearse, Rehearsal
 from homeostat.ports.settings import Settings
-from homeostat.records.changes import Change
+from homeostat.records.changes import Change, ChangeKind, Scope
+from homeostat.records.library import KeptVersion, Library
 from homeostat.records.plans import Alteration, Plan, Receipt, Verified
 from homeostat.records.verdicts import Verdict
 
@@ -45,14 +48,23 @@ def means_of(app: App) -> Means:
 def coordinator_of(
     app: App, investigator: Investigator, rehearsal: Rehearsal, gate: Gate, settings: Settings, course: CourseSince,
     allowed: Callable[[Plan, str], bool], work: Work | None = None, pace: Pace | None = None,
+    versions: Callable[[], Sequence[KeptVersion]] = tuple,
 ) -> Coordinator:  # fmt: skip
     """The coordinator of an app's incidents.
 
     allowed : see `SettingsExecutor`; course : the decisions since a step
+    versions : those that are kept now, see `Library`
     """
     means = means_of(app)
 
+    def means_now() -> Means:
+        deployed = settings.at(_ALWAYS_NS).get(Scope(ChangeKind.DEPLOY, CHAMPION))
+        champion = "" if deployed is None else version_in(deployed.body) or ""
+        return replace(means, library=Library(versions(), champion))
+
     def judge(case: Case, plan: Plan, receipt: Receipt, extended: bool) -> Verified | None:
+        if plan.steps[receipt.step].only_trains and work is not None:
+            return training_verdict(plan, receipt, work.ended(receipt.job), case.now_ns)
         found = verdict_of(plan, receipt, course(case, plan, receipt), case.now_ns, extended)
         if found is None or found.verdict != Verdict.INCONCLUSIVE or not receipt.changes:
             return found
@@ -85,7 +97,7 @@ def coordinator_of(
         return found
 
     stages = Stages(
-        investigator, lambda: RemedyPlanner(rehearsal, means, settings.last, fits, present), gate,
+        investigator, lambda: RemedyPlanner(rehearsal, means_now(), settings.last, fits, present), gate,
         SettingsExecutor(settings, allowed, work), judge,
     )  # fmt: skip
     return Coordinator(stages, pace)

@@ -229,6 +229,8 @@ class Coordinator:
         if found.verdict == Verdict.PASS:
             more = _next_step(response, plan) < len(plan.steps)
             phase = Phase.ACTING if more else Phase.CLOSED
+            if not more and plan.steps[receipt.step].only_trains:
+                phase = Phase.OPEN  # Its version decides nothing: whether it is to do so is another plan.
             return response.to(phase, now, f"PASS: {found.why}", verdicts=verdicts, extended=False)
         if found.verdict == Verdict.INCONCLUSIVE and not response.extended:
             return response.to(

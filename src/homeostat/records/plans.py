@@ -120,6 +120,11 @@ class Step:
     expects: Mapping[str, Any] = field(default_factory=dict)
     why: str = ""
 
+    @property
+    def only_trains(self) -> bool:
+        """Whether it trains a version, and alters nothing."""
+        return self.job is not None and self.job[0] == "train" and not self.alterations
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

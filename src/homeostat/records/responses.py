@@ -94,8 +94,8 @@ class Response:
 
     @property
     def standing(self) -> tuple[Receipt, ...]:
-        """The steps that were done and not undone."""
-        return tuple(one for one in self.receipts if not one.undone_ns)
+        """The steps that were done and not undone; a job alone alters nothing."""
+        return tuple(one for one in self.receipts if not one.undone_ns and (one.changes or not one.job))
 
     def to(self, phase: Phase, now_ns: int, text: str, wait_ns: int = 0, **fields: object) -> Response:
         """The next revision, in a phase, with a line that says why.

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.support.answering import ALTERED, INCIDENT, LIMITS, NOW, Answering, Given, NoRehearsal, StandingClock, whole
+from tests.support.breaking import WRITES, Broken, Killed
 from tests.support.dying import Dying, DyingPostgres, DyingSqlite
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
@@ -157,40 +158,6 @@ def test_a_clock_that_jumps_at_any_phase_does_nothing_twice_and_leaves_nothing_h
             found = one._means.plans.get("i1")
             names = whole(one._means.settings.since(0))
             assert found.phase == Phase.CLOSED and names == [(name, True) for name in ALL], (at, jump)
-
-
-class Broken:
-    """A store that is away at its n-th call, before or after it was done."""
-
-    left = 1 << 30
-
-    def __init__(self, inner: Any, names: tuple[str, ...], error: type[BaseException]) -> None:
-        self._inner, self._names, self._error = inner, names, error
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if name not in self._names:
-            return found
-
-        def call(*given: Any, **more: Any) -> Any:
-            self._step()
-            result = found(*given, **more)
-            self._step()
-            return result
-
-        return call
-
-    def _step(self) -> None:
-        Broken.left -= 1
-        if Broken.left == -1:
-            raise self._error("the store is away")
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-WRITES = ("write", "append")
 
 
 @pytest.mark.parametrize("error", [Killed, Unavailable])

@@ -21,14 +21,14 @@ def work_in(data: Path) -> JobsWork:
     return JobsWork(lambda: closing(SqliteJobs(data)), ["access", f"--data={data}"], str(data), SystemClock())
 
 
-def test_training_is_a_round_of_retraining_once_for_each_key(tmp_path: Path) -> None:
+def test_a_training_is_a_job_that_only_trains_once_for_each_key(tmp_path: Path) -> None:
     work = work_in(tmp_path)
     first, again, other = (work.begin("train", REQUEST, key) for key in ("plan-0", "plan-0", "plan-1"))
     assert first == again != other
     with closing(SqliteJobs(tmp_path)) as store:
         job = store.get(int(first))
         assert (job.kind, job.actor, job.key, job.folder) == ("retrain", "homeostat", "plan-0", str(tmp_path))
-        assert job.arguments == ("access", f"--data={tmp_path}", "--now", "--reason=concept at outcome")
+        assert job.arguments == ("access", f"--data={tmp_path}", "--only-train", "--reason=concept at outcome (plan-0)")
         assert len(store.list()) == 2
 
 

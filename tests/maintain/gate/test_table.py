@@ -145,7 +145,12 @@ TABLE = [
     Row("benefit", E, plan=plan_with(cost=-1.0), also=frozenset({"cost_budget"}), limits=limited(cost_per_day=9.0)),
     Row("", X, plan=plan_with(remedy=Remedy.HOLD_TRAINING, alterations=(HOLD,), rehearsed=NOT_SEEN)),
     Row("benefit", E, plan=plan_with(alterations=(HOLD, STEP.alterations[0]), rehearsed=NOT_SEEN)),
-    Row("benefit", E, plan=plan_with(alterations=(), job=("train", {}), rehearsed=NOT_SEEN)),
+    # A training alters nothing: its version decides by a plan of its own. Any other job needs a rehearsal.
+    Row("", X, plan=plan_with(alterations=(), job=("train", {}), rehearsed=NOT_SEEN)),
+    Row("benefit", E, plan=plan_with(alterations=(), job=("train", {}), rehearsed=NOT_SEEN, cost=-1.0),
+        also=frozenset({"cost_budget"}), limits=limited(cost_per_day=9.0)),
+    Row("benefit", E, plan=plan_with(alterations=(), job=("dig", {}), rehearsed=NOT_SEEN)),
+    Row("benefit", E, plan=plan_with(job=("train", {}), rehearsed=NOT_SEEN)),
     # A repair that changes no decision and costs nothing has nothing to lose.
     Row("", X, plan=plan_with(**IDLE)),
     Row("benefit", W, plan=plan_with(**{**IDLE, "cost": 0.1})),

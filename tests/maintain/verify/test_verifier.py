@@ -52,6 +52,12 @@ def test_the_verdict_follows_from_what_was_seen(seen: Course, after: int, expect
     assert verdict(seen, after) is expected
 
 
+def test_where_outcomes_follow_another_law_the_mean_risk_alone_fails_no_step() -> None:
+    (step,) = plan().steps
+    law = replace(plan(), steps=(replace(step, expects={**step.expects, "labels_only": True}),))
+    assert verdict(course(0.3), of=law) is Verdict.INCONCLUSIVE and verdict(course(0.1), 2, of=law) is Verdict.PASS
+
+
 def test_a_deadline_that_was_moved_is_twice_as_late() -> None:
     assert verdict(course(0.2), 13, extended=True) is None
     assert verdict(course(0.2), 25, extended=True) is Verdict.INCONCLUSIVE

@@ -15,7 +15,7 @@ from homeostat.adapters.process.clock import SystemClock
 from homeostat.engine.shared.connecting import ServersIncomplete
 from homeostat.jobs.maintaining.rehearsal_process import Place, RehearsalProcess
 from homeostat.jobs.maintaining.responding import Means
-from homeostat.jobs.maintaining.work import JobsWork
+from homeostat.jobs.maintaining.work import JobsWork, kept_versions
 from homeostat.ports.plans import Plans
 from homeostat.ports.statements import Statements
 
@@ -45,13 +45,16 @@ class Answering:
         place, clock = self.place, SystemClock()
         with ExitStack() as opened:
             plans = opened.enter_context(closing(self._plans()))
-            settings = opened.enter_context(place.stores(clock)).settings
+            stores = opened.enter_context(place.stores(clock))
             rehearsal = RehearsalProcess(place, self.memory_mb or place.app.maintain.memory_mb, beat)
             opened.callback(rehearsal.close)
             work = JobsWork(
                 lambda: closing(open_jobs(place.data, self.config, make=True)), self.words, self.folder, clock
             )
-            yield Means(plans, settings, rehearsal, work, lambda: closing(self._statements()))
+            yield Means(
+                plans, stores.settings, rehearsal, work, lambda: kept_versions(stores.registry),
+                lambda: closing(self._statements()),
+            )  # fmt: skip
 
     def _statements(self) -> Statements:
         place = self.place

@@ -10,7 +10,7 @@ ruled on, and none is carried out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -31,6 +31,7 @@ from homeostat.ports.settings import Settings
 from homeostat.ports.statements import Statements
 from homeostat.records.findings_text import findings_dict
 from homeostat.records.incidents import Incident, Phase
+from homeostat.records.library import KeptVersion
 from homeostat.records.plans import Plan, Tier
 from homeostat.records.responses import Answer, Response
 
@@ -64,6 +65,7 @@ class Means:
 
     plans, settings : of the app
     work : starts jobs; None where none can be
+    versions : those that are kept, see `coordinator_of`
     record : opens the statements, where calls of language models are put on record; None for no record
     """
 
@@ -71,6 +73,7 @@ class Means:
     settings: Settings
     rehearsal: Rehearsal
     work: Work | None = None
+    versions: Callable[[], Sequence[KeptVersion]] = tuple
     record: Callable[[], AbstractContextManager[Statements]] | None = None
 
 
@@ -286,7 +289,7 @@ class Responding:
         return coordinator_of(
             app, investigator, means.rehearsal, gate_of(spec, means.plans.raised()), means.settings,
             lambda case, plan, receipt: course_of(case, receipt, self._recent, means.settings), self._allowed,
-            means.work, Pace(answer_ns=spec.answer),
+            means.work, Pace(answer_ns=spec.answer), means.versions,
         )  # fmt: skip
 
     def _allowed(self, plan: Plan, by: str) -> bool:

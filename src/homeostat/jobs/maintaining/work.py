@@ -7,13 +7,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from homeostat.config.instants import instant_ns
 from homeostat.errors import Conflict
 from homeostat.jobs.following import new_job
+from homeostat.models.deployments import binds_fairness
 from homeostat.ports import Clock
 from homeostat.ports.jobs import Jobs, UnknownJob, change
-from homeostat.records.job import Job
+from homeostat.ports.registry import Registry, Version
+from homeostat.records.job import Job, JobState
+from homeostat.records.library import Ended, KeptVersion
 
 ACTOR = "homeostat"
+VERSIONS_MAX = 20
+"""So many of a registry's newest versions may be tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +37,29 @@ class JobsWork:
     clock: Clock
 
     def begin(self, kind: str, request: Mapping[str, Any], key: str) -> str:
-        """See `Work`: training is a round of `homeostat retrain`, whose challenger has to win before it decides."""
+        """See `Work`: a training is a `homeostat retrain --only-train`, whose version joins the library."""
         if kind != "train":
             raise Conflict(f"no job of homeostat does {kind}")
-        why = str(request.get("why", ""))[:200]
-        words = [*self.words, "--now", f"--reason={why}"]
+        why = f"{str(request.get('why', ''))[:200]} ({key})"  # A job that is run again finds the version of its reason.
+        words = [*self.words, "--only-train", f"--reason={why}"]
         made = new_job("retrain", words, actor=ACTOR, key=key, folder=self.folder, now_ns=self.clock.now_ns())
         with self.opened() as store:
             return str(store.submit(made).id)
+
+    def ended(self, job: str) -> Ended | None:
+        """See `Work`."""
+        with self.opened() as store:
+            try:
+                found = store.get(int(job))
+            except UnknownJob:
+                return Ended("", f"job {job} is not kept any more")
+        if not found.state.over:
+            return None
+        if found.state is not JobState.SUCCEEDED:
+            return Ended("", f"job {job} is {found.state}: {found.error or 'without a reason'}"[:500])
+        result = found.result if isinstance(found.result, Mapping) else {}
+        version = str(result.get("version", ""))
+        return Ended(version, str(result.get("why", "")) or f"job {job} names no version")
 
     def cancel(self, job: str) -> None:
         """See `Work`."""
@@ -51,3 +72,21 @@ class JobsWork:
                 change(store, int(job), asked)
             except UnknownJob:
                 return  # It was over long ago.
+
+
+def kept_versions(registry: Registry | None) -> list[KeptVersion]:
+    """The newest versions of a registry, and the one that decides where none is deployed. Raises Unavailable.
+
+    Versions whose bounds of fairness bind are left out: a person looks at those before they decide.
+    """
+    found = [] if registry is None else registry.versions(limit=VERSIONS_MAX)
+    usable = [one for one in found if one.deleted_ns is None and not binds_fairness(one)]
+    return [KeptVersion(""), *(KeptVersion(one.version, one.created_ns, _taught_ns(one)) for one in usable)]
+
+
+def _taught_ns(one: Version) -> int:
+    """Until when a version has learned; until it was made, where its lineage does not say."""
+    try:
+        return instant_ns(one.lineage.trained_until)
+    except ValueError:
+        return one.created_ns

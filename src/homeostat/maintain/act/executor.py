@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from homeostat.errors import Conflict, HomeostatError
 from homeostat.ports.settings import Changed, Settings
 from homeostat.records.changes import Change
+from homeostat.records.library import Ended
 from homeostat.records.plans import Plan, Receipt
 
 ACTOR = "homeostat"
@@ -35,6 +36,10 @@ class Work(Protocol):
 
     def cancel(self, job: str) -> None:
         """End it, where it runs."""
+        ...
+
+    def ended(self, job: str) -> Ended | None:
+        """How a training ended; None while it waits or runs."""
         ...
 
 

@@ -120,14 +120,18 @@ def reversible(asked: Asked) -> Iterator[Spoke]:
 def benefit(asked: Asked) -> Iterator[Spoke]:
     """The saving of a step, at the lower end of its interval, is more than it costs.
 
-    A step that alters only what is learned changes no decision of the rehearsal. It needs none. Nor does a repair that
-    was rehearsed, changes no decision and costs nothing: it mends what windows and learners see.
+    A step that alters only what is learned changes no decision of the rehearsal. It needs none. Nor does a training,
+    whose version decides nothing before a plan of its own. Nor does a repair that was rehearsed, changes no decision
+    and costs nothing: it mends what windows and learners see.
     """
     for step in asked.steps:
         hours, seen = asked.limits.worth_h, step.rehearsed
         saved = seen.low * hours
         if step.alterations and not step.job and all(str(one.kind) in _LEARNING for one in step.alterations):
             yield spoken("benefit", True, saved, step.cost, f"{step.remedy} alters what is learned, and no decision")
+            continue
+        if step.only_trains:
+            yield spoken("benefit", step.cost >= 0, saved, step.cost, f"{step.remedy} trains, and no decision changes")
             continue
         agrees = seen.how != "none" and seen.n > 0 and step.cost >= 0 and saved > step.cost
         if _mends_inputs(step):

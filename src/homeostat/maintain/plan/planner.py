@@ -8,14 +8,16 @@ from math import isnan
 
 from homeostat.errors import HomeostatError
 from homeostat.maintain.contracts import Case
+from homeostat.maintain.plan.offer import Offer
 from homeostat.maintain.plan.rehearsing import Effect, against, effect_of
-from homeostat.maintain.plan.remedies import Means, Offer, offers
+from homeostat.maintain.plan.remedies import Means, offers
 from homeostat.maintain.plan.revising import changed, offered
 from homeostat.ports.rehearsal import CanNotRehearse, Rehearsal
 from homeostat.records.causes import Cause
 from homeostat.records.changes import ChangeKind
 from homeostat.records.edits import Edit
 from homeostat.records.findings import Conclusion, Finding, Findings
+from homeostat.records.library import KeptVersion
 from homeostat.records.plans import Alteration, Blast, Plan, Rehearsed, Remedy, Step
 
 _HOUR_NS = 3_600_000_000_000
@@ -33,14 +35,22 @@ _REHEARSALS = 3  # Of each finding, at most.
 _WITHIN_NS = 12 * _HOUR_NS  # After a step, until it has to have shown its effect.
 _OUTCOMES_NS = 4 * 24 * _HOUR_NS  # The same where only outcomes can show it.
 _LABELS_NS = 10 * 24 * _HOUR_NS  # Of traffic that is decided again where known outcomes alone count, at most.
+_NEWEST_NS = (
+    6 * 24 * _HOUR_NS
+)  # A version is held against the events of so many days at least; no more where laws turn.
+_EXPECTED_NS = 2 * 24 * _HOUR_NS  # The decisions of so many days say what those under a version will look like.
+_CHALLENGED = 12  # Known positives, below which a version is not judged.
 _LAW_IN_DOUBT = frozenset({Cause.CONCEPT, Cause.REGIME, Cause.SEGMENT})  # Risk can't stand in for outcomes there.
 _NOTHING = Rehearsed(0.0, 0.0, 0.0, 0, "none")
 _NO_BLAST = Blast(0.0, 0.0, 0.0)
 
 PRICES: Mapping[Remedy, float] = {
-    Remedy.FALLBACK: 1.0, Remedy.RETRAIN: 24.0, Remedy.LIBRARY_MODEL: 0.5, Remedy.ROLLBACK: 0.25,
+    Remedy.FALLBACK: 1.0, Remedy.RETRAIN: 0.25, Remedy.LIBRARY_MODEL: 0.25, Remedy.ROLLBACK: 0.25,
 }  # fmt: skip
-"""The cost of doing a remedy, in multiples of an ordinary hour's cost of the app; other changes are free."""
+"""The cost of doing a remedy, in multiples of an ordinary hour's cost of the app; other changes are free.
+
+A training alters nothing; its version costs what any other does.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,8 @@ class RemedyPlanner:
             return self._one(case, _top(findings), Remedy.MONITOR if young else Remedy.ESCALATE, why)
         if case.signals and not any(one.still for one in case.signals):
             return self._one(case, findings.findings[0].probability, Remedy.MONITOR, "all of its signals have ended")
+        if any(one.kind in _LAW_IN_DOUBT for one in findings.findings):
+            young = case.now_ns < case.incident.opened_ns + _OUTCOMES_NS  # Its evidence comes in with outcomes.
         least = min(findings.findings, key=lambda one: one.probability)
         if young and least.probability < _SURE:
             why = f"{least.kind} at {least.node} is not sure yet ({least.probability:.0%}): more traffic will tell"
@@ -101,18 +113,22 @@ class RemedyPlanner:
     def revise(self, case: Case, findings: Findings, plan: Plan, edit: Edit) -> Plan:
         """See `contracts.Planner`. The steps before the edited one stay; those after it are rehearsed on top of it."""
         steps, before = list[Step](), tuple[Alteration, ...]()
+        means = self._means_at(case)
         for at, step in enumerate(plan.steps):
             if at == edit.step and edit.drop:
                 continue
             if at >= edit.step and (step.alterations or step.job):
-                finding, offer = offered(step, findings, self._means)
-                offer = changed(offer, finding, edit, self._means) if at == edit.step else offer
+                finding, offer = offered(step, findings, means)
+                offer = changed(offer, finding, edit, means) if at == edit.step else offer
                 step = _step(self._tried_once(case, finding, offer, before), finding)
             steps.append(step)
             before += step.alterations
         if not any(step.alterations or step.job for step in steps):
             raise ValueError("nothing is left of the plan that alters anything; reject it instead")
         return replace(plan, at_ns=case.now_ns, settings=self._settings, steps=tuple(steps), by=edit.actor)
+
+    def _means_at(self, case: Case) -> Means:
+        return replace(self._means, library=replace(self._means.library, now_ns=case.now_ns))
 
     def _tried_once(self, case: Case, finding: Finding, offer: Offer, before: Sequence[Alteration]) -> _Tried:
         """An offer with what a rehearsal says on top of earlier steps. Raises ValueError where it does not fit."""
@@ -122,7 +138,7 @@ class RemedyPlanner:
         effect = None
         if offer.alterations and not offer.protects and not offer.beyond:
             try:
-                effect = self._rehearse(case, finding, together)
+                effect = self._rehearse(case, finding, together, offer.version)
             except HomeostatError:
                 effect = None  # The gate then says that it was not rehearsed.
         return _Tried(offer, effect, _net(offer, effect))
@@ -133,25 +149,31 @@ class RemedyPlanner:
         """The offers of a finding with what rehearsals say; beyond some, and those that nothing shows, unrehearsed."""
         found = []
         rehearsals = 0
-        for offer in offers(finding, self._means):
+        for offer in offers(finding, self._means_at(case)):
             if (str(offer.remedy), offer.scope) in failed or not self._fits([*before, *offer.alterations]):
                 continue
             effect = None
             if offer.alterations and not offer.protects and not offer.beyond and rehearsals < _REHEARSALS:
                 rehearsals += 1
                 try:
-                    effect = self._rehearse(case, finding, [*before, *offer.alterations])
+                    effect = self._rehearse(case, finding, [*before, *offer.alterations], offer.version)
                 except HomeostatError:
                     effect = None
             found.append(_Tried(offer, effect, _net(offer, effect)))
         return found
 
-    def _rehearse(self, case: Case, finding: Finding, alterations: Sequence[Alteration]) -> Effect:
+    def _rehearse(
+        self, case: Case, finding: Finding, alterations: Sequence[Alteration], version: KeptVersion | None = None
+    ) -> Effect:
         """The effect of alterations on the traffic since the finding began.
 
         Where they alter how we decide, and not what comes, the days before are evidence as well: they are decided
-        twice, as we decide now and under the alterations.
+        twice, as we decide now and under the alterations. A version is held against known outcomes of events that it
+        has not learned from, and of the newest days.
+        version : see `Offer`
         """
+        if version is not None:
+            return self._rehearse_version(case, finding, alterations, version)
         until, since = case.now_ns, finding.since_ns
         law = finding.kind in _LAW_IN_DOUBT
         if self._present is not None and not law and all(one.kind in _OURS for one in alterations):
@@ -169,6 +191,19 @@ class RemedyPlanner:
         begin = min(max(since, until - _SPAN_NS), until - _HOUR_NS)
         again = self._rehearsal.again(begin, until, alterations, since_ns=since)
         return effect_of(again, actions, labels_only=law)
+
+    def _rehearse_version(
+        self, case: Case, finding: Finding, alterations: Sequence[Alteration], version: KeptVersion
+    ) -> Effect:
+        until = case.now_ns
+        begin = until - _LABELS_NS if version.held_out else max(version.taught_ns, until - _LABELS_NS)
+        again = self._rehearsal.again(begin, until, alterations, since_ns=begin)
+        newest = until - _NEWEST_NS
+        since = newest if finding.kind == Cause.REGIME else min(finding.since_ns, newest)
+        return effect_of(
+            again, len(self._means.actions), labels_only=True, since_ns=since, unlearned=version,
+            positives_least=_CHALLENGED, expected_ns=until - _EXPECTED_NS,
+        )  # fmt: skip
 
     def _one(self, case: Case, confidence: float, remedy: Remedy, why: str) -> Plan:
         step = Step(remedy, "app", (), None, True, 0.0, _NOTHING, _NO_BLAST, 0, why=why)
@@ -199,19 +234,27 @@ def _best(tried: Sequence[_Tried]) -> _Tried:
     """The first that surely saves something, else that seems to, else that protects or was not rehearsed.
 
     Offers come in order: what mends the cause before what hides it. Each is rehearsed under its own risks, so savings
-    of different ones can't be held against each other.
+    of different ones can't be held against each other. Those of versions can: known outcomes alone say them, and the
+    best is taken. A version that is not sure waits as long as there is an offer to wait.
     """
-    for one in tried:
-        if one.net > 0 and not _unsure(one):
-            return one
+    sure = [one for one in tried if one.net > 0 and not _unsure(one)]
+    if sure:
+        versions = [one for one in sure if one.offer.version is not None and one.offer.remedy == sure[0].offer.remedy]
+        return max(versions, key=_low) if sure[0] in versions else sure[0]
+    if any(one.offer.remedy is Remedy.MONITOR for one in tried):
+        tried = [one for one in tried if one.offer.version is None]
     for one in tried:
         if one.net > 0:
             return one
     for one in tried:
         harmful = one.effect is not None and one.effect.rehearsed.high < 0
-        if not harmful:
+        if not harmful and one.offer.version is None:
             return one
     return tried[-1]
+
+
+def _low(one: _Tried) -> float:
+    return float("-inf") if one.effect is None else one.effect.rehearsed.low
 
 
 def _unsure(one: _Tried) -> bool:
@@ -234,7 +277,7 @@ def _why_not(one: _Tried, best: _Tried) -> str:
 def _step(one: _Tried, finding: Finding) -> Step:
     offer, effect = one.offer, one.effect
     rehearsed, blast = (_NOTHING, _NO_BLAST) if effect is None else (effect.rehearsed, effect.blast)
-    law = finding.kind in _LAW_IN_DOUBT
+    law = finding.kind in _LAW_IN_DOUBT or offer.version is not None
     expects: dict[str, object] = {"by_ns": offer.takes_ns + (_OUTCOMES_NS if law else _WITHIN_NS), "labels_only": law}
     if effect is not None and not isnan(effect.predicted):
         expects |= {

@@ -15,7 +15,9 @@ import numpy as np
 
 from homeostat.ports.rehearsal import Again
 from homeostat.records.arrays import Float, Mask, Small
+from homeostat.records.library import KeptVersion
 from homeostat.records.plans import Blast, Rehearsed
+from homeostat.stats.held_out import held_out
 
 _Z = 1.959963984540054  # Two-sided 95 % of a normal law.
 _LEAST = 30  # Decisions below which nothing is claimed.
@@ -43,7 +45,9 @@ class Effect:
 
 
 def effect_of(
-    again: Again, actions: int, *, labels_only: bool = False, trusts_served: bool = False, since_ns: int | None = None
+    again: Again, actions: int, *, labels_only: bool = False, trusts_served: bool = False,
+    since_ns: int | None = None, unlearned: KeptVersion | None = None, positives_least: int = 0,
+    expected_ns: int = 0,
 ) -> Effect:  # fmt: skip
     """The effect of a remedy.
 
@@ -51,6 +55,9 @@ def effect_of(
     labels_only : whether risk may not stand in for outcomes
     trusts_served : whether the risks as they were stand in for outcomes, and not those of the replay
     since_ns : with `labels_only`, when outcomes began to differ; they are of events of some time before
+    unlearned : events that this version has learned from do not count
+    positives_least : known positives below which nothing is claimed
+    expected_ns : events since then say what decisions will look like
     """
     kept = again.kept.astype(bool) & (again.action >= 0) & (again.served_action >= 0)
     moved = kept & (again.action != again.served_action)
@@ -67,10 +74,13 @@ def effect_of(
         first, second = (again.served_risk, again.risk) if trusts_served else (again.risk, again.served_risk)
         positive = np.where(known, again.label, np.where(np.isnan(first), second, first))
         counted = kept & known if labels_only else kept & ~np.isnan(positive)
+    if unlearned is not None:
+        counted &= (again.time_ns > unlearned.taught_ns) | held_out(again.keys, unlearned.held_out)
     saved, was = _saved(again, positive, counted)
     m = int(counted.sum())
     scale = n / m if m else 0.0
-    if m < _LEAST or not again.if_positive.shape[1]:
+    few = m < _LEAST or int((again.label[counted] == 1.0).sum()) < positives_least
+    if few or not again.if_positive.shape[1]:
         rehearsed = Rehearsed(float("nan"), float("nan"), float("nan"), m, "replay" if n else "none")
         hourly = float("nan")
     else:
@@ -82,11 +92,12 @@ def effect_of(
     share = len(np.unique(entity[moved])) / max(1, len(np.unique(entity[kept])))
     money = float(np.abs(saved).sum()) * scale / hours if m else float("nan")
     blast = Blast(float(moved.sum()) / max(1, n), float(share), money)
-    risk = again.risk[kept & ~np.isnan(again.risk)]
-    served = again.served_risk[kept & ~np.isnan(again.served_risk)]
+    shown = kept & (again.time_ns >= expected_ns)
+    risk = again.risk[shown & ~np.isnan(again.risk)]
+    served = again.served_risk[shown & ~np.isnan(again.served_risk)]
     return Effect(
         rehearsed, blast, hourly, _mean(served), _mean(risk), float(risk.std()) if len(risk) else float("nan"),
-        _mix(again.served_action[kept], actions), _mix(again.action[kept], actions),
+        _mix(again.served_action[shown], actions), _mix(again.action[shown], actions),
     )  # fmt: skip
 
 

@@ -7,45 +7,21 @@ last offer of each kind is always a person.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from homeostat.maintain.plan.further import Remedies, further
+from homeostat.maintain.plan.offer import Offer as Offer
+from homeostat.maintain.plan.versions import known_versions, trained_versions
 from homeostat.records.causes import Cause
 from homeostat.records.changes import ChangeKind
 from homeostat.records.findings import Finding
+from homeostat.records.library import Library
 from homeostat.records.plans import Alteration, Remedy
 from homeostat.records.times import time_text
 
 _HOUR_NS = 3_600_000_000_000
 _DAY_NS = 24 * _HOUR_NS
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A remedy that could be taken.
-
-    scope : see `plans.Step`
-    notify : whether people hear of it in any case: the world outside has to be mended, too
-    lasts_ns : after which it ends by itself, 0 for never
-    takes_ns : until it has its effect
-    protects : whether it changes what is learned and not what is decided, so that a rehearsal shows no effect
-    beyond : whether its use lies beyond the cost of decisions, as with time or load: no rehearsal shows it
-    order : steps of a lower order come first where a plan has several
-    """
-
-    remedy: Remedy
-    scope: str
-    alterations: tuple[Alteration, ...] = ()
-    job: tuple[str, Mapping[str, Any]] | None = None
-    reversible: bool = True
-    notify: bool = False
-    lasts_ns: int = 0
-    takes_ns: int = 0
-    protects: bool = False
-    beyond: bool = False
-    order: int = 5
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +33,7 @@ class Means:
     trains : whether a version can be trained
     safe : the action that the app takes by itself where it can't score
     further : remedies of other packages
+    library : the versions that are kept
     """
 
     actions: Sequence[str]
@@ -68,6 +45,7 @@ class Means:
     entities: Sequence[str] = ()
     safe: str = ""
     further: Sequence[Remedies] = ()
+    library: Library = field(default_factory=Library)
 
 
 def offers(finding: Finding, means: Means) -> list[Offer]:
@@ -91,8 +69,10 @@ def _population(finding: Finding, about: _About, means: Means) -> Iterator[Offer
     """Other people under the same law: nothing to do, unless quality fell with them."""
     if not about.get("quality_fell"):
         yield Offer(Remedy.MONITOR, finding.node, why="inputs moved and quality did not")
-    elif means.trains and about.get("enough_data"):
-        yield _retrain(finding)
+        return
+    yield from known_versions(finding, means)
+    if means.trains:
+        yield from trained_versions(finding, about, means)
 
 
 def _calendar(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
@@ -100,19 +80,15 @@ def _calendar(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
 
 
 def _concept(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
-    """The dearest decisions become safer at once; a new model follows when there are data for it."""
+    """A version that knows this law; thresholds; a new version when there are data for it."""
+    yield from known_versions(finding, means)
     yield from _moved_thresholds(finding, about)
-    if means.trains and about.get("enough_data"):
-        yield _retrain(finding)
+    if means.trains:
+        yield from trained_versions(finding, about, means)
 
 
 def _regime(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
-    version = about.get("version")
-    if version:
-        yield Offer(
-            Remedy.LIBRARY_MODEL, "app", (Alteration(ChangeKind.DEPLOY, "champion", {"version": version}),),
-            why="a version that served this regime before",
-        )  # fmt: skip
+    """A law that comes and goes: the version that knows it, and no other training for each turn."""
     yield from _concept(finding, about, means)
 
 
@@ -323,14 +299,6 @@ def _hold(remedy: Remedy, finding: Finding, means: Means, why: str) -> Offer:
     held = tuple(Alteration(ChangeKind.LEARNING, name, {"on": False}) for name in means.learners)
     labels = Alteration(ChangeKind.QUARANTINE, "labels", {"from": time_text(finding.since_ns)})
     return Offer(remedy, "labels", held or (labels,), notify=True, protects=True, order=0, why=why)
-
-
-def _retrain(finding: Finding) -> Offer:
-    request = {"why": f"{finding.kind} at {finding.node}", "since_ns": finding.since_ns}
-    return Offer(
-        Remedy.RETRAIN, "app", job=("train", request), takes_ns=_DAY_NS, order=9,
-        why="a challenger is trained on what is clean",
-    )  # fmt: skip
 
 
 def _moved_thresholds(finding: Finding, about: _About) -> Iterator[Offer]:

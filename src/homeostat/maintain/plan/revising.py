@@ -12,12 +12,13 @@ from homeostat.records.plans import Step
 
 def offered(step: Step, findings: Findings, means: Means) -> tuple[Finding, Offer]:
     """The finding that a step answers, and its offer as the step has it. Raises ValueError where none offers it."""
+    lasts = step.expects.get("lasts_ns")
     for finding in findings.findings:
-        for offer in offers(finding, means):
-            if (offer.remedy, offer.scope) == (step.remedy, step.scope):
-                lasts = step.expects.get("lasts_ns")
-                lasts_ns = lasts if isinstance(lasts, int) else offer.lasts_ns
-                return finding, replace(offer, alterations=step.alterations, job=step.job, lasts_ns=lasts_ns)
+        found = [one for one in offers(finding, means) if (one.remedy, one.scope) == (step.remedy, step.scope)]
+        if found:  # Of several versions, the one of the step: each has learned until a time of its own.
+            offer = next((one for one in found if one.alterations == step.alterations), found[0])
+            lasts_ns = lasts if isinstance(lasts, int) else offer.lasts_ns
+            return finding, replace(offer, alterations=step.alterations, job=step.job, lasts_ns=lasts_ns)
     raise ValueError(f"no cause that was found is answered by {step.remedy} at {step.scope}")
 
 

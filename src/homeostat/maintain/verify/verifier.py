@@ -1,9 +1,9 @@
 """A step's verdict: whether decisions since then are those that its rehearsal predicted.
 
 The mean risk since the step is held against two figures: the rehearsal's prediction, and what it was before. PASS needs
-the interval on the prediction's side of the middle, FAIL needs it on the other side, or an action that people feel at
-more than the predicted share. All else is INCONCLUSIVE, unless a replay of the same events without the step can say it:
-that extends the deadline once, and then the step is undone.
+the interval on the prediction's side of the middle. FAIL needs it on the other side, where risk may stand in for
+outcomes, or an action that people feel at more than the predicted share. All else is INCONCLUSIVE, unless a replay of
+the same events without the step can say it: that extends the deadline once, and then the step is undone.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def verdict_of(plan: Plan, receipt: Receipt, course: Course, now_ns: int, extend
     on_the_other = high < middle if predicted > before else low > middle
     if on_its_side:
         return _made(receipt, now_ns, Verdict.PASS, predicted, course, error, "the predicted effect was seen", extended)
-    if on_the_other and late:
+    if on_the_other and late and not expects.get("labels_only"):
         why = "decisions are as they were before"
         return _made(receipt, now_ns, Verdict.FAIL, predicted, course, error, why, extended)
     if late:

@@ -1,0 +1,151 @@
+"""A training of a live app: one job, whose version decides by a plan of its own; whatever ends the process between."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.support.answering import INCIDENT, LIMITS, Answering, Given, NoRehearsal, StandingClock, whole
+from tests.support.breaking import WRITES, Broken, Killed
+
+from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
+from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
+from homeostat.adapters.disk.sqlite.plans import SqlitePlans
+from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+from homeostat.checks.inquiries import HOUR, signal
+from homeostat.errors import Unavailable
+from homeostat.jobs.maintaining.responding import Means
+from homeostat.jobs.maintaining.work import JobsWork, kept_versions
+from homeostat.maintain.contracts import Case
+from homeostat.maintain.verify.training import training_verdict
+from homeostat.ports.jobs import change
+from homeostat.ports.registry import Lineage, Version
+from homeostat.records.changes import ChangeKind
+from homeostat.records.findings import Findings
+from homeostat.records.incidents import Phase
+from homeostat.records.job import JobState
+from homeostat.records.library import KeptVersion
+from homeostat.records.plans import Alteration, Blast, Plan, Receipt, Rehearsed, Remedy, Step, Verified
+from homeostat.records.signals import Kind
+from homeostat.records.times import time_text
+
+DEPLOY = Alteration(ChangeKind.DEPLOY, "champion", {"version": "b2"})
+
+
+@dataclass
+class Training(Given):
+    """A plan to train, as long as no training has ended; then one to deploy what it made."""
+
+    work: Any = None
+    made: str = ""
+
+    def plan(self, case: Case, findings: Findings, failed: Collection[tuple[str, str]] = ()) -> Plan:
+        """See the class."""
+        job = None if self.made else ("train", {"why": "concept at outcome"})
+        step = Step(
+            Remedy.RETRAIN, "app" if self.made else "library", (DEPLOY,) if self.made else (), job, True, 0.0,
+            Rehearsed(5, 4, 6, 100, "replay"), Blast(0, 0, 0), 0, {"by_ns": 99 * HOUR}, "a step",
+        )  # fmt: skip
+        return Plan(case.incident.id, case.now_ns, 0.95, 0, (step,))
+
+    def judge(self, case: Case, plan: Plan, receipt: Receipt, extended: bool) -> Verified | None:
+        """The real verdict on a training, and a given one on the version."""
+        if not plan.steps[receipt.step].only_trains:
+            return super().judge(case, plan, receipt, extended)
+        found = training_verdict(plan, receipt, self.work.ended(receipt.job), case.now_ns)
+        self.made = self.made if found is None else self.work.ended(receipt.job).version
+        return found
+
+
+@contextmanager
+def process(data: Path, given: Training, clock: StandingClock, error: type[BaseException]) -> Iterator[Answering]:
+    """A process that answers, and whose stores break when it is due."""
+    with ExitStack() as opened:
+        incidents = opened.enter_context(closing(SqliteIncidents(data, app="access")))
+        plans: Any = Broken(opened.enter_context(closing(SqlitePlans(data, app="access"))), WRITES, error)
+        settings: Any = opened.enter_context(closing(SqliteSettings(data, app="access", clock=clock)))
+        jobs: Any = opened.enter_context(closing(SqliteJobs(data)))
+
+        @contextmanager
+        def store() -> Iterator[Any]:
+            yield Broken(jobs, ("submit",), error)
+
+        given.work = JobsWork(store, ["access", f"--data={data}"], str(data), clock)
+        settings = Broken(settings, WRITES, error)
+        yield Answering(given, incidents, Means(plans, settings, NoRehearsal(), given.work), clock)
+
+
+def run_the_job(data: Path, clock: StandingClock) -> int:
+    """Do as a runner does with the jobs that wait; returns how many there are in all."""
+    with closing(SqliteJobs(data)) as store:
+        jobs = store.list()
+        for job in jobs:
+            if not job.state.over:
+                result = {"version": "b2", "source": "trained", "why": "trained as version 2 on 900 rows"}
+                change(store, job.id, lambda one: one.ended(JobState.SUCCEEDED, clock.at_ns, result))
+        return len(jobs)
+
+
+@pytest.mark.parametrize("error", [Killed, Unavailable])
+def test_there_is_one_training_and_one_deployment_wherever_a_process_ends(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    for left in (1 << 30, *range(40)):
+        data = tmp_path / str(left)
+        data.mkdir()
+        clock, given, broke = StandingClock(), Training(limits=LIMITS), False
+        with process(data, given, clock, error) as one:
+            one._source.store.write([signal("source", Kind.VOLUME)], [INCIDENT])
+        Broken.left, jobs = left, 0
+        for _ in range(14):  # Each is a process of its own, an hour later; what only this one knew is gone.
+            given = Training(limits=LIMITS, made=given.made)
+            with process(data, given, clock, error) as one:
+                try:
+                    one.step(clock.at_ns)
+                except Killed:
+                    broke = True
+            jobs = run_the_job(data, clock)
+            clock.at_ns += HOUR
+        with process(data, given, clock, error) as one:
+            assert jobs == 1 and whole(one._means.settings.since(0)) == [("deploy champion", True)], left
+            found = one._means.plans.get("i1")
+            assert found.phase is Phase.CLOSED and [one.job != "" for one in found.receipts] == [True, False], left
+            assert found.standing == found.receipts[1:]
+        if left == 39:
+            assert Broken.left > 0 and not broke, "the walk has come to the end"
+
+
+def test_the_end_of_a_job_is_that_of_its_training(tmp_path: Path) -> None:
+    clock = StandingClock()
+    work = JobsWork(lambda: closing(SqliteJobs(tmp_path)), ["access", f"--data={tmp_path}"], str(tmp_path), clock)
+    id = work.begin("train", {"why": "concept at outcome"}, "plan-0")
+    assert work.ended(id) is None
+    run_the_job(tmp_path, clock)
+    ended = work.ended(id)
+    assert ended is not None and (ended.version, ended.why) == ("b2", "trained as version 2 on 900 rows")
+    other = work.begin("train", {}, "plan-1")
+    with closing(SqliteJobs(tmp_path)) as store:
+        change(store, int(other), lambda one: one.ended(JobState.FAILED, clock.at_ns, error="no data"))
+    failed, gone = work.ended(other), work.ended("99")
+    assert failed is not None and gone is not None and not failed.version and not gone.version
+    assert "no data" in failed.why and "not kept" in gone.why
+
+
+def test_the_library_is_what_the_registry_keeps_and_may_decide() -> None:
+    def version(name: str, created_ns: int, deleted: bool = False, **lineage: Any) -> Version:
+        return Version(name, 1, created_ns, 1, Lineage("access", **lineage), created_ns if deleted else None)
+
+    bound = {"fairness": {"binds": "promotion"}}
+    found: Any = SimpleNamespace(versions=lambda limit: [
+        version("a1", 9 * HOUR, trained_until=time_text(8 * HOUR)), version("b2", 7 * HOUR), version("c3", 5, True),
+        version("d4", 5, metrics=bound),
+    ])  # fmt: skip
+    assert kept_versions(found) == [
+        KeptVersion(""), KeptVersion("a1", 9 * HOUR, 8 * HOUR), KeptVersion("b2", 7 * HOUR, 7 * HOUR),
+    ]  # fmt: skip
+    assert kept_versions(None) == [KeptVersion("")]

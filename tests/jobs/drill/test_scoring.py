@@ -59,6 +59,15 @@ def test_a_forbidden_action_is_harmful_and_dear(drill: DrillApp) -> None:
     assert found.harmful and not found.right and found.regret is not None and found.regret > 1
 
 
+def test_a_training_is_no_action_before_its_version_decides(drill: DrillApp) -> None:
+    run, plan = laid(drill, "S20"), plan_of(Remedy.RETRAIN, scope="library")
+    (step,) = plan.steps
+    plan = replace(plan, steps=(replace(step, alterations=(), job=("train", {})),))
+    receipt = Receipt(plan.hash, 0, "k", run.run.onset_ns + HOUR_NS, "homeostat", job="7")
+    found = score(run, [Response("i1", receipts=(receipt,), plan=plan)], {plan.hash: plan}, receipt.at_ns, 0)
+    assert not found.actions and not found.harmful and found.regret == 1.0
+
+
 def test_an_action_that_was_undone_did_not_end_the_fault(drill: DrillApp) -> None:
     found = scored(laid(drill, "S20"), Remedy.ROLLBACK, 6, undone=True)
     assert found.undone == 1 and found.regret == 1.0 and not found.right

@@ -43,6 +43,7 @@ class Acting:
         self.settings = MemorySettings(self._clock)
         self._applied = 0
         self._versions: dict[str, Callable[[Scorer], Scorer]] = {}  # Those that are deployed besides the first.
+        self.trained: dict[str, tuple[Brain, Bundle]] = {}  # Those that the run has trained, by name.
         self._environment: Callable[[Scorer], Scorer] | None = None
         self._lasting: list[Act] = []
 
@@ -136,15 +137,22 @@ class Acting:
             return changes
         prepared = self._prepared
         found = variant(prepared.app, now)
-        ready = self.brain_of(found.champion)
+        ready, bundle = self.models_of(found.champion)
         lists = plans.membership(found.app, self._ports.coding)
-        setup = setup_of(prepared.app, prepared.features, ready, self._bundle, found, lists, others, now, self._ports)
+        setup = setup_of(prepared.app, prepared.features, ready, bundle, found, lists, others, now, self._ports)
         loop.hand_over(setup)
         loop.change()
         return changes
 
+    def models_of(self, version: str) -> tuple[Brain, Bundle | None]:
+        """The models of a version as the environment lets them answer, and their bundle. Empty for the first one."""
+        if version in self.trained:
+            ready, bundle = self.trained[version]
+            return replace(ready, scorers=self._in_environment(ready.scorers)), bundle
+        return self.brain_of(version), self._bundle
+
     def brain_of(self, version: str) -> Brain:
-        """The models of a version, as the environment lets them answer. Empty for the first one."""
+        """The first version, or a worse one that a fault has deployed."""
         ready, base = self._brain, self._brain.version.partition("+")[0]
         scorers = self._in_environment(ready.scorers)
         if version not in self._versions:
@@ -165,7 +173,7 @@ class Acting:
         """Let the scorers that decide answer otherwise, under the name of the same version."""
         now = self.settings.at((1 << 63) - 1).values()
         champion = variant(self._prepared.app, now).champion
-        scorers = self.brain_of(champion).scorers
+        scorers = self.models_of(champion)[0].scorers
         loop.stages.panel = loop.stages.panel.seating(dict(zip(self._prepared.app.scorers, scorers, strict=True)))
 
     def away(self, now_ns: int, seed: int) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from homeostat.app import Brain, costs_of, setup_of
+from homeostat.app import costs_of, setup_of
 from homeostat.config import plans
 from homeostat.config.variants import variant
 from homeostat.decide.loop import DecisionLoop
@@ -135,15 +135,12 @@ class _Altered:
         return ()
 
     def _apply(self, changes: tuple[Change, ...], loop: DecisionLoop) -> None:
-        drill, acting = self._live.drill, self._live.acting
-        prepared = drill.prepared
+        acting, prepared = self._live.acting, self._live.drill.prepared
         found = variant(prepared.app, changes)
-        ready: Brain = acting.brain_of(found.champion)
+        ready, bundle = acting.models_of(found.champion)
         lists = plans.membership(found.app, self._ports.coding)
         mark = Change(ChangeKind.LEARNING, BY, None, BY, "it is tried", number=loop.stages.settings + 1)
-        setup = setup_of(
-            prepared.app, prepared.features, ready, drill.bundle, found, lists, (mark,), changes, self._ports
-        )
+        setup = setup_of(prepared.app, prepared.features, ready, bundle, found, lists, (mark,), changes, self._ports)
         loop.put_in_force(setup)
         scorers = dict(zip(prepared.app.scorers, ready.scorers, strict=True))
         loop.stages.panel = loop.stages.panel.seating(scorers)

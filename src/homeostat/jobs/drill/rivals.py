@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from homeostat.jobs.drill.scoring import cost_of, oracle_ns
+from homeostat.jobs.drill.training import TAKES_NS
 from homeostat.maintain.plan.remedies import Means, offers
 from homeostat.records.findings import Finding
 from homeostat.records.incidents import Suspect
@@ -17,7 +18,6 @@ from homeostat.sim.faults.runs import Laid
 from homeostat.sim.faults.traffic import DAY_NS, NEVER
 
 _NEAR_NS = 3 * DAY_NS  # A change that was logged so shortly before an alarm is taken for its cause.
-_TRAINS_NS = DAY_NS  # Until a version that is trained decides.
 NAMES = (
     "nothing", "always_retrain", "scheduled_retrain", "ddm_retrain", "fixed_priority", "highest_confidence", "oracle",
 )  # fmt: skip
@@ -54,7 +54,7 @@ def _cost(laid: Laid, acts: Mapping[int, str]) -> float:
     helped: int | None = None
     wrong = 0
     for at, remedy in sorted(acts.items()):
-        takes = _TRAINS_NS if remedy == "retrain" else 0
+        takes = TAKES_NS if remedy == "retrain" else 0
         if remedy in scenario.accepted and run.onset_ns and at > run.onset_ns:
             helped = at + takes if helped is None else helped
         elif remedy not in ("monitor", "escalate", "flag"):

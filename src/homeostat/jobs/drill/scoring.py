@@ -52,13 +52,18 @@ class Score:
 
 
 def actions_of(responses: Sequence[Response], plans: dict[str, Plan]) -> list[Action]:
-    """All actions of a run, in order of time. plans : all that were made, by hash"""
+    """All actions of a run, in order of time. A training is none: its version decides by a step of its own.
+
+    plans : all that were made, by hash
+    """
     found = []
     for response in responses:
         verdicts = {(one.step, one.at_ns): one.verdict for one in response.verdicts}
         for receipt in response.receipts:
             plan = plans[receipt.plan]
             step = plan.steps[receipt.step]
+            if step.only_trains:
+                continue
             later = [v for (number, at), v in verdicts.items() if number == receipt.step and at >= receipt.at_ns]
             found.append(Action(
                 step.remedy, step.scope, receipt.at_ns, Tier.EXECUTE if receipt.by == "homeostat" else Tier.ESCALATE,

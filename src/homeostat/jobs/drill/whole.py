@@ -23,6 +23,7 @@ from homeostat.jobs.drill.investigating import DrillCases
 from homeostat.jobs.drill.owner import Owner
 from homeostat.jobs.drill.responding import Responding
 from homeostat.jobs.drill.scoring import lines_of, score
+from homeostat.jobs.drill.training import DrillWork
 from homeostat.jobs.drill.watching import HOURS, Seen, Watching
 from homeostat.maintain.advise.adviser import Subject
 from homeostat.maintain.contracts import Case
@@ -73,10 +74,12 @@ class Whole:
         memory = ListedCases()  # Of this run alone: each run begins without a past.
         investigator = investigator_of(prepared.app, prepared.features, own.rehearsal, own.recent, memory)
 
+        work = DrillWork(deciding, own.recent)
+
         def coordinator(responding: Responding) -> Coordinator:
             return coordinator_of(
                 prepared.app, investigator, own.rehearsal, gate_of(limits), deciding.acting.settings,
-                responding.course, responding.allowed,
+                responding.course, responding.allowed, work, versions=work.versions,
             )  # fmt: skip
 
         advice: list[dict[str, Any]] = []

@@ -18,6 +18,7 @@ import pytest
 from _pytest.doctest import DoctestModule
 from tests.support import temporary
 from tests.support.budgets import budget_table
+from tests.support.collecting import set_aside
 from tests.support.databases import empty_database, ready_database
 from tests.support.quick import has_examples, is_quick, whole_file_is_long
 from tests.support.skips import skips
@@ -56,8 +57,7 @@ def pytest_collection():
     try:
         result = yield
     finally:
-        gc.collect()
-        gc.freeze()
+        set_aside()
         gc.enable()
     return result
 

@@ -12,6 +12,8 @@ from tests.support import temporary
 from tests.support.budgets import budget_table, folder_of
 from tests.support.quick import is_quick
 
+ROOT = Path(__file__).parents[1]
+
 
 @dataclass
 class Report:
@@ -44,6 +46,25 @@ def test_the_inner_loop_leaves_out_servers_and_what_is_marked_as_long():
     assert is_quick(["tmp_path"], {"usefixtures": 1})
     assert not is_quick(["tmp_path", "own_server"], {})
     assert not is_quick([], {"long": 1})
+
+
+CYCLES = """
+import gc
+from tests.support.collecting import set_aside
+tests = [[] for _ in range(400_000)]
+set_aside()
+before = gc.get_stats()[2]["collections"]
+for _ in range(100):
+    cycles = [[one] for one in ([] for _ in range(1_000))]
+    for one in cycles:
+        one[0].append(one)
+print(gc.get_stats()[2]["collections"] - before)
+"""
+
+
+def test_garbage_in_cycles_is_found_however_many_tests_were_collected():
+    walks = subprocess.run([sys.executable, "-c", CYCLES], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    assert int(walks) > 0
 
 
 @pytest.fixture

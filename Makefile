@@ -20,7 +20,7 @@ demo: .venv/.base  ## Decide on simulated card payments, live in the terminal.
 
 test: .venv/.all check  ## Lint, types, import rules, and every test; up to 5 that failed are run again, alone.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  --override-ini=cache_dir=.pytest_cache/all --cache-clear \
+	  --override-ini=cache_dir=.pytest_cache/all --cache-clear --durations=60 --durations-min=2 \
 	  || $(BIN)/python -m tests.support.again $$?
 
 test-peers: .venv/.all $(PEERS)/.made $(PEERS)/prefect/.made  ## Figures against libraries that take more than 200 MB, in an environment of their own. Weekly in CI.
@@ -30,7 +30,7 @@ test-weekly: .venv/.all  ## Tests of tens of seconds, each the long form of one 
 	$(BIN)/python -m pytest --weekly -m weekly -n 2 --dist loadfile
 
 quick: .venv/.all  ## The inner loop, in about 90 seconds: every test that needs no server and no seconds.
-	$(BIN)/python -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=0.5
 
 golden: .venv/.all  ## Write again what each stage of loop 1 says of a small story, and the sample charts, to be read and committed.
 	$(BIN)/python -m tests.decide.golden

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,6 +102,8 @@ def runs_of(
     for run in made:
         if run.scenario.fits(Scene.drawn(drill.form, frame, 0, 1, task.seed, [0])):
             result = _run(drill, run, task, fork)
+            if task.whole:
+                gc.collect()  # Answers and the stages that they ask know each other, and hold 100 MB of arrays or more.
             yield replace(result, seconds={**result.seconds, "quiet": prefix})
             prefix = 0.0
         done()

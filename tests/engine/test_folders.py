@@ -165,7 +165,9 @@ def test_a_replay_by_force_removes_what_follows_from_the_journal_and_nothing_of_
     with pytest.raises(NotAReplay, match="it holds jobs"):
         clear_for_replay(folder, False, heard.append)
     clear_for_replay(folder, True, heard.append)
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*OF_NO_HISTORY, "journal.db.lock", "models"])
+    # A store that is kept may have its log beside it for a moment longer.
+    left = {path.name.removesuffix("-wal").removesuffix("-shm") for path in folder.iterdir()}
+    assert left == {*OF_NO_HISTORY, "journal.db.lock", "models"}
     assert "shadow.db" in heard[0] and heard[0].endswith("; jobs.db, keys.json, models.db, settings.db there count on")
 
 

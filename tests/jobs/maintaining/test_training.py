@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,24 +91,23 @@ def run_the_job(data: Path, clock: StandingClock) -> int:
         return len(jobs)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [Killed, Unavailable])
 def test_there_is_one_training_and_one_deployment_wherever_a_process_ends(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
-    for left in (1 << 30, *range(40)):
+    for left in (1 << 30, *range(100)):
         data = tmp_path / str(left)
         data.mkdir()
-        clock, given, broke = StandingClock(), Training(limits=LIMITS), False
+        clock, given = StandingClock(), Training(limits=LIMITS)
         with process(data, given, clock, error) as one:
             one._source.store.write([signal("source", Kind.VOLUME)], [INCIDENT])
         Broken.left, jobs = left, 0
         for _ in range(14):  # Each is a process of its own, an hour later; what only this one knew is gone.
             given = Training(limits=LIMITS, made=given.made)
             with process(data, given, clock, error) as one:
-                try:
+                with suppress(Killed):
                     one.step(clock.at_ns)
-                except Killed:
-                    broke = True
             jobs = run_the_job(data, clock)
             clock.at_ns += HOUR
         with process(data, given, clock, error) as one:
@@ -116,8 +115,9 @@ def test_there_is_one_training_and_one_deployment_wherever_a_process_ends(
             found = one._means.plans.get("i1")
             assert found.phase is Phase.CLOSED and [one.job != "" for one in found.receipts] == [True, False], left
             assert found.standing == found.receipts[1:]
-        if left == 39:
-            assert Broken.left > 0 and not broke, "the walk has come to the end"
+        if left < 1 << 30 and Broken.left >= 0:
+            break  # Nothing was away: the walk has come to its end.
+    assert 10 < left < 99
 
 
 def test_the_end_of_a_job_is_that_of_its_training(tmp_path: Path) -> None:

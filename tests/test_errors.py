@@ -18,7 +18,17 @@ from homeostat.errors import HomeostatError, MissingExtra, missing, needs, prese
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "homeostat"
-OTHERS = {"Alarm", "AsyncEngine", "Decision", "Detector", "Problem", "Receipt", "SelfHealing"}
+OTHERS = {
+    "Alarm",
+    "AsyncEngine",
+    "Decision",
+    "Detector",
+    "Problem",
+    "Receipt",
+    "SelfHealing",
+    "SeriesDetector",
+    "SeriesScores",
+}
 OTHERS |= {"compare", "detect", "load", "monitor"}
 NAMED = sorted(set(homeostat.__all__) - OTHERS)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from homeostat.stats.detectors.alarms import Alarm as Alarm
     from homeostat.stats.detectors.detector import Detector as Detector
     from homeostat.stats.detectors.detector import detect as detect
+    from homeostat.stats.series.detector import SeriesDetector as SeriesDetector
+    from homeostat.stats.series.detector import SeriesScores as SeriesScores
 
 # Names that are imported when they are asked for, so that importing the package stays quick.
 _LATER = {
@@ -37,6 +39,8 @@ _LATER = {
     "compare": "homeostat.stats.comparison",
     "detect": "homeostat.stats.detectors.detector",
     "Detector": "homeostat.stats.detectors.detector",
+    "SeriesDetector": "homeostat.stats.series.detector",
+    "SeriesScores": "homeostat.stats.series.detector",
     "monitor": "homeostat.jobs.table_monitor.api",
     "SelfHealing": "homeostat.models.healing.healing",
     "Decision": "homeostat.engine.answer_types",
@@ -109,6 +113,7 @@ _LATER = {
     "Repeated": "homeostat.ports.shared",
     "SettingsError": "homeostat.ports.settings",
     "SilenceMoved": "homeostat.ports.incidents",
+    "SeriesError": "homeostat.stats.series.detector",
     "ServersIncomplete": "homeostat.engine.shared.connecting",
     "ShadowTaken": "homeostat.jobs.shadowing",
     "Stopped": "homeostat.decide.loop",

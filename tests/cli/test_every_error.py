@@ -135,6 +135,7 @@ up access --config {servers} --workers 0 --servers 0
 up {app} --config {down} --workers 0 --servers 0
 compare {events}
 detect {numbers}
+anomalies {numbers} --out {new}
 monitor {table} --reference {decisions}
 demo --days 0
 drill {app} --days 3 --out {new}

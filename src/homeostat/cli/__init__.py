@@ -29,6 +29,7 @@ COMMANDS = {
     "monitor": ("homeostat.cli.monitor:monitor", "Compare a table with a reference: drift, and quality without labels"),
     "compare": ("homeostat.cli.compare:compare", "Judge an experiment's numbers: PASS, FAIL or INCONCLUSIVE"),
     "detect": ("homeostat.cli.detect:detect", "Find changes in a column of numbers"),
+    "anomalies": ("homeostat.cli.anomalies:anomalies", "Score each row of measurements by how strange it is"),
     "up": ("homeostat.cli.up:up", "Start what an app's file names: workers and an HTTP server"),
     "learn": ("homeostat.cli.learn:learn", "Learn online for all processes that share a journal"),
     "worker": ("homeostat.cli.worker:worker", "Decide the events of a stream, on servers that many share"),

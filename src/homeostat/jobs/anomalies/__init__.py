@@ -1,0 +1,1 @@
+"""A table of measurements -> a table with a score for each row."""

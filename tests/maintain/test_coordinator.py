@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from homeostat.errors import Conflict
 from homeostat.maintain.contracts import Case
-from homeostat.maintain.coordinator import HOUR_NS, Coordinator, Pace, Stages, history_of
+from homeostat.maintain.coordinator import HOUR_NS, Coordinator, Pace, Stages, elsewhere_of, history_of
 from homeostat.records.changes import ChangeKind
 from homeostat.records.edits import Edit, with_body
 from homeostat.records.findings import Conclusion, Edge, Finding, Findings
@@ -257,5 +257,9 @@ def test_a_training_that_passed_is_looked_at_again_and_its_version_is_a_plan_of_
     assert (
         found.standing == found.receipts[1:] and [one.at_ns for one in found.receipts] == [found.receipts[0].at_ns] * 2
     )
+    (one,) = elsewhere_of([replace(found, receipts=found.receipts[:1])], {}, OPENED + 99 * HOUR_NS)
+    assert not one.acts_ns and not one.mended
+    (one,) = elsewhere_of([found], {}, OPENED + 99 * HOUR_NS)
+    assert list(one.acts_ns) == [found.receipts[1].at_ns] and one.mended
     failed = run(Trains(verdicts=[Verdict.FAIL] + [Verdict.PASS] * 9))
     assert failed.handed and failed.receipts[0].undone_ns

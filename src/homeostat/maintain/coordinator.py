@@ -264,7 +264,8 @@ def elsewhere_of(responses: Sequence[Response], incidents: Mapping[str, Incident
         mended = min((one.at_ns for one in response.standing), default=0)
         incident = incidents.get(response.incident)
         until = mended or (0 if incident is None else incident.closed_ns) or now_ns
-        acts = [at for one in response.receipts for at in (one.at_ns, one.undone_ns) if at]
+        altered = [one for one in response.receipts if one.changes or not one.job]
+        acts = [at for one in altered for at in (one.at_ns, one.undone_ns) if at]
         found += [
             Elsewhere(one.node, one.kind, min(one.since_ns, until), until, acts, bool(mended))
             for one in findings.findings

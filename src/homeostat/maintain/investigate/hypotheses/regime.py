@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from homeostat.maintain.investigate.contrasts import share_z
 from homeostat.maintain.investigate.hypotheses.concept import ConceptHypothesis
 from homeostat.maintain.investigate.hypotheses.outcomes import Outcomes, enough, outcomes_of
 from homeostat.maintain.investigate.inquiry import DAY_NS, Answer, Inquiry
 from homeostat.records.causes import Cause
 
 NODE = "outcome"
+_LOW = 0.9
+_EARLIER_NS = 3 * DAY_NS
+_LEAST, _OF_A_DAY = 30, 4  # Positives of before, and of a day, below which its law is not told.
+_MORE = 0.35  # Of the way from the past's share to all of them, from which on a day is under another law.
+_DAYS = 3
+_APART_Z = 3.0
 
 
 class RegimeHypothesis:
@@ -47,20 +55,56 @@ class RegimeHypothesis:
 
 
 def turns_of(inquiry: Inquiry, found: Outcomes) -> int:
-    """How often days of events go from one law to the other, since three days before the onset.
+    """How often events go from one law to the other, since some days before the onset.
 
-    A day's law is that of its positives: those below the middle of the past's risks, or above. A turn needs two days of
-    at least four positives each on both sides.
+    A day's law is told by its positives: how many of them lie below nine tenths of the past's risks. Where these are
+    many more than in the past, the law is another one. Days are read in threes, for each has few positives. A law holds
+    for three days at least, and the positives of two that follow each other differ beyond chance.
     """
     recent = inquiry.recent
-    rows = found.positive & (recent.time_ns > inquiry.low_ns - 3 * DAY_NS) & ~np.isnan(recent.label)
+    positive = found.positive & ~np.isnan(recent.label)
+    low = found.place < _LOW
+    # Signals of outcomes begin when they become known: their events happened some time before.
+    first_ns = inquiry.low_ns - recent.matures_ns // 2 - _EARLIER_NS
+    before = positive & (recent.time_ns <= first_ns)
+    if int(before.sum()) < _LEAST:
+        return 0
+    usual = float(low[before].mean())
+    rows = positive & (recent.time_ns > first_ns)
     day = recent.time_ns[rows] // DAY_NS
-    low = found.place[rows] < 0.9
-    laws = [bool(low[day == one].mean() > 0.4) for one in np.unique(day) if int((day == one).sum()) >= 4]
-    runs: list[list[bool]] = []
-    for law in laws:
-        if runs and runs[-1][0] == law:
-            runs[-1].append(law)
+    counts = [(int((day == one).sum()), int(low[rows][day == one].sum())) for one in np.unique(day)]
+    counts = [one for one in counts if one[0] >= _OF_A_DAY]
+    return max(0, len(laws_in_turn(counts, usual)) - 1)
+
+
+def laws_in_turn(counts: Sequence[tuple[int, int]], usual: float) -> list[tuple[int, int]]:
+    """The laws that held one after the other, each with its positives and those of low risk.
+
+    counts : of each day, its positives, and how many of these have a low risk
+    usual : the share of low ones under the law of before
+
+    >>> laws_in_turn([(20, 11)] * 4 + [(20, 19)] * 6 + [(20, 10)] * 4, 0.55)
+    [(80, 44), (120, 114), (80, 40)]
+    >>> laws_in_turn([(20, 16), (20, 12)] * 6, 0.55)
+    [(240, 168)]
+    """
+    bound = usual + _MORE * (1.0 - usual)
+    other = [share > bound for share in (_share(counts[max(0, at - 1) : at + 2]) for at in range(len(counts)))]
+    runs: list[tuple[bool, int, int]] = []
+    for law, group in groupby(zip(other, counts, strict=True), key=lambda one: one[0]):
+        days = [one for _, one in group]
+        n, k = sum(one[0] for one in days), sum(one[1] for one in days)
+        if runs and (len(days) < _DAYS or runs[-1][0] == law or not _apart(runs[-1][1:], (n, k))):
+            runs[-1] = (runs[-1][0], runs[-1][1] + n, runs[-1][2] + k)
         else:
-            runs.append([law])
-    return max(0, len([run for run in runs if len(run) >= 2]) - 1)
+            runs.append((law, n, k))
+    return [(n, k) for _, n, k in runs]
+
+
+def _share(counts: Sequence[tuple[int, int]]) -> float:
+    return sum(one[1] for one in counts) / max(1, sum(one[0] for one in counts))
+
+
+def _apart(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two shares differ beyond chance."""
+    return abs(share_z(one[1], one[0], other[1], other[0])) > _APART_Z

@@ -1,4 +1,4 @@
-"""Laws that take turns are told from one that has changed, and from chance."""
+"""Laws that take turns are set apart from one that has changed, and from chance."""
 
 from __future__ import annotations
 

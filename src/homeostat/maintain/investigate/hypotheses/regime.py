@@ -17,7 +17,7 @@ from homeostat.records.causes import Cause
 NODE = "outcome"
 _LOW = 0.9
 _EARLIER_NS = 3 * DAY_NS
-_LEAST, _OF_A_DAY = 30, 4  # Positives of before, and of a day, below which its law is not told.
+_LEAST, _OF_A_DAY = 30, 4  # Positives of before, and of a day, below which its law is unknown.
 _MORE = 0.35  # Of the way from the past's share to all of them, from which on a day is under another law.
 _DAYS = 3
 _APART_Z = 3.0
@@ -57,7 +57,7 @@ class RegimeHypothesis:
 def turns_of(inquiry: Inquiry, found: Outcomes) -> int:
     """How often events go from one law to the other, since some days before the onset.
 
-    A day's law is told by its positives: how many of them lie below nine tenths of the past's risks. Where these are
+    A day's law shows in its positives: how many of them lie below nine tenths of the past's risks. Where these are
     many more than in the past, the law is another one. Days are read in threes, for each has few positives. A law holds
     for three days at least, and the positives of two that follow each other differ beyond chance.
     """

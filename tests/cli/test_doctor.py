@@ -134,6 +134,7 @@ def test_messages_whose_newest_event_is_ahead_of_the_clock_say_by_how_much() -> 
     assert newest_event(ahead_ns, 10**9).seen == "the newest event is 22 h ahead of the clock"
 
 
+@pytest.mark.long
 def test_a_bundle_that_fits_and_was_not_named_is_a_warning_that_names_it(capsys, tmp_path: Path, monkeypatch) -> None:
     text = (files("homeostat.apps") / "payments" / "app.yaml").read_text("utf-8")
     (tmp_path / "own.yaml").write_text(text.replace("\napp: payments\n", "\napp: own\n"))

@@ -136,6 +136,7 @@ def test_a_canary_that_hangs_is_left_out_at_its_deadline_and_the_champion_answer
     assert ((fallback & wrong != 0) == (arm != 0)).all() and arm.any()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("policies", ["one of the app", "one of each version"])
 def test_the_size_of_batches_changes_nothing(policies):
     """Also where each version has a policy of its own: there is one account of exploration."""

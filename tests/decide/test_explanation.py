@@ -144,6 +144,7 @@ def failing_on_extremes(values):
     return w.by_amount(values)
 
 
+@pytest.mark.long
 def test_an_explanation_leaves_no_trace_in_any_stage():
     seats = [Seat(FunctionScorer("past", w.by_past)), Seat(FunctionScorer("amounts", failing_on_extremes), 10**9)]
     world = w.World(seats=seats, bounded=True)

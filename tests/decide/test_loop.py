@@ -206,6 +206,7 @@ def test_outcomes_reach_the_windows_when_they_are_taken_in_so_that_no_event_wait
     assert rows == [40, 1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("entries", [1, 5])
 def test_much_that_is_due_is_learned_in_steps_before_events_whatever_the_batches(entries, monkeypatch):
     monkeypatch.setattr(teaching, "STEP_ENTRIES", entries)

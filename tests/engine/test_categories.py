@@ -109,6 +109,7 @@ def test_the_bad_country_is_found_and_new_ones_are_scored(engine: Engine) -> Non
     assert 0 < new < 1 and 0 < none < 1
 
 
+@pytest.mark.long
 def test_an_explanation_names_categories_by_their_text(engine: Engine) -> None:
     engine.decide(payment("1", "XX"))
     shown = engine.decision("1", features=True, explain=True)

@@ -154,6 +154,7 @@ guards: {fallback: {scorers_absent: allow}}
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("entities", ["", "a: {required: false}, b: {required: false}, ab: {of: [a, b]}"])
 def test_events_of_nobody_are_decided_explained_and_found_after_a_restart(entities: str, tmp_path: Path) -> None:
     app = tmp_path / "app.yaml"

@@ -116,6 +116,7 @@ def test_a_rate_counts_the_same_in_one_batch_or_in_many():
         assert plain(whole.decide(sent)) == plain([single.decide([one])[0] for one in sent])
 
 
+@pytest.mark.long
 def test_a_drawn_threshold_has_the_shares_that_its_propensities_state(tmp_path):
     with opened(tmp_path) as engine:
         ask(engine, change("random", "block", {"low": 0.2, "high": 0.8}))

@@ -155,6 +155,7 @@ def world(tmp_path, bundles):
     made.engine.close()
 
 
+@pytest.mark.long
 def test_a_version_as_good_earns_its_steps_and_becomes_champion(world):
     world.start("like")
     shares, moves = [], []
@@ -324,6 +325,7 @@ def test_the_cost_of_events_counts_in_the_order_in_which_they_mature(tmp_path, b
     assert cost.n["treatment"] > 400 and "cost" in change.reason
 
 
+@pytest.mark.long
 def test_the_cost_is_not_judged_before_outcomes_could_be_known(tmp_path, bundles):
     text = APP.replace("guardrails: {", "guardrails: {cost: 2, ").replace("maturity: 5m", "maturity: 5h")
     world = World(tmp_path, bundles, text)

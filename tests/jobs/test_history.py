@@ -98,6 +98,7 @@ def replayed(folder: Path, rows: list[dict]) -> tuple[dict, list]:
     return report, table.to_pylist()
 
 
+@pytest.mark.long
 def test_repeats_before_the_moment_of_training_change_no_decision_after_it(tmp_path: Path) -> None:
     late = [{**row, "time": row["time"]} for row in once()[200:240]]
     rows = once()

@@ -180,6 +180,7 @@ def quick(job: Job, folder: Path):
     return JobProcess(["-c", "echo x > $TMPDIR/left; sleep 600 & echo 1"], "", folder, ("/bin/sh",))
 
 
+@pytest.mark.long
 def test_two_racing_runners_run_each_job_once(jobs: Jobs, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     submitted = [jobs.submit(python(f"open({str(marks)!r}, 'a').write('{k}\\n')")) for k in range(8)]

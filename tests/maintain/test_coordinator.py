@@ -215,6 +215,7 @@ def test_where_somebody_else_was_faster_it_looks_again() -> None:
     assert found.phase is Phase.OPEN and not world.done and "ann was faster" in found.lines[-1].text
 
 
+@pytest.mark.long
 @given(st.data())
 def test_a_call_that_is_made_again_after_a_crash_does_nothing_twice(data: st.DataObject) -> None:
     """A crash is a response that was not stored: the next call begins at the one before it."""

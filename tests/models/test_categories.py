@@ -90,6 +90,7 @@ def test_a_category_without_an_effect_costs_next_to_nothing(learned, later):
     assert precision(TREES, *idle) > 0.85 * precision(replace(TREES, features=NAMES[:2]), *idle)
 
 
+@pytest.mark.long
 def test_few_categories_get_a_column_each_and_many_are_ordered_by_their_outcomes(learned):
     encodings, columns, _ = learned_encodings(learned, NAMES, 0, supervised=True)
     assert encodings["country"] == Encoding(ONE_HOT, ("FR", "DE", "IT", "ES", "XX"))

@@ -51,6 +51,7 @@ def test_the_detector_equals_its_naive_twin(side: int) -> None:
     assert run(u, side) == pytest.approx(naive(u, side), rel=1e-9)
 
 
+@pytest.mark.long
 def test_while_nothing_changes_its_mean_is_the_time_at_most() -> None:
     rng = np.random.default_rng(2)
     k, ticks = 4000, 60

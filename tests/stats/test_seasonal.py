@@ -47,6 +47,7 @@ def test_a_weekend_of_its_own_shape_is_learned() -> None:
     assert np.abs(found.profile[0] + found.level[0] - shape[:168]).max() < 0.25
 
 
+@pytest.mark.long
 def test_the_variance_of_shares_is_that_of_chance_where_nothing_else_moves_them() -> None:
     rng = np.random.default_rng(3)
     n = rng.poisson(80, TICKS).astype(float)

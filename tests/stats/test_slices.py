@@ -49,6 +49,7 @@ def naive(loss, columns, rows_min):
     return found
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=80)
 @given(tables(), st.integers(0, 4))
 def test_the_search_equals_its_naive_twin(table, rows_min):

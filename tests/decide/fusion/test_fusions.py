@@ -106,6 +106,7 @@ def missing(seed, n, share=0.3):
     return values
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FUSIONS)
 def test_contributions_sum_to_the_log_odds_less_those_of_no_scorer_at_all(name):
     values = missing(3, 500)
@@ -304,6 +305,7 @@ def test_the_shares_go_to_the_member_that_foretells_the_newest_rows():
     assert equal.arrays["shares"].tolist() == [0.5, 0.5]
 
 
+@pytest.mark.long
 def test_the_order_of_rows_in_time_and_not_in_the_file_says_which_are_newest():
     mixed = np.random.default_rng(4).permutation(len(LABEL))
     part = train_ensemble(["weighted", "learned"], VALUES, LABEL, np.arange(len(LABEL)), NAMES, {})

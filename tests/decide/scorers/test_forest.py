@@ -85,6 +85,7 @@ def test_values_exactly_at_a_threshold_go_where_xgboost_sends_them():
     np.testing.assert_allclose(ForestScorer("b", part, NAMES).score(features(rows))[0], expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings_", [{}, {"trees": 30, "rows": 900}, {"trees": 20, "columns": 0.5}, {"rows": 2}])
 def test_an_isolation_forest_equals_that_of_scikit_learn(settings_):
     from sklearn.ensemble import IsolationForest
@@ -200,6 +201,7 @@ def test_contributions_equal_the_definition_over_all_subsets(depth):
     np.testing.assert_allclose(mine, [brute_contributions(part, row) for row in rows], atol=1e-10)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("mine", "theirs"), BOOSTED[:3])
 def test_contributions_of_boosted_trees_equal_those_of_shap(mine, theirs):
     import shap
@@ -246,6 +248,7 @@ def test_contributions_equal_those_of_shap_in_float64():
         np.testing.assert_allclose(mine, theirs, atol=1e-9, rtol=0)
 
 
+@pytest.mark.long
 def test_contributions_of_an_isolation_forest_equal_those_of_shap_with_the_sign_of_the_score():
     import shap
     from sklearn.ensemble import IsolationForest

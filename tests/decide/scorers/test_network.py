@@ -19,6 +19,7 @@ from homeostat.records.parts import PartError
 from homeostat.stats.elementary import sigmoid
 from homeostat.stats.transforms import prepare, soft_log
 
+pytestmark = pytest.mark.long  # PyTorch trains them: its import alone takes seconds.
 NAMES = tuple(f"f{k}" for k in range(9))
 
 

@@ -142,6 +142,7 @@ def registry(tmp_path):
     registry.close()
 
 
+@pytest.mark.long
 def test_processes_that_started_under_other_champions_decide_alike_once_none_is_deployed(tmp_path, registry):
     app, ledger, settings = parse_app(GATE), Ledger(), MemorySettings()
     there, one, two = registry

@@ -22,6 +22,7 @@ from homeostat.records.features import Features
 from homeostat.records.signals import Kind
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wrong", [0.0, 3.0])
 def test_a_feature_that_was_served_otherwise_than_it_is_computed_is_noticed(tmp_path, monkeypatch, wrong) -> None:
     data, app = tmp_path / "data", app_file(tmp_path)

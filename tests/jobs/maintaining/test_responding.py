@@ -267,6 +267,7 @@ def test_kill_9_on_servers_leaves_nothing_half(postgres, monkeypatch) -> None:
     assert left > 30
 
 
+@pytest.mark.long
 def test_of_two_at_once_one_acts_whatever_they_do_in_turn(tmp_path: Path) -> None:
     for turn in range(24):
         data = tmp_path / str(turn)

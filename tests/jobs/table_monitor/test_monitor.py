@@ -50,6 +50,7 @@ def odd_columns(n: int, seed: int, **others: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("frame", [dict, pd.DataFrame])
 def test_odd_columns_of_the_same_law_do_not_drift(frame: Any) -> None:
     found = homeostat.monitor(frame(odd_columns(3000, 1)), frame(odd_columns(3000, 2)))
@@ -87,6 +88,7 @@ def test_all_kinds_of_frames_and_files_give_the_same(tmp_path: Path) -> None:
     assert verdicts(found[0]) == {"x": "drift", "g": "no drift"}
 
 
+@pytest.mark.long
 def test_frames_of_polars_are_compared_as_the_same_table_of_arrow() -> None:
     reference, analysis = pl.DataFrame(mixed_columns(3000, 1)), pl.DataFrame(mixed_columns(3000, 2, moved=True))
     typed = [pl.col("kind").cast(pl.Categorical), pl.col("size").cast(pl.Enum(["s", "m", "l"]))]

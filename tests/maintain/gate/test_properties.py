@@ -93,6 +93,7 @@ def test_every_limit_has_a_tightening_but_the_word_of_an_owner() -> None:
     assert set(TIGHTER) == {one.name for one in fields(Limits)} - {"raised_ns"}
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(plans(), findings, dones, limits)
 def test_a_tightened_limit_allows_nothing_more(plan: Plan, found: Findings, history: list[Done], given: Limits) -> None:

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.made_plans import DAY_NS, FINDINGS, HOUR_NS, STEP
@@ -222,6 +223,7 @@ def play(story: Iterable[tuple[str, Any]]) -> World:
     return world
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32))
 def test_nothing_is_done_that_a_rule_forbids(seed: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +129,7 @@ CASES = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(CASES)
 def test_no_memory_changes_the_causes_that_are_found(cases: list[PastCase]) -> None:
@@ -140,6 +142,7 @@ def test_no_memory_changes_the_causes_that_are_found(cases: list[PastCase]) -> N
         assert found == FULL
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(CASES)
 def test_no_memory_makes_a_cause_of_quiet_traffic(cases: list[PastCase]) -> None:

@@ -15,6 +15,7 @@ def test_the_past_and_quiet_days_after_it_raise_nothing():
     assert early("behaviour") == () and raised("behaviour", after(72, seed=9)) == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cut", [0.1, 0.07, 0.03])
 def test_a_threshold_that_was_pushed_is_raised_at_the_settings(cut):
     def fault(tick, rng):

@@ -112,6 +112,7 @@ def test_wealth_equals_its_naive_twin(seed, shift, grid):
     assert (found[0].row if found else None) == naive(values, len(values), 0.85 * 500)
 
 
+@pytest.mark.long
 @given(
     arrays(
         np.float64,

@@ -82,3 +82,12 @@ panel.close()
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=True)
     assert ended.stdout.strip() == str(Fallback.SCORER_LATE | Fallback.SCORERS_ABSENT)
+
+
+def test_a_scorer_that_is_left_aside_stays_so_when_others_take_the_seats():
+    names = ("one", "two")
+    made = [{name: FunctionScorer(name, lambda f, v=v: np.full(len(f), v)) for name in names} for v in (0.2, 0.4)]
+    panel = Panel([Seat(one) for one in made[0].values()], ScriptedClock())
+    panel.leave_aside(["two"])
+    values = panel.seating(made[1]).score(features(3)).values
+    assert values[:, 0].tolist() == [0.4] * 3 and np.isnan(values[:, 1]).all()

@@ -297,7 +297,8 @@ class Panel:
     def seating(self, scorers: Mapping[str, Scorer]) -> Panel:
         """A panel on which these scorers sit in the places of those of the same names, whose threads are let go.
 
-        A scorer that sits here already keeps its seat, with its thread and its troubles.
+        A scorer that sits here already keeps its seat, with its thread and its troubles. One that is left aside stays
+        so.
         """
         seats = [
             seat if seat.scorer is scorers[seat.scorer.name] else seat.given_to(scorers[seat.scorer.name])
@@ -307,7 +308,9 @@ class Panel:
             if old is not new and old.aside is not None:
                 old.aside.close()
         clock, on_error = self._clock, self._on_error
-        return Panel(seats, clock, on_error, self._rows, self._patience_s)
+        found = Panel(seats, clock, on_error, self._rows, self._patience_s)
+        found.shed = self.shed
+        return found
 
     def beside(self, scorers: Mapping[str, Scorer], earlier: Panel | None = None) -> Panel:
         """A panel of other scorers of the same names, which answers while this one does.

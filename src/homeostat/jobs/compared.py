@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from homeostat.decide.costs import Costs
+from homeostat.maintain.open_tick import took_of
 from homeostat.ports.recent import Recent
 from homeostat.ports.rehearsal import Again
 from homeostat.records.arrays import Float, Int, Mask
@@ -30,6 +31,7 @@ def compared(
     code = recent.id_code[rows]
     risk, features = np.full(n, np.nan), np.full((n, width), np.nan)
     action, kept = np.full(n, -1, np.int16), np.zeros(n, np.bool_)
+    took_us = np.full(n, np.nan)
     if batches and n:
         made = np.concatenate([one.events.id_code for one in batches])
         order = np.argsort(made, kind="stable")
@@ -39,11 +41,12 @@ def compared(
         risk[kept] = np.concatenate([one.fused.risk for one in batches])[place]
         action[kept] = np.concatenate([one.ruling.action for one in batches])[place]
         features[kept] = np.concatenate([one.features.values for one in batches])[place]
+        took_us[kept] = np.concatenate([np.full(len(one), took_of(one)) for one in batches])[place]
     positive, negative = _costs(recent, rows, costs)
     return Again(
         recent.features, code, recent.time_ns[rows], recent.keys[rows], recent.risk[rows], recent.action[rows],
         recent.served[rows].astype(np.float64), risk, action, features, recent.label[rows], positive, negative, kept,
-        seen_of(recent, rows, censoring),
+        seen_of(recent, rows, censoring), took_us,
     )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ class Again:
         app without costs
     seen : the share of positives of an event's age that are known by now, 0 where its outcome can't be seen; None where
         nobody can say
+    took_us : how long each decision took when it was made again, NaN for one that was not; None where nobody measured
     """
 
     names: tuple[str, ...]
@@ -50,6 +51,7 @@ class Again:
     if_negative: Float
     kept: Mask
     seen: Float | None = None
+    took_us: Float | None = None
 
     def __len__(self) -> int:
         return len(self.id_code)

@@ -74,9 +74,10 @@ class Alteration:
 class Rehearsed:
     """The effect of a step on recent traffic, held against the present course.
 
-    effect : the cost an hour that it saves, in the app's currency, with its 95 % interval
+    effect : the cost an hour that it saves, in the app's currency, with its 95 % interval. By `load`, the events an
+        hour that a limit keeps off, or the seconds an hour that decisions take less
     n : decisions that rest on known outcomes or estimates
-    how : `replay`, `estimate`, or `none` where it can't be rehearsed
+    how : `replay`, `estimate`, `load`, or `none` where it can't be rehearsed
     """
 
     effect: float

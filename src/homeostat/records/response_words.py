@@ -43,7 +43,8 @@ def worded_step(step: Step) -> str:
     values, seen = worded_values(step), step.rehearsed
     saves = "not rehearsed"
     if seen.how != "none" and math.isfinite(seen.effect):
-        saves = f"saves {seen.effect:.4g} an hour ({seen.low:.4g} to {seen.high:.4g}, {seen.n:,} decisions)"
+        does = "takes off" if seen.how == "load" else "saves"
+        saves = f"{does} {seen.effect:.4g} an hour ({seen.low:.4g} to {seen.high:.4g}, {seen.n:,} decisions)"
     undo = "" if step.reversible else ", without an undo"
     return f"{step.remedy} at {step.scope}{f' ({values})' if values else ''}: {saves}, costs {step.cost:.4g}{undo}"
 

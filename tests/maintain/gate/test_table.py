@@ -142,6 +142,12 @@ TABLE = [
     Row("benefit", E, plan=plan_with(rehearsed=NOT_SEEN)),
     Row("benefit", E, plan=plan_with(rehearsed=Rehearsed(10.0, 5.0, 15.0, 400, "none"))),
     Row("benefit", E, plan=plan_with(rehearsed=Rehearsed(10.0, 5.0, 15.0, 0, "replay"))),
+    # Load is no money: it may cost nothing to take it off.
+    Row("", X, plan=plan_with(cost=0.0, rehearsed=Rehearsed(10.0, 5.0, 15.0, 400, "load"))),
+    Row("benefit", E, plan=plan_with(cost=0.1, rehearsed=Rehearsed(10.0, 5.0, 15.0, 400, "load"))),
+    Row("benefit", E, plan=plan_with(cost=0.0, rehearsed=Rehearsed(10.0, -1.0, 21.0, 400, "load"))),
+    Row("benefit", E, plan=plan_with(cost=0.0, rehearsed=Rehearsed(-3.0, -5.0, -1.0, 400, "load"))),
+    Row("benefit", E, plan=plan_with(cost=0.0, rehearsed=Rehearsed(10.0, 5.0, 15.0, 0, "load"))),
     Row("benefit", E, plan=plan_with(cost=-1.0), also=frozenset({"cost_budget"}), limits=limited(cost_per_day=9.0)),
     Row("", X, plan=plan_with(remedy=Remedy.HOLD_TRAINING, alterations=(HOLD,), rehearsed=NOT_SEEN)),
     Row("benefit", E, plan=plan_with(alterations=(HOLD, STEP.alterations[0]), rehearsed=NOT_SEEN)),

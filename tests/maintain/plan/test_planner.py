@@ -222,3 +222,13 @@ def test_a_cause_that_is_not_sure_yet_waits_for_traffic_and_then_has_its_remedy(
     stage = Stage({ChangeKind.REPAIR: GOOD})
     assert [one.remedy for one in planned(stage, doubtful).steps] == [Remedy.MONITOR]
     assert [one.remedy for one in planned(stage, doubtful, later_h=30).steps] == [Remedy.CONVERT]
+
+
+def test_a_cause_that_nothing_is_known_to_help_against_is_watched_for_a_day_and_then_a_persons() -> None:
+    nobody = finding(Cause.ADVERSARY, "entity:customer")
+    assert [one.remedy for one in planned(Stage({}), nobody).steps] == [Remedy.MONITOR]
+    assert [one.remedy for one in planned(Stage({}), nobody, later_h=30).steps] == [Remedy.ESCALATE]
+    # People have to know at once of what only they can mend.
+    assert [one.remedy for one in planned(Stage({}), finding(Cause.ENVIRONMENT, "environment")).steps] == [
+        Remedy.ESCALATE
+    ]

@@ -34,6 +34,7 @@ from homeostat.sim.faults.worlds import World, access_world, declared_world, lab
 
 START_NS = 1_767_571_200_000_000_000  # Monday, 2026-01-05 00:00 UTC: day 0 of every run.
 _TYPICAL_US = 180.0  # Of one decision, by the model of latency.
+_SCORING = 0.8  # Of the time of a decision, shared equally by its scorers: a part of the declared model.
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +210,16 @@ class Deciding:
         for a, b in pairwise(edges):
             if b > a:
                 at = slice(a, b)
-                took = self.acting.took_us(int(ends[a]), self.seed, _TYPICAL_US) * (b - a)
+                took = self.acting.took_us(int(ends[a]), self.seed, _TYPICAL_US * self._left) * (b - a)
                 part = replace(decisions_at(fresh, at), took_us=took)
                 found.append((part, int(ends[a]), None if computed is None else computed[at]))
         return found
+
+    @property
+    def _left(self) -> float:
+        """The share of a decision's time that is left: scorers that are left out take none."""
+        panel = self.loop.stages.panel
+        return 1.0 - _SCORING * len(panel.shed) / max(1, len(panel.seats))
 
     def _outcomes(self, start: int) -> OutcomeBatch | None:
         """Deliver what became known in the hour before."""

@@ -122,7 +122,8 @@ def benefit(asked: Asked) -> Iterator[Spoke]:
 
     A step that alters only what is learned changes no decision of the rehearsal. It needs none. Nor does a training,
     whose version decides nothing before a plan of its own. Nor does a repair that was rehearsed, changes no decision
-    and costs nothing: it mends what windows and learners see.
+    and costs nothing: it mends what windows and learners see. A step whose use is measured in load or time
+    saves no money that a cost could be held against, so it may cost nothing.
     """
     for step in asked.steps:
         hours, seen = asked.limits.worth_h, step.rehearsed
@@ -134,6 +135,10 @@ def benefit(asked: Asked) -> Iterator[Spoke]:
             yield spoken("benefit", step.cost >= 0, saved, step.cost, f"{step.remedy} trains, and no decision changes")
             continue
         agrees = seen.how != "none" and seen.n > 0 and step.cost >= 0 and saved > step.cost
+        if seen.how == "load":
+            why = f"{step.remedy} takes off at least {seen.low:.4g} events or seconds an hour, costs {step.cost:.4g}"
+            yield spoken("benefit", agrees and step.cost == 0, saved, step.cost, why)
+            continue
         if _mends_inputs(step):
             yield spoken("benefit", True, saved, step.cost, f"{step.remedy} changes no decision, and costs nothing")
             continue

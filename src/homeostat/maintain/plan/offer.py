@@ -19,7 +19,7 @@ class Offer:
     lasts_ns : after which it ends by itself, 0 for never
     takes_ns : until it has its effect
     protects : whether it changes what is learned and not what is decided, so that a rehearsal shows no effect
-    beyond : whether its use lies beyond the cost of decisions, as with time or load: no rehearsal shows it
+    beyond : where its use lies, if not in the cost of decisions: in `load` or `time`, see `plan.load`. Else empty
     order : steps of a lower order come first where a plan has several
     version : that is to decide: events that it has not learned from say what it is worth. None where none changes
     """
@@ -33,7 +33,7 @@ class Offer:
     lasts_ns: int = 0
     takes_ns: int = 0
     protects: bool = False
-    beyond: bool = False
+    beyond: str = ""
     order: int = 5
     why: str = ""
     version: KeptVersion | None = None

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
+from typing import Any
 
 from homeostat.errors import HomeostatError
 from homeostat.maintain.contracts import Case
+from homeostat.maintain.plan.load import LOAD, effect_of_lighter, effect_of_limit
 from homeostat.maintain.plan.offer import Offer
 from homeostat.maintain.plan.rehearsing import Effect, against, effect_of
 from homeostat.maintain.plan.remedies import Means, offers
@@ -41,6 +43,7 @@ _NEWEST_NS = (
 _EXPECTED_NS = 2 * 24 * _HOUR_NS  # The decisions of so many days say what those under a version will look like.
 _CHALLENGED = 12  # Known positives, below which a version is not judged.
 _LAW_IN_DOUBT = frozenset({Cause.CONCEPT, Cause.REGIME, Cause.SEGMENT})  # Risk can't stand in for outcomes there.
+_SLOW = frozenset({Cause.ADVERSARY, Cause.BASE_RATE, Cause.POPULATION})  # Outcomes say more of them each hour.
 _NOTHING = Rehearsed(0.0, 0.0, 0.0, 0, "none")
 _NO_BLAST = Blast(0.0, 0.0, 0.0)
 
@@ -100,6 +103,9 @@ class RemedyPlanner:
         for finding in sorted(findings.findings, key=lambda one: _first_order(one, self._means)):
             tried = self._tried(case, finding, before, failed)
             best = _best(tried)
+            if young and finding.kind in _SLOW and best.offer.remedy == Remedy.ESCALATE:
+                why = f"nothing is known to help against {finding.kind} at {finding.node} yet: more traffic will tell"
+                return self._one(case, finding.probability, Remedy.MONITOR, why)
             if young and _unsure(best):
                 why = f"{best.offer.remedy} may save something, but it is not sure yet: more traffic will tell"
                 return self._one(case, finding.probability, Remedy.MONITOR, why)
@@ -136,9 +142,9 @@ class RemedyPlanner:
         if not self._fits(together):
             raise ValueError(f"the app could not apply {offer.remedy} at {offer.scope} with these values")
         effect = None
-        if offer.alterations and not offer.protects and not offer.beyond:
+        if offer.alterations and not offer.protects:
             try:
-                effect = self._rehearse(case, finding, together, offer.version)
+                effect = self._rehearse(case, finding, offer, together)
             except HomeostatError:
                 effect = None  # The gate then says that it was not rehearsed.
         return _Tried(offer, effect, _net(offer, effect))
@@ -153,19 +159,40 @@ class RemedyPlanner:
             if (str(offer.remedy), offer.scope) in failed or not self._fits([*before, *offer.alterations]):
                 continue
             effect = None
-            if offer.alterations and not offer.protects and not offer.beyond and rehearsals < _REHEARSALS:
+            if offer.alterations and not offer.protects and rehearsals < _REHEARSALS:
                 rehearsals += 1
                 try:
-                    effect = self._rehearse(case, finding, [*before, *offer.alterations], offer.version)
+                    effect = self._rehearse(case, finding, offer, [*before, *offer.alterations])
                 except HomeostatError:
                     effect = None
             found.append(_Tried(offer, effect, _net(offer, effect)))
         return found
 
-    def _rehearse(
+    def _rehearse(self, case: Case, finding: Finding, offer: Offer, alterations: Sequence[Alteration]) -> Effect | None:
+        """The effect of alterations on the traffic since the finding began; None where nothing shows their use."""
+        if not offer.beyond:
+            return self._by_cost(case, finding, alterations, offer.version)
+        return self._by_load(case, finding, offer, alterations)
+
+    def _by_load(self, case: Case, finding: Finding, offer: Offer, alterations: Sequence[Alteration]) -> Effect | None:
+        """The load that a remedy takes off, or the time."""
+        until, actions = case.now_ns, len(self._means.actions)
+        about: Mapping[str, Any] = finding.about or {}
+        if offer.beyond == "time" and self._present is not None:
+            begin = until - _SPAN_NS
+            now = self._rehearsal.again(begin, until, self._present(alterations), since_ns=begin)
+            return effect_of_lighter(now, self._rehearsal.again(begin, until, alterations, since_ns=begin), actions)
+        senders, count, span_ns = about.get("entities"), about.get("count"), about.get("per_ns")
+        if offer.beyond != LOAD or not senders or not count or not span_ns:
+            return None
+        begin = min(max(finding.since_ns, until - _SPAN_NS), until - _HOUR_NS)
+        again = self._rehearsal.again(begin, until, alterations, since_ns=finding.since_ns)
+        return effect_of_limit(again, senders, int(count), int(span_ns), actions)
+
+    def _by_cost(
         self, case: Case, finding: Finding, alterations: Sequence[Alteration], version: KeptVersion | None = None
     ) -> Effect:
-        """The effect of alterations on the traffic since the finding began.
+        """The effect of alterations on the cost of decisions since the finding began.
 
         Where they alter how we decide, and not what comes, the days before are evidence as well: they are decided
         twice, as we decide now and under the alterations. A version is held against known outcomes of events that it
@@ -248,7 +275,8 @@ def _best(tried: Sequence[_Tried]) -> _Tried:
             return one
     for one in tried:
         harmful = one.effect is not None and one.effect.rehearsed.high < 0
-        if not harmful and one.offer.version is None:
+        # Load against money: a person weighs it.
+        if (not harmful or one.offer.beyond) and one.offer.version is None:
             return one
     return tried[-1]
 
@@ -279,7 +307,9 @@ def _step(one: _Tried, finding: Finding) -> Step:
     rehearsed, blast = (_NOTHING, _NO_BLAST) if effect is None else (effect.rehearsed, effect.blast)
     law = finding.kind in _LAW_IN_DOUBT or offer.version is not None
     expects: dict[str, object] = {"by_ns": offer.takes_ns + (_OUTCOMES_NS if law else _WITHIN_NS), "labels_only": law}
-    if effect is not None and not isnan(effect.predicted):
+    if offer.beyond and effect is not None:
+        expects |= {"metric": LOAD, "mix": effect.mix, "mix_before": effect.mix_before}
+    elif effect is not None and not isnan(effect.predicted):
         expects |= {
             "metric": "mean risk", "before": effect.before, "predicted": effect.predicted, "spread": effect.spread,
             "mix": effect.mix, "mix_before": effect.mix_before,

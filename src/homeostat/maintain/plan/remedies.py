@@ -239,7 +239,7 @@ def _latency(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
     if dear:
         yield Offer(
             Remedy.SHED, "app", (Alteration(ChangeKind.SHED, "app", {"scorers": list(dear)}),), notify=True,
-            lasts_ns=2 * _DAY_NS, beyond=True, order=0, why="the dearest part of each decision is left out",
+            lasts_ns=2 * _DAY_NS, beyond="time", order=0, why="the dearest part of each decision is left out",
         )  # fmt: skip
 
 
@@ -249,7 +249,7 @@ def _flood(finding: Finding, about: _About, means: Means) -> Iterator[Offer]:
         body = {"count": about["count"], "per": about["per"], "action": means.actions[-1]}
         yield Offer(
             Remedy.RATE_LIMIT, f"entity:{entity}", (Alteration(ChangeKind.RATE, str(entity), body),), notify=True,
-            lasts_ns=7 * _DAY_NS, beyond=True, order=0, why="a few entities send more than anybody does",
+            lasts_ns=7 * _DAY_NS, beyond="load", order=0, why="a few entities send more than anybody does",
         )  # fmt: skip
 
 

@@ -141,7 +141,8 @@ def _steps(plan: Plan) -> list[list[str]]:
     rows = []
     for at, step in enumerate(plan.steps, 1):
         seen = step.rehearsed
-        interval = f"{_figure(seen.effect)} ({_figure(seen.low)} to {_figure(seen.high)}), {seen.n:,} decisions"
+        of = "events or seconds: " if seen.how == "load" else ""
+        interval = f"{of}{_figure(seen.effect)} ({_figure(seen.low)} to {_figure(seen.high)}), {seen.n:,} decisions"
         rows.append([
             str(at), str(step.remedy), step.scope, worded_values(step),
             "not rehearsed" if seen.how == "none" else interval, _figure(step.cost),

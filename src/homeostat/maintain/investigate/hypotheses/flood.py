@@ -65,7 +65,13 @@ class FloodHypothesis:
         _, counts = np.unique(np.stack([hour, recent.keys[inquiry.before, 0]]), axis=1, return_counts=True)
         usual = int(np.quantile(counts, 0.9999)) if len(counts) else 1
         keys, _, _ = busiest(inquiry)
-        return {"entity": recent.entities[0], "count": max(5, 2 * usual), "per": "1h", "entities": keys}
+        return {
+            "entity": recent.entities[0],
+            "count": max(5, 2 * usual),
+            "per": "1h",
+            "per_ns": HOUR_NS,
+            "entities": keys,
+        }
 
 
 def volume(inquiry: Inquiry) -> float:

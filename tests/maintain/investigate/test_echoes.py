@@ -40,3 +40,18 @@ def test_a_remedy_shows_within_a_day_wherever_it_acts() -> None:
     of = case([signal("scorer:network", Kind.DISTRIBUTION)])
     assert echo_of(replace(of, elsewhere=(shed,)), 7 * DAY)
     assert not echo_of(replace(of, elsewhere=(replace(shed, acts_ns=(ONSET - 3 * DAY,)),)), 7 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mended", "effect", "echo"),
+    [("late", True, -0.012, True), ("clock", True, 0.03, True), ("late", False, -0.012, False),
+     ("late", True, -0.2, False), ("unit", True, -0.012, False)],
+)  # fmt: skip
+def test_outcomes_are_a_little_older_while_a_remedy_for_late_events_stands(
+    kind: str, mended: bool, effect: float, echo: bool
+) -> None:
+    known = Elsewhere("source", kind, ONSET - 20 * DAY, ONSET - 19 * DAY, (ONSET - 19 * DAY,), mended)
+    of = replace(case([signal("labels", Kind.DELAY, effect=effect)]), elsewhere=(known,))
+    assert bool(echo_of(of, 7 * DAY)) is echo
+    other = replace(case([signal("labels", Kind.DELAY, effect=effect), signal("field:amount", Kind.UNIT)]))
+    assert echo_of(replace(other, elsewhere=(known,)), 7 * DAY) == ""  # A second fault is looked into.

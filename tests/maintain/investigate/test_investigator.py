@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -90,6 +90,20 @@ def test_a_field_missing_anywhere_is_missing_and_from_whole_sources_another_sche
     for rows, kind in ((anywhere, Cause.MISSING), (some, Cause.SCHEMA)):
         bad = traffic.with_amount(recent, lambda amount, late, rows=rows: np.where(late & rows, np.nan, amount))
         assert _top(investigated(bad, case([absent]), Replays(bad, same))) == ("field:amount", kind)
+
+
+def test_the_first_events_without_a_field_do_not_say_yet_whether_whole_sources_leave_it_out() -> None:
+    recent = quiet()
+    of = case([signal("field:amount", Kind.MISSING)])
+    whole = recent.keys[:, 1] % 3 == 0
+    bad = traffic.with_amount(recent, lambda amount, late: np.where(late & whole, np.nan, amount))
+    for hours, kind in ((1, None), (12, Cause.SCHEMA)):
+        until = ONSET + hours * HOUR
+        rows = slice(0, int(np.searchsorted(bad.came_ns, until)))
+        columns = {one.name: getattr(bad, one.name) for one in fields(bad)}
+        cut = {name: value[rows] for name, value in columns.items() if isinstance(value, np.ndarray)}
+        found = investigated(replace(bad, **cut, now_ns=until), replace(of, now_ns=until), Replays(bad, same))
+        assert [one.kind for one in found.findings] == ([] if kind is None else [kind]), (hours, found.ranked)
 
 
 def test_events_refused_for_a_text_are_another_schema() -> None:

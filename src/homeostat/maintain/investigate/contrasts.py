@@ -9,6 +9,7 @@ import numpy as np
 from homeostat.records.arrays import Float
 
 _NEVER = 40.0  # The weight of what can't be at all is bounded.
+_ALL = 0.98  # Of rows that are hits, above which each key may be one of those that have all.
 
 
 def distance(before: Float, after: Float) -> float:
@@ -63,6 +64,33 @@ def logit_weight(value: float, middle: float, width: float, most: float = 4.0) -
 def clipped(weight: float, most: float = 6.0) -> float:
     """A weight within bounds: no single test decides by itself."""
     return max(-most, min(most, weight)) if weight == weight else 0.0
+
+
+def clinging(key: np.ndarray, hit: np.ndarray) -> tuple[float, float]:
+    """How much hits stick to some of the keys, by pairs of rows of one key: each key counts, however few rows it has.
+
+    key, hit : (n,) the key of each row, and whether it is a hit
+    Returns the correlation within keys, about 0 (each row by itself) to 1 (each key has all or none), and its standard
+    error were it 0; infinite where no key has two rows. Rows that are nearly all hits are taken for keys that have all.
+    Source: the intraclass correlation, Fisher (1925), Statistical Methods for Research Workers, chapter 7.
+
+    >>> rows = np.repeat(np.arange(40), 2)
+    >>> clinging(rows, rows < 20)[0]
+    1.0
+    """
+    if not len(key):
+        return 0.0, float("inf")
+    _, place = np.unique(key, return_inverse=True)
+    n = np.bincount(place).astype(np.float64)
+    hits = np.bincount(place, hit.astype(np.float64))
+    mean, pairs = float(hits.sum() / n.sum()), float((n * (n - 1)).sum())
+    if pairs == 0:
+        return 0.0, float("inf")
+    error = float(np.sqrt(2 / pairs))
+    if mean > _ALL or mean == 0:
+        return float(mean > 0), error
+    together = (hits - n * mean) ** 2 - hits * (1 - mean) ** 2 - (n - hits) * mean**2
+    return float(together.sum() / (mean * (1 - mean) * pairs)), error
 
 
 def concentration(key: np.ndarray, hit: np.ndarray, least: int = 5) -> tuple[float, int]:

@@ -96,5 +96,5 @@ def _hours(again: Again) -> float:
 def _sums(group: Int, values: Float) -> Float:
     """The sum of the values of each group."""
     _, place = np.unique(group, return_inverse=True)
-    found: Float = np.bincount(place, weights=values)
+    found: Float = np.bincount(place, weights=values).astype(np.float64)
     return found

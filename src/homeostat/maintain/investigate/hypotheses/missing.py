@@ -9,7 +9,7 @@ import numpy as np
 
 from homeostat.maintain.investigate.contrasts import share_z
 from homeostat.maintain.investigate.hypotheses.schema import refused
-from homeostat.maintain.investigate.hypotheses.unit import sticks_to_sources
+from homeostat.maintain.investigate.hypotheses.unit import whole_sources
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
 from homeostat.records.causes import Cause
 from homeostat.records.reasons import Reason
@@ -39,15 +39,16 @@ class MissingHypothesis:
         hits, before = int(absent.sum()) + now, int(was.sum()) + then
         share, z = hits / max(1, n), share_z(hits, n, before, m)
         more = z > 4 and share > before / max(1, m) + 0.01
-        stuck = sticks_to_sources(inquiry, absent) if absent.any() else 0.0
-        decides = more and stuck < 0.5
-        yield Answer(
-            f"events without {node} since the onset", share, "share", 4.0 if decides else -4.0, decides, inquiry.command
-        )
+        stuck, whole = whole_sources(inquiry, absent) if absent.any() else (0.0, False)
+        decides = more and whole is False
+        weight = 4.0 if decides else 1.0 if more and whole is None else -4.0
+        yield Answer(f"events without {node} since the onset", share, "share", weight, decides, inquiry.command)
         if absent.any() and more:
+            if whole is None:
+                inquiry.not_checked[f"whether whole sources leave out {node}: too few events of any source"] = None
             yield Answer(
                 f"how far missing values of {node} stick to some of the sources", stuck, "of 1",
-                2.0 if stuck < 0.5 else -4.0, False, inquiry.command,
+                0.0 if whole is None else -4.0 if whole else 2.0, False, inquiry.command,
             )  # fmt: skip
 
     def about(self, inquiry: Inquiry, node: str) -> Mapping[str, Any]:

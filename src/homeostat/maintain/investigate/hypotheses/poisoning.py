@@ -9,6 +9,7 @@ import numpy as np
 
 from homeostat.maintain.investigate.hypotheses.outcomes import Outcomes, outcomes_of
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
+from homeostat.records.arrays import Mask
 from homeostat.records.causes import Cause
 from homeostat.records.signals import Kind
 
@@ -56,7 +57,9 @@ class PoisoningHypothesis:
             5.0 if decides else -4.0, decides, inquiry.command,
         )  # fmt: skip
         if decides:
-            rows = found.now & found.positive & np.isin(inquiry.recent.keys[:, 0], keys)
+            rows = found.now & found.positive & np.isin(inquiry.recent.keys[:, 0], keys) & _unlearned(inquiry, keys)
+            if not rows.any():
+                return
             place = float(np.median(found.place[rows]))
             yield Answer("the place of these positives by risk", place, "of 1", 1.0 if place < 0.9 else -3.0)
 
@@ -65,6 +68,20 @@ class PoisoningHypothesis:
         recent = inquiry.recent
         keys, _, _ = accounts(inquiry, outcomes_of(inquiry))
         return {"accounts": keys, "entity": recent.entities[0] if recent.entities else ""}
+
+
+def _unlearned(inquiry: Inquiry, keys: list[int]) -> Mask:
+    """(n,) the events of some accounts from before their first positive was known.
+
+    Later ones have a high risk because of it: windows count what was reported, right or wrong.
+    """
+    recent = inquiry.recent
+    key, rows = recent.keys[:, 0], np.zeros(len(recent), np.bool_)
+    for one in keys:
+        own = key == one
+        first = recent.known_ns[own & (recent.label == 1.0)].min(initial=recent.now_ns)
+        rows |= own & (recent.came_ns < first)
+    return rows
 
 
 def accounts(inquiry: Inquiry, found: Outcomes) -> tuple[list[int], float, float]:

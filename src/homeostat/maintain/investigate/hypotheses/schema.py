@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from homeostat.maintain.investigate.contrasts import share_z
-from homeostat.maintain.investigate.hypotheses.unit import sticks_to_sources
+from homeostat.maintain.investigate.hypotheses.unit import whole_sources
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
 from homeostat.ports.recent import Refused
 from homeostat.records.causes import Cause
@@ -60,10 +60,10 @@ class SchemaHypothesis:
         absent = np.isnan(column[inquiry.after])
         inquiry.steps += 1
         if absent.any() and float(absent.mean()) > _SHARE:
-            stuck = sticks_to_sources(inquiry, absent)
+            stuck, whole = whole_sources(inquiry, absent)
             yield Answer(
                 f"how far missing values of {node} stick to some of the sources", stuck, "of 1",
-                4.0 if stuck > 0.5 else -4.0, stuck > 0.5, inquiry.command,
+                0.0 if whole is None else 4.0 if whole else -4.0, whole is True, inquiry.command,
             )  # fmt: skip
         elif now > 5 * then + 20:
             stuck = _silent_sources(inquiry)

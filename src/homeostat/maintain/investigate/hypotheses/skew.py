@@ -13,6 +13,8 @@ from homeostat.records.causes import Cause
 from homeostat.records.signals import Kind
 
 _LEAST = 0.02
+_DERIVED = 0.8  # Features that are made of one that differs do so about as often.
+_ONLY = 7.0  # The same windows made the feature again, and it is the only one that differs: nothing else does that.
 
 
 class SkewHypothesis:
@@ -33,11 +35,12 @@ class SkewHypothesis:
         share = _differing(again, node)
         if again is None or share is None:
             return
-        alone = _is_first(again, node)
-        decides = share > _LEAST and alone
+        beside = _beside(again, node)
+        decides = share > _LEAST and share >= _DERIVED * beside
+        weight = _ONLY if beside < _DERIVED * share else 5.0
         yield Answer(
             f"events to which {node} was served otherwise than it is computed", share, "share",
-            5.0 if decides else -6.0, decides, inquiry.command,
+            weight if decides else -6.0, decides, inquiry.command,
         )  # fmt: skip
 
     def about(self, inquiry: Inquiry, node: str) -> Mapping[str, Any]:
@@ -63,7 +66,7 @@ def _differing(again: Again | None, node: str) -> float | None:
     return float((~near & there).mean())
 
 
-def _is_first(again: Again, node: str) -> bool:
-    """Whether no other feature differs much more often: derived ones differ with the one that they are made of."""
-    shares = [_differing(again, f"feature:{name}") or 0.0 for name in again.names]
-    return (_differing(again, node) or 0.0) >= 0.8 * max(shares)
+def _beside(again: Again, node: str) -> float:
+    """The share of events to which the feature that differs most, besides this one, was served otherwise."""
+    others = (f"feature:{name}" for name in again.names)
+    return max((_differing(again, one) or 0.0 for one in others if one != node), default=0.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from homeostat.maintain.investigate.contrasts import concentration, distance, share_z
+from homeostat.maintain.investigate.contrasts import clinging, concentration, distance, share_z
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
 from homeostat.records.arrays import Float, Mask
 from homeostat.records.causes import Cause
@@ -19,6 +19,7 @@ from homeostat.records.signals import Kind
 _FACTORS = (100.0, 1000.0, 10.0, 1e6, 60.0, 3600.0, 24.0, 12.0, 1.609344, 2.20462, 3.28084, 2.54, 4.184, 1.8)
 _FAR = 0.002  # Both tails of the past from which on a value is far from it.
 _KS = 0.2
+_PAIRS_ERROR = 0.25  # The standard error of a correlation within sources from which on it says nothing.
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,17 @@ def _edge(usual: Float, far: Float, factor: float) -> float:
     ordinary = float(np.quantile(usual, 0.999 if high else 0.001))
     foreign = float(np.quantile(usual, 0.25 if high else 0.75) / factor)
     return float(np.sqrt(ordinary * foreign)) if (foreign > ordinary) == high else ordinary
+
+
+def whole_sources(inquiry: Inquiry, rows: Mask) -> tuple[float, bool | None]:
+    """How much rows since the onset stick to some of the sources; whether whole sources do it, None for too few rows.
+
+    Events of one source that come seldom say it, too: each pair of them counts.
+    """
+    stuck, error = clinging(inquiry.source[inquiry.after], rows)
+    if error > _PAIRS_ERROR:
+        return stuck, None
+    return stuck, stuck > 0.5
 
 
 def sticks_to_sources(inquiry: Inquiry, rows: Mask) -> float:

@@ -105,6 +105,9 @@ gate simulate --app {app} --data {folder}
 gate raise convert --reason x --data {copied}
 gate raise convert --reason x --data {copied} --drill {numbers}
 gate audit --app {app} --data {folder}
+gate stop --reason x --data {copied}
+gate resume --reason x --data {copied}
+gate state --data {folder}
 memory list --data {folder}
 memory show 1234 --config {servers}
 memory search amount --data {folder}

@@ -138,6 +138,18 @@ def test_an_owner_raises_a_kind_of_action(folder: Path, capsys: pytest.CaptureFi
     assert code and "did you mean convert?" in err
 
 
+def test_the_kill_switch_is_turned_and_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    at = ("--data", folder)
+    assert "nobody has touched it" in asked(capsys, "gate", "state", *at)[1]
+    code, out, _ = asked(capsys, "gate", "stop", "--reason", "a migration", "--actor", "ann", *at)
+    assert code == 0 and "is on since" in out and "by ann: a migration" in out
+    assert json.loads(asked(capsys, "gate", "state", *at, "--json")[1])["stopped"] is True
+    code, _, err = asked(capsys, "gate", "resume", "--reason", "x", "--actor", "homeostat", *at)
+    assert code and "a person does" in err
+    assert asked(capsys, "gate", "resume", "--reason", " ", *at)[0]
+    assert "is off since" in asked(capsys, "gate", "resume", "--reason", "over", "--actor", "bob", *at)[1]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"plan": 1, "findings": {}}', "[" * 99999])
 def test_a_file_that_holds_no_plan_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
     (tmp_path / "plan.json").write_text(text)

@@ -49,6 +49,11 @@ def approval(plan: Plan = MADE, actor: str = "ann", topic: str = "approve", at_n
     return Statement(StatementKind.APPROVAL, SUBJECT, plan.hash, topic, "i1", actor=actor, number=1, at_ns=at_ns)
 
 
+def switched(stop: bool, at_ns: int, number: int = 2) -> Statement:
+    topic = "stop" if stop else "resume"
+    return Statement(StatementKind.SWITCH, "action", "everything", topic, actor="ann", number=number, at_ns=at_ns)
+
+
 FREEZE = FULL.model_copy(update={"blackouts": (Blackout(name="a freeze"),)})
 OTHER = replace(MADE, steps=(replace(STEP, alterations=()),))
 
@@ -65,6 +70,10 @@ OTHER = replace(MADE, steps=(replace(STEP, alterations=()),))
         (done(), (), (ruled(),), GateSpec(), "assisted, so a person approves it"),
         (done(), (), (ruled(),), FULL.model_copy(update={"autonomy": {"threshold": "assisted"}}), "is assisted"),
         (done(), (), (ruled(),), FULL.model_copy(update={"stop": True}), "the kill switch is on"),
+        (done(), (switched(True, NOW - HOUR_NS),), (ruled(),), FULL, "a person had turned the kill switch on"),
+        (done(), (switched(True, NOW + HOUR_NS),), (ruled(),), FULL, ""),
+        (done(), (switched(True, 1), switched(False, 2, 3)), (ruled(),), FULL, ""),
+        (done(by="ann"), (approval(), switched(True, 1)), (ruled(),), FULL, ""),
         (done(), (), (ruled(),), FREEZE, "it was a time of: a freeze"),
         (done(), (), (ruled(),), FULL.model_copy(update={"actions_per_day": 0}), "beyond 0 actions"),
         (done(at_ns=MADE.at_ns - 1), (), (ruled(),), FULL, "came before its plan was made"),

@@ -6,15 +6,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from homeostat.app.gating import gate_of
+from homeostat.app.gating import limits_of
 from homeostat.checks.inquiries import HOUR, ONSET, signal
 from homeostat.config.gate import GateSpec, Reaching
 from homeostat.engine.assembly import prepare
 from homeostat.jobs.maintaining.responding import Means, Responding
 from homeostat.jobs.maintaining.source import Source
 from homeostat.maintain.act.executor import SettingsExecutor
-from homeostat.maintain.contracts import Case, Gate
+from homeostat.maintain.contracts import Case
 from homeostat.maintain.coordinator import Coordinator, Pace, Stages
+from homeostat.maintain.gate.limits import Limits
+from homeostat.maintain.gate.ruling import LimitsGate
 from homeostat.ports import Entry
 from homeostat.ports.maintenance import MaintenanceStore
 from homeostat.ports.rehearsal import CanNotRehearse
@@ -111,11 +113,6 @@ class Given:
         verdict = self.verdicts[min(receipt.step, len(self.verdicts) - 1)]
         return Verified(receipt.step, case.now_ns, verdict, 0.1, 0.1, 0.1, 0.1, 99, "seen", extended, receipt.key)
 
-    @property
-    def gate(self) -> Gate:
-        """The real one, with the limits."""
-        return gate_of(self.limits)
-
 
 class Answering(Responding):
     """Answers by given stages."""
@@ -128,10 +125,15 @@ class Answering(Responding):
         super().__init__(Source(PREPARED, journal, store, lambda entry: None), means, clock, say, **more)
         self.given = given
 
+    def _limits(self) -> Limits:
+        record = self._permits.record
+        return limits_of(self.given.limits, record.raised(), record.stopped)
+
     def _coordinator(self) -> Coordinator:
         given: Any = self.given
         executor = SettingsExecutor(self._means.settings, self._allowed, self._means.work)
-        return Coordinator(Stages(given, lambda: given, given.gate, executor, given.judge), Pace())
+        gate = LimitsGate(self._limits())
+        return Coordinator(Stages(given, lambda: given, gate, executor, given.judge), Pace())
 
 
 def whole(changes: Sequence[Change]) -> list[tuple[str, bool]]:

@@ -18,16 +18,18 @@ from homeostat.records.plans import Remedy, Tier
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def gate_of(gate: GateSpec, raised: Iterable[Raised] = ()) -> LimitsGate:
-    """The gate with the limits of an app file. raised : the owner's words, see `Raised`
+def gate_of(gate: GateSpec, raised: Iterable[Raised] = (), stopped: bool = False) -> LimitsGate:
+    """The gate with the limits of an app file.
+
+    raised : the owner's words, see `Raised`; stopped : whether a person has turned the kill switch on
 
     >>> gate_of(GateSpec(level="full", autonomy={"retrain": "assisted"})).limits.declared(Remedy.RETRAIN, Reach.APP)
     <Level.ASSISTED: 'assisted'>
     """
-    return LimitsGate(limits_of(gate, raised))
+    return LimitsGate(limits_of(gate, raised, stopped))
 
 
-def limits_of(gate: GateSpec, raised: Iterable[Raised] = ()) -> Limits:
+def limits_of(gate: GateSpec, raised: Iterable[Raised] = (), stopped: bool = False) -> Limits:
     """The limits of an app file, with every name resolved."""
     latest: dict[tuple[Remedy, Reach], int] = {}
     for one in raised:
@@ -35,7 +37,7 @@ def limits_of(gate: GateSpec, raised: Iterable[Raised] = ()) -> Limits:
         latest[key] = max(one.at_ns, latest.get(key, one.at_ns))
     blast = gate.blast
     return Limits(
-        stop=gate.stop,
+        stop=gate.stop or stopped,
         level=Level(gate.level),
         levels=_levels(gate.autonomy),
         raised_ns=latest,

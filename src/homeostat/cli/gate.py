@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from homeostat.cli.failures import CommandError
 from homeostat.cli.gate_audit import audit
+from homeostat.cli.gate_switch import resume, state, stop
 from homeostat.cli.options import Json
 from homeostat.cli.plan_stores import AppName, answering_of, plans_of
 from homeostat.cli.version_stores import Actor, Config, Data, actor_of
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 gate = App(name="gate", help="Explain rulings on plans, and try other limits", help_format="plaintext")
 gate.command(audit)
+gate.command(stop)
+gate.command(resume)
+gate.command(state)
 DAY_NS = 86_400 * 10**9
 
 

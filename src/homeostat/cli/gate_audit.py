@@ -26,7 +26,8 @@ def audit(*, app: AppName = None, data: Data = None, config: Config = None, json
         raise CommandError("whose limits? Give --app, a shipped app or an app file")
     with answering_of(app, data, config) as stores:
         changes = stores.settings.since(0)
-        words = stores.statements.list(StatementKind.APPROVAL)
+        kinds = (StatementKind.APPROVAL, StatementKind.SWITCH)
+        words = [one for kind in kinds for one in stores.statements.list(kind)]
         found = count(changes, words, stores.plans.ruled(0, 10_000), stores.spec)
     if json:
         wrong = [{**asdict(one), "at": time_text(one.at_ns)} for one in found.unauthorised]

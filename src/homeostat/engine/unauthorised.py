@@ -19,7 +19,7 @@ from homeostat.records.autonomy import Level, reach_of
 from homeostat.records.changes import Change
 from homeostat.records.plans import Step, Tier
 from homeostat.records.response_text import Ruled
-from homeostat.records.statements import PLAN, Statement
+from homeostat.records.statements import PLAN, Statement, StatementKind
 
 _KEY = re.compile(r"([0-9a-f]{16})-([0-9]{1,4})-([0-9]{1,4})")
 _CLOCKS_NS = 10**9  # The two stores need not read the same clock.
@@ -50,10 +50,10 @@ def count(changes: Sequence[Change], words: Sequence[Statement], plans: Sequence
     """Look at every change.
 
     changes : of the settings, by rising number
-    words : approvals, see `records.statements`
+    words : approvals and those on the kill switch, see `records.statements`
     plans : with their last rulings; spec : the limits as they are declared now
     """
-    approvals = _approvals(words)
+    approvals, switched = _approvals(words), _switched(words)
     by_hash = {one.plan.hash: one for one in plans}
     limits = limits_of(spec)
     found, times, steps, approved = list[Unauthorised](), dict[str, tuple[Change, bool]](), set[str](), set[str]()
@@ -72,6 +72,8 @@ def count(changes: Sequence[Change], words: Sequence[Statement], plans: Sequence
             why = "" if word.at_ns <= change.at_ns + _CLOCKS_NS else f"it came before its approval by {word.actor}"
         else:
             why = _by_itself(change, by_hash.get(named[1]), int(named[2]), limits)
+            if not why and _was_stopped(switched, change.at_ns):
+                why = "a person had turned the kill switch on"
             times.setdefault(step, (change, not why))
         if why:
             found.append(_wrong(change, why))
@@ -94,6 +96,16 @@ def beyond(times: Sequence[int], most: int) -> list[int]:
         if sum(1 for one in times[: at + 1] if one > moment - DAY_NS) > most:
             found.append(at)
     return found
+
+
+def steps_by_itself(changes: Sequence[Change], after_ns: int) -> frozenset[str]:
+    """The steps, as plan-step, that loop 2 did by itself after a time, by the settings; undone ones count, too."""
+    found = set[str]()
+    for change in changes:
+        named = _KEY.fullmatch(change.key)
+        if named is not None and change.actor == LOOP and not change.reverts and change.at_ns > after_ns:
+            found.add(f"{named[1]}-{named[2]}")
+    return frozenset(found)
 
 
 def forbids(limits: Limits, levels: Collection[Level], at_ns: int) -> str:
@@ -135,11 +147,22 @@ def _same(one: Mapping[str, object] | None, other: Mapping[str, object] | None) 
     return one == other if one is None or other is None else dict(one) == dict(other)
 
 
+def _switched(words: Sequence[Statement]) -> list[Statement]:
+    """The words on the kill switch, the first one first."""
+    return sorted((one for one in words if one.kind == StatementKind.SWITCH), key=lambda one: one.number)
+
+
+def _was_stopped(switched: Sequence[Statement], at_ns: int) -> bool:
+    """Whether the switch was on at a time, for longer than the clocks of two stores differ."""
+    before = [one for one in switched if one.at_ns + _CLOCKS_NS <= at_ns]
+    return bool(before) and before[-1].topic == "stop"
+
+
 def _approvals(words: Sequence[Statement]) -> dict[str, Statement]:
     """Hash of a plan -> the first approval of it by somebody else than loop 2."""
     found: dict[str, Statement] = {}
     for one in sorted(words, key=lambda each: each.number):
-        if one.subject == PLAN and one.topic == "approve" and one.actor != LOOP:
+        if one.kind == StatementKind.APPROVAL and one.subject == PLAN and one.topic == "approve" and one.actor != LOOP:
             found.setdefault(one.about, one)
     return found
 

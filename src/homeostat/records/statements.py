@@ -40,6 +40,8 @@ class StatementKind(StrEnum):
     )
     ADVICE = "advice"  # Of a language model, about an incident: how a call ended, as its topic.
     SIZE = "size"  # Of a process, about itself: a size that it chose by the load, as its value.
+    SWITCH = "switch"  # Of a person, about all acts without a person: stop or resume, as its topic.
+    RESPONSE = "response"  # Of loop 2, about an incident: its phase as topic, digests of before and after as value.
 
 
 DECISION, VERSION, PROCESS, PLAN, ACTION, INCIDENT = SUBJECTS = (
@@ -53,7 +55,7 @@ class Statement:
     """One statement.
 
     subject, about : "decision" and its event id, "version" and its name, "process" and its name, "plan" and its hash,
-        "action" and its kind, or "incident" and its id
+        "action" and its kind or "everything", or "incident" and its id
     topic : the verdict of an answer, the kind of feedback, the word of an approval; empty for a question
     value : of feedback: a number, a text, yes or no, or None; of an approval: the incident, or the reach of an action;
         of advice: the SHA-256 of all that was sent, a colon, and that of all that came
@@ -187,6 +189,10 @@ def shown(one: Statement) -> dict[str, Any]:
         found |= {"role": one.source, "outcome": one.topic, "hashes": one.value}
     elif one.kind == StatementKind.SIZE:
         found |= {"size": one.topic, "value": one.value}
+    elif one.kind == StatementKind.SWITCH:
+        found |= {"word": one.topic}
+    elif one.kind == StatementKind.RESPONSE:
+        found |= {"phase": one.topic, "digests": one.value}
     if one.kind == StatementKind.QUESTION:
         found["contact"] = one.contact or None
     return found | {"actor": one.actor, "text": one.text}

@@ -24,9 +24,11 @@ _CHANGED = (
     "/v1/deployments",
     "/v1/incidents",
     "/v1/silences",
+    "/v1/gate",
 )  # Below these, what is no look changes how the app runs.
 _LOOKS = ("GET", "HEAD")
 _ANSWERS = (":approve", ":reject", ":edit")  # Of incidents: those who run the app need not be those who let it act.
+_RESUMES = "/v1/gate:resume"
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -131,7 +133,11 @@ def scope_for(path: str, method: str) -> str:
     ('decide', 'operate')
     >>> scope_for("/v1/incidents/0a1b:approve", "POST"), scope_for("/v1/incidents/0a1b:close", "POST")
     ('approve', 'operate')
+    >>> scope_for("/v1/gate:resume", "POST"), scope_for("/v1/gate:stop", "POST")
+    ('approve', 'operate')
     """
+    if path == _RESUMES:
+        return "approve"
     if method == "POST" and path.startswith("/v1/incidents/") and path.endswith(_ANSWERS):
         return "approve"
     if method == "POST" and (path == "/v1/feedback" or path.startswith("/v1/decisions/")):

@@ -14,6 +14,7 @@ from homeostat.engine.answer_types import Decision
 from homeostat.engine.dating import stepped
 from homeostat.records import software
 from homeostat.records.identity import Coding
+from homeostat.serve.openapi_gate import gate_paths, gate_schemas
 from homeostat.serve.openapi_incidents import incident_paths, incident_schemas
 from homeostat.serve.openapi_jobs import job_paths, job_schemas
 from homeostat.serve.openapi_models import model_paths, model_schemas
@@ -50,6 +51,7 @@ def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
             **(model_paths(problems) if kept.settings else {}),
             **(statement_paths(problems) if kept.statements else {}),
             **(incident_paths(problems) if kept.incidents else {}),
+            **(gate_paths(problems) if kept.statements else {}),
             "/healthz": {"get": _get("health", "Whether the server decides", "application/json", _ref("Health"))},
             "/metrics": {"get": _get("metrics", "Counts for Prometheus", "text/plain", {"type": "string"})},
         },
@@ -71,6 +73,7 @@ def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
                 "Problem": _PROBLEM,
                 **(job_schemas() if kept.jobs else {}),
                 **(statement_schemas() if kept.statements else {}),
+                **(gate_schemas() if kept.statements else {}),
                 **(incident_schemas() if kept.incidents else {}),
                 **(setting_schemas() if kept.settings else {}),
                 **(model_schemas() if kept.settings else {}),

@@ -18,6 +18,7 @@ from tests.support.watched_app import HOUR_S, START_S, app_file, decide, events_
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
+from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 from homeostat.adapters.process.clock import SystemClock
 from homeostat.engine.assembly import open_engine, prepare
 from homeostat.engine.stores import stores_in
@@ -80,7 +81,8 @@ def answering(made: Path, clock: StandingClock, rehearsal: Rehearsal, said: list
         source = opened.enter_context(source_in(data, prepared, store))
         settings = opened.enter_context(closing(stores_in(data, "watched", clock))).settings
         plans = opened.enter_context(closing(SqlitePlans(data, app="watched")))
-        yield Responding(source, Means(plans, settings, rehearsal), clock, said.append)
+        record = opened.enter_context(closing(SqliteStatements(data, app="watched", clock=clock)))
+        yield Responding(source, Means(plans, settings, rehearsal, record), clock, said.append)
 
 
 @pytest.mark.long
@@ -118,8 +120,11 @@ def maintaining(made: Path, plans: Any, said: list[str]) -> Iterator[Maintaining
     @contextmanager
     def means(keep: Callable[[], None]) -> Iterator[Means]:
         kept.append(keep)
-        with closing(stores_in(data, "watched", SystemClock())) as stores:
-            yield Means(plans, stores.settings, NoRehearsal())
+        with (
+            closing(stores_in(data, "watched", SystemClock())) as stores,
+            closing(SqliteStatements(data, app="watched")) as record,
+        ):
+            yield Means(plans, stores.settings, NoRehearsal(), record)
 
     with closing(SqliteIncidents(data, app="watched")) as store:
         one = Maintaining(

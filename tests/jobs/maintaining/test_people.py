@@ -53,7 +53,7 @@ class Desk:
         self.settings = opened.enter_context(closing(SqliteSettings(folder, app="access", clock=self.clock)))
         self.record = opened.enter_context(closing(SqliteStatements(folder, app="access", clock=self.clock)))
         self.people = People(self.plans, self.settings, self.record, SPEC)
-        means = Means(self.plans, self.settings, NoRehearsal())
+        means = Means(self.plans, self.settings, NoRehearsal(), self.record)
         self.loop = Answering(Editable(limits=SPEC), incidents, means, self.clock)
         incidents.write([signal("source", Kind.VOLUME)], [INCIDENT])
 
@@ -100,16 +100,19 @@ def test_a_plan_is_edited_approved_by_a_second_person_and_done_as_edited(tmp_pat
         assert (desk.counted.steps, desk.counted.approved, desk.counted.unauthorised) == (2, 2, [])
 
 
-def test_an_answer_that_was_put_into_the_store_past_the_record_is_counted_as_unauthorised(tmp_path: Path) -> None:
+def test_an_answer_or_an_edit_that_was_put_into_the_store_past_the_record_does_nothing(tmp_path: Path) -> None:
     with desk_in(tmp_path) as desk:
         found = desk.go_on()
         assert found.plan is not None
         forged = Approval(found.plan.hash, Answer.APPROVE, "mallory", "trust me", NOW)
         desk.plans.write(replace(found, revision=found.revision + 1, approval=forged))
-        desk.go_on(4)
-        wrong = desk.counted
-        assert len(wrong.unauthorised) == len(whole(desk.settings.since(0))) == 3 and wrong.approved == 0
-        assert "mallory approved it, and no such approval is on record" in wrong.unauthorised[0].why
+        found = desk.go_on(4)
+        assert desk.settings.last == 0 and desk.counted.unauthorised == []
+        assert found.plan is not None
+        edit = Edit(found.plan.hash, 0, "homeostat", "milder", NOW, body={"at": 0.8})
+        desk.plans.write(replace(found, revision=found.revision + 1, phase=Phase.RULED, approval=None, edits=(edit,)))
+        found = desk.go_on(4)
+        assert desk.settings.last == 0 and found.plan is not None and found.plan.by == "homeostat"
 
 
 def test_a_process_that_dies_between_the_record_and_the_store_answers_again_once(

@@ -19,13 +19,18 @@ from tests.support.dying import Dying, DyingPostgres, DyingSqlite
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 from homeostat.adapters.postgres import connections
 from homeostat.adapters.postgres.incidents import PostgresIncidents
 from homeostat.adapters.postgres.plans import PostgresPlans
 from homeostat.adapters.postgres.settings import PostgresSettings
+from homeostat.adapters.postgres.statements import PostgresStatements
 from homeostat.checks.inquiries import HOUR, ONSET, signal
+from homeostat.engine.answering import Answering as People
+from homeostat.engine.gate_record import GateRecord
 from homeostat.errors import Unavailable
 from homeostat.jobs.maintaining.responding import LIVE_NS, LeaseLost, Means
+from homeostat.maintain.coordinator import Coordinator
 from homeostat.maintain.incident.keeping import together
 from homeostat.records.changes import Change, ChangeKind
 from homeostat.records.incidents import FINDINGS, Incident, Phase, Severity
@@ -44,7 +49,8 @@ def stores(data: Path, given: Given, clock: StandingClock, say=lambda text: None
         incidents = opened.enter_context(closing(SqliteIncidents(data, app="access")))
         plans = opened.enter_context(closing(SqlitePlans(data, app="access")))
         settings = opened.enter_context(closing(SqliteSettings(data, app="access", clock=clock)))
-        yield Answering(given, incidents, Means(plans, settings, NoRehearsal()), clock, say)
+        record = opened.enter_context(closing(SqliteStatements(data, app="access", clock=clock)))
+        yield Answering(given, incidents, Means(plans, settings, NoRehearsal(), record), clock, say)
 
 
 @contextmanager
@@ -54,7 +60,8 @@ def servers(url: str, given: Given, clock: StandingClock) -> Iterator[Answering]
         incidents = opened.enter_context(closing(PostgresIncidents(url, app="access")))
         plans = opened.enter_context(closing(PostgresPlans(url, app="access")))
         settings = opened.enter_context(closing(PostgresSettings(url, app="access")))
-        yield Answering(given, incidents, Means(plans, settings, NoRehearsal()), clock)
+        record = opened.enter_context(closing(PostgresStatements(url, app="access")))
+        yield Answering(given, incidents, Means(plans, settings, NoRehearsal(), record), clock)
 
 
 def noticed(one: Answering) -> None:
@@ -111,8 +118,9 @@ def test_an_app_that_declares_no_gate_asks_a_person_and_does_what_they_approve(t
         one.step(clock.at_ns)
         assert not one._means.settings.last
         found = one._means.plans.get("i1")
-        word = replace(stranger, plan=found.plan.hash)  # type: ignore[union-attr]
-        one._means.plans.write(replace(found, revision=found.revision + 1, approval=word))
+        assert found.plan is not None
+        word = replace(stranger, plan=found.plan.hash)
+        People(one._means.plans, one._means.settings, one._means.record, LIMITS).answer("i1", word)
         done = to_its_end(one, clock)
         assert done.phase == Phase.CLOSED and {one.by for one in done.receipts} == {"ann"}
         assert whole(one._means.settings.since(0)) == [(name, True) for name in ALL]
@@ -131,6 +139,121 @@ def test_the_kill_switch_stops_between_two_steps(tmp_path: Path) -> None:
         found = one._means.plans.get("i1")
         assert found.tier == Tier.ESCALATE and found.handed
         assert whole(one._means.settings.since(0)) == [(name, True) for name in ALL[:2]]
+
+
+def test_the_switch_on_record_stops_between_two_steps_at_once_and_lets_go_on(tmp_path: Path) -> None:
+    clock, given = StandingClock(), Given()
+    with stores(tmp_path, given, clock) as one:
+        noticed(one)
+        given.judge = lambda *_: None  # type: ignore[method-assign] - it is too early for a verdict.
+        one.step(clock.at_ns)
+        assert one._means.plans.get("i1").phase == Phase.VERIFYING
+        with closing(SqliteStatements(tmp_path, app="access", clock=clock)) as other:  # Of another process.
+            GateRecord(other).turn(True, "ann", "stop it")
+            del given.judge
+            to_its_end(one, clock, 3)
+            found = one._means.plans.get("i1")
+            assert found.tier == Tier.ESCALATE and found.handed
+            assert whole(one._means.settings.since(0)) == [(name, True) for name in ALL[:2]]
+            GateRecord(other).turn(False, "ann", "all is well")
+        later = to_its_end(one, clock).lines[len(found.lines) :]
+        assert any("the gate rules execute" in line.text for line in later)
+
+
+def test_the_switch_holds_from_the_ruling_to_the_very_act(tmp_path: Path) -> None:
+    clock, said = StandingClock(), list[str]()
+    with stores(tmp_path, Given(), clock, said.append) as one:
+        noticed(one)
+        coordinator = one._coordinator
+
+        def turned() -> Coordinator:
+            made = coordinator()  # With the limits of before.
+            one._permits.record.turn(True, "ann", "stop it")
+            return made
+
+        one._coordinator = turned  # type: ignore[method-assign]
+        one.step(clock.at_ns)
+        assert one._means.plans.get("i1").phase == Phase.ACTING and not one._means.settings.last
+        assert any("the kill switch is on" in text for text in said)
+
+
+def forged_ruling(found: Response) -> Response:
+    assert found.ruling is not None
+    return replace(found, ruling=replace(found.ruling, tier=Tier.EXECUTE))
+
+
+def forged_plan(found: Response) -> Response:
+    assert found.plan is not None and found.ruling is not None
+    plan = replace(found.plan, steps=found.plan.steps[1:])
+    return replace(found, plan=plan, ruling=replace(found.ruling, plan=plan.hash, tier=Tier.EXECUTE))
+
+
+def forged_findings(found: Response) -> Response:
+    assert found.findings is not None
+    sure = replace(found.findings, findings=tuple(replace(one, probability=0.99) for one in found.findings.findings))
+    return replace(found, findings=sure, phase=Phase.INVESTIGATED, plan=None, ruling=None)
+
+
+def forged_phase(found: Response) -> Response:
+    return replace(found, phase=Phase.ACTING)
+
+
+@pytest.mark.parametrize("forge", [forged_ruling, forged_plan, forged_findings, forged_phase])
+def test_a_response_that_was_changed_in_its_store_allows_nothing(
+    tmp_path: Path, forge: Callable[[Response], Response]
+) -> None:
+    clock, given = StandingClock(), Given(limits=type(LIMITS)())
+    with stores(tmp_path, given, clock) as one:
+        noticed(one)
+        one.step(clock.at_ns)
+        found = one._means.plans.get("i1")
+        assert (found.phase, found.tier) == (Phase.RULED, Tier.ESCALATE)
+        one._means.plans.write(replace(forge(found), revision=found.revision + 1))
+        one.step(clock.at_ns)
+        found = one._means.plans.get("i1")
+        assert found.tier == Tier.ESCALATE and not one._means.settings.last
+        assert any("not what is on record" in line.text for line in found.lines) and len(given.seen) == 2
+
+
+@pytest.mark.parametrize("hides", ["failure", "response"])
+def test_what_was_done_counts_though_the_store_of_plans_forgets_it(tmp_path: Path, hides: str) -> None:
+    clock, said = StandingClock(), list[str]()
+    with stores(tmp_path, Given((Verdict.FAIL,), LIMITS.model_copy(update={"actions_per_day": 2})), clock) as one:
+        noticed(one)
+        to_its_end(one, clock, 4)
+        found = one._means.plans.get("i1")
+        assert found.verdicts and one._means.settings.last
+        before = len(one._means.settings.since(0))
+    if hides == "failure":
+        with stores(tmp_path, Given(), clock) as one:
+            one._means.plans.write(replace(found, revision=found.revision + 1, verdicts=(), receipts=()))
+    else:
+        (tmp_path / "plans.db").unlink()
+    with stores(tmp_path, Given(), clock, said.append) as one:
+        incident = replace(INCIDENT, id="i2")
+        one._source.store.write([], [incident])
+        for _ in range(4):
+            one.step(clock.at_ns)
+            clock.at_ns += HOUR // 60
+        acted = [one for one in one._means.settings.since(0)[before:] if not one.reverts]
+        assert not acted and any("not what is on record" in text for text in said), said
+
+
+def test_a_receipt_that_was_made_up_undoes_nothing_of_other_people(tmp_path: Path) -> None:
+    clock = StandingClock()
+    with stores(tmp_path, Given((Verdict.FAIL,)), clock) as one:
+        theirs = one._means.settings.append(
+            Change(ChangeKind.LEARNING, "fusion", {"on": False}, "bob", "odd labels"), None
+        )
+        noticed(one)
+        one.given.judge = lambda *_: None  # type: ignore[method-assign]
+        one.step(clock.at_ns)
+        found = one._means.plans.get("i1")
+        made_up = replace(found.receipts[0], changes=(theirs.number,))
+        one._means.plans.write(replace(found, revision=found.revision + 1, receipts=(made_up,)))
+        del one.given.judge
+        to_its_end(one, clock, 3)
+        assert not any(one.reverts == theirs.number for one in one._means.settings.since(0))
 
 
 def test_a_recording_is_planned_for_and_nothing_is_carried_out(tmp_path: Path) -> None:

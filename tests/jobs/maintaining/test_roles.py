@@ -15,9 +15,11 @@ from tests.support.answering import INCIDENT, LIMITS, NOW, Answering, Given, NoR
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 from homeostat.adapters.postgres.incidents import PostgresIncidents
 from homeostat.adapters.postgres.plans import PostgresPlans
 from homeostat.adapters.postgres.settings import PostgresSettings
+from homeostat.adapters.postgres.statements import PostgresStatements
 from homeostat.checks.inquiries import HOUR, signal
 from homeostat.jobs.maintaining.responding import HELD_S, LEAD, LeaseLost, Means
 from homeostat.jobs.maintaining.role import PHASES, MaintainRole, RoleProcess
@@ -42,7 +44,8 @@ def in_folder(data: Path, clock: StandingClock, given: Given, **more: Any) -> It
         incidents = opened.enter_context(closing(SqliteIncidents(data, app="access", clock=clock)))
         plans = opened.enter_context(closing(SqlitePlans(data, app="access", clock=clock)))
         settings = opened.enter_context(closing(SqliteSettings(data, app="access", clock=clock)))
-        yield Answering(given, incidents, Means(plans, settings, NoRehearsal()), clock, **more)
+        record = opened.enter_context(closing(SqliteStatements(data, app="access", clock=clock)))
+        yield Answering(given, incidents, Means(plans, settings, NoRehearsal(), record), clock, **more)
 
 
 @contextmanager
@@ -52,7 +55,8 @@ def on_server(url: str, clock: StandingClock, given: Given, **more: Any) -> Iter
         incidents = opened.enter_context(closing(PostgresIncidents(url, app="access")))
         plans = opened.enter_context(closing(PostgresPlans(url, app="access")))
         settings = opened.enter_context(closing(PostgresSettings(url, app="access")))
-        yield Answering(given, incidents, Means(plans, settings, NoRehearsal()), clock, **more)
+        record = opened.enter_context(closing(PostgresStatements(url, app="access")))
+        yield Answering(given, incidents, Means(plans, settings, NoRehearsal(), record), clock, **more)
 
 
 def noticed(one: Answering, ids: list[str]) -> None:

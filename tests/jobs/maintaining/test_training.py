@@ -17,6 +17,7 @@ from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
+from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 from homeostat.checks.inquiries import HOUR, signal
 from homeostat.errors import Unavailable
 from homeostat.jobs.maintaining.responding import Means
@@ -69,6 +70,7 @@ def process(data: Path, given: Training, clock: StandingClock, error: type[BaseE
         incidents = opened.enter_context(closing(SqliteIncidents(data, app="access")))
         plans: Any = Broken(opened.enter_context(closing(SqlitePlans(data, app="access"))), WRITES, error)
         settings: Any = opened.enter_context(closing(SqliteSettings(data, app="access", clock=clock)))
+        record = opened.enter_context(closing(SqliteStatements(data, app="access", clock=clock)))
         jobs: Any = opened.enter_context(closing(SqliteJobs(data)))
 
         @contextmanager
@@ -77,7 +79,7 @@ def process(data: Path, given: Training, clock: StandingClock, error: type[BaseE
 
         given.work = JobsWork(store, ["access", f"--data={data}"], str(data), clock)
         settings = Broken(settings, WRITES, error)
-        yield Answering(given, incidents, Means(plans, settings, NoRehearsal(), given.work), clock)
+        yield Answering(given, incidents, Means(plans, settings, NoRehearsal(), record, given.work), clock)
 
 
 def run_the_job(data: Path, clock: StandingClock) -> int:

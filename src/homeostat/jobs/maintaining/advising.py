@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from homeostat.app.gating import gate_of
 from homeostat.app.investigating import investigator_of
 from homeostat.app.proposing import after_tests
+from homeostat.engine.gate_record import GateRecord
 from homeostat.engine.readings import Value
 from homeostat.errors import HomeostatError, Unavailable
 from homeostat.jobs.maintaining.cases import Cases, LastEntries
@@ -90,15 +91,14 @@ class LiveParts:
     def proposed(self, proposal: Proposal, case: Case, tests: Tests) -> Proposal:
         """See `Parts`."""
         app, means = self._source.prepared.app, self._means
-        gate = gate_of(app.maintain.gate, means.plans.raised())
+        record = GateRecord(means.record)
+        gate = gate_of(app.maintain.gate, record.raised(), record.stopped)
         return after_tests(app, proposal, case, tests, gate, means.rehearsal, means.settings.last)
 
     def record(self, incident: str, advice: Advice) -> None:
         """See `Parts`."""
-        if self._means.record is not None and advice.asked:
-            with self._means.record() as store:
-                for at, one in enumerate(advice.asked):
-                    store.append(on_record(incident, f"advice-{incident}-{advice.at_ns}-{at}", one))
+        for at, one in enumerate(advice.asked):
+            self._means.record.append(on_record(incident, f"advice-{incident}-{advice.at_ns}-{at}", one))
 
 
 @dataclass(slots=True)

@@ -51,9 +51,9 @@ class Answering:
             work = JobsWork(
                 lambda: closing(open_jobs(place.data, self.config, make=True)), self.words, self.folder, clock
             )
+            record = opened.enter_context(closing(self._statements()))
             yield Means(
-                plans, stores.settings, rehearsal, work, lambda: kept_versions(stores.registry),
-                lambda: closing(self._statements()),
+                plans, stores.settings, rehearsal, record, work, lambda: kept_versions(stores.registry)
             )  # fmt: skip
 
     def _statements(self) -> Statements:

@@ -2,7 +2,7 @@
 
 Every phase is stored by compare and set before the next one, and every act has a key of its own. So a process that is
 killed goes on where it stopped, and of two at once one acts. An act needs the gate's ruling or a person's approval of
-the very plan that is stored.
+the very plan that is stored, and both have to be on the chained record: see `permits`.
 
 Where the record is of another time than the clock's, nothing decides under the settings now. Then plans are made and
 ruled on, and none is carried out.
@@ -11,18 +11,21 @@ ruled on, and none is carried out.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from homeostat.app.gating import gate_of
+from homeostat.app.gating import limits_of
 from homeostat.app.investigating import investigator_of
 from homeostat.app.responding import coordinator_of
+from homeostat.engine.gate_record import GateRecord
 from homeostat.errors import HomeostatError, Unavailable
 from homeostat.jobs.maintaining.cases import Cases, LastEntries
 from homeostat.jobs.maintaining.courses import course_of
+from homeostat.jobs.maintaining.permits import Permits
 from homeostat.jobs.maintaining.source import Source
 from homeostat.maintain.act.executor import NotAllowed, Work
 from homeostat.maintain.coordinator import BY, Coordinator, Pace, elsewhere_of, history_of
+from homeostat.maintain.gate.limits import Limits
+from homeostat.maintain.gate.ruling import LimitsGate
 from homeostat.ports import Clock
 from homeostat.ports.incidents import IncidentMoved, UnknownIncident
 from homeostat.ports.plans import NoResponse, Plans, ResponseMoved
@@ -32,8 +35,8 @@ from homeostat.ports.statements import Statements
 from homeostat.records.findings_text import findings_dict
 from homeostat.records.incidents import Incident, Phase
 from homeostat.records.library import KeptVersion
-from homeostat.records.plans import Plan, Tier
-from homeostat.records.responses import Answer, Response
+from homeostat.records.plans import Plan
+from homeostat.records.responses import Response
 
 ACTOR = "investigation"
 LIVE_NS = 86_400 * 10**9
@@ -64,17 +67,17 @@ class Means:
     """All that answers need beside the journal.
 
     plans, settings : of the app
+    record : the statements: what people allow, what loop 2 did, and the calls of language models
     work : starts jobs; None where none can be
     versions : those that are kept, see `coordinator_of`
-    record : opens the statements, where calls of language models are put on record; None for no record
     """
 
     plans: Plans
     settings: Settings
     rehearsal: Rehearsal
+    record: Statements
     work: Work | None = None
     versions: Callable[[], Sequence[KeptVersion]] = tuple
-    record: Callable[[], AbstractContextManager[Statements]] | None = None
 
 
 class Responding:
@@ -96,11 +99,13 @@ class Responding:
         self._renew_ns = 0  # When it is due to be renewed, by the monotonic clock.
         self._holds = ""  # The incident whose lease it has.
         self._source, self._means, self._clock, self._say, self._keep = source, means, clock, say, keep
+        self._permits = Permits(GateRecord(means.record), means.settings)
         self._recent = LastEntries(source)
         self._cases = Cases(source, means.settings, self._recent)
         self._looked: dict[str, int] = {}
         self._broken: dict[str, int] = {}  # Until when an incident waits, by the monotonic clock.
         self._advancing: Response | None = None
+        self._forbidden = ""  # Why the last step that was to be done may not be.
         self._quiet_until_ns = 0
         self._said_recording = False
         self.trouble = ""
@@ -248,17 +253,20 @@ class Responding:
         for count in range(_PHASES_MAX):
             if (response.phase in _ACTS and not live) or not self._is_ours(response.phase):
                 return count
-            self._advancing = response
+            self._advancing, self._forbidden = response, ""
             try:
-                further = coordinator.advance(response, case, others + history_of([response]))
+                further = self._permits.begun_again(response, now_ns)
+                further = further or coordinator.advance(response, case, others + history_of([response]))
             except NotAllowed as error:
-                self._say(f"incident {incident.id}: {error}")
+                self._broken[incident.id] = self._clock.monotonic_ns() + _AGAIN_NS
+                self._say(f"incident {incident.id}: {error}: {self._forbidden}")
                 return count
             finally:
                 self._advancing = None
             if further is None:
                 return count
             try:
+                self._permits.record.keep(response, further)
                 plans.write(further)
             except ResponseMoved:
                 return count  # Somebody was faster. It is looked at again as it is now.
@@ -284,30 +292,33 @@ class Responding:
     def _coordinator(self) -> Coordinator:
         """The coordinator by the limits of now: owners raise levels at any time."""
         prepared, means = self._source.prepared, self._means
-        app, spec = prepared.app, prepared.app.maintain.gate
+        app, limits = prepared.app, self._limits()
         investigator = investigator_of(app, prepared.features, means.rehearsal, self._recent, self._source.memory)
         return coordinator_of(
-            app, investigator, means.rehearsal, gate_of(spec, means.plans.raised()), means.settings,
+            app, investigator, means.rehearsal, LimitsGate(limits), means.settings,
             lambda case, plan, receipt: course_of(case, receipt, self._recent, means.settings), self._allowed,
-            means.work, Pace(answer_ns=spec.answer), means.versions,
+            means.work, Pace(answer_ns=app.maintain.gate.answer), means.versions,
         )  # fmt: skip
 
+    def _limits(self) -> Limits:
+        """The limits of now, by the app file and the record."""
+        record = self._permits.record
+        return limits_of(self._source.prepared.app.maintain.gate, record.raised(), record.stopped)
+
     def _allowed(self, plan: Plan, by: str) -> bool:
-        """Whether a plan may be executed by what is stored now: the gate has ruled so, or a person has approved it.
+        """Whether a plan may be executed by what is stored and on record now.
 
         A response that has moved on meanwhile is another process's to answer, and so is all where the lease was lost.
         """
-        if self._owner and self._means.plans.hold(LEAD, self._owner, HELD_S) != self._fence:
-            return False
         stored, ours = self._stored(plan.incident), self._advancing
-        if stored is None or stored.plan is None or ours is None or stored.revision != ours.revision:
-            return False
-        if stored.plan.hash != plan.hash:
-            return False
-        if by == BY:
-            ruling = stored.ruling
-            return ruling is not None and ruling.plan == plan.hash and ruling.tier == Tier.EXECUTE
-        answer = stored.approval
-        return (
-            answer is not None and answer.plan == plan.hash and answer.answer == Answer.APPROVE and answer.actor == by
-        )
+        if self._owner and self._means.plans.hold(LEAD, self._owner, HELD_S) != self._fence:
+            self._forbidden = "another process coordinates"
+        elif stored is None or ours is None or stored.revision != ours.revision:
+            self._forbidden = "its response has moved on"
+        elif by == BY:
+            everything = self._means.plans.list((), _RESPONSES_MAX)
+            now_ns = self._clock.now_ns()
+            self._forbidden = self._permits.forbids_execution(plan, stored, everything, self._limits(), now_ns)
+        else:
+            self._forbidden = self._permits.forbids_approved(plan, stored, by)
+        return not self._forbidden

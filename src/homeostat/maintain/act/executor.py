@@ -98,7 +98,8 @@ class SettingsExecutor:
 
     def undo(self, receipt: Receipt, why: str, now_ns: int) -> Receipt:
         """Take a step back, newest change first; what somebody has changed since stays theirs. Raises Unavailable."""
-        done = [one for number in receipt.changes for one in self.settings.since(number - 1, 1)]
+        named = [one for number in receipt.changes for one in self.settings.since(number - 1, 1)]
+        done = [one for one in named if one.key.startswith(f"{receipt.key}-")]  # Nobody else's, whatever it names.
         self._back(done, why, receipt.key)
         if receipt.job and self.work is not None:
             self.work.cancel(receipt.job)

@@ -1,0 +1,80 @@
+"""Whether a step may be done, by the chained record and the settings, whatever the store of plans says.
+
+The store of plans is where loop 2 keeps how far it is, and anybody who can write to it could write a plan, a ruling or
+an approval. So none of these counts that is not on record, and what was done is counted in the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from homeostat.engine.gate_record import GateRecord
+from homeostat.engine.unauthorised import forbids, steps_by_itself
+from homeostat.maintain.gate.limits import DAY_NS, Limits
+from homeostat.ports.settings import Settings
+from homeostat.records.autonomy import reach_of
+from homeostat.records.incidents import Phase
+from homeostat.records.plans import Plan, Tier
+from homeostat.records.responses import Answer, Response
+
+_RESPONSES_KEPT = 10_000  # Of more, older ones are gone from the store for good reason.
+_CONFIRMED = frozenset({Phase.INVESTIGATED, Phase.PLANNED, Phase.RULED, Phase.ACTING})
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """See the module. Every method raises Unavailable where a store is away."""
+
+    record: GateRecord
+    settings: Settings
+
+    def begun_again(self, response: Response, now_ns: int) -> Response | None:
+        """The response that begins again, where the stored one is not as it is on record; None where it is."""
+        why = ""
+        if response.phase in _CONFIRMED and not self.record.confirms(response):
+            why = "what is stored of it is not what is on record"
+        elif response.wished is not None and not self.record.wished(response.wished.plan, response.wished.actor):
+            why = f"the edit by {response.wished.actor} is not on record"
+        if not why:
+            return None
+        text = f"{why}: nothing of it counts, and it is investigated again"
+        return response.to(Phase.OPEN, now_ns, text, findings=None, plan=None, ruling=None, approval=None, edits=())
+
+    def forbids_approved(self, plan: Plan, stored: Response, by: str) -> str:
+        """Why a plan that a person approved may not be carried out; empty where it may."""
+        answer = stored.approval
+        if not self._is_of(plan, stored):
+            return "another plan is stored by now, or on record"
+        if answer is None or (answer.plan, answer.answer, answer.actor) != (plan.hash, Answer.APPROVE, by):
+            return f"no approval by {by} is stored"
+        return "" if self.record.approved(plan.hash, by) else f"no approval by {by} is on record"
+
+    def forbids_execution(
+        self, plan: Plan, stored: Response, responses: Sequence[Response], limits: Limits, now_ns: int
+    ) -> str:  # fmt: skip
+        """Why a plan may not be carried out by itself; empty where it may.
+
+        stored : the response as it is stored now; responses : all that are stored
+        """
+        if not self._is_of(plan, stored):
+            return "another plan is stored by now, or on record"
+        ruling = stored.ruling
+        if ruling is None or ruling.plan != plan.hash or ruling.tier != Tier.EXECUTE:
+            return "the gate has not ruled to execute it"
+        if len(responses) < _RESPONSES_KEPT:
+            altered = self.record.altered(responses, now_ns - limits.lowered_ns)
+            if altered:
+                return f"what is stored of incident {altered[0]} is not what is on record, so a person decides"
+        for step in plan.acting:
+            why = forbids(limits, [limits.declared(step.remedy, reach_of(step.scope))], now_ns)
+            if why:
+                return why
+        done = steps_by_itself(self.settings.since(0), now_ns - DAY_NS)
+        others = sum(not step.startswith(f"{plan.hash}-") for step in done)
+        if others + len(plan.acting) > limits.actions_per_day:
+            return f"with {others} steps of 24 hours, it is more than {limits.actions_per_day}"
+        return ""
+
+    def _is_of(self, plan: Plan, stored: Response) -> bool:
+        return stored.plan is not None and stored.plan.hash == plan.hash and self.record.confirms(stored)

@@ -68,7 +68,7 @@ def test_a_word_that_is_sent_twice_counts_once(keyed: Keyed) -> None:
     [
         ("/v1/gate:stop", {"reason": "x"}, "read", 403), ("/v1/gate:stop", {"reason": " "}, "operate", 422),
         ("/v1/gate:stop", {"reason": "x", "stop": True}, "operate", 422), ("/v1/gate", {"reason": "x"}, "operate", 405),
-        ("/v1/gate:stop", None, "read", 405), ("/v1/gate:go", {"reason": "x"}, "read", 404),
+        ("/v1/gate:stop", None, "read", 405), ("/v1/gate:go", {"reason": "x"}, "operate", 404),
     ],
 )  # fmt: skip
 def test_what_can_not_be_done_is_refused_and_changes_nothing(

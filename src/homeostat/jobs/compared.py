@@ -32,6 +32,7 @@ def compared(
     risk, features = np.full(n, np.nan), np.full((n, width), np.nan)
     action, kept = np.full(n, -1, np.int16), np.zeros(n, np.bool_)
     took_us = np.full(n, np.nan)
+    numbers = recent.numbers[rows]
     if batches and n:
         made = np.concatenate([one.events.id_code for one in batches])
         order = np.argsort(made, kind="stable")
@@ -42,12 +43,31 @@ def compared(
         action[kept] = np.concatenate([one.ruling.action for one in batches])[place]
         features[kept] = np.concatenate([one.features.values for one in batches])[place]
         took_us[kept] = np.concatenate([np.full(len(one), took_of(one)) for one in batches])[place]
-    positive, negative = _costs(recent, rows, costs)
+        came, repaired = (
+            np.concatenate(each)[place]
+            for each in zip(*((one.events.as_came.numbers, one.events.numbers) for one in batches), strict=True)
+        )
+        numbers[kept] = mended(numbers[kept], came, repaired)
+    positive, negative = _costs(recent, rows, numbers, costs)
     return Again(
         recent.features, code, recent.time_ns[rows], recent.keys[rows], recent.risk[rows], recent.action[rows],
         recent.served[rows].astype(np.float64), risk, action, features, recent.label[rows], positive, negative, kept,
         seen_of(recent, rows, censoring), took_us,
     )  # fmt: skip
+
+
+def mended(recorded: Float, came: Float, repaired: Float) -> Float:
+    """(n, fields) the numbers by which decisions are priced, both those that were made and those of a rehearsal.
+
+    recorded : (n, fields) of the decisions that were made, under the repairs of then
+    came, repaired : (n, fields) of the rehearsal, before and after its repairs
+    A repair of the rehearsal counts wherever it gives a number: a fault in the amounts is no saving or loss.
+
+    >>> mended(np.array([[500.0, 7.0]]), np.array([[500.0, 7.0]]), np.array([[5.0, np.nan]]))
+    array([[5., 7.]])
+    """
+    found: Float = np.where((repaired != came) & np.isfinite(repaired), repaired, recorded)
+    return found
 
 
 def seen_of(recent: Recent, rows: Int, censoring: Sequence[str]) -> Float | None:
@@ -74,13 +94,13 @@ def seen_among(
     return found
 
 
-def _costs(recent: Recent, rows: Int, costs: Costs | None) -> tuple[Float, Float]:
-    """(n, actions) the cost of each action by the outcome."""
+def _costs(recent: Recent, rows: Int, numbers: Float, costs: Costs | None) -> tuple[Float, Float]:
+    """(n, actions) the cost of each action by the outcome. numbers : (n, fields) of the events"""
     n = len(rows)
     if costs is None:
         return np.zeros((n, 0)), np.zeros((n, 0))
     events = EventBatch(
-        np.zeros(n, np.int64), recent.time_ns[rows], recent.keys[rows], recent.numbers[rows], np.full(n, np.nan),
+        np.zeros(n, np.int64), recent.time_ns[rows], recent.keys[rows], numbers, np.full(n, np.nan),
         np.zeros(n, np.uint8), {}, np.zeros(n, np.int64), np.zeros_like(recent.keys[rows]),
     )  # fmt: skip
     return costs(events)

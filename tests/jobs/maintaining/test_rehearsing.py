@@ -158,6 +158,18 @@ def test_a_repair_is_tried_on_events_as_they_came(made: Path) -> None:
         assert np.allclose(twice.features[:, at] * 2, twice.served[:, at])
 
 
+def test_decisions_are_priced_on_amounts_as_a_repair_mends_them(made: Path) -> None:
+    with rehearsal_of(made) as rehearsal:
+        as_was = rehearsal.again(at_ns(100), at_ns(HOURS), [])
+        mended = rehearsal.again(at_ns(100), at_ns(HOURS), [CENTS])
+        earlier = rehearsal.again(at_ns(50), at_ns(58), [])
+        undone = rehearsal.again(at_ns(50), at_ns(58), [Alteration(ChangeKind.REPAIR, "field:amount", None)])
+    dear = as_was.if_positive[:, 0] > 100  # An allowed fraud costs the amount.
+    assert dear.any() and np.allclose(mended.if_positive[dear, 0] * 100, as_was.if_positive[dear, 0])
+    assert np.array_equal(mended.if_positive[~dear], as_was.if_positive[~dear])
+    assert np.array_equal(earlier.if_positive, undone.if_positive), "a repair that was in force then counts"
+
+
 def test_windows_made_again_are_those_that_were(made: Path) -> None:
     with rehearsal_of(made) as rehearsal:
         again = rehearsal.again(at_ns(80), at_ns(90), [Alteration(ChangeKind.REBUILD, "windows", {})])

@@ -62,6 +62,16 @@ def pytest_collection():
     return result
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol():
+    """A command that a test runs in this process may let the garbage collector wait; the next test has it as usual."""
+    usual = gc.get_threshold()
+    try:
+        return (yield)
+    finally:
+        gc.set_threshold(*usual)
+
+
 def pytest_ignore_collect(collection_path, config):
     """`--quick` does not even import a test file all of which is long; None leaves the choice to others."""
     leave_out = config.getoption("--quick") and collection_path.suffix == ".py"

@@ -76,6 +76,7 @@ BENCHMARKS = (
     Benchmark("off_policy", ("--runs", "100")),
     Benchmark("streams", ("--runs", "10", "--seeds", "1")),
     Benchmark("alarms", ("--days", "60")),
+    Benchmark("nab", data=True),
     Benchmark("ranking", ("--cases", "60", "--step", "25")),
     Benchmark("healing", ("--seeds", "1", "--scale", "0.1")),
     Benchmark("tuning", ("--trials", "6", "--validation", "1", "--sharing", "20"), data=True),

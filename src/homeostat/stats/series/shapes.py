@@ -16,7 +16,7 @@ BLOCKS = np.array([1, 4, 12])  # Rows that one number of a pattern is the mean o
 PARTS = np.array([4, 6, 6])  # Numbers of a pattern for one metric; fewer for many metrics.
 PATTERNS = 3
 PAST = 96  # Rows that are kept as they came, at least as many as the longest pattern has.
-REST = 150  # Rows after an alarm in which a weaker one counts less.
+REST = 80  # Rows after an alarm in which a weaker one counts less.
 RING = 2_000  # Raw scores that the level of alarms is taken from.
 
 # The distances of one metric.

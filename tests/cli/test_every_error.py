@@ -139,6 +139,7 @@ up {app} --config {down} --workers 0 --servers 0
 compare {events}
 detect {numbers}
 anomalies {numbers} --out {new}
+validate {numbers}
 monitor {table} --reference {decisions}
 demo --days 0
 drill {app} --days 3 --out {new}

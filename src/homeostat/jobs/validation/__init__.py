@@ -1,0 +1,1 @@
+"""A table of measurements -> six checks, cleaned data and a report."""

@@ -227,6 +227,17 @@ WORKERS = (
     ), "short", text="Of the last day's decisions. Not to be trusted while the assumption is broken."),
     Panel("Assumption of the estimates broken", ((f"homeostat_estimates_broken{{{APP}}}", "{{instance}}"),), "short",
           text="1 where mature outcomes contradict the estimates.", alarm=1.0),
+    Panel("Changes that nothing allowed", ((f"homeostat_gate_unauthorised{{{APP}}}", "{{instance}}"),), "short",
+          text="By loop 2, counted from outside of it.", alarm=1.0),
+    Panel("Plans that wait for a person", (
+        (f"homeostat_plans_waiting{{{APP}}}", "waiting {{instance}}"),
+        (f"homeostat_gate_stopped{{{APP}}}", "kill switch {{instance}}"),
+    ), "short", text="While the kill switch is 1, each plan waits."),
+    Panel("Memory of incidents", (
+        (f"homeostat_memory_cases{{{APP}}}", "cases {{instance}}"),
+        (f"homeostat_memory_notes{{{APP}}}", "notes {{instance}}"),
+        (f"homeostat_memory_recalled{{{APP}}}", "recalled {{instance}}"),
+    ), "short", text="Recalled: the cause of a past incident was tried first, and verified."),
     Panel("Calls of language models", (
         (rate("homeostat_language_calls_total", "outcome"), "{{outcome}}"),
         (rate("homeostat_language_tokens_total", "instance"), "tokens {{instance}}"),

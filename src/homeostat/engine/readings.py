@@ -96,6 +96,17 @@ FAMILIES: dict[str, Family] = {
         "gauge",
         "1 where mature outcomes contradict the estimates, 0 where they agree; absent before they were compared.",
     ),
+    # Watching loop 2 itself, in the process that answers incidents.
+    "homeostat_gate_unauthorised": Family(
+        "gauge", "Changes by loop 2 that nothing allowed, counted from the settings and the chained record."
+    ),
+    "homeostat_gate_stopped": Family("gauge", "1 while the kill switch is on."),
+    "homeostat_plans_waiting": Family("gauge", "Plans that wait for a person."),
+    "homeostat_memory_cases": Family("gauge", "Past incidents that are remembered."),
+    "homeostat_memory_notes": Family("gauge", "Notes of people that are remembered."),
+    "homeostat_memory_recalled": Family(
+        "gauge", "Stored incidents whose cause was recalled from a past one, and verified."
+    ),
     # Language models, in a process of maintenance whose app declares some.
     "homeostat_language_calls_total": Family(
         "counter", "Calls of language models, by outcome: answered, or why there was no answer.", "outcome"

@@ -22,6 +22,7 @@ from homeostat.engine.readings import Value
 from homeostat.errors import HomeostatError, Unavailable
 from homeostat.jobs.maintaining.advising import Advising, Counts, LiveParts
 from homeostat.jobs.maintaining.estimates import estimates_of, readings_of
+from homeostat.jobs.maintaining.oversight import Oversight
 from homeostat.jobs.maintaining.remembering import Remembering
 from homeostat.jobs.maintaining.responding import LeaseLost, Means, Responding
 from homeostat.jobs.maintaining.source import Source
@@ -80,6 +81,7 @@ class Maintaining:
         self._responding: Responding | None = None
         self._remembering: Remembering | None = None
         self._advising: Advising | None = None
+        self._oversight: Oversight | None = None
         self._language = Counts()
         self.leads = False
         self._waits = False
@@ -144,6 +146,8 @@ class Maintaining:
                 self._advising.step(self.steps.place.reached_ns)
             if step.at_end and self._remembering is not None:
                 self._remembering.step(self.steps.place.reached_ns)
+            if step.at_end and self._oversight is not None:
+                self._oversight.step(self._setting.clock.monotonic_ns())
             return step
         except LeaseLost:
             self._say("another process has taken maintenance over")
@@ -187,6 +191,7 @@ class Maintaining:
             "homeostat_maintain_budget_used": state.used,
             **(self._language.readings() if self._setting.models else {}),
             **self._estimates,
+            **({} if self._oversight is None else self._oversight.readings),
         }
 
     @property
@@ -229,6 +234,7 @@ class Maintaining:
                 source, means, self._setting.clock, self._say, self._keep_lease, owner=self._setting.owner
             )
             self._advising = self._adviser(source, means)
+            self._oversight = Oversight(means, self._setting.app.maintain.gate, source.memory)
         self._current_ns = self._setting.clock.now_ns()
         self._say(f"{self._setting.owner} maintains {self._setting.app.app}, from entry {steps.place.entry} on")
         return True
@@ -292,7 +298,7 @@ class Maintaining:
     def _drop(self) -> None:
         """Forget what is in memory: the next turn takes it from the store."""
         self.leads, self.steps, self._source = False, None, None
-        self._responding, self._remembering, self._advising = None, None, None
+        self._responding, self._remembering, self._advising, self._oversight = None, None, None, None
         opened, self._opened = self._opened, ExitStack()
         opened.close()
 

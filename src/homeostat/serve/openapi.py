@@ -17,6 +17,7 @@ from homeostat.records.identity import Coding
 from homeostat.serve.openapi_gate import gate_paths, gate_schemas
 from homeostat.serve.openapi_incidents import incident_paths, incident_schemas
 from homeostat.serve.openapi_jobs import job_paths, job_schemas
+from homeostat.serve.openapi_memory import memory_paths, memory_schemas
 from homeostat.serve.openapi_models import model_paths, model_schemas
 from homeostat.serve.openapi_settings import setting_paths, setting_schemas
 from homeostat.serve.openapi_statements import statement_paths, statement_schemas
@@ -51,6 +52,7 @@ def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
             **(model_paths(problems) if kept.settings else {}),
             **(statement_paths(problems) if kept.statements else {}),
             **(incident_paths(problems) if kept.incidents else {}),
+            **(memory_paths(problems) if kept.memory else {}),
             **(gate_paths(problems) if kept.statements else {}),
             "/healthz": {"get": _get("health", "Whether the server decides", "application/json", _ref("Health"))},
             "/metrics": {"get": _get("metrics", "Counts for Prometheus", "text/plain", {"type": "string"})},
@@ -73,6 +75,7 @@ def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
                 "Problem": _PROBLEM,
                 **(job_schemas() if kept.jobs else {}),
                 **(statement_schemas() if kept.statements else {}),
+                **(memory_schemas() if kept.memory else {}),
                 **(gate_schemas() if kept.statements else {}),
                 **(incident_schemas() if kept.incidents else {}),
                 **(setting_schemas() if kept.settings else {}),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeostat.config.fair import EVERY_NS
 from homeostat.ports.incidents import Incidents
+from homeostat.ports.memory import Memory
 from homeostat.ports.plans import Plans
 from homeostat.serve.limits import Limits
 
@@ -76,6 +77,7 @@ class ServerOptions:
             from homeostat.adapters.opening import (
                 incidents_opener,
                 jobs_opener,
+                memory_opener,
                 plans_opener,
                 registry_opener,
                 settings_opener,
@@ -86,6 +88,7 @@ class ServerOptions:
             jobs, settings = Once(lambda: jobs_opener(url)(url)), Once(lambda: settings_opener(url)(url))
             incidents: Once[Incidents] = Once(lambda: incidents_opener(url)(url))
             plans: Once[Plans] = Once(lambda: plans_opener(url)(url))
+            memory: Once[Memory] = Once(lambda: memory_opener(url)(url))
             if models is None:
                 return Stores(
                     jobs,
@@ -95,14 +98,18 @@ class ServerOptions:
                     plans=plans,
                     place=self.place,
                     links=links,
+                    memory=memory,
                 )
             shadow = Once(lambda: shadow_opener(url)(url))
             registry = Once(lambda: registry_opener(url)(url, models, cache))
-            return Stores(jobs, settings, registry, effects, shadow, statements, incidents, plans, self.place, links)
+            return Stores(
+                jobs, settings, registry, effects, shadow, statements, incidents, plans, self.place, links, memory
+            )  # fmt: skip
         if self.keys_folder is None:
             return Stores()
         from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
         from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
+        from homeostat.adapters.disk.sqlite.memory import SqliteMemory
         from homeostat.adapters.disk.sqlite.plans import SqlitePlans
         from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
         from homeostat.adapters.disk.sqlite.settings import SqliteSettings
@@ -113,7 +120,7 @@ class ServerOptions:
             Once(lambda: SqliteJobs(folder)), Once(lambda: SqliteSettings(folder)),
             Once(lambda: SqliteRegistry(folder)), effects, Once(lambda: ShadowFile(folder, readonly=True)),
             statements, Once(lambda: SqliteIncidents(folder)), Once(lambda: SqlitePlans(folder)),
-            self.place or f"--data {quote(str(folder.absolute()))}", links,
+            self.place or f"--data {quote(str(folder.absolute()))}", links, Once(lambda: SqliteMemory(folder)),
         )  # fmt: skip
 
     def opens_statements(self) -> Callable[[], Statements] | None:

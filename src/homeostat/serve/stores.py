@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from homeostat.engine.links import Links
 from homeostat.ports.incidents import Incidents
 from homeostat.ports.jobs import Jobs
+from homeostat.ports.memory import Memory
 from homeostat.ports.plans import Plans
 from homeostat.ports.registry import Registry
 from homeostat.ports.settings import Settings
@@ -65,6 +66,7 @@ class Stores:
     plans: Once[Plans] | None = None
     place: str = ""
     links: Links | None = None
+    memory: Once[Memory] | None = None
 
     def close(self) -> None:
         """Close those that were opened."""
@@ -76,6 +78,7 @@ class Stores:
             self.statements,
             self.incidents,
             self.plans,
+            self.memory,
         ):
             if store is not None:
                 store.close()

@@ -12,6 +12,7 @@ from homeostat.checks.inquiries import HOUR, NOW, ONSET, Replays, case, investig
 from homeostat.config.causal import causal_graph
 from homeostat.config.load import load_app
 from homeostat.maintain.investigate.hypotheses.outcomes import happened, outcomes_of
+from homeostat.maintain.investigate.hypotheses.population import strayed
 from homeostat.maintain.investigate.inquiry import Inquiry
 from homeostat.maintain.investigate.library import shipped
 from homeostat.records.causes import Cause
@@ -315,3 +316,21 @@ def test_risks_that_follow_what_moved_in_a_feature_are_no_base_rate() -> None:
     of = case([signal("outcome", Kind.BASE_RATE), signal("feature:ratio", Kind.DISTRIBUTION)])
     found = investigated(bad, of, Replays(bad, same))
     assert Cause.BASE_RATE not in {one.kind for one in found.findings}
+
+
+def test_numbers_that_came_to_other_events_are_no_base_rate_though_more_are_positive() -> None:
+    recent = quiet()
+    late = traffic.after(recent)
+    more = late & (RNG.random(len(recent)) < 0.05)
+    label = np.where(more, 1.0, recent.label)
+    known = np.where(more, np.minimum(recent.time_ns + 2 * HOUR, NOW), recent.known_ns)
+    risen = replace(recent, label=label, known_ns=known, risk=np.where(more, 0.5, recent.risk))
+    order = RNG.permutation(np.flatnonzero(late))
+    amounts = recent.numbers.copy()
+    amounts[np.flatnonzero(late)] = recent.numbers[order]
+    crossed = replace(risen, numbers=amounts)
+    of = case([signal("outcome", Kind.BASE_RATE)])
+    apart = [strayed(Inquiry(of, traffic.GRAPH, one, None))[0] for one in (risen, crossed)]
+    assert apart[0] < 0.02 < 0.1 < apart[1]
+    named = [[found.kind for found in investigated(one, of, Replays(one, same)).findings] for one in (risen, crossed)]
+    assert Cause.BASE_RATE in named[0] and Cause.BASE_RATE not in named[1]

@@ -16,7 +16,7 @@ from homeostat.maintain.investigate.hypotheses.outcomes import (
     moved_values,
     outcomes_of,
 )
-from homeostat.maintain.investigate.hypotheses.population import most_moved
+from homeostat.maintain.investigate.hypotheses.population import most_moved, strayed
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
 from homeostat.records.causes import Cause
 from homeostat.records.signals import Kind
@@ -24,6 +24,7 @@ from homeostat.records.signals import Kind
 NODE = "outcome"
 _MOST = 5.0  # No base rate moves so far in days. Risks that hardly tell positives apart make any number of a rise.
 _SAME = 0.1  # Positives that lie lower by risk are of another kind.
+_STRAYED = 0.05  # Beyond chance: then risks and outcomes go with other values, and moving all risks mends nothing.
 _INPUTS = ("field:", "feature:", "source", "entity:")
 _RISE, _RISE_Z = 1.25, 4.0  # So many times as many positives by risk, and so many standard errors between days.
 
@@ -42,6 +43,12 @@ class BaseRateHypothesis:
     def tests(self, inquiry: Inquiry, node: str) -> Iterator[Answer]:
         """Positives a day, against before; whether they are of the same kind; and how many the risks expect."""
         inquiry.steps += 1
+        by_own, where = strayed(inquiry)
+        if by_own > _STRAYED:
+            yield Answer(
+                f"how far values of {where} came away from those of their own entities", by_own, "Kolmogorov-Smirnov",
+                -6.0, False, inquiry.command,
+            )  # fmt: skip
         found = outcomes_of(inquiry)
         z = 0.0
         if enough(found):

@@ -10,11 +10,13 @@ import numpy as np
 from homeostat.maintain.investigate.contrasts import beyond_chance, distance, share_z
 from homeostat.maintain.investigate.hypotheses.outcomes import data_of, enough, happened, outcomes_of
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
+from homeostat.records.arrays import Float, Int
 from homeostat.records.causes import Cause
 from homeostat.records.signals import Kind
 
 NODE = "source"
 _OWN = 0.5  # Of a shift, the share from which on entities that do otherwise than before make it, and not others.
+_OWN_LEAST = 100  # Values of entities that are known, below which their distances say nothing.
 
 
 class PopulationHypothesis:
@@ -101,6 +103,50 @@ def own_distance(inquiry: Inquiry, node: str) -> float:
     # A step of a large prime spreads the draws over an entity's past, whatever the hours of its events.
     drawn = order[np.minimum(first + turn * 7919 % np.maximum(last - first, 1), len(order) - 1)]
     return distance(column[inquiry.before][drawn[known]], column[inquiry.after][known])
+
+
+def strayed(inquiry: Inquiry) -> tuple[float, str]:
+    """How far the values of a field have come away from those of their own entities, beyond chance, and its node.
+
+    Each number is held against one of before, of the same entity. The distances between both are compared with those of
+    the last days before the onset. So numbers that came to other events show, though all of them together are as ever.
+    """
+    recent, before, after = inquiry.recent, inquiry.before, inquiry.after
+    best = (0.0, "")
+    if not recent.keys.shape[1]:
+        return best
+    cut = before.stop - min(after.stop - after.start, (before.stop - before.start) // 2)
+    past, spans = slice(before.start, cut), (slice(cut, before.stop), after)
+    for name, kind in zip(recent.fields, recent.kinds, strict=True):
+        column = inquiry.column(f"field:{name}")
+        if kind not in ("number", "integer") or column is None:
+            continue
+        size = np.log1p(np.abs(column))
+        then, now = (_from_own(size, recent.keys[:, 0], past, rows) for rows in spans)
+        if min(len(then), len(now)) < _OWN_LEAST:
+            continue
+        apart = distance(then, now) - beyond_chance(len(then), len(now))
+        if apart > best[0]:
+            best = apart, f"field:{name}"
+    return best
+
+
+def _from_own(size: Float, key: Int, past: slice, rows: slice) -> Float:
+    """How far each value lies from the middle of its entity's values in the past; without entities that had few."""
+    known = np.isfinite(size[past])
+    names, place = np.unique(key[past][known], return_inverse=True)
+    order = np.lexsort((size[past][known], place))
+    count = np.bincount(place, minlength=len(names))
+    first = np.cumsum(count) - count
+    middle = (
+        size[past][known][order][np.minimum(first + count // 2, max(0, len(order) - 1))] if len(order) else size[:0]
+    )
+    if not len(names):
+        return size[:0]
+    at = np.minimum(np.searchsorted(names, key[rows]), len(names) - 1)
+    usable = (names[at] == key[rows]) & (count[at] >= 3) & np.isfinite(size[rows])
+    found: Float = np.abs(size[rows] - middle[at])[usable]
+    return found
 
 
 def new_entities(inquiry: Inquiry) -> tuple[float, float, float]:

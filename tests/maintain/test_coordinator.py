@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from homeostat.errors import Conflict
 from homeostat.maintain.contracts import Case
-from homeostat.maintain.coordinator import HOUR_NS, Coordinator, Pace, Stages, elsewhere_of, history_of
+from homeostat.maintain.coordinator import HOUR_NS, Coordinator, Pace, Stages, elsewhere_of, history_of, unanswered
 from homeostat.records.changes import ChangeKind
 from homeostat.records.edits import Edit, with_body
 from homeostat.records.findings import Conclusion, Edge, Finding, Findings
@@ -264,3 +264,13 @@ def test_a_training_that_passed_is_looked_at_again_and_its_version_is_a_plan_of_
     assert list(one.acts_ns) == [found.receipts[1].at_ns] and one.mended
     failed = run(Trains(verdicts=[Verdict.FAIL] + [Verdict.PASS] * 9))
     assert failed.handed and failed.receipts[0].undone_ns
+
+
+def test_open_incidents_about_which_nothing_stands_are_beside_one() -> None:
+    def incident(id: str, closed_ns: int = 0) -> Incident:
+        return Incident(id, "shop", 1, 0, 0, 0, Severity.LOW, (), closed_ns=closed_ns)
+
+    incidents = {one.id: one for one in (incident("own"), incident("open"), incident("mended"), incident("over", 5))}
+    receipt = Receipt("p", 0, "p-0", 1, "homeostat", (1,), "")
+    responses = [Response("mended", receipts=(receipt,)), Response("open", receipts=(replace(receipt, undone_ns=2),))]
+    assert [one.id for one in unanswered(responses, incidents, "own")] == ["open"]

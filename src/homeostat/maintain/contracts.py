@@ -262,6 +262,7 @@ class Case:
     logged : the change log beside them: deploys, schema, campaigns, calendar, notes of people
     now_ns : event time
     elsewhere : the causes of other incidents
+    beside : the signals of other open incidents about which nothing that stands was done
     """
 
     incident: Incident
@@ -270,6 +271,7 @@ class Case:
     logged: Sequence[LoggedChange]
     now_ns: int
     elsewhere: Sequence[Elsewhere] = ()
+    beside: Sequence[Signal] = ()
 
 
 class Investigator(Protocol):

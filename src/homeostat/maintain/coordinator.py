@@ -274,6 +274,12 @@ def elsewhere_of(responses: Sequence[Response], incidents: Mapping[str, Incident
     return found
 
 
+def unanswered(responses: Sequence[Response], incidents: Mapping[str, Incident], own: str) -> list[Incident]:
+    """The open incidents beside one about which nothing that stands was done. incidents : by id; own : the one's id"""
+    answered = {one.incident for one in responses if one.standing}
+    return [one for id, one in incidents.items() if id != own and not one.closed_ns and id not in answered]
+
+
 def history_of(responses: Sequence[Response]) -> list[Done]:
     """All that was done so far, by time, and all that is allowed and not done yet, for the gate.
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from homeostat.maintain.contracts import Case
+from homeostat.checks.inquiries import signal
+from homeostat.maintain.contracts import Case, Elsewhere
 from homeostat.maintain.plan.planner import RemedyPlanner
 from homeostat.maintain.plan.rehearsing import effect_of
 from homeostat.maintain.plan.remedies import Means, offers
@@ -19,6 +20,7 @@ from homeostat.records.edits import Edit
 from homeostat.records.findings import Conclusion, Finding, Findings
 from homeostat.records.incidents import Incident, Severity
 from homeostat.records.plans import Alteration, Plan, Remedy
+from homeostat.records.signals import Kind
 
 HOUR = 3_600_000_000_000
 MEANS = Means(("allow", "review", "block"), ("forest", "rules"), ("policy",), safe="review")
@@ -232,3 +234,22 @@ def test_a_cause_that_nothing_is_known_to_help_against_is_watched_for_a_day_and_
     assert [one.remedy for one in planned(Stage({}), finding(Cause.ENVIRONMENT, "environment")).steps] == [
         Remedy.ESCALATE
     ]
+
+
+def test_a_version_is_answered_once_no_field_is_in_doubt() -> None:
+    worse = finding(Cause.VERSION, "version", before="1", undo=True)
+    findings = Findings("i1", 102 * HOUR, Conclusion.CAUSE, (worse,), (("version", "version", 0.93),), 4)
+    stage = Stage({ChangeKind.DEPLOY: GOOD})
+    odd = signal("field:amount", Kind.UNIT)
+    unit = Elsewhere("field:amount", str(Cause.UNIT), 99 * HOUR, 102 * HOUR)
+
+    def remedies(case: Case) -> list[Remedy]:
+        return [one.remedy for one in RemedyPlanner(stage, MEANS, 3).plan(case, findings).steps]
+
+    assert remedies(replace(CASE, signals=(odd,))) == [Remedy.MONITOR]
+    assert remedies(replace(CASE, beside=(odd,))) == [Remedy.MONITOR]
+    assert remedies(replace(CASE, elsewhere=(unit,))) == [Remedy.MONITOR]
+    assert remedies(CASE) == [Remedy.ROLLBACK]
+    assert remedies(replace(CASE, elsewhere=(replace(unit, mended=True),))) == [Remedy.ROLLBACK]
+    later = replace(CASE, signals=(odd,), now_ns=CASE.now_ns + 30 * HOUR)
+    assert remedies(later) == [Remedy.ROLLBACK]  # A day is what a doubt may cost.

@@ -17,7 +17,7 @@ from homeostat.jobs.drill.owner import Owner
 from homeostat.jobs.drill.records import when
 from homeostat.jobs.drill.watching import Seen
 from homeostat.maintain.contracts import Case
-from homeostat.maintain.coordinator import Coordinator, elsewhere_of, history_of
+from homeostat.maintain.coordinator import Coordinator, elsewhere_of, history_of, unanswered
 from homeostat.maintain.incident.past import past_of
 from homeostat.maintain.verify.verifier import Course
 from homeostat.records.arrays import Float
@@ -136,7 +136,9 @@ class Responding:
             return
         apart = [one for one in self.responses.values() if one.incident != incident.id]
         elsewhere = elsewhere_of(apart, self.cases.incidents, now_ns)
-        case = replace(self.cases.case(incident, now_ns), elsewhere=elsewhere)
+        others_open = unanswered(apart, self.cases.incidents, incident.id)
+        beside = [signal for one in others_open for signal in self.cases.case(one, now_ns).signals]
+        case = replace(self.cases.case(incident, now_ns), elsewhere=elsewhere, beside=beside)
         others = history_of(apart)
         begun = thread_seconds()
         for _ in range(_PHASES_MAX):

@@ -23,7 +23,7 @@ from homeostat.jobs.maintaining.courses import course_of
 from homeostat.jobs.maintaining.permits import Permits
 from homeostat.jobs.maintaining.source import Source
 from homeostat.maintain.act.executor import NotAllowed, Work
-from homeostat.maintain.coordinator import BY, Coordinator, Pace, elsewhere_of, history_of
+from homeostat.maintain.coordinator import BY, Coordinator, Pace, elsewhere_of, history_of, unanswered
 from homeostat.maintain.gate.limits import Limits
 from homeostat.maintain.gate.ruling import LimitsGate
 from homeostat.ports import Clock
@@ -248,7 +248,9 @@ class Responding:
         plans = self._means.plans
         apart = [one for one in plans.list((), _RESPONSES_MAX) if one.incident != incident.id]
         known = {kept.incident.id: kept.incident for kept in self._source.store.list((), _INCIDENTS_MAX)}
-        case = replace(self._cases.case(incident, now_ns), elsewhere=elsewhere_of(apart, known, now_ns))
+        others_open = unanswered(apart, known, incident.id)
+        beside = [signal for one in others_open for signal in self._cases.case(one, now_ns).signals]
+        case = replace(self._cases.case(incident, now_ns), elsewhere=elsewhere_of(apart, known, now_ns), beside=beside)
         others = history_of(apart)
         for count in range(_PHASES_MAX):
             if (response.phase in _ACTS and not live) or not self._is_ours(response.phase):

@@ -21,6 +21,7 @@ from homeostat.records.edits import Edit
 from homeostat.records.findings import Conclusion, Finding, Findings
 from homeostat.records.library import KeptVersion
 from homeostat.records.plans import Alteration, Blast, Plan, Rehearsed, Remedy, Step
+from homeostat.records.signals import Kind
 
 _HOUR_NS = 3_600_000_000_000
 _SPAN_NS = 24 * _HOUR_NS  # Of traffic that a rehearsal decides again, at most.
@@ -44,6 +45,8 @@ _EXPECTED_NS = 2 * 24 * _HOUR_NS  # The decisions of so many days say what those
 _CHALLENGED = 12  # Known positives, below which a version is not judged.
 _LAW_IN_DOUBT = frozenset({Cause.CONCEPT, Cause.REGIME, Cause.SEGMENT})  # Risk can't stand in for outcomes there.
 _SLOW = frozenset({Cause.ADVERSARY, Cause.BASE_RATE, Cause.POPULATION})  # Outcomes say more of them each hour.
+_OUR_DOING = frozenset({Cause.VERSION, Cause.CONFIGURATION})
+_OF_INPUTS = frozenset({Kind.UNIT, Kind.SCHEMA, Kind.MISSING, Kind.FROZEN})
 _NOTHING = Rehearsed(0.0, 0.0, 0.0, 0, "none")
 _NO_BLAST = Blast(0.0, 0.0, 0.0)
 
@@ -96,6 +99,10 @@ class RemedyPlanner:
         least = min(findings.findings, key=lambda one: one.probability)
         if young and least.probability < _SURE:
             why = f"{least.kind} at {least.node} is not sure yet ({least.probability:.0%}): more traffic will tell"
+            return self._one(case, least.probability, Remedy.MONITOR, why)
+        inputs = _inputs_open(case, findings)
+        if young and inputs:
+            why = f"{inputs} is in doubt, and no finding explains it: inputs are mended before versions and settings"
             return self._one(case, least.probability, Remedy.MONITOR, why)
         chosen: list[tuple[int, Step]] = []
         rejected: list[tuple[str, str]] = []
@@ -235,6 +242,24 @@ class RemedyPlanner:
     def _one(self, case: Case, confidence: float, remedy: Remedy, why: str) -> Plan:
         step = Step(remedy, "app", (), None, True, 0.0, _NOTHING, _NO_BLAST, 0, why=why)
         return Plan(case.incident.id, case.now_ns, confidence, self._settings, (step,))
+
+
+def _inputs_open(case: Case, findings: Findings) -> str:
+    """A field that came otherwise and is not mended, where all findings are of our own doing; empty where none is.
+
+    A version that is judged while a wrong unit moves its decisions is taken back for what it did not do.
+    """
+    if not all(one.kind in _OUR_DOING for one in findings.findings):
+        return ""
+    open_ = [
+        one.series.node for one in (*case.signals, *case.beside)
+        if one.still and one.series.kind in _OF_INPUTS and one.series.node.startswith("field:")
+    ]  # fmt: skip
+    elsewhere = [
+        one.node for one in case.elsewhere
+        if one.node.startswith("field:") and not one.mended and one.until_ns >= case.now_ns
+    ]  # fmt: skip
+    return next(iter([*open_, *elsewhere]), "")
 
 
 def _top(findings: Findings) -> float:

@@ -45,6 +45,7 @@ _EXPECTED_NS = 2 * 24 * _HOUR_NS  # The decisions of so many days say what those
 _CHALLENGED = 12  # Known positives, below which a version is not judged.
 _LAW_IN_DOUBT = frozenset({Cause.CONCEPT, Cause.REGIME, Cause.SEGMENT})  # Risk can't stand in for outcomes there.
 _SLOW = frozenset({Cause.ADVERSARY, Cause.BASE_RATE, Cause.POPULATION})  # Outcomes say more of them each hour.
+_INPUTS_SHOW_NS = 3 * _HOUR_NS  # By then a fault of what comes in, of the same hour, has an incident of its own.
 _OUR_DOING = frozenset({Cause.VERSION, Cause.CONFIGURATION})
 _OF_INPUTS = frozenset({Kind.UNIT, Kind.SCHEMA, Kind.MISSING, Kind.FROZEN})
 _NOTHING = Rehearsed(0.0, 0.0, 0.0, 0, "none")
@@ -102,7 +103,7 @@ class RemedyPlanner:
             return self._one(case, least.probability, Remedy.MONITOR, why)
         inputs = _inputs_open(case, findings)
         if young and inputs:
-            why = f"{inputs} is in doubt, and no finding explains it: inputs are mended before versions and settings"
+            why = f"{inputs} may be at fault, too: inputs are mended before versions and settings"
             return self._one(case, least.probability, Remedy.MONITOR, why)
         chosen: list[tuple[int, Step]] = []
         rejected: list[tuple[str, str]] = []
@@ -251,6 +252,8 @@ def _inputs_open(case: Case, findings: Findings) -> str:
     """
     if not all(one.kind in _OUR_DOING for one in findings.findings):
         return ""
+    if case.now_ns < case.incident.opened_ns + _INPUTS_SHOW_NS:
+        return "what comes in"
     open_ = [
         one.series.node for one in (*case.signals, *case.beside)
         if one.still and one.series.kind in _OF_INPUTS and one.series.node.startswith("field:")

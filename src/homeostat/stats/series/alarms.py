@@ -11,7 +11,7 @@ import numpy as np
 
 from homeostat.records.arrays import Float, Mask
 from homeostat.records.compiled import compiled
-from homeostat.stats.series.shapes import ALARMED, JUDGED, REST, RING, SEEN, TAIL_LEVEL, TAIL_SCALE, WARM, Series
+from homeostat.stats.series.shapes import ALARMED, JUDGED, MANY, REST, RING, SEEN, TAIL_LEVEL, TAIL_SCALE, WARM, Series
 
 _EVERY = 50  # Rows from one look at the tail to the next.
 _LEAST = 300  # Rows before the tail is known.
@@ -38,7 +38,8 @@ def judge(s: Series, raw: Float, ready: int, budget: float, threshold: float, sc
         highest = 0.0
         for k in range(1, min(REST, count) + 1):
             highest = max(highest, s.latest[(count - k) % RING])
-        held = raw[row] * _LATER if highest >= raw[row] else raw[row]
+        rests = highest >= raw[row] and s.past.shape[1] <= MANY  # Many metrics: the length of an episode counts.
+        held = raw[row] * _LATER if rests else raw[row]
         score[row] = held / (1.0 + held)
         if threshold == threshold:
             flag[row] = score[row] >= threshold

@@ -16,6 +16,7 @@ from homeostat.stats.series.shapes import (
     FAR,
     LAST,
     LEVEL,
+    MANY,
     NEAR,
     PAST,
     PATTERNS,
@@ -27,14 +28,17 @@ from homeostat.stats.series.shapes import (
     SEEN,
     SHIFT,
     SLOW,
+    SPREAD,
     STEP,
     WARM,
+    WEIGHT,
     Series,
 )
 
 _FADES = 0.5 ** (1 / 2500.0)  # The largest distance halves in 2,500 rows: a record of last month is no measure.
 _NEAR, _FAR, _SLOW = 1 - 0.5 ** (1 / 50.0), 1 - 0.5 ** (1 / 1000.0), 1 - 0.5 ** (1 / 96.0)
 _SEASON = 0.1
+_SPREAD = 1 - 0.5 ** (1 / 20_000.0)  # A metric that was still during the warm-up gets its scale later.
 _ERROR = 1 - 0.5 ** (1 / 500.0)
 _POWER = 4.0  # Of the mean over metrics: near the largest, yet several together count more than one.
 _BAND = 5.0  # Mean absolute errors on either side: 4 standard deviations of normal errors.
@@ -139,7 +143,7 @@ def _step(s: Series, parts: Int, slot: int, z: Float, shares: Float, t: int) -> 
             one[j] = (far[c, j] / top) ** _POWER if top > 0 else 0.0
             s.top[c, j] = max(top * _FADES, far[c, j])
             whole += one[j]
-        if slot >= 0 or c < SEASON:
+        if p <= MANY and (slot >= 0 or c < SEASON):
             total += _add(s, c, whole ** (1 / _POWER), whole, one, shares)
             used += 1
     for k in range(PATTERNS):
@@ -183,6 +187,9 @@ def _distances(s: Series, j: int, slot: int, z: float, t: int, far: Float) -> No
     before = s.slow[t % 24, j]
     if count > 72 and before == before:
         far[SHIFT, j] = abs(mean / 24 - before)
+    m[SPREAD] += max(_SPREAD, 1 / (count + 1)) * ((z - m[FAR]) ** 2 - m[SPREAD])
+    if len(s.metric) > 1:
+        m[WEIGHT] = 1.0 / max(1.0, np.sqrt(m[SPREAD]))
     m[NEAR] += max(_NEAR, 1 / (count + 1)) * (z - m[NEAR])
     m[FAR] += max(_FAR, 1 / (count + 1)) * (z - m[FAR])
     m[SLOW] += max(_SLOW, 1 / (count + 1)) * (z - m[SLOW])

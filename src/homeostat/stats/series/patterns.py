@@ -10,9 +10,11 @@ import numpy as np
 
 from homeostat.records.arrays import Float
 from homeostat.records.compiled import compiled
-from homeostat.stats.series.shapes import BLOCKS, KEPT, PAST, RECENT, STORED_0, Series
+from homeostat.stats.series.shapes import BLOCKS, KEPT, PAST, RECENT, STORED_0, WEIGHT, Series
 
 _GOLDEN = 0.6180339887498949  # Weyl's sequence: places that are spread evenly, the same in each run.
+_AFTER = 500  # Rows until a pattern of several metrics counts as usual, so that an episode does not excuse itself.
+_GAP_MOST = 8.0  # One of several metrics counts at most so many spreads.
 _FAR = 1e12  # Squared: distances stay finite whatever the values are.
 
 
@@ -25,6 +27,13 @@ def _pattern(s: Series, k: int, parts: int, t: int, out: Float) -> None:
             for r in range(block):
                 total += s.past[(t - i * block - r) % PAST, j]
             out[j * parts + i] = total / block
+
+
+@compiled
+def _gap(s: Series, j: int, one: float, other: float) -> float:
+    """The distance between two numbers of metric j, in its present spread."""
+    gap = (one - other) * s.metric[j, WEIGHT]
+    return float(gap if s.past.shape[1] == 1 else min(max(gap, -_GAP_MOST), _GAP_MOST))
 
 
 @compiled
@@ -42,12 +51,13 @@ def distance(s: Series, k: int, parts: int, t: int, one: Float) -> float:
     now = np.empty(width)
     _pattern(s, k, parts, t, now)
     best, nearest = _FAR, -1
+    newest = t - (2 * length if p == 1 else max(2 * length, _AFTER))
     for i in range(KEPT):
-        if s.born[k, i] < 0 or s.born[k, i] > t - 2 * length:
+        if s.born[k, i] < 0 or s.born[k, i] > newest:
             continue
         far = 0.0
         for w in range(width):
-            gap = now[w] - s.pattern[k, i, w]
+            gap = _gap(s, w // parts, now[w], s.pattern[k, i, w])
             far += gap * gap
             if far >= best:
                 break
@@ -57,7 +67,7 @@ def distance(s: Series, k: int, parts: int, t: int, one: Float) -> float:
         return 0.0
     for j in range(p):
         for i in range(parts):
-            gap = now[j * parts + i] - s.pattern[k, nearest, j * parts + i]
+            gap = _gap(s, j, now[j * parts + i], s.pattern[k, nearest, j * parts + i])
             one[j] += gap * gap
     return best
 

@@ -19,13 +19,15 @@ PAST = 96  # Rows that are kept as they came, at least as many as the longest pa
 REST = 80  # Rows after an alarm in which a weaker one counts less.
 RING = 2_000  # Raw scores that the level of alarms is taken from.
 
+MANY = 8  # More metrics than these are compared by patterns alone: one of many often sets a record of its own.
+
 # The distances of one metric.
 STEP, LEVEL, SHIFT, SEASON, SEASON_MEAN = range(5)
 CHANNELS = 5
 
 # Columns of `Series.metric`.
-CENTRE, SCALE, LAST, NEAR, FAR, SLOW, ERROR, COUNT, SEASON_ERROR, SEASON_COUNT = range(10)
-COLUMNS = 10
+CENTRE, SCALE, LAST, NEAR, FAR, SLOW, ERROR, COUNT, SEASON_ERROR, SEASON_COUNT, SPREAD, WEIGHT = range(12)
+COLUMNS = 12
 
 # Places of `Series.number`.
 SEEN, STORED_0, TAIL_LEVEL, TAIL_SCALE, JUDGED, ALARMED = 0, 1, 4, 5, 6, 7
@@ -76,7 +78,7 @@ def new_series(metrics: int) -> Series:
     """A series of so many metrics before its first row."""
     width = int(parts_of(metrics).max()) * metrics
     metric = np.zeros((metrics, COLUMNS))
-    metric[:, LAST] = np.nan
+    metric[:, LAST], metric[:, WEIGHT] = np.nan, 1.0
     return Series(
         metric, np.zeros((PAST, metrics)), np.full((24, metrics), np.nan), np.full((SLOTS, metrics), np.nan),
         np.zeros((4, metrics)), np.zeros((CHANNELS, metrics)), np.zeros(CHANNELS + PATTERNS),

@@ -1,0 +1,1 @@
+"""InfluxDB: its line protocol."""

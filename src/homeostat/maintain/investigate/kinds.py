@@ -20,6 +20,7 @@ class Kind(Enum):
     SUCCESS = "success"  # the share of requests that succeed, of 1 or of 100
     FAILURE = "failure"  # the share of requests that fail
     FAILURES = "failures"  # how many requests fail
+    RESOURCE = "resource"  # that a node itself uses, such as processor time
     OTHER = "other"
 
 
@@ -28,10 +29,13 @@ ADDITIVE = (Kind.DURATION, *FAILING)
 
 # By kind, the beginnings of words. The first kind with a word in the name wins: `error_rate` is no count of requests.
 _WORDS = {
+    Kind.RESOURCE: ("cpu", "memory"),
     Kind.FAILURE: ("error", "fail", "fault", "exception", "unavailab", "5xx", "4xx"),
     Kind.SUCCESS: ("availab", "success", "uptime"),
     Kind.DURATION: ("latenc", "duration", "elapsed", "response", "rt", "delay", "time"),
-    Kind.COUNT: ("request", "call", "invocation", "throughput", "rps", "qps", "hits", "count", "rate", "sum"),
+    Kind.COUNT: (
+        "request", "call", "invocation", "throughput", "rps", "qps", "hits", "count", "rate", "sum", "workload", "ops",
+    ),
 }  # fmt: skip
 _AVERAGES = ("average", "avg", "mean")
 _TAILS = ("p50", "p75", "p90", "p95", "p99", "median", "max", "min", "quantile", "percentile")

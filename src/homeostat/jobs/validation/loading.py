@@ -23,7 +23,7 @@ _INFINITE = r"^\s*[+-]?inf(inity)?\s*$"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a column has to hold.
+    """The values that a column has to hold.
 
     low, high : bounds of its numbers
     values : the texts that it may hold, None for any

@@ -1,0 +1,1 @@
+"""Metrics of machines and services: measurements become steps of series."""

@@ -1,0 +1,86 @@
+"""Metrics that come separately and slightly apart become one row for each entity and time step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Step(NamedTuple):
+    """The metrics of one entity in the step that starts at `time_ns`; a metric that did not come is missing."""
+
+    entity: str
+    time_ns: int
+    values: dict[str, float]
+
+
+@dataclass(slots=True)
+class Aligner:
+    """Gathers measurements until their step is over.
+
+    A step of an entity is over when a measurement of the same entity is `lateness_ns` past its end. A clock that
+    is ahead on one host therefore closes no step of another. Of several values of a metric in a step, the last to come
+    counts. Steps of an entity come out in order. At most `entities_max` entities have open steps; the entity that
+    has been quiet longest is closed first.
+
+    step_ns : length of a step, > 0; lateness_ns : >= 0; both in nanoseconds
+    late : measurements of steps that were over, which are left out
+
+    >>> aligner = Aligner(step_ns=10, lateness_ns=5)
+    >>> aligner.add("a", 3, {"cpu": 1.0}), aligner.add("a", 7, {"memory": 2.0})
+    ([], [])
+    >>> aligner.add("a", 15, {"cpu": 3.0})
+    [Step(entity='a', time_ns=0, values={'cpu': 1.0, 'memory': 2.0})]
+    """
+
+    step_ns: int
+    lateness_ns: int
+    entities_max: int = 100_000
+    late: int = 0
+    _open: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict, init=False, repr=False)
+    _closed: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that make no steps."""
+        if self.step_ns <= 0 or self.lateness_ns < 0 or self.entities_max < 1:
+            raise ValueError("step_ns and entities_max have to be positive, and lateness_ns not negative")
+
+    def add(self, entity: str, time_ns: int, values: Mapping[str, float]) -> list[Step]:
+        """Take measurements of an entity at one time; returns the steps that are over, oldest first."""
+        start = time_ns // self.step_ns * self.step_ns
+        steps = self._open.pop(entity, {})
+        self._open[entity] = steps  # Last in the order of the dictionary, so that the first has been quiet longest.
+        closed = self._closed.get(entity)
+        if closed is not None and start < closed:
+            self.late += 1
+            return []
+        steps.setdefault(start, {}).update(values)
+        over = self._over(entity, time_ns - self.lateness_ns)
+        while len(self._open) > self.entities_max:
+            over += self.end(next(iter(self._open)))
+        return over
+
+    def end(self, entity: str) -> list[Step]:
+        """Close the open steps of an entity, such as at the end of a file or after a long silence."""
+        steps = self._open.pop(entity, {})
+        if steps:
+            self._close(entity, max(steps) + self.step_ns)
+        return [Step(entity, start, steps[start]) for start in sorted(steps)]
+
+    def end_all(self) -> list[Step]:
+        """Close all open steps, by entity in the order of their last measurement."""
+        return [step for entity in list(self._open) for step in self.end(entity)]
+
+    def _over(self, entity: str, until_ns: int) -> list[Step]:
+        steps = self._open[entity]
+        border = until_ns // self.step_ns * self.step_ns  # Steps that start before it are over.
+        over = sorted(start for start in steps if start < border)
+        self._close(entity, border)
+        return [Step(entity, start, steps.pop(start)) for start in over]
+
+    def _close(self, entity: str, border: int) -> None:
+        """Note that steps before `border` are over; the entities that are quiet longest are forgotten."""
+        self._closed[entity] = max(border, self._closed.pop(entity, border))
+        if len(self._closed) > 2 * self.entities_max:
+            del self._closed[next(iter(self._closed))]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from homeostat.jobs.anomalies.scoring import Summary
 
 anomalies = App(name="anomalies", help="Score each row of measurements by how strange it is", help_format="plaintext")
+anomalies.command("homeostat.cli.rootcause:rootcause", name="rootcause")
 _SHOWN_MAX = 40  # Alarms in the table; --json has all.
 
 

@@ -18,6 +18,13 @@ from homeostat.records.autonomy import Level, Raised, Reach
 from homeostat.records.plans import Remedy, Tier
 
 
+def test_a_wrong_level_at_a_reach_is_one_fault(tmp_path: Path) -> None:
+    with pytest.raises(AppFileError) as refused:
+        load_app(app_file(tmp_path, more="maintain: {gate: {autonomy: {threshold: {app: ful, segment: full}}}}"))
+    (fault,) = refused.value.faults
+    assert fault.path == "maintain.gate.autonomy.threshold.app" and "Did you mean full?" in str(fault)
+
+
 @pytest.mark.parametrize(
     ("gate", "said"),
     [

@@ -8,7 +8,7 @@ reported as unknown.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -101,6 +101,7 @@ def _located(root: YamlNode, error: Any) -> tuple[YamlNode, list[Step], str | No
     """
     node, branches, location = root, list[Step](), error["loc"]
     of_key = error["type"] == "extra_forbidden" or location[-1:] == ("[key]",)
+    of_branch = error["type"] == "literal_error" or error["type"] in _SHOULD_BE
     location = tuple(step for step in location if step != "[key]")
     for at, step in enumerate(location):
         child = node.child(step)
@@ -108,7 +109,7 @@ def _located(root: YamlNode, error: Any) -> tuple[YamlNode, list[Step], str | No
             return node, branches, str(step)
         if child is not None:
             node = child
-        elif at == len(location) - 1 and isinstance(step, str) and isinstance(node.value, dict):
+        elif at == len(location) - 1 and isinstance(step, str) and isinstance(node.value, dict) and not of_branch:
             return node, branches, step
         else:
             branches.append(step)
@@ -129,12 +130,22 @@ def faults_of(root: YamlNode, errors: list[Any], keys: Keys | None = None) -> li
             if len(unions[id(node)]) > 1:
                 continue
         order.append((node, error, key))
+    inner = [node.path for node, _, _ in order]
+    order = [
+        one for one in order
+        if not (id(one[0]) in unions and one[2] is None and _holds_another(one[0].path, inner))
+    ]  # fmt: skip
     within = {node.path[:-1] for node, _, _ in order if node.path and isinstance(node.path[-1], int)}
     return [
         _fault(node, _merged(unions.get(id(node), []), error), key, keys or known_keys)
         for node, error, key in order
         if not (error["type"] == "too_short" and node.path in within)  # Pydantic counts no item that is wrong.
     ]
+
+
+def _holds_another(path: tuple[Step, ...], others: Sequence[tuple[Step, ...]]) -> bool:
+    """Whether one of these paths lies below it: a value of the right kind with something wrong in it."""
+    return any(len(other) > len(path) and other[: len(path)] == path for other in others)
 
 
 def _merged(alternatives: list[tuple[YamlNode, Any, str | None]], error: Any) -> Any:

@@ -83,6 +83,18 @@ def test_a_plan_of_a_file_is_explained_rule_by_rule(tmp_path: Path, capsys: pyte
     assert (waits["rule"], waits["value"], waits["limit"]) == ("cool_down", 1.0, 12.0)
 
 
+def test_the_example_is_a_plan_that_can_be_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app = app_file(tmp_path, more="maintain: {gate: {autonomy: {convert: full}}}")
+    code, out, _ = asked(capsys, "gate", "explain", "--example")
+    assert code == 0
+    file = tmp_path / "plan.json"
+    file.write_text(out)
+    code, out, _ = asked(capsys, "gate", "explain", file, "--app", app, "--json")
+    assert code == 0 and json.loads(out)["gate"]["ruling"] == "execute"
+    code, _, err = asked(capsys, "gate", "explain", "--app", app)
+    assert code == 1 and "--example" in err
+
+
 def test_a_stored_ruling_is_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = asked(capsys, "gate", "explain", "i1", "--data", folder)
     assert code == 0 and "rules escalate" in out and "the kill switch is on" in out

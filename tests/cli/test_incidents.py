@@ -50,7 +50,9 @@ def test_open_closed_and_all_incidents_are_listed_newest_first(folder: Path, cap
 
 
 def test_an_empty_folder_has_no_incidents_and_stays_as_it_is(tmp_path: Path, capsys) -> None:
-    assert run(capsys, "list", "--data", tmp_path)[1] == "no incidents\n" and not list(tmp_path.iterdir())
+    assert run(capsys, "list", "--data", tmp_path)[1].startswith(
+        "no incidents: nobody has watched this record yet"
+    ) and not list(tmp_path.iterdir())
 
 
 def test_one_incident_is_shown_with_all_that_is_known(folder: Path, capsys) -> None:

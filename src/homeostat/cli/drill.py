@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from homeostat.cli.failures import CommandError
 from homeostat.cli.journals import journal_in
 from homeostat.cli.options import Bundle, Json
-from homeostat.cli.progress import shown
+from homeostat.cli.progress import say, shown
 
 
 def drill(
@@ -62,6 +62,9 @@ def drill(
         whole=half == "whole", bundle=None if bundle is None else str(bundle), models=models,
     )  # fmt: skip
     request = DrillRequest(like, chosen, _seeds(seeds), jobs or os.cpu_count() or 1, out)
+    if not sys.stderr.isatty():
+        runs, processes = len(request.scenarios) * len(request.seeds), request.jobs
+        say(f"drilling: {runs:,} runs on {processes} processes; each takes some ten seconds of processor time")
     with shown("drilling") as progress:
         found = drill_runs(request, progress)
     if json:

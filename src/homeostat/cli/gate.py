@@ -31,7 +31,18 @@ DAY_NS = 86_400 * 10**9
 
 
 @gate.command
-def explain(what: str, /, *, app: AppName = None, data: Data = None, config: Config = None, json: Json = False) -> None:
+def explain(
+    what: str | None = None,
+    /,
+    *,
+    app: AppName = None,
+    example: Annotated[
+        bool, Parameter(help="Print a file of JSON to begin with, and nothing else.", negative="")
+    ] = False,
+    data: Data = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
     """Show each rule of the gate on a plan: the figure that it saw, its limit, and its sentence.
 
     Parameters
@@ -42,6 +53,13 @@ def explain(what: str, /, *, app: AppName = None, data: Data = None, config: Con
     """
     from homeostat.records.response_text import shown_plan, shown_ruling
 
+    if example:
+        from homeostat.cli.gate_example import example_file
+
+        print(dumps(example_file(), indent=1))
+        return
+    if what is None:
+        raise CommandError("which plan? Give a file of JSON (--example prints one to begin with), or an incident")
     path = Path(what)
     if data is None and config is None:
         plan, ruling = _of_file(path, app)
@@ -183,12 +201,12 @@ def _of_file(path: Path, app: str | None) -> tuple[Any, Ruling]:
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{path} is no JSON: {error}") from error
     if not isinstance(found, dict) or not {"plan", "findings"} <= found.keys():
-        raise CommandError(f"{path} is no plan: it needs `plan` and `findings`")
+        raise CommandError(f"{path} is no plan: it needs `plan` and `findings`, as --example prints them")
     try:
         plan, findings = read_dict(found["plan"], Plan), read_dict(found["findings"], Findings)
         history = [read_dict(one, Done) for one in found.get("history", [])]
     except (ValueError, TypeError) as error:
-        raise CommandError(f"{path}: {error}") from error
+        raise CommandError(f"{path}: {error}; --example prints a whole one") from error
     at_ns = found.get("at_ns", plan.at_ns)
     if not isinstance(at_ns, int) or isinstance(at_ns, bool) or not abs(at_ns) < 1 << 62:
         raise CommandError(f"{path}: at_ns is a time in nanoseconds since 1970")

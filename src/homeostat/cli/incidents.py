@@ -24,6 +24,7 @@ incidents.command(approve)
 incidents.command(reject)
 incidents.command(edit)
 incidents.command(report)
+_UNWATCHED = "no incidents: nobody has watched this record yet. Run `homeostat maintain APP` on it"
 Limit = Annotated[Stored, Parameter(help="How many to show, the newest first.")]
 Below = Annotated[Stored | None, Parameter(help="Only those with smaller numbers.")]
 Reason = Annotated[str, Parameter(help="Why, for those who look later. Needed.")]
@@ -52,6 +53,7 @@ def list_(
     wanted = [phase for phase in Phase if state == "all" or (phase == Phase.CLOSED) == (state == "closed")]
     with incidents_of(data, config) as store:
         found = store.list(wanted, limit, below)
+        watched = bool(found) or store.saved() is not None
     if json:
         print(dumps({"incidents": [{"number": kept.number, **shown_incident(kept.incident)} for kept in found]}))
         return
@@ -60,7 +62,7 @@ def list_(
         hushed = ", silenced" if one.silenced_until_ns > one.updated_ns else ""
         print(f"{one.id}  {time_text(one.since_ns)}  {one.phase}{hushed}  {headline(one)}")
     if not found:
-        print("no incidents")
+        print("no incidents" if watched else _UNWATCHED)
 
 
 @incidents.command

@@ -15,6 +15,7 @@ from homeostat.cli.version_stores import store_at
 if TYPE_CHECKING:
     from homeostat.engine.answering import Answering
     from homeostat.ports.incidents import Incidents
+    from homeostat.ports.maintenance import MaintenanceStore
     from homeostat.ports.plans import Plans
     from homeostat.records.incidents import Incident
 
@@ -55,15 +56,15 @@ def answering_of(app: str | None, data: Path | None, config: Path | None) -> Ite
         yield Answering(plans, settings, statements, spec, read)
 
 
-def incidents_of(data: Path | None, config: Path | None) -> AbstractContextManager[Incidents]:
+def incidents_of(data: Path | None, config: Path | None) -> AbstractContextManager[MaintenanceStore]:
     """The incidents that options name, closed at the end. Raises CommandError where neither is named, or both are."""
 
-    def here(folder: Path) -> Incidents:
+    def here(folder: Path) -> MaintenanceStore:
         from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 
         return SqliteIncidents(folder)
 
-    def there(url: str) -> Incidents:
+    def there(url: str) -> MaintenanceStore:
         from homeostat.adapters.opening import incidents_opener
 
         return incidents_opener(url)(url)

@@ -18,6 +18,8 @@ TEXT = "compiling kernels, once on this machine"
 USUALLY = "usually 20 s to 2 minutes"  # Idle cores, or ones that others keep busy: two of each were measured.
 AFTER_S = 3.0  # A shorter time is not worth a word.
 EVERY_S = 5.0
+LATER = 1.5  # Lines come less and less often: each after so many times the time that the last one said.
+LONG_S = 120.0
 _LOOK_S = 0.25
 
 
@@ -39,7 +41,8 @@ class Watch:
     @property
     def text(self) -> str:
         """The sentence for people."""
-        return f"{TEXT}: {self.spent_s:.0f} s so far, {USUALLY}"
+        slow = "; other work keeps the cores busy, so it takes longer" if self.spent_s > LONG_S else ""
+        return f"{TEXT}: {self.spent_s:.0f} s so far, {USUALLY}{slow}"
 
 
 @contextmanager
@@ -67,4 +70,4 @@ def _look(ended: threading.Event, say: Callable[[str], None], show: Show | None)
             shows = compiles
         elif show is None and compiles and watch.spent_s >= next_s:
             say(watch.text)
-            next_s = watch.spent_s + EVERY_S
+            next_s = max(watch.spent_s + EVERY_S, watch.spent_s * LATER)

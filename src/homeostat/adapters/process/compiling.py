@@ -18,7 +18,7 @@ TEXT = "compiling kernels, once on this machine"
 USUALLY = "usually 20 s to 2 minutes"  # Idle cores, or ones that others keep busy: two of each were measured.
 AFTER_S = 3.0  # A shorter time is not worth a word.
 EVERY_S = 5.0
-LATER = 1.5  # Lines come less and less often: each after so many times the time that the last one said.
+LATER = 1.5  # Lines come less and less often: each after so many times the time of the last one.
 LONG_S = 120.0
 _LOOK_S = 0.25
 

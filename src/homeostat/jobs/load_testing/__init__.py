@@ -1,0 +1,1 @@
+"""Answers of a service under load -> figures and a page."""

@@ -194,7 +194,7 @@ def test_twice_the_input_is_at_most_twice_the_work(kind: str) -> None:
             lambda: read_lines([raw] * (FEW + 1), SCHEMA, NOW_NS),
         ]
 
-    for once, twice in zip(reads(8_000), reads(16_000), strict=True):
+    for once, twice in zip(reads(2_000), reads(4_000), strict=True):
         (calls, peak), (more_calls, more_peak) = work(once), work(twice)
         assert more_calls <= 2.1 * calls + 100
         assert more_peak <= 2.1 * peak + 10_000

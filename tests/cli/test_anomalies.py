@@ -66,9 +66,12 @@ def test_rows_of_the_training_part_only_teach_and_csv_says_the_same(table: Path)
 def test_tables_that_can_not_be_scored_are_refused(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = table.with_name("texts.csv")
     texts.write_text("time,name\n2026-01-01,x\n")
+    taken = table.with_name("taken.csv")
+    taken.mkdir()
     for arguments, said in (
         ([str(table), "--out", str(table)], "FILE itself"),
         ([str(table), "--out", "scores.txt"], ".csv or .parquet"),
+        ([str(table), "--out", str(taken)], "is a folder"),
         ([str(table), "--out", str(table.with_name("o.csv")), "--entity", "box"], "no such column"),
         ([str(table), "--out", str(table.with_name("o.csv")), "--train-until", "soon"], "ISO 8601"),
         ([str(texts), "--out", str(table.with_name("o.csv"))], "no column of numbers"),
@@ -76,7 +79,7 @@ def test_tables_that_can_not_be_scored_are_refused(table: Path, capsys: pytest.C
         with pytest.raises(SystemExit, match="1"):
             main(["anomalies", *arguments])
         assert said in capsys.readouterr().err
-    assert not table.with_name("o.csv").exists()
+    assert not table.with_name("o.csv").exists() and not list(table.parent.glob("*.part"))
 
 
 def test_a_short_file_has_not_enough_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

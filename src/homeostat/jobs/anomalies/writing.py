@@ -27,6 +27,8 @@ class ScoresWriter:
     def __init__(self, path: Path, columns: Columns) -> None:
         if path.suffix.lower() not in (".csv", ".parquet"):
             raise TableError(f"{path}: scores are written as .csv or .parquet; the name must end in one of these")
+        if path.is_dir():
+            raise TableError(f"{path} is a folder: give the scores the name of a file")
         self._path, self._columns = path, columns
         self._part = path.with_name(f".{path.name}.part")
         self._writer: Any = None

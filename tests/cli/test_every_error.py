@@ -140,7 +140,8 @@ compare {events}
 detect {numbers}
 anomalies {numbers} --out {new}
 validate {numbers}
-loadtest http://127.0.0.1:9 --rate 10 --seconds 0.1
+loadtest http://127.0.0.1:9 --rate 10 --seconds 0.1 --body @{numbers} --out {new}
+anomalies rootcause {numbers} --graph {numbers}
 monitor {table} --reference {decisions}
 demo --days 0
 drill {app} --days 3 --out {new}

@@ -113,10 +113,8 @@ def _print(found: Validation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from homeostat.jobs.validation.page import verdict
-
     console = Console(file=sys.stdout, markup=False, highlight=False)
-    console.print(f"{found.rows:,} rows: {verdict(found)}")
+    console.print(f"{found.rows:,} rows: {found.verdict}")
     table = Table("", "check", "rows", "the first of them")
     for one in found.checks:
         first = one.examples[0] if one.examples else None

@@ -12,11 +12,10 @@ import pyarrow as pa
 
 from homeostat.adapters.disk.table_files import TableError, TableFile
 from homeostat.jobs.anomalies.writing import ScoresWriter
-from homeostat.jobs.table_monitor.columns import distinct, kind_of, numbers, texts_of
+from homeostat.jobs.table_monitor.columns import TIMES, distinct, kind_of, numbers, texts_of
 from homeostat.records.arrays import Float, Int, Mask
 from homeostat.stats.series.detector import ALARMS_PER, SeriesDetector, SeriesError
 
-_TIMES = ("time", "timestamp", "date", "datetime", "ts")
 _ONLY = "all"  # The entity of a table without a column of entities.
 _STEPS_BELOW = 1e8  # Smaller numbers count steps: they name no time of day.
 _MS, _US, _NS = 1e11, 1e14, 1e17  # From where on numbers of a time are milli-, micro- and nanoseconds since 1970.
@@ -105,7 +104,7 @@ def columns_of(table: TableFile, options: Options) -> Columns:
     for option, name in (("--time", options.time), ("--entity", options.entity)):
         if name is not None and name not in table.names:
             raise TableError(f"{option} {name}: {table.path} has no such column, but {', '.join(table.names)}")
-    time = options.time or next((name for name in table.names if name.lower() in _TIMES), None)
+    time = options.time or next((name for name in table.names if name.lower() in TIMES), None)
     rest = [name for name in table.names if name not in (time, options.entity)]
     first = next(table.blocks(rest), None) if rest else None
     if first is None:

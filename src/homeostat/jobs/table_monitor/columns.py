@@ -13,6 +13,8 @@ from homeostat.decide.intake.times import time_of_text, times_of_texts
 from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.stats.drift.codes import Categories, categories_of, edges_of, encode
 
+TIMES = ("time", "timestamp", "date", "datetime", "ts")
+"""Names of columns, in small letters, that hold times where nobody says which one does."""
 Kind = Literal["number", "category"]
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _TIME = r"^\s*\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?([Zz]|[+-]\d\d(:?\d\d)?)?)?\s*$"

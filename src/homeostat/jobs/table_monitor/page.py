@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
-from homeostat.charts import STYLE, Axis, Dots, Intervals, Line, Mark, Series, figure
-from homeostat.charts.style import DARK, LIGHT
+from homeostat.charts import Axis, Dots, Intervals, Line, Mark, Series, figure
+from homeostat.charts.page import page
 from homeostat.charts.text import safe
 from homeostat.jobs.table_monitor.result import Column, Monitored
 
 _NAMES = {"auc": "ROC AUC", "accuracy": "Accuracy", "f1": "F1", "average_precision": "Average precision"}
 _RANK = {"drift": 0, "not enough data": 1, "no drift": 2}
 _PLOTTED_MAX = 40
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = (
-    f":root{{color-scheme:light dark}}body{{background:light-dark({LIGHT.paper},{DARK.paper});"
-    f"color:light-dark({LIGHT.ink},{DARK.ink});font:15px/1.45 system-ui,sans-serif;margin:1.5em auto;max-width:960px;"
-    "padding:0 1em}@media print{:root{color-scheme:light}}h1{font-size:1.4em}h2{font-size:1.15em;margin-top:2em}"
     ".wide{overflow-x:auto}.wide>table{border-collapse:collapse}.wide td,.wide th{padding:.15em .9em .15em 0;"
     "text-align:left;font-variant-numeric:tabular-nums}"
 )
@@ -25,14 +21,7 @@ _STYLE = (
 
 def report_page(found: Monitored) -> str:
     """The page. All text from the tables is escaped."""
-    title = f"Table monitor: {found.verdict}"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{safe(title)}</title><style>{_STYLE}\n{STYLE}</style></head><body>"
-        f"<main><h1>{safe(title)}</h1>{report_body(found)}</main></body></html>\n"
-    )
+    return page(f"Table monitor: {found.verdict}", report_body(found), _STYLE)
 
 
 def report_body(found: Monitored) -> str:

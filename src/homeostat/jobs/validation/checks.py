@@ -51,10 +51,11 @@ class Check:
         return {"name": self.name, "passed": self.passed, "rows": self.rows, "examples": self.examples}
 
 
-def checks_of(table: Loaded, limits: Limits) -> list[Check]:
-    """All six, in the order in which they build on each other."""
+def checks_of(table: Loaded, limits: Limits, again: Mask) -> list[Check]:
+    """All six, in the order in which they build on each other. again : see `repeated`"""
     return [
-        _schema(table), _ranges(table), _missing(table, limits), _order(table), _outliers(table, limits), _steady(table)
+        _schema(table), _ranges(table), _missing(table, limits), _order(table, again), _outliers(table, limits),
+        _steady(table),
     ]  # fmt: skip
 
 
@@ -120,12 +121,11 @@ def _missing(table: Loaded, limits: Limits) -> Check:
     return _made(table, "missing", found())
 
 
-def _order(table: Loaded) -> Check:
-    return _made(table, "duplicates and order", _found_order(table))
+def _order(table: Loaded, again: Mask) -> Check:
+    return _made(table, "duplicates and order", _found_order(table, again))
 
 
-def _found_order(table: Loaded) -> Iterator[tuple[str, Mask, str]]:
-    again = repeated(table)
+def _found_order(table: Loaded, again: Mask) -> Iterator[tuple[str, Mask, str]]:
     first = table.time or table.whole.column_names[0]
     key = "time and entity" if table.entities else "time" if table.times is not None and not table.texts else "row"
     yield first, again, f"the {key} was there before"

@@ -12,10 +12,9 @@ import pyarrow.compute as pc
 
 from homeostat.adapters.disk.table_files import TableError, TableFile
 from homeostat.config.tree import FieldType
-from homeostat.jobs.table_monitor.columns import numbers, texts_of
+from homeostat.jobs.table_monitor.columns import TIMES, numbers, texts_of
 from homeostat.records.arrays import Float, Int, Mask
 
-TIMES = ("time", "timestamp", "date", "datetime", "ts")
 ENTITIES = ("host", "hostname", "service", "entity", "node", "pod", "container", "instance", "device", "series")
 _NUMBERS_LEAST = 0.5  # A column of texts is one of numbers if so many of its cells are.
 _INFINITE = r"^\s*[+-]?inf(inity)?\s*$"

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from homeostat.adapters.disk.files import replace_file
 from homeostat.jobs.validation.checks import Check, Limits, checks_of, repeated
 from homeostat.jobs.validation.loading import Loaded, Wanted, load
+from homeostat.records.arrays import Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,11 @@ class Validation:
     def passed(self) -> bool:
         """Whether every check is."""
         return all(one.passed for one in self.checks)
+
+    @property
+    def verdict(self) -> str:
+        """How many checks passed."""
+        return f"{sum(one.passed for one in self.checks)} of {len(self.checks)} checks passed"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -57,13 +63,14 @@ def validate_table(
 ) -> Validation:  # fmt: skip
     """Check a table, and write its cleaned copy beside it. Raises TableError; OSError where nothing can be written."""
     table = load(path, time, entities, wanted, progress)
-    checks = checks_of(table, limits)
+    again = repeated(table)
+    checks = checks_of(table, limits, again)
     target = cleaned_beside(path)
-    kept, emptied = _write(table, {one.name: one for one in checks}, target)
+    kept, emptied = _write(table, {one.name: one for one in checks}, again, target)
     return Validation(path, target, table.rows, kept, emptied, checks)
 
 
-def _write(table: Loaded, checks: Mapping[str, Check], target: Path) -> tuple[int, int]:
+def _write(table: Loaded, checks: Mapping[str, Check], again: Mask, target: Path) -> tuple[int, int]:
     """The table in order of time, each row once, without cells of another type or out of range.
 
     Outliers, gaps and frozen values stay: they may be what somebody looks for.
@@ -79,7 +86,7 @@ def _write(table: Loaded, checks: Mapping[str, Check], target: Path) -> tuple[in
         else:
             plain = table.whole.column(name).combine_chunks()
             columns[name] = plain if not wrong.any() else _without(plain, wrong)
-    order = np.flatnonzero(~repeated(table))
+    order = np.flatnonzero(~again)
     if table.times is not None:
         order = order[np.argsort(table.times[order], kind="stable")]
     cleaned = pa.table(columns).take(pa.array(order))

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Json
 from homeostat.cli.plan_stores import AppName, answering_of
-from homeostat.cli.version_stores import Actor, Config, Data, actor_of
+from homeostat.cli.version_stores import Actor, Config, Data, actor_of, worded
 
 if TYPE_CHECKING:
     from homeostat.records.plans import Remedy
@@ -74,7 +74,7 @@ def edit(
     from homeostat.config.scalars import duration_ns
     from homeostat.records.edits import Edit
 
-    _worded(reason)
+    worded(reason)
     try:
         lasts_ns = None if span is None else duration_ns(span)
     except ValueError as error:
@@ -101,7 +101,7 @@ def _answer(
     from homeostat.adapters.process.clock import SystemClock
     from homeostat.records.responses import Answer, Approval
 
-    _worded(reason)
+    worded(reason)
     approval = Approval(plan, Answer(word), actor_of(actor), reason, SystemClock().now_ns())
     with answering_of(app, data, config) as answering:
         try:
@@ -112,11 +112,6 @@ def _answer(
         print(dumps({"incident": id, "plan": plan, "answer": word, "actor": approval.actor, "revision": made.revision}))
     else:
         print(f"plan {plan} of incident {id}: {word}, by {approval.actor}")
-
-
-def _worded(reason: str) -> None:
-    if not reason.strip() or len(reason) > 1000:
-        raise CommandError("--reason is a sentence of at most 1,000 characters for those who look later")
 
 
 def _remedy(name: str | None) -> Remedy | None:

@@ -16,7 +16,7 @@ from homeostat.cli.gate_audit import audit
 from homeostat.cli.gate_switch import resume, state, stop
 from homeostat.cli.options import Json
 from homeostat.cli.plan_stores import AppName, answering_of, plans_of
-from homeostat.cli.version_stores import Actor, Config, Data, actor_of
+from homeostat.cli.version_stores import Actor, Config, Data, actor_of, worded
 
 if TYPE_CHECKING:
     from homeostat.config.gate import GateSpec
@@ -163,8 +163,7 @@ def raise_(
     from homeostat.records.plans import Remedy
 
     _known(kind)
-    if not reason.strip() or len(reason) > 1000:
-        raise CommandError("--reason is a sentence of at most 1,000 characters for those who look later")
+    worded(reason)
     who = actor_of(actor)
     if same_person(who, LOOP):
         raise CommandError(f"{LOOP} can't raise its own level: an owner does, by --actor NAME")

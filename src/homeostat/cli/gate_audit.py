@@ -18,16 +18,15 @@ def audit(*, app: AppName = None, data: Data = None, config: Config = None, json
     It does not ask the gate. It ends with 1 where a change was allowed neither by a person's approval on record nor by
     a ruling that the app's limits, as they are declared now, bear out.
     """
+    from homeostat.engine.gate_record import GateRecord
     from homeostat.engine.unauthorised import count
-    from homeostat.records.statements import StatementKind
     from homeostat.records.times import time_text
 
     if app is None:
         raise CommandError("whose limits? Give --app, a shipped app or an app file")
     with answering_of(app, data, config) as stores:
         changes = stores.settings.since(0)
-        kinds = (StatementKind.APPROVAL, StatementKind.SWITCH)
-        words = [one for kind in kinds for one in stores.statements.list(kind)]
+        words = GateRecord(stores.statements).of_people()
         found = count(changes, words, stores.plans.ruled(0, 10_000), stores.spec)
     if json:
         wrong = [{**asdict(one), "at": time_text(one.at_ns)} for one in found.unauthorised]

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Json
-from homeostat.cli.version_stores import Actor, Config, Data, actor_of
+from homeostat.cli.version_stores import Actor, Config, Data, actor_of, worded
 
 if TYPE_CHECKING:
     from homeostat.records.statements import Statement
@@ -49,8 +49,7 @@ def _turn(on: bool, reason: str, actor: str | None, data: Path | None, config: P
     from homeostat.maintain.gate.answers import same_person
     from homeostat.ports.incidents import LOOP
 
-    if not reason.strip() or len(reason) > 1000:
-        raise CommandError("--reason is a sentence of at most 1,000 characters for those who look later")
+    worded(reason)
     who = actor_of(actor)
     if same_person(who, LOOP):
         raise CommandError(f"{LOOP} can't turn its own kill switch: a person does, by --actor NAME")

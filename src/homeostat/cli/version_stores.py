@@ -100,6 +100,12 @@ def actor_of(actor: str | None) -> str:
     return user() if actor is None else actor
 
 
+def worded(reason: str) -> None:
+    """Raise CommandError for a reason that says nothing, or that is too long to keep."""
+    if not reason.strip() or len(reason) > 1000:
+        raise CommandError("--reason is a sentence of at most 1,000 characters for those who look later")
+
+
 def _in_folder(data: Path) -> Iterator[Stores]:
     from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
     from homeostat.adapters.disk.sqlite.settings import SqliteSettings

@@ -68,6 +68,10 @@ class GateRecord:
                 )
         return found
 
+    def of_people(self) -> Sequence[Statement]:
+        """People's words on plans and levels, and on the kill switch: by these `count` tells what was authorised."""
+        return [*self._words(), *self.statements.list(StatementKind.SWITCH)]
+
     def approved(self, hash: str, actor: str) -> bool:
         """Whether a person's approval of a plan is on record. Raises Unavailable."""
         return self._said(hash, str(Answer.APPROVE), actor)

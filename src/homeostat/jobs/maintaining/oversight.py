@@ -13,7 +13,6 @@ from homeostat.errors import HomeostatError
 from homeostat.jobs.maintaining.responding import Means
 from homeostat.ports.memory import Memory
 from homeostat.records.incidents import Phase
-from homeostat.records.statements import StatementKind
 
 EACH_NS = 60 * 10**9
 _MOST = 10_000
@@ -41,13 +40,12 @@ class Oversight:
 
     def _acts(self) -> dict[str, Value]:
         """The count from outside: of the settings, against people's words and the declared limits."""
-        plans, record = self.means.plans, self.means.record
+        plans, record = self.means.plans, GateRecord(self.means.record)
         waiting = sum(one.waits for one in plans.list([Phase.RULED], _MOST))
-        words = [one for kind in (StatementKind.APPROVAL, StatementKind.SWITCH) for one in record.list(kind)]
-        found = count(self.means.settings.since(0), words, plans.ruled(0, _MOST), self.spec)
+        found = count(self.means.settings.since(0), record.of_people(), plans.ruled(0, _MOST), self.spec)
         return {
             "homeostat_gate_unauthorised": len(found.unauthorised),
-            "homeostat_gate_stopped": self.spec.stop or GateRecord(record).stopped,
+            "homeostat_gate_stopped": self.spec.stop or record.stopped,
             "homeostat_plans_waiting": waiting,
         }
 

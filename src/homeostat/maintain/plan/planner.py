@@ -38,9 +38,7 @@ _REHEARSALS = 3  # Of each finding, at most.
 _WITHIN_NS = 12 * _HOUR_NS  # After a step, until it has to have shown its effect.
 _OUTCOMES_NS = 4 * 24 * _HOUR_NS  # The same where only outcomes can show it.
 _LABELS_NS = 10 * 24 * _HOUR_NS  # Of traffic that is decided again where known outcomes alone count, at most.
-_NEWEST_NS = (
-    6 * 24 * _HOUR_NS
-)  # A version is held against the events of so many days at least; no more where laws turn.
+_NEWEST_NS = 6 * 24 * _HOUR_NS  # A version is held against so many days at least; no more where laws turn.
 _EXPECTED_NS = 2 * 24 * _HOUR_NS  # The decisions of so many days say what those under a version will look like.
 _CHALLENGED = 12  # Known positives, below which a version is not judged.
 _LAW_IN_DOUBT = frozenset({Cause.CONCEPT, Cause.REGIME, Cause.SEGMENT})  # Risk can't stand in for outcomes there.

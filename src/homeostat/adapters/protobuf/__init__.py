@@ -1,0 +1,1 @@
+"""Protocol buffers of senders whose messages no package of ours declares."""

@@ -12,6 +12,7 @@ from homeostat.config.fair import Fair
 from homeostat.config.faults import Fault, Step, nearest
 from homeostat.config.gate_faults import gate_faults
 from homeostat.config.instants import instant_ns
+from homeostat.config.metric_faults import metric_faults
 from homeostat.config.nodes import YamlNode
 from homeostat.config.plans import category_literals, feature_spec, field_types, list_places
 from homeostat.config.retraining_faults import retraining_faults
@@ -84,6 +85,7 @@ class _Checker:
         self.fields()
         self.names()
         self.aliases()
+        self.faults += metric_faults(self.app, self.root)
         self.costs()
         self.lists()
         self.literals()

@@ -13,6 +13,7 @@ from homeostat.config.beside import ShadowOptions
 from homeostat.config.canary import CanarySpec
 from homeostat.config.fair import Fair
 from homeostat.config.maintain import Maintain
+from homeostat.config.metrics import Metrics
 from homeostat.config.retraining import Retrain
 from homeostat.config.scalars import DURATION_PATTERN as DURATION_PATTERN
 from homeostat.config.scalars import Duration as Duration
@@ -370,6 +371,11 @@ class App(Node):
     maintain: Maintain = Field(
         default=Maintain(), description="how the app is watched, and how often it may be called for nothing",
         exclude=True,  # How an app is watched is no part of what it is.
+    )  # fmt: skip
+    metrics: Metrics | None = Field(
+        default=None, description="how measurements that come as InfluxDB lines, Prometheus remote write or OTLP "
+        "become events",
+        exclude=True,  # How an event came does not change its decision.
     )  # fmt: skip
     servers: Servers | None = Field(
         default=None, description="the servers that it runs on; another file and the environment may say, too",

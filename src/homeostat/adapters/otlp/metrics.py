@@ -199,9 +199,11 @@ def _text(value: Any) -> str:
 
 def _bare(value: Any) -> Any:
     """An attribute's value without the names of its types."""
-    kind, content = next(iter(value.items()), ("", {}))
+    if not value:
+        return None
+    ((kind, content),) = value.items()
     if kind == "arrayValue":
         return [_bare(one) for one in content.get("values", ())]
     if kind == "kvlistValue":
         return {one.get("key", ""): _bare(one.get("value", {})) for one in content.get("values", ())}
-    return content if kind else None
+    return content

@@ -1,5 +1,5 @@
-"""Real servers for every test that asks for one, by the names `redis`, `redis_cluster`, `postgres`, `kafka` and
-`s3`.
+"""Real servers for every test that asks for one, by the names `redis`, `redis_cluster`, `postgres`, `kafka`,
+`s3`, `influx`, `prometheus_store` and `alertmanager`.
 
 Where this machine can't have one, its tests are skipped with one line; where the environment variable CI is set, they
 fail. Tests that stop or kill a server start their own, by `own_server(redis_server, persistence=True)`.
@@ -23,7 +23,17 @@ from tests.support.databases import empty_database, ready_database
 from tests.support.quick import has_examples, is_quick, whole_file_is_long
 from tests.support.skips import skips
 
-from homeostat.checks.servers import CantBeHad, postgres_server, redis_cluster, redis_server, s3_server, shared_server
+from homeostat.checks.servers import (
+    CantBeHad,
+    alertmanager_server,
+    influx_server,
+    postgres_server,
+    prometheus_server,
+    redis_cluster,
+    redis_server,
+    s3_server,
+    shared_server,
+)
 
 # The tests that a run leaves out, unless its option `--MARK` asks for them.
 LEFT_OUT = {
@@ -177,6 +187,27 @@ def empty_database_fixture(postgres):
 def s3(pytestconfig):
     """An object store of this worker of the test run, with the folder that its `.url` names."""
     with _had(s3_server, pytestconfig) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def influx(pytestconfig):
+    """An InfluxDB 1.x of this worker of the test run: tests give their databases names of their own."""
+    with _had(influx_server, pytestconfig) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def prometheus_store(pytestconfig):
+    """A Prometheus of this worker of the test run, which takes remote writes and scrapes nothing."""
+    with _had(prometheus_server, pytestconfig) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def alertmanager(pytestconfig):
+    """An Alertmanager of this worker of the test run, which notifies nobody."""
+    with _had(alertmanager_server, pytestconfig) as server:
         yield server
 
 

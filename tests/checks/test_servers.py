@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -16,9 +17,12 @@ from redis.cluster import RedisCluster as ClusterClient
 from homeostat.checks.servers import (
     CantBeHad,
     StartFailed,
+    alertmanager_server,
+    influx_server,
     kafka_broker,
     machine,
     postgres_server,
+    prometheus_server,
     redis_cluster,
     redis_server,
 )
@@ -139,6 +143,7 @@ def test_what_a_machine_has_not_and_cannot_get_is_said_in_one_line(monkeypatch):
     monkeypatch.setattr(machine, "docker", lambda: False)
     for make, name in (
         (redis_server, "Redis"), (redis_cluster, "Redis"), (postgres_server, "PostgreSQL"), (kafka_broker, "Kafka"),
+        (influx_server, "InfluxDB"), (prometheus_server, "Prometheus"), (alertmanager_server, "Alertmanager"),
     ):  # fmt: skip
         with pytest.raises(CantBeHad, match=f"^no {name}: .*[^\n]$"):
             make()
@@ -157,7 +162,12 @@ def test_a_container_is_run_with_the_servers_own_port_and_a_volume(monkeypatch):
     monkeypatch.setattr(machine, "find", lambda program, also="": None)
     monkeypatch.setattr(machine, "install", lambda *packages: False)
     monkeypatch.setattr(machine, "docker", lambda: True)
-    for make, image in ((redis_server, "redis:"), (postgres_server, "postgres:"), (kafka_broker, "apache/kafka:")):
+    for make, image in (
+        (redis_server, "redis:"),
+        (postgres_server, "postgres:"),
+        (kafka_broker, "apache/kafka:"),
+        (influx_server, "influxdb:"),
+    ):
         server = make()
         options = server._recipe.image(server.port)
         assert options[-1].startswith(image) and f"127.0.0.1:{server.port}:" in options[1] and "Docker" in server.what
@@ -184,3 +194,19 @@ def test_servers_of_which_one_does_not_start_are_closed():
     with pytest.raises(StartFailed, match="the other"):
         entered(half)
     assert half.steps == ["one", "closed"]
+
+
+def test_influxdb_keeps_what_it_has_answered_to_when_it_is_killed(own_server):
+    server = own_server(influx_server)
+    for path, body in (("query?q=CREATE+DATABASE+kept", b""), ("write?db=kept", b"m n=7 1000")):
+        urllib.request.urlopen(f"{server.url}/{path}", body, timeout=20).close()
+    server.kill()
+    server.start()
+    with urllib.request.urlopen(f"{server.url}/query?db=kept&q=SELECT+n+FROM+m&epoch=ns", timeout=20) as reply:
+        assert json.load(reply)["results"][0]["series"][0]["values"] == [[1000, 7]]
+
+
+def test_prometheus_and_alertmanager_answer(prometheus_store, alertmanager):
+    for url in (f"{prometheus_store.url}/-/ready", f"{alertmanager.url}/-/ready"):
+        with urllib.request.urlopen(url, timeout=20) as reply:
+            assert reply.status == 200

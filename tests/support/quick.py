@@ -7,7 +7,20 @@ from collections.abc import Collection, Iterable
 
 # Fixtures that start servers; `cluster` is one of Ray, whose processes take seconds to come up.
 SERVERS = frozenset(
-    {"redis", "redis_cluster", "postgres", "kafka", "s3", "database", "own_server", "real_servers", "cluster"}
+    {
+        "redis",
+        "redis_cluster",
+        "postgres",
+        "kafka",
+        "s3",
+        "database",
+        "own_server",
+        "real_servers",
+        "cluster",
+        "influx",
+        "prometheus_store",
+        "alertmanager",
+    }  # fmt: skip
 )
 
 

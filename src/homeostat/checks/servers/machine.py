@@ -117,7 +117,8 @@ def version(*command: str) -> str:
     """The first thing like a version number in what a program prints."""
     printed = subprocess.run(command, capture_output=True, text=True, check=False)
     for word in (printed.stdout + printed.stderr).replace("v=", " ").replace('"', " ").split():
-        if word[0].isdigit() and "." in word:
+        word = word.removeprefix("v")
+        if word[:1].isdigit() and "." in word:
             return word
     return "of an unknown version"
 

@@ -20,7 +20,7 @@ SERVERS = frozenset(
         "influx",
         "prometheus_store",
         "alertmanager",
-    }  # fmt: skip
+    }
 )
 
 

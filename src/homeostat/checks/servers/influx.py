@@ -27,7 +27,7 @@ bind-address = "127.0.0.1:0"
 def influx_server() -> Server:
     """A server that isn't running yet, without users; its URL names the server, without a database.
 
-    What it has answered to is on its disk: a killed one has it at the next start. Raises CantBeHad.
+    A killed server has all that it answered to at its next start. Raises CantBeHad.
     """
     program = machine.find("influxd")
     if program is None and machine.install("influxdb"):

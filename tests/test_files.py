@@ -95,8 +95,10 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of all that was written, by the command that wrote it."""
     root = tmp_path_factory.mktemp("files")
     for form in ("parquet", "jsonl", "csv"):
-        for app in ("payments", "access"):
-            command("simulate", app, "--days", 2, "--customers", 40, "--out", root / "simulate" / app, "--format", form)
+        for app, days, many in (("payments", 2, 40), ("access", 2, 40), ("infra", 1, 2)):
+            command(
+                "simulate", app, "--days", days, "--customers", many, "--out", root / "simulate" / app, "--format", form
+            )
     events = root / "simulate" / "access" / "events.jsonl"
     replay(root, events)
     few = SeedTask("access", 0, (), days=4, past_days=1, warm_days=1)
@@ -245,7 +247,7 @@ def test_every_line_and_document_fits_its_schema(left: Path) -> None:
         seen[what] = seen.get(what, 0) + 1
     apart = {"app", "servers", "event", "outcome", "decision"}
     assert set(seen) == (set(titles()) - apart) | {
-        f"{what} {app}" for what in ("event", "outcome") for app in ("access", "payments")
+        f"{what} {app}" for what in ("event", "outcome") for app in ("access", "infra", "payments")
     }
 
 

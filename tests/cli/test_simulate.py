@@ -7,9 +7,9 @@ from homeostat.jobs.replay import Request, replay_events
 from homeostat.models.training_set import silent
 
 
-def _simulate(capsys, app, out, *more):
+def _simulate(capsys, app, out, *more, many="60"):
     with pytest.raises(SystemExit) as ended:
-        main(["simulate", app, "--days", "3", "--customers", "60", "--out", str(out), "--json", *more])
+        main(["simulate", app, "--days", "3", "--customers", many, "--out", str(out), "--json", *more])
     assert not ended.value.code
     return json.loads(capsys.readouterr().out)
 
@@ -23,6 +23,16 @@ def test_simulated_access_replays_with_its_outcomes(tmp_path, capsys, form):
     assert replayed["decisions"] == report["events"]["rows"] > 0
     assert replayed["outcomes"] == report["outcomes"]["rows"] == replayed["decisions"]
     assert replayed["dead_letters"] == replayed["unknown_outcomes"] == 0
+
+
+@pytest.mark.long
+def test_a_simulated_data_centre_replays_and_its_faults_become_known_within_a_day(tmp_path, capsys):
+    report = _simulate(capsys, "infra", tmp_path / "sim", many="6")
+    events, outcomes = (tmp_path / "sim" / f"{name}.parquet" for name in ("events", "outcomes"))
+    replayed = replay_events("infra", Request(events, tmp_path / "out", outcomes), silent)
+    assert replayed["decisions"] == report["events"]["rows"] > 0
+    assert replayed["dead_letters"] == replayed["unknown_outcomes"] == 0
+    assert 0 < report["positives"] < report["events"]["rows"] / 5
 
 
 def test_simulated_payments_replay_with_the_shipped_bundle(tmp_path, capsys):

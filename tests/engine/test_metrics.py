@@ -201,7 +201,7 @@ def test_every_feature_of_the_shipped_apps_has_its_group() -> None:
     from homeostat.app import feature_plan
     from homeostat.config.load import load_app
 
-    for name in ("payments", "access"):
+    for name in ("payments", "access", "infra"):
         app = load_app(name)
         assert set(feature_plan(app).names) == set(feature_groups(app))
 

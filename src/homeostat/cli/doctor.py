@@ -51,7 +51,7 @@ def doctor(
     Parameters
     ----------
     app
-        A shipped app (payments, access) or an app file.
+        A shipped app (payments, access, infra) or an app file.
     """
     checks: list[Callable[[], Iterator[Diagnosis]]] = [
         _python, _packages, _compiler_cache, _clock, lambda: _disk(data or Path()),

@@ -37,7 +37,7 @@ def drill(
     Parameters
     ----------
     app
-        payments, access, or the path of an app file.
+        payments, access, infra, or the path of an app file.
     """
     from homeostat.jobs.drill.drilling import DrillRequest, drill_runs
     from homeostat.jobs.drill.running import SeedTask

@@ -55,7 +55,7 @@ def evaluate(
     Parameters
     ----------
     app
-        A shipped app (payments, access) or an app file.
+        A shipped app (payments, access, infra) or an app file.
     events
         A .parquet, .csv, .jsonl or .jsonl.gz file.
     out

@@ -42,7 +42,7 @@ def learn(
     Parameters
     ----------
     app
-        A shipped app (payments, access) or an app file.
+        A shipped app (payments, access, infra) or an app file.
     """
     from homeostat.adapters.process.compiling import said
     from homeostat.adapters.process.environment import servers_of

@@ -71,7 +71,7 @@ def maintain(
     Parameters
     ----------
     app
-        A shipped app (payments, access) or an app file: that of the server.
+        A shipped app (payments, access, infra) or an app file: that of the server.
     """
     from homeostat.adapters.process.logs import configure
 

@@ -37,7 +37,7 @@ def mcp(
     Parameters
     ----------
     app
-        A shipped app (payments, access) or an app file: that of the server.
+        A shipped app (payments, access, infra) or an app file: that of the server.
     """
     from homeostat.adapters.process.clock import SystemClock
     from homeostat.serve.assistants.desk import Desk

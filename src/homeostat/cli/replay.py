@@ -42,7 +42,7 @@ def replay(
     Parameters
     ----------
     app
-        A shipped app (payments, access) or an app file.
+        A shipped app (payments, access, infra) or an app file.
     events
         A .parquet, .csv, .jsonl or .jsonl.gz file.
     out

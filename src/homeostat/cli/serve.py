@@ -118,7 +118,7 @@ def serve(
     Parameters
     ----------
     app
-        A shipped app (payments, access) or an app file.
+        A shipped app (payments, access, infra) or an app file.
     host
         The address to listen at; beyond this machine only with TLS and API keys, or a word that says otherwise.
     """

@@ -21,7 +21,9 @@ def simulate(
     days: Annotated[int, Parameter(help="How many days to simulate.")],
     out: Annotated[Path, Parameter(help="The folder for events and outcomes.")],
     seed: Annotated[int, Parameter(help="Same seed, same files.")] = 1,
-    customers: Annotated[int, Parameter(help="How many people (or entities) act.")] = 1_000,
+    customers: Annotated[
+        int | None, Parameter(help="How many people, entities or hosts act: 1,000, or 12 hosts, when absent.")
+    ] = None,
     format: Annotated[Literal["parquet", "jsonl", "csv"], Parameter(help="Of the files.")] = "parquet",
     force: Annotated[
         bool, Parameter(negative="", help="Replace files of the same names that are no such world.")
@@ -35,17 +37,18 @@ def simulate(
     Parameters
     ----------
     app
-        payments or access.
+        payments, access or infra.
     """
     from homeostat.jobs.simulation import WORLDS, write_world, written_by_others
 
     if app not in WORLDS:
-        raise CommandError(f"there is no simulated world for {app!r}; there is one for {' and '.join(WORLDS)}")
+        raise CommandError(f"there is no simulated world for {app!r}; there is one for {', '.join(WORLDS)}")
+    customers = WORLDS[app].usual if customers is None else customers
     if seed < 0 or not 1 <= days <= 3_660 or not 1 <= customers <= 1_000_000:
         raise CommandError("--seed is at least 0, --days from 1 to 3660, --customers from 1 to 1000000")
     _check_folder(out)  # Before the time that a simulation takes.
     with shown("simulating") as progress:
-        world = WORLDS[app](days, seed, customers)
+        world = WORLDS[app].make(days, seed, customers)
         taken = None if force else written_by_others(world, out, format)
         if taken is not None:
             raise CommandError(f"{taken} is no simulated world: give another --out, or --force to replace it")

@@ -59,7 +59,7 @@ def tune(
     Parameters
     ----------
     app
-        A shipped app (payments, access) or an app file; its `tune` section says what is tried.
+        A shipped app (payments, access, infra) or an app file; its `tune` section says what is tried.
     events
         A .parquet, .csv, .jsonl or .jsonl.gz file.
     out

@@ -51,7 +51,7 @@ def up(
     Parameters
     ----------
     app
-        A shipped app (payments, access) or an app file.
+        A shipped app (payments, access, infra) or an app file.
     """
     from homeostat.adapters.process.environment import servers_of
     from homeostat.adapters.process.logs import configure

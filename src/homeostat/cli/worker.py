@@ -46,7 +46,7 @@ def worker(
     Parameters
     ----------
     app
-        A shipped app (payments, access) or an app file.
+        A shipped app (payments, access, infra) or an app file.
     metrics_host
         The address to show metrics at; beyond this machine only with --plain-http.
     """

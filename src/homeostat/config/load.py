@@ -21,7 +21,7 @@ def shipped_apps() -> tuple[str, ...]:
     """The names of the apps that come along.
 
     >>> shipped_apps()
-    ('access', 'payments')
+    ('access', 'infra', 'payments')
     """
     folders = resources.files("homeostat.apps").iterdir()
     return tuple(sorted(folder.name for folder in folders if folder.is_dir() and folder.joinpath("app.yaml").is_file()))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,8 @@ from homeostat.config.load import load_app
 from homeostat.jobs.simulated import SECOND_NS, world_of
 from homeostat.records.arrays import Bytes, Int
 from homeostat.sim.access.traffic import KINDS, AccessSpec, generate_access
+from homeostat.sim.infra.centre import METRICS, SERVICES, service_of
+from homeostat.sim.infra.world import InfraSpec, generate_infra, some_days
 from homeostat.sim.payments.transactions import DAY_S, generate
 from homeostat.stats.chance import chances
 
@@ -71,7 +73,35 @@ def simulate_access(days: int, seed: int, entities: int) -> World:
     return World(events, _outcomes(ids, accesses.abuse, known_ns), int(accesses.abuse.sum()))
 
 
-WORLDS: dict[str, Callable[[int, int, int], World]] = {"payments": simulate_payments, "access": simulate_access}
+def simulate_infra(days: int, seed: int, hosts: int) -> World:
+    """Hosts and services, one event a host and minute; within the app's delay it is known where a fault was."""
+    infra = generate_infra(some_days(days, hosts), seed)
+    ids, time_ns, delay_ns = np.arange(len(infra)), infra.time_s * SECOND_NS, load_app("infra").outcomes.delay
+    runs = [SERVICES[service_of(host)].name for host in range(hosts)]
+    events = pa.table({
+        "event_id": ids,
+        "time": _times(time_ns),
+        "host": pa.array(np.array(infra.names)[infra.host]),
+        "service": pa.array(np.array(runs)[infra.host]),
+        **{name: pa.array(infra.values[:, at], from_pandas=True) for at, name in enumerate(METRICS)},
+        "deploying": infra.deploying,
+    })  # fmt: skip
+    early = chances(seed + _REPORTED, np.maximum(infra.number, 0), 1)[:, 0]  # A fault is understood as a whole.
+    known_ns = time_ns + np.where(infra.fault == 1, np.floor(early * delay_ns / SECOND_NS) * SECOND_NS, delay_ns)
+    return World(events, _outcomes(ids, infra.fault, known_ns.astype(np.int64)), int(infra.fault.sum()))
+
+
+class _Known(NamedTuple):
+    """A world that can be simulated: (days, seed, how many act), and how many by default."""
+
+    make: Callable[[int, int, int], World]
+    usual: int
+
+
+WORLDS = {
+    "payments": _Known(simulate_payments, 1_000), "access": _Known(simulate_access, 1_000),
+    "infra": _Known(simulate_infra, InfraSpec().hosts),
+}  # fmt: skip
 
 
 def written_by_others(world: World, out: Path, form: Format) -> Path | None:

@@ -12,7 +12,7 @@ from shutil import move
 from subprocess import DEVNULL, Popen, TimeoutExpired
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -33,6 +33,8 @@ _LOOKS_A_SECOND = 4  # Of the live view: drawing takes time from deciding.
 
 
 def demo(
+    app: Literal["payments", "infra"] = "payments",
+    /,
     *,
     seed: Annotated[int, Parameter(help="Of the simulated world; same seed, same money.")] = 1,
     days: Annotated[int | None, Parameter(help="How many days are decided: 28, or 6 of faults, when absent.")] = None,
@@ -42,16 +44,27 @@ def demo(
     out: Annotated[Path | None, Parameter(help="With --faults: the folder of a page with plots.")] = None,
     json: Json = False,
 ) -> None:
-    """Decide on simulated card payments, live in the terminal.
+    """Decide on simulated card payments, or watch simulated machines, live in the terminal.
 
-    The same payments are protected in four ways side by side: not at all, by scoring rules, by the trained models, and
-    by the models with a bandit that learns from outcomes as they arrive. Nothing is downloaded. The last demo's journal
-    stays in the user's cache folder, so that `homeostat explain` finds its payments.
+    `demo infra` watches twelve hosts for a day with four faults: when each was found, in which metric, and which
+    service began it.
+
+    In `demo payments`, the same payments are protected in four ways side by side: not at all, by scoring rules, by the
+    trained models, and by the models with a bandit that learns from outcomes as they arrive. Nothing is downloaded. The
+    last demo's journal stays in the user's cache folder, so that `homeostat explain` finds its payments.
 
     With --faults, parts of it fail one after the other. The same payments are decided without a fault, under the
     faults, and under the faults with the second loop, which finds, mends and proves. --days 30 has six faults.
+
+    Parameters
+    ----------
+    app
+        payments or infra.
     """
     begun = perf_counter()
+    if app == "infra":
+        _infra(seed, json, (days, out) == (None, None) and not (faults or train) and customers == _CUSTOMERS)
+        return
     if faults:
         _faults(seed, days, customers, train, out, json)
         return
@@ -78,6 +91,14 @@ def demo(
         print(dumps(found))
         return
     _print_end(found)
+
+
+def _infra(seed: int, json: bool, alone: bool) -> None:
+    from homeostat.cli.demo_infra import infra
+
+    if not alone or seed < 0:
+        raise CommandError("demo infra takes --seed, at least 0, and --json; the other options go with demo payments")
+    infra(seed, json, _announced)
 
 
 def _faults(seed: int, days: int | None, customers: int, train: bool, out: Path | None, json: bool) -> None:

@@ -107,10 +107,21 @@ def _from_json(body: bytes) -> Any:
     if body.count(b"{") + body.count(b"[") > COUNT_MAX:
         raise NotMetrics(f"the message has more than {COUNT_MAX:,} objects and lists: export less at once, or protobuf")
     try:
-        return json_format.Parse(body.decode(), ExportMetricsServiceRequest(), ignore_unknown_fields=True)
+        request = json.loads(body.decode())
+        _only_objects([request], "resourceMetrics", "scopeMetrics", "metrics")
+        return json_format.ParseDict(request, ExportMetricsServiceRequest(), ignore_unknown_fields=True)
     except (ValueError, TypeError, AttributeError, RecursionError, json_format.Error) as error:
         first = str(error).partition("\n")[0][:200]
         raise NotMetrics(f"the body is no JSON of an ExportMetricsServiceRequest: {first}") from None
+
+
+def _only_objects(found: Any, *below: str) -> None:
+    """Raise ValueError for what is no object where a message should be, which protobuf's own reader may let pass."""
+    for one in found:
+        if not isinstance(one, dict):
+            raise ValueError("a message is no object")
+        if below and one.get(below[0]) is not None:
+            _only_objects(one[below[0]], *below[1:])
 
 
 def _count(request: Any) -> int:

@@ -37,6 +37,7 @@ from homeostat.checks.statements import question
 from homeostat.cli import main
 from homeostat.cli.demo import _kept
 from homeostat.cli.schema import schema_of, titles
+from homeostat.engine.measuring import SPOOL
 from homeostat.engine.shared.connecting import own_folder
 from homeostat.engine.shared.rejoining import Behind
 from homeostat.jobs.demo.demo import app_text
@@ -189,6 +190,9 @@ def served(root: Path) -> None:
 def shared(root: Path) -> None:
     """The files that a worker keeps on its own machine."""
     queue = SegmentQueue(root / "spool" / "payments", 1 << 20)
+    queue.put(b"a record", 1, 0)
+    queue.close()
+    queue = SegmentQueue(root / "data" / SPOOL, 1 << 20)
     queue.put(b"a record", 1, 0)
     queue.close()
     folder, lock = own_folder(root / "spool" / "payments" / "workers")

@@ -48,6 +48,18 @@ def test_the_entity_that_is_quiet_longest_makes_room():
     assert aligner.add("c", 1, {"cpu": 4.0}) == [Step("b", 0, {"cpu": 2.0})]
 
 
+def test_a_clock_closes_the_steps_that_it_has_passed_and_their_lines_are_late_from_then_on():
+    aligner = Aligner(10, 5)
+    aligner.add("a", 3, {"cpu": 1.0})
+    aligner.add("a", 14, {"cpu": 2.0})
+    assert aligner.close("a", 19) == [Step("a", 0, {"cpu": 1.0})]
+    assert (aligner.is_open("a"), aligner.open_steps) == (True, 1)
+    assert aligner.close("a", 20) == [Step("a", 10, {"cpu": 2.0})]
+    assert not aligner.is_open("a")
+    assert (aligner.add("a", 15, {"cpu": 3.0}), aligner.late) == ([], 1)
+    assert aligner.close("nobody", 20) == []
+
+
 def test_lengths_that_make_no_steps_are_refused():
     with pytest.raises(ValueError, match="have to be positive"):
         Aligner(0, 0)

@@ -27,6 +27,7 @@ from homeostat.decide.loop import DecisionLoop
 from homeostat.decide.windows.features import FeaturePlan
 from homeostat.engine.engine import Engine
 from homeostat.engine.folders import History, check_history, open_history
+from homeostat.engine.measuring import measuring_of
 from homeostat.engine.parts import Parts
 from homeostat.engine.readiness import warm_up
 from homeostat.engine.recovery import Recovery, plan, recover
@@ -186,6 +187,9 @@ def open_engine(
                 parts.audit, parts.stated = trail, opened.enter_context(closing(SqliteStatements(data))).head
             watcher.start()  # Where all is in memory, only this process can change anything: it starts it then.
         engine = Engine(parts)
+        parts.measuring = measuring_of(engine, prepared.app, prepared.schema, clock, data)
+        if parts.measuring is not None:
+            opened.callback(parts.measuring.close)
         parts.opened = opened.pop_all()  # They are the engine's to close now.
         return engine
 

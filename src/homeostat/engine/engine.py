@@ -131,7 +131,7 @@ class Engine:
         found: dict[str, Value] = dict(self.duties.readings())
         found |= {} if self.parts.fairness is None else self.parts.fairness.readings()
         found |= {} if self.parts.sizer is None else {"homeostat_batch_rows_bound": self.parts.sizer.rows}
-        for keeper in (self.parts.shadow, self.parts.maintenance):
+        for keeper in (self.parts.shadow, self.parts.maintenance, self.parts.measuring):
             found = found if keeper is None else {**found, **keeper.readings()}
         return found
 
@@ -243,6 +243,10 @@ class Engine:
             return
         except Exception as error:
             self._isolation.reports.fault("audit", error)
+
+    def bury(self, letters: list[DeadLetter]) -> None:
+        """Put into the dead letters what came and is no event. Raises Unavailable."""
+        self._isolation.bury(letters, set(range(len(letters))), [UNSET] * len(letters))
 
     def learn(self, outcomes: Event | Sequence[Event]) -> list[Received]:
         """Take in outcomes (`event_id`, `label`, perhaps `time` and `amount`); one receipt or problem for each."""

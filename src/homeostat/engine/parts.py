@@ -16,6 +16,7 @@ from homeostat.records.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from homeostat.engine.fair_watch import FairnessWatch
     from homeostat.engine.maintaining import MaintenanceKeeper
+    from homeostat.engine.measuring import Measuring
     from homeostat.engine.memory_sizing import MemorySizer
     from homeostat.engine.shadowing import ShadowKeeper
     from homeostat.engine.sizing import Sizer
@@ -43,6 +44,7 @@ class Parts:
     fairness : looks at the fairness of the last decisions; None where no bound is declared, or nothing is kept
     shadow : looks after the challenger's process; None where nobody does
     maintenance : looks after the maintenance loop's process; None where nobody does
+    measuring : takes metrics of series; None where the app declares none, or several processes would share a series
     sizer : chooses how many requests are decided together; None where nobody gathers any
     memory : chooses how much is remembered of the feature store's logs; None without such a store
     opened : what the engine lets go of when it is closed, the last opened first
@@ -65,6 +67,7 @@ class Parts:
     shadow: ShadowKeeper | None = None
     maintenance: MaintenanceKeeper | None = None
     fairness: FairnessWatch | None = None
+    measuring: Measuring | None = None
     sizer: Sizer | None = None
     memory: MemorySizer | None = None
     opened: ExitStack = field(default_factory=ExitStack)

@@ -41,6 +41,12 @@ FAMILIES: dict[str, Family] = {
     "homeostat_batch_rows_bound": Family("gauge", "The most events of a batch, as the process chose it by its load."),
     "homeostat_publish_seconds": Family("histogram", "Time of publishing one batch and marking it as done."),
     "homeostat_end_to_end_seconds": Family("histogram", "From an event's being produced to its decision's."),
+    # Metrics that come in lines, of an app that declares some.
+    "homeostat_metric_lines_total": Family(
+        "counter", "Lines of metrics, by what became of them: used, unused, late, bad.", "end"
+    ),
+    "homeostat_metric_steps_total": Family("counter", "Steps of series that were decided, each as one event."),
+    "homeostat_metric_steps_open": Family("gauge", "Steps of series that are not decided yet."),
     # The journal.
     "homeostat_journal_spooled_rows": Family("gauge", "Rows that wait on disk for the journal's server."),
     "homeostat_journal_spooled_bytes": Family("gauge", "Bytes that wait on disk for the journal's server."),

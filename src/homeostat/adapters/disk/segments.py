@@ -52,16 +52,19 @@ class SegmentQueue:
     """One process's queue below a folder that several share. Not for use by several threads at once."""
 
     def __init__(
-        self, folder: Path, max_bytes: int, *, power_safe: bool = False, file_bytes: int = SEGMENT_BYTES
-    ) -> None:
+        self, folder: Path, max_bytes: int, *, power_safe: bool = False, file_bytes: int = SEGMENT_BYTES,
+        when_full: str = "nothing more is decided until the server takes what waits there",
+    ) -> None:  # fmt: skip
         """Open a queue of this process's own, and take over those that dead processes have left in the folder.
 
         max_bytes : on the disk; `put` refuses more
         power_safe : `put` waits for the disk, so that not even losing power loses a record
+        when_full : what it means that the queue is full, for people
 
         Raises Unavailable where the folder can't be used.
         """
         self._max_bytes, self._power_safe, self._file_bytes = max_bytes, power_safe, file_bytes
+        self._when_full = when_full
         self._file: int | None = None
         self._path = Path()
         self._size = 0
@@ -86,10 +89,7 @@ class SegmentQueue:
         """Append a record, all or nothing. Raises Unavailable, having written nothing: full, or the disk fails."""
         size = _RECORD.size + len(record)
         if self.nbytes + size > self._max_bytes:
-            raise Unavailable(
-                f"the spool {self.folder} is full ({self._max_bytes >> 20} MB): nothing more is decided until the "
-                "server takes what waits there"
-            )
+            raise Unavailable(f"the spool {self.folder} is full ({self._max_bytes >> 20} MB): {self._when_full}")
         try:
             if self._file is None or self._size + size > self._file_bytes:
                 self._begin_file()

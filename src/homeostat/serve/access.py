@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from base64 import b64decode
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from homeostat.adapters.process.standing import Standing
 from homeostat.ports import Clock, Unavailable
@@ -13,8 +16,10 @@ from homeostat.serve.limits import Bucket
 
 REFRESH_S = 0.5  # A revoked key is refused within a second, so the keys are looked at twice in one.
 STALE_S_MAX = 300.0  # Keys that can't be looked at again for so long are no longer believed.
-OPEN, OPEN_BELOW = frozenset({"/healthz"}), "/v1/answers/"  # Below it, a signature stands in for a key.
-_SCOPES = {"/v1/decide": "decide", "/v1/outcomes": "decide"}
+OPEN, OPEN_BELOW = frozenset({"/healthz", "/ping"}), "/v1/answers/"  # Below it, a signature stands in for a key.
+LINES = ("/write", "/api/v2/write")
+"""Paths of InfluxDB, whose clients show a key as they show a token or a password."""
+_SCOPES = dict.fromkeys(("/v1/decide", "/v1/outcomes", *LINES, "/api/v1/write", "/v1/metrics"), "decide")
 _WRITTEN = ("/v1/questions", "/v1/feedback")  # The words of people are for those who run the app.
 _REST, _CHANGES = "read", "operate"
 _CHANGED = (
@@ -68,7 +73,8 @@ class Access:
         if path in OPEN:
             return None
         if self.required and not path.startswith(OPEN_BELOW):
-            refused = self._unkeyed(scope["headers"], scope_for(path, scope["method"]))
+            shown = lines_secret(scope) if path in LINES else _secret(scope["headers"])
+            refused = self._unkeyed(shown, scope_for(path, scope["method"]))
             if refused is not None:
                 return refused
         if self._all is not None:
@@ -103,9 +109,8 @@ class Access:
     def _now_s(self) -> float:
         return self._clock.monotonic_ns() / 1e9
 
-    def _unkeyed(self, headers: list[tuple[bytes, bytes]], scope: str) -> Refusal | None:
-        """Why the headers' key does not let in."""
-        secret = _secret(headers)
+    def _unkeyed(self, secret: str | None, scope: str) -> Refusal | None:
+        """Why the key that is shown does not let in."""
         if secret is None:
             return _UNNAMED
         if self._clock.monotonic_ns() - self._read_ns > STALE_S_MAX * 1e9:
@@ -171,6 +176,41 @@ def _secret(headers: list[tuple[bytes, bytes]]) -> str | None:
     return found[0] if len(found) == 1 else ""
 
 
+def lines_secret(scope: Mapping[str, Any]) -> str | None:
+    """The secret that a client of InfluxDB shows: as a token, as the password of Basic, or in the query as `p`.
+
+    >>> lines_secret({"headers": [(b"authorization", b"Token hs_1_2")], "query_string": b"db=metrics"})
+    'hs_1_2'
+    >>> lines_secret({"headers": [], "query_string": b"db=metrics&u=telegraf&p=hs_1_2"})
+    'hs_1_2'
+    >>> lines_secret({"headers": [(b"authorization", b"Basic dGVsZWdyYWY6aHNfMV8y")], "query_string": b""})
+    'hs_1_2'
+    """
+    found = [value for name, value in parse_qsl(scope["query_string"].decode("latin-1")) if name == "p"]
+    rest: list[tuple[bytes, bytes]] = []
+    for name, value in scope["headers"]:
+        scheme, _, shown = value.partition(b" ")
+        if name == b"authorization" and scheme.lower() == b"token":
+            found.append(shown.strip().decode("latin-1"))
+        elif name == b"authorization" and scheme.lower() == b"basic":
+            found.append(_password(shown.strip()))
+        else:
+            rest.append((name, value))
+    secret = _secret(rest)
+    found += [] if secret is None else [secret]
+    if not found:
+        return None
+    return found[0] if len(set(found)) == 1 else ""
+
+
+def _password(encoded: bytes) -> str:
+    """The password of Basic authentication; empty where there is none."""
+    try:
+        return b64decode(encoded, validate=True).partition(b":")[2].decode()
+    except ValueError:
+        return ""
+
+
 def _challenge(more: str = "") -> Headers:
     return ((b"www-authenticate", f'Bearer realm="homeostat"{more}'.encode()),)
 
@@ -209,6 +249,7 @@ def documented(document: dict[str, Any]) -> dict[str, Any]:
 
     document["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "an API key: hs_..."},
+        "basic": {"type": "http", "scheme": "basic", "description": "any name, and an API key as the password"},
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "an API key: hs_..."},
     }
     for path, operations in document["paths"].items():
@@ -218,5 +259,7 @@ def documented(document: dict[str, Any]) -> dict[str, Any]:
                 continue
             scope = scope_for(path, method.upper())
             operation["security"] = [{"bearer": [scope]}, {"header": [scope]}]
+            if path in LINES:
+                operation["security"].append({"basic": [scope]})
             operation["responses"] |= problems(401, 403, 429, 503)
     return document

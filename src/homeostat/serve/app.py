@@ -35,7 +35,7 @@ from homeostat.serve.stores import Stores
 from homeostat.serve.traces import RequestTraces
 
 SAVE_EVERY_S = 60.0
-_AUDIT_EVERY_S = _LOOK_EVERY_S = 1.0
+_AUDIT_EVERY_S = _LOOK_EVERY_S = _TICK_EVERY_S = 1.0
 
 
 class Api:
@@ -132,6 +132,8 @@ class Api:
         every: list[tuple[float, Callable[[], Awaitable[None]]]] = [(_LOOK_EVERY_S, self._look)]
         if not self.engine.waits_for_servers:
             every += [(SAVE_EVERY_S, self._save), (_AUDIT_EVERY_S, self._audit)]
+        if self.engine.parts.measuring is not None:
+            every.append((_TICK_EVERY_S, self._tick))
         upkeep = [asyncio.create_task(self._again_and_again(seconds, work)) for seconds, work in every]
         if self._access is not None:
             upkeep.append(asyncio.create_task(self._access.watch()))
@@ -199,6 +201,12 @@ class Api:
         if (last, stated) != (self._audited, self._stated):
             await self.turns.call(self.engine.audit)
             self._audited, self._stated = last, stated
+
+    async def _tick(self) -> None:
+        """Steps of metrics that ended by the clock are decided within a second of it."""
+        measuring = self.engine.parts.measuring
+        if measuring is not None and measuring.waits:
+            await self.turns.call(measuring.tick)
 
     async def _last_stated(self) -> int:
         """The number of the last statement; 0 where there is none, or they can't be read."""

@@ -18,6 +18,7 @@ from homeostat.serve.openapi_gate import gate_paths, gate_schemas
 from homeostat.serve.openapi_incidents import incident_paths, incident_schemas
 from homeostat.serve.openapi_jobs import job_paths, job_schemas
 from homeostat.serve.openapi_memory import memory_paths, memory_schemas
+from homeostat.serve.openapi_metrics import metric_paths, metric_schemas
 from homeostat.serve.openapi_models import model_paths, model_schemas
 from homeostat.serve.openapi_settings import setting_paths, setting_schemas
 from homeostat.serve.openapi_statements import statement_paths, statement_schemas
@@ -54,6 +55,7 @@ def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
             **(incident_paths(problems) if kept.incidents else {}),
             **(memory_paths(problems) if kept.memory else {}),
             **(gate_paths(problems) if kept.statements else {}),
+            **(metric_paths(problems) if app.metrics else {}),
             "/healthz": {"get": _get("health", "Whether the server decides", "application/json", _ref("Health"))},
             "/metrics": {"get": _get("metrics", "Counts for Prometheus", "text/plain", {"type": "string"})},
         },
@@ -73,6 +75,7 @@ def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
                     "properties": {name: {"type": "string"} for name in ("status", "app", "version")},
                 },
                 "Problem": _PROBLEM,
+                **(metric_schemas() if app.metrics else {}),
                 **(job_schemas() if kept.jobs else {}),
                 **(statement_schemas() if kept.statements else {}),
                 **(memory_schemas() if kept.memory else {}),

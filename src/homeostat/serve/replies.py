@@ -31,6 +31,12 @@ async def reply(
     await send({"type": "http.response.body", "body": b"" if bare else body})
 
 
+async def nothing(send: Send, more: Headers = ()) -> None:
+    """Send that all is done and there is nothing to say: 204, which has neither content nor length."""
+    await send({"type": "http.response.start", "status": 204, "headers": list(more)})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def refuse(
     send: Send, status: int, title: str, detail: str, fix: str, more: Headers = (), bare: bool = False, **members: Any
 ) -> None:

@@ -22,7 +22,7 @@ from homeostat.config.settings import POLICIES, SCORERS, BanditSettings, PpoSett
 from homeostat.decide.policy import bandit
 from homeostat.decide.proposals import checked
 from homeostat.decide.scorers import plugins
-from homeostat.models.training import boosted_trees, isolation_forest, network
+from homeostat.models.training import boosted_trees, isolation_forest, network, normal
 from homeostat.records.decisions import Experience, Fused
 from homeostat.records.events import EventBatch
 from homeostat.records.features import Features
@@ -195,7 +195,8 @@ def test_the_bandit_waits_for_the_horizon_unless_the_file_says_otherwise() -> No
 def test_defaults_are_those_of_what_is_built() -> None:
     trainers = {
         "isolation_forest": isolation_forest.DEFAULTS, "boosted_trees": boosted_trees.DEFAULTS,
-        "network": network.DEFAULTS,
+        "network": network.DEFAULTS, "reconstruction": normal.RECONSTRUCTION_DEFAULTS,
+        "profile": normal.PROFILE_DEFAULTS,
     }  # fmt: skip
     for kind, defaults in trainers.items():
         assert SCORERS[kind]().model_dump() == defaults, kind

@@ -33,7 +33,7 @@ from homeostat.errors import HomeostatError
 from homeostat.models.bundle import Bundle
 from homeostat.records.parts import Part, PartError
 
-TRAINED = ("isolation_forest", "boosted_trees", "network")
+TRAINED = ("isolation_forest", "boosted_trees", "network", "reconstruction", "profile")
 OURS = (*TRAINED, "rules")
 P = TypeVar("P", bound=Policy | None)
 

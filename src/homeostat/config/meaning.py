@@ -25,7 +25,7 @@ from homeostat.decide.windows.features import plan_features
 from homeostat.expressions import ExpressionError, Scope, Type, compile_expression, names_in
 from homeostat.records.identity import category_code
 
-SCORER_KINDS = ("isolation_forest", "boosted_trees", "network", "rules")
+SCORER_KINDS = ("isolation_forest", "boosted_trees", "network", "reconstruction", "profile", "rules")
 RESERVED = ("time", "risk")
 SHOWN = ("watermark", "freshness", "log")  # Fields beside the window features in an entity's shown hash.
 

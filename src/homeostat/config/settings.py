@@ -107,6 +107,41 @@ class NetworkSettings(Node):
     )
 
 
+Feature = Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]*)?$", max_length=64)]
+Alarms = Annotated[float, Field(ge=1e-6, le=1e4), _NUMBER]
+Contamination = Annotated[float, Field(ge=0, le=0.2), _NUMBER]
+History = Annotated[float, Field(ge=0, le=1e15), _NUMBER]
+
+
+class ReconstructionSettings(Node):
+    """How principal components of metrics are learned, without outcomes."""
+
+    kept: Part = Field(default=0.9, description="share of the variance that the components carry")
+    alarms: Alarms = Field(default=0.1, description="false alarms a series and day at a score of .5")
+    contamination: Contamination = Field(
+        default=0.02, description="share of the training rows that may be anomalies: their size counts for nothing"
+    )
+    history: Feature = Field(default="", description="the feature that says how much of the past is known")
+    history_min: History = Field(default=1.0, description="with less of it, a row has no score")
+
+
+class ProfileSettings(Node):
+    """How the expected course of metrics by hour and weekday is learned, without outcomes."""
+
+    series: Feature = Field(default="", description="the category that says whose a row is; all share one when absent")
+    hour: Feature = Field(default="", description="the feature that holds the hour of the day, 0 to 23")
+    weekday: Feature = Field(default="", description="the feature that holds the weekday, 0 for Monday; beside an hour")
+    rows_min: Annotated[int, Field(ge=50, le=10_000_000), _WHOLE] = Field(
+        default=500, description="a series of fewer training rows has the course of all series together"
+    )
+    alarms: Alarms = Field(default=0.1, description="false alarms a series and day at a score of .5")
+    contamination: Contamination = Field(
+        default=0.02, description="share of the training rows that may be anomalies: their size counts for nothing"
+    )
+    history: Feature = Field(default="", description="the feature that says how much of the past is known")
+    history_min: History = Field(default=1.0, description="with less of it, a row has no score")
+
+
 class NoSettings(Node):
     """A scorer of kind `rules` has nothing to set."""
 
@@ -178,6 +213,8 @@ SCORERS: dict[str, type[Node]] = {
     "isolation_forest": IsolationForestSettings,
     "boosted_trees": BoostedTreesSettings,
     "network": NetworkSettings,
+    "reconstruction": ReconstructionSettings,
+    "profile": ProfileSettings,
     "rules": NoSettings,
 }
 POLICIES: dict[str, type[Node]] = {

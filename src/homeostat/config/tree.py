@@ -122,9 +122,11 @@ def _is_none(value: object) -> bool:
 
 
 class ScorerSpec(Node):
-    """One scorer. `kind` names a built-in (isolation_forest, boosted_trees, network, rules) or a plug-in."""
+    """One scorer. `kind` names a built-in scorer or a plug-in."""
 
-    kind: str = Field(description="isolation_forest, boosted_trees, network, rules, or an installed plug-in")
+    kind: str = Field(
+        description="isolation_forest, boosted_trees, network, reconstruction, profile, rules, or an installed plug-in"
+    )
     features: tuple[str, ...] | None = Field(default=None, description="which features it sees; all when absent")
     rules: tuple[ScoreRule, ...] = Field(default=(), description="the rules of a scorer of kind rules")
     settings: dict[str, Setting] = Field(

@@ -134,6 +134,19 @@ class ContributingScorer(Scorer, Protocol):
 
 
 @runtime_checkable
+class AbstainingScorer(Scorer, Protocol):
+    """A scorer that may have no opinion of a row, such as one of a young series: a score of NaN, with confidence 0.
+
+    abstains : True
+    bands : (n, features) twice: between which values each of its features is usual; NaN for others
+    """
+
+    abstains: bool
+
+    def bands(self, features: Features) -> tuple[Float, Float]: ...
+
+
+@runtime_checkable
 class EncodingScorer(Scorer, Protocol):
     """A scorer whose model knows categories.
 

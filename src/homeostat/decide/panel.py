@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.decide.aside import Aside
-from homeostat.decide.contracts import ContributingScorer, ForeignScorer, Scorer
+from homeostat.decide.contracts import AbstainingScorer, ContributingScorer, ForeignScorer, Scorer
 from homeostat.decide.scorers.plugins import hang_limit_s
 from homeostat.ports import Clock
 from homeostat.records.arrays import Bytes, Float
@@ -123,7 +123,10 @@ class Panel:
         self.shed = frozenset(column for column, name in enumerate(self.names) if name in names)
 
     def score(self, features: Features) -> Scores:
-        """Scores of a batch. A scorer that fails or is late is missing and flagged; so is what is no score."""
+        """Scores of a batch. A scorer that fails or is late is missing and flagged; so is what is no score.
+
+        A scorer that has no opinion of a row is missing there, and not flagged.
+        """
         n = len(features)
         self._share = 1.0 if self._rows is None else max(1.0, n / self._rows)
         values, confidence = np.empty((n, len(self.seats))), np.empty((n, len(self.seats)))
@@ -270,6 +273,8 @@ class Panel:
         """Take what is no score out of the answers, row by row, so that a batch's other rows keep theirs."""
         for column in answered:
             seat, bad = self.seats[column], ~sound[:, column]
+            if isinstance(seat.scorer, AbstainingScorer):
+                bad &= ~(np.isnan(values[:, column]) & (confidence[:, column] == 0.0))
             if not bad.any():
                 seat.troubles = 0
                 continue

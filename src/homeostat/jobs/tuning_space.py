@@ -34,6 +34,8 @@ _RANGES: dict[str, dict[str, tuple[float, float, bool] | list[Any]]] = {
         "positive_weight": (0.5, 20.0, True),
     },
     "isolation_forest": {"trees": (50, 300, True), "rows": (128, 4096, True), "columns": (0.3, 1.0, False)},
+    "reconstruction": {"kept": (0.5, 0.98, False), "contamination": (0.001, 0.1, True)},
+    "profile": {"contamination": (0.001, 0.1, True)},
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from homeostat.errors import HomeostatError
 from homeostat.records.arrays import Float, Int
 
-UNSUPERVISED = ("isolation_forest",)
+UNSUPERVISED = ("isolation_forest", "reconstruction", "profile")
 """Kinds of scorers that learn without outcomes."""
 
 Progress: TypeAlias = Callable[[str, float], None]

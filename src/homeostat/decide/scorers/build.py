@@ -8,6 +8,8 @@ from homeostat.decide.contracts import ContributingScorer
 from homeostat.decide.scorers.encoded import EncodedScorer
 from homeostat.decide.scorers.forest import LINKS, ForestScorer
 from homeostat.decide.scorers.network import NetworkScorer
+from homeostat.decide.scorers.series import KINDS as SERIES
+from homeostat.decide.scorers.series import SeriesScorer
 from homeostat.records.identity import category_code
 from homeostat.records.parts import Part, PartError
 from homeostat.stats.categories import SETTING, read
@@ -26,6 +28,8 @@ def serve_part(
         return ForestScorer(name, part, features)
     if part.kind == "network":
         return NetworkScorer(name, part, features)
+    if part.kind in SERIES:
+        return SeriesScorer(name, part, features)
     raise PartError(f"scorer {name!r}: no scorer serves a part of kind {part.kind!r}")
 
 
@@ -35,7 +39,8 @@ def check_categories(name: str, part: Part, categories: frozenset[str]) -> None:
     categories : the app's features whose values are categories
     """
     known = set(read(part.settings[SETTING], part.features)) if SETTING in part.settings else set()
-    raw = [feature for feature in part.features if feature in categories and feature not in known]
+    named = part.settings.get("series")  # A profile only asks whose row it is.
+    raw = [feature for feature in part.features if feature in categories and feature not in known and feature != named]
     if raw:
         raise PartError(
             f"scorer {name!r} was trained on {', '.join(raw)} as numbers that mean nothing, before categories were "

@@ -19,6 +19,7 @@ from homeostat.models.training.folds import grouped_folds, lacking
 from homeostat.models.training.fusion import full_weights, fused_risk, train_fusion
 from homeostat.models.training.isolation_forest import train_isolation_forest
 from homeostat.models.training.network import train_network
+from homeostat.models.training.normal import NORMAL_TRAINERS
 from homeostat.models.training_set import (
     UNSUPERVISED,
     FusionTask,
@@ -92,6 +93,7 @@ def train_bundle(
         return _without_outcomes(rows, tasks, fusion, app, seed, about, progress)
     fold = fold_of(rows, folds, seed, group)
     scores = np.full((len(rows), len(names)), np.nan)
+    parts: dict[str, Part] = {}
     steps = len(tasks) * (folds + 1)
     begun = _begun(rows, tasks, start or {}, serve)
     for k in range(folds):
@@ -99,23 +101,33 @@ def train_bundle(
         seen = features_of(rows.names, rows.x[score])
         for j, task in enumerate(tasks):
             progress(f"{task.name}, fold {k + 1} of {folds}", (k * len(tasks) + j) / steps)
+            if task.kind in NORMAL_TRAINERS:
+                continue
             part = train_part(lighter(task), learn, seed, start=_of_rows(begun, task.name, fold != k))
             scores[score, j] = serve(task.name, part, rows.names).score(seen)[0]
     everything = features_of(rows.names, rows.x)
+    for j, task in enumerate(tasks):
+        if task.kind in NORMAL_TRAINERS:  # Outcomes have no part in it, and a fold would not know the other's series.
+            parts[f"scorer.{task.name}"] = part = train_part(task, rows, seed, progress)
+            scores[:, j] = serve(task.name, part, rows.names).score(everything)[0]
     for j, scorer in enumerate(ready.values()):
         scores[:, len(tasks) + j] = scorer.score(everything)[0]
-    fusions = fitted_fusions(fusion, scores, rows, names)
-    parts: dict[str, Part] = {"fusion" if kind == fusion.kind else f"fusion.{kind}": p for kind, p in fusions.items()}
+    answered = ~np.isnan(scores).any(axis=1)  # A row of which a scorer has no opinion says nothing about its weight.
+    fused, known = (rows, scores) if answered.all() else (rows.rows(answered), scores[answered])
+    fusions = fitted_fusions(fusion, known, fused, names)
+    parts |= {"fusion" if kind == fusion.kind else f"fusion.{kind}": p for kind, p in fusions.items()}
     if left_out is not None:
         left_out(names, scores, parts["fusion"])
     for j, task in enumerate(tasks):
         progress(task.name, (folds * len(tasks) + j) / steps)
-        parts[f"scorer.{task.name}"] = train_part(task, rows, seed, start=begun.get(task.name))
+        if task.kind not in NORMAL_TRAINERS:
+            parts[f"scorer.{task.name}"] = train_part(task, rows, seed, start=begun.get(task.name))
     progress("done", 1.0)
-    facts = {**_facts(rows, names, scores, seed, folds), "fused": _fused(parts["fusion"], names, scores, rows.y)}
+    facts = {**_facts(rows, seed), "folds": folds, "out_of_fold": _by_scorer(fused.y, names, known)}
+    facts["fused"] = _fused(parts["fusion"], names, known, fused.y)
     if len(fusions) > 1:
         whole = (1 << len(names)) - 1
-        facts["fusions"] = {kind: _metrics(rows.y, fused_risk(part, scores, whole)) for kind, part in fusions.items()}
+        facts["fusions"] = {kind: _metrics(fused.y, fused_risk(part, known, whole)) for kind, part in fusions.items()}
     return Bundle(app, rows.names, {**facts, **(about or {})}, parts)
 
 
@@ -197,9 +209,12 @@ def train_part(
         part, margin = start
         _, x = rows.columns(tuple(part.features))
         return continue_boosted(part, margin, _held(x), rows.y, task.settings, seed)
+    if task.kind in NORMAL_TRAINERS:
+        return NORMAL_TRAINERS[task.kind](rows, task.features, task.settings, progress)
     trainer = TRAINERS.get(task.kind)
     if trainer is None:
-        raise BadSetting(f"scorer {task.name!r}: nobody trains {task.kind!r}; kinds are {', '.join(sorted(TRAINERS))}")
+        kinds = ", ".join(sorted((*TRAINERS, *NORMAL_TRAINERS)))
+        raise BadSetting(f"scorer {task.name!r}: nobody trains {task.kind!r}; kinds are {kinds}")
     names, _ = rows.columns(task.features)
     encodings, columns, x = learned_encodings(rows, names, seed, supervised=task.kind not in UNSUPERVISED)
     part = trainer(_held(x), rows.y, columns, task.settings, seed, progress)
@@ -218,11 +233,12 @@ def features_of(names: tuple[str, ...], x: Float) -> Features:
     return Features(names, np.ascontiguousarray(x), np.zeros(x.shape, np.uint8))
 
 
-def _facts(rows: TrainingSet, names: tuple[str, ...], scores: Float, seed: int, folds: int) -> dict[str, Any]:
-    metrics = {name: _metrics(rows.y, scores[:, j]) for j, name in enumerate(names)}
-    return {
-        **_window(rows, seed), "positives": int(rows.y.sum()), "folds": folds, "out_of_fold": metrics,
-    }  # fmt: skip
+def _facts(rows: TrainingSet, seed: int) -> dict[str, Any]:
+    return {**_window(rows, seed), "positives": int(rows.y.sum())}
+
+
+def _by_scorer(y: Float, names: tuple[str, ...], scores: Float) -> dict[str, dict[str, float]]:
+    return {name: _metrics(y, scores[:, j]) for j, name in enumerate(names)}
 
 
 def _metrics(y: Float, score: Float) -> dict[str, float]:

@@ -81,6 +81,8 @@ FLEETING = {
     "faults.html": "by demo --faults", "money.svg": "by demo --faults", "faults.json": "by demo --faults",
     "memory.db": "by maintain and memory", "memory.db-wal": "by maintain and memory",
     "memory.db-shm": "by maintain and memory",
+    "decisions.db": "by lists of decisions", "decisions.db-wal": "by lists of decisions",
+    "decisions.db-shm": "by lists of decisions",
     "post-mortems/ID.md": "by maintain", "post-mortems/ID.html": "by maintain",
 }  # fmt: skip
 

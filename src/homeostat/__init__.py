@@ -58,6 +58,7 @@ _LATER = {
     "Changed": "homeostat.ports.settings",
     "CommandError": "homeostat.cli.failures",
     "ComparisonError": "homeostat.stats.comparison",
+    "DecisionListsError": "homeostat.ports.decision_lists",
     "Deposed": "homeostat.ports.learning",
     "DetectionError": "homeostat.stats.detectors.alarms",
     "Diverged": "homeostat.decide.redo",

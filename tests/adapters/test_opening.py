@@ -24,6 +24,7 @@ OPENERS = {
     "SHADOWS": (opening.shadow_opener, opening.ShadowOpener),
     "INCIDENTS": (opening.incidents_opener, opening.IncidentsOpener),
     "MEMORIES": (opening.memory_opener, opening.MemoryOpener),
+    "DECISION_LISTS": (opening.decision_lists_opener, opening.DecisionListsOpener),
     "PLANS": (opening.plans_opener, opening.PlansOpener),
     "FEATURES": (opening.store_opener, opening.StoreOpener), "STREAMS": (opening.stream_opener, opening.StreamOpener),
 }  # fmt: skip

@@ -170,6 +170,7 @@ NOT_COVERED = {
     "statement_texts", "signals", "incidents", "incident_changes", "incident_silences", "incident_deliveries",
     "incident_cursor", "maintenance_lease", "maintenance_memory", "responses", "ruled_plans", "raised_levels",
     "past_cases", "notes", "passages", "passage_words", "response_leases",
+    "decision_pages", "decision_columns",
 }  # fmt: skip
 
 

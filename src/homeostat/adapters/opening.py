@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from homeostat.config.backends import (
+    DECISION_LISTS,
     FEATURES,
     INCIDENTS,
     JOBS,
@@ -31,6 +32,7 @@ from homeostat.config.backends import (
 from homeostat.config.servers import KafkaSettings
 from homeostat.errors import needs
 from homeostat.ports import Clock
+from homeostat.ports.decision_lists import DecisionLists
 from homeostat.ports.jobs import Jobs
 from homeostat.ports.keys import ApiKeys
 from homeostat.ports.learning import LearnedStates
@@ -152,6 +154,12 @@ class MemoryOpener(Protocol):
     def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> Memory: ...
 
 
+class DecisionListsOpener(Protocol):
+    """Opens the lists of the decisions at an address, and makes their tables where they are missing."""
+
+    def __call__(self, url: str, *, app: str = "", deadline_s: float = 5.0) -> DecisionLists: ...
+
+
 class PlansOpener(Protocol):
     """Opens the plans at an address, and makes their tables where they are missing."""
 
@@ -228,6 +236,12 @@ def incidents_opener(address: str) -> IncidentsOpener:
 def plans_opener(address: str) -> PlansOpener:
     """The opener of these plans."""
     opener: PlansOpener = _adapter(backend_of(address, PLANS))
+    return opener
+
+
+def decision_lists_opener(address: str) -> DecisionListsOpener:
+    """The opener of the lists of these decisions."""
+    opener: DecisionListsOpener = _adapter(backend_of(address, DECISION_LISTS))
     return opener
 
 

@@ -55,6 +55,9 @@ _POSTGRES_INCIDENTS = Backend(
 )
 _POSTGRES_PLANS = Backend("homeostat.adapters.postgres.plans:PostgresPlans", "postgres", "plans in PostgreSQL")
 _POSTGRES_MEMORY = Backend("homeostat.adapters.postgres.memory:PostgresMemory", "postgres", "a memory in PostgreSQL")
+_POSTGRES_LISTS = Backend(
+    "homeostat.adapters.postgres.decision_pages:open_decision_lists", "postgres", "lists of decisions in PostgreSQL"
+)
 _REDIS = Backend("homeostat.adapters.redis.features:RedisFeatures", "redis", "a feature store on Redis")
 _REDIS_STREAM = Backend(
     "homeostat.adapters.redis.opening:open_stream", "redis", "a stream on Redis",
@@ -76,6 +79,7 @@ STATEMENTS = {"postgresql": _POSTGRES_STATEMENTS, "postgres": _POSTGRES_STATEMEN
 INCIDENTS = {"postgresql": _POSTGRES_INCIDENTS, "postgres": _POSTGRES_INCIDENTS}
 PLANS = {"postgresql": _POSTGRES_PLANS, "postgres": _POSTGRES_PLANS}
 MEMORIES = {"postgresql": _POSTGRES_MEMORY, "postgres": _POSTGRES_MEMORY}
+DECISION_LISTS = {"postgresql": _POSTGRES_LISTS, "postgres": _POSTGRES_LISTS}
 FEATURES = {"redis": _REDIS, "rediss": _REDIS, "redis+cluster": _REDIS, "rediss+cluster": _REDIS}
 STREAMS = {"kafka": _KAFKA, "redis-stream": _REDIS_STREAM, "rediss-stream": _REDIS_STREAM}
 OBJECT_STORES = ("s3", "gs", "abfs", "file")  # Where versions' files are; pyarrow reaches all of them.

@@ -29,10 +29,11 @@ JOURNAL = ("journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal
 TRAIL = ("audit.jsonl", "audit.checkpoint.json", "report.json")
 SNAPSHOTS = ("snapshot.bin", "snapshot.previous.bin")
 SHADOW = ("shadow.db", "shadow.db-wal", "shadow.db-shm")  # It names entries of the journal.
+INDEX = ("decisions.db", "decisions.db-wal", "decisions.db-shm")  # So does this.
 OTHERS = ("dead_letters.jsonl", "decisions.parquet", "report.html")
 _REPLAYED = frozenset({*JOURNAL, *TRAIL, *OTHERS, "decisions.parquet.part"})
 _KEPT = frozenset({"journal.db.lock", "bundle"})  # A replay leaves them as they are, or makes the bundle again.
-_FORCED = frozenset({*_REPLAYED, *SNAPSHOTS, *SHADOW})
+_FORCED = frozenset({*_REPLAYED, *SNAPSHOTS, *SHADOW, *INDEX})
 _OF_NO_HISTORY = frozenset(
     {"settings.db", "models.db", "jobs.db", "statements.db", "incidents.db", "plans.db", "memory.db", "keys.json"}
 )
@@ -224,7 +225,7 @@ def _refusal(folder: Path, last: int, known: dict[str, int], there: bool) -> str
 
 def _put_aside(folder: Path, history: History, tell: Callable[[str], None]) -> Parted | None:
     """Move the files that shall not count any more into a folder of their own."""
-    names = [*TRAIL, *SNAPSHOTS, *SHADOW, *((*JOURNAL, *OTHERS) if history == "new" else ())]
+    names = [*TRAIL, *SNAPSHOTS, *SHADOW, *INDEX, *((*JOURNAL, *OTHERS) if history == "new" else ())]
     lock = FileLock(folder / "journal.db.lock")
     lock.acquire(f"another process is writing to {folder}: stop it first")
     try:

@@ -14,7 +14,7 @@ from homeostat.adapters.journals.entries import JournalError
 from homeostat.adapters.postgres.connections import Connection, Connections
 from homeostat.ports import Unavailable
 
-HEAD = "0017"  # The newest step of `migrations/versions`; a test holds the two together.
+HEAD = "0018"  # The newest step of `migrations/versions`; a test holds the two together.
 TABLES = (
     "about", "schemas", "entries", "decisions", "event_ids", "outcomes", "api_keys", "settings_changes",
     "settings_head", "settings_processes", "jobs", "job_logs", "model_versions", "shadowed",
@@ -22,7 +22,7 @@ TABLES = (
     "statements", "statement_texts", "signals", "incidents", "incident_changes", "incident_silences",
     "incident_deliveries", "incident_cursor", "maintenance_lease", "maintenance_memory",
     "responses", "ruled_plans", "raised_levels", "past_cases", "notes", "passages", "passage_words",
-    "response_leases",
+    "response_leases", "decision_pages", "decision_columns",
 )  # fmt: skip
 # Keys of advisory locks, which all programs on a database share: "hmst" and a number of ours.
 MIGRATION_LOCK = 0x686D7374_00000001
@@ -35,6 +35,7 @@ STATEMENTS_LOCK = 0x686D7374_00000007
 INCIDENTS_LOCK = 0x686D7374_00000008
 PLANS_LOCK = 0x686D7374_00000009
 MEMORY_LOCK = 0x686D7374_0000000A
+DECISION_PAGES_LOCK = 0x686D7374_0000000B
 OLD_UNTIL, OLD_WORDS = "format_1_until", "format_1_words"
 _VERSION_TABLE = "homeostat_version"
 _WANTED = {
@@ -50,6 +51,7 @@ _WANTED = {
     "past_cases": "SELECT, INSERT, UPDATE, DELETE", "notes": "SELECT, INSERT, UPDATE, DELETE",
     "passages": "SELECT, INSERT, DELETE", "passage_words": "SELECT, INSERT, DELETE",
     "response_leases": "SELECT, INSERT, UPDATE, DELETE",
+    "decision_pages": "SELECT, INSERT, DELETE", "decision_columns": "SELECT, INSERT, DELETE",
     "model_versions": "SELECT, INSERT, UPDATE", "shadowed": "SELECT, INSERT, UPDATE, DELETE",
     "shadow_leases": "SELECT, INSERT, UPDATE, DELETE",
     "learner": "SELECT, UPDATE", "learner_asked": "SELECT, UPDATE", "learner_states": "SELECT, INSERT, UPDATE, DELETE",

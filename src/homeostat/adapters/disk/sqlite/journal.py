@@ -134,6 +134,11 @@ class SqliteJournal(ById):
         return self._served
 
     @property
+    def file(self) -> EntryFile:
+        """Its entries, as queries find them; asked by one thread at a time, as the journal is."""
+        return self._file
+
+    @property
     def where(self) -> str:
         """Its file."""
         return str(self.path)

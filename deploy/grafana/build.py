@@ -236,7 +236,8 @@ WORKERS = (
     Panel("Plans that wait for a person", (
         (f"homeostat_plans_waiting{{{APP}}}", "waiting {{instance}}"),
         (f"homeostat_gate_stopped{{{APP}}}", "kill switch {{instance}}"),
-    ), "short", text="While the kill switch is 1, each plan waits."),
+        (f"homeostat_incidents_begun_again{{{APP}}}", "begun again {{instance}}"),
+    ), "short", text="While the kill switch is 1, each plan waits. Begun again: a symptom came back after PASS."),
     Panel("Memory of incidents", (
         (f"homeostat_memory_cases{{{APP}}}", "cases {{instance}}"),
         (f"homeostat_memory_notes{{{APP}}}", "notes {{instance}}"),

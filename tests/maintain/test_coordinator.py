@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homeostat.checks.inquiries import signal
 from homeostat.errors import Conflict
+from homeostat.maintain.beside import elsewhere_of, history_of, unanswered
 from homeostat.maintain.contracts import Case
-from homeostat.maintain.coordinator import HOUR_NS, Coordinator, Pace, Stages, elsewhere_of, history_of, unanswered
+from homeostat.maintain.coordinator import HOUR_NS, Coordinator, Pace, Stages
 from homeostat.records.changes import ChangeKind
 from homeostat.records.edits import Edit, with_body
 from homeostat.records.findings import Conclusion, Edge, Finding, Findings
@@ -31,6 +33,7 @@ from homeostat.records.plans import (
     Verified,
 )
 from homeostat.records.responses import Answer, Approval, Response
+from homeostat.records.signals import Kind, Signal
 from homeostat.records.verdicts import Verdict
 
 OPENED = 100 * HOUR_NS
@@ -175,7 +178,84 @@ def test_a_person_lets_a_plan_pass_or_not() -> None:
     yes, no = World(Tier.ESCALATE), World(Tier.ESCALATE)
     found = run(yes, answer=Answer.APPROVE)
     assert len(yes.done) == 1 and found.receipts[0].by == "ann" and found.handed
-    assert run(no, answer=Answer.REJECT).phase is Phase.CLOSED and not no.done
+    rejected = run(no, answer=Answer.REJECT)
+    assert rejected.phase is Phase.CLOSED and not no.done and rejected.rounds == 2
+
+
+@dataclass
+class Choosing(World):
+    """Its plans do not offer again what failed."""
+
+    left_out: list[Collection[tuple[str, str]]] = field(default_factory=list)
+
+    def plan(self, case: Case, findings: Findings, failed: Collection[tuple[str, str]] = ()) -> Plan:
+        self.left_out.append(failed)
+        made = super().plan(case, findings, failed)
+        return replace(made, steps=tuple(one for one in made.steps if (str(one.remedy), one.scope) not in failed))
+
+
+def test_a_rejected_plan_is_watched_on_and_never_made_again_in_that_incident() -> None:
+    world = Choosing(Tier.ESCALATE)
+    at = run(world, hours=3)
+    assert at.plan is not None and not at.rejected
+    no = Approval(at.plan.hash, Answer.REJECT, "ann", "that is no fault", at.since_ns)
+    later = looked(world, replace(at, approval=no), 3)
+    assert later is not None and later.phase is Phase.OPEN and later.rejected == (("convert", "field:amount"),)
+    assert later.lines[-1].text == "ann rejects it: that is no fault; it is watched on"
+    world.tier = Tier.EXECUTE
+    last = run(world, 90, later)
+    assert last.rounds == 2 and not world.done and [sorted(one) for one in world.left_out] == [[], [*later.rejected]]
+
+
+def comes(id: str, since_h: int, **more: object) -> Signal:
+    return replace(signal(f"field:{id}", Kind.UNIT, id=f"{id}-{since_h}", since_ns=OPENED + since_h * HOUR_NS), **more)  # type: ignore[arg-type]
+
+
+def looked(world: World, at: Response, hour: int, *signals: Signal, closed_ns: int = 0) -> Response | None:
+    incident = replace(INCIDENT, closed_ns=closed_ns)
+    return world.coordinator.advance(at, Case(incident, signals, (), (), OPENED + hour * HOUR_NS), ())
+
+
+def test_a_symptom_that_comes_back_within_the_watch_begins_the_same_response_again() -> None:
+    world = World(verdicts=[Verdict.PASS, Verdict.PASS])
+    done = run(world, hours=3)
+    assert done.phase is Phase.CLOSED and done.verdicts[-1].verdict is Verdict.PASS
+    old, new = comes("amount", -5), comes("amount", 20)
+    assert looked(world, done, 21) is None and looked(world, done, 21, old) is None
+    assert looked(world, done, 21, replace(new, still=False)) is None
+    assert looked(world, done, 21, new, closed_ns=OPENED + 21 * HOUR_NS) is None
+    assert looked(world, done, 3 + 7 * 24, new) is None
+    again = looked(world, done, 21, old, new)
+    assert again is not None and (again.phase, again.reopened, again.rounds) == (Phase.OPEN, 1, 0)
+    assert again.incident == done.incident and again.receipts == done.receipts and again.passed == (done.findings,)
+    seen: list[Case] = []
+    coordinator = Coordinator(replace(world.coordinator.stages, investigator=Noting(seen, world)), Pace())
+    case = Case(INCIDENT, (old, new), (), (), OPENED + 24 * HOUR_NS)
+    found = coordinator.advance(again, case, history_of([again]))
+    assert found is not None and found.phase is Phase.INVESTIGATED
+    assert seen[0].signals == [new] and seen[0].incident.opened_ns == OPENED + 21 * HOUR_NS
+    assert [(one.node, one.kind, one.mended) for one in seen[0].elsewhere] == [("field:amount", "unit", True)]
+    assert [one.mended for one in elsewhere_of([found], {}, case.now_ns)] == [True, False]
+    assert [one.id for one in unanswered([found], {"i1": INCIDENT}, "i2")] == ["i1"]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, None])
+def test_a_response_that_ended_without_a_pass_is_not_begun_again(verdict: Verdict | None) -> None:
+    done = run(World(), hours=3)
+    last = replace(done, verdicts=() if verdict is None else (replace(done.verdicts[0], verdict=verdict),))
+    assert looked(World(), last, 21, comes("amount", 20)) is None
+
+
+@dataclass
+class Noting:
+    """Notes the cases that it is given."""
+
+    seen: list[Case]
+    world: World
+
+    def investigate(self, case: Case) -> Findings:
+        self.seen.append(case)
+        return self.world.investigate(case)
 
 
 def test_an_edited_plan_is_ruled_on_again_and_done_once_a_person_approves_that_one() -> None:

@@ -40,7 +40,7 @@ def reject(
     id: str, /, *, plan: PlanHash, reason: Reason, app: AppName = None, actor: Actor = None, data: Data = None,
     config: Config = None, json: Json = False,
 ) -> None:  # fmt: skip
-    """Reject the plan of an incident, which is then closed.
+    """Reject the plan of an incident. It is watched on, and no step of that plan is planned for it again.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ def simulate(
 ) -> None:
     """Rule again on stored plans, at other levels of autonomy, and show what would have been done."""
     from homeostat.app.gating import limits_of
-    from homeostat.maintain.coordinator import history_of
+    from homeostat.maintain.beside import history_of
     from homeostat.maintain.gate.simulation import ruled_again
 
     if not 0 < days <= 10_000:

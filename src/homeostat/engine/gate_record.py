@@ -7,6 +7,7 @@ outside allows nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -25,6 +26,13 @@ EVERYTHING = "everything"
 """The action that the kill switch is about."""
 STOP, RESUME = "stop", "resume"
 _DIGITS, _PAGE = 32, 500
+_LATER = (
+    "again_ns",
+    "passed",
+    "rejected",
+    "reopened",
+    "symptoms",
+)  # Members of a response that came after the first digests.
 
 
 @dataclass(slots=True)
@@ -33,6 +41,7 @@ class GateRecord:
 
     statements: Statements
     _known: dict[str, Statement] = field(default_factory=dict)
+    _torn: dict[str, int] = field(default_factory=dict)  # Incident -> when a response did not go on from the last one.
     _read: int = 0
 
     def switch(self) -> Statement | None:
@@ -96,10 +105,19 @@ class GateRecord:
         A process that was killed may have put the next one on record, and not stored it.
         """
         last = self._responses().get(response.incident)
-        return last is not None and digest_of(response) in str(last.value).split(":")
+        return last is not None and digest_of(response) in _digests(last)
+
+    def rejected(self, incident: str) -> Sequence[str]:
+        """The plans of an incident that people have rejected, by hash. Raises Unavailable."""
+        return [
+            one.about for one in self._words()
+            if (one.subject, one.topic, one.value) == (PLAN, str(Answer.REJECT), incident) and one.actor != LOOP
+        ]  # fmt: skip
 
     def altered(self, stored: Iterable[Response], since_ns: int) -> Sequence[str]:
-        """The incidents whose stored response is not as it is on record, or is missing. Raises Unavailable.
+        """The incidents whose stored response is not as it is on record, was not for a time, or is missing.
+
+        A response that was changed in its store, and that loop 2 went on from, stays one of them. Raises Unavailable.
 
         since_ns : those whose last word is older don't matter
         """
@@ -107,7 +125,8 @@ class GateRecord:
         found = []
         for id, last in self._responses().items():
             one = by_id.get(id)
-            if last.at_ns > since_ns and (one is None or digest_of(one) not in str(last.value).split(":")):
+            moved = last.at_ns > since_ns and (one is None or digest_of(one) not in _digests(last))
+            if moved or self._torn.get(id, 0) > since_ns:
                 found.append(id)
         return sorted(found)
 
@@ -129,22 +148,35 @@ class GateRecord:
                 break
         for one in reversed(new):
             if one.actor == LOOP:
+                last = self._known.get(one.about)
+                if last is not None and _digests(one)[0] not in _digests(last):
+                    self._torn[one.about] = one.at_ns
                 self._known[one.about] = one
             self._read = max(self._read, one.number)
         return self._known
 
 
+def _digests(word: Statement) -> Sequence[str]:
+    """The digests of before and after."""
+    return str(word.value).split(":")
+
+
 def digest_of(response: Response) -> str:
     """Names what loop 2 says in a response: phase, findings, plan, ruling, receipts and verdicts. No person's words.
+
+    Members that came later count only where they say something, so that digests of earlier versions stay.
 
     >>> digest_of(Response("i1", 3)) == digest_of(Response("i1", 4)), len(digest_of(Response("i1")))
     (True, 32)
     """
     said = Response(
         response.incident, 0, response.phase, findings=response.findings, plan=response.plan, ruling=response.ruling,
-        receipts=response.receipts, verdicts=response.verdicts,
+        receipts=response.receipts, verdicts=response.verdicts, rejected=response.rejected,
     )  # fmt: skip
-    stored = stored_text(read_stored(stored_text(said), Response))  # As any process reads it.
+    plain = json.loads(stored_text(read_stored(stored_text(said), Response)))  # As any process reads it.
+    later = {name: plain.pop(name) for name in _LATER}
+    plain |= {name: value for name, value in later.items() if value}
+    stored = json.dumps(plain, separators=(",", ":"), sort_keys=True)
     return sha256(stored.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
 
 

@@ -108,6 +108,9 @@ FAMILIES: dict[str, Family] = {
     ),
     "homeostat_gate_stopped": Family("gauge", "1 while the kill switch is on."),
     "homeostat_plans_waiting": Family("gauge", "Plans that wait for a person."),
+    "homeostat_incidents_begun_again": Family(
+        "gauge", "Times that the symptom of a stored incident came back after its remedy had passed."
+    ),
     "homeostat_memory_cases": Family("gauge", "Past incidents that are remembered."),
     "homeostat_memory_notes": Family("gauge", "Notes of people that are remembered."),
     "homeostat_memory_recalled": Family(

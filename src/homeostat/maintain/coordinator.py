@@ -7,21 +7,22 @@ does nothing twice. It does no other I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from homeostat.errors import Conflict
-from homeostat.maintain.contracts import Case, Elsewhere, Executor, Gate, Investigator, Planner
+from homeostat.maintain.beside import BY, actor_of, next_step, passed_of
+from homeostat.maintain.contracts import Case, Executor, Gate, Investigator, Planner
 from homeostat.records.edits import Edit
 from homeostat.records.findings import Conclusion, Findings
 from homeostat.records.incidents import Incident, Phase
 from homeostat.records.plans import Done, Plan, Receipt, Ruling, Tier, Verified
-from homeostat.records.responses import Answer, Response
+from homeostat.records.responses import Answer, Approval, Response
+from homeostat.records.signals import Signal
 from homeostat.records.verdicts import Verdict
 
 HOUR_NS = 3_600_000_000_000
-_LIKELY = 0.8  # A less probable cause explains no other incident.
-BY = "homeostat"
+_PASSED_MAX = 3  # Of findings that a response had answered before it began again.
 Judge = Callable[[Case, Plan, Receipt, bool], Verified | None]
 """Case, plan, receipt, whether its deadline was moved -> the verdict, or None while it is too early."""
 
@@ -37,6 +38,7 @@ class Pace:
     soon_ns : and so much later, at least. In between it is half of its age: more traffic soon says more of a young one
     rounds_max : so often
     answer_ns : a person has so long to answer; then the plan is void, and is made again
+    watch_ns : a response that ended with PASS is begun again where its symptom comes back within this time
     """
 
     settle_ns: int = 2 * HOUR_NS
@@ -45,6 +47,7 @@ class Pace:
     soon_ns: int = HOUR_NS
     rounds_max: int = 24
     answer_ns: int = 24 * HOUR_NS
+    watch_ns: int = 7 * 24 * HOUR_NS
 
     def wait_ns(self, incident: Incident, now_ns: int) -> int:
         """How long to wait before an incident is looked at again.
@@ -55,6 +58,12 @@ class Pace:
         [1.0, 2.5, 24.0]
         """
         return max(self.soon_ns, min(self.again_ns, (now_ns - incident.opened_ns) // 2))
+
+    def watches(self, response: Response, incident: Incident, now_ns: int) -> bool:
+        """Whether a symptom that comes back now begins a closed response again: what was done stands, and passed."""
+        ended = response.verdicts[-1].verdict if response.verdicts else None
+        passed = response.phase == Phase.CLOSED and ended == Verdict.PASS and bool(response.standing)
+        return passed and not incident.closed_ns and now_ns <= response.since_ns + self.watch_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +90,12 @@ class Coordinator:
         Raises Unavailable where a store is away: then the same call is made again later.
         """
         now = case.now_ns
-        if response.phase == Phase.CLOSED or now < response.next_ns:
+        if response.phase == Phase.CLOSED:
+            return self._returned(response, case)
+        if now < response.next_ns:
             return None
-        if case.incident.closed_ns and not response.standing and response.phase != Phase.VERIFYING:
+        case = _since_it_passed(response, case)
+        if case.incident.closed_ns and not response.fresh and response.phase != Phase.VERIFYING:
             return response.to(Phase.CLOSED, now, f"the incident is over: {case.incident.reason or 'signals ended'}")
         match response.phase:
             case Phase.OPEN:
@@ -99,6 +111,18 @@ class Coordinator:
             case _:
                 return self._verify(response, case)
 
+    def _returned(self, response: Response, case: Case) -> Response | None:
+        """It begins again, where a symptom has come after its remedy had passed; None where none has."""
+        now = case.now_ns
+        if not self.pace.watches(response, case.incident, now) or not _new(case, response):
+            return None
+        passed = response.passed if response.findings is None else (*response.passed, response.findings)
+        text = "after PASS, a symptom came back: it is looked into again"
+        return response.to(
+            Phase.OPEN, now, text, findings=None, plan=None, ruling=None, approval=None, extended=False, rounds=0,
+            again_ns=now, reopened=response.reopened + 1, passed=passed[-_PASSED_MAX:],
+        )  # fmt: skip
+
     def _investigate(self, response: Response, case: Case) -> Response | None:
         now, settled = case.now_ns, case.incident.opened_ns + self.pace.settle_ns
         findings = self.stages.investigator.investigate(case)
@@ -106,12 +130,13 @@ class Coordinator:
             return response.to(Phase.OPEN, now, "a first look: nothing is plain yet", settled - now)
         return response.to(
             Phase.INVESTIGATED, now, _worded(findings), findings=findings, rounds=response.rounds + 1,
-            signals=len(case.signals), plan=None, ruling=None, approval=None, extended=False,
+            signals=len(case.signals), symptoms=tuple(one.id for one in case.signals), plan=None, ruling=None,
+            approval=None, extended=False,
         )  # fmt: skip
 
     def _plan(self, response: Response, case: Case) -> Response:
         assert response.findings is not None, "a plan needs findings"
-        failed = {(str(one.remedy), one.scope) for one in response.receipts if one.undone_ns}
+        failed = {(str(one.remedy), one.scope) for one in response.receipts if one.undone_ns} | {*response.rejected}
         plan = self.stages.planner().plan(case, response.findings, failed)
         return response.to(Phase.PLANNED, case.now_ns, f"plan {plan.hash}: {_steps(plan)}", plan=plan)
 
@@ -137,11 +162,21 @@ class Coordinator:
             if answer is not None and answer.plan == plan.hash:
                 if answer.answer == Answer.APPROVE:
                     return self._begin(response, case)
-                return response.to(Phase.CLOSED, now, f"{answer.actor} rejects it: {answer.reason}")
+                return self._rejected(response, case, plan, answer)
             offers = any(step.alterations or step.job for step in plan.steps)
             if offers and now < response.since_ns + self.pace.answer_ns:
                 return None
         return self._look_again(response, case)
+
+    def _rejected(self, response: Response, case: Case, plan: Plan, answer: Approval) -> Response:
+        """Its remedies are never planned again in this incident, which is watched on: others may be."""
+        now, last = case.now_ns, response.rounds >= self.pace.rounds_max
+        gone = tuple((str(one.remedy), one.scope) for one in plan.acting)
+        text = f"{answer.actor} rejects it: {answer.reason}; {'it is closed' if last else 'it is watched on'}"
+        return response.to(
+            Phase.CLOSED if last else Phase.OPEN, now, text, self.pace.wait_ns(case.incident, now),
+            rejected=tuple(dict.fromkeys((*response.rejected, *gone))),
+        )  # fmt: skip
 
     def _revise(self, response: Response, case: Case, plan: Plan, edit: Edit) -> Response:
         """The plan as a person wants it, rehearsed; the gate rules on it next. A line says why it can't be made."""
@@ -182,8 +217,8 @@ class Coordinator:
     def _act(self, response: Response, case: Case, history: Sequence[Done]) -> Response:
         plan, now = response.plan, case.now_ns
         assert plan is not None, "a step needs a plan"
-        step = _next_step(response, plan)
-        by = BY if response.tier == Tier.EXECUTE else _actor(response)
+        step = next_step(response, plan)
+        by = BY if response.tier == Tier.EXECUTE else actor_of(response)
         if by == BY and (forbidden := self._asked_again(response, plan, step, case, history)) is not None:
             return forbidden
         try:
@@ -227,7 +262,7 @@ class Coordinator:
             return None
         verdicts = (*response.verdicts, found)
         if found.verdict == Verdict.PASS:
-            more = _next_step(response, plan) < len(plan.steps)
+            more = next_step(response, plan) < len(plan.steps)
             phase = Phase.ACTING if more else Phase.CLOSED
             if not more and plan.steps[receipt.step].only_trains:
                 phase = Phase.OPEN  # Its version decides nothing: whether it is to do so is another plan.
@@ -254,79 +289,28 @@ class Coordinator:
         )  # fmt: skip
 
 
-def elsewhere_of(responses: Sequence[Response], incidents: Mapping[str, Incident], now_ns: int) -> list[Elsewhere]:
-    """The causes that were found, by incident: for those that are looked into later. incidents : by id"""
-    found = []
-    for response in responses:
-        findings = response.findings
-        if findings is None or findings.conclusion != Conclusion.CAUSE:
-            continue
-        mended = min((one.at_ns for one in response.standing), default=0)
-        incident = incidents.get(response.incident)
-        until = mended or (0 if incident is None else incident.closed_ns) or now_ns
-        altered = [one for one in response.receipts if one.changes or not one.job]
-        acts = [at for one in altered for at in (one.at_ns, one.undone_ns) if at]
-        found += [
-            Elsewhere(one.node, one.kind, min(one.since_ns, until), until, acts, bool(mended))
-            for one in findings.findings
-            if one.probability >= _LIKELY
-        ]
-    return found
+def _new(case: Case, response: Response) -> list[Signal]:
+    """The signals that began after the PASS of a closed response, hold on, and make an incident."""
+    return [
+        one for one in case.signals
+        if one.still and one.series.alone and one.since_ns > response.since_ns and one.id not in response.symptoms
+    ]  # fmt: skip
 
 
-def unanswered(responses: Sequence[Response], incidents: Mapping[str, Incident], own: str) -> list[Incident]:
-    """The open incidents beside one about which nothing that stands was done. incidents : by id; own : the one's id"""
-    answered = {one.incident for one in responses if one.standing}
-    return [one for id, one in incidents.items() if id != own and not one.closed_ns and id not in answered]
-
-
-def history_of(responses: Sequence[Response]) -> list[Done]:
-    """All that was done so far, by time, and all that is allowed and not done yet, for the gate.
-
-    A step that alters nothing is no action. One that was undone stays one.
-    """
-    found: dict[str, Done] = {}
-    for response in responses:
-        verdicts = {one.key: one for one in response.verdicts}
-        for receipt in response.receipts:
-            if receipt.changes or receipt.job:
-                found[receipt.key] = _done(receipt, verdicts.get(receipt.key))
-        found |= _pending(response)
-    return sorted(found.values(), key=lambda one: one.at_ns)
-
-
-def _done(one: Receipt, last: Verified | None) -> Done:
-    verdict, judged_ns = (None, 0) if last is None else (last.verdict, last.at_ns)
-    return Done(one.remedy, one.scope, one.at_ns, one.cost, one.by, verdict, judged_ns, one.plan)
-
-
-def _pending(response: Response) -> dict[str, Done]:
-    """The steps of its plan that may be done and are not done yet: they count from the ruling on."""
-    plan, ruling = response.plan, response.ruling
-    if plan is None or ruling is None or response.phase not in (Phase.RULED, Phase.ACTING, Phase.VERIFYING):
-        return {}
-    approved = response.approval is not None and response.approval.answer == Answer.APPROVE
-    if ruling.tier != Tier.EXECUTE and not approved:
-        return {}
-    by = BY if ruling.tier == Tier.EXECUTE else _actor(response)
-    return {
-        f"{plan.hash}-{at}": Done(step.remedy, step.scope, ruling.at_ns, step.cost, by, None, 0, plan.hash, True)
-        for at, step in enumerate(plan.steps)
-        if at >= _next_step(response, plan) and (step.alterations or step.job)
-    }
+def _since_it_passed(response: Response, case: Case) -> Case:
+    """The case of a response that began again: what came since its PASS, with what it had answered as known causes."""
+    if not response.again_ns:
+        return case
+    verdicts = [one.at_ns for one in response.verdicts if one.at_ns <= response.again_ns]
+    passed_ns = max(verdicts, default=response.again_ns)
+    signals = [one for one in case.signals if one.since_ns > passed_ns] or case.signals
+    incident = replace(case.incident, opened_ns=max(case.incident.opened_ns, response.again_ns))
+    known = [*case.elsewhere, *passed_of(response, case.now_ns)]
+    return replace(case, incident=incident, signals=signals, elsewhere=known)
 
 
 def _steps(plan: Plan) -> str:
     return ", then ".join(f"{one.remedy} at {one.scope}" for one in plan.steps)
-
-
-def _next_step(response: Response, plan: Plan) -> int:
-    """The first step of a plan that has no receipt."""
-    return sum(1 for one in response.receipts if one.plan == plan.hash)
-
-
-def _actor(response: Response) -> str:
-    return response.approval.actor if response.approval is not None else BY
 
 
 def _plain(findings: Findings, least: float) -> bool:

@@ -32,6 +32,7 @@ def shown_response(response: Response, answer_ns: int | None = None) -> dict[str
         "verdict": None if not response.verdicts else _verified(response.verdicts[-1]),
         "response": {
             "revision": response.revision, "phase": str(response.phase), "rounds": response.rounds,
+            "reopened": response.reopened, "rejected": [list(one) for one in response.rejected],
             "waits": response.waits and response.wished is None, "until": _until(response, answer_ns),
             "answer": _answer(response), "edits": [_plain(msgspec.to_builtins(one)) for one in response.edits],
             "verdicts": [_verified(one) for one in response.verdicts],

@@ -48,11 +48,16 @@ class Response:
     phase : of the incident: OPEN until it is investigated, CLOSED once nothing is left to do
     since_ns : event time at which it came to its phase; next_ns : before which nothing is to be done
     signals : how many signals the incident had when it was investigated
+    symptoms : the ids of these signals
     rounds : how often it was investigated
     receipts, verdicts : of the plan's steps, in order of time; those of earlier plans stay
     extended : whether the deadline of the present step was moved
     handed : whether a person was asked, in any round
     edits : of its plans, in order of time; see `wished`
+    rejected : remedies and scopes that a person has rejected; none of them is planned again in this incident
+    again_ns : when it began again, the last time, for its symptom came back after PASS; 0 for never
+    reopened : how often it did
+    passed : the findings whose remedies had passed by then, the latest last
     """
 
     incident: str
@@ -72,6 +77,11 @@ class Response:
     handed: bool = False
     lines: tuple[Line, ...] = ()
     edits: tuple[Edit, ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()
+    again_ns: int = 0
+    reopened: int = 0
+    passed: tuple[Findings, ...] = ()
+    symptoms: tuple[str, ...] = ()
 
     @property
     def wished(self) -> Edit | None:
@@ -96,6 +106,11 @@ class Response:
     def standing(self) -> tuple[Receipt, ...]:
         """The steps that were done and not undone; a job alone alters nothing."""
         return tuple(one for one in self.receipts if not one.undone_ns and (one.changes or not one.job))
+
+    @property
+    def fresh(self) -> tuple[Receipt, ...]:
+        """Those of `standing` that were done since it began again."""
+        return tuple(one for one in self.standing if one.at_ns >= self.again_ns)
 
     def to(self, phase: Phase, now_ns: int, text: str, wait_ns: int = 0, **fields: object) -> Response:
         """The next revision, in a phase, with a line that says why.

@@ -42,7 +42,8 @@ def response_members() -> Json:
     )  # fmt: skip
     response = _object(
         {"revision": _WHOLE, "phase": _TEXT, "waits": {"type": "boolean"}, "until": {"type": ["string", "null"]},
-         "answer": {"type": ["object", "null"]}, "edits": {"type": "array"}, "lines": {"type": "array"}}
+         "answer": {"type": ["object", "null"]}, "edits": {"type": "array"}, "lines": {"type": "array"},
+         "reopened": _WHOLE, "rejected": {"type": "array"}}
     )  # fmt: skip
     return {
         "findings": {"type": "array"}, "plan": _or_null(plan), "gate": _or_null(gate),

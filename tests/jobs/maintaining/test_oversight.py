@@ -51,6 +51,7 @@ def test_waiting_plans_unauthorised_changes_and_the_switch_are_counted(tmp_path:
         one.step(EACH_NS)
         assert one.readings == {
             "homeostat_gate_unauthorised": 1, "homeostat_gate_stopped": True, "homeostat_plans_waiting": 1,
+            "homeostat_incidents_begun_again": 0,
             "homeostat_memory_cases": 0, "homeostat_memory_notes": 1, "homeostat_memory_recalled": 0,
         }  # fmt: skip
 

@@ -215,6 +215,82 @@ def test_a_response_that_was_changed_in_its_store_allows_nothing(
         assert any("not what is on record" in line.text for line in found.lines) and len(given.seen) == 2
 
 
+def test_a_failure_that_was_taken_out_of_the_store_counts_though_the_response_went_on(tmp_path: Path) -> None:
+    clock, said = StandingClock(), list[str]()
+    with stores(tmp_path, Given((Verdict.FAIL,), LIMITS.model_copy(update={"actions_per_day": 2})), clock) as one:
+        noticed(one)
+        one.step(clock.at_ns)
+        found = one._means.plans.get("i1")
+        assert found.phase == Phase.OPEN and found.receipts[0].undone_ns
+        forged = replace(found, revision=found.revision + 1, receipts=(), verdicts=())
+        one._means.plans.write(forged)
+        acted = len(one._means.settings.since(0))
+        clock.at_ns += 2 * HOUR
+        one.given.verdicts = (Verdict.PASS,)
+        one.step(clock.at_ns)
+        assert one._means.plans.get("i1").revision > forged.revision  # The record goes on from what was forged.
+        one._source.store.write([], [replace(INCIDENT, id="i2")])
+    with stores(tmp_path, Given(), clock, said.append) as one:
+        for _ in range(3):
+            one.step(clock.at_ns)
+            clock.at_ns += HOUR // 60
+        made = [each for each in one._means.settings.since(0)[acted:] if not each.reverts]
+        assert not made and any("not what is on record" in text for text in said), said
+
+
+def rejected_once(one: Answering, clock: StandingClock) -> Response:
+    """A plan that a person was asked about, and rejected."""
+    noticed(one)
+    one.step(clock.at_ns)
+    found = one._means.plans.get("i1")
+    assert found.plan is not None and found.phase == Phase.RULED
+    word = Approval(found.plan.hash, Answer.REJECT, "ann", "the feed is right", clock.at_ns)
+    People(one._means.plans, one._means.settings, one._means.record, LIMITS).answer("i1", word)
+    one.step(clock.at_ns)
+    return one._means.plans.get("i1")
+
+
+@pytest.mark.parametrize("forgotten", ["nothing", "the answer", "the plan"])
+def test_a_rejected_remedy_is_not_done_whatever_the_store_of_plans_says(tmp_path: Path, forgotten: str) -> None:
+    clock, said = StandingClock(), list[str]()
+    with stores(tmp_path, Given(limits=type(LIMITS)()), clock, said.append) as one:
+        found = rejected_once(one, clock)
+        assert found.phase == Phase.OPEN and found.rejected == (("convert", "field:0"), ("convert", "field:1"))
+        assert found.plan is not None
+        if forgotten == "the answer":
+            one._means.plans.write(replace(found, revision=found.revision + 1, rejected=()))
+    if forgotten == "the plan":
+        with closing(sqlite3.connect(tmp_path / "plans.db")) as db, db:
+            db.execute("DELETE FROM ruled_plans")
+    with stores(tmp_path, Given(), clock, said.append) as one:  # The gate would let it be done now.
+        for _ in range(30):
+            clock.at_ns += HOUR
+            one.step(clock.at_ns)
+        assert not one._means.settings.last
+        why = {"nothing": "a person has rejected convert", "the plan": "a person has rejected plan"}
+        assert any(why.get(forgotten, "not what is on record") in text for text in said), said[-5:]
+
+
+def test_a_symptom_that_comes_back_after_pass_begins_the_same_response_again(tmp_path: Path) -> None:
+    clock, said = StandingClock(), list[str]()
+    given = Given()
+    with stores(tmp_path, given, clock, said.append) as one:
+        noticed(one)
+        done = to_its_end(one, clock)
+        assert done.phase == Phase.CLOSED and done.verdicts[-1].verdict == Verdict.PASS
+        assert one.step(clock.at_ns) == 0
+        back = replace(signal("source", Kind.VOLUME, "total"), since_ns=clock.at_ns, at_ns=clock.at_ns)
+        incident = one._source.store.get("i1")
+        ids = (*incident.signals, back.id)
+        one._source.store.write([back], [replace(incident, revision=incident.revision + 1, signals=ids)])
+        clock.at_ns += HOUR
+        one.step(clock.at_ns)
+        again = one._means.plans.get("i1")
+        assert (again.reopened, again.rounds) == (1, 1) and [each.id for each in given.seen[-1].signals] == [back.id]
+        assert any("a symptom came back" in text for text in said)
+        assert len(one._means.plans.list((), 9)) == 1
+
+
 @pytest.mark.parametrize("hides", ["failure", "response"])
 def test_what_was_done_counts_though_the_store_of_plans_forgets_it(tmp_path: Path, hides: str) -> None:
     clock, said = StandingClock(), list[str]()

@@ -20,8 +20,9 @@ from tests.support.made_plans import DAY_NS, FINDINGS, HOUR_NS, STEP
 
 from homeostat.adapters.memory.settings import MemorySettings
 from homeostat.maintain.act.executor import SettingsExecutor
+from homeostat.maintain.beside import history_of
 from homeostat.maintain.contracts import Case
-from homeostat.maintain.coordinator import Coordinator, Pace, Stages, history_of
+from homeostat.maintain.coordinator import Coordinator, Pace, Stages
 from homeostat.maintain.gate.blackouts import Blackout
 from homeostat.maintain.gate.limits import Limits
 from homeostat.maintain.gate.ruling import LimitsGate

@@ -116,6 +116,21 @@ def test_what_was_undone_in_an_incident_is_not_offered_again() -> None:
     assert planner.plan(CASE, findings, failed).steps[0].remedy is Remedy.ESCALATE
 
 
+def test_a_remedy_that_is_in_force_is_not_done_again() -> None:
+    unit, segment = finding(Cause.UNIT, "field:amount", factor=0.01), finding(Cause.SEGMENT, "segment", where="a == 1")
+    for one, later_h, wanted in ((unit, 0, "monitor"), (unit, 99, "monitor"), (segment, 0, "monitor")):
+        stage = Stage({ChangeKind.REPAIR: GOOD, ChangeKind.RULE: GOOD})
+        findings = Findings("i1", 0, Conclusion.CAUSE, (one,), ((one.node, one.kind, 0.93),), 4)
+        case = replace(CASE, now_ns=CASE.now_ns + later_h * HOUR)
+        plan = RemedyPlanner(stage, MEANS, 3, present=lambda wanted: wanted).plan(case, findings)
+        assert [one.remedy for one in plan.steps] == [wanted] and "is in force" in plan.steps[0].why
+        other = RemedyPlanner(stage, MEANS, 3, present=lambda wanted: [replace(one, body=None) for one in wanted])
+        assert "is in force" not in other.plan(case, findings).steps[0].why
+    late = replace(CASE, now_ns=CASE.now_ns + 200 * HOUR)  # A rule stands, and the segment goes on to be wrong.
+    asked = RemedyPlanner(stage, MEANS, 3, present=lambda wanted: wanted).plan(late, findings)
+    assert [one.remedy for one in asked.steps] == [Remedy.ESCALATE]
+
+
 def test_of_several_remedies_the_one_that_saves_is_taken_and_the_others_say_why_not() -> None:
     plan = planned(Stage({ChangeKind.REPAIR: GOOD}), finding(Cause.UNIT, "field:amount", factor=0.01))
     step = plan.steps[0]

@@ -16,8 +16,9 @@ from homeostat.jobs.drill.investigating import DrillCases
 from homeostat.jobs.drill.owner import Owner
 from homeostat.jobs.drill.records import when
 from homeostat.jobs.drill.watching import Seen
+from homeostat.maintain.beside import elsewhere_of, history_of, unanswered
 from homeostat.maintain.contracts import Case
-from homeostat.maintain.coordinator import Coordinator, elsewhere_of, history_of, unanswered
+from homeostat.maintain.coordinator import Coordinator
 from homeostat.maintain.incident.past import past_of
 from homeostat.maintain.verify.verifier import Course
 from homeostat.records.arrays import Float
@@ -113,9 +114,15 @@ class Responding:
         """Whether an hour has changed an incident that is answered, or opened one."""
         return any(
             incident.opened_ns >= self._from_ns
-            and (incident.id not in self.responses or self.responses[incident.id].phase != Phase.CLOSED)
+            and (incident.id not in self.responses or not self._over(incident, seen.at_ns))
             for incident in seen.incidents
         )
+
+    def _over(self, incident: Incident, now_ns: int) -> bool:
+        """Whether nothing is to be done about an incident that was answered, whatever its signals do."""
+        response = self.responses[incident.id]
+        watched = self._coordinator.pace.watches(response, incident, now_ns)
+        return response.phase == Phase.CLOSED and not watched
 
     def take(self, hour: Hour, seen: Seen, due: bool = True) -> None:
         """Do all that is due at the end of an hour. `cases` knows the hour and what was seen by then.
@@ -132,7 +139,7 @@ class Responding:
 
     def _advance(self, incident: Incident, now_ns: int) -> None:
         response = self.responses.get(incident.id) or Response(incident.id, since_ns=incident.opened_ns)
-        if response.phase == Phase.CLOSED and not (incident.closed_ns == 0 and incident.reopened):
+        if incident.id in self.responses and self._over(incident, now_ns):
             return
         apart = [one for one in self.responses.values() if one.incident != incident.id]
         elsewhere = elsewhere_of(apart, self.cases.incidents, now_ns)

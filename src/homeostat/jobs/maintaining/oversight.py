@@ -41,12 +41,14 @@ class Oversight:
     def _acts(self) -> dict[str, Value]:
         """The count from outside: of the settings, against people's words and the declared limits."""
         plans, record = self.means.plans, GateRecord(self.means.record)
+        begun_again = sum(one.reopened for one in plans.list((), _MOST))
         waiting = sum(one.waits for one in plans.list([Phase.RULED], _MOST))
         found = count(self.means.settings.since(0), record.of_people(), plans.ruled(0, _MOST), self.spec)
         return {
             "homeostat_gate_unauthorised": len(found.unauthorised),
             "homeostat_gate_stopped": self.spec.stop or record.stopped,
             "homeostat_plans_waiting": waiting,
+            "homeostat_incidents_begun_again": begun_again,
         }
 
     def _remembered(self) -> dict[str, Value]:

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from homeostat.engine.gate_record import GateRecord
 from homeostat.engine.unauthorised import forbids, steps_by_itself
 from homeostat.maintain.gate.limits import DAY_NS, Limits
+from homeostat.ports.plans import Plans
 from homeostat.ports.settings import Settings
 from homeostat.records.autonomy import reach_of
 from homeostat.records.incidents import Phase
 from homeostat.records.plans import Plan, Tier
 from homeostat.records.responses import Answer, Response
 
+_PLANS_KEPT = 10_000
 _RESPONSES_KEPT = 10_000  # Of more, older ones are gone from the store for good reason.
 _CONFIRMED = frozenset({Phase.INVESTIGATED, Phase.PLANNED, Phase.RULED, Phase.ACTING})
 
@@ -28,6 +30,7 @@ class Permits:
 
     record: GateRecord
     settings: Settings
+    plans: Plans
 
     def begun_again(self, response: Response, now_ns: int) -> Response | None:
         """The response that begins again, where the stored one is not as it is on record; None where it is."""
@@ -66,6 +69,9 @@ class Permits:
             altered = self.record.altered(responses, now_ns - limits.lowered_ns)
             if altered:
                 return f"what is stored of incident {altered[0]} is not what is on record, so a person decides"
+        why = self._rejected(plan)
+        if why:
+            return why
         for step in plan.acting:
             why = forbids(limits, [limits.declared(step.remedy, reach_of(step.scope))], now_ns)
             if why:
@@ -74,6 +80,19 @@ class Permits:
         others = sum(not step.startswith(f"{plan.hash}-") for step in done)
         if others + len(plan.acting) > limits.actions_per_day:
             return f"with {others} steps of 24 hours, it is more than {limits.actions_per_day}"
+        return ""
+
+    def _rejected(self, plan: Plan) -> str:
+        """Why a plan is not to be carried out by itself after what people have rejected in its incident."""
+        hashes = self.record.rejected(plan.incident)
+        kept = {one.plan.hash: one.plan for one in self.plans.ruled(0, _PLANS_KEPT)} if hashes else {}
+        for hash in hashes:
+            if hash not in kept:
+                return f"a person has rejected plan {hash}, which is not kept any more"
+            gone = {(one.remedy, one.scope) for one in kept[hash].acting}
+            again = next((one for one in plan.acting if (one.remedy, one.scope) in gone), None)
+            if again is not None:
+                return f"a person has rejected {again.remedy} at {again.scope} in this incident"
         return ""
 
     def _is_of(self, plan: Plan, stored: Response) -> bool:

@@ -23,7 +23,8 @@ from homeostat.jobs.maintaining.courses import course_of
 from homeostat.jobs.maintaining.permits import Permits
 from homeostat.jobs.maintaining.source import Source
 from homeostat.maintain.act.executor import NotAllowed, Work
-from homeostat.maintain.coordinator import BY, Coordinator, Pace, elsewhere_of, history_of, unanswered
+from homeostat.maintain.beside import BY, elsewhere_of, history_of, unanswered
+from homeostat.maintain.coordinator import Coordinator, Pace
 from homeostat.maintain.gate.limits import Limits
 from homeostat.maintain.gate.ruling import LimitsGate
 from homeostat.ports import Clock
@@ -99,7 +100,8 @@ class Responding:
         self._renew_ns = 0  # When it is due to be renewed, by the monotonic clock.
         self._holds = ""  # The incident whose lease it has.
         self._source, self._means, self._clock, self._say, self._keep = source, means, clock, say, keep
-        self._permits = Permits(GateRecord(means.record), means.settings)
+        self._pace = Pace(answer_ns=source.prepared.app.maintain.gate.answer)
+        self._permits = Permits(GateRecord(means.record), means.settings, means.plans)
         self._recent = LastEntries(source)
         self._cases = Cases(source, means.settings, self._recent)
         self._looked: dict[str, int] = {}
@@ -138,7 +140,7 @@ class Responding:
         self._lead()
         coordinator: Coordinator | None = None
         stored = 0
-        for incident, response in self._under_way():
+        for incident, response in self._under_way(now_ns):
             if not self._due(response, now_ns, live):
                 continue
             self._keep()
@@ -198,12 +200,16 @@ class Responding:
             self._means.plans.leave(held, self._owner)
 
     def _is_ours(self, phase: Phase) -> bool:
-        """Whether this process ends a phase."""
+        """Whether this process ends a phase; who verifies also sees a closed one come back."""
+        phase = Phase.VERIFYING if phase == Phase.CLOSED else phase
         return phase in self._phases and (phase not in _LED or not self._owner or self._fence is not None)
 
-    def _under_way(self) -> list[tuple[Incident, Response]]:
-        """Incidents that are open or answered, with their responses; the oldest first."""
-        store, plans = self._source.store, self._means.plans
+    def _under_way(self, now_ns: int) -> list[tuple[Incident, Response]]:
+        """Incidents that are open or answered, with their responses; the oldest first.
+
+        Of closed responses, those whose symptom may come back.
+        """
+        store, plans, pace = self._source.store, self._means.plans, self._pace
         responses = {one.incident: one for one in plans.list(_UNDER_WAY, _RESPONSES_MAX)}
         incidents = {kept.incident.id: kept.incident for kept in store.list(_UNDER_WAY, _INCIDENTS_MAX)}
         for id in responses.keys() - incidents.keys():
@@ -214,7 +220,7 @@ class Responding:
         found = []
         for id, incident in incidents.items():
             response = responses.get(id) or self._stored(id) or Response(id, since_ns=incident.opened_ns)
-            if response.phase != Phase.CLOSED:
+            if response.phase != Phase.CLOSED or pace.watches(response, incident, now_ns):
                 found.append((incident, response))
         return sorted(found, key=lambda one: one[0].opened_ns)
 
@@ -234,7 +240,7 @@ class Responding:
             return False
         if now_ns < response.next_ns or self._clock.monotonic_ns() < self._broken.get(response.incident, 0):
             return False
-        if response.phase == Phase.VERIFYING:  # Its decisions are read from the journal.
+        if response.phase in (Phase.VERIFYING, Phase.CLOSED):  # Decisions, or signals, are read for it.
             looked = self._looked.get(response.incident)
             if looked is not None and 0 <= now_ns - looked < _LOOK_NS:
                 return False
@@ -299,7 +305,7 @@ class Responding:
         return coordinator_of(
             app, investigator, means.rehearsal, LimitsGate(limits), means.settings,
             lambda case, plan, receipt: course_of(case, receipt, self._recent, means.settings), self._allowed,
-            means.work, Pace(answer_ns=app.maintain.gate.answer), means.versions,
+            means.work, self._pace, means.versions,
         )  # fmt: skip
 
     def _limits(self) -> Limits:

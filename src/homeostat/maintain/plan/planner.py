@@ -46,6 +46,8 @@ _SLOW = frozenset({Cause.ADVERSARY, Cause.BASE_RATE, Cause.POPULATION})  # Outco
 _INPUTS_SHOW_NS = 3 * _HOUR_NS  # By then a fault of what comes in, of the same hour, has an incident of its own.
 _OUR_DOING = frozenset({Cause.VERSION, Cause.CONFIGURATION})
 _OF_INPUTS = frozenset({Kind.UNIT, Kind.SCHEMA, Kind.MISSING, Kind.FROZEN})
+_MENDING = frozenset({ChangeKind.REPAIR, ChangeKind.QUARANTINE, ChangeKind.LATENESS, ChangeKind.LEARNING})
+"""Changes that answer a cause for as long as they stand, though it goes on outside."""
 _NOTHING = Rehearsed(0.0, 0.0, 0.0, 0, "none")
 _NO_BLAST = Blast(0.0, 0.0, 0.0)
 
@@ -106,7 +108,13 @@ class RemedyPlanner:
         chosen: list[tuple[int, Step]] = []
         rejected: list[tuple[str, str]] = []
         before: tuple[Alteration, ...] = ()
+        held: list[str] = []
         for finding in sorted(findings.findings, key=lambda one: _first_order(one, self._means)):
+            standing = self._standing(case, finding)
+            if standing is not None and (young or all(one.kind in _MENDING for one in standing.alterations)):
+                why = f"{standing.remedy} at {standing.scope} is in force against {finding.kind} at {finding.node}"
+                held.append(why)
+                continue
             tried = self._tried(case, finding, before, failed)
             best = _best(tried)
             if young and finding.kind in _SLOW and best.offer.remedy == Remedy.ESCALATE:
@@ -118,6 +126,8 @@ class RemedyPlanner:
             rejected += [(str(one.offer.remedy), _why_not(one, best)) for one in tried if one is not best]
             chosen.append((best.offer.order, _step(best, finding)))
             before += best.offer.alterations
+        if not chosen:
+            return self._one(case, least.probability, Remedy.MONITOR, "; ".join(held))
         steps = tuple(step for _, step in sorted(chosen, key=lambda one: one[0]))
         confidence = min(one.probability for one in findings.findings)
         return Plan(case.incident.id, case.now_ns, confidence, self._settings, steps, tuple(rejected))
@@ -162,7 +172,8 @@ class RemedyPlanner:
         found = []
         rehearsals = 0
         for offer in offers(finding, self._means_at(case)):
-            if (str(offer.remedy), offer.scope) in failed or not self._fits([*before, *offer.alterations]):
+            gone = (str(offer.remedy), offer.scope) in failed or self._is_standing(offer)
+            if gone or not self._fits([*before, *offer.alterations]):
                 continue
             effect = None
             if offer.alterations and not offer.protects and rehearsals < _REHEARSALS:
@@ -173,6 +184,20 @@ class RemedyPlanner:
                     effect = None
             found.append(_Tried(offer, effect, _net(offer, effect)))
         return found
+
+    def _standing(self, case: Case, finding: Finding) -> Offer | None:
+        """The remedy of a finding that is in force already, just as it would be done again; None where none is."""
+        return next((one for one in offers(finding, self._means_at(case)) if self._is_standing(one)), None)
+
+    def _is_standing(self, offer: Offer) -> bool:
+        wanted = offer.alterations
+        if self._present is None or not wanted or any(one.kind == ChangeKind.REBUILD for one in wanted):
+            return False
+        now = self._present(wanted)
+        return all(
+            a.body is not None and b.body is not None and dict(a.body) == dict(b.body)
+            for a, b in zip(wanted, now, strict=True)
+        )
 
     def _rehearse(self, case: Case, finding: Finding, offer: Offer, alterations: Sequence[Alteration]) -> Effect | None:
         """The effect of alterations on the traffic since the finding began; None where nothing shows their use."""

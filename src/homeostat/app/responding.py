@@ -64,7 +64,7 @@ def coordinator_of(
 
     def judge(case: Case, plan: Plan, receipt: Receipt, extended: bool) -> Verified | None:
         if plan.steps[receipt.step].only_trains and work is not None:
-            return training_verdict(plan, receipt, work.ended(receipt.job), case.now_ns)
+            return training_verdict(plan, receipt, work.ended(receipt.job, receipt.key), case.now_ns)
         found = verdict_of(plan, receipt, course(case, plan, receipt), case.now_ns, extended)
         if found is None or found.verdict != Verdict.INCONCLUSIVE or not receipt.changes:
             return found

@@ -48,10 +48,10 @@ def test_a_trained_version_decides_where_it_is_deployed_and_an_undo_is_exact(cas
     work, kept = DrillWork(deciding, cases.recent), deciding.kept()
     job = work.begin("train", {"why": "concept at outcome"}, "plan-0")
     assert work.begin("train", {}, "plan-0") == job and len(deciding.acting.trained) == 1  # A call again, once.
-    assert work.ended(job) is None and work.versions() == [KeptVersion("")]
+    assert work.ended(job, "plan-0") is None and work.versions() == [KeptVersion("")]
     without = risks(deciding)
     deciding.now_ns += TAKES_NS
-    ended, (first, made) = work.ended(job), work.versions()
+    ended, (first, made) = work.ended(job, "plan-0"), work.versions()
     deciding.now_ns -= TAKES_NS
     assert ended is not None and ended.version == made.version and "rows" in ended.why
     assert first == KeptVersion("") and made.held_out == HELD_OUT and made.taught_ns < made.made_ns < deciding.now_ns
@@ -101,6 +101,6 @@ def test_a_training_that_has_nothing_to_learn_from_fails_with_its_reason() -> No
     work = DrillWork(deciding, early.recent)
     work.begin("train", {}, "plan-0")
     deciding.now_ns += TAKES_NS
-    ended = work.ended("plan-0")
+    ended = work.ended("plan-0", "plan-0")
     assert ended is not None and not ended.version and "too few outcomes" in ended.why
     assert work.versions() == [KeptVersion("")]

@@ -58,8 +58,8 @@ class Training(Given):
         """The real verdict on a training, and a given one on the version."""
         if not plan.steps[receipt.step].only_trains:
             return super().judge(case, plan, receipt, extended)
-        found = training_verdict(plan, receipt, self.work.ended(receipt.job), case.now_ns)
-        self.made = self.made if found is None else self.work.ended(receipt.job).version
+        found = training_verdict(plan, receipt, self.work.ended(receipt.job, receipt.key), case.now_ns)
+        self.made = self.made if found is None else self.work.ended(receipt.job, receipt.key).version
         return found
 
 
@@ -126,16 +126,18 @@ def test_the_end_of_a_job_is_that_of_its_training(tmp_path: Path) -> None:
     clock = StandingClock()
     work = JobsWork(lambda: closing(SqliteJobs(tmp_path)), ["access", f"--data={tmp_path}"], str(tmp_path), clock)
     id = work.begin("train", {"why": "concept at outcome"}, "plan-0")
-    assert work.ended(id) is None
+    assert work.ended(id, "plan-0") is None
     run_the_job(tmp_path, clock)
-    ended = work.ended(id)
+    ended = work.ended(id, "plan-0")
     assert ended is not None and (ended.version, ended.why) == ("b2", "trained as version 2 on 900 rows")
     other = work.begin("train", {}, "plan-1")
     with closing(SqliteJobs(tmp_path)) as store:
         change(store, int(other), lambda one: one.ended(JobState.FAILED, clock.at_ns, error="no data"))
-    failed, gone = work.ended(other), work.ended("99")
+    failed, gone = work.ended(other, "plan-1"), work.ended("99", "plan-1")
     assert failed is not None and gone is not None and not failed.version and not gone.version
     assert "no data" in failed.why and "not kept" in gone.why
+    of_another = work.ended(id, "plan-1")
+    assert of_another is not None and not of_another.version and "was not begun by step plan-1" in of_another.why
 
 
 def test_the_library_is_what_the_registry_keeps_and_may_decide() -> None:

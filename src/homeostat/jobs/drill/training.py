@@ -83,12 +83,12 @@ class DrillWork:
         prepared = self._deciding.drill.prepared
         return brain(prepared.app, prepared.features, bundle), bundle
 
-    def ended(self, job: str) -> Ended | None:
-        """See `Work`."""
-        one = self._done[job]
+    def ended(self, job: str, key: str) -> Ended | None:
+        """See `Work`; a job has the name of its key."""
+        one = self._done[key]
         return one.ended if self._deciding.now_ns >= one.begun_ns + TAKES_NS else None
 
-    def cancel(self, job: str) -> None:
+    def cancel(self, job: str, key: str) -> None:
         """See `Work`: a training that is over changes nothing by itself."""
 
     def versions(self) -> list[KeptVersion]:

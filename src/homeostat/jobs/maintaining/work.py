@@ -46,13 +46,15 @@ class JobsWork:
         with self.opened() as store:
             return str(store.submit(made).id)
 
-    def ended(self, job: str) -> Ended | None:
+    def ended(self, job: str, key: str) -> Ended | None:
         """See `Work`."""
         with self.opened() as store:
             try:
-                found = store.get(int(job))
+                found = store.get(_number(job))
             except UnknownJob:
                 return Ended("", f"job {job} is not kept any more")
+        if not _is_own(found, key):
+            return Ended("", f"job {job} was not begun by step {key}")
         if not found.state.over:
             return None
         if found.state is not JobState.SUCCEEDED:
@@ -61,17 +63,30 @@ class JobsWork:
         version = str(result.get("version", ""))
         return Ended(version, str(result.get("why", "")) or f"job {job} names no version")
 
-    def cancel(self, job: str) -> None:
+    def cancel(self, job: str, key: str) -> None:
         """See `Work`."""
 
         def asked(found: Job) -> Job:
-            return found if found.state.over else found.asked_to_cancel(ACTOR, self.clock.now_ns())
+            theirs = found.state.over or not _is_own(found, key)
+            return found if theirs else found.asked_to_cancel(ACTOR, self.clock.now_ns())
 
         with self.opened() as store:
             try:
-                change(store, int(job), asked)
+                change(store, _number(job), asked)
             except UnknownJob:
                 return  # It was over long ago.
+
+
+def _is_own(job: Job, key: str) -> bool:
+    """Whether a step of this key began a job."""
+    return (job.kind, job.actor, job.key) == ("retrain", ACTOR, key)
+
+
+def _number(job: str) -> int:
+    """The number of a job. Raises UnknownJob for none."""
+    if not (job.isascii() and job.isdigit() and len(job) < 19):
+        raise UnknownJob(f"there is no job {job[:40]!r}")
+    return int(job)
 
 
 def kept_versions(registry: Registry | None) -> list[KeptVersion]:

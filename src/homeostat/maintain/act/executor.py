@@ -34,12 +34,12 @@ class Work(Protocol):
         """The job's id."""
         ...
 
-    def cancel(self, job: str) -> None:
-        """End it, where it runs."""
+    def cancel(self, job: str, key: str) -> None:
+        """End the job that was begun under a key, where it runs; no other, whatever a receipt names."""
         ...
 
-    def ended(self, job: str) -> Ended | None:
-        """How a training ended; None while it waits or runs."""
+    def ended(self, job: str, key: str) -> Ended | None:
+        """How the training that was begun under a key ended; None while it waits or runs."""
         ...
 
 
@@ -102,7 +102,7 @@ class SettingsExecutor:
         done = [one for one in named if one.key.startswith(f"{receipt.key}-")]  # Nobody else's, whatever it names.
         self._back(done, why, receipt.key)
         if receipt.job and self.work is not None:
-            self.work.cancel(receipt.job)
+            self.work.cancel(receipt.job, receipt.key)
         return replace(receipt, undone_ns=now_ns, undone_why=why)
 
     def _store(self, change: Change, seen: int, own: Sequence[Change]) -> Change:

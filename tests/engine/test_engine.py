@@ -63,6 +63,17 @@ def test_every_bad_object_is_a_dead_letter(tmp_path: Path) -> None:
     assert len(letters) == len(bad) and all(letter["field"] and letter["reason"] for letter in letters)
 
 
+def test_names_that_nobody_declared_are_left_among_the_dead_letters_and_no_event_is_one(tmp_path: Path) -> None:
+    with load("access", data=tmp_path) as engine:
+        answers = engine.answer([{**EVENT, "event_id": f"n{k}", "value_v2": 7} for k in range(3)])
+        assert all("action" in one for one in answers) and engine.bad_events == 0
+        engine.answer([{**EVENT, "event_id": "n9", "value_v2": 7}])  # It was handed on a moment ago.
+    (line,) = (tmp_path / "dead_letters.jsonl").read_text().splitlines()
+    found = json.loads(line)
+    assert (found["field"], found["value"], found["reason"]) == ("value_v2", "", "unknown_name")
+    assert found["detail"].startswith("in 3 of 3 events")
+
+
 def test_a_repeated_id_counts_once_also_after_a_restart(tmp_path: Path) -> None:
     with load("access", data=tmp_path) as engine:
         first = engine.decide(EVENT)

@@ -11,6 +11,7 @@ from homeostat.config.tree import App, Column, NamedList, duration_ns
 from homeostat.decide.guards.limits import RateLimit
 from homeostat.decide.guards.plan import BreakerPlan, FallbackPlan, GuardPlan, Names, Rule
 from homeostat.decide.intake.schema import EntityColumn, EventSchema, FieldColumn
+from homeostat.decide.intake.unknown import UnknownNames
 from homeostat.decide.windows.features import FeaturePlan, FeatureSpec, WindowGroup
 from homeostat.expressions import ExpressionError, Membership, Type
 from homeostat.expressions.parse import parse
@@ -43,7 +44,7 @@ def event_schema(app: App, coding: Coding) -> EventSchema:
         coding, _names(events.id, "event_id"), _names(events.time, "time"),
         entities, fields, label, events.ahead_max,
         skew_ns=events.skew, id_from_rows=events.id.from_rows, time_from_rows=events.time.from_rows,
-        outcome=(app.outcomes.label,),
+        outcome=(app.outcomes.label,), unknown=UnknownNames((*event_names(app), app.outcomes.label)),
     )  # fmt: skip
 
 

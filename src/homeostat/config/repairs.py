@@ -22,6 +22,7 @@ from homeostat.config.remedy_faults import where_scope
 from homeostat.config.scalars import Node
 from homeostat.config.tree import App
 from homeostat.decide.intake.schema import EventSchema, FieldColumn
+from homeostat.decide.intake.unknown import UnknownNames
 from homeostat.decide.repairing.plan import CopyPlan, FieldRepair, RepairPlan, Shift
 from homeostat.decide.repairing.quarantine import Held
 from homeostat.expressions import Compiled, compile_expression
@@ -93,7 +94,9 @@ def read_schema(app: App, repairs: Mapping[str, Node], coding: Coding) -> EventS
     fields = tuple(_read(field, repairs.get(f"field:{field.name}")) for field in schema.fields)
     shift = repairs.get("time")
     ahead_ns = max(0, -shift.by) if isinstance(shift, ShiftBody) else 0
-    return replace(schema, fields=fields, ahead_max_ns=schema.ahead_max_ns + ahead_ns)
+    others = [one.from_ for one in repairs.values() if isinstance(one, RenameBody)]
+    known = UnknownNames((*plans.event_names(app), app.outcomes.label, *others))
+    return replace(schema, fields=fields, ahead_max_ns=schema.ahead_max_ns + ahead_ns, unknown=known)
 
 
 def _read(field: FieldColumn, body: Node | None) -> FieldColumn:

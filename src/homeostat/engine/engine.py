@@ -179,6 +179,8 @@ class Engine:
         until_ns = stepped(now_ns, schema.ahead_max_ns)
         with self.parts.loop.meters.timed("intake"):
             batch, letters = read_columns(rows.columns, len(rows), schema, until_ns, np.arange(1, len(rows) + 1))
+            if schema.unknown is not None:
+                schema.unknown.look_at_columns(rows.columns, len(rows))
         bad = {letter.line - 1 for letter in letters}
         positions = [row for row in range(len(rows)) if row not in bad]
         return self._answered(batch, letters, positions, len(rows), now_ns, until_ns)
@@ -206,6 +208,8 @@ class Engine:
                 self._decided(part, positions if part is batch else positions[start : start + len(part)], answers)
         # Last, so that events which are sent again because the journal is down are not buried each time.
         self._isolation.bury(letters, set(range(count)) - set(positions), answers)
+        if schema.unknown is not None and schema.unknown.due(now_ns):
+            self._isolation.note(schema.unknown.take(now_ns))
         return answers
 
     def _decided(self, batch: EventBatch, positions: Sequence[int], answers: list[Answer]) -> None:

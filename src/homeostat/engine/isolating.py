@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable, MutableSequence, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 from homeostat.decide.loop import Stopped
@@ -15,6 +16,7 @@ from homeostat.ports import Unavailable
 from homeostat.records.events import DeadLetter
 from homeostat.records.identity import Ids
 from homeostat.records.reasons import Reason
+from homeostat.records.unknown import UnknownName, letter_of
 
 _NOBODY = Ids.of([(0, 0)])  # An id that is asked for to see whether the journal answers.
 Answer: TypeAlias = Decision | Problem
@@ -98,6 +100,12 @@ class Isolation:
         self._parts.loop.meters.buried(letters)
         for position, letter in zip(sorted(positions), letters, strict=True):
             answers[position] = problems.of_letter(letter)
+
+    def note(self, names: Sequence[UnknownName]) -> None:
+        """Leave names that nobody declared among the dead letters, where maintenance finds them; no event waits."""
+        if self._parts.dead_letters is not None:
+            with suppress(Unavailable):
+                self._parts.dead_letters.bury([letter_of(one) for one in names])
 
     def mend(self) -> None:
         """Be ready for the next event after a fault. Raises where no event is to blame for it, but journal or disk."""

@@ -17,6 +17,7 @@ from homeostat.records.bodies import Body
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch, Row
 from homeostat.records.renaming import decisions_as
+from homeostat.records.unknown import UnknownName, name_in
 
 DAY_NS = 86_400 * 10**9
 DAYS, ROWS_MAX = 35, 200_000
@@ -36,6 +37,7 @@ class RecentColumns:
     _batches: deque[tuple[DecisionBatch, int]] = field(default_factory=deque)
     _outcomes: deque[OutcomeBatch] = field(default_factory=deque)
     _refused: deque[Refused] = field(default_factory=lambda: deque(maxlen=_REFUSED_MAX))
+    _unknown: deque[UnknownName] = field(default_factory=lambda: deque(maxlen=_REFUSED_MAX))
     _rows: int = 0
     _made: Recent | None = None  # The last answer, as long as nothing came since.
 
@@ -59,13 +61,18 @@ class RecentColumns:
     def refuse(self, letters: Sequence[DeadLetter], at_ns: int) -> None:
         """Take in what intake refused."""
         self._made = None
-        self._refused.extend(Refused(at_ns, one.field, one.reason, one.value[:80]) for one in letters)
+        names = [name_in(one, at_ns) for one in letters]
+        self._unknown.extend(one for one in names if one is not None)
+        self._refused.extend(
+            Refused(at_ns, one.field, one.reason, one.value[:80])
+            for one, name in zip(letters, names, strict=True) if name is None
+        )  # fmt: skip
 
     def copy(self) -> RecentColumns:
         """The same, which goes on by itself."""
         return RecentColumns(
             self.prepared, self.days, self.rows_max, deque(self._batches), deque(self._outcomes),
-            deque(self._refused, maxlen=_REFUSED_MAX), self._rows,
+            deque(self._refused, maxlen=_REFUSED_MAX), deque(self._unknown, maxlen=_REFUSED_MAX), self._rows,
         )  # fmt: skip
 
     def until(self, now_ns: int) -> Recent:
@@ -107,7 +114,7 @@ class RecentColumns:
             _joined([np.full(len(one), one.settings) for one, _, _ in kept], np.int64),
             _joined([(one.kind == Row.LATE_EVENT).astype(np.uint8) for one in events], np.uint8),
             _joined([_versions(one, places) for one, _, _ in kept], np.int64), label, known_ns, texts,
-            tuple(self._refused),
+            tuple(self._refused), tuple(self._unknown),
         )  # fmt: skip
 
     def _known(self, code: Int) -> tuple[np.ndarray, Int]:

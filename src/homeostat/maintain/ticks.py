@@ -23,6 +23,7 @@ from homeostat.records.bodies import Body, ChangeBatch
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.identity import Coding
+from homeostat.records.reasons import Reason
 from homeostat.records.renaming import decisions_as, outcomes_as
 from homeostat.records.rows import decisions_at
 from homeostat.records.vocabulary import Vocabulary
@@ -104,7 +105,9 @@ class TickReader:
         """Count dead letters, in the span of the present time.
 
         count : where only some of them are at hand
+        Those of names that nobody declared are of no event, and don't count.
         """
+        letters = [one for one in letters if one.reason != Reason.UNKNOWN_NAME]
         self._present().bury(list(letters), len(letters) if count is None else count)
 
     def repeat(self, count: int) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from homeostat.records.arrays import Bytes, Float, Int, Mask, Small
+from homeostat.records.unknown import UnknownName
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Recent:
     label : NaN where no outcome is known; known_ns : when it became known, 0 where it is not
     texts : of categories, by code
     refused : events that could not be read
+    unknown : names in events that nobody declared, with how many events had them, over time
     matures_ns : the age from which on both kinds of outcome are known
     """
 
@@ -67,6 +69,7 @@ class Recent:
     known_ns: Int
     texts: Mapping[float, str]
     refused: tuple[Refused, ...]
+    unknown: tuple[UnknownName, ...] = ()
 
     def __len__(self) -> int:
         return len(self.id_code)

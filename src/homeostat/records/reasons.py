@@ -19,6 +19,7 @@ class Reason(StrEnum):
     TOO_EARLY = "too_early"  # Further ahead of the clock than declared.
     AMBIGUOUS = "ambiguous"  # Its id or key has the hash of another text, which it must not be taken for.
     UNKNOWN_EVENT = "unknown_event"  # An outcome for an event that was never decided.
+    UNKNOWN_NAME = "unknown_name"  # No event is a dead letter for it: it was taken, without this member.
     UNDECIDABLE = "undecidable"  # It brought about a fault of ours.
     # Why an answer is not what the models alone would have given.
     RULE = "rule"

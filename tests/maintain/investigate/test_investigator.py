@@ -21,6 +21,7 @@ from homeostat.records.findings import Conclusion, Findings
 from homeostat.records.logged import LoggedChange
 from homeostat.records.reasons import Fallback, Reason
 from homeostat.records.signals import Kind
+from homeostat.records.unknown import UnknownName
 
 AMOUNT = signal("field:amount", Kind.DISTRIBUTION)
 RNG = np.random.default_rng(5)
@@ -91,6 +92,32 @@ def test_a_field_missing_anywhere_is_missing_and_from_whole_sources_another_sche
     for rows, kind in ((anywhere, Cause.MISSING), (some, Cause.SCHEMA)):
         bad = traffic.with_amount(recent, lambda amount, late, rows=rows: np.where(late & rows, np.nan, amount))
         assert _top(investigated(bad, case([absent]), Replays(bad, same))) == ("field:amount", kind)
+
+
+@pytest.mark.parametrize("how", ["absent", "refused"])
+def test_a_field_under_another_name_is_another_schema_and_its_name_is_found(how: str) -> None:
+    recent, absent = quiet(), signal("field:amount", Kind.MISSING)
+    rows = RNG.random(len(recent)) < 0.3  # Of each source, as where each of its programs is another one.
+    lacking = traffic.after(recent) & rows
+    if how == "absent":
+        bad = traffic.with_amount(recent, lambda amount, late: np.where(late & rows, np.nan, amount))
+    else:
+        bad = traffic.refused(recent, lacking, "amount", Reason.MISSING, "")
+    n, of = int(lacking.sum()), int(traffic.after(recent).sum())
+    noise = UnknownName("channel", 40, 5000, ONSET - 30 * HOUR), UnknownName("channel", n, of, NOW)
+    named = replace(bad, unknown=(UnknownName("amount_v2", n, of, NOW), *noise))
+    found = investigated(named, case([absent]), Replays(bad, same))
+    assert _top(found) == ("field:amount", Cause.SCHEMA)
+    assert (found.findings[0].about or {})["from"] == "amount_v2"
+    for names in (
+        (UnknownName("amount_v2", n // 4, of, NOW),),  # Too seldom to stand for what is absent.
+        (UnknownName("amount_v2", n, of, NOW), UnknownName("amount_v2", n, of, ONSET - 30 * HOUR)),  # It was there.
+        (UnknownName("x", n, of, NOW), UnknownName("y", n, of, NOW)),  # Either may be it.
+    ):
+        other = investigated(replace(bad, unknown=names), case([absent]), Replays(bad, same))
+        assert "from" not in (other.findings[0].about or {}) if other.findings else True
+        if how == "absent":
+            assert _top(other) == ("field:amount", Cause.MISSING)
 
 
 def test_the_first_events_without_a_field_do_not_say_yet_whether_whole_sources_leave_it_out() -> None:

@@ -35,7 +35,10 @@ def parse_events(raw: bytes, schema: EventSchema, now_ns: int) -> tuple[EventBat
     """
     if raw[:1] == b"{":  # The shortest way for what nearly every request is.
         texts: IdTexts = {}
-        event = objects.read_event(value_of(raw), schema, now_ns, texts, 1)
+        value = value_of(raw)
+        if schema.unknown is not None:
+            schema.unknown.look(value)
+        event = objects.read_event(value, schema, now_ns, texts, 1)
         if isinstance(event, DeadLetter):
             return batch_of([], schema, texts), [event], []
         return batch_of([event], schema, texts), [], [0]
@@ -88,6 +91,8 @@ def read_line(line: bytes, schema: EventSchema, now_ns: int, texts: IdTexts, num
     value = value_of(line)
     if type(value) is Unread and not line.strip(SPACE):
         return None
+    if schema.unknown is not None:
+        schema.unknown.look(value)
     return read_event(value, schema, now_ns, texts, number)
 
 
@@ -99,6 +104,9 @@ def read_texts(
     if len(found) <= FEW or any(type(one) is not Texts for one in found):
         batch, letters, _ = read_objects(found, schema, now_ns, numbers)
         return batch, letters
+    if schema.unknown is not None:
+        for one in found[:FEW]:
+            schema.unknown.look(one)
     import pyarrow as pa
 
     from homeostat.decide.intake.columns import read_columns
@@ -143,12 +151,14 @@ def _struct(
 
 
 def _used(lines: Sequence[bytes], schema: EventSchema) -> frozenset[str]:
-    """The schema's names in the first few lines that can be read."""
+    """The schema's names in the first few lines that can be read. Unknown names are counted in these alone."""
     found: set[str] = set()
     for line in lines[:FEW]:
         event = value_of(line)
         if isinstance(event, dict):
             found |= event.keys()
+            if schema.unknown is not None:
+                schema.unknown.look(event)
     return frozenset(found.intersection(schema.names()))
 
 

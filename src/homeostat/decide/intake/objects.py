@@ -238,7 +238,10 @@ def read_objects(
     events: list[Event] = []
     letters: list[DeadLetter] = []
     positions: list[int] = []
+    unknown = schema.unknown
     for position, item in enumerate(objects):
+        if unknown is not None:
+            unknown.look(item)
         line = position + 1 if lines is None else lines[position]
         event = read_event(item, schema, now_ns, texts, line, source)
         if isinstance(event, DeadLetter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from homeostat.decide.intake.unknown import UnknownNames
 from homeostat.records.identity import Coding
 
 SKEW_NS = 10**9  # How much clocks differ, where nobody says.
@@ -48,6 +49,7 @@ class EventSchema:
     skew_ns : so far ahead of the clock, an event's time is taken for the time that it is
     id_from_rows, time_from_rows : in a table without the column, the row's number is the id, or seconds since 1970
     coding : how ids, keys and categories become codes
+    unknown : counts the names that mean nothing; None where nobody asks
     """
 
     coding: Coding
@@ -63,6 +65,7 @@ class EventSchema:
     id_from_rows: bool = False
     time_from_rows: bool = False
     outcome: tuple[str, ...] = ()
+    unknown: UnknownNames | None = None
 
     def columns(self) -> tuple[tuple[str, ...], ...]:
         """The names of every column that is read, in the order in which faults are reported."""

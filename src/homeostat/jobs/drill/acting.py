@@ -15,6 +15,7 @@ from homeostat.app import Brain, Ports, setup_of
 from homeostat.config import plans
 from homeostat.config.variants import variant
 from homeostat.decide.contracts import Scorer
+from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop
 from homeostat.engine.assembly import Prepared
 from homeostat.jobs.drill.stand_ins import OtherLibraryScorer, ServedFeatures, StandingClock, WorseScorer
@@ -68,6 +69,10 @@ class Acting:
         if any(change.kind == ChangeKind.REBUILD and change.body is not None for change in changes):
             served.factor.clear()  # Windows that were made again are served as they are computed.
         return changes
+
+    def reads(self, loop: DecisionLoop) -> EventSchema | None:
+        """How events are read now; None where they are read as declared."""
+        return loop.stages.reads
 
     def stand_at(self, now_ns: int) -> None:
         """Let changes that are stored from now on have this time."""

@@ -10,8 +10,9 @@ import numpy as np
 from homeostat.decide.intake.schema import EventSchema
 from homeostat.records.arrays import Int
 from homeostat.records.events import DeadLetter, EventBatch
-from homeostat.sim.faults.traffic import DAY_NS, HOUR_NS, Traffic
-from homeostat.sim.faults.wire import received
+from homeostat.records.unknown import UnknownName
+from homeostat.sim.faults.traffic import DAY_NS, HOUR_NS, RENAMED, Traffic
+from homeostat.sim.faults.wire import columns_of, received
 
 PIECES = 4
 """Journal entries of an hour, so that each says within a quarter of an hour when it was recorded."""
@@ -50,8 +51,13 @@ class Arriving:
         self._traffic, self._schema = traffic, schema
         self._day: _Day | None = None
 
-    def between(self, first: int, stop: int, end_ns: int) -> list[Arrived]:
-        """The events of the rows [first, stop), which came in the hour that ends at `end_ns`."""
+    def between(self, first: int, stop: int, end_ns: int, schema: EventSchema | None = None) -> list[Arrived]:
+        """The events of the rows [first, stop), which came in the hour that ends at `end_ns`.
+
+        schema : how they are read from now on; None as they were
+        """
+        if schema is not None and schema is not self._schema:
+            self._schema, self._day = schema, None
         if first >= stop:
             return []
         if self._day is None or stop > self._day.stop or first < self._day.first:
@@ -62,6 +68,14 @@ class Arriving:
         a, b = np.searchsorted(day.rows, [first, stop]).tolist()
         c, d = np.searchsorted(day.refused, [first, stop]).tolist()
         return [Arrived(day.events.slice(a, b), day.rows[a:b], end_ns, day.letters[c:d])]
+
+    def unknown(self, first: int, stop: int, now_ns: int) -> list[UnknownName]:
+        """The names in the rows [first, stop) that mean nothing to intake."""
+        names = self._schema.unknown
+        if names is None or not (self._traffic.form[first:stop] == RENAMED).any():
+            return []
+        names.look_at_columns(columns_of(self._traffic.rows(slice(first, stop)), self._schema), stop - first)
+        return names.take(now_ns)
 
     def _read(self, first: int, stop: int) -> _Day | None:
         """The rest of a day; None where a clock is ahead."""

@@ -25,6 +25,7 @@ from homeostat.records.changes import Change
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import DeadLetter, OutcomeBatch
 from homeostat.records.rows import decisions_at
+from homeostat.records.unknown import letter_of
 from homeostat.sim.faults.fault import LogEntry
 from homeostat.sim.faults.runs import Laid, lay_out, run_of
 from homeostat.sim.faults.scene import Form, Frame, form_of
@@ -155,8 +156,10 @@ class Deciding:
         stop = self.traffic.since(end)
         letters: list[DeadLetter] = []
         entries: list[tuple[DecisionBatch, int, Float | None]] = []
-        for arrived in self._arriving.between(self._row, stop, end):
+        schema = self.acting.reads(self.loop) or self.drill.schema
+        for arrived in self._arriving.between(self._row, stop, end, schema):
             entries += self._decide(arrived, letters)
+        letters += [letter_of(one) for one in self._arriving.unknown(self._row, stop, end)]
         self._row, self.now_ns = stop, end
         log = tuple(entry for entry in self.log if start <= entry.at_ns < end)
         return Hour(

@@ -14,7 +14,9 @@ import numpy as np
 
 from homeostat.app import costs_of, setup_of
 from homeostat.config import plans
+from homeostat.config.repairs import read_schema
 from homeostat.config.variants import variant
+from homeostat.decide.intake.schema import EventSchema
 from homeostat.decide.loop import DecisionLoop
 from homeostat.jobs.compared import compared
 from homeostat.jobs.drill.deciding import Deciding, Kept
@@ -117,12 +119,18 @@ class _Altered:
             for one in alterations
         ]
         self._stood: tuple[Change, ...] | None = None
+        self._repairs: tuple[Change, ...] = ()
+        self._reads: EventSchema | None = None
 
     def until(
         self, now_ns: int, loop: DecisionLoop, served: ServedFeatures, risks: Callable[[], Float]
     ) -> tuple[Change, ...]:
         """Put in force what is in force at an hour of the run, and the alterations from their moment on."""
         now = in_force(one for one in self._changes if one.at_ns <= now_ns)
+        repairs = tuple(one for one in now.values() if one.kind == ChangeKind.REPAIR)
+        if repairs != self._repairs:
+            app = self._live.drill.prepared.app
+            self._repairs, self._reads = repairs, read_schema(app, variant(app, repairs).repairs, self._ports.coding)
         if now_ns >= self._since_ns:
             for one in self._altered:
                 now.pop(one.where, None)
@@ -144,6 +152,10 @@ class _Altered:
         loop.put_in_force(setup)
         scorers = dict(zip(prepared.app.scorers, ready.scorers, strict=True))
         loop.stages.panel = loop.stages.panel.seating(scorers)
+
+    def reads(self, loop: DecisionLoop) -> EventSchema | None:
+        """How events were read at that hour: as a journal has, it has nothing that was not taken in then."""
+        return self._reads
 
     def away(self, now_ns: int, seed: int) -> bool:
         """Nothing is away."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from homeostat.maintain.investigate.contrasts import share_z
+from homeostat.maintain.investigate.hypotheses.renamed import renamed
 from homeostat.maintain.investigate.hypotheses.schema import refused
 from homeostat.maintain.investigate.hypotheses.unit import whole_sources
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
@@ -40,6 +41,10 @@ class MissingHypothesis:
         share, z = hits / max(1, n), share_z(hits, n, before, m)
         more = z > 4 and share > before / max(1, m) + 0.01
         stuck, whole = whole_sources(inquiry, absent) if absent.any() else (0.0, False)
+        other = renamed(inquiry, node) if more else None
+        if other is not None:
+            yield Answer(other.named(node), other.share, "share", -6.0, False, inquiry.command)
+            return
         decides = more and whole is False
         weight = 4.0 if decides else 1.0 if more and whole is None else -4.0
         yield Answer(f"events without {node} since the onset", share, "share", weight, decides, inquiry.command)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from homeostat.maintain.investigate.contrasts import share_z
+from homeostat.maintain.investigate.hypotheses.renamed import renamed
 from homeostat.maintain.investigate.hypotheses.unit import whole_sources
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
 from homeostat.ports.recent import Refused
@@ -50,6 +51,10 @@ class SchemaHypothesis:
                 f"values of {node} that nobody knew", new, "share", 5.0 if new > _SHARE else -2.0, new > _SHARE,
                 inquiry.command,
             )  # fmt: skip
+        other = renamed(inquiry, node)
+        if other is not None:
+            yield Answer(other.named(node), other.share, "share", 6.0, True, inquiry.command)
+            return
         yield from self._missing(inquiry, node, len(now), len(then))
 
     def _missing(self, inquiry: Inquiry, node: str, now: int, then: int) -> Iterator[Answer]:
@@ -73,10 +78,12 @@ class SchemaHypothesis:
             )  # fmt: skip
 
     def about(self, inquiry: Inquiry, node: str) -> Mapping[str, Any]:
-        """Examples of values; the action that every event may get while the field can't be read."""
+        """Another name of it; examples of values; the action that each event may get while the field can't be read."""
         now, _ = refused(inquiry, node)
         examples = [value for value, _ in Counter(one.value for one in now).most_common(5)]
-        return {"examples": examples, "action": inquiry.recent.actions[0]}
+        other = renamed(inquiry, node)
+        name = {} if other is None else {"from": other.name}
+        return {**name, "examples": examples, "action": inquiry.recent.actions[0]}
 
 
 def refused(inquiry: Inquiry, node: str) -> tuple[list[Refused], list[Refused]]:

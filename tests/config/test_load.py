@@ -96,7 +96,7 @@ PAYMENTS = (Path(__file__).parent / "sample.yaml").read_text()
         ("currency: EUR", "currency: [EUR]", "currency", "not a list", None),
         ("currency: EUR", "currency: EUR\ncurrency: USD", "currency", "twice, first in line 6", None),
         ("currency: EUR", "currency: !!python/object:os.system EUR", "currency", "tags", None),
-        ("share_max: 0.2", "share_max: 20", "guards.breakers[0].share_max", "less than or equal", None),
+        ("share_max: 0.2", "share_max: 20", "guards.breakers[0].share_max", "a share from 0 to 1, not 20", "0.2"),
         ("actions: [allow, challenge, block]", "actions: allow", "actions", "should be a list", "[allow]"),
         ("  challenge: {positive: 0.25 * amount + 0.5, negative: \"0.5\"}\n", "", "costs", "missing: challenge", None),
         ("customer in trusted_customers and amount < 500", "amount + 1", "guards.rules[1].when", "condition", None),

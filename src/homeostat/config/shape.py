@@ -8,7 +8,7 @@ reported as unknown.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -182,7 +182,22 @@ def _fault(node: YamlNode, error: Any, key: str | None, keys: Keys) -> Fault:
     if kind == "value_error":
         message = str(context.get("error", error["msg"]))
         return node.fault(message, nearest_duration(node.value) if "duration" in message else None)
+    share = _of_percent(node.value, context, kind)
+    if share is not None:
+        return node.fault(f"should be a share from 0 to 1, not {shortened(node.plain())}", share)
     return node.fault(_plain_words(error["msg"]))
+
+
+def _of_percent(value: object, context: Mapping[str, Any], kind: str) -> str | None:
+    """The share that a percentage means, where a number may be 1 at most; None where this one is no percentage.
+
+    >>> _of_percent(80, {"le": 1.0}, "less_than_equal"), _of_percent(100, {"lt": 1.0}, "less_than")
+    ('0.8', None)
+    """
+    at_most = context.get("le", context.get("lt"))
+    if kind not in ("less_than", "less_than_equal") or at_most != 1 or not isinstance(value, int | float):
+        return None
+    return f"{value / 100:g}" if 2 < value < 100 or (value == 100 and "le" in context) else None
 
 
 def _plain_words(message: str) -> str:

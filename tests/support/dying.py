@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+from collections.abc import Callable
 
 from homeostat.adapters.postgres.connections import BoundedConnection
 
@@ -33,3 +34,19 @@ class DyingSqlite(Dying, sqlite3.Connection):
 
 class DyingPostgres(Dying, BoundedConnection):
     pass
+
+
+def killed(work: Callable[[], None], left: int) -> bool:
+    """Do it in a child that is killed at a statement of that number; whether it was."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            Dying.left = left
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
+    return os.WIFSIGNALED(status)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from tests.support.answering import ALTERED, INCIDENT, LIMITS, NOW, Answering, Given, NoRehearsal, StandingClock, whole
 from tests.support.breaking import WRITES, Broken, Killed
-from tests.support.dying import Dying, DyingPostgres, DyingSqlite
+from tests.support.dying import Dying, DyingPostgres, DyingSqlite, killed
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
@@ -393,22 +392,6 @@ def test_a_process_that_ends_at_any_store_leaves_what_one_without_a_break_leaves
             break  # Nothing was away: the walk has come to its end.
     assert 20 < left < 99
     assert len(wanted) == 3 and all(still for _, still in wanted[:2])
-
-
-def killed(work: Callable[[], None], left: int) -> bool:
-    """Do it in a child that is killed at a statement of that number; whether it was."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            Dying.left = left
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
-    return os.WIFSIGNALED(status)
 
 
 @pytest.mark.long

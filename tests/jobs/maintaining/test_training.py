@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -12,12 +13,19 @@ from typing import Any
 import pytest
 from tests.support.answering import INCIDENT, LIMITS, Answering, Given, NoRehearsal, StandingClock, whole
 from tests.support.breaking import WRITES, Broken, Killed
+from tests.support.dying import Dying, DyingPostgres, DyingSqlite, killed
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
 from homeostat.adapters.disk.sqlite.plans import SqlitePlans
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
 from homeostat.adapters.disk.sqlite.statements import SqliteStatements
+from homeostat.adapters.postgres import connections
+from homeostat.adapters.postgres.incidents import PostgresIncidents
+from homeostat.adapters.postgres.jobs import PostgresJobs
+from homeostat.adapters.postgres.plans import PostgresPlans
+from homeostat.adapters.postgres.settings import PostgresSettings
+from homeostat.adapters.postgres.statements import PostgresStatements
 from homeostat.checks.inquiries import HOUR, signal
 from homeostat.errors import Unavailable
 from homeostat.jobs.maintaining.responding import Means
@@ -82,9 +90,21 @@ def process(data: Path, given: Training, clock: StandingClock, error: type[BaseE
         yield Answering(given, incidents, Means(plans, settings, NoRehearsal(), record, given.work), clock)
 
 
-def run_the_job(data: Path, clock: StandingClock) -> int:
-    """Do as a runner does with the jobs that wait; returns how many there are in all."""
-    with closing(SqliteJobs(data)) as store:
+@contextmanager
+def on_servers(url: str, given: Training, clock: StandingClock) -> Iterator[Answering]:
+    """The same on PostgreSQL, where nothing breaks but processes."""
+    with ExitStack() as opened:
+        incidents = opened.enter_context(closing(PostgresIncidents(url, app="access")))
+        plans = opened.enter_context(closing(PostgresPlans(url, app="access")))
+        settings = opened.enter_context(closing(PostgresSettings(url, app="access")))
+        record = opened.enter_context(closing(PostgresStatements(url, app="access")))
+        given.work = JobsWork(lambda: closing(PostgresJobs(url, app="access")), ["access"], "/", clock)
+        yield Answering(given, incidents, Means(plans, settings, NoRehearsal(), record, given.work), clock)
+
+
+def run_the_job(data: Path | str, clock: StandingClock) -> int:
+    """Do as a runner does with the jobs that wait; returns how many there are in all. data : a folder, or servers"""
+    with closing(SqliteJobs(data) if isinstance(data, Path) else PostgresJobs(data, app="access")) as store:
         jobs = store.list()
         for job in jobs:
             if not job.state.over:
@@ -120,6 +140,80 @@ def test_there_is_one_training_and_one_deployment_wherever_a_process_ends(
         if left < 1 << 30 and Broken.left >= 0:
             break  # Nothing was away: the walk has come to its end.
     assert 10 < left < 99
+
+
+def library(place: Path | str) -> str:
+    """The version that a training has left; empty for none."""
+    with closing(SqliteJobs(place) if isinstance(place, Path) else PostgresJobs(place, app="access")) as store:
+        return next((str(job.result["version"]) for job in store.list() if job.state is JobState.SUCCEEDED), "")
+
+
+def to_the_end(opened: Any, place: Path | str, clock: StandingClock) -> None:
+    """Processes and a runner go on, hour after hour; each change and each job is there once."""
+    for _ in range(8):
+        given = Training(limits=LIMITS, made=library(place))
+        with opened(given, clock) as one:
+            one.step(clock.at_ns)
+        jobs = run_the_job(place, clock)
+        clock.at_ns += HOUR
+    with opened(given, clock) as one:
+        found = one._means.plans.get("i1")
+        assert jobs == 1 and whole(one._means.settings.since(0)) == [("deploy champion", True)], found.lines
+        assert found.phase is Phase.CLOSED and [one.job != "" for one in found.receipts] == [True, False]
+
+
+def walked(opened: Any, place: Path | str, left: int) -> bool:
+    """Whether a process was killed at a statement of that number: in the training, or after it in the deployment."""
+    clock, given = StandingClock(), Training(limits=LIMITS)
+    with opened(given, clock) as one:
+        one._source.store.write([signal("source", Kind.VOLUME)], [INCIDENT])
+
+    def work() -> None:
+        at = StandingClock()
+        for _ in range(2):
+            given = Training(limits=LIMITS, made=library(place))
+            with opened(given, at) as one:
+                one.step(at.at_ns)
+            run_the_job(place, at)
+            at.at_ns += HOUR
+
+    died = killed(work, left)
+    Dying.left = 1 << 30
+    to_the_end(opened, place, clock)
+    return died
+
+
+@pytest.mark.long
+def test_kill_9_between_any_two_statements_of_the_files_trains_and_deploys_once(tmp_path: Path, monkeypatch) -> None:
+    opened = sqlite3.connect
+
+    def connect(*given, **more):
+        dies = any(name in str(given[0]) for name in ("plans.db", "settings.db", "jobs.db"))
+        return opened(*given, **(more | {"factory": DyingSqlite} if dies else more))
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    left = 0
+    while True:
+        data = tmp_path / str(left)
+        data.mkdir()
+        if not walked(lambda given, clock, data=data: process(data, given, clock, Killed), data, left):
+            break
+        left += 17
+    assert left > 100
+
+
+@pytest.mark.long
+def test_kill_9_on_servers_trains_and_deploys_once(postgres, monkeypatch) -> None:
+    from tests.support.databases import ready_database
+
+    monkeypatch.setattr(connections, "BoundedConnection", DyingPostgres)
+    left = 0
+    while True:
+        with ready_database(postgres.url) as url:
+            if not walked(lambda given, clock, url=url: on_servers(url, given, clock), url, left):
+                break
+        left += 71
+    assert left > 60
 
 
 def test_the_end_of_a_job_is_that_of_its_training(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ INTERNAL = {
     "decide/intake/values.py": {"Fault"},
     "decide/panel.py": {"_TooLate"},
     "engine/recovery.py": {"_Unfit"},
+    "adapters/machine/stress.py": {"BadLoad"},  # It becomes an HTTP answer.
     "adapters/redis/wire.py": {"NodeGone"},  # Asked again at another node.
     "adapters/redis/processes.py": {"Restarted"},  # The feature store's rows may be lost: LogsLost.
     "serve/requests.py": {"BodyTooLarge", "Gone"},  # These become HTTP answers.

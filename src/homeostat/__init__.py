@@ -105,6 +105,7 @@ _LATER = {
     "NothingToEvaluate": "homeostat.jobs.evaluation.window",
     "NothingToLearn": "homeostat.models.training_set",
     "Overloaded": "homeostat.engine.turns",
+    "PageError": "homeostat.adapters.machine.page",
     "PartError": "homeostat.records.parts",
     "PluginError": "homeostat.decide.scorers.plugins",
     "PluginFailure": "homeostat.decide.scorers.plugins",

@@ -144,6 +144,8 @@ loadtest http://127.0.0.1:9 --rate 10 --seconds 0.1 --body @{numbers} --out {new
 anomalies rootcause {numbers} --graph {numbers}
 monitor {table} --reference {decisions}
 demo --days 0
+watch --source http://127.0.0.1:9/metrics
+live --port 70000
 drill {app} --days 3 --out {new}
 drill access --days 4 --seeds 1 --scenarios S00 --bundle {bundle} --out {new}
 drill access --days 4 --seeds 1 --scenarios S00 --journal {folder} --out {new}

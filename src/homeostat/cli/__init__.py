@@ -30,6 +30,8 @@ COMMANDS = {
     "compare": ("homeostat.cli.compare:compare", "Judge an experiment's numbers: PASS, FAIL or INCONCLUSIVE"),
     "detect": ("homeostat.cli.detect:detect", "Find changes in a column of numbers"),
     "anomalies": ("homeostat.cli.anomalies:anomalies", "Score each row of measurements by how strange it is"),
+    "watch": ("homeostat.cli.watch:watch", "Watch this machine, or a page of metrics, live in the terminal"),
+    "live": ("homeostat.cli.live:live", "Serve live metrics of a process that can be put under load"),
     "loadtest": ("homeostat.cli.loadtest:loadtest", "Send requests at a fixed rate, and time the answers"),
     "validate": ("homeostat.cli.validate:validate", "Check a table of measurements in six ways"),
     "up": ("homeostat.cli.up:up", "Start what an app's file names: workers and an HTTP server"),

@@ -38,6 +38,7 @@ Seldom = Annotated[float, Field(ge=0, lt=1), _NUMBER]
 Positive = Annotated[float, Field(gt=0, le=1e6), _NUMBER]
 NotNegative = Annotated[float, Field(ge=0, le=1e6), _NUMBER]
 Deviation = Annotated[float, Field(ge=1e-6, le=100), _NUMBER]
+Anomalous = Annotated[float, Field(gt=0, le=0.5), _NUMBER]
 Count = Annotated[int, Field(ge=1, le=10_000), _WHOLE]
 Width = Annotated[int, Field(ge=1, le=4096), _WHOLE]
 
@@ -48,6 +49,10 @@ class IsolationForestSettings(Node):
     trees: Count = Field(default=100, description="how many")
     rows: Annotated[int, Field(ge=2, le=10_000_000), _WHOLE] = Field(default=256, description="a tree's sample")
     columns: Part = Field(default=1.0, description="share of the features that a tree sees")
+    contamination: Annotated[tuple[Anomalous, ...], BeforeValidator(_several)] = Field(
+        default=(), description="shares of anomalies to choose from, such as [0.01, 0.05, 0.1]: rows are cut 70/15/15 "
+        "in time to learn, choose and measure, and the score is .5 at the chosen one's quantile"
+    )  # fmt: skip
 
 
 class BoostedTreesSettings(Node):

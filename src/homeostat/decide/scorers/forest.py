@@ -153,7 +153,8 @@ def _sift_form(forest: Forest) -> _Sift | None:
 
 
 class ForestScorer:
-    """Serves a forest. Its raw output is the log-odds of boosted trees, the logarithm of an isolation forest's score.
+    """Serves a forest. Its raw output is the log-odds of boosted trees, the logarithm of an isolation forest's score,
+    and log-odds too where an isolation forest was trained with a contamination.
 
     An isolation forest's score is 2^(-E[path length] / c): Liu, Ting and Zhou (2008), Isolation Forest, ICDM.
     """
@@ -166,7 +167,10 @@ class ForestScorer:
             raise PartError("a forest's settings must hold finite numbers base and scale")
         self.name = name
         self._columns = resolve(name, part.features, available)
-        self._link, self._base, self._scale = LINKS[part.kind], base, scale
+        link = part.settings.get("link")  # Of an isolation forest whose score is .5 at a contamination.
+        if link not in (None, "logistic"):
+            raise PartError(f"a forest's link is logistic or left out, not {link!r}")
+        self._link, self._base, self._scale = LINKS[part.kind] if link is None else kernel.LOGISTIC, base, scale
         self._forest = Forest.of(part)
         self._sift = _sift_form(self._forest)
         self._paths: LeafPaths | None = None

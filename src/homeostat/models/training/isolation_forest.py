@@ -3,52 +3,129 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.models.training.extras import at_least, library, read_settings
+from homeostat.models.training.extras import BadSetting, at_least, library, read_settings
 from homeostat.models.training.flatten import Tree, flatten
 from homeostat.models.training_set import Progress, silent
 from homeostat.records.arrays import Float
 from homeostat.records.parts import Part
 
-DEFAULTS: dict[str, Any] = {"trees": 100, "rows": 256, "columns": 1.0}
+DEFAULTS: dict[str, Any] = {"trees": 100, "rows": 256, "columns": 1.0, "contamination": ()}
 _EULER = 0.5772156649015329
+_TRAIN, _CHOOSE = 0.70, 0.85  # Up to where rows train, and up to where they choose; the rest only measures.
+_ROWS_MIN = 100
+_NARROWEST = 1e-3
 
 
 def train_isolation_forest(
     x: Float, y: Float, names: tuple[str, ...], settings: Mapping[str, Any], seed: int, progress: Progress = silent
 ) -> Part:
-    """Train on `x` (n, features); `y` is not looked at.
+    """Train on `x` (n, features), the oldest first; `y` is only looked at to choose a contamination.
 
-    Settings: trees; rows, a tree's sample; columns, the share of the features that a tree sees. NaN takes the way of
-    its feature's median.
+    Settings: trees; rows, a tree's sample; columns, the share of the features that a tree sees; contamination, none or
+    shares of anomalies to choose from. NaN takes the way of its feature's median.
+
+    With contaminations, a forest learns from the oldest 70 % of the rows without its own strangest share, for each of
+    them. The next 15 % choose: the best F1 where outcomes of both kinds are known, else the contamination that is
+    nearest to the share that is flagged. The last 15 % measure the chosen one. The forest that serves learns from all
+    rows; its score is .5 at the quantile that the contamination says, and its log-odds rise by 1 where scores are 2.7
+    times as seldom.
     """
-    del y
     chosen = read_settings("isolation_forest", DEFAULTS, settings)
     at_least("isolation_forest", chosen, trees=1, rows=2, columns=1e-9)
-    ensemble = library("sklearn.ensemble")
-    fill = medians(x)
-    rows = min(chosen["rows"], len(x))
-    model = ensemble.IsolationForest(
-        n_estimators=chosen["trees"],
-        max_samples=rows,
-        max_features=min(chosen["columns"], 1.0),
-        random_state=seed % 2**32,
-    )
     progress("isolation forest", 0.0)
-    model.fit(filled(x, fill))
-    trees = [
-        _tree(estimator.tree_, np.asarray(columns), fill)
-        for estimator, columns in zip(model.estimators_, model.estimators_features_, strict=True)
-    ]
+    fill = medians(x)
+    grown = _Grown.of(x, fill, chosen, seed)
+    level, slope, facts = 0.0, 1.0, dict[str, Any]()
+    if chosen["contamination"]:
+        share, facts = _chosen_contamination(x, y, fill, chosen, seed, progress)
+        grown, level = _without_strangest(grown, x, fill, chosen, seed, share)
+        beyond = float(np.quantile(grown.raw(x), 1.0 - share / 2.0)) - level
+        slope = max(beyond / float(np.log(2.0)), _NARROWEST)
+        facts |= {"contamination": share, "link": "logistic"}
     progress("isolation forest", 1.0)
-    scale = -float(np.log(2.0)) / (len(trees) * float(_path_length(np.array([rows]))[0]))
-    return Part(
-        "isolation_forest", tuple(names), flatten(trees), settings={**chosen, "base": 0.0, "scale": scale, "seed": seed}
-    )
+    kept = {name: value for name, value in chosen.items() if name != "contamination"}
+    served = {"base": 0.0 - level / slope, "scale": grown.scale / slope, "seed": seed}
+    return Part("isolation_forest", tuple(names), flatten(grown.trees), settings={**kept, **served, **facts})
+
+
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """A forest of scikit-learn, and its trees as they are served."""
+
+    model: Any
+    trees: list[Tree]
+    scale: float
+    fill: Float
+
+    @classmethod
+    def of(cls, x: Float, fill: Float, chosen: Mapping[str, Any], seed: int) -> _Grown:
+        rows = min(chosen["rows"], len(x))
+        model = library("sklearn.ensemble").IsolationForest(
+            n_estimators=chosen["trees"],
+            max_samples=rows,
+            max_features=min(chosen["columns"], 1.0),
+            random_state=seed % 2**32,
+        )
+        model.fit(filled(x, fill))
+        trees = [
+            _tree(estimator.tree_, np.asarray(columns), fill)
+            for estimator, columns in zip(model.estimators_, model.estimators_features_, strict=True)
+        ]
+        scale = -float(np.log(2.0)) / (len(trees) * float(_path_length(np.array([rows]))[0]))
+        return cls(model, trees, scale, fill)
+
+    def raw(self, x: Float) -> Float:
+        """(n,) logarithms of the scores."""
+        found: Float = np.log(-self.model.score_samples(filled(x, self.fill)))
+        return found
+
+
+def _without_strangest(
+    grown: _Grown, x: Float, fill: Float, chosen: Mapping[str, Any], seed: int, share: float
+) -> tuple[_Grown, float]:
+    """A forest of the rows without the strangest share, and the logarithm of the score that this share exceeds."""
+    raw = grown.raw(x)
+    kept = x[raw <= np.quantile(raw, 1.0 - share)]
+    again = _Grown.of(kept, fill, chosen, seed) if len(kept) >= 2 else grown
+    return again, float(np.quantile(again.raw(x), 1.0 - share))
+
+
+def _chosen_contamination(
+    x: Float, y: Float, fill: Float, chosen: Mapping[str, Any], seed: int, progress: Progress
+) -> tuple[float, dict[str, Any]]:
+    """The contamination, and what each of them came to."""
+    grid = sorted(set(chosen["contamination"]))
+    if not all(0.0 < share <= 0.5 for share in grid):
+        raise BadSetting("isolation_forest: a contamination is above 0, and at most .5")
+    if len(x) < _ROWS_MIN:
+        raise BadSetting(f"isolation_forest: contamination is chosen among at least {_ROWS_MIN} rows, not {len(x)}")
+    first, second = int(_TRAIN * len(x)), int(_CHOOSE * len(x))
+    learn, choose, measure = slice(0, first), slice(first, second), slice(second, len(x))
+    start = _Grown.of(x[learn], fill, chosen, seed)
+    tried = []
+    for place, share in enumerate(grid):
+        progress("isolation forest", (place + 1) / (len(grid) + 2))
+        tried.append(_without_strangest(start, x[learn], fill, chosen, seed, share))
+    flags = [forest.raw(x) >= level for forest, level in tried]
+    labelled = bool(0 < np.nansum(y[choose]) < np.count_nonzero(~np.isnan(y[choose])))
+    figures = [_figures(share, flag[choose], y[choose]) for share, flag in zip(grid, flags, strict=True)]
+    best = max(range(len(grid)), key=lambda place: figures[place]["f1"] if labelled else -figures[place]["apart"])
+    facts = {"grid": figures, "chosen_by": "f1" if labelled else "apart"}
+    return grid[best], {**facts, "held_out": _figures(grid[best], flags[best][measure], y[measure])}
+
+
+def _figures(share: float, flags: NDArray[np.bool_], y: Float) -> dict[str, float]:
+    """The share that is flagged, how far it is from the contamination (a logarithm), and F1; 0 without outcomes."""
+    flagged = float(flags.mean())
+    apart = abs(float(np.log((flagged + 0.5 / len(flags)) / share)))
+    hits, found = float(np.nansum(y * flags)), float(np.count_nonzero(flags & ~np.isnan(y)) + np.nansum(y))
+    return {"contamination": share, "flagged": flagged, "apart": apart, "f1": 2.0 * hits / found if found else 0.0}
 
 
 def medians(x: Float) -> Float:

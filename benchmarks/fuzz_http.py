@@ -54,7 +54,7 @@ def request(chance: random.Random) -> bytes:
     usual = chance.random() < 0.8
     method = b"POST" if usual else chance.choice(_METHODS)
     target = b"/v1/decide" if usual else chance.choice(_TARGETS)
-    fields = [b"host: x", b"content-type: application/json"]
+    fields = [b"host: localhost", b"content-type: application/json"]
     fields += [chance.choice(_FIELDS) for _ in range(chance.choice((0, 0, 0, 0, 0, 0, 1, 1, 2, 5)))]
     framing = chance.random()
     if framing < 0.7:
@@ -153,7 +153,7 @@ class Server:
     def health(self) -> bytes:
         """The first line of what /healthz answers."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=_ANSWER_S) as connection:
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
             return connection.recv(65536).partition(b"\r\n")[0]
 
     def stop(self) -> int:

@@ -28,8 +28,8 @@ class Busy(asyncio.Protocol):
     def next(self) -> None:
         body = self.body.replace(b'"ID"', b'"h%d"' % next(self.ids))
         self.transport.write(
-            b"POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-            % (len(body), body)
+            b"POST /v1/decide HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
         )
 
     def data_received(self, data: bytes) -> None:

@@ -133,5 +133,5 @@ def parsed(answer: bytes) -> tuple[int, dict[str, str], object]:
 
 def post(body: bytes, *fields: str, path: str = "/v1/decide") -> bytes:
     """A request that closes the connection."""
-    lines = [f"POST {path} HTTP/1.1", "host: test", "content-type: application/json", "connection: close", *fields]
+    lines = [f"POST {path} HTTP/1.1", "host: localhost", "content-type: application/json", "connection: close", *fields]
     return "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode("latin-1") + body

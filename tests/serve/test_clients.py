@@ -19,8 +19,8 @@ from http_servers import EVENT, Server, parsed, post, until_end
 pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
 
 BODY = json.dumps(EVENT).encode()
-HEAD = b"POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
+HEAD = b"POST /v1/decide HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_good_request_is_answered_and_the_connection_ended_as_asked(usual: Ser
     [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS where there is none.
         b"nonsense\r\n\r\n",
-        b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/9.9\r\nhost: localhost\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\n\r\n",  # No host.
         GET + b"host: y\r\n\r\n",
@@ -63,7 +63,7 @@ def test_a_good_request_is_answered_and_the_connection_ended_as_asked(usual: Ser
         GET + b"x : y\r\n\r\n",
         GET + b"x: a\x00b\r\n\r\n",
         GET + b" folded: y\r\n\r\n",
-        b"GET /healthz\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /healthz\xff HTTP/1.1\r\nhost: localhost\r\n\r\n",
         # Two ways to say the length, or a strange one: what a proxy may read otherwise.
         HEAD + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         HEAD + b"transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n0\r\n\r\n",
@@ -77,7 +77,7 @@ def test_a_good_request_is_answered_and_the_connection_ended_as_asked(usual: Ser
         HEAD + b"transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
         HEAD + b"transfer-encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
         HEAD + b"transfer\r-encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"POST /v1/decide HTTP/1.0\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v1/decide HTTP/1.0\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         # Chunks that are none.
         HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n\r\n",
         HEAD + b"transfer-encoding: chunked\r\n\r\n-1\r\n\r\n",
@@ -88,7 +88,7 @@ def test_a_good_request_is_answered_and_the_connection_ended_as_asked(usual: Ser
     ids=range(29),
 )
 def test_what_is_no_request_is_a_problem_and_ends_the_connection(usual: Server, request_: bytes) -> None:
-    smuggled = b"GET /v1/decisions/smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
+    smuggled = b"GET /v1/decisions/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n"
     answer = usual.raw(request_ + smuggled)
     status, head, reply = parsed(answer)
     assert status == reply["status"] == 400 and reply["fix"] and answer.count(b"HTTP/1.1 ") == 1
@@ -132,7 +132,7 @@ def test_another_content_type_is_a_problem_and_nothing_of_it_gets_into_headers(u
     [
         GET + b"x: " + b"a" * 40_000 + b"\r\n\r\n",
         GET + b"".join(b"x%d: y\r\n" % k for k in range(200)) + b"\r\n",
-        b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n",
         GET + b"x: " + b"a" * 400_000,
     ],
     ids=["long", "many", "path", "endless"],
@@ -187,7 +187,7 @@ def test_a_client_that_offers_http_2_keeps_its_body(usual: Server, size: int) ->
 
 
 def test_an_offer_does_not_smuggle_a_second_request_into_a_body(usual: Server) -> None:
-    smuggled = b"GET /v1/decisions/smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
+    smuggled = b"GET /v1/decisions/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n"
     hidden = HEAD + H2C + b"content-length: %d\r\n\r\n" % len(smuggled) + smuggled
     answer = usual.raw(hidden + GET + b"connection: close\r\n\r\n")
     assert answer.count(b"HTTP/1.1 400") == 1 and answer.count(b"HTTP/1.1 200") == 1 == answer.count(b'"status":"ok"')
@@ -200,7 +200,7 @@ def test_an_offer_does_not_smuggle_a_second_request_into_a_body(usual: Server) -
     ids=["authority", "path", "upgrade"],
 )  # fmt: skip
 def test_a_proxy_is_what_this_is_not(usual: Server, line: bytes) -> None:
-    answer = usual.raw(line + b" HTTP/1.1\r\nhost: x\r\n\r\n" + GET + b"\r\n")
+    answer = usual.raw(line + b" HTTP/1.1\r\nhost: localhost\r\n\r\n" + GET + b"\r\n")
     status, head, reply = parsed(answer)
     assert status == reply["status"] in (400, 501) and reply["fix"] and answer.count(b"HTTP/1.1 ") == 1
     assert head["connection"] == "close"
@@ -210,7 +210,9 @@ def test_a_proxy_is_what_this_is_not(usual: Server, line: bytes) -> None:
     "target", [b"*", b"?", b"#x", b"//", b"http://", b"x:99999", b"[::1", b"/%00%0a%1b[2J", b"/%ff"]
 )
 def test_any_target_gets_an_answer(usual: Server, target: bytes) -> None:
-    status, _, reply = parsed(usual.raw(b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+    status, _, reply = parsed(
+        usual.raw(b"GET " + target + b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    )
     assert status == reply["status"] in (400, 404) and reply["fix"]
 
 
@@ -319,7 +321,7 @@ def test_pipelining_without_reading_the_answers_holds_nobody_up(usual: Server) -
 
 
 def test_all_of_many_pipelined_requests_are_answered_in_order(usual: Server) -> None:
-    asked = b"".join(b"GET /v1/decisions/p%d HTTP/1.1\r\nhost: x\r\n\r\n" % k for k in range(5000))
+    asked = b"".join(b"GET /v1/decisions/p%d HTTP/1.1\r\nhost: localhost\r\n\r\n" % k for k in range(5000))
     with socket.create_connection(("127.0.0.1", usual.port), timeout=240) as connection:
         sender = threading.Thread(target=connection.sendall, args=(asked + GET + b"connection: close\r\n\r\n",))
         sender.start()

@@ -66,7 +66,7 @@ def test_two_processes_answer_on_one_socket_and_drain(server: Server, tmp_path: 
     assert {child.pid for child in both} == {int(note.name) for note in tmp_path.iterdir()} and len(both) == 2
     held = [socket.create_connection(("127.0.0.1", server.port), timeout=240) for _ in range(64)]
     for connection in held:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     # Each has its share, more or less: who is slow for a moment gets a little less.
     assert all(len(child.net_connections()) > 16 for child in both)
@@ -91,7 +91,7 @@ def test_a_second_signal_stops_at_once(server: Server) -> None:
     both = children(server)
     with socket.create_connection(("127.0.0.1", server.port), timeout=240) as busy:
         busy.sendall(
-            b"POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n"
+            b"POST /v1/decide HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n"
         )  # Draining waits for the rest.
         server.process.send_signal(signal.SIGTERM)
         assert _within_s(lambda: not _listening(server.port), 180)

@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 from homeostat.serve.protocol import LimitedProtocol
 
-GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 class Transport(asyncio.Transport):

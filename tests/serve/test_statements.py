@@ -161,9 +161,9 @@ def test_hostile_words_never_break_the_server(keyed: Keyed, text, value) -> None
 def test_more_than_people_write_is_refused(keyed: Keyed) -> None:
     """All in one piece, so that the server never waits for a client that is slow on a busy machine."""
     body = json.dumps({"decision": "e/1", "kind": "note", "source": "loop"})
-    fields = f"host: x\r\ncontent-type: application/json\r\nx-api-key: {keyed.secrets['decide']}\r\n"
+    fields = f"host: localhost\r\ncontent-type: application/json\r\nx-api-key: {keyed.secrets['decide']}\r\n"
     one = f"POST /v1/feedback HTTP/1.1\r\n{fields}content-length: {len(body)}\r\n\r\n{body}"
-    last = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    last = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     answers = keyed.server.raw((one * 400 + last).encode()).lower()
     assert answers.count(b"http/1.1 ") == 401
     refused = answers.partition(b"http/1.1 429 ")[2].partition(b"\r\n\r\n")[0]

@@ -17,7 +17,15 @@ VARIABLE = "HOMEOSTAT_ENV_FILE"
 SERVERS, FORMER_SERVERS = "HOMEOSTAT_SERVERS__", "HOMEOSTAT_WORLD__"
 # Only these are taken: a `.env` file in a working folder is often another program's, and PATH or PYTHONPATH would let
 # whoever wrote it run code here.
-PREFIXES = (SERVERS, FORMER_SERVERS, "HOMEOSTAT_ANNOUNCE__", "HOMEOSTAT_WORDING_", "HOMEOSTAT_LOG", "OTEL_")
+PREFIXES = (
+    SERVERS,
+    FORMER_SERVERS,
+    "HOMEOSTAT_ANNOUNCE__",
+    "HOMEOSTAT_WORDING_",
+    "HOMEOSTAT_LOG",
+    "HOMEOSTAT_ALLOW_HOSTS",
+    "OTEL_",
+)
 _OWN = "HOMEOSTAT_"
 _OTHERS_MAY = 0o077  # Any right of the group or of everybody.
 

@@ -314,13 +314,15 @@ def _metrics(
     from prometheus_client import CollectorRegistry
     from prometheus_client.process_collector import ProcessCollector
 
+    from homeostat.adapters.process.environment import allowed_hosts
+    from homeostat.config.hosts import Hosts
     from homeostat.engine.metrics_endpoint import serve_metrics
     from homeostat.engine.readings import Readings
 
     registry = CollectorRegistry()
     registry.register(Readings(app, readings))
     ProcessCollector(registry=registry)
-    return serve_metrics(registry, host, port, trouble)
+    return serve_metrics(registry, host, port, trouble, hosts=Hosts(allowed_hosts()))
 
 
 def _note(text: str) -> None:

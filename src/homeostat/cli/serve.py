@@ -52,6 +52,12 @@ class Doors:
             help="Other machines come in without TLS, where what is in front encrypts; metrics may be shown to them.",
         ),
     ] = False
+    allow_host: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Another name by which clients call it, `*.` in front for all below; once for each.", negative=""
+        ),
+    ] = ()
     expose: Annotated[
         bool, Parameter(negative="", help="Other machines come in without TLS, and without a key while there is none.")
     ] = False
@@ -236,7 +242,9 @@ def _settings(
     doors: Doors, bounds: Bounds, host: str, metrics_port: int | None, place: dict[str, str]
 ) -> ServerOptions:
     """The command's settings, checked. Raises CommandError."""
+    from homeostat.config.hosts import is_address
     from homeostat.config.loopback import is_loopback
+    from homeostat.errors import HomeostatError
     from homeostat.serve.limits import Limits
     from homeostat.serve.options import ServerOptions
 
@@ -263,9 +271,19 @@ def _settings(
         idle_s_max=_seconds("--idle-timeout", bounds.idle_timeout),
         connections_max=bounds.connections, rate=bounds.rate,
     )  # fmt: skip
+    own = () if is_address(host) else (host,)
     files = {"tls_certificate": doors.tls_cert, "tls_key": doors.tls_key, "client_ca": doors.client_ca}
     named: dict[str, Any] = {name: None if path is None else str(path) for name, path in files.items()} | place
-    return ServerOptions(**named, keys_required=required, metrics_port=metrics_port, limits=limits)
+    options = ServerOptions(
+        **named, keys_required=required, metrics_port=metrics_port, limits=limits, hosts=(*doors.allow_host, *own)
+    )  # fmt: skip
+    try:
+        options.names()
+    except ValueError as error:
+        if isinstance(error, HomeostatError):
+            raise
+        raise CommandError(f"--allow-host or HOMEOSTAT_ALLOW_HOSTS: {error}") from error
+    return options
 
 
 def _seconds(option: str, text: str) -> float:

@@ -53,9 +53,10 @@ def worker(
     from homeostat.adapters.opening import statements_opener
     from homeostat.adapters.process.collector import collect_seldom
     from homeostat.adapters.process.compiling import said
-    from homeostat.adapters.process.environment import servers_of
+    from homeostat.adapters.process.environment import allowed_hosts, servers_of
     from homeostat.adapters.process.logs import configure
     from homeostat.adapters.process.tracing import open_tracing
+    from homeostat.config.hosts import Hosts
     from homeostat.engine.metrics_endpoint import serve_metrics
     from homeostat.engine.size_record import SizeRecord
     from homeostat.worker.launch import open_worker
@@ -87,7 +88,12 @@ def worker(
         if metrics_port is not None:
             endpoint = stack.enter_context(
                 serve_metrics(
-                    telemetry.registry, metrics_host, metrics_port, lambda: _unready(running), running.parts.notes
+                    telemetry.registry,
+                    metrics_host,
+                    metrics_port,
+                    lambda: _unready(running),
+                    running.parts.notes,
+                    Hosts(allowed_hosts()),
                 )
             )
             logger.info("metrics at %s/metrics", endpoint.url)

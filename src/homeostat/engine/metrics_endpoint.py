@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
 
+from homeostat.config.hosts import Hosts
+
 SLOW_S_MAX = 10.0  # A client that sends nothing for so long is left.
 _TEXT = "text/plain; charset=utf-8"
 
@@ -31,8 +33,10 @@ class MetricsEndpoint:
         port: int = 0,
         ready: Callable[[], str] | None = None,
         notes: Callable[[], list[str]] | None = None,
+        hosts: Hosts | None = None,
     ) -> None:
         """Listen at once; port 0 takes a free one. Raises OSError."""
+        self.hosts = hosts or Hosts()
         self.ready, self.notes = ready or _ready, notes or _no_notes
         self._server = _server(host)((host, port), _handler(registry, self))
         self._thread = Thread(target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True)
@@ -60,11 +64,14 @@ class MetricsEndpoint:
 
 def serve_metrics(
     registry: CollectorRegistry, host: str = "127.0.0.1", port: int = 0, ready: Callable[[], str] | None = None,
-    notes: Callable[[], list[str]] | None = None,
+    notes: Callable[[], list[str]] | None = None, hosts: Hosts | None = None,
 ) -> MetricsEndpoint:  # fmt: skip
     """Show a registry at http://host:port/metrics; /healthz says that the process lives, /readyz what `ready` says,
-    and below it what `notes` say."""
-    return MetricsEndpoint(registry, host, port, ready, notes)
+    and below it what `notes` say.
+
+    hosts : the names by which it may be called; this machine's own when absent
+    """
+    return MetricsEndpoint(registry, host, port, ready, notes, hosts)
 
 
 def _ready() -> str:
@@ -95,8 +102,10 @@ def _handler(registry: CollectorRegistry, endpoint: MetricsEndpoint) -> type[Bas
 
         def do_GET(self) -> None:
             """Answer one of the three paths."""
-            path = urlsplit(self.path).path
-            if path == "/metrics":
+            path, host = urlsplit(self.path).path, self.headers.get("host")
+            if host is not None and not endpoint.hosts.holds(host, str(self.connection.getsockname()[0])):
+                self._send(421, b"call this by its address, or allow the name: HOMEOSTAT_ALLOW_HOSTS\n", _TEXT)
+            elif path == "/metrics":
                 encode, kind = choose_encoder(self.headers.get("accept") or "")
                 self._send(200, encode(registry), kind)
             elif path == "/healthz":

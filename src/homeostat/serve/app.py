@@ -27,6 +27,7 @@ from homeostat.errors import HomeostatError
 from homeostat.ports import Unavailable
 from homeostat.serve.access import Access
 from homeostat.serve.bodies import NotJson, TooMany
+from homeostat.serve.naming import Naming
 from homeostat.serve.replies import Receive, Send, refuse
 from homeostat.serve.requests import BODY_BYTES_MAX, BodyTooLarge, Gone, Scope, is_bare
 from homeostat.serve.routes.route import AGAIN, Service
@@ -41,8 +42,11 @@ _AUDIT_EVERY_S = _LOOK_EVERY_S = _TICK_EVERY_S = 1.0
 class Api:
     """The ASGI application around one engine, which it closes when it stops."""
 
-    def __init__(self, engine: Engine, access: Access | None = None, stores: Stores | None = None) -> None:
+    def __init__(
+        self, engine: Engine, access: Access | None = None, stores: Stores | None = None, naming: Naming | None = None
+    ) -> None:  # fmt: skip
         self.engine = engine
+        self._naming = naming or Naming()
         self._thread = ThreadPoolExecutor(1, "engine")
         inline_rows = 0 if engine.waits_for_servers else INLINE_ROWS
         self.turns: Turns[Any] = Turns(self._thread, inline_rows=inline_rows, sizer=engine.parts.sizer)
@@ -69,7 +73,9 @@ class Api:
     async def _dispatched(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the path's route answer, or say why none does."""
         path, bare = scope["path"], is_bare(scope)
-        refusal = None if self._access is None else self._access.refusal(scope)
+        refusal = self._naming.refusal(scope)
+        if refusal is None and self._access is not None:
+            refusal = self._access.refusal(scope)
         if refusal is not None:
             await refuse(send, *refusal, bare=bare)
             return
@@ -228,13 +234,16 @@ class Api:
             self._standing.now(self.engine.notice)
 
 
-def create_app(engine: Engine, access: Access | None = None, stores: Stores | None = None) -> Api:
+def create_app(
+    engine: Engine, access: Access | None = None, stores: Stores | None = None, naming: Naming | None = None
+) -> Api:
     """The application around one engine, which it closes when it stops.
 
     access : lets requests in; None lets all in
     stores : behind jobs and settings; none where there is no place for them
+    naming : the names by which the server may be called; this machine's own when absent
     """
-    return Api(engine, access, stores)
+    return Api(engine, access, stores, naming)
 
 
 __all__ = ["Api", "create_app"]

@@ -10,7 +10,7 @@ SECURE = (
     ("x-content-type-options", "nosniff"),
     ("cache-control", "no-store"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("referrer-policy", "no-referrer"),
+    ("referrer-policy", "same-origin"),
 )
 ENCRYPTED = (("strict-transport-security", "max-age=31536000"),)  # A year; only ever sent over TLS.
 _SECRET = re.compile(r"hs_([0-9a-f]{12})_\w+")

@@ -13,6 +13,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from homeostat.config.fair import EVERY_NS
+from homeostat.config.hosts import Hosts, name_of
 from homeostat.ports.incidents import Incidents
 from homeostat.ports.memory import Memory
 from homeostat.ports.plans import Plans
@@ -39,6 +40,7 @@ class ServerOptions:
     place : the options by which a command names the place of keys and stores
     keys_required : ask for a key even while there is none; None asks from the first one made, False never
     metrics_port, metrics_host : where metrics are shown without a key; None for nowhere
+    hosts : names by which it may be called beside its address and this machine's own
     log : text or json; HOMEOSTAT_LOG when absent
     """
 
@@ -54,6 +56,7 @@ class ServerOptions:
     keys_required: bool | None = None
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
+    hosts: tuple[str, ...] = ()
     log: str | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -135,6 +138,17 @@ class ServerOptions:
 
         return partial(SqliteStatements, Path(self.keys_folder))
 
+    def names(self) -> Hosts:
+        """The names by which it may be called: those that are declared, and that of the links to answer plans with.
+
+        Raises AppFileError where the settings of links can't be used.
+        """
+        from homeostat.adapters.process import environment
+
+        links = environment.links()
+        public = () if links is None else (name_of(links.url),)
+        return Hosts([*self.hosts, *environment.allowed_hosts(), *public])
+
     @property
     def secure(self) -> bool:
         """Whether it speaks TLS."""
@@ -151,7 +165,8 @@ class ServerOptions:
         >>> ServerOptions.of_json(ServerOptions(metrics_port=9000).as_json()) == ServerOptions(metrics_port=9000)
         True
         """
-        return cls(**{**values, "effects": tuple(values["effects"]), "limits": Limits(**values["limits"])})
+        listed = {name: tuple(values[name]) for name in ("effects", "hosts")}
+        return cls(**{**values, **listed, "limits": Limits(**values["limits"])})
 
     def tls(self) -> Tls | None:
         """The TLS context; None for plain HTTP. Raises TlsError."""
@@ -196,8 +211,10 @@ def serve_with(
     from homeostat.engine.metrics import engine_registry
     from homeostat.engine.metrics_endpoint import serve_metrics
     from homeostat.serve.access import Access
+    from homeostat.serve.naming import Naming
     from homeostat.serve.server import run
 
+    hosts = settings.names()
     tls, keys, access = settings.tls(), settings.keys(), None
     if keys is not None or settings.keys_required or settings.limits.rate is not None:
         access = Access(SystemClock(), keys, bool(settings.keys_required), settings.limits.rate)
@@ -215,11 +232,14 @@ def serve_with(
             where = settings.metrics_host, settings.metrics_port
             try:
                 notes = engine.notes
-                opened.enter_context(serve_metrics(engine_registry(engine), *where, lambda: engine.trouble, notes))
+                opened.enter_context(
+                    serve_metrics(engine_registry(engine), *where, lambda: engine.trouble, notes, hosts)
+                )
             except OSError:
                 engine.close()
                 raise
-        return run(engine, sock, lambda: ready(engine), settings.limits, tls, access, counts, settings.stores())
+        stores, naming = settings.stores(), Naming(hosts)
+        return run(engine, sock, lambda: ready(engine), settings.limits, tls, access, counts, stores, naming)
 
 
 def sizes_of(engine: Engine, settings: ServerOptions) -> SizeRecord | None:

@@ -25,6 +25,7 @@ from homeostat.serve.access import Access
 from homeostat.serve.app import create_app
 from homeostat.serve.headers import ENCRYPTED, SECURE, mask_logs
 from homeostat.serve.limits import Limits, connections_possible
+from homeostat.serve.naming import Naming
 from homeostat.serve.protocol import LimitedProtocol, within
 from homeostat.serve.sharing import Acceptor, Counts
 from homeostat.serve.stores import Stores
@@ -120,6 +121,7 @@ def run(
     access: Access | None = None,
     counts: Counts | None = None,
     stores: Stores | None = None,
+    naming: Naming | None = None,
 ) -> bool:
     """Serve until a signal says to stop; the engine is closed then. Returns whether all went well.
 
@@ -129,12 +131,13 @@ def run(
     access : lets requests in; None lets all in
     counts : of connections, among the processes that share the socket; None where this one has it alone
     stores : behind jobs and settings; none where there is no place for them
+    naming : the names by which it may be called; this machine's own when absent
     """
     most = limits or Limits()
     most = replace(most, connections_max=connections_possible(most.connections_max))
     context = None if tls is None else tls.context
     config = uvicorn.Config(
-        create_app(engine, access, stores), loop="auto", http=within(most, counts), ws="none", lifespan="on",
+        create_app(engine, access, stores, naming), loop="auto", http=within(most, counts), ws="none", lifespan="on",
         interface="asgi3",
         access_log=False, log_level="error", log_config=None,  # Its log lines go where all go (adapters.logs).
         server_header=False, proxy_headers=False, backlog=_BACKLOG,

@@ -35,6 +35,11 @@ def links() -> LinkSettings | None:
     return read_links(os.environ)
 
 
+def allowed_hosts() -> tuple[str, ...]:
+    """The names in HOMEOSTAT_ALLOW_HOSTS, with commas between: by these a server may be called, too."""
+    return tuple(name.strip() for name in os.environ.get("HOMEOSTAT_ALLOW_HOSTS", "").split(",") if name.strip())
+
+
 def names_journal() -> bool:
     """Whether the environment names a journal."""
     from homeostat.config.servers import FORMER_PREFIX, PREFIX

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -19,6 +17,7 @@ from http_servers import Server
 from test_settings import Asker
 from tests.cli.test_fair_promotion import APP as LOANS
 from tests.cli.test_fair_promotion import MOMENT_NS, loans
+from tests.support.fuzzing import ANY_DATA, PHASES, fuzz
 
 from homeostat import load as open_app
 from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
@@ -345,15 +344,12 @@ def test_two_processes_on_servers_apply_a_promotion_before_it_is_answered(postgr
     assert stopped == 0
 
 
-def test_a_fuzzer_that_may_promote_brings_about_no_fault(asker, tmp_path):
+@PHASES
+def test_a_fuzzer_that_may_promote_brings_about_no_fault(asker, tmp_path, phase):
     """The checks on which data must be taken are off: no schema says which versions there are, or who was first."""
-    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{asker.server.url}/openapi.json"]
-    command += ["--include-path-regex", "/v1/(models|deployments)", "--max-examples", "10",
-                "--phases", "coverage,fuzzing", "-H",
-                f"X-API-Key: {asker.secrets['admin']}", "--exclude-checks",
-                "positive_data_acceptance,negative_data_rejection"]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    key = f"X-API-Key: {asker.secrets['admin']}"
+    chosen = ("--include-path-regex", "/v1/(models|deployments)", "--max-examples", "10", "-H", key)
+    fuzz(asker.server.url, tmp_path, *chosen, "--phases", phase, *ANY_DATA)
 
 
 def test_a_version_under_bounds_of_fairness_is_looked_at_before_it_decides(tmp_path):

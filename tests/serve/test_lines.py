@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from http_servers import Server
+from tests.support.fuzzing import PHASES, fuzz
 from tests.support.hosts import SECOND_NS, T0_NS, hosts_file
 
 from homeostat.adapters.disk.api_keys import FileApiKeys
@@ -149,9 +147,8 @@ def test_nothing_that_was_answered_is_lost_when_the_server_is_killed(tmp_path: P
         assert server.stop() == 0
 
 
+@PHASES
 @pytest.mark.long
-def test_the_document_of_an_app_with_metrics_holds(hosts: Server, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{hosts.url}/openapi.json", "--max-examples", "5",
-               "--phases", "coverage,fuzzing", "--include-path-regex", "write|ping|/v1/metrics"]  # fmt: skip
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
-    assert ran.returncode == 0, json.dumps(ran.stdout[-4000:])
+def test_the_document_of_an_app_with_metrics_holds(hosts: Server, tmp_path: Path, phase: str) -> None:
+    chosen = ("--max-examples", "5", "--include-path-regex", "write|ping|/v1/metrics")
+    fuzz(hosts.url, tmp_path, *chosen, "--phases", phase)

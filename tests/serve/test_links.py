@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from http_servers import Server, steady
+from tests.support.fuzzing import ANY_DATA, PHASES, fuzz
 from tests.support.made_plans import HOUR_NS
 from tests.support.waiting import ID, waiting
 
@@ -151,18 +150,15 @@ def test_names_and_reasons_are_shown_as_text(desk: Desk) -> None:
     assert status == 200 and "&lt;b&gt;ann" in page and "<b>" not in page
 
 
-def test_a_fuzzer_finds_nothing(desk: Desk, tmp_path: Path) -> None:
+@PHASES
+def test_a_fuzzer_finds_nothing(desk: Desk, tmp_path: Path, phase: str) -> None:
     key = FileApiKeys(desk.folder).create("fuzzer", ["admin"])
     end, pause = time.monotonic() + 180, threading.Event()
     while desk.server.ask("/openapi.json", authorization=f"Bearer {key}")[0] != 200:  # It has not read the key yet.
         assert time.monotonic() < end
         pause.wait(0.05)
-    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{desk.server.url}/openapi.json"]
-    command += ["--include-path-regex", "^/v1/answers", "--max-examples", "15", "--phases", "coverage,fuzzing",
-                "-H", f"X-API-Key: {key}",
-                "--exclude-checks", "positive_data_acceptance,negative_data_rejection"]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    chosen = ("--include-path-regex", "^/v1/answers", "--max-examples", "15", "-H", f"X-API-Key: {key}")
+    fuzz(desk.server.url, tmp_path, *chosen, "--phases", phase, *ANY_DATA)
 
 
 def test_without_a_secret_there_are_no_links(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from http_servers import EVENT, Server, steady
+from tests.support.fuzzing import fuzz
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +114,10 @@ def test_metrics_and_health_are_there(access: Server) -> None:
 def test_a_fuzzer_finds_nothing(tmp_path: Path) -> None:
     """Every check of schemathesis is on, with its defaults, positive and negative data, stateful too."""
     server = Server(steady(tmp_path))
-    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--max-examples", "10"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
-    server.stop()
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    try:
+        fuzz(server.url, tmp_path, "--max-examples", "10")
+    finally:
+        server.stop()
 
 
 @pytest.mark.long

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 from http_servers import Server
+from tests.support.fuzzing import ANY_DATA, PHASES, fuzz
 
 from homeostat.adapters.disk.api_keys import FileApiKeys
 from homeostat.adapters.disk.sqlite.registry import SqliteRegistry
@@ -226,13 +225,10 @@ def test_without_keys_settings_are_looked_at_and_not_changed(tmp_path):
         assert server.stop() == 0
 
 
+@PHASES
 @pytest.mark.long
-def test_a_fuzzer_that_may_change_settings_brings_about_no_fault(asker, tmp_path):
+def test_a_fuzzer_that_may_change_settings_brings_about_no_fault(asker, tmp_path, phase):
     """The checks on which data must be taken are off: no schema says which expressions compile, or who was first."""
-    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{asker.server.url}/openapi.json"]
-    command += ["--include-path-regex", "/v1/settings", "--max-examples", "10",
-                "--phases", "coverage,fuzzing", "-H",
-                f"X-API-Key: {asker.secrets['admin']}", "--exclude-checks",
-                "positive_data_acceptance,negative_data_rejection"]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    key = f"X-API-Key: {asker.secrets['admin']}"
+    chosen = ("--include-path-regex", "/v1/settings", "--max-examples", "10", "-H", key)
+    fuzz(asker.server.url, tmp_path, *chosen, "--phases", phase, *ANY_DATA)

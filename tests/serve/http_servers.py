@@ -109,7 +109,8 @@ def steady(folder: Path) -> Path:
 
 def read(response):
     raw = response.read()
-    return json.loads(raw) if "json" in response.headers.get("content-type", "") and raw else raw
+    kind = response.headers.get("content-type", "")
+    return json.loads(raw) if "json" in kind and "ndjson" not in kind and raw else raw
 
 
 def until_end(connection: socket.socket) -> bytes:

@@ -21,7 +21,7 @@ import numpy as np
 
 from homeostat.checks.batches import decisions, outcomes, with_canary
 from homeostat.decide.guards.plan import BY_NAME
-from homeostat.ports.decision_lists import EVER_NS, NEVER_NS, DecisionLists, Place, Wanted
+from homeostat.ports.decision_lists import EVER_NS, NEVER_NS, DecisionLists, News, Place, Wanted
 from homeostat.records.bodies import Body
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import Row
@@ -211,6 +211,20 @@ def an_entity_named_by_a_text_is_found_by_it(opens_journal: OpensJournal, opens:
         assert [[one[1] for one in listed(lists, wanted, 10)] for wanted in asked] == [["2"], ["1"], [], []]
 
 
+def news_are_the_decisions_behind_an_entry(opens_journal: OpensJournal, opens: OpensLists) -> None:
+    """In order, the newest ones where there are too many, with how many there are."""
+    with closing(opens_journal()) as journal, closing(opens()) as lists:
+        assert lists.news(0, 10) == News((), 0, 0)
+        written = write(journal, some_batches())
+        whole = lists.news(0, 10_000)
+        expected = sorted((place.entry, place.row) for place, *_ in naive(written, Wanted()))
+        assert [(one.place.entry, one.row) for one in whole.items] == expected and whole.total == len(expected)
+        some = lists.news(written[1][0], 50)
+        assert [(one.place.entry, one.row) for one in some.items] == expected[-50:]
+        assert some.total == sum(len(batch) for _, batch in written[2:])
+        assert lists.news(whole.last, 10) == News((), 0, whole.last)
+
+
 def _every() -> Wanted:
     return Wanted(EVER_NS, NEVER_NS)
 
@@ -219,5 +233,5 @@ DECISION_LIST_CHECKS = (
     an_empty_journal_has_no_decisions, every_filter_finds_what_a_plain_search_finds,
     decisions_that_come_meanwhile_do_not_move_the_pages, a_list_without_patience_comes_to_its_end_too,
     decisions_written_while_nobody_looked_are_listed, an_entity_has_the_counts_of_its_decisions,
-    an_entity_named_by_a_text_is_found_by_it,
+    an_entity_named_by_a_text_is_found_by_it, news_are_the_decisions_behind_an_entry,
 )  # fmt: skip

@@ -13,7 +13,7 @@ from homeostat.engine.answer_types import Decision, OverridingReason, RuleReason
 from homeostat.records.decisions import BY_CHANCE, BY_GROUP, DecisionBatch
 from homeostat.records.events import EventBatch, Row
 from homeostat.records.features import Freshness
-from homeostat.records.identity import text_of
+from homeostat.records.identity import ABSENT, text_of
 from homeostat.records.reasons import Fallback, Reason
 from homeostat.records.times import time_text as time_text
 from homeostat.records.vocabulary import Vocabulary
@@ -164,6 +164,17 @@ def answers(decisions: DecisionBatch) -> Iterator[Decision]:
             "settings": settings,
             "took_us": took_us,
         }  # fmt: skip
+
+
+def entities_of(decisions: DecisionBatch, row: int) -> dict[str, str]:
+    """The keys of a decision's entities, by their kinds; an absent one is left out."""
+    events, names = decisions.events, decisions.words.entities
+    keys = zip(events.keys[row].tolist(), events.key_checks[row].tolist(), strict=True)
+    return {
+        names[k][0] if k < len(names) else f"#{k}": text_of(code, check, events.texts)
+        for k, (code, check) in enumerate(keys)
+        if code != ABSENT
+    }
 
 
 def naming(stages: Stages, decisions: DecisionBatch) -> Naming:

@@ -93,6 +93,20 @@ class EntityCounts:
     kept_since_ns: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """The decisions of the journal entries behind one.
+
+    items : in order of the entries, the newest ones where there are many
+    total : how many there are, counted in the newest 1,000 entries
+    last : the last entry that was looked at
+    """
+
+    items: tuple[Listed, ...]
+    total: int
+    last: int
+
+
 class DecisionLists(Protocol):
     """Lists the decisions of one journal. May be used by several threads.
 
@@ -113,6 +127,10 @@ class DecisionLists(Protocol):
 
     def counts(self, entity: tuple[str, str], patience_s: float = 1.0) -> EntityCounts:
         """How often, when and how was decided on an entity. See `page`."""
+        ...
+
+    def news(self, after: int, most: int) -> News:
+        """Up to `most` decisions of the entries behind `after`, as they are in the journal now."""
         ...
 
     def close(self) -> None:

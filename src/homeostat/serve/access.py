@@ -81,6 +81,14 @@ class Access:
             return _limited(self._all, "all", self._now_s(), "all clients together send", "Come back a little later.")
         return None
 
+    def holds(self, scope: dict[str, Any]) -> bool:
+        """Whether the key that let a request in still would; nothing is taken of its rate."""
+        if not self.required or scope["path"].startswith(OPEN_BELOW):
+            return True
+        secret = _secret(scope["headers"])
+        known = None if secret is None or self._keys is None else self._keys.check(secret, self._clock.now_ns())
+        return known is not None and known.allows(scope_for(scope["path"], scope["method"]))
+
     async def watch(self) -> None:
         """Take in, again and again, what became of the keys; what takes its time waits in a thread."""
         if self._keys is None:

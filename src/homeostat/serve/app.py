@@ -11,10 +11,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
 
+from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+from homeostat.adapters.memory.decision_pages import decisions_in
 from homeostat.adapters.process.standing import Standing
 from homeostat.adapters.process.tracing import open_tracing
 from homeostat.decide.loop import Stopped
@@ -25,14 +28,16 @@ from homeostat.engine.metrics import engine_registry
 from homeostat.engine.turns import INLINE_ROWS, Overloaded, Turns
 from homeostat.errors import HomeostatError
 from homeostat.ports import Unavailable
+from homeostat.ports.decision_lists import DecisionLists
 from homeostat.serve.access import Access
 from homeostat.serve.bodies import NotJson, TooMany
 from homeostat.serve.naming import Naming
 from homeostat.serve.replies import Receive, Send, refuse
 from homeostat.serve.requests import BODY_BYTES_MAX, BodyTooLarge, Gone, Scope, is_bare
+from homeostat.serve.routes.decision_lists import in_turn
 from homeostat.serve.routes.route import AGAIN, Service
 from homeostat.serve.routes.table import route_of
-from homeostat.serve.stores import Stores
+from homeostat.serve.stores import Once, Stores
 from homeostat.serve.traces import RequestTraces
 
 SAVE_EVERY_S = 60.0
@@ -134,6 +139,7 @@ class Api:
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        self._list_decisions()
         self._saved = self.engine.parts.journal.last if not self.engine.waits_for_servers else 0
         every: list[tuple[float, Callable[[], Awaitable[None]]]] = [(_LOOK_EVERY_S, self._look)]
         if not self.engine.waits_for_servers:
@@ -156,6 +162,18 @@ class Api:
         if self._access is not None:
             self._access.close()
         self._stores.close()
+
+    def _list_decisions(self) -> None:
+        """Where no store lists decisions, index those of the engine's own journal in memory, once they are wanted."""
+        journal, loop = self.engine.parts.journal, asyncio.get_running_loop()
+        if self._stores.decisions is None and isinstance(journal, SqliteJournal):
+            clock, run = self.engine.parts.clock, in_turn(self._service, loop)
+            lists: Once[DecisionLists] = Once(lambda: decisions_in(journal, clock, run))
+            self._stores = self._service.stores = replace(self._stores, decisions=lists)
+
+    def end_streams(self) -> None:
+        """End the streams of news, which would keep the server from stopping."""
+        self._service.streams.close()
 
     async def _change_when_ready(self) -> None:
         """Put changes of the settings in force as soon as they are ready, also while no event comes."""

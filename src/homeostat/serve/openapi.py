@@ -14,6 +14,7 @@ from homeostat.engine.answer_types import Decision
 from homeostat.engine.dating import stepped
 from homeostat.records import software
 from homeostat.records.identity import Coding
+from homeostat.serve.openapi_decisions import decision_paths, decision_schemas
 from homeostat.serve.openapi_gate import gate_paths, gate_schemas
 from homeostat.serve.openapi_incidents import incident_paths, incident_schemas
 from homeostat.serve.openapi_jobs import job_paths, job_schemas
@@ -48,6 +49,7 @@ def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
             "/v1/decide": {"post": _batch("decide", "Decide one event or several", "Event", "Decision")},
             "/v1/outcomes": {"post": _batch("learn", "Take in what later turned out", "Outcome", "Receipt")},
             "/v1/decisions/{event_id}": {"get": _find()},
+            **decision_paths(problems, app),
             **(job_paths(problems) if kept.jobs else {}),
             **(setting_paths(problems) if kept.settings else {}),
             **(model_paths(problems) if kept.settings else {}),
@@ -75,6 +77,7 @@ def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
                     "properties": {name: {"type": "string"} for name in ("status", "app", "version")},
                 },
                 "Problem": _PROBLEM,
+                **decision_schemas(),
                 **(metric_schemas() if app.metrics else {}),
                 **(job_schemas() if kept.jobs else {}),
                 **(statement_schemas() if kept.statements else {}),
@@ -128,7 +131,8 @@ def problems(*statuses: int) -> Json:
 
 _MEANING = {
     400: "Not JSON", 401: "No API key that holds", 403: "The API key has not the scope", 404: "Not found",
-    405: "Method not allowed", 409: "In another state, or another change came first",
+    405: "Method not allowed", 406: "None of the formats that there are",
+    409: "In another state, or another change came first",
     412: "Another change came first", 413: "Too large", 415: "Not declared as JSON",
     422: "The app's declaration does not allow it", 428: "The request does not say which state it was made on",
     429: "Too many events wait, or too many requests came",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeostat.config.fair import EVERY_NS
 from homeostat.config.hosts import Hosts, name_of
+from homeostat.ports.decision_lists import DecisionLists
 from homeostat.ports.incidents import Incidents
 from homeostat.ports.memory import Memory
 from homeostat.ports.plans import Plans
@@ -78,6 +79,7 @@ class ServerOptions:
         links = None if declared is None else Links(declared)
         if self.keys_url is not None:
             from homeostat.adapters.opening import (
+                decision_lists_opener,
                 incidents_opener,
                 jobs_opener,
                 memory_opener,
@@ -92,6 +94,7 @@ class ServerOptions:
             incidents: Once[Incidents] = Once(lambda: incidents_opener(url)(url))
             plans: Once[Plans] = Once(lambda: plans_opener(url)(url))
             memory: Once[Memory] = Once(lambda: memory_opener(url)(url))
+            decisions: Once[DecisionLists] = Once(lambda: decision_lists_opener(url)(url))
             if models is None:
                 return Stores(
                     jobs,
@@ -102,14 +105,17 @@ class ServerOptions:
                     place=self.place,
                     links=links,
                     memory=memory,
+                    decisions=decisions,
                 )
             shadow = Once(lambda: shadow_opener(url)(url))
             registry = Once(lambda: registry_opener(url)(url, models, cache))
             return Stores(
-                jobs, settings, registry, effects, shadow, statements, incidents, plans, self.place, links, memory
+                jobs, settings, registry, effects, shadow, statements, incidents, plans, self.place, links, memory,
+                decisions,
             )  # fmt: skip
         if self.keys_folder is None:
             return Stores()
+        from homeostat.adapters.disk.sqlite.decision_pages import open_decision_lists
         from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
         from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
         from homeostat.adapters.disk.sqlite.memory import SqliteMemory
@@ -124,6 +130,7 @@ class ServerOptions:
             Once(lambda: SqliteRegistry(folder)), effects, Once(lambda: ShadowFile(folder, readonly=True)),
             statements, Once(lambda: SqliteIncidents(folder)), Once(lambda: SqlitePlans(folder)),
             self.place or f"--data {quote(str(folder.absolute()))}", links, Once(lambda: SqliteMemory(folder)),
+            Once(lambda: open_decision_lists(folder)),
         )  # fmt: skip
 
     def opens_statements(self) -> Callable[[], Statements] | None:

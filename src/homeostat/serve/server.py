@@ -40,7 +40,9 @@ _SAY_CERTIFICATE_S = 3600.0  # Certificates are renewed by people, or once in we
 class _Server(uvicorn.Server):
     """Stops gracefully at the first signal, and at once at the second; cuts off clients that keep it waiting."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], tls: Tls | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], tls: Tls | None, end_streams: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._ready, self._tls = ready, tls
         clock, say = SystemClock(), logging.getLogger("homeostat").warning
@@ -49,6 +51,7 @@ class _Server(uvicorn.Server):
         self._unwise = Standing(say, clock, "nothing is unwise about the certificate any more", _SAY_CERTIFICATE_S)
         self.shared: tuple[socket.socket, Counts] | None = None
         self._acceptor: Acceptor | None = None
+        self._end_streams = end_streams
 
     def _share(self, sock: socket.socket, counts: Counts) -> Acceptor:
         """Takes this process's share of the connections."""
@@ -63,6 +66,7 @@ class _Server(uvicorn.Server):
         """Take no more connections, and drain."""
         if self._acceptor is not None:
             self._acceptor.close()
+        self._end_streams()
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
@@ -136,8 +140,9 @@ def run(
     most = limits or Limits()
     most = replace(most, connections_max=connections_possible(most.connections_max))
     context = None if tls is None else tls.context
+    app = create_app(engine, access, stores, naming)
     config = uvicorn.Config(
-        create_app(engine, access, stores, naming), loop="auto", http=within(most, counts), ws="none", lifespan="on",
+        app, loop="auto", http=within(most, counts), ws="none", lifespan="on",
         interface="asgi3",
         access_log=False, log_level="error", log_config=None,  # Its log lines go where all go (adapters.logs).
         server_header=False, proxy_headers=False, backlog=_BACKLOG,
@@ -146,7 +151,7 @@ def run(
         ssl_context_factory=None if context is None else lambda *_: context,
     )  # fmt: skip
     mask_logs()
-    server = _Server(config, ready, tls)
+    server = _Server(config, ready, tls, app.end_streams)
     collect_seldom()
     if counts is None:
         server.run(sockets=[sock])

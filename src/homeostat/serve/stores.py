@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from homeostat.engine.links import Links
+from homeostat.ports.decision_lists import DecisionLists
 from homeostat.ports.incidents import Incidents
 from homeostat.ports.jobs import Jobs
 from homeostat.ports.memory import Memory
@@ -67,6 +68,7 @@ class Stores:
     place: str = ""
     links: Links | None = None
     memory: Once[Memory] | None = None
+    decisions: Once[DecisionLists] | None = None
 
     def close(self) -> None:
         """Close those that were opened."""
@@ -79,6 +81,7 @@ class Stores:
             self.incidents,
             self.plans,
             self.memory,
+            self.decisions,
         ):
             if store is not None:
                 store.close()

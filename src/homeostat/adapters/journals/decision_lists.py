@@ -30,15 +30,17 @@ from homeostat.adapters.journals.decision_columns import (
 from homeostat.adapters.process.standing import Standing
 from homeostat.errors import HomeostatError
 from homeostat.ports import Clock
-from homeostat.ports.decision_lists import DecisionPage, EntityCounts, Listed, Place, Wanted
+from homeostat.ports.decision_lists import DecisionPage, EntityCounts, Listed, News, Place, Wanted
 from homeostat.records.decisions import DecisionBatch
+from homeostat.records.events import Row
 from homeostat.records.identity import Coding
 
 _FOLLOW_ENTRIES = 512  # Read before a list is given, of those that came since the last look.
+_NEWS_ENTRIES = 1_000
 _PARTS = 16  # Pages of newest entries in memory before they are made one.
 _LOOK_S = 0.5
 _BUSY_S = _REST_S = 0.002  # While a backlog is read, decisions have the processor as often as not.
-_LOOK_SHARE = 0.5  # Of the patience, for looking at columns; the rest is for reading the decisions that were found.
+_LOOK_SHARE = 0.7  # Of the patience, for looking at columns; the rest is for reading the decisions that were found.
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,21 @@ class IndexedDecisions:
             kept_since = self._since_ns if self._oldest > 1 else None
         first, last = min(times, default=None), max(times, default=None)
         return EntityCounts(actions, degraded, first, last, scanned, kept_since)
+
+    def news(self, after: int, most: int) -> News:
+        """See `DecisionLists`. It asks the journal, and needs no index."""
+        last = self._entries.last()
+        sizes = self._entries.sizes(after, last, _NEWS_ENTRIES) if last > after else ()
+        items: list[Listed] = []
+        for entry, _ in sizes:
+            batch = self._entries.find([entry]).get(entry)
+            rows = [] if batch is None else np.flatnonzero(batch.events.kind != Row.OUTCOME).tolist()
+            for row in reversed(rows[len(items) - most :]):
+                assert batch is not None
+                items.append(Listed(Place(batch.events.time_ns.item(row), entry, row), batch, row))
+            if len(items) >= most:
+                break
+        return News(tuple(reversed(items)), max(len(items), sum(rows for _, rows in sizes)), last)
 
     def close(self) -> None:
         """See `DecisionLists`."""

@@ -10,7 +10,7 @@ from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.journals.decision_columns import Array, Head
 from homeostat.adapters.journals.decision_lists import IndexedDecisions
 from homeostat.ports import Clock
-from homeostat.ports.decision_lists import DecisionPage, EntityCounts, Place, Wanted
+from homeostat.ports.decision_lists import DecisionPage, EntityCounts, News, Place, Wanted
 
 
 class MemoryShelf:
@@ -60,6 +60,10 @@ class MemoryDecisions:
         """See `DecisionLists`."""
         self._lists.index()
         return self._lists.counts(entity, patience_s)
+
+    def news(self, after: int, most: int) -> News:
+        """See `DecisionLists`."""
+        return self._lists.news(after, most)
 
     def close(self) -> None:
         """See `DecisionLists`."""

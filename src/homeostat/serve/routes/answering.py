@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,6 +20,17 @@ class Text:
 
     kind: bytes
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A value that is sent piece by piece. Where that fails, the end is missing, so that no client takes it for whole.
+
+    kind : its content type
+    """
+
+    kind: bytes
+    pieces: AsyncIterator[bytes]
 
 
 Answer = tuple[int, Any, Headers]
@@ -54,10 +65,28 @@ async def answer(
         refused = of(error)
         await refuse(send, *refused.reply, bare=bare, **refused.members)
     else:
+        if isinstance(value, Stream):
+            await _stream(send, status, value, more, bare)
+            return
         if isinstance(value, Text):
             await reply(send, status, value.body, value.kind, more, bare)
             return
         await reply(send, status, encode(value) if status != 304 else b"", JSON, more, bare)
+
+
+async def _stream(send: Send, status: int, value: Stream, more: Headers, bare: bool) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", value.kind), *more]})
+    try:
+        async for piece in value.pieces if not bare else _nothing():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except HomeostatError:
+        return  # The server closes the connection, since the answer has no end.
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
 
 
 async def done(

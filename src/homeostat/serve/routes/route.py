@@ -17,6 +17,7 @@ from homeostat.serve.limits import Bucket
 from homeostat.serve.replies import Receive, Send
 from homeostat.serve.requests import Scope
 from homeostat.serve.stores import Stores
+from homeostat.serve.streaming import Streams
 from homeostat.serve.traces import RequestTraces
 
 AGAIN = ((b"retry-after", b"1"),)
@@ -30,6 +31,7 @@ class Service:
     turns : whatever needs the engine takes its turn here
     registry : the engine's metrics
     access : lets requests in; None lets all in
+    streams : of news, to all who listen
     written : bounds how many questions and how much feedback are taken
     stores : behind jobs, settings and versions
     """
@@ -41,7 +43,11 @@ class Service:
     reports: Reports
     access: Access | None
     stores: Stores = field(default_factory=Stores)
+    streams: Streams = field(init=False)
     written: Bucket = field(default_factory=lambda: Bucket(WRITTEN_A_SECOND))
+
+    def __post_init__(self) -> None:
+        self.streams = Streams(lambda: self.stores)
 
     @property
     def confirming(self) -> Confirming:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from homeostat.serve.routes import (
     decide,
+    decision_exports,
+    decision_lists,
     decisions,
     deployments,
     document,
+    entities,
     exported,
     gate,
     health,
@@ -21,6 +24,7 @@ from homeostat.serve.routes import (
     settings,
     silences,
     statements,
+    stream,
 )
 from homeostat.serve.routes.route import Route
 
@@ -28,6 +32,8 @@ from homeostat.serve.routes.route import Route
 ROUTES: dict[str, Route] = {
     "/v1/decide": Route(("POST",), decide.post),
     "/v1/outcomes": Route(("POST",), outcomes.post),
+    decision_lists.ALL: Route(("GET", "HEAD"), decision_exports.handle),
+    entities.BELOW: Route(("GET", "HEAD"), entities.handle),
     decisions.BELOW: Route(("GET", "HEAD"), decisions.get),
     statements.QUESTIONS: Route(("GET", "HEAD"), statements.handle),
     statements.BELOW: Route(("GET", "HEAD", "POST"), statements.handle_one),
@@ -60,6 +66,7 @@ ROUTES: dict[str, Route] = {
     lines.PING: Route(("GET", "HEAD"), lines.ping),
     exported.REMOTE_WRITE: Route(("POST",), exported.remote),
     exported.OTLP: Route(("POST",), exported.export),
+    stream.PATH: Route(("GET", "HEAD"), stream.handle),
     "/healthz": Route(("GET", "HEAD"), health.get),
     "/metrics": Route(("GET", "HEAD"), metrics.get),
     "/openapi.json": Route(("GET", "HEAD"), document.get),

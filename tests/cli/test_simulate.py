@@ -1,4 +1,5 @@
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -49,6 +50,30 @@ def test_events_do_not_tell_their_outcomes(tmp_path, capsys):
     assert set(first) == {"event_id", "time", "customer", "terminal", "amount"}
     outcome = json.loads((tmp_path / "outcomes.jsonl").read_text().splitlines()[0])
     assert set(outcome) == {"event_id", "label", "time"}
+
+
+@pytest.mark.parametrize("app", ["payments", "access"])
+def test_a_world_is_moved_by_whole_days_to_end_before_an_instant(tmp_path, capsys, app):
+    files = [("events", "time" if app == "payments" else "timestamp"), ("outcomes", "time")]
+    for name, more in (("a", ()), ("b", ("--until", "2026-11-28T11:00:00Z"))):
+        _simulate(capsys, app, tmp_path / name, "--format", "jsonl", *more)
+    for name, at in files:
+        was, now = (
+            [json.loads(line) for line in (tmp_path / folder / f"{name}.jsonl").read_text().splitlines()]
+            for folder in "ab"
+        )
+        apart = {datetime.fromisoformat(b[at]) - datetime.fromisoformat(a[at]) for a, b in zip(was, now, strict=True)}
+        assert len(apart) == 1 and not apart.pop() % timedelta(days=1)
+        assert [one | {at: 0} for one in was] == [one | {at: 0} for one in now]
+        if name == "events":
+            last, until = datetime.fromisoformat(now[-1][at]), datetime.fromisoformat("2026-11-28T11:00:00Z")
+            assert timedelta(0) <= until - last < timedelta(days=1)
+
+
+def test_a_moment_that_is_none_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", "payments", "--days", "3", "--out", str(tmp_path / "x"), "--until", "soon"])
+    assert ended.value.code and "--until" in capsys.readouterr().err
 
 
 def test_the_same_seed_writes_the_same_files_and_another_does_not(tmp_path, capsys):

@@ -24,6 +24,9 @@ def simulate(
     customers: Annotated[
         int | None, Parameter(help="How many people, entities or hosts act: 1,000, or 12 hosts, when absent.")
     ] = None,
+    until: Annotated[
+        str | None, Parameter(help="The last event comes in the day before this instant; `now` for a live record.")
+    ] = None,
     format: Annotated[Literal["parquet", "jsonl", "csv"], Parameter(help="Of the files.")] = "parquet",
     force: Annotated[
         bool, Parameter(negative="", help="Replace files of the same names that are no such world.")
@@ -39,16 +42,18 @@ def simulate(
     app
         payments, access or infra.
     """
-    from homeostat.jobs.simulation import WORLDS, write_world, written_by_others
+    from homeostat.jobs.simulation import WORLDS, moved, write_world, written_by_others
 
     if app not in WORLDS:
         raise CommandError(f"there is no simulated world for {app!r}; there is one for {', '.join(WORLDS)}")
     customers = WORLDS[app].usual if customers is None else customers
     if seed < 0 or not 1 <= days <= 3_660 or not 1 <= customers <= 1_000_000:
         raise CommandError("--seed is at least 0, --days from 1 to 3660, --customers from 1 to 1000000")
+    until_ns = None if until is None else _instant(until)
     _check_folder(out)  # Before the time that a simulation takes.
     with shown("simulating") as progress:
         world = WORLDS[app].make(days, seed, customers)
+        world = world if until_ns is None else moved(world, until_ns)
         taken = None if force else written_by_others(world, out, format)
         if taken is not None:
             raise CommandError(f"{taken} is no simulated world: give another --out, or --force to replace it")
@@ -59,6 +64,17 @@ def simulate(
         print(dumps(report))
         return
     _print(report)
+
+
+def _instant(text: str) -> int:
+    """Nanoseconds since 1970 of an instant, or of now."""
+    from homeostat.adapters.process.clock import SystemClock
+    from homeostat.config.instants import instant_ns
+
+    try:
+        return SystemClock.now_ns() if text == "now" else instant_ns(text)
+    except ValueError as error:
+        raise CommandError(f"--until: {error}; or now") from error
 
 
 def _check_folder(out: Path) -> None:

@@ -100,7 +100,7 @@ _TUNE = {
 _REHEARSE = {"--app": Takes.APP, "--data": Takes.SOURCE, "--outcomes": Takes.SOURCE, "--bundle": Takes.SOURCE}
 _SIMULATE = {
     "--days": Takes.COUNT, "--out": Takes.TARGET, "--seed": Takes.COUNT, "--customers": Takes.COUNT,
-    "--format": Takes.TEXT, "--force": Takes.FLAG,
+    "--format": Takes.TEXT, "--force": Takes.FLAG, "--until": Takes.TEXT,
 }  # fmt: skip
 _EXPORT = {
     "--out": Takes.TARGET, "--data": Takes.SOURCE, "--config": Takes.SOURCE, "--from": Takes.INSTANT,

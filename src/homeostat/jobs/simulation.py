@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -102,6 +103,24 @@ WORLDS = {
     "payments": _Known(simulate_payments, 1_000), "access": _Known(simulate_access, 1_000),
     "infra": _Known(simulate_infra, InfraSpec().hosts),
 }  # fmt: skip
+
+
+def moved(world: World, until_ns: int) -> World:
+    """The same world, moved by whole days so that its last event comes in the 24 hours before an instant."""
+    last_ns = pc.max(world.events.column(_time_of(world.events))).cast(pa.int64()).as_py() * 1_000
+    days = (until_ns - last_ns) // (DAY_S * SECOND_NS)
+    by = pa.scalar(days * DAY_S, pa.duration("s"))
+
+    def table(one: pa.Table) -> pa.Table:
+        name = _time_of(one)
+        times = pc.add(one.column(name), by).cast(one.schema.field(name).type)
+        return one.set_column(one.column_names.index(name), name, times)
+
+    return replace(world, events=table(world.events), outcomes=table(world.outcomes))
+
+
+def _time_of(table: pa.Table) -> str:
+    return next(field.name for field in table.schema if pa.types.is_timestamp(field.type))
 
 
 def written_by_others(world: World, out: Path, form: Format) -> Path | None:

@@ -25,6 +25,7 @@ from homeostat import load
 from homeostat.adapters.disk.api_keys import FileApiKeys
 from homeostat.adapters.disk.audit.trail import AuditLog
 from homeostat.adapters.disk.decision_files import MEANINGS
+from homeostat.adapters.disk.prediction_progress import Progress, save_progress
 from homeostat.adapters.disk.segments import SegmentQueue
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
@@ -184,6 +185,8 @@ def served(root: Path) -> None:
         for name in ("shadow.db-wal", "shadow.db-shm"):
             assert (data / name).exists()
             (root / "open" / name).write_bytes(b"")
+    save_progress(data, "store", Progress())
+    (data / "predictions" / "lock").touch(mode=0o600)
     keys = FileApiKeys(data)
     keys.create("till", ["decide"], rate=3.0)
     assert keys.revoke(keys.all()[0].id)
@@ -224,6 +227,8 @@ def documents(root: Path) -> Iterator[tuple[str, Any]]:
             continue  # For people who look closer; the page of drills names their members.
         if path.parent.name == "evaluate":
             yield "evaluation", json.loads(path.read_text())
+        elif path.parent.name == "predictions":
+            yield "predictions", json.loads(path.read_text())
         elif path.name in whole:
             yield whole[path.name], json.loads(path.read_text())
         elif path.parent.name == "report":

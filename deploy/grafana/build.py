@@ -204,6 +204,16 @@ WORKERS = (
         (f"homeostat_shadow_failed{{{APP}}} / homeostat_shadow_events{{{APP}}}", "without a part {{instance}}"),
     ), "percentunit"),
     Panel("Challenger restarted", ((rate("homeostat_shadow_restarts_total", "instance"), "{{instance}}"),), "ops"),
+    Panel("Predictions sent", ((rate("homeostat_predictions_sent_total", "target"), "{{target}}"),), "ops"),
+    Panel("Predictions that wait, entries", (
+        (f"max by (target) (homeostat_predictions_behind_entries{{{APP}}})", "{{target}}"),
+    ), "short"),
+    Panel("Predictions not sent", (
+        (rate("homeostat_predictions_skipped_total", "target"), "too old, {{target}}"),
+        (rate("homeostat_predictions_refused_total", "target"), "refused, {{target}}"),
+    ), "ops"),
+    Panel("Targets of predictions", ((f"min by (target) (homeostat_predictions_up{{{APP}}})", "{{target}}"),), "short",
+          text="1 where a target takes predictions."),
     Panel("Maintenance behind", ((f"homeostat_maintain_behind_seconds{{{APP}}}", "{{instance}}"),), "s",
           text="Of the process that has the lease."),
     Panel("Maintenance behind, entries", ((f"homeostat_maintain_behind_entries{{{APP}}}", "{{instance}}"),), "short"),

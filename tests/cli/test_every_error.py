@@ -82,6 +82,8 @@ retrain access --data {folder} --only-train --reason now
 retrain access --data {folder} --only-train
 shadow {app} --data {copied} --once
 shadow {app} --config {servers} --status
+predictions {app} --data {copied} --once
+predictions {app} --config {servers} --state {new} --once
 report autonomy --month 2026-01 --data {folder} --out {new}
 report fairness --month 2026-01 --config {servers}
 questions list --data {folder}

@@ -41,6 +41,10 @@ COMMANDS = {
     "keys": ("homeostat.cli.keys:keys", "Create, list and revoke API keys"),
     "settings": ("homeostat.cli.settings:settings", "Show, make and undo changes to what decides"),
     "shadow": ("homeostat.cli.shadow:shadow", "Let a challenger decide beside the champion, with no effect"),
+    "predictions": (
+        "homeostat.cli.predictions:predictions",
+        "Send decisions to monitoring, as predictions",
+    ),
     "report": ("homeostat.cli.report:report", "Report on a month: autonomy or fairness"),
     "questions": ("homeostat.cli.statements:questions", "Show and answer people's questions about decisions"),
     "feedback": ("homeostat.cli.statements:feedback", "Show feedback on decisions, and how good it is"),

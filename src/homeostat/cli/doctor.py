@@ -259,6 +259,7 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Diagno
         with closing(SqliteIncidents(folder)) as incidents:
             yield from of_maintenance(incidents, time.time_ns())
         if app is not None:
+            yield from _predictions(app, folder)
             yield from _recovery(app, bundle, folder)
         if apart:
             yield Diagnosis("audit", "broken", apart[0])
@@ -270,6 +271,18 @@ def _data(folder: Path, app: str | None, bundle: Path | None) -> Iterator[Diagno
         yield Diagnosis("settings", "broken", str(error), "Restore settings.db from a copy.")
     except (JournalError, Unavailable) as error:
         yield Diagnosis("journal", "broken", str(error), "Restore the folder from a copy, or begin another --data.")
+
+
+def _predictions(app: str, folder: Path) -> Iterator[Diagnosis]:
+    """How the targets of predictions are; nothing for an app without any. Raises Unavailable."""
+    from homeostat.config.load import load_app
+
+    targets = load_app(app).predictions
+    if targets:
+        from homeostat.adapters.disk.prediction_progress import load_progress
+        from homeostat.engine.predicting import of_predictions
+
+        yield from of_predictions(list(targets), load_progress(folder), time.time_ns())
 
 
 def _fairness(journal: SqliteJournal, app: str | None) -> Iterator[Diagnosis]:

@@ -215,6 +215,11 @@ def _open(app: str, bundle: Path | None, data: Path | None, keeping: Keeping, se
 
             engine.parts.maintenance = maintained_in(app, data, watched.memory_mb, _say, bundle)
             engine.parts.opened.callback(engine.parts.maintenance.close)
+        if engine.app.predictions:
+            from homeostat.engine.predicting import keeper_in as predicting_in
+
+            engine.parts.predictions = predicting_in(app, list(engine.app.predictions), data, _say, bundle)
+            engine.parts.opened.callback(engine.parts.predictions.close)
     return engine
 
 

@@ -15,6 +15,7 @@ from homeostat.config.instants import instant_ns
 from homeostat.config.metric_faults import metric_faults
 from homeostat.config.nodes import YamlNode
 from homeostat.config.plans import category_literals, feature_spec, field_types, list_places
+from homeostat.config.prediction_faults import prediction_faults
 from homeostat.config.retraining_faults import retraining_faults
 from homeostat.config.setting_faults import setting_faults
 from homeostat.config.shape import Shaped
@@ -86,6 +87,7 @@ class _Checker:
         self.names()
         self.aliases()
         self.faults += metric_faults(self.app, self.root)
+        self.faults += prediction_faults(self.app, self.root)
         self.costs()
         self.lists()
         self.literals()

@@ -14,6 +14,7 @@ from homeostat.config.canary import CanarySpec
 from homeostat.config.fair import Fair
 from homeostat.config.maintain import Maintain
 from homeostat.config.metrics import Metrics
+from homeostat.config.predictions import Target
 from homeostat.config.retraining import Retrain
 from homeostat.config.scalars import DURATION_PATTERN as DURATION_PATTERN
 from homeostat.config.scalars import Duration as Duration
@@ -378,6 +379,10 @@ class App(Node):
         default=None, description="how measurements that come as InfluxDB lines, Prometheus remote write or OTLP "
         "become events",
         exclude=True,  # How an event came does not change its decision.
+    )  # fmt: skip
+    predictions: dict[Name, Target] = Field(
+        default={}, max_length=20, description="where decisions go as predictions, by name: see predictions-out.md",
+        exclude=True, repr=False,  # Where decisions go does not change them, and addresses may be secret.
     )  # fmt: skip
     servers: Servers | None = Field(
         default=None, description="the servers that it runs on; another file and the environment may say, too",

@@ -92,7 +92,7 @@ def _scorer_contributions(stages: Stages, one: DecisionBatch, top: int) -> list[
         shared = np.zeros(len(one.features.names))
         raw = None if np.isnan(score) else stages.panel.contributions(column, one.features)
         if raw is not None:
-            shared = _shared(raw[0], share)
+            shared = _shared(raw, np.array([share]))[0]
         order = np.argsort(-np.abs(shared), kind="stable")[:top]
         features = tuple(
             FeatureContribution(one.features.names[k], float(one.features.values[0, k]), float(shared[k]))
@@ -103,10 +103,28 @@ def _scorer_contributions(stages: Stages, one: DecisionBatch, top: int) -> list[
     return parts
 
 
-def _shared(raw: Float, share: float) -> Float:
-    """(features,) a scorer's part of the risk, by feature; signs are those of the features' effect on the score."""
-    total = float(np.abs(raw).sum())
-    return np.asarray(raw * (abs(share) / total)) if total > _TINY else np.zeros(len(raw))
+def shares(stages: Stages, decisions: DecisionBatch) -> tuple[Float, Float]:
+    """(n, features) and (n, scorers) what moved the risk's log-odds: each feature's part over all scorers that can
+    tell, and the parts of scorers that can't. Together they have the sizes of the fused contributions.
+    """
+    by_feature, by_scorer = np.zeros(decisions.features.values.shape), decisions.fused.contributions.copy()
+    for column in range(len(stages.panel.seats)):
+        raw = stages.panel.contributions(column, decisions.features)
+        if raw is None:
+            continue
+        part = _shared(raw, np.where(np.isnan(decisions.scores.values[:, column]), 0.0, by_scorer[:, column]))
+        by_feature += part
+        by_scorer[np.abs(part).sum(axis=1) > 0, column] = 0.0
+    return by_feature, by_scorer
+
+
+def _shared(raw: Float, share: Float) -> Float:
+    """(n, features) a scorer's part of the risk, by feature; signs are those of the features' effect on the score.
+
+    raw : (n, features); share : (n,)
+    """
+    total = np.abs(raw).sum(axis=1)
+    return np.asarray(raw * (np.where(total > _TINY, np.abs(share), 0.0) / np.maximum(total, _TINY))[:, None])
 
 
 def smallest_change(stages: Stages, one: DecisionBatch, ranges: dict[str, tuple[float, float]]) -> Change | None:

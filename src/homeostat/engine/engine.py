@@ -123,7 +123,7 @@ class Engine:
         notes = self.parts.loop.notes() + ([] if watcher is None else watcher.notes())
         notes += self.duties.notes()
         notes += [] if self.parts.fairness is None else self.parts.fairness.notes()
-        beside = (self.parts.shadow, self.parts.maintenance)
+        beside = (self.parts.shadow, self.parts.maintenance, self.parts.predictions)
         return notes + [note for keeper in beside if keeper is not None for note in keeper.notes()]
 
     def readings(self) -> Mapping[str, Value]:
@@ -131,7 +131,7 @@ class Engine:
         found: dict[str, Value] = dict(self.duties.readings())
         found |= {} if self.parts.fairness is None else self.parts.fairness.readings()
         found |= {} if self.parts.sizer is None else {"homeostat_batch_rows_bound": self.parts.sizer.rows}
-        for keeper in (self.parts.shadow, self.parts.maintenance, self.parts.measuring):
+        for keeper in (self.parts.shadow, self.parts.maintenance, self.parts.measuring, self.parts.predictions):
             found = found if keeper is None else {**found, **keeper.readings()}
         return found
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from homeostat.engine.maintaining import MaintenanceKeeper
     from homeostat.engine.measuring import Measuring
     from homeostat.engine.memory_sizing import MemorySizer
+    from homeostat.engine.predicting import PredictionsKeeper
     from homeostat.engine.shadowing import ShadowKeeper
     from homeostat.engine.sizing import Sizer
     from homeostat.engine.watching import Watcher
@@ -45,6 +46,7 @@ class Parts:
     shadow : looks after the challenger's process; None where nobody does
     maintenance : looks after the maintenance loop's process; None where nobody does
     measuring : takes metrics of series; None where the app declares none, or several processes would share a series
+    predictions : looks after the process that sends predictions; None where the app has no targets
     sizer : chooses how many requests are decided together; None where nobody gathers any
     memory : chooses how much is remembered of the feature store's logs; None without such a store
     opened : what the engine lets go of when it is closed, the last opened first
@@ -66,6 +68,7 @@ class Parts:
     stated: Callable[[], tuple[int, str]] | None = None
     shadow: ShadowKeeper | None = None
     maintenance: MaintenanceKeeper | None = None
+    predictions: PredictionsKeeper | None = None
     fairness: FairnessWatch | None = None
     measuring: Measuring | None = None
     sizer: Sizer | None = None

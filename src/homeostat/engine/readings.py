@@ -125,6 +125,14 @@ FAMILIES: dict[str, Family] = {
     # A process of maintenance beside a server.
     "homeostat_maintain_up": Family("gauge", "1 where a process runs the maintenance loop."),
     "homeostat_maintain_restarts_total": Family("counter", "Times that this process started maintenance again."),
+    # The process that sends predictions, beside a server with a data folder.
+    "homeostat_predictions_up": Family("gauge", "1 where a target takes predictions, 0 where it does not.", "target"),
+    "homeostat_predictions_sent_total": Family("counter", "Predictions that a target has taken.", "target"),
+    "homeostat_predictions_skipped_total": Family(
+        "counter", "Predictions that waited for longer than the target's `keep`, and were left out.", "target"
+    ),
+    "homeostat_predictions_refused_total": Family("counter", "Predictions that a target will never take.", "target"),
+    "homeostat_predictions_behind_entries": Family("gauge", "Journal entries that wait for a target.", "target"),
     # Fairness, of an app that declares bounds.
     "homeostat_fairness_verdict": Family(
         "gauge", "Of the bounds on a measure: 1 PASS, 0 INCONCLUSIVE, -1 FAIL.", "measure"

@@ -13,11 +13,13 @@ from homeostat.adapters.streams.addresses import read_address, read_addresses
 from homeostat.config.servers import KafkaSettings, Servers
 from homeostat.engine.assembly import prepare
 from homeostat.engine.shared import connecting, rejoining
+from homeostat.jobs.predicting import following
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 POLICIES = {
     "streams on Kafka": kafka_settings.POLICY, "streams on Redis": stream.POLICY, "features on Redis": wire.POLICY,
     "journal on PostgreSQL": spool.POLICY, "a feature store that comes back": rejoining.POLICY,
+    "predictions out": following.POLICY,
 }  # fmt: skip
 
 

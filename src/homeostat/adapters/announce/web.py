@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,10 +26,19 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirects)
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, name: str) -> None:
+def stays(code: int) -> bool:
+    """Whether an answer will be the same however often one tries."""
+    return code < 500 and code not in _AGAIN
+
+
+def post(
+    url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, name: str,
+    is_final: Callable[[int], bool] = stays,
+) -> None:  # fmt: skip
     """Post JSON. Raises Unavailable, Refused; the texts name the channel and the host, not the address.
 
     name : of the channel
+    is_final : tells by its code whether an answer means Refused
     """
     where = f"{name} at {urlsplit(url).hostname}"
     head = {"Content-Type": "application/json", "User-Agent": "homeostat", **headers}
@@ -41,7 +50,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, na
         with error:
             said = " ".join(error.read(200).decode("utf-8", "replace").split())
         text = f"{where} answers {error.code}" + (f": {said}" if said else "")
-        if error.code < 500 and error.code not in _AGAIN:
+        if is_final(error.code):
             raise Refused(text) from None
         raise Unavailable(text) from None
     except (OSError, HTTPException, ValueError) as error:

@@ -25,6 +25,13 @@ def give_way() -> None:
     session_gives_way(NICENESS)
 
 
+def step_back(niceness: int) -> None:
+    """Let decisions have the processor before this process, which still gets a share where others leave none idle."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    session_gives_way(niceness)
+
+
 def bound_memory(megabytes: int) -> None:
     """Let allocations beyond this fail in this process, instead of taking memory from others.
 

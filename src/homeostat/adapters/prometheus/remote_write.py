@@ -66,7 +66,7 @@ def points_of(body: bytes, size_max: int = SIZE_MAX) -> Parsed:
 
     unpacked = _unpacked(body, size_max)
     try:
-        request = _write_request().FromString(unpacked)
+        request = write_request_class().FromString(unpacked)
     except DecodeError:
         raise NotRemoteWrite("the body is no protobuf message prometheus.WriteRequest") from None
     samples = 0
@@ -102,7 +102,8 @@ def _unpacked(body: bytes, size_max: int) -> bytes:
 
 
 @functools.cache
-def _write_request() -> Any:
+def write_request_class() -> Any:
+    """The message of a request, with the fields that are read here."""
     from homeostat.adapters.protobuf.declared import message_classes
 
     return message_classes("prometheus", _DECLARED)["WriteRequest"]

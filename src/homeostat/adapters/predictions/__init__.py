@@ -1,0 +1,1 @@
+"""Targets that get decisions as predictions, a file for each kind."""

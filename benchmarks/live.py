@@ -62,7 +62,7 @@ async def decide(port: int, first: int, count: int, rate: float) -> list[float]:
         due = begun + number / rate
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         body = body_of(first + number)
-        head = f"POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+        head = f"POST /v1/decide HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
         writer.write(head.encode() + b"\r\n\r\n" + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line[15:]) for line in answer.split(b"\r\n") if line.lower().startswith(b"content-length:"))
@@ -77,7 +77,7 @@ async def decide(port: int, first: int, count: int, rate: float) -> list[float]:
 async def listen(port: int) -> None:
     """Read the stream, as a console does."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /v1/stream HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n")
+    writer.write(b"GET /v1/stream HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n")
     try:
         while await reader.read(1 << 16):
             continue

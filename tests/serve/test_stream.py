@@ -28,7 +28,7 @@ class Listener:
     def __init__(self, server: Server, query: str = "", **headers: str) -> None:
         self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=60)
         more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-        head = f"GET /v1/stream?{query} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n{more}\r\n"
+        head = f"GET /v1/stream?{query} HTTP/1.1\r\nhost: 127.0.0.1:{server.port}\r\naccept: text/event-stream\r\n{more}\r\n"
         self._socket.sendall(head.encode())
         self._file = self._socket.makefile("rb")
         self.head = b"".join(iter(self._file.readline, b"\r\n")).decode()

@@ -62,8 +62,8 @@ async def decide(port: int, first: int, count: int, rate: float) -> list[float]:
         due = begun + number / rate
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         body = body_of(first + number)
-        head = f"POST /v1/decide HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-        writer.write(head.encode() + b"\r\n\r\n" + body)
+        head = f"POST /v1/decide HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n"
+        writer.write(head.encode() + b"content-type: application/json\r\n\r\n" + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line[15:]) for line in answer.split(b"\r\n") if line.lower().startswith(b"content-length:"))
         text = await reader.readexactly(length)

@@ -28,8 +28,8 @@ class Listener:
     def __init__(self, server: Server, query: str = "", **headers: str) -> None:
         self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=60)
         more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-        head = f"GET /v1/stream?{query} HTTP/1.1\r\nhost: 127.0.0.1:{server.port}\r\naccept: text/event-stream\r\n{more}\r\n"
-        self._socket.sendall(head.encode())
+        head = f"GET /v1/stream?{query} HTTP/1.1\r\nhost: 127.0.0.1:{server.port}\r\naccept: text/event-stream\r\n"
+        self._socket.sendall(f"{head}{more}\r\n".encode())
         self._file = self._socket.makefile("rb")
         self.head = b"".join(iter(self._file.readline, b"\r\n")).decode()
 
@@ -166,7 +166,7 @@ def test_a_listener_that_does_not_read_is_asked_to_fetch_all_again() -> None:
     async def filled() -> bytes:
         client = Client(("decisions",), {"decisions": 0})
         for entry in range(WAITING_MAX + 1):
-            client.put("decisions", entry, {"items": []})
+            client.put("decisions", entry, b"{}")
         return client.take()
 
     sent = asyncio.run(filled())

@@ -18,7 +18,7 @@ from zlib import crc32
 from homeostat.engine.answers import answer as answer_of
 from homeostat.engine.answers import entities_of
 from homeostat.errors import HomeostatError
-from homeostat.ports.decision_lists import Listed
+from homeostat.ports.decision_lists import DecisionLists, Listed
 from homeostat.ports.incidents import Incidents
 from homeostat.records.incident_shown import shown_change
 from homeostat.records.job import facts
@@ -28,7 +28,7 @@ from homeostat.serve.stores import Once, Stores
 TOPICS = ("decisions", "jobs", "incidents")
 CLIENTS_MAX = 100
 WAITING_MAX = 64  # Batches that wait for one client.
-SHOWN_MAX = 20  # Decisions of a batch, ten times a second.
+SHOWN_MAX = 10  # Decisions of a batch, ten times a second: more than anybody reads.
 MISSED_MAX = 500  # Decisions that are made up for after a gap.
 _TICK_S = 0.1
 _SLOW_TICKS = 10  # Jobs and incidents are looked at each second.
@@ -56,9 +56,9 @@ def read_positions(text: str) -> Positions:
     return {_LETTERS[one[1]]: int(one[2]) for one in found if one is not None}
 
 
-def event(kind: str, id: str, value: Any) -> bytes:
-    """One server-sent event."""
-    return b"id: %s\nevent: %s\ndata: %s\n\n" % (id.encode(), kind.encode(), encode(value))
+def event(kind: str, id: str, data: bytes) -> bytes:
+    """One server-sent event, of JSON without line breaks."""
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (id.encode(), kind.encode(), data)
 
 
 class Client:
@@ -69,14 +69,14 @@ class Client:
         self._waiting: deque[bytes] = deque()
         self.ready = asyncio.Event()
 
-    def put(self, topic: str, position: int, value: Any) -> None:
+    def put(self, topic: str, position: int, data: bytes) -> None:
         """Let a batch wait for being sent."""
         self.positions[topic] = position
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.clear()
             self.reset(self.topics)
         else:
-            self._waiting.append(event(topic, position_text(self.positions), value))
+            self._waiting.append(event(topic, position_text(self.positions), data))
         self.ready.set()
 
     def put_first(self, past: Sequence[bytes]) -> None:
@@ -87,7 +87,7 @@ class Client:
 
     def reset(self, topics: Collection[str]) -> None:
         """Ask the client to fetch these topics again."""
-        self._waiting.append(event("reset", position_text(self.positions), {"topics": sorted(topics)}))
+        self._waiting.append(event("reset", position_text(self.positions), encode({"topics": sorted(topics)})))
         self.ready.set()
 
     def take(self) -> bytes:
@@ -145,7 +145,7 @@ class Streams:
             self.leave(client)
             raise
         if lost:
-            past.append(event("reset", position_text(here), {"topics": sorted(lost)}))
+            past.append(event("reset", position_text(here), encode({"topics": sorted(lost)})))
         client.put_first(past)
         return client
 
@@ -198,11 +198,18 @@ class Streams:
                 await asyncio.sleep(_TICK_S * _SLOW_TICKS)
 
     async def _new_decisions(self) -> None:
-        news = await _asked(self._stores().decisions, lambda store: store.news(self._at["decisions"], SHOWN_MAX))
-        if news is not None and news.last != self._at["decisions"]:
-            if news.items:
-                self._tell("decisions", news.last, _decided(news.items, news.total))
-            self._at["decisions"] = news.last
+        """What is new is put into words in the thread that looks: the event loop has requests to read."""
+        after = self._at["decisions"]
+
+        def look(store: DecisionLists) -> tuple[int, bytes]:
+            news = store.news(after, SHOWN_MAX)
+            return news.last, _decided(news.items, news.total) if news.items else b""
+
+        found = await _asked(self._stores().decisions, look)
+        if found is not None and found[0] != after:
+            self._at["decisions"] = found[0]
+            if found[1]:
+                self._tell("decisions", *found)
 
     async def _new_jobs(self) -> None:
         stores, before = self._stores(), self._jobs
@@ -213,7 +220,7 @@ class Streams:
         moved = [facts(job) for job in found if before.get(job.id) != job.revision]
         if moved:
             self._at["jobs"] = _sum(self._jobs)
-            self._tell("jobs", self._at["jobs"], {"items": moved})
+            self._tell("jobs", self._at["jobs"], encode({"items": moved}))
 
     async def _new_changes(self) -> None:
         after = self._at["incidents"]
@@ -221,12 +228,12 @@ class Streams:
         if found:
             self._at["incidents"] = found[-1].number
             items = [{"id": one.incident.id, **shown_change(one.number, one.actor, one.incident)} for one in found]
-            self._tell("incidents", found[-1].number, {"items": items})
+            self._tell("incidents", found[-1].number, encode({"items": items}))
 
-    def _tell(self, topic: str, position: int, value: Any) -> None:
+    def _tell(self, topic: str, position: int, data: bytes) -> None:
         for client in self._clients:
             if topic in client.topics:
-                client.put(topic, position, value)
+                client.put(topic, position, data)
 
 
 async def _asked(opens: Once[Any] | None, look: Callable[[Any], _T]) -> _T | None:
@@ -236,12 +243,12 @@ async def _asked(opens: Once[Any] | None, look: Callable[[Any], _T]) -> _T | Non
     return await asyncio.get_running_loop().run_in_executor(None, lambda: look(opens()))
 
 
-def _decided(items: Collection[Listed], total: int) -> dict[str, Any]:
-    """A batch of decisions. sampled : the share that is sent, where that is not all."""
+def _decided(items: Collection[Listed], total: int) -> bytes:
+    """A batch of decisions as JSON, with the share that is sent where that is not all."""
     found: dict[str, Any] = {"items": [_short(one) for one in items], "total": total}
     if total > len(items):
         found["sampled"] = round(len(items) / total, 6)
-    return found
+    return encode(found)
 
 
 def _short(one: Listed) -> dict[str, Any]:

@@ -64,24 +64,25 @@ async def _sent(service: Service, scope: Scope, receive: Receive, send: Send, cl
     await send({"type": "http.response.start", "status": 200, "headers": _HEAD})
     await _piece(send, b"retry: 2000\nid: %s\n\n" % position_text(client.positions).encode())
     gone = asyncio.create_task(_until_gone(receive))
+    gone.add_done_callback(lambda _: client.ready.set())
     quiet_s = 0.0
     try:
         while not streams.closed.is_set():
-            ready = asyncio.create_task(client.ready.wait())
-            await asyncio.wait({ready, gone}, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
-            came = ready.done()
-            ready.cancel()
+            try:
+                async with asyncio.timeout(_LOOK_S):
+                    await client.ready.wait()
+                quiet_s = 0.0
+            except TimeoutError:
+                quiet_s += _LOOK_S
             if gone.done():
                 return
             if service.access is not None and not service.access.holds(scope):
                 await _piece(send, b'event: end\ndata: {"reason":"the key no longer holds"}\n\n')
                 break
-            quiet_s = 0.0 if came else quiet_s + _LOOK_S
-            if came:
-                await _piece(send, client.take())
-            elif quiet_s >= _COMMENT_S:
-                quiet_s = 0.0
-                await _piece(send, b": here\n\n")
+            piece = client.take()
+            if not piece and quiet_s >= _COMMENT_S:
+                quiet_s, piece = 0.0, b": here\n\n"
+            await _piece(send, piece)
         await send({"type": "http.response.body", "body": b""})
     finally:
         gone.cancel()

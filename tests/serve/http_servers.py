@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.support.warm import Process, start
+from tests.support.warm import Process, start, start_program
 
 import homeostat
 
@@ -35,6 +35,13 @@ class Server:
         environ = {**os.environ, **environment}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ)
         server._begin(process, trusted)
+        return server
+
+    @classmethod
+    def of_program(cls, program: Path, *arguments: str) -> Server:
+        """A Python program that says where it serves, without the time that its imports take."""
+        server = cls.__new__(cls)
+        server._begin(start_program(program, *arguments), None)
         return server
 
     def _begin(self, process: subprocess.Popen[str] | Process, trusted: ssl.SSLContext | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +14,7 @@ pytestmark = pytest.mark.long  # Seconds: `make quick` leaves it out.
 
 @pytest.fixture
 def server(tmp_path: Path):
-    server = Server.of([sys.executable, process_engines.__file__, str(tmp_path)])
+    server = Server.of_program(Path(process_engines.__file__), str(tmp_path))
     yield server
     assert server.stop() == 0
 

@@ -17,6 +17,7 @@ import ctypes
 import faulthandler
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -80,14 +81,28 @@ def start(arguments: Sequence[str], **environment: str) -> Process:
     return _forked(arguments, environment, writes, reads)
 
 
+def start_program(program: Path, *arguments: str) -> Process:
+    """Start a Python program of a test's own; both of its outputs are in `stdout`."""
+    reads, writes = os.pipe()
+    return _forked(arguments, {}, writes, reads, program)
+
+
 def start_logging(arguments: Sequence[str], output: Path, environment: Mapping[str, str]) -> Process:
     """Start a command; both of its outputs are appended to a file."""
     return _forked(arguments, environment, os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), None)
 
 
-def _forked(arguments: Sequence[str], environment: Mapping[str, str], writes: int, reads: int | None) -> Process:
+def _forked(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    writes: int,
+    reads: int | None,
+    program: Path | None = None,
+) -> Process:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     asked = {"arguments": list(arguments), "environment": {**os.environ, **environment}, "folder": os.getcwd()}
+    if program is not None:
+        asked["program"] = str(program)
     with theirs:
         socket.send_fds(_parent(), [json.dumps(asked).encode()], [theirs.fileno(), writes])
     os.close(writes)
@@ -176,9 +191,13 @@ def _become(asked: dict[str, Any], output: int) -> NoReturn:
     os.environ.update(asked["environment"])
     tempfile.tempdir = None
     os.chdir(asked["folder"])
-    sys.argv = ["homeostat", *asked["arguments"]]
+    program = asked.get("program")
+    sys.argv = [program or "homeostat", *asked["arguments"]]
     try:
-        command()
+        if program is None:
+            command()
+        else:
+            runpy.run_path(program, run_name="__main__")
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

@@ -63,6 +63,15 @@ def test_a_word_that_is_sent_twice_counts_once(keyed: Keyed) -> None:
     assert not keyed.stopped
 
 
+def test_a_stop_whose_key_was_used_before_another_word_is_refused_and_never_pretends(keyed: Keyed) -> None:
+    keyed.ask("/v1/gate:stop", {"reason": "odd"}, "operate", idempotency_key="k2")
+    keyed.ask("/v1/gate:resume", {"reason": "fine"}, "approve")
+    status, _, refused = keyed.ask("/v1/gate:stop", {"reason": "odd"}, "operate", idempotency_key="k2")
+    assert status == 409 and "another key" in refused["fix"] and not keyed.stopped
+    assert keyed.ask("/v1/gate:stop", {"reason": "odd"}, "operate", idempotency_key="k3")[0] == 200 and keyed.stopped
+    keyed.ask("/v1/gate:resume", {"reason": "fine"}, "approve")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "who", "wanted"),
     [

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from homeostat.ports.incidents import LOOP
-from homeostat.ports.statements import Statements
+from homeostat.ports.statements import AlreadyAnswered, Statements
 from homeostat.records.autonomy import Raised, Reach
 from homeostat.records.plans import Remedy
 from homeostat.records.response_text import read_stored, stored_text
@@ -43,6 +43,7 @@ class GateRecord:
     _known: dict[str, Statement] = field(default_factory=dict)
     _torn: dict[str, int] = field(default_factory=dict)  # Incident -> when a response did not go on from the last one.
     _read: int = 0
+    _began_ns: int | None = None
 
     def switch(self) -> Statement | None:
         """The last word on the kill switch; None where nobody has touched it. Raises Unavailable."""
@@ -58,14 +59,23 @@ class GateRecord:
     def turn(self, stop: bool, actor: str, reason: str, key: str = "") -> Statement:
         """Put a word on the kill switch on record; it counts at once, for all processes.
 
+        A key that was used before brings back no earlier word: one that another has followed is refused, so that nobody
+        believes that loop 2 stands still while it acts.
         Raises ValueError for words that can't be kept or that are loop 2's own, AlreadyAnswered, NoRoom, Unavailable.
         """
         if actor == LOOP:
             raise ValueError(f"{LOOP} can't turn its own kill switch: a person does")
         topic = STOP if stop else RESUME
-        return self.statements.append(
+        made = self.statements.append(
             checked(Statement(StatementKind.SWITCH, ACTION, EVERYTHING, topic, actor=actor, text=reason, key=key))
         )
+        last = self.switch()
+        if last is not None and last.number > made.number and last.topic != topic:
+            raise AlreadyAnswered(
+                f"{last.actor} has said {last.topic} since the word {made.number}, so {topic} does not hold",
+                remedy=f"Say {topic} again, with another key",
+            )
+        return made
 
     def raised(self) -> Sequence[Raised]:
         """The owners' words that gave a kind of action its level again, the first one first. Raises Unavailable."""
@@ -106,6 +116,12 @@ class GateRecord:
         """
         last = self._responses().get(response.incident)
         return last is not None and digest_of(response) in _digests(last)
+
+    @property
+    def began_ns(self) -> int | None:
+        """When the first word about a response was put on record; None where none is. Raises Unavailable."""
+        self._responses()
+        return self._began_ns
 
     def rejected(self, incident: str) -> Sequence[str]:
         """The plans of an incident that people have rejected, by hash. Raises Unavailable."""
@@ -152,6 +168,7 @@ class GateRecord:
                 if last is not None and _digests(one)[0] not in _digests(last):
                     self._torn[one.about] = one.at_ns
                 self._known[one.about] = one
+                self._began_ns = one.at_ns if self._began_ns is None else min(self._began_ns, one.at_ns)
             self._read = max(self._read, one.number)
         return self._known
 

@@ -100,12 +100,19 @@ def beyond(times: Sequence[int], most: int) -> list[int]:
 
 def steps_by_itself(changes: Sequence[Change], after_ns: int) -> frozenset[str]:
     """The steps, as plan-step, that loop 2 did by itself after a time, by the settings; undone ones count, too."""
-    found = set[str]()
-    for change in changes:
-        named = _KEY.fullmatch(change.key)
-        if named is not None and change.actor == LOOP and not change.reverts and change.at_ns > after_ns:
-            found.add(f"{named[1]}-{named[2]}")
-    return frozenset(found)
+    own = [one for one in changes if one.actor == LOOP and not one.reverts and one.at_ns > after_ns]
+    return frozenset(step for one in own if (step := step_of(one)))
+
+
+def step_of(change: Change) -> str:
+    """The step of a change, as plan-step; empty for a change of no plan.
+
+    >>> from homeostat.records.changes import ChangeKind
+    >>> step_of(Change(ChangeKind.LIST, "a", None, LOOP, "x", key=f"{'0' * 16}-2-0"))
+    '0000000000000000-2'
+    """
+    named = _KEY.fullmatch(change.key)
+    return "" if named is None else f"{named[1]}-{named[2]}"
 
 
 def forbids(limits: Limits, levels: Collection[Level], at_ns: int) -> str:

@@ -237,6 +237,24 @@ def test_a_failure_that_was_taken_out_of_the_store_counts_though_the_response_we
         assert not made and any("not what is on record" in text for text in said), said
 
 
+def test_a_record_that_was_removed_lets_nothing_be_done_by_itself(tmp_path: Path) -> None:
+    """With it go a kill switch, rejections and what failed; the settings say that there was one."""
+    clock, said = StandingClock(), list[str]()
+    with stores(tmp_path, Given(limits=LIMITS.model_copy(update={"actions_per_day": 9})), clock) as one:
+        noticed(one)
+        assert to_its_end(one, clock).phase == Phase.CLOSED
+        before = one._means.settings.last
+    (tmp_path / "statements.db").unlink()
+    (tmp_path / "plans.db").unlink()
+    clock.at_ns += HOUR
+    with stores(tmp_path, Given(limits=LIMITS.model_copy(update={"actions_per_day": 9})), clock, said.append) as one:
+        one._source.store.write([], [replace(INCIDENT, id="i2")])
+        for _ in range(3):
+            one.step(clock.at_ns)
+            clock.at_ns += HOUR // 60
+        assert one._means.settings.last == before and any("which was lost" in text for text in said), said
+
+
 def rejected_once(one: Answering, clock: StandingClock) -> Response:
     """A plan that a person was asked about, and rejected."""
     noticed(one)

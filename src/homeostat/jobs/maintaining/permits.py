@@ -10,16 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from homeostat.engine.gate_record import GateRecord
-from homeostat.engine.unauthorised import forbids, steps_by_itself
+from homeostat.engine.unauthorised import forbids, step_of, steps_by_itself
+from homeostat.maintain.beside import BY
 from homeostat.maintain.gate.limits import DAY_NS, Limits
 from homeostat.ports.plans import Plans
 from homeostat.ports.settings import Settings
 from homeostat.records.autonomy import reach_of
+from homeostat.records.changes import Change
 from homeostat.records.incidents import Phase
 from homeostat.records.plans import Plan, Tier
 from homeostat.records.responses import Answer, Response
 
 _PLANS_KEPT = 10_000
+_CLOCKS_NS = 10**9  # The two stores need not read the same clock.
 _RESPONSES_KEPT = 10_000  # Of more, older ones are gone from the store for good reason.
 _CONFIRMED = frozenset({Phase.INVESTIGATED, Phase.PLANNED, Phase.RULED, Phase.ACTING})
 
@@ -76,11 +79,30 @@ class Permits:
             why = forbids(limits, [limits.declared(step.remedy, reach_of(step.scope))], now_ns)
             if why:
                 return why
-        done = steps_by_itself(self.settings.since(0), now_ns - DAY_NS)
+        changes = self.settings.since(0)
+        lost = self._lost(plan, changes, now_ns - limits.lowered_ns)
+        if lost:
+            return lost
+        done = steps_by_itself(changes, now_ns - DAY_NS)
         others = sum(not step.startswith(f"{plan.hash}-") for step in done)
         if others + len(plan.acting) > limits.actions_per_day:
             return f"with {others} steps of 24 hours, it is more than {limits.actions_per_day}"
         return ""
+
+    def _lost(self, plan: Plan, changes: Sequence[Change], after_ns: int) -> str:
+        """Why nothing is done by itself where the record is younger than acts in the settings; empty where it is not.
+
+        Whoever removes the record removes people's words with it: a kill switch, rejections, failures.
+        """
+        began_ns = self.record.began_ns
+        before = [
+            one for one in changes
+            if one.actor == BY and not one.reverts and step_of(one) and not one.key.startswith(f"{plan.hash}-")
+            and one.at_ns > after_ns and (began_ns is None or one.at_ns < began_ns - _CLOCKS_NS)
+        ]  # fmt: skip
+        if not before:
+            return ""
+        return f"change {before[0].number} of homeostat is older than its record, which was lost, so a person decides"
 
     def _rejected(self, plan: Plan) -> str:
         """Why a plan is not to be carried out by itself after what people have rejected in its incident."""

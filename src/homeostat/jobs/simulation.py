@@ -120,7 +120,8 @@ def moved(world: World, until_ns: int) -> World:
 
 
 def _time_of(table: pa.Table) -> str:
-    return next(field.name for field in table.schema if pa.types.is_timestamp(field.type))
+    name: str = next(field.name for field in table.schema if pa.types.is_timestamp(field.type))
+    return name
 
 
 def written_by_others(world: World, out: Path, form: Format) -> Path | None:

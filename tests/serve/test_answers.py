@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.disk.sqlite.settings import SqliteSettings
 from homeostat.adapters.disk.sqlite.statements import SqliteStatements
 from homeostat.checks.incidents import incident, signal
+from homeostat.engine.gate_record import GateRecord
 from homeostat.records.changes import Change, ChangeKind
 from homeostat.records.plans import Plan
-from homeostat.records.statements import StatementKind
+from homeostat.records.statements import StatementKind, standing
 
 pytestmark = pytest.mark.long
 GATE = "\nmaintain: {gate: {four_eyes: [threshold], answer: 4h}}\n"
@@ -131,6 +133,31 @@ def test_another_plan_another_state_and_a_late_answer_are_void(desk: Desk) -> No
     assert status == 409 and f"since then came change {made.number} by bob" in problem["detail"] and problem["fix"]
     assert desk.ask(f"{path}:reject", said(plan), if_match=tag)[0] == 200
     assert [one[0] for one in desk.record(plan)] == ["reject"] and desk.record(old) == []
+
+
+def test_of_many_who_answer_at_once_one_is_first_and_no_other_word_counts(desk: Desk) -> None:
+    path, plan, tag = desk.plan()
+    acts = [("approve" if k % 2 else "reject", f"person {k}", "approve" if k % 3 else "other") for k in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        found = list(pool.map(
+            lambda one: desk.ask(f"{path}:{one[0]}", said(plan, actor=one[1]), one[2], if_match=tag), acts
+        ))  # fmt: skip
+    assert sorted({status for status, _, _ in found} - {200}) in ([409], [412], [409, 412])
+    (won,) = [made["response"]["answer"] for status, _, made in found if status == 200]
+    with closing(SqliteStatements(desk.folder)) as store:
+        words = [one for one in store.list(StatementKind.APPROVAL) if one.about == plan.hash]
+        record = GateRecord(store)
+        assert [(one.topic, one.actor) for one in standing(words)] == [(won["answer"], won["actor"])]
+        assert {one.actor for one in words if record.approved(plan.hash, one.actor)} == (
+            {won["actor"]} if won["answer"] == "approve" else set()
+        )
+
+
+def test_the_same_word_at_once_from_two_windows_counts_once(desk: Desk) -> None:
+    path, plan, tag = desk.plan()
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: desk.ask(f"{path}:approve", said(plan), if_match=tag)[0], range(6)))
+    assert found.count(200) == 1 and [topic for topic, _, _ in desk.record(plan)] == ["approve"]
 
 
 def test_an_edit_waits_to_be_made_and_no_answer_counts_meanwhile(desk: Desk) -> None:

@@ -22,7 +22,7 @@ from homeostat.records.changes import Change
 from homeostat.records.edits import Edit, with_body
 from homeostat.records.plans import Plan, Remedy
 from homeostat.records.responses import Approval, Response
-from homeostat.records.statements import ACTION, PLAN, Statement, StatementKind, checked
+from homeostat.records.statements import ACTION, PLAN, Statement, StatementKind, checked, void_of
 
 _ALWAYS_NS = (1 << 63) - 1
 _PLANS = 10_000  # Among which the plan of a late answer is looked for.
@@ -121,7 +121,12 @@ class Answering:
         if revision is not None and response.revision != revision:
             raise ResponseMoved(response)
         self.statements.append(word)
-        self.plans.write(made)
+        try:
+            self.plans.write(made)
+        except ResponseMoved as error:
+            if not _holds(error.found, made):  # Else the same word came twice, and counts.
+                self.statements.append(void_of(word))
+            raise
 
 
 def _statement(word: Approval | Edit, topic: str, incident: str, response: Response) -> Statement:
@@ -132,6 +137,17 @@ def _statement(word: Approval | Edit, topic: str, incident: str, response: Respo
     return checked(Statement(
         StatementKind.APPROVAL, PLAN, word.plan, topic, incident, actor=word.actor, text=text, key=key,
     ))  # fmt: skip
+
+
+def _holds(found: Response, made: Response) -> bool:
+    """Whether a stored response has the word that another revision of it was to bring."""
+    mine, theirs = made.approval, found.approval
+    if mine is not None and theirs is not None and _words(mine) == _words(theirs):
+        return True
+    wanted = made.edits[-1] if made.edits else None
+    return wanted is not None and any(
+        (one.plan, one.wish, one.actor) == (wanted.plan, wanted.wish, wanted.actor) for one in found.edits
+    )
 
 
 def _words(one: Approval) -> tuple[str, str, str, str]:

@@ -19,7 +19,7 @@ from homeostat.records.autonomy import Raised, Reach
 from homeostat.records.plans import Remedy
 from homeostat.records.response_text import read_stored, stored_text
 from homeostat.records.responses import Answer, Response
-from homeostat.records.statements import ACTION, INCIDENT, PLAN, Statement, StatementKind, checked
+from homeostat.records.statements import ACTION, INCIDENT, PLAN, Statement, StatementKind, checked, standing
 from homeostat.records.times import time_text
 
 EVERYTHING = "everything"
@@ -71,10 +71,8 @@ class GateRecord:
         )
         last = self.switch()
         if last is not None and last.number > made.number and last.topic != topic:
-            raise AlreadyAnswered(
-                f"{last.actor} has said {last.topic} since the word {made.number}, so {topic} does not hold",
-                remedy=f"Say {topic} again, with another key",
-            )
+            followed = f"the word {last.number}, {last.topic} by {last.actor}, has followed word {made.number}"
+            raise AlreadyAnswered(f"{followed}: no {topic} holds", remedy=f"Send {topic} again with another key")
         return made
 
     def raised(self) -> Sequence[Raised]:
@@ -152,7 +150,8 @@ class GateRecord:
         )
 
     def _words(self) -> Sequence[Statement]:
-        return self.statements.list(StatementKind.APPROVAL)
+        """People's words on plans and levels that hold, the newest first."""
+        return standing(self.statements.list(StatementKind.APPROVAL))[::-1]
 
     def _responses(self) -> Mapping[str, Statement]:
         """Incident -> the last word about its response; only what came since the last look is read."""

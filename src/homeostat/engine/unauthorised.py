@@ -19,7 +19,7 @@ from homeostat.records.autonomy import Level, reach_of
 from homeostat.records.changes import Change
 from homeostat.records.plans import Step, Tier
 from homeostat.records.response_text import Ruled
-from homeostat.records.statements import PLAN, Statement, StatementKind
+from homeostat.records.statements import PLAN, Statement, StatementKind, standing
 
 _KEY = re.compile(r"([0-9a-f]{16})-([0-9]{1,4})-([0-9]{1,4})")
 _CLOCKS_NS = 10**9  # The two stores need not read the same clock.
@@ -66,8 +66,8 @@ def count(changes: Sequence[Change], words: Sequence[Statement], plans: Sequence
             continue
         step = f"{named[1]}-{named[2]}"
         steps.add(step)
-        word = approvals.get(named[1])
-        if word is not None and word.number and change.actor == f"{word.actor}{_THROUGH}":
+        word = approvals.get((named[1], change.actor.removesuffix(_THROUGH)))
+        if word is not None and word.number and change.actor.endswith(_THROUGH):
             approved.add(step)
             why = "" if word.at_ns <= change.at_ns + _CLOCKS_NS else f"it came before its approval by {word.actor}"
         else:
@@ -165,12 +165,12 @@ def _was_stopped(switched: Sequence[Statement], at_ns: int) -> bool:
     return bool(before) and before[-1].topic == "stop"
 
 
-def _approvals(words: Sequence[Statement]) -> dict[str, Statement]:
-    """Hash of a plan -> the first approval of it by somebody else than loop 2."""
-    found: dict[str, Statement] = {}
-    for one in sorted(words, key=lambda each: each.number):
+def _approvals(words: Sequence[Statement]) -> dict[tuple[str, str], Statement]:
+    """Hash of a plan and who approved it, somebody else than loop 2 -> the first such approval that holds."""
+    found: dict[tuple[str, str], Statement] = {}
+    for one in standing(words):
         if one.kind == StatementKind.APPROVAL and one.subject == PLAN and one.topic == "approve" and one.actor != LOOP:
-            found.setdefault(one.about, one)
+            found.setdefault((one.about, one.actor), one)
     return found
 
 

@@ -36,7 +36,7 @@ class StatementKind(StrEnum):
     RETRAINING = "retraining"  # Of homeostat or a person, about a version: a step of its retraining, as its topic.
     FEEDBACK = "feedback"  # Of a person or a program, about a decision or a version; its topic is of what kind.
     APPROVAL = (
-        "approval"  # Of a person, about a plan or a kind of action: approve, reject, edit or raise, as its topic.
+        "approval"  # Of a person, about a plan or a kind of action: approve, reject, edit, raise, void, as its topic.
     )
     ADVICE = "advice"  # Of a language model, about an incident: how a call ended, as its topic.
     SIZE = "size"  # Of a process, about itself: a size that it chose by the load, as its value.
@@ -47,6 +47,8 @@ class StatementKind(StrEnum):
 DECISION, VERSION, PROCESS, PLAN, ACTION, INCIDENT = SUBJECTS = (
     "decision", "version", "process", "plan", "action", "incident",
 )  # fmt: skip
+VOID = "void"
+"""The topic of a statement that an earlier word on a plan, whose topic is its source, came too late."""
 UPHELD, CHANGED = VERDICTS = ("upheld", "changed")
 
 
@@ -113,6 +115,31 @@ def checked(one: Statement) -> Statement:
     elif one.kind != StatementKind.QUESTION and not _TOPIC.fullmatch(one.topic):
         raise ValueError("kind is a word of lower-case letters, digits and _, 64 at most")
     return replace(one, kind=StatementKind(one.kind), value=_value(one.value))
+
+
+def void_of(word: Statement) -> Statement:
+    """The statement that a word on a plan came too late, and counts for nothing."""
+    return checked(replace(
+        word, topic=VOID, source=word.topic, text="it came too late: another word was there first",
+        key=f"void-{word.key}"[:NAME_CHARS_MAX],
+    ))  # fmt: skip
+
+
+def standing(words: Sequence[Statement]) -> list[Statement]:
+    """The words on plans that hold, by number: without those that came too late, and without what says so.
+
+    >>> one = Statement(StatementKind.APPROVAL, PLAN, "h", "approve", "i1", actor="ann", text="yes", number=1)
+    >>> standing([one, replace(void_of(one), number=2)]), standing([one]) == [one]
+    ([], True)
+    """
+    found: list[Statement] = []
+    for one in sorted(words, key=lambda each: each.number):
+        if one.kind == StatementKind.APPROVAL and one.topic == VOID:
+            gone = (one.about, one.actor, one.source)
+            found = [each for each in found if (each.about, each.actor, each.topic) != gone]
+        else:
+            found.append(one)
+    return found
 
 
 def _check_text(text: object, least: int) -> None:

@@ -70,7 +70,7 @@ def incident_paths(problems: Callable[..., Json]) -> Json:
                 "EditPlan" if act == "edit" else "AnswerPlan",
             )}
             for act, text in (
-                ("approve", "Let the plan of an incident be carried out"), ("reject", "Close it without its plan"),
+                ("approve", "Let the plan of an incident be carried out"), ("reject", "Let its plan not be done"),
                 ("edit", "Change a step of the plan, which is then another plan"),
             )
         },

@@ -92,7 +92,7 @@ class Permits:
     def _lost(self, plan: Plan, changes: Sequence[Change], after_ns: int) -> str:
         """Why nothing is done by itself where the record is younger than acts in the settings; empty where it is not.
 
-        Whoever removes the record removes people's words with it: a kill switch, rejections, failures.
+        With a record go people's words: a kill switch, rejections, failures.
         """
         began_ns = self.record.began_ns
         before = [

@@ -67,6 +67,7 @@ class Engine:
         self._isolation = Isolation(parts, lambda: self.refused)
         self._unaudited = self._looked_ns = 0
         self.actions: dict[str, int] = dict.fromkeys(parts.words.actions, 0)
+        self.listener: Callable[[int, DecisionBatch], None] | None = None
 
     @property
     def app(self) -> App:
@@ -217,6 +218,8 @@ class Engine:
         parts = self.parts
         decided = parts.loop.decide(batch)
         self._isolation.taken = True
+        if self.listener is not None and decided.fresh is not None:
+            self.listener(parts.journal.last, decided.fresh)
         if decided.fresh is not None and parts.audit is not None:
             self._unaudited += 1
             if self._unaudited >= AUDIT_EVERY:

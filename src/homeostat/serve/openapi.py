@@ -136,6 +136,7 @@ _MEANING = {
     412: "Another change came first", 413: "Too large", 415: "Not declared as JSON",
     422: "The app's declaration does not allow it", 428: "The request does not say which state it was made on",
     429: "Too many events wait, or too many requests came",
+    431: "The address or the headers are too long",
     503: "The journal can't be written; nothing was decided",
 }  # fmt: skip
 

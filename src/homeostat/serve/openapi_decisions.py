@@ -8,7 +8,7 @@ from typing import Any
 from homeostat.config.tree import App
 from homeostat.serve.openapi_settings import TIME, operation, parameter
 from homeostat.serve.routes.decision_exports import CSV, NDJSON
-from homeostat.serve.routes.decision_lists import ALL, NAMES_MAX, PAGE_MAX, TEXT_MAX
+from homeostat.serve.routes.decision_lists import ALL, NAME_CHARS_MAX, NAMES_MAX, PAGE_MAX, TEXT_MAX
 from homeostat.serve.routes.entities import BELOW
 from homeostat.serve.routes.stream import KIND, PATH
 from homeostat.serve.streaming import TOPICS
@@ -23,7 +23,7 @@ def decision_paths(problems: Callable[..., Json], app: App) -> Json:
 
     problems : responses that are problem documents, by their statuses
     """
-    name: Json = {"type": "string", "maxLength": TEXT_MAX}
+    name: Json = {"type": "string", "maxLength": NAME_CHARS_MAX}
     names: Json = {"type": "array", "items": name, "maxItems": NAMES_MAX}
     kinds = "|".join(sorted(app.events.entities))
     kind = {"type": "string", "enum": sorted(app.events.entities)}
@@ -54,20 +54,20 @@ def decision_paths(problems: Callable[..., Json], app: App) -> Json:
     topic = f"({'|'.join(TOPICS)})"
     heard = [
         parameter("topics", "query", {"type": "string", "pattern": f"^{topic}(,{topic})*$"}, "all when absent"),
-        parameter("Last-Event-ID", "header", {"type": "string", "pattern": "^[!-~]*$"}, "the last event that was seen"),
+        parameter("Last-Event-ID", "header", {"type": "string"}, "the last event that was seen"),
     ]
     here = {"type": "object", "required": ["position"], "properties": {"position": _TEXT}}
     news = {"application/json": {"schema": here}, KIND: {"schema": _TEXT}}
     return {
         ALL: {"get": operation("decisions", "Decisions, the newest first; a page of them, or all as a file", listing,
                                {"200": {"description": "The page or the file", "content": formats}},
-                               problems(404, 406, 422, 503))},
+                               problems(404, 406, 422, 431, 503))},
         BELOW + "{kind}/{id}": {"get": operation("entity", "An entity: its decisions, its limits and its lists", who,
                                                  {"200": {"description": "The entity", "content": shown}},
-                                                 problems(404, 422, 503))},
+                                                 problems(404, 422, 431, 503))},
         PATH: {"get": operation("stream", "News as server-sent events; for who accepts none, where they are now", heard,
                                 {"200": {"description": "The news, or the id of the last event", "content": news}},
-                                problems(422, 429, 503))},
+                                problems(422, 429, 431, 503))},
     }  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """The live stream: news of decisions, jobs and incidents, looked up once for all clients, and sent in batches.
 
-While a client listens, the stores are asked for news: decisions ten times a second, jobs and incidents each second. So
-deciding hands nothing over, and costs the same with listeners as without. Of many decisions the newest are sent, with
-the share that they are. Up to `WAITING_MAX` batches wait for a client that does not read; then they are dropped, and it
-is asked to fetch everything again.
+While a client listens, an engine that decides by itself hands its decisions over as they are, and those that share a
+journal ask it for news ten times a second; jobs and incidents are asked for each second. Without a listener nothing is
+done. Of many decisions the newest are sent, with the share that they are. Up to `WAITING_MAX` batches wait for a client
+that does not read; then they are dropped, and it is asked to fetch everything again.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
 from homeostat.engine.answers import answer as answer_of
 from homeostat.engine.answers import entities_of
 from homeostat.errors import HomeostatError
-from homeostat.ports.decision_lists import DecisionLists, Listed
+from homeostat.ports.decision_lists import DecisionLists, Listed, Place
 from homeostat.ports.incidents import Incidents
+from homeostat.records.decisions import DecisionBatch
 from homeostat.records.incident_shown import shown_change
 from homeostat.records.job import facts
 from homeostat.serve.replies import encode
@@ -30,6 +31,7 @@ CLIENTS_MAX = 100
 WAITING_MAX = 64  # Batches that wait for one client.
 SHOWN_MAX = 10  # Decisions of a batch, ten times a second: more than anybody reads.
 MISSED_MAX = 500  # Decisions that are made up for after a gap.
+_HEARD_MAX = 64  # Batches of a tenth of a second that are kept: the newest.
 _TICK_S = 0.1
 _SLOW_TICKS = 10  # Jobs and incidents are looked at each second.
 _JOBS = 50  # The newest are watched.
@@ -59,6 +61,12 @@ def read_positions(text: str) -> Positions:
 def event(kind: str, id: str, data: bytes) -> bytes:
     """One server-sent event, of JSON without line breaks."""
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (id.encode(), kind.encode(), data)
+
+
+class Decides(Protocol):
+    """An engine that tells its listener of each batch that it decided, with the last journal entry."""
+
+    listener: Callable[[int, DecisionBatch], None] | None
 
 
 class Client:
@@ -102,10 +110,13 @@ class Streams:
     """All listeners of a process. For the event loop's own thread.
 
     stores : gives the stores; decisions, jobs and incidents that are not there have no news
+    engine : that makes all decisions; None where other processes make some
     """
 
-    def __init__(self, stores: Callable[[], Stores]) -> None:
-        self._stores = stores
+    def __init__(self, stores: Callable[[], Stores], engine: Decides | None = None) -> None:
+        self._stores, self._engine = stores, engine
+        self._heard: deque[tuple[int, DecisionBatch]] = deque(maxlen=_HEARD_MAX)
+        self._heard_rows = 0
         self._clients: set[Client] = set()
         self._feeding: asyncio.Task[None] | None = None
         self._at: Positions = {}
@@ -126,6 +137,10 @@ class Streams:
         """A new listener, with the news since the positions that it has seen. Raises what the stores raise."""
         async with self._starting:
             if self._feeding is None or self._feeding.done():
+                self._heard.clear()
+                self._heard_rows = 0
+                if self._engine is not None:
+                    self._engine.listener = self._hear
                 self._at = await self._looked()
                 self._feeding = asyncio.create_task(self._feed())
         here = {topic: self._at[topic] for topic in topics}
@@ -155,6 +170,8 @@ class Streams:
         if not self._clients and self._feeding is not None:
             self._feeding.cancel()
             self._feeding = None
+            if self._engine is not None:
+                self._engine.listener = None
 
     def close(self) -> None:
         """End all streams, so that the server can stop."""
@@ -189,13 +206,34 @@ class Streams:
             await asyncio.sleep(_TICK_S)
             ticks += 1
             try:
-                if any("decisions" in client.topics for client in self._clients):
+                if self._engine is not None:
+                    self._heard_decisions()
+                elif any("decisions" in client.topics for client in self._clients):
                     await self._new_decisions()
                 if ticks % _SLOW_TICKS == 0:
                     await self._new_jobs()
                     await self._new_changes()
             except HomeostatError:  # The next round tries again; whoever asks the store itself learns why.
                 await asyncio.sleep(_TICK_S * _SLOW_TICKS)
+
+    def _hear(self, last: int, batch: DecisionBatch) -> None:
+        """Called by the engine, in its thread, for each batch that was decided."""
+        self._heard.append((last, batch))
+        self._heard_rows += len(batch)
+
+    def _heard_decisions(self) -> None:
+        """Send what the engine decided since; the newest of it where it is much."""
+        total, self._heard_rows = self._heard_rows, 0
+        heard = [self._heard.popleft() for _ in range(len(self._heard))]
+        batches = [one for one in heard if one[0] > self._at["decisions"]]
+        total -= sum(len(batch) for last, batch in heard if last <= self._at["decisions"])
+        items: list[Listed] = []
+        for last, batch in reversed(batches):
+            rows = range(len(batch))[len(items) - SHOWN_MAX :] if len(items) < SHOWN_MAX else ()
+            items += [Listed(Place(batch.events.time_ns.item(row), last, row), batch, row) for row in reversed(rows)]
+        if items:
+            self._at["decisions"] = batches[-1][0]
+            self._tell("decisions", batches[-1][0], _decided(items[::-1], max(total, len(items))))
 
     async def _new_decisions(self) -> None:
         """What is new is put into words in the thread that looks: the event loop has requests to read."""

@@ -26,7 +26,7 @@ from homeostat.serve.routes.route import AGAIN, Service
 
 ALL = "/v1/decisions"
 PAGE_MAX, PAGE_USUAL = 500, 50
-NAMES_MAX, TEXT_MAX = 20, 1000
+NAMES_MAX, NAME_CHARS_MAX, TEXT_MAX = 10, 100, 300
 FILTERS = ("from", "to", "action", "entity", "rule", "version", "min_score", "degraded")
 KNOWN = frozenset({*FILTERS, "limit", "cursor", "raw"})
 PATIENCE_S = 0.8  # A list answers within a second.
@@ -150,8 +150,8 @@ def _boolean(asked: dict[str, list[str]], name: str) -> bool | None:
 
 def _names(asked: dict[str, list[str]], name: str) -> tuple[str, ...]:
     values = tuple(asked.get(name, ()))
-    if len(values) > NAMES_MAX or any(len(value) > TEXT_MAX for value in values):
-        raise unusable(name, values[0], f"at most {NAMES_MAX} names of at most {TEXT_MAX} characters")
+    if len(values) > NAMES_MAX or any(len(value) > NAME_CHARS_MAX for value in values):
+        raise unusable(name, values[0], f"at most {NAMES_MAX} names of at most {NAME_CHARS_MAX} characters")
     return values
 
 

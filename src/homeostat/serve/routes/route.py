@@ -47,7 +47,7 @@ class Service:
     written: Bucket = field(default_factory=lambda: Bucket(WRITTEN_A_SECOND))
 
     def __post_init__(self) -> None:
-        self.streams = Streams(lambda: self.stores)
+        self.streams = Streams(lambda: self.stores, None if self.engine.waits_for_servers else self.engine)
 
     @property
     def confirming(self) -> Confirming:

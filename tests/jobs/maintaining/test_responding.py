@@ -172,8 +172,10 @@ def test_the_switch_holds_from_the_ruling_to_the_very_act(tmp_path: Path) -> Non
 
         one._coordinator = turned  # type: ignore[method-assign]
         one.step(clock.at_ns)
-        assert one._means.plans.get("i1").phase == Phase.ACTING and not one._means.settings.last
-        assert any("the kill switch is on" in text for text in said)
+        found = one._means.plans.get("i1")
+        assert (found.phase, found.tier) == (Phase.RULED, Tier.ESCALATE) and found.waits and found.handed
+        assert not one._means.settings.last and any("the kill switch is on" in text for text in said)
+        assert found.ruling is not None and found.ruling.rules[-1].rule == "record"
 
 
 def forged_ruling(found: Response) -> Response:
@@ -253,6 +255,8 @@ def test_a_record_that_was_removed_lets_nothing_be_done_by_itself(tmp_path: Path
             one.step(clock.at_ns)
             clock.at_ns += HOUR // 60
         assert one._means.settings.last == before and any("which was lost" in text for text in said), said
+        found = one._means.plans.get("i2")
+        assert found.waits and found.handed  # A person may let it be done.
 
 
 def rejected_once(one: Answering, clock: StandingClock) -> Response:

@@ -36,7 +36,7 @@ from homeostat.ports.statements import Statements
 from homeostat.records.findings_text import findings_dict
 from homeostat.records.incidents import Incident, Phase
 from homeostat.records.library import KeptVersion
-from homeostat.records.plans import Plan
+from homeostat.records.plans import Plan, Spoke, Tier
 from homeostat.records.responses import Response
 
 ACTOR = "investigation"
@@ -107,6 +107,7 @@ class Responding:
         self._looked: dict[str, int] = {}
         self._broken: dict[str, int] = {}  # Until when an incident waits, by the monotonic clock.
         self._advancing: Response | None = None
+        self._for_people = False  # Whether a person may let the last step be done that was not allowed.
         self._forbidden = ""  # Why the last step that was to be done may not be.
         self._quiet_until_ns = 0
         self._said_recording = False
@@ -266,9 +267,11 @@ class Responding:
                 further = self._permits.begun_again(response, now_ns)
                 further = further or coordinator.advance(response, case, others + history_of([response]))
             except NotAllowed as error:
-                self._broken[incident.id] = self._clock.monotonic_ns() + _AGAIN_NS
                 self._say(f"incident {incident.id}: {error}: {self._forbidden}")
-                return count
+                further = self._handed_over(response, now_ns)
+                if further is None:
+                    self._broken[incident.id] = self._clock.monotonic_ns() + _AGAIN_NS
+                    return count
             finally:
                 self._advancing = None
             if further is None:
@@ -283,6 +286,17 @@ class Responding:
             if response.revision != further.revision:
                 return count + 1
         return _PHASES_MAX
+
+    def _handed_over(self, response: Response, now_ns: int) -> Response | None:
+        """A plan that the gate would execute and the record forbids, for a person; None where another reason holds."""
+        ruling = response.ruling
+        if not self._for_people or ruling is None or ruling.tier != Tier.EXECUTE:
+            return None
+        why = self._forbidden
+        rules = (*ruling.rules, Spoke("record", Tier.ESCALATE, 0.0, 0.0, why))
+        ruling = replace(ruling, tier=Tier.ESCALATE, rules=rules, at_ns=now_ns)
+        text = f"a person is asked: {why}"
+        return response.to(Phase.RULED, now_ns, text, ruling=ruling, handed=True, approval=None)
 
     def _tell(self, incident: Incident, before: Response, after: Response) -> None:
         """Say what happened, and let the incident have its findings."""
@@ -319,6 +333,7 @@ class Responding:
         A response that has moved on meanwhile is another process's to answer, and so is all where the lease was lost.
         """
         stored, ours = self._stored(plan.incident), self._advancing
+        self._for_people = False
         if self._owner and self._means.plans.hold(LEAD, self._owner, HELD_S) != self._fence:
             self._forbidden = "another process coordinates"
         elif stored is None or ours is None or stored.revision != ours.revision:
@@ -327,6 +342,7 @@ class Responding:
             everything = self._means.plans.list((), _RESPONSES_MAX)
             now_ns = self._clock.now_ns()
             self._forbidden = self._permits.forbids_execution(plan, stored, everything, self._limits(), now_ns)
+            self._for_people = bool(self._forbidden)
         else:
             self._forbidden = self._permits.forbids_approved(plan, stored, by)
         return not self._forbidden

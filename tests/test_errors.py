@@ -52,6 +52,9 @@ INTERNAL = {
     "serve/inflating.py": {"NotGzip", "TooLarge"},
     "serve/protocol.py": {"_Refused"},
     "serve/routes/resources.py": {"Refused"},
+    "adapters/metrics/mapping.py": {"Unusable"},  # It becomes a dead letter.
+    "adapters/otlp/metrics.py": {"NotMetrics"},  # A body that can't be read: the routes answer it.
+    "adapters/prometheus/remote_write.py": {"NotRemoteWrite"},
     "checks/servers/machine.py": {"CantBeHad"},  # Servers of tests.
     "checks/servers/server.py": {"StartFailed"},
 }

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _LATER = {
     "AsyncEngine": "homeostat.engine.asynchronous",
     "Alarm": "homeostat.stats.detectors.alarms",
+    "BadStore": "homeostat.config.stores",
+    "NothingToCollect": "homeostat.jobs.collecting",
+    "UnknownFormat": "homeostat.adapters.disk.wide_files",
+    "Unreadable": "homeostat.adapters.http.asking",
     "compare": "homeostat.stats.comparison",
     "detect": "homeostat.stats.detectors.detector",
     "Detector": "homeostat.stats.detectors.detector",

@@ -142,6 +142,7 @@ compare {events}
 detect {numbers}
 anomalies {numbers} --out {new}
 validate {numbers}
+collect --from influxdb://127.0.0.1:9/db --range 1h --out {new}
 loadtest http://127.0.0.1:9 --rate 10 --seconds 0.1 --body @{numbers} --out {new}
 anomalies rootcause {numbers} --graph {numbers}
 monitor {table} --reference {decisions}

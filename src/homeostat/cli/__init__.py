@@ -32,6 +32,7 @@ COMMANDS = {
     "anomalies": ("homeostat.cli.anomalies:anomalies", "Score each row of measurements by how strange it is"),
     "watch": ("homeostat.cli.watch:watch", "Watch this machine, or a page of metrics, live in the terminal"),
     "live": ("homeostat.cli.live:live", "Serve live metrics of a process that can be put under load"),
+    "collect": ("homeostat.cli.collect:collect", "Write the history of metrics in a store as a table"),
     "loadtest": ("homeostat.cli.loadtest:loadtest", "Send requests at a fixed rate, and time the answers"),
     "validate": ("homeostat.cli.validate:validate", "Check a table of measurements in six ways"),
     "up": ("homeostat.cli.up:up", "Start what an app's file names: workers and an HTTP server"),

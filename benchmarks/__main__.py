@@ -77,6 +77,7 @@ BENCHMARKS = (
     Benchmark("streams", ("--runs", "10", "--seeds", "1")),
     Benchmark("alarms", ("--days", "60")),
     Benchmark("nab", data=True),
+    Benchmark("infra", ("--days", "12")),
     Benchmark("ranking", ("--cases", "60", "--step", "25")),
     Benchmark("healing", ("--seeds", "1", "--scale", "0.1")),
     Benchmark("tuning", ("--trials", "6", "--validation", "1", "--sharing", "20"), data=True),

@@ -41,12 +41,19 @@ def up(
     log: Annotated[Literal["text", "json"] | None, Parameter(help="How to log; HOMEOSTAT_LOG when absent.")] = None,
     jobs: Annotated[int, Parameter(help="Run so many jobs at a time beside; 0 for none.")] = 0,
     maintain: Annotated[bool, Parameter(help="Watch the decisions in a process beside.")] = True,
+    source: Annotated[
+        bool | None, Parameter(help="Write a simulated data centre's metrics to it; app infra alone, where it does.")
+    ] = None,
+    store: Annotated[str | None, Parameter(help="The address of an InfluxDB that gets these metrics as well.")] = None,
 ) -> None:
     """Start what an app's file names, keep it running, and stop it at a signal: the first drains, the second stops.
 
     On servers: workers on the app's events, an HTTP server, maintenance, and a learner where the app learns online, as
     processes that are started again when they die. Their lines come with their names. Without servers: an HTTP server
     that keeps everything in a folder, and maintenance.
+
+    `up infra` without servers also starts a source: a simulated data centre, whose metrics are written to the server.
+    They begin two days ago and catch up with the clock. --no-source leaves it out, for metrics of your own.
 
     Parameters
     ----------
@@ -61,7 +68,12 @@ def up(
 
     configure(log, app=app)
     addresses = servers_of(config, app)
-    if addresses.events is None and addresses.features is None and addresses.journal is None:
+    alone = addresses.events is None and addresses.features is None and addresses.journal is None
+    if (source or store is not None) and not (alone and app == "infra"):
+        raise CommandError("--source and --store go with up infra, where it names no servers")
+    if alone:
+        if app == "infra" and source is not False:
+            port = _with_source(port, store)
         _alone(app, bundle, port, metrics_port, data or DATA, log, (jobs, maintain))
         return
     from homeostat.serve.supervision import Child
@@ -100,6 +112,22 @@ def _alone(
     jobs, maintain = beside
     keeping = Keeping(jobs=jobs, maintain=maintain)
     serve(app, bundle=bundle, port=port, data=data, metrics_port=metrics_port, log=log, keeping=keeping)
+
+
+def _with_source(port: int, store: str | None) -> int:
+    """Let a source write to a port of this machine, in a thread; returns the port."""
+    from socket import create_server
+    from urllib.parse import urlsplit
+
+    from homeostat.cli.sources import begin
+
+    if store is not None and (urlsplit(store).scheme not in ("http", "https") or not urlsplit(store).hostname):
+        raise CommandError(f"--store {store}: give the address of an InfluxDB, such as http://127.0.0.1:8086")
+    if port == 0:
+        with create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+    begin(f"http://127.0.0.1:{port}", store, _say)
+    return port
 
 
 def _children(

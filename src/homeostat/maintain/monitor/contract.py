@@ -16,6 +16,7 @@ from homeostat.maintain.monitor.youth import DAY_NS, Youth
 from homeostat.records.arrays import Float, Mask
 from homeostat.records.compiled import compiled
 from homeostat.records.identity import ABSENT
+from homeostat.records.orders import reads_as_order
 from homeostat.records.reasons import Reason
 from homeostat.records.signals import Kind, Measured, Series
 
@@ -33,7 +34,8 @@ class ContractMonitor(Remembering):
     """See the module. Series of each field and entity, by kind:
 
     missing : share of decided events without a value; share of events refused since it is missing
-    schema : share of events refused for its type, range or form; of categories, the share of values that are new
+    schema : share of events refused for its type, range or form; of categories, the share of values that are new; at
+        `source`, how many refused or new values read as orders in words, a fact
     unit : share of values more than eleven times beyond the usual 99 % point or below a part of the 1 % point; how far
         the median moved, in octaves, beyond a factor of two; the decimals of a number
     frozen : how often two entities have the same value; how often one entity repeats its last
@@ -55,6 +57,7 @@ class ContractMonitor(Remembering):
         self._repeats = Repeats(len(self._numeric))
         self._memory: Memory = {"day": np.zeros(1, np.int64), "repeats": np.full(len(self._numeric), np.nan)}
         self._noted: list[dict[str, list[str]]] = []  # Of each tick of the last block.
+        self._orders: Float = np.zeros(0)  # The same.
 
     def _series(self) -> tuple[Series, ...]:
         found: list[Series] = []
@@ -82,6 +85,7 @@ class ContractMonitor(Remembering):
         add("decimals", numbers, Kind.UNIT, "digits", "mean", "both", 0.5)
         add("equal values", numbers, Kind.FROZEN, "share", "mean", "up")
         add("repeated values", numbers, Kind.FROZEN, "share", "mean", "up")
+        add("orders in words", ["source"], Kind.SCHEMA, "values", "fact", "up")
         return tuple(found)
 
     def _at(self, name: str) -> slice:
@@ -95,11 +99,13 @@ class ContractMonitor(Remembering):
         """See `BlockMonitor`."""
         found, events, n = Figures(len(self.series), len(block)), block.whole.events, block.rows.astype(np.float64)
         self._noted = [{} for _ in range(len(block))]
+        self._orders = np.zeros(len(block))
         for name, missing in (("null share", np.isnan(events.numbers)), ("key null share", events.keys == ABSENT)):
             hits = sums_of(missing.astype(np.float64), block.offsets) if missing.any() else np.zeros((len(n), 1))
             found.share(self._at(name), hits, np.repeat(n[:, None], missing.shape[1], axis=1))
         self._letters(block, found)
         self._new_categories(block, found)
+        found.set(self._places["orders in words"][0], self._orders, 1.0)
         if len(self._numeric):
             numbers = np.ascontiguousarray(events.numbers[:, self._numeric])
             self._sizes(block, numbers, found)
@@ -114,6 +120,7 @@ class ContractMonitor(Remembering):
             for letter in letters:
                 if letter.reason in _TIMES or letter.reason == Reason.UNKNOWN_EVENT:
                     continue  # The monitor of the transport counts these.
+                self._orders[tick] += reads_as_order(letter.value)
                 at = place.get(self._names.node(letter.field), place["source"])
                 if letter.reason in _ABSENT_REASONS and at < absent.shape[1]:
                     absent[tick, at] += 1.0
@@ -145,7 +152,9 @@ class ContractMonitor(Remembering):
             for tick in np.flatnonzero(known & (counts_of(offsets, new) > 0)).tolist():
                 rows = slice(edges[tick], edges[tick + 1])
                 for code in np.unique(values[rows][new[rows]])[:_NAMED_MAX].tolist():
-                    self._note(tick, f"new {k}", events.texts.get((int(code), 0), f"{code:g}"))
+                    text = events.texts.get((int(code), 0), f"{code:g}")
+                    self._orders[tick] += reads_as_order(text)
+                    self._note(tick, f"new {k}", text)
 
     def _sizes(self, block: Block, numbers: Float, found: Figures) -> None:
         """Days end at some ticks: what the past is changes only there."""

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from homeostat.maintain.investigate.inquiry import Answer, Inquiry
 from homeostat.records.causes import Cause
+from homeostat.records.orders import reads_as_order
 
 NODE = "source"
-_ORDERS = re.compile(
-    r"\b(ignore|disregard|forget|override|bypass)\b.{0,40}\b(instruction|rule|previous|guard|policy|limit)s?\b"
-    r"|\b(promote|deploy|approve|disable|delete|whitelist|execute|grant)\b.{0,30}\b(model|version|rule|guard|gate|plan|access|all)\b"
-    r"|\b(system|assistant)\s*:\s|<\s*/?\s*(script|system)\b",
-    re.IGNORECASE,
-)  # fmt: skip
 
 
 class InjectionHypothesis:
@@ -48,7 +42,7 @@ class InjectionHypothesis:
         recent = inquiry.recent
         values = [one.value for one in recent.refused if one.at_ns > inquiry.low_ns]
         notes = [str(value) for one in inquiry.case.signals for value in _texts(one.notes)]
-        return sum(_ORDERS.search(text) is not None for text in (*values, *notes))
+        return sum(reads_as_order(text) for text in (*values, *notes))
 
     def about(self, inquiry: Inquiry, node: str) -> Mapping[str, Any]:
         """How many there were; the text itself goes no further."""

@@ -87,3 +87,18 @@ def test_a_short_file_has_not_enough_history(tmp_path: Path, capsys: pytest.Capt
     path.write_text("timestamp,value\n" + "".join(f"2026-01-01 00:{k:02}:00,{k}\n" for k in range(50)))
     run(str(path), "--out", str(tmp_path / "o.csv"))
     assert "not enough history" in capsys.readouterr().out
+
+
+def test_many_metrics_are_compared_with_their_training_part_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame(rng.normal(size=(2500, 9)).round(4), columns=[f"m{k}" for k in range(9)])
+    frame.loc[2100:2300, "m3"] += 12
+    file, whole, early = tmp_path / "wide.csv", tmp_path / "scores.parquet", tmp_path / "early.parquet"
+    frame.to_csv(file, index=False)
+    run(str(file), "--out", str(whole), "--train-until", "1500")
+    scores = pd.read_parquet(whole)
+    assert (scores.state[:1500] == "learning").all() and (scores.score[:1500] == 0).all()
+    assert scores["band_low.m3"][:1500].isna().all() and (scores["band_high.m3"][1500:] < 5).all()
+    assert scores.score[2110:2300].min() > scores.score[1500:2000].max()  # To the end, though it lasts for 200 rows.
+    run(str(file), "--out", str(early), "--train-until", "900")  # Too few to be all of the memory.
+    assert (pd.read_parquet(early).score[900:] > 0).any()

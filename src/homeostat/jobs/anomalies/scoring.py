@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from homeostat.adapters.disk.table_files import TableError, TableFile
 from homeostat.jobs.anomalies.writing import ScoresWriter
 from homeostat.jobs.table_monitor.columns import TIMES, distinct, kind_of, numbers, texts_of
 from homeostat.records.arrays import Float, Int, Mask
-from homeostat.stats.series.detector import ALARMS_PER, SeriesDetector, SeriesError
+from homeostat.stats.series.detector import ALARMS_PER, SeriesDetector, SeriesError, SeriesScores
+from homeostat.stats.series.shapes import MANY
 
 _ONLY = "all"  # The entity of a table without a column of entities.
 _STEPS_BELOW = 1e8  # Smaller numbers count steps: they name no time of day.
@@ -72,11 +73,37 @@ class Options:
 
 
 class _Open:
-    """The detector of one entity and the alarm that it is in."""
+    """The detector of one entity, the rows that were kept to teach it, and the alarm that it is in."""
 
-    def __init__(self, detector: SeriesDetector) -> None:
+    def __init__(self, detector: SeriesDetector, teach_first: bool) -> None:
         self.detector = detector
         self.alarm: dict[str, Any] | None = None
+        self._taught: list[tuple[Float, Float | None]] | None = [] if teach_first else None
+
+    def add_all(self, values: Float, times: Float | None, learnt: Mask) -> SeriesScores:
+        """Scores of rows; those that only teach, up to the first that does not, are kept to be learned together."""
+        if self._taught is None:
+            return self.detector.add_all(values, times)
+        first = len(learnt) if learnt.all() else int(np.argmin(learnt))
+        if first:
+            self._taught.append((values[:first], None if times is None else times[:first]))
+        if first == len(learnt):
+            return _unscored(values)
+        taught, self._taught = self._taught, None
+        if taught and not self.detector.freeze(np.concatenate([one for one, _ in taught])):
+            for one, when in taught:
+                self.detector.add_all(one, when)
+        scores = self.detector.add_all(values[first:], None if times is None else times[first:])
+        return _joined(_unscored(values[:first]), scores)
+
+
+def _unscored(values: Float) -> SeriesScores:
+    n, empty = len(values), np.full(values.shape, np.nan)
+    return SeriesScores(np.zeros(n), np.zeros(n, np.bool_), np.zeros(n, np.bool_), empty, empty, np.zeros(values.shape))
+
+
+def _joined(one: SeriesScores, other: SeriesScores) -> SeriesScores:
+    return SeriesScores(*(np.concatenate([getattr(part, name.name) for part in (one, other)]) for name in fields(one)))
 
 
 def score_table(path: Path, out: Path, options: Options, progress: Callable[[str, float], None]) -> Summary:
@@ -155,12 +182,13 @@ def _score(
         one = known.get(entity)
         if one is None:
             detector = SeriesDetector(p, alarms_per=options.alarms_per, threshold=options.threshold)
-            one = known.setdefault(entity, _Open(detector))
+            teaches = options.until_row is not None or options.until_s is not None
+            one = known.setdefault(entity, _Open(detector, teaches and p > MANY))
+        learnt = _only_teaches(first + rows, None if times is None else times[rows], options)
         try:
-            got = one.detector.add_all(values[rows], None if times is None else times[rows])
+            got = one.add_all(values[rows], None if times is None else times[rows], learnt)
         except SeriesError as error:
             raise SeriesError(f"in the block of rows from {first:,}: {error}") from error
-        learnt = _only_teaches(first + rows, None if times is None else times[rows], options)
         score[rows] = np.where(learnt, 0.0, got.score)
         flag[rows] = got.flag & ~learnt
         scored[rows] = got.scored & ~learnt

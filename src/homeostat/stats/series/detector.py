@@ -9,8 +9,9 @@ import numpy as np
 from homeostat.errors import HomeostatError
 from homeostat.records.arrays import Float, Mask
 from homeostat.stats.series.alarms import judge, warming
+from homeostat.stats.series.frozen import ROWS_MIN, FrozenDetector, freeze
 from homeostat.stats.series.kernel import advance
-from homeostat.stats.series.shapes import SLOTS, Series, new_series, parts_of
+from homeostat.stats.series.shapes import MANY, SLOTS, Series, new_series, parts_of
 
 ALARMS_PER = 10_000.0  # A week of minutes.
 _DAY_S = 86_400.0
@@ -64,6 +65,7 @@ class SeriesDetector:
             raise SeriesError(f"the threshold is {threshold:g}: it must be from 0 to 1, as scores are")
         self.metrics = metrics
         self._parts = parts_of(metrics)
+        self._frozen: FrozenDetector | None = None
         self._budget = 1.0 / alarms_per
         self._threshold = np.nan if threshold is None else float(threshold)
         self._series = new_series(metrics)
@@ -82,6 +84,9 @@ class SeriesDetector:
             row, metric = np.argwhere(np.isinf(values))[0]
             raise SeriesError(f"row {row}: metric {metric} is infinite; leave the value empty if it is missing")
         n = len(values)
+        if self._frozen is not None:
+            score, flag, parts = self._frozen.add_all(values)
+            return SeriesScores(score, flag, np.ones(n, np.bool_), *self._frozen.band(n), parts)
         raw, score, flag = np.zeros(n), np.zeros(n), np.zeros(n, np.bool_)
         shares, low, high = np.zeros(values.shape), np.zeros(values.shape), np.zeros(values.shape)
         waits = min(n, warming(self._series))
@@ -90,8 +95,21 @@ class SeriesDetector:
         of_raw = np.divide(score, raw, out=np.zeros(n), where=raw > 0)
         return SeriesScores(score, flag, np.arange(n) >= waits, low, high, shares * of_raw[:, None])
 
+    def freeze(self, values: Float) -> bool:
+        """Compare all rows from now on with these alone, where they are enough; returns whether they are.
+
+        values : (n, p) a training part, NaN where one is missing. At least 1,000 rows of more than eight metrics are
+        enough: fewer metrics have an own past that says more.
+        """
+        if self.metrics <= MANY or len(values) < ROWS_MIN:
+            return False
+        self._frozen = FrozenDetector(freeze(np.asarray(values, np.float64)), self._budget, self._threshold)
+        return True
+
     def state(self) -> dict[str, Float]:
-        """All that was learned, to `restore` in another detector of as many metrics."""
+        """All that was learned, to `restore` in another detector of as many metrics. Raises SeriesError once frozen."""
+        if self._frozen is not None:
+            raise SeriesError("a series that compares with its training part alone has no state: freeze it again")
         return {name: value.copy() for name, value in self._series._asdict().items()}
 
     def restore(self, state: dict[str, Float]) -> None:

@@ -7,6 +7,7 @@ the metrics' own units, over a bounded sample of the past.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeostat.records.arrays import Float
 from homeostat.records.compiled import compiled
@@ -19,14 +20,14 @@ _FAR = 1e12  # Squared: distances stay finite whatever the values are.
 
 
 @compiled
-def _pattern(s: Series, k: int, parts: int, t: int, out: Float) -> None:
+def _pattern(s: Series, k: int, parts: int, t: int, out: NDArray[np.float32]) -> None:
     p, block = s.past.shape[1], BLOCKS[k]
     for j in range(p):
         for i in range(parts):
             total = 0.0
             for r in range(block):
                 total += s.past[(t - i * block - r) % PAST, j]
-            out[j * parts + i] = total / block
+            out[j * parts + i] = np.float32(total / block)
 
 
 @compiled
@@ -48,7 +49,7 @@ def distance(s: Series, k: int, parts: int, t: int, one: Float) -> float:
         one[j] = 0.0
     if t < length:
         return 0.0
-    now = np.empty(width)
+    now = np.empty(width, np.float32)
     _pattern(s, k, parts, t, now)
     best, nearest = _FAR, -1
     newest = t - (2 * length if p == 1 else max(2 * length, _AFTER))

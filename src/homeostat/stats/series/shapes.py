@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeostat.records.arrays import Float, Int
 
@@ -44,7 +45,7 @@ class Series(NamedTuple):
     residual : (4, p) the latest distances from the season, a ring
     top : (CHANNELS, p) the largest distance so far, which fades
     top_all : (CHANNELS + PATTERNS,) the same over all metrics
-    pattern : (PATTERNS, KEPT, width) patterns that were seen
+    pattern : (PATTERNS, KEPT, width) patterns that were seen; float32, since they are most of a series' memory
     born : (PATTERNS, KEPT) the row that each of them ended at, -1 for none
     latest : (RING,) the latest raw scores, a ring
     number : (NUMBERS,) counters and the tail of the raw scores
@@ -58,7 +59,7 @@ class Series(NamedTuple):
     residual: Float
     top: Float
     top_all: Float
-    pattern: Float
+    pattern: NDArray[np.float32]
     born: Int
     latest: Float
     number: Float
@@ -82,6 +83,6 @@ def new_series(metrics: int) -> Series:
     return Series(
         metric, np.zeros((PAST, metrics)), np.full((24, metrics), np.nan), np.full((SLOTS, metrics), np.nan),
         np.zeros((4, metrics)), np.zeros((CHANNELS, metrics)), np.zeros(CHANNELS + PATTERNS),
-        np.zeros((PATTERNS, KEPT, width)), np.full((PATTERNS, KEPT), -1, np.int64), np.zeros(RING), np.zeros(NUMBERS),
-        np.zeros((WARM, metrics + 1)),
+        np.zeros((PATTERNS, KEPT, width), np.float32), np.full((PATTERNS, KEPT), -1, np.int64), np.zeros(RING),
+        np.zeros(NUMBERS), np.zeros((WARM, metrics + 1)),
     )  # fmt: skip

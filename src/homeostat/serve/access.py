@@ -20,7 +20,8 @@ OPEN, OPEN_BELOW = frozenset({"/healthz", "/ping"}), "/v1/answers/"  # Below it,
 LINES = ("/write", "/api/v2/write")
 """Paths of InfluxDB, whose clients show a key as they show a token or a password."""
 _SCOPES = dict.fromkeys(("/v1/decide", "/v1/outcomes", *LINES, "/api/v1/write", "/v1/metrics"), "decide")
-_WRITTEN = ("/v1/questions", "/v1/feedback")  # The words of people are for those who run the app.
+# The words of people, and who did what, are for those who run the app.
+_WRITTEN = ("/v1/questions", "/v1/feedback", "/v1/audit")
 _REST, _CHANGES = "read", "operate"
 _CHANGED = (
     "/v1/jobs",

@@ -23,6 +23,7 @@ from homeostat.adapters.process.tracing import open_tracing
 from homeostat.decide.loop import Stopped
 from homeostat.engine.engine import Engine
 from homeostat.engine.faults import Reports
+from homeostat.engine.health_ring import EVERY_S
 from homeostat.engine.isolating import NotBuried
 from homeostat.engine.metrics import engine_registry
 from homeostat.engine.turns import INLINE_ROWS, Overloaded, Turns
@@ -141,7 +142,9 @@ class Api:
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         self._list_decisions()
         self._saved = self.engine.parts.journal.last if not self.engine.waits_for_servers else 0
-        every: list[tuple[float, Callable[[], Awaitable[None]]]] = [(_LOOK_EVERY_S, self._look)]
+        every: list[tuple[float, Callable[[], Awaitable[None]]]] = [
+            (_LOOK_EVERY_S, self._look), (EVERY_S, self._look_at_health)
+        ]  # fmt: skip
         if not self.engine.waits_for_servers:
             every += [(SAVE_EVERY_S, self._save), (_AUDIT_EVERY_S, self._audit)]
         if self.engine.parts.measuring is not None:
@@ -170,6 +173,15 @@ class Api:
             clock, run = self.engine.parts.clock, in_turn(self._service, loop)
             lists: Once[DecisionLists] = Once(lambda: decisions_in(journal, clock, run))
             self._stores = self._service.stores = replace(self._stores, decisions=lists)
+
+    async def _look_at_health(self) -> None:
+        """Keep the health figures of this moment; reading all metrics takes a few milliseconds, in a thread."""
+        ring, now_ns = self._service.health, self.engine.parts.clock.now_ns()
+        await asyncio.get_running_loop().run_in_executor(None, lambda: ring.look(now_ns))
+
+    def count_connections(self, count: Callable[[], int]) -> None:
+        """Say from now on how many clients are connected."""
+        self._service.health.connections = count
 
     def end_streams(self) -> None:
         """End the streams of news, which would keep the server from stopping."""

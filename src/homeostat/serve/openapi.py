@@ -16,6 +16,7 @@ from homeostat.records import software
 from homeostat.records.identity import Coding
 from homeostat.serve.openapi_decisions import decision_paths, decision_schemas
 from homeostat.serve.openapi_gate import gate_paths, gate_schemas
+from homeostat.serve.openapi_health import health_paths, health_schemas
 from homeostat.serve.openapi_incidents import incident_paths, incident_schemas
 from homeostat.serve.openapi_jobs import job_paths, job_schemas
 from homeostat.serve.openapi_memory import memory_paths, memory_schemas
@@ -50,6 +51,7 @@ def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
             "/v1/outcomes": {"post": _batch("learn", "Take in what later turned out", "Outcome", "Receipt")},
             "/v1/decisions/{event_id}": {"get": _find()},
             **decision_paths(problems, app),
+            **health_paths(problems, kept),
             **(job_paths(problems) if kept.jobs else {}),
             **(setting_paths(problems) if kept.settings else {}),
             **(model_paths(problems) if kept.settings else {}),
@@ -78,6 +80,7 @@ def document(app: App, now_ns: int, stores: Stores | None = None) -> Json:
                 },
                 "Problem": _PROBLEM,
                 **decision_schemas(),
+                **health_schemas(),
                 **(metric_schemas() if app.metrics else {}),
                 **(job_schemas() if kept.jobs else {}),
                 **(statement_schemas() if kept.statements else {}),

@@ -115,6 +115,7 @@ class ServerOptions:
             )  # fmt: skip
         if self.keys_folder is None:
             return Stores()
+        from homeostat.adapters.disk.audit.growing import GrowingChain
         from homeostat.adapters.disk.sqlite.decision_pages import open_decision_lists
         from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
         from homeostat.adapters.disk.sqlite.jobs import SqliteJobs
@@ -130,7 +131,7 @@ class ServerOptions:
             Once(lambda: SqliteRegistry(folder)), effects, Once(lambda: ShadowFile(folder, readonly=True)),
             statements, Once(lambda: SqliteIncidents(folder)), Once(lambda: SqlitePlans(folder)),
             self.place or f"--data {quote(str(folder.absolute()))}", links, Once(lambda: SqliteMemory(folder)),
-            Once(lambda: open_decision_lists(folder)),
+            Once(lambda: open_decision_lists(folder)), GrowingChain(folder / "audit.jsonl"),
         )  # fmt: skip
 
     def opens_statements(self) -> Callable[[], Statements] | None:

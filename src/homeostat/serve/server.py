@@ -152,6 +152,7 @@ def run(
     )  # fmt: skip
     mask_logs()
     server = _Server(config, ready, tls, app.end_streams)
+    app.count_connections(lambda: len(server.server_state.connections))
     collect_seldom()
     if counts is None:
         server.run(sockets=[sock])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from homeostat.adapters.disk.audit.growing import GrowingChain
 from homeostat.engine.links import Links
 from homeostat.ports.decision_lists import DecisionLists
 from homeostat.ports.incidents import Incidents
@@ -54,6 +55,7 @@ class Stores:
 
     effects : finds what a version would have decided; None where nothing can be tried
     place : the options by which a command names the same place; empty where nobody knows them
+    trail : the audit trail of a data folder, whose chain can be verified; None where there is none
     links : reads the links with which people answer plans; None where there are none
     """
 
@@ -69,6 +71,7 @@ class Stores:
     links: Links | None = None
     memory: Once[Memory] | None = None
     decisions: Once[DecisionLists] | None = None
+    trail: GrowingChain | None = None
 
     def close(self) -> None:
         """Close those that were opened."""

@@ -236,7 +236,7 @@ class Streams:
             self._tell("decisions", batches[-1][0], _decided(items[::-1], max(total, len(items))))
 
     async def _new_decisions(self) -> None:
-        """What is new is put into words in the thread that looks: the event loop has requests to read."""
+        """News are put into words in the thread that looks: the event loop has requests to read."""
         after = self._at["decisions"]
 
         def look(store: DecisionLists) -> tuple[int, bytes]:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from homeostat.engine.engine import Engine
 from homeostat.engine.faults import Reports
+from homeostat.engine.health_ring import HealthRing
 from homeostat.engine.turns import Turns
 from homeostat.serve.access import Access
 from homeostat.serve.confirming import Confirming
@@ -32,6 +33,7 @@ class Service:
     registry : the engine's metrics
     access : lets requests in; None lets all in
     streams : of news, to all who listen
+    health : the figures of the last day
     written : bounds how many questions and how much feedback are taken
     stores : behind jobs, settings and versions
     """
@@ -44,10 +46,13 @@ class Service:
     access: Access | None
     stores: Stores = field(default_factory=Stores)
     streams: Streams = field(init=False)
+    health: HealthRing = field(init=False)
     written: Bucket = field(default_factory=lambda: Bucket(WRITTEN_A_SECOND))
 
     def __post_init__(self) -> None:
         self.streams = Streams(lambda: self.stores, None if self.engine.waits_for_servers else self.engine)
+
+        self.health = HealthRing(self.registry)
 
     @property
     def confirming(self) -> Confirming:

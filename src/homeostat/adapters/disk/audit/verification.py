@@ -186,7 +186,7 @@ class Chain:
                 end += len(line)
                 if self._growing and (end > self._size or not line.endswith(b"\n")):
                     return  # Lines written just now are for the next time.
-                record, why = _read(line, self.count + 1, self.head)
+                record, why = read_line(line, self.count + 1, self.head)
                 if record is None:
                     self.first_bad_line, self.whole = self.count + 1, False
                     self._faults.add(str(self._path), f"line {self.count + 1}", why)
@@ -329,7 +329,7 @@ def _take_about(facts: dict[str, Any], said: Said, number: int, faults: Faults) 
     said.about_line = said.about_line or number
 
 
-def _read(line: bytes, number: int, previous: str) -> tuple[dict[str, Any] | None, str]:
+def read_line(line: bytes, number: int, previous: str) -> tuple[dict[str, Any] | None, str]:
     """The record of a line, or why it is none."""
     if not line.endswith(b"\n"):
         return None, "is cut short"

@@ -12,14 +12,18 @@ from cyclopts import Parameter
 from homeostat.cli.failures import CommandError
 from homeostat.cli.options import Json
 from homeostat.cli.progress import shown
+from homeostat.cli.sending import Sending, send
+
+_TO_FILES = Sending()
 
 
 def simulate(
     app: str,
     /,
     *,
-    days: Annotated[int, Parameter(help="How many days to simulate.")],
-    out: Annotated[Path, Parameter(help="The folder for events and outcomes.")],
+    days: Annotated[int | None, Parameter(help="How many days to simulate.")] = None,
+    out: Annotated[Path | None, Parameter(help="The folder for events and outcomes.")] = None,
+    sending: Sending = _TO_FILES,
     seed: Annotated[int, Parameter(help="Same seed, same files.")] = 1,
     customers: Annotated[
         int | None, Parameter(help="How many people, entities or hosts act: 1,000, or 12 hosts, when absent.")
@@ -33,15 +37,25 @@ def simulate(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write the events of a simulated world, and the outcomes that became known of them later.
+    """Write the events of a simulated world, and the outcomes that became known of them later; or send events live.
 
-    `homeostat replay APP OUT/events.parquet --outcomes OUT/outcomes.parquet --out RESULT` decides on them.
+    `homeostat replay APP OUT/events.parquet --outcomes OUT/outcomes.parquet --out RESULT` decides on them. With --to
+    and --rate, events of now are sent to a server or a stream when they are due, whatever the answers do.
 
     Parameters
     ----------
     app
-        payments, access or infra.
+        payments, access or infra; with --to also any app file.
     """
+    if sending.to is not None:
+        if days is not None or out is not None or until is not None:
+            raise CommandError("--to sends events, and --days, --out and --until are of files: give one or the other")
+        send(app, sending, seed, customers, json)
+        return
+    if days is None or out is None:
+        raise CommandError("give --days and --out for files, or --to and --rate to send events")
+    if sending != _TO_FILES:
+        raise CommandError("--rate, --seconds, --header and --remote go with --to")
     from homeostat.jobs.simulation import WORLDS, moved, write_world, written_by_others
 
     if app not in WORLDS:

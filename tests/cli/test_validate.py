@@ -194,3 +194,17 @@ def test_a_long_run_is_frozen_and_a_short_table_is_not(values: list[float], leng
     assert frozen(np.r_[noise, np.full(length, 7.0), noise])[200 : 200 + length].all()
     assert not frozen(noise).any()
     assert frozen(np.array(values)).shape == (len(values),)
+
+
+@pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
+def test_numbers_of_times_mean_the_same_as_for_anomalies(
+    unit: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pd.DataFrame({"ts": (1_700_000_000 + 60 * np.arange(300)) * unit, "cpu": np.arange(300) % 7, "host": "a"})
+    frame = frame.drop(index=range(100, 200)).reset_index(drop=True)
+    path = tmp_path / "numbers.csv"
+    frame.to_csv(path, index=False)
+    found = {one["name"]: one for one in checked(path, capsys)["checks"]}
+    assert found["gaps and frozen values"]["rows"] == 1
+    (example,) = found["gaps and frozen values"]["examples"]
+    assert example["row"] == 100 and "usual step is 60 s" in example["why"]

@@ -13,13 +13,12 @@ import pyarrow as pa
 from homeostat.adapters.disk.table_files import TableError, TableFile
 from homeostat.jobs.anomalies.writing import ScoresWriter
 from homeostat.jobs.table_monitor.columns import TIMES, distinct, kind_of, numbers, texts_of
+from homeostat.jobs.table_monitor.times import seconds_of
 from homeostat.records.arrays import Float, Int, Mask
 from homeostat.stats.series.detector import ALARMS_PER, SeriesDetector, SeriesError, SeriesScores
 from homeostat.stats.series.shapes import MANY
 
 _ONLY = "all"  # The entity of a table without a column of entities.
-_STEPS_BELOW = 1e8  # Smaller numbers count steps: they name no time of day.
-_MS, _US, _NS = 1e11, 1e14, 1e17  # From where on numbers of a time are milli-, micro- and nanoseconds since 1970.
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +145,6 @@ def columns_of(table: TableFile, options: Options) -> Columns:
     return Columns(time, options.entity, tuple(metrics), ignored)
 
 
-def seconds_of(column: pa.Array, untyped: bool) -> Float:
-    """Times as seconds since 1970, (n,); NaN for one that is missing, or that only counts steps."""
-    values = numbers(column)
-    plain = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)
-    if plain or (untyped and _all_numbers(column)):
-        largest = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
-        if largest < _STEPS_BELOW:
-            return np.full(len(values), np.nan)
-        return values / (1.0 if largest < _MS else 1e3 if largest < _US else 1e6 if largest < _NS else 1e9)
-    return values / 1e6
-
-
-def _all_numbers(column: pa.Array) -> bool:
-    try:
-        column.cast(pa.float64())
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
 def _score(
     batch: pa.RecordBatch, options: Options, summary: Summary, known: dict[str, _Open], writer: ScoresWriter
 ) -> None:
@@ -173,7 +152,7 @@ def _score(
     if not n:
         return
     values = np.column_stack([numbers(batch.column(name)) for name in columns.metrics])
-    times = None if columns.time is None else seconds_of(batch.column(columns.time), True)
+    times = None if columns.time is None else seconds_of(batch.column(columns.time))
     names = pa.array([_ONLY] * n) if columns.entity is None else texts_of(batch.column(columns.entity))
     score, flag, scored = np.zeros(n), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     low, high, parts = np.full((n, p), np.nan), np.full((n, p), np.nan), np.zeros((n, p))

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from homeostat.adapters.disk.table_files import TableError, TableFile
 from homeostat.config.tree import FieldType
 from homeostat.jobs.table_monitor.columns import TIMES, numbers, texts_of
+from homeostat.jobs.table_monitor.times import seconds_of
 from homeostat.records.arrays import Float, Int, Mask
 
 ENTITIES = ("host", "hostname", "service", "entity", "node", "pod", "container", "instance", "device", "series")
@@ -152,11 +153,8 @@ def _column(found: Loaded, name: str, column: pa.Array) -> None:
 
 
 def _times(column: pa.Array) -> tuple[Int, Mask]:
-    """Times in nanoseconds, -1 for none, and which cells have one that can't be read."""
-    values = numbers(column)
-    plain = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    if not plain:
-        values = values * 1e3
+    """Times in nanoseconds, -1 for none, and which cells have one that can't be read. A step counts as a second."""
+    values = seconds_of(column, steps=True) * 1e9
     there = column.is_valid().to_numpy(zero_copy_only=False)
     usable = np.isfinite(values)
     return np.where(usable, values, -1).astype(np.int64), there & ~usable

@@ -7,6 +7,7 @@ import pytest
 from homeostat.app import fingerprint
 from homeostat.config.faults import AppFileError
 from homeostat.config.load import parse_app
+from homeostat.config.metric_faults import unwise
 from homeostat.config.metrics import Source
 
 APP = """homeostat: 1
@@ -70,6 +71,14 @@ def test_a_field_that_no_metric_fills_or_that_must_come_is_refused() -> None:
     for fields in ("{cpu_idle: cpu.usage_idle}", "{seen: cpu.seen}"):
         with pytest.raises(AppFileError, match="required: false"):
             parse_app(section(GOOD.replace("{cpu_idle: cpu.usage_idle}", fields), APP))
+
+
+def test_what_may_be_meant_otherwise_is_said() -> None:
+    assert unwise(parse_app(section(GOOD))) == [] == unwise(parse_app(OPTIONAL))
+    both = GOOD.replace("host: host", "host: host, role: service")
+    twice = GOOD.replace("usage_idle}", "usage_idle, load1: cpu.usage_idle}")
+    assert "become different events" in unwise(parse_app(section(both)))[0]
+    assert "cpu_idle and load1 are the same field" in unwise(parse_app(section(twice)))[0]
 
 
 def test_how_events_come_is_no_part_of_what_an_app_is() -> None:

@@ -23,6 +23,7 @@ from homeostat.errors import install
 
 if TYPE_CHECKING:
     from homeostat.adapters.disk.sqlite.journal import SqliteJournal
+    from homeostat.config.tree import App
 
 _BASE = (
     "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "prometheus-client", "pyarrow",
@@ -165,7 +166,24 @@ def _app(app: str, bundle: Path | None, data: Path | None) -> Iterator[Diagnosis
     counts = {"features": prepared.features.names, "scorers": tree.scorers, "actions": tree.actions}
     seen = f"{tree.app}: {', '.join(f'{len(those)} {what}' for what, those in counts.items())}"
     yield Diagnosis("app file", "ok", seen)
+    yield from _metrics(tree)
     yield from _brain(app, bundle, data)
+
+
+def _metrics(tree: App) -> Iterator[Diagnosis]:
+    """The lines of metrics that the app takes, and what may be meant otherwise."""
+    from homeostat.config.metric_faults import unwise
+    from homeostat.config.scalars import duration_text
+
+    if tree.metrics is None:
+        return
+    measurements = sorted({source.measurement for source in tree.metrics.fields.values()})
+    seen = f"{len(tree.metrics.fields)} of {', '.join(measurements)}, a step every {duration_text(tree.metrics.step)}"
+    warnings = unwise(tree)
+    if warnings:
+        yield Diagnosis("metrics", "warning", "; ".join(warnings), "Correct the section metrics of the app file.")
+    else:
+        yield Diagnosis("metrics", "ok", f"{seen}; agents write to /write with --data: see docs/metrics.md")
 
 
 def _brain(app: str, bundle: Path | None, data: Path | None) -> Iterator[Diagnosis]:

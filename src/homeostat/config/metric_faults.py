@@ -21,6 +21,24 @@ def metric_faults(app: App, root: YamlNode) -> list[Fault]:
     return [_at(node, path).fault(message, meant) for path, message, meant in _faults(app, app.metrics)]
 
 
+def unwise(app: App) -> list[str]:
+    """Sentences about a section that can be used, and may not do what its author meant."""
+    metrics = app.metrics
+    if metrics is None:
+        return []
+    found = []
+    optional = [name for name in metrics.entity if not app.events.entities[name].required]
+    if optional and len(metrics.entity) > 1:
+        tags = ", ".join(metrics.entity[name] for name in optional)
+        found.append(f"lines with and without the tag {tags} become different events: name it only if all have it")
+    sources: dict[object, str] = {}
+    for name, source in metrics.fields.items():
+        other = sources.setdefault((source.measurement, source.field, tuple(sorted(source.tags.items()))), name)
+        if other != name:
+            found.append(f"the metrics {other} and {name} are the same field of the same lines")
+    return found
+
+
 def _at(node: YamlNode, path: tuple[Step, ...]) -> YamlNode:
     for step in path:
         node = node.child(step) or node

@@ -82,6 +82,8 @@ BENCHMARKS = (
     Benchmark("healing", ("--seeds", "1", "--scale", "0.1")),
     Benchmark("tuning", ("--trials", "6", "--validation", "1", "--sharing", "20"), data=True),
     Benchmark("evaluate", ("--rows", "50000"), bundle=True),
+    Benchmark("decision_lists", ("--rows", "200000")),
+    Benchmark("live", ("--rounds", "2", "--events", "400")),
 )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.figures import Figure, as_text, machine, packed
 from homeostat.adapters.disk.sqlite.decision_pages import FILE
 from homeostat.adapters.disk.sqlite.decision_pages import open_decision_lists as in_folder
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
@@ -84,26 +84,27 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float]:
     return found, time.perf_counter() - begun
 
 
-def measured(opens: Callable[[], IndexedDecisions], rows: int) -> dict[str, Any]:
-    """Seconds of the first list, of making the index, and of each list after that."""
-    lists, open_s = timed(opens)
+def measured(opens: Callable[[], IndexedDecisions], rows: int) -> list[Figure]:
+    """The first list, making the index, and each list after that."""
+    lists = opens()
     first, first_s = timed(lambda: lists.page(Wanted(), PAGE))
     _, index_s = timed(lists.index)
-    out: dict[str, Any] = {
-        "rows": rows,
-        "open_s": open_s,
-        "first_rows_s": first_s,
-        "first_rows": len(first.items),
-        "index_s": index_s,
-        "lists": {},
-    }
+    figures = [
+        figure(f"first {len(first.items)} rows of {rows:,}, without an index", first_s, "<= 1"),
+        figure("making the index", index_s),
+    ]
     for name, wanted in wishes(rows).items():
         page, took_s = timed(lambda wanted=wanted: lists.page(wanted, PAGE))
-        out["lists"][name] = {"seconds": took_s, "rows": len(page.items), "whole": page.scanned_ns is None}
+        end = "" if page.scanned_ns is None else ", not to the end"
+        figures.append(figure(f"{name}: {len(page.items)} rows{end}", took_s, "<= 1"))
     counts, took_s = timed(lambda: lists.counts(("customer", "4711")))
-    out["lists"]["counts of an entity"] = {"seconds": took_s, "rows": sum(counts.actions.values()), "whole": True}
+    figures.append(figure(f"counts of an entity: {sum(counts.actions.values())} decisions", took_s, "<= 1"))
     lists.close()
-    return out
+    return figures
+
+
+def figure(name: str, seconds: float, target: str = "") -> Figure:
+    return Figure("decision_lists", name, seconds, "s", target)
 
 
 def main() -> None:
@@ -131,18 +132,12 @@ def main() -> None:
 
         for start in range(0, options.rows, BATCH):
             journal.append(batch_of(start, min(BATCH, options.rows - start)))
-        found = measured(opens, options.rows)
+        figures = measured(opens, options.rows)
         if not options.postgres:
-            found["journal_bytes"] = os.path.getsize(folder / "journal.db")
-            found["index_bytes"] = os.path.getsize(folder / FILE)
-    if options.json:
-        json.dump(found, sys.stdout)
-        return
-    for name, value in found.items():
-        if name != "lists":
-            print(f"{name:32} {value:,.3f}" if isinstance(value, float) else f"{name:32} {value:,}")
-    for name, one in found["lists"].items():
-        print(f"{name:32} {one['seconds']:8.3f} s {one['rows']:6} rows{'' if one['whole'] else ', not to the end'}")
+            for name, file in (("journal", "journal.db"), ("index", FILE)):
+                size = os.path.getsize(folder / file) / options.rows
+                figures.append(Figure("decision_lists", f"{name}: bytes a decision", size))
+    print(json.dumps(packed(figures, [])) if options.json else as_text(figures, [], machine()))
 
 
 if __name__ == "__main__":

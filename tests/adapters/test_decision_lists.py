@@ -67,7 +67,7 @@ class Indexing:
     """Lists whose whole index is made before each look, in as many pages as it takes."""
 
     def __init__(self, lists: IndexedDecisions) -> None:
-        self._lists, self.close = lists, lists.close
+        self._lists, self.close, self.news = lists, lists.close, lists.news
 
     def page(self, *arguments, **named):
         self._lists.index()

@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
 
 import numpy as np
 
+from homeostat.adapters.journals.column_reading import Columns
 from homeostat.adapters.journals.decision_columns import (
     Array,
     Head,
@@ -27,13 +27,13 @@ from homeostat.adapters.journals.decision_columns import (
     page_of,
     places_of,
 )
+from homeostat.adapters.journals.decision_stores import Entries, Shelf
 from homeostat.adapters.process.standing import Standing
 from homeostat.errors import HomeostatError
 from homeostat.ports import Clock
 from homeostat.ports.decision_lists import DecisionPage, EntityCounts, Listed, News, Place, Wanted
 from homeostat.records.decisions import DecisionBatch
 from homeostat.records.events import Row
-from homeostat.records.identity import Coding
 
 _FOLLOW_ENTRIES = 512  # Read before a list is given, of those that came since the last look.
 _NEWS_ENTRIES = 1_000
@@ -56,67 +56,6 @@ class Sizes:
     page_entries: int = 8_192
     seal_rows: int = 8_192
     first_rows: int = 2_048
-
-
-class Entries(Protocol):
-    """The entries of a journal, as an index needs them. May be used by several threads."""
-
-    @property
-    def coding(self) -> Coding:
-        """How the texts of ids and keys become codes."""
-        ...
-
-    def last(self) -> int:
-        """The last entry that is written, 0 where there is none. No lower number appears later."""
-        ...
-
-    def oldest(self) -> tuple[int, int]:
-        """The first entry that is still kept, and the first event time in it; (1, 0) where nothing was removed."""
-        ...
-
-    def digest(self, entry: int) -> str:
-        """The digest of an entry as it stands beside it; empty where there is no such entry."""
-        ...
-
-    def sizes(self, after: int, until: int, most: int) -> Sequence[tuple[int, int]]:
-        """The numbers and rows of up to `most` entries of decisions in (after, until], the last ones first."""
-        ...
-
-    def read(self, after: int, until: int) -> Iterator[tuple[int, DecisionBatch]]:
-        """The decisions of the entries in (after, until], in order."""
-        ...
-
-    def find(self, entries: Sequence[int]) -> Mapping[int, DecisionBatch]:
-        """The decisions of these entries; those that are gone are left out."""
-        ...
-
-    def close(self) -> None:
-        """Let go of files and servers."""
-        ...
-
-
-class Shelf(Protocol):
-    """The pages of an index. May be used by several threads."""
-
-    def heads(self) -> Sequence[Head]:
-        """The heads of all pages."""
-        ...
-
-    def column(self, first: int, name: str) -> Array:
-        """A column of the page that begins with this entry."""
-        ...
-
-    def put(self, head: Head, columns: Mapping[str, Array]) -> bool:
-        """Keep a page; False where another process keeps one of the same entries already."""
-        ...
-
-    def drop(self, before: int | None = None) -> None:
-        """Drop the pages all of whose entries are before this one; None drops all."""
-        ...
-
-    def close(self) -> None:
-        """Let go of files and servers."""
-        ...
 
 
 @dataclass(slots=True)
@@ -147,6 +86,7 @@ class IndexedDecisions:
         self._entries, self._shelf, self._follows, self._sizes = entries, shelf, follows, sizes
         self._lock = threading.Lock()  # Of all that is below.
         self._heads: dict[int, Head] = {}
+        self._columns = Columns(shelf)
         self._tail: _Tail | None = None
         self._oldest, self._since_ns = 1, 0
         self._thread: threading.Thread | None = None
@@ -280,6 +220,7 @@ class IndexedDecisions:
         self._heads = {head.first: head for head in self._shelf.heads()}
         newest = max(self._heads.values(), key=lambda head: head.last, default=None)
         if newest is not None and self._digest(newest) != newest.digest:
+            self._columns.forget()
             self._shelf.drop()  # It is the index of another journal, or of one that was longer.
             self._heads, newest = {}, None
         indexed = 0 if newest is None else newest.last
@@ -316,10 +257,11 @@ class IndexedDecisions:
 
     def _pages(self) -> list[tuple[Head, Read]]:
         """All pages, the one with the latest time first."""
-        pages: list[tuple[Head, Read]] = [(head, _Columns(self._shelf, head.first)) for head in self._heads.values()]
+        heads = sorted((head for head in self._heads.values() if head.rows), key=_latest, reverse=True)
+        pages = list(zip(heads, self._columns.readers([head.first for head in heads]), strict=True))
         if self._tail is not None:
-            pages += [(head, columns.__getitem__) for head, columns in self._tail.pages]
-        return sorted((page for page in pages if page[0].rows), key=lambda page: page[0].until_ns, reverse=True)
+            pages += [(head, columns.__getitem__) for head, columns in self._tail.pages if head.rows]
+        return sorted(pages, key=lambda page: page[0].until_ns, reverse=True)
 
     def _search(
         self, wanted: Wanted, limit: int, below: Place | None, as_of: int, floor: int | None, until_s: float
@@ -350,6 +292,7 @@ class IndexedDecisions:
             self._heads[head.first] = head
         else:  # Another process was faster: the next look begins with its pages.
             self._heads, self._tail = {}, None
+            self._columns.forget()
 
     def _digest(self, head: Head) -> str:
         return self._entries.digest(head.first) + self._entries.digest(head.last)
@@ -403,15 +346,5 @@ class IndexedDecisions:
             self._closed.wait(_LOOK_S)
 
 
-class _Columns:
-    """Reads each column of a page once."""
-
-    def __init__(self, shelf: Shelf, first: int) -> None:
-        self._shelf, self._first = shelf, first
-        self._known: dict[str, Any] = {}
-
-    def __call__(self, name: str) -> Array:
-        found: Array | None = self._known.get(name)
-        if found is None:
-            found = self._known[name] = self._shelf.column(self._first, name)
-        return found
+def _latest(head: Head) -> int:
+    return head.until_ns

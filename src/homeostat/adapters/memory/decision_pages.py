@@ -9,6 +9,7 @@ from homeostat.adapters.disk.sqlite.decision_pages import FileEntries
 from homeostat.adapters.disk.sqlite.journal import SqliteJournal
 from homeostat.adapters.journals.decision_columns import Array, Head
 from homeostat.adapters.journals.decision_lists import IndexedDecisions
+from homeostat.adapters.journals.decision_stores import ColumnName
 from homeostat.ports import Clock
 from homeostat.ports.decision_lists import DecisionPage, EntityCounts, News, Place, Wanted
 
@@ -23,9 +24,9 @@ class MemoryShelf:
         """See `Shelf`."""
         return [head for head, _ in self._pages.values()]
 
-    def column(self, first: int, name: str) -> Array:
+    def columns(self, wanted: Sequence[ColumnName]) -> Sequence[Array]:
         """See `Shelf`."""
-        return self._pages[first][1][name]
+        return [self._pages[first][1][name] for first, name in wanted]
 
     def put(self, head: Head, columns: Mapping[str, Array]) -> bool:
         """See `Shelf`."""

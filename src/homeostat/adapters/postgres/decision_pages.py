@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from homeostat.adapters.journals.decision_columns import Array, Head
 from homeostat.adapters.journals.decision_lists import IndexedDecisions
+from homeostat.adapters.journals.decision_stores import ColumnName
 from homeostat.adapters.journals.entries import JournalError, decoded
 from homeostat.adapters.journals.shelved import ALL, HeadRow, column_rows, head_row, read_column, read_head
 from homeostat.adapters.postgres.connections import Connection, Connections
@@ -37,11 +38,14 @@ class PostgresShelf:
         rows = self._connections.run(lambda connection: connection.execute(sql).fetchall())
         return [read_head(self._connections.where, cast(HeadRow, row)) for row in rows]
 
-    def column(self, first: int, name: str) -> Array:
+    def columns(self, wanted: Sequence[ColumnName]) -> Sequence[Array]:
         """See `Shelf`."""
-        sql = "SELECT codec, body FROM decision_columns WHERE page = %s AND name = %s"
-        row = self._connections.run(lambda connection: connection.execute(sql, (first, name), binary=True).fetchone())
-        return read_column(self._connections.where, first, name, None if row is None else (row[0], row[1]))
+        sql = """SELECT page, name, codec, body FROM decision_columns
+            JOIN unnest(%s::bigint[], %s::text[]) AS asked(page, name) USING (page, name)"""
+        asked = [page for page, _ in wanted], [name for _, name in wanted]
+        rows = self._connections.run(lambda connection: connection.execute(sql, asked, binary=True).fetchall())
+        found = {(page, name): (stored_as, body) for page, name, stored_as, body in rows}
+        return [read_column(self._connections.where, *one, found.get(one)) for one in wanted]
 
     def put(self, head: Head, columns: Mapping[str, Array]) -> bool:
         """See `Shelf`."""

@@ -15,6 +15,7 @@ from homeostat.adapters.disk.sqlite.store_file import Held, StoreFile
 from homeostat.adapters.disk.sqlite.tables import coding_of, keeps_schemas, prepare, refusal
 from homeostat.adapters.journals.decision_columns import Array, Head
 from homeostat.adapters.journals.decision_lists import IndexedDecisions
+from homeostat.adapters.journals.decision_stores import ColumnName
 from homeostat.adapters.journals.entries import decoded
 from homeostat.adapters.journals.shelved import ALL, HeadRow, column_rows, head_row, read_column, read_head
 from homeostat.adapters.process.clock import SystemClock
@@ -62,12 +63,13 @@ class SqliteShelf:
             rows = [] if run is None else run(sql)
         return [read_head(str(self.path), cast(HeadRow, tuple(row))) for row in rows]
 
-    def column(self, first: int, name: str) -> Array:
+    def columns(self, wanted: Sequence[ColumnName]) -> Sequence[Array]:
         """See `Shelf`."""
+        sql = "SELECT codec, body FROM columns WHERE page = ? AND name = ?"
         with self._file.look() as run:
-            sql = "SELECT codec, body FROM columns WHERE page = ? AND name = ?"
-            found = [] if run is None else run(sql, (first, name))
-        return read_column(str(self.path), first, name, (found[0][0], found[0][1]) if found else None)
+            found = [[] if run is None else run(sql, one) for one in wanted]
+        rows = [(one[0][0], one[0][1]) if one else None for one in found]
+        return [read_column(str(self.path), *one, row) for one, row in zip(wanted, rows, strict=True)]
 
     def put(self, head: Head, columns: Mapping[str, Array]) -> bool:
         """See `Shelf`."""

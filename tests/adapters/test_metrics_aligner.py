@@ -63,3 +63,13 @@ def test_a_clock_closes_the_steps_that_it_has_passed_and_their_lines_are_late_fr
 def test_lengths_that_make_no_steps_are_refused():
     with pytest.raises(ValueError, match="have to be positive"):
         Aligner(0, 0)
+
+
+def test_what_a_sender_kept_while_it_was_held_up_is_not_late_after_the_clock_closed_a_step():
+    aligner = Aligner(step_ns=10, lateness_ns=5)
+    aligner.add("a", 3, {"cpu": 1.0})
+    assert [step.time_ns for step in aligner.close("a", 1000)] == [0]
+    assert aligner.close("a", 2000) == []
+    came = [step.time_ns for at in range(10, 100, 10) for step in aligner.add("a", at, {"cpu": float(at)})]
+    assert came == list(range(10, 80, 10)) and aligner.late == 0
+    assert aligner.add("a", 4, {"cpu": 2.0}) == [] and aligner.late == 1

@@ -75,10 +75,15 @@ class Aligner(Generic[E]):
         return [Step(entity, start, steps[start]) for start in sorted(steps)]
 
     def close(self, entity: E, until_ns: int) -> list[Step[E]]:
-        """Close the open steps of an entity that end at `until_ns` or before, such as those that a clock has passed."""
-        if entity not in self._open:
+        """Close the open steps of an entity that end at `until_ns` or before, such as those that a clock has passed.
+
+        Later steps that nothing came for stay possible: a sender that was held up sends what it has kept.
+        """
+        border = self.start(until_ns)
+        ended = [start for start in self._open.get(entity, ()) if start < border]
+        if not ended:
             return []
-        over = self._over(entity, until_ns)
+        over = self._over(entity, max(ended) + self.step_ns)
         if not self._open[entity]:
             del self._open[entity]
         return over

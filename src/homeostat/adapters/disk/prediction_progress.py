@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 from homeostat.adapters.disk.files import FOLDER_MODE, replace_file
 from homeostat.errors import Unavailable
 
@@ -52,8 +54,8 @@ def load_progress(folder: Path) -> Mapping[str, Progress]:
     found = {}
     for path in sorted((folder / FOLDER).glob("*.json")):
         try:
-            found[path.stem] = Progress(**json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
+            found[path.stem] = msgspec.json.decode(path.read_bytes(), type=Progress)
+        except (OSError, msgspec.MsgspecError) as error:
             raise Unavailable(
                 f"{path} can't be read ({error}): remove it, and its target begins with the newest decisions"
             ) from error

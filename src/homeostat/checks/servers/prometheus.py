@@ -15,7 +15,7 @@ _ROUTES = "route: {receiver: nobody, group_wait: 1s}\nreceivers: [{name: nobody}
 def prometheus_server(config: str = _CONFIG) -> Server:
     """A server that isn't running yet; it takes remote writes, and scrapes nothing unless `config` says so.
 
-    config : the text of its prometheus.yml
+    config : the text of its prometheus.yml, where "{port}" is its own port
     Raises CantBeHad.
     """
     program = _program("Prometheus", "prometheus", "prometheus")
@@ -29,7 +29,7 @@ def prometheus_server(config: str = _CONFIG) -> Server:
     what = f"Prometheus {machine.version(program, '--version')} (installed)"
     return Server(Recipe(
         "prometheus", what, READY, command, _url,
-        lambda folder, port: _write(folder / "prometheus.yml", config),
+        lambda folder, port: _write(folder / "prometheus.yml", config.replace("{port}", str(port))),
     ))  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from homeostat.sim.faults.runs import Run, lay_out, onset_of, run_of
 from homeostat.sim.faults.scene import NEW_IDS, Form, Frame, form_of
 from homeostat.sim.faults.suite import SUITE
 from homeostat.sim.faults.traffic import Traffic
-from homeostat.sim.faults.worlds import access_world, declared_world, payments_world
+from homeostat.sim.faults.worlds import access_world, declared_world, infra_world, payments_world
 
 START_NS = 1_767_571_200_000_000_000
 FRAME = Frame(START_NS, 2, 7, 14)
@@ -29,7 +29,7 @@ BY_ACTS = {"S19", "S20", "S21", "S22", "S23", "S24", "S27", "S28"}
 
 @pytest.fixture(scope="module")
 def forms() -> dict[str, Form]:
-    return {name: form_of(load_app(name)) for name in ("payments", "access")}
+    return {name: form_of(load_app(name)) for name in ("payments", "access", "infra")}
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def quiet(forms: dict[str, Form]) -> dict[str, Traffic]:
     return {
         "payments": payments_world(forms["payments"], FRAME, 3),
         "access": access_world(forms["access"], FRAME, 3),
+        "infra": infra_world(forms["infra"], FRAME, 3),
     }
 
 
@@ -45,8 +46,11 @@ def without_extras(scenario: str, seed: int = 3) -> Run:
     return Run(run.scenario, seed, FRAME, run.onset_ns, 3, "", 0)
 
 
-@pytest.mark.parametrize("scenario", list(SUITE))
-@pytest.mark.parametrize("app", ["payments", "access"])
+PAIRS = [(scenario, app) for app in ("payments", "access") for scenario in SUITE]
+PAIRS += [(scenario, "infra") for scenario in ("S00", "S01", "S12", "S14", "S20", "S22")]
+
+
+@pytest.mark.parametrize(("scenario", "app"), PAIRS)
 def test_a_fault_leaves_its_mark_and_only_its_mark(
     scenario: str, app: str, forms: dict[str, Form], quiet: dict[str, Traffic]
 ) -> None:

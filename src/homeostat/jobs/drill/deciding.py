@@ -31,7 +31,7 @@ from homeostat.sim.faults.runs import Laid, lay_out, run_of
 from homeostat.sim.faults.scene import Form, Frame, form_of
 from homeostat.sim.faults.traffic import HOUR_NS, Traffic
 from homeostat.sim.faults.wire import received
-from homeostat.sim.faults.worlds import World, access_world, declared_world, labels_by_risk, payments_world
+from homeostat.sim.faults.worlds import World, access_world, declared_world, infra_world, labels_by_risk, payments_world
 
 START_NS = 1_767_571_200_000_000_000  # Monday, 2026-01-05 00:00 UTC: day 0 of every run.
 _TYPICAL_US = 180.0  # Of one decision, by the model of latency.
@@ -97,7 +97,7 @@ class DrillApp:
 
 def worlds_of(app: str) -> World:
     """The world that an app has of its own; one by its declared fields where it has none."""
-    known: dict[str, World] = {"payments": payments_world, "access": access_world}
+    known: dict[str, World] = {"payments": payments_world, "access": access_world, "infra": infra_world}
     return known.get(app, declared_world)
 
 

@@ -1,4 +1,4 @@
-"""Quiet worlds: simulated payments with days and weeks, access, and any app by its declared fields."""
+"""Quiet worlds: simulated payments with days and weeks, access, hosts, and any app by its declared fields."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from homeostat.records.arrays import Bytes, Float, Int
 from homeostat.sim.access.traffic import KINDS, AccessSpec, generate_access
 from homeostat.sim.faults.scene import Form, Frame
 from homeostat.sim.faults.traffic import DAY_NS, NEVER, Traffic, simple
+from homeostat.sim.infra.centre import service_of
+from homeostat.sim.infra.world import InfraSpec, generate_infra
 from homeostat.sim.payments.transactions import DAY_S, PaymentsSpec, generate
 from homeostat.stats.chance import uniform
 
 _SECOND_NS = 1_000_000_000
 _WEEK = np.array([1.0, 0.97, 0.98, 1.0, 1.0, 0.8, 0.65])  # From Monday on.
 _CUSTOMERS = 1_150  # Some 85 payments an hour, weekends taken off.
+_HOSTS = 3  # 180 events an hour; with two, none would be in the middle.
 
 
 class World(Protocol):
@@ -59,6 +62,21 @@ def access_world(form: Form, frame: Frame, seed: int) -> Traffic:
     numbers = np.stack([made.kind.astype(np.float64), made.value], axis=1)
     known = known_of(form, ids, time_ns, made.abuse, seed)
     return simple(ids, time_ns, made.entity[:, None].astype(np.int64), numbers, made.abuse, known, (KINDS, ()))
+
+
+def infra_world(form: Form, frame: Frame, seed: int) -> Traffic:
+    """Three hosts of a data centre once a minute, with a fault every other day, which the app is there to find."""
+    days = frame.warm_days + frame.past_days + frame.days
+    spec = InfraSpec(
+        hosts=_HOSTS, days=days, faults=max(1, days // 2), quiet_days=0.5, start_s=frame.begin_ns // _SECOND_NS
+    )
+    made = generate_infra(spec, seed)
+    ids, time_ns = np.arange(len(made)), made.time_s * _SECOND_NS
+    service = np.array([service_of(host) for host in range(spec.hosts)])[made.host]
+    keys = np.stack([made.host + 1, service + 1], axis=1).astype(np.int64)
+    numbers = np.concatenate([made.values, made.deploying[:, None].astype(np.float64)], axis=1)
+    known = known_of(form, ids, time_ns, made.fault, seed)
+    return simple(ids, time_ns, keys, numbers, made.fault, known, ((),) * numbers.shape[1])
 
 
 def declared_world(form: Form, frame: Frame, seed: int) -> Traffic:

@@ -239,6 +239,31 @@ def test_a_symptom_that_comes_back_within_the_watch_begins_the_same_response_aga
     assert [one.id for one in unanswered([found], {"i1": INCIDENT}, "i2")] == ["i1"]
 
 
+@dataclass
+class Explained:
+    """All that is new follows from a known cause."""
+
+    def investigate(self, case: Case) -> Findings:
+        return Findings("i1", case.now_ns, Conclusion.NONE, (), (), 1, ("unit at field:amount explains it",))
+
+
+def test_an_aftermath_is_no_symptom_that_came_back_and_a_later_one_is() -> None:
+    world = World()
+    done = run(world, hours=3)
+    after, later = comes("amount", 20), comes("items", 40)
+    again = looked(world, done, 21, after)
+    assert again is not None and again.reopened == 1
+    explaining = Coordinator(replace(world.coordinator.stages, investigator=Explained()), Pace())
+    case = Case(INCIDENT, (after,), (), (), OPENED + 24 * HOUR_NS)
+    closed = explaining.advance(again, case, ())
+    assert closed is not None and (closed.phase, closed.reopened, closed.again_ns) == (Phase.CLOSED, 0, 0)
+    assert (closed.findings, closed.passed, closed.plan) == (done.findings, (), done.plan)
+    assert closed.lines[-1].text == "unit at field:amount explains it: no symptom has come back"
+    assert looked(world, closed, 41, after) is None
+    second = looked(world, closed, 41, after, later)
+    assert second is not None and second.reopened == 1 and second.passed == (done.findings,)
+
+
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, None])
 def test_a_response_that_ended_without_a_pass_is_not_begun_again(verdict: Verdict | None) -> None:
     done = run(World(), hours=3)

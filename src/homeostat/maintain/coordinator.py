@@ -61,9 +61,10 @@ class Pace:
 
     def watches(self, response: Response, incident: Incident, now_ns: int) -> bool:
         """Whether a symptom that comes back now begins a closed response again: what was done stands, and passed."""
-        ended = response.verdicts[-1].verdict if response.verdicts else None
-        passed = response.phase == Phase.CLOSED and ended == Verdict.PASS and bool(response.standing)
-        return passed and not incident.closed_ns and now_ns <= response.since_ns + self.watch_ns
+        last = response.verdicts[-1] if response.verdicts else None
+        if last is None or last.verdict != Verdict.PASS or response.phase != Phase.CLOSED or not response.standing:
+            return False
+        return not incident.closed_ns and now_ns <= last.at_ns + self.watch_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,8 @@ class Coordinator:
         passed = response.passed if response.findings is None else (*response.passed, response.findings)
         text = "after PASS, a symptom came back: it is looked into again"
         return response.to(
-            Phase.OPEN, now, text, findings=None, plan=None, ruling=None, approval=None, extended=False, rounds=0,
-            again_ns=now, reopened=response.reopened + 1, passed=passed[-_PASSED_MAX:],
+            Phase.OPEN, now, text, findings=None, approval=None, extended=False, rounds=0, again_ns=now,
+            reopened=response.reopened + 1, passed=passed[-_PASSED_MAX:],
         )  # fmt: skip
 
     def _investigate(self, response: Response, case: Case) -> Response | None:
@@ -128,10 +129,22 @@ class Coordinator:
         findings = self.stages.investigator.investigate(case)
         if now < settled and not _plain(findings, self.pace.plain):
             return response.to(Phase.OPEN, now, "a first look: nothing is plain yet", settled - now)
+        if response.again_ns and response.passed and findings.conclusion == Conclusion.NONE:
+            return self._aftermath(response, case, findings)
         return response.to(
             Phase.INVESTIGATED, now, _worded(findings), findings=findings, rounds=response.rounds + 1,
             signals=len(case.signals), symptoms=tuple(one.id for one in case.signals), plan=None, ruling=None,
             approval=None, extended=False,
+        )  # fmt: skip
+
+    def _aftermath(self, response: Response, case: Case, findings: Findings) -> Response:
+        """No symptom has come back: all that is new follows from the cause that was answered. It is watched on."""
+        text = f"{'; '.join(findings.missing) or 'nothing is wrong that is new'}: no symptom has come back"
+        *earlier, passed = response.passed
+        again_ns = response.receipts[-1].at_ns if earlier and response.receipts else 0
+        return response.to(
+            Phase.CLOSED, case.now_ns, text, findings=passed, passed=tuple(earlier), again_ns=again_ns,
+            reopened=response.reopened - 1, symptoms=(*response.symptoms, *(one.id for one in case.signals)),
         )  # fmt: skip
 
     def _plan(self, response: Response, case: Case) -> Response:

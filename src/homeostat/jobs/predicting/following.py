@@ -6,8 +6,9 @@ of the last batch are sent again. Targets that know points by name and time show
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from homeostat.adapters.announce.message import Refused
@@ -35,9 +36,10 @@ _ENTRIES_MAX = 1000  # Of one turn, so that an app which flags next to nothing s
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where predictions come from.
+    """Where predictions come from. All targets share it, so that journal and models are in memory once.
 
     folder : holds the progress of each target
+    lock : held while journal or models are used
     """
 
     app: App
@@ -46,6 +48,13 @@ class Source:
     folder: Path
     clock: Clock
     owner: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def last(self) -> int:
+        """The last entry of the journal."""
+        with self.lock:
+            return self.journal.last
 
 
 class Following:
@@ -64,7 +73,7 @@ class Following:
         now_ns = source.clock.now_ns()
         before = load_progress(source.folder).get(settings.name)
         found = Progress(entry=self._begin(now_ns)) if before is None else before
-        if found.entry > source.journal.last:  # The folder has a new history.
+        if found.entry > source.last:  # The folder has a new history.
             found = replace(found, entry=self._begin(now_ns), row=0)
         self.progress = replace(found, owner=source.owner, began_ns=now_ns, at_ns=now_ns, trouble="")
         self._said_ns = source.clock.monotonic_ns()
@@ -75,7 +84,8 @@ class Following:
 
         Raises Unavailable if the journal or the disk fails.
         """
-        batch, reached = self._next()
+        with self._source.lock:
+            batch, reached = self._next()
         if not batch:
             if reached.behind == 0 and reached.refused == self.progress.refused and reached.entry > self.progress.entry:
                 reached = replace(reached, trouble="")  # Nothing of what could not be sent is left.
@@ -88,7 +98,7 @@ class Following:
             self._say(replace(reached, refused=refused, trouble=self._settings.without_secrets(str(error))), moved=True)
             return 0.0
         except (HomeostatError, ValueError) as error:  # A missing extra, or an address that can't work, too.
-            behind = max(1, self._source.journal.last - self.progress.entry)
+            behind = max(1, self._source.last - self.progress.entry)
             trouble = self._settings.without_secrets(str(error))
             self._say(replace(self.progress, behind=behind, trouble=trouble), moved=trouble != self.progress.trouble)
             return max(_PAUSE_S_MIN, self._pauses.next_s())
@@ -131,10 +141,11 @@ class Following:
     def _begin(self, now_ns: int) -> int:
         """The entry behind which a new target begins."""
         oldest_us = (now_ns - self._settings.target.keep) // 1000
-        for facts in self._source.journal.recent(0):
-            if facts.recorded_us is None or facts.recorded_us >= oldest_us:
-                return facts.sequence - 1
-        return self._source.journal.last
+        with self._source.lock:
+            for facts in self._source.journal.recent(0):
+                if facts.recorded_us is None or facts.recorded_us >= oldest_us:
+                    return facts.sequence - 1
+            return self._source.journal.last
 
     def _say(self, progress: Progress, moved: bool) -> None:
         """Put the progress on the disk, where it has moved, or as a sign of life."""

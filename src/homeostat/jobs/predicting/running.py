@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from homeostat.jobs.predicting.making import FindsBundle, Models
 from homeostat.ports import NamedJournal
 
 OpensJournal = Callable[[], NamedJournal]
-"""Opens the journal for reading; each target reads by itself."""
+"""Opens the journal for reading."""
 IN_USE = "another process sends the predictions of this folder"
 
 
@@ -55,14 +55,18 @@ class Running:
             raise Unavailable(f"{place} can't be made: {error.strerror}") from error
         lock = FileLock(place / LOCK)
         lock.acquire(IN_USE)
-        try:
-            threads = [threading.Thread(target=self._send, args=(one, once), name=one.name) for one in targets]
+        with ExitStack() as opened:
+            opened.callback(lock.release)
+            journal = self._open()
+            opened.callback(journal.close)
+            models = Models(self._prepared, journal, self._find)
+            opened.callback(models.close)
+            source = Source(self._prepared.app, journal, models, self._folder, SystemClock(), self._owner)
+            threads = [threading.Thread(target=self._send, args=(source, one, once), name=one.name) for one in targets]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-        finally:
-            lock.release()
         if self._failed:
             raise self._failed[0]
         return self._done
@@ -71,16 +75,10 @@ class Running:
         """Let `run` end; any thread may ask, and a handler of signals."""
         self._stop.set()
 
-    def _send(self, settings: TargetSettings, once: bool) -> None:
+    def _send(self, source: Source, settings: TargetSettings, once: bool) -> None:
         try:
-            with ExitStack() as opened:
-                journal = self._open()
-                opened.callback(journal.close)
-                models = Models(self._prepared, journal, self._find)
-                opened.callback(models.close)
-                source = Source(self._prepared.app, journal, models, self._folder, SystemClock(), self._owner)
-                one = Following(source, settings, open_target(settings, self._kafka))
-                opened.callback(one.close)
+            one = Following(source, settings, open_target(settings, self._kafka))
+            with closing(one):
                 follow(one, self._stop.wait, partial(self._told, settings), once)
                 self._done[settings.name] = one.progress
         except HomeostatError as error:

@@ -311,6 +311,13 @@ def test_a_server_keeps_the_process_and_shows_figures_and_trouble_of_each_target
         for name, value in {"up": False, "sent_total": 9, "skipped_total": 2, "refused_total": 1,
                             "behind_entries": 3}.items()
     }  # fmt: skip
+    for age_ns, up in ((0, True), (10 * 60 * 10**9, False)):  # A process that is gone takes nothing either.
+        save_progress(data, "store", Progress(owner="me", at_ns=time.time_ns() - age_ns))
+        keeper.turn()
+        assert keeper.readings()["homeostat_predictions_up"] == {"store": up}
+    save_progress(
+        data, "store", Progress(4, 0, sent=9, skipped=2, refused=1, behind=3, owner="me", trouble="it is away")
+    )
     keeper.close()
     assert started == ["begun", "ended"]
     found = load_progress(data)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from homeostat.adapters.disk.prediction_progress import Progress, load_progress
+from homeostat.adapters.process.clock import SystemClock
 from homeostat.adapters.process.companion import Companion
 from homeostat.engine.keeping import Patience, ProcessKeeper, Running, Sign
 from homeostat.engine.shared.health import Diagnosis
@@ -36,7 +37,7 @@ class PredictionsKeeper:
         say: Callable[[str], None] = lambda text: None, start: Callable[[], Running] | None = None,
     ) -> None:  # fmt: skip
         self._words, self._names, self._data = (*words, "--owner", owner), names, data
-        self._owner, self._say = owner, say
+        self._owner, self._say, self._clock = owner, say, SystemClock() if clock is None else clock
         self._keeper = ProcessKeeper(
             "predictions", self._look, start or self._started, owner, Patience(_HANGS_S, _LOADING_S),
             store="the progress of predictions", said=self._failed, clock=clock,
@@ -59,7 +60,7 @@ class PredictionsKeeper:
         """Its figures by name of a declared metric. Any thread may ask."""
         found = self._found
         return {
-            "homeostat_predictions_up": {name: not one.trouble for name, one in found.items()},
+            "homeostat_predictions_up": {name: not one.trouble and self._lives(one) for name, one in found.items()},
             "homeostat_predictions_sent_total": {name: one.sent for name, one in found.items()},
             "homeostat_predictions_skipped_total": {name: one.skipped for name, one in found.items()},
             "homeostat_predictions_refused_total": {name: one.refused for name, one in found.items()},
@@ -70,6 +71,9 @@ class PredictionsKeeper:
         """The notices for people: why nothing is sent."""
         notes = [f"predictions: {self._keeper.trouble}"] if self._keeper.trouble else []
         return notes + [f"predictions to {name}: {one.trouble}" for name, one in self._found.items() if one.trouble]
+
+    def _lives(self, one: Progress) -> bool:
+        return self._clock.now_ns() - one.at_ns <= _LIVES_NS
 
     def _look(self) -> None:
         found = load_progress(self._data)

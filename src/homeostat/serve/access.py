@@ -258,9 +258,11 @@ def documented(document: dict[str, Any]) -> dict[str, Any]:
 
     document["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "an API key: hs_..."},
-        "basic": {"type": "http", "scheme": "basic", "description": "any name, and an API key as the password"},
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "an API key: hs_..."},
     }
+    if not document["paths"].keys().isdisjoint(LINES):
+        basic = {"type": "http", "scheme": "basic", "description": "any name, and an API key as the password"}
+        document["components"]["securitySchemes"]["basic"] = basic
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if path in OPEN or path.startswith(OPEN_BELOW):

@@ -56,6 +56,7 @@ BENCHMARKS = (
     Benchmark("startup", ("--repeats", "3")),
     Benchmark("scorers", ("--rows", "10000")),
     Benchmark("intake", ("--rows", "200000")),
+    Benchmark("line_protocol", ("--lines", "20000", "--repeats", "2")),
     Benchmark("journal", ("--rows", "65536")),
     Benchmark("pipeline", ("--events", "200000", "--ordinary", "200", "--seconds", "15")),
     Benchmark("http_processes", ("--seconds", "6")),

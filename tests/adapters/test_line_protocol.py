@@ -145,3 +145,33 @@ def test_an_open_quote_costs_one_line_only():
     parsed = LineProtocol().parse(b'm s="open 1\nm v=1 2\n')
     assert [p.time_ns for p in parsed.points] == [2]
     assert [(b.number, b.text) for b in parsed.bad] == [(1, b'm s="open 1')]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    ["a=1=b=2", "a,1,b,2", "a=1,b,2", "a=1=b,2", "a,1=b=2", "a=1,b=2,", "a=1,,b=2", "a=,b=2", "a=1,b=", "a=1_0,b=2",
+     "a=+1,b=2", "a=1,b=0x2", "a=nan,b=2", "a=inf,b=2", "a=1_0i,b=2", "a=+1i,b=2", "a=i,b=2", "a=-i,b=2", "a=1.5i,b=2",
+     "a=1i2,b=2", "a=9223372036854775808i,b=2", "a=99999999999999999999i,b=2", "a=1-2,b=2", "a=.,b=2", "a=-,b=2",
+     "a=1e999,b=2", f"a={'9' * 400},b=2", "a=1u,b=-2u"],
+)  # fmt: skip
+def test_fields_that_look_like_known_ones_are_read_as_strictly(fields):
+    parser = LineProtocol()
+    learnt = parser.parse(b"m,t=x a=1,b=2 1\nm,t=x a=1i,b=2 2")
+    assert len(learnt.points) == 2 and not learnt.bad
+    line = f"m,t=x {fields} 3".encode()
+    assert parser.parse(line).points == LineProtocol().parse(line).points == []
+    assert len(parser.parse(line + b"\nm,t=x a=3,b=4 5").bad) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "values"),
+    [("a=1e5,b=-.5", (1e5, -0.5)), ("a=1e+5,b=5.", (1e5, 5.0)), ("a=-7i,b=t", (-7, True)),
+     ("a=9223372036854775807i,b=18446744073709551615u", (2**63 - 1, 2**64 - 1)), ("a=00,b=-0", (0.0, -0.0))],
+)  # fmt: skip
+def test_known_fields_of_every_kind_are_read_alike_by_both_ways(fields, values):
+    parser = LineProtocol()
+    parser.parse(b"m,t=x a=1,b=2 1")
+    line = f"m,t=x {fields} 3".encode()
+    found = [one.parse(line).points for one in (parser, LineProtocol())]
+    assert found[0] == found[1] and tuple(found[0][0].fields.values()) == values
+    assert [type(value) for value in found[0][0].fields.values()] == [type(value) for value in values]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
 FieldValue = float | int | str | bool
+K = TypeVar("K")
 T = TypeVar("T")
 
 NANOSECONDS = {"ns": 1, "n": 1, "us": 10**3, "u": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
@@ -41,8 +42,14 @@ _INTEGER = re.compile(rb"-?[0-9]{1,40}")
 _BOOLEANS = dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), True) | dict.fromkeys(
     (b"f", b"F", b"false", b"False", b"FALSE"), False
 )
-_DIGITS = b"0123456789.eE-+"
-_PLUS = 43  # Python accepts a number with a plus, and the protocol does not.
+_FIELDS_MAX = 1000  # Of a line that goes the short way.
+_SEPARATORS = b"=," * _FIELDS_MAX
+_NO_SEPARATORS = bytes(set(range(256)) - set(b"=,"))
+_DIGITS = b"0123456789.-"  # No exponent: 1e999 is infinite, and no number of the protocol.
+_SHORT = 300  # Bytes of fields, with which no float reaches 1e308. The values of more are read by the strict rules.
+_I = 105
+_BEYOND = 2**63
+_made = tuple.__new__
 _INFINITE = float("inf")
 
 
@@ -88,6 +95,7 @@ class LineProtocol:
         """Start with no series known."""
         self._series: dict[bytes, Series] = {}
         self._names: dict[bytes, str] = {}
+        self._layouts: dict[tuple[bytes, ...], tuple[str, ...]] = {}  # The fields' keys of a line, and their names.
 
     def parse(self, text: bytes, precision: str = "ns") -> Parsed:
         """The points of `text`, and its bad lines.
@@ -100,11 +108,21 @@ class LineProtocol:
             raise ValueError(f"precision {precision!r} is unknown: use one of {', '.join(NANOSECONDS)}")
         unit = NANOSECONDS[precision]
         parsed = Parsed([], [])
-        points, start, size = parsed.points, 0, len(text)
+        points, known, start, size = parsed.points, self._known, 0, len(text)
+        if b'"' not in text:  # No line goes beyond its line feed, so that they can be split at once.
+            for line in text.split(b"\n"):
+                point = known(line, unit)
+                if point is not None:
+                    points.append(point)
+                elif start < size:
+                    self._any(text, start, start + len(line), unit, parsed)
+                start += len(line) + 1
+            return parsed
         while start < size:
             end = text.find(b"\n", start)
             end = size if end < 0 else end
-            point = self._known(text[start:end], unit)
+            line = text[start:end]
+            point = None if b'"' in line else known(line, unit)
             if point is not None:
                 points.append(point)
                 start = end + 1
@@ -113,37 +131,35 @@ class LineProtocol:
         return parsed
 
     def _known(self, line: bytes, unit: int) -> Point | None:
-        """The point of a simple line of a known series; None if the grammar has to decide."""
-        if b'"' in line or b"\\" in line:
-            return None
+        """The point of a line without quotes, of a series and of fields that are known; None if the grammar decides."""
         parts = line.split(b" ")
         series = self._series.get(parts[0])
-        if series is None or len(parts) != 3 or not parts[2].isdigit() or len(parts[2]) > 19:
+        if series is None or len(parts) != 3:
             return None
-        time_ns = int(parts[2]) * unit
-        if time_ns >= 2**63:
+        _, pairs, time = parts
+        if len(time) > 19 or not time.isdigit():
             return None
-        names = self._names
-        fields: dict[str, FieldValue] = {}
-        for pair in parts[1].split(b","):
-            key, _, value = pair.partition(b"=")
-            name = names.get(key)
-            if name is None or not value:
-                return None
-            if not value.strip(_DIGITS) and value[0] != _PLUS:
-                try:
-                    number = float(value)
-                except ValueError:
-                    return None
-                if number in (_INFINITE, -_INFINITE):
-                    return None
-                fields[name] = number
+        tokens = pairs.replace(b"=", b",").split(b",")
+        names = self._layouts.get(tuple(tokens[::2]))
+        if names is None or pairs.translate(None, _NO_SEPARATORS) != _SEPARATORS[: 2 * len(names) - 1]:
+            return None  # The separators come in turn: a=1=b=2 has the tokens of a=1,b=2, too.
+        values = tokens[1::2]
+        kinds = b"".join(values).translate(None, _DIGITS)
+        fields: dict[str, FieldValue]
+        try:  # Of digits, points and signs Python makes the numbers that the protocol does.
+            if not kinds and len(pairs) < _SHORT:
+                fields = dict(zip(names, map(float, values), strict=True))
+            elif not kinds.strip(b"i") and len(pairs) < _SHORT:
+                fields = {
+                    name: float(value) if value[-1] != _I else int(value[:-1]) if len(value) < 20 else _value(value)
+                    for name, value in zip(names, values, strict=True)
+                }
             else:
-                try:
-                    fields[name] = _value(value)
-                except ValueError:
-                    return None
-        return Point(series, fields, time_ns)
+                fields = {name: _value(value) for name, value in zip(names, values, strict=True)}
+        except (ValueError, IndexError):
+            return None
+        time_ns = int(time) * unit
+        return _made(Point, (series, fields, time_ns)) if time_ns < _BEYOND else None
 
     def _any(self, text: bytes, start: int, end: int, unit: int, parsed: Parsed) -> int:
         """Read the line at `start` by the grammar into `parsed`; returns where the next line starts."""
@@ -164,7 +180,11 @@ class LineProtocol:
         """The point of a line that has the right form. Raises ValueError if a value is out of range or no value."""
         name, tags, pairs, time = match.groups()
         series = self._series_of(name, tags)
-        fields = {self._name(key): _value(value) for key, value in _FIELD_PAIR.findall(pairs)}
+        found = _FIELD_PAIR.findall(pairs)
+        names = tuple(self._name(key) for key, _ in found)
+        fields = {name: _value(value) for name, (_, value) in zip(names, found, strict=True)}
+        if len(names) <= _FIELDS_MAX and b"\\" not in pairs:
+            _remember(self._layouts, tuple(key for key, _ in found), names)
         if time is None:
             return Point(series, fields, None)
         time_ns = _integer(time, -(2**63), 2**63, "timestamp") * unit
@@ -217,7 +237,7 @@ def _written(value: FieldValue) -> str:
     return repr(value)
 
 
-def _remember(known: dict[bytes, T], key: bytes, value: T) -> None:
+def _remember(known: dict[K, T], key: K, value: T) -> None:
     if len(known) >= _SERIES_MAX:
         known.clear()
     known[key] = value

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import numpy as np
 import pytest
@@ -205,6 +205,24 @@ def test_a_redis_stream_gets_predictions_in_order(tmp_path, opened, redis):
     found = [json.loads(value) for value in values]
     assert [one["event_id"] for one in found] == [f"e{k}" for k in range(12)]
     assert all(one["flag"] and not one["contributions"] for one in found)
+
+
+def test_a_kafka_topic_gets_predictions_under_the_key_of_their_entity(tmp_path, opened, kafka):
+    from confluent_kafka import Consumer
+
+    address = f"kafka://{kafka.address}/predicted"
+    app = app_file(tmp_path, f"{{bus: {{kind: stream, url: '{address}', send: flagged}}}}")
+    decide(app, tmp_path / "data", range(30))
+    one = following(app, tmp_path / "data", opened)
+    opened.callback(one.close)
+    assert to_the_end(one).sent == 3
+    settings = {"bootstrap.servers": kafka.address, "group.id": "readers", "auto.offset.reset": "earliest"}
+    with closing(Consumer(settings)) as consumer:
+        consumer.subscribe(["predicted"])
+        came = []
+        until(lambda: came.extend(m for m in consumer.consume(10, 0.2) if m.error() is None) or len(came) == 3)
+    found = {json.loads(message.value())["event_id"]: message.key() for message in came}
+    assert found == {"e9": b"h0", "e19": b"h1", "e29": b"h2"}
 
 
 def test_prometheus_gets_scores_by_remote_write(tmp_path, opened, prometheus_store):

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from homeostat.config.tree import App
 
 _BASE = (
-    "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "prometheus-client", "pyarrow",
+    "cyclopts", "fastapi", "httptools", "msgspec", "numba", "numpy", "onnxruntime", "opentelemetry-proto",
+    "prometheus-client", "protobuf", "pyarrow",
     "pydantic", "pyyaml", "rich", "uvicorn",
 )  # fmt: skip
 _TRAIN = ("gymnasium", "onnx", "scikit-learn", "stable-baselines3", "torch", "xgboost-cpu")

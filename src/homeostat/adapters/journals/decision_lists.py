@@ -29,7 +29,7 @@ from homeostat.adapters.journals.decision_columns import (
 )
 from homeostat.adapters.journals.decision_stores import Entries, Shelf
 from homeostat.adapters.process.standing import Standing
-from homeostat.errors import HomeostatError
+from homeostat.errors import HomeostatError, Unavailable
 from homeostat.ports import Clock
 from homeostat.ports.decision_lists import DecisionPage, EntityCounts, Listed, News, Place, Wanted
 from homeostat.records.decisions import DecisionBatch
@@ -39,7 +39,7 @@ _FOLLOW_ENTRIES = 512  # Read before a list is given, of those that came since t
 _NEWS_ENTRIES = 1_000
 _PARTS = 16  # Pages of newest entries in memory before they are made one.
 _LOOK_S = 0.5
-_BUSY_S = _REST_S = 0.002  # While a backlog is read, decisions have the processor as often as not.
+_BUSY_S, _REST_S = 0.001, 0.002  # While the thread reads, decisions have the processor as often as not.
 _LOOK_SHARE = 0.7  # Of the patience, for looking at columns; the rest is for reading the decisions that were found.
 
 
@@ -175,9 +175,8 @@ class IndexedDecisions:
                 after, until = missing[-1]
                 first = self._first_of(after, until, self._sizes.page_entries, self._sizes.page_rows)
                 page = page_of(first, until, self._gently(self._entries.read(first - 1, until)))
-                if not self._closed.is_set():
-                    with self._lock:
-                        self._keep(*page)
+                with self._lock:
+                    self._keep(*page)
 
     # Under the lock.
 
@@ -201,13 +200,13 @@ class IndexedDecisions:
     def _next(self, after: int, last: int) -> Page:
         """The next entries as a page, as many as are read without making a list wait."""
         taken: list[tuple[int, DecisionBatch]] = []
-        rows = 0
-        for entry, batch in self._entries.read(after, last):
+        rows, kept = 0, self._gently if threading.current_thread() is self._thread else iter
+        for entry, batch in kept(self._entries.read(after, last)):
             taken.append((entry, batch))
             rows += len(batch)
             if rows >= self._sizes.seal_rows or len(taken) >= _FOLLOW_ENTRIES:
-                return page_of(after + 1, entry, taken)
-        return page_of(after + 1, last, taken)
+                return page_of(after + 1, entry, kept(iter(taken)))
+        return page_of(after + 1, last, kept(iter(taken)))
 
     def _sealed(self, tail: _Tail, last: int) -> _Tail:
         """Put the newest entries on the shelf; those that have come since."""
@@ -314,13 +313,13 @@ class IndexedDecisions:
         return items, len(places)
 
     def _gently(self, entries: Iterator[tuple[int, DecisionBatch]]) -> Iterator[tuple[int, DecisionBatch]]:
-        """Entries with rests between, in which others have the processor; none more once all is closed."""
+        """Entries with rests between, in which others have the processor. Raises Unavailable once all is closed."""
         begun = time.monotonic()
         for one in entries:
             yield one
             if self._follows and time.monotonic() - begun > _BUSY_S:
                 if self._closed.wait(_REST_S):
-                    return
+                    raise Unavailable("the lists of decisions are closed")
                 begun = time.monotonic()
 
     def _drop_removed(self) -> None:
@@ -342,8 +341,8 @@ class IndexedDecisions:
                 trouble = str(error)
             except Exception as error:  # A fault of ours: lists go on to say what is indexed.
                 trouble = f"the index of decisions stopped: {type(error).__name__}: {error}"
-            self._standing.now(trouble)
-            self._closed.wait(_LOOK_S)
+            if not self._closed.wait(_LOOK_S):
+                self._standing.now(trouble)
 
 
 def _latest(head: Head) -> int:

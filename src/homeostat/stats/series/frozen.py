@@ -27,15 +27,17 @@ _USUAL = 0.999  # The quantile of a distance in the training part that counts as
 _MOST = 8.0  # A metric counts at most so many spreads, and
 _MOST_BEYOND = 3.0  # so many ranges beyond its range.
 _RANGE_UNITS = 20.0  # Of a range: the same weight for a metric's spread as where it has a twentieth of its range.
-_LEAST = 0.02  # The least spread, as a share of the range.
-_TINY = 1e-9
+_LEAST = 0.02  # The least spread, and
+_LEAST_SPAN = 0.05  # the least range, as shares of all that was seen.
+_STILL = 0.2  # Of these bounds, for a metric that never moved in the training part.
 
 
 class Frozen(NamedTuple):
     """The training part of p metrics.
 
-    center, spread : (p,) median, and standard deviation or a share of the range
+    center, spread : (p,) median, and standard deviation or a share of all that was seen
     low, high, span : (p,) the range that all but a thousandth of the values on either side keep to, and its length
+    most : (p,) how much a metric counts at most, 1 or little for one that never moved: its unit is not known
     rows : (kept, p) remembered rows; a missing value is the median
     usual : (3,) the largest usual distances
     """
@@ -45,6 +47,7 @@ class Frozen(NamedTuple):
     low: Float
     high: Float
     span: Float
+    most: Float
     rows: Float
     usual: Float
 
@@ -70,16 +73,20 @@ def _learned(values: Float) -> Frozen:
         known = np.where(np.isnan(values).all(axis=0), 0.0, values)
         center, deviation = np.nanmedian(known, axis=0), np.nanstd(known, axis=0)
         low, high = np.nanquantile(known, [0.001, 0.999], axis=0)
-    span = np.maximum(high - low, np.maximum(_TINY, 1e-3 * np.abs(center)))
+    seen = np.nanmax(known, axis=0) - np.nanmin(known, axis=0)
+    unit = np.where(seen > 0.0, seen, np.maximum(np.abs(center), 1.0))
+    span = np.maximum(high - low, _LEAST_SPAN * unit)
+    most = np.where(seen > 0.0, 1.0, _STILL)
     chosen = np.linspace(0, len(values) - 1, min(KEPT, len(values))).astype(np.int64)
     rows = np.where(np.isnan(values[chosen]), center, values[chosen])
-    return Frozen(center, np.maximum(deviation, _LEAST * span), low, high, span, rows, np.ones(3))
+    return Frozen(center, np.maximum(deviation, _LEAST * unit), low, high, span, most, rows, np.ones(3))
 
 
 @compiled
 def _distances(
-    values: Float, center: Float, spread: Float, low: Float, high: Float, span: Float, rows: Float, parts: Float
-) -> None:
+    values: Float, center: Float, spread: Float, low: Float, high: Float, span: Float, most: Float, rows: Float,
+    parts: Float,
+) -> None:  # fmt: skip
     """Write (n, 3, p) each metric's part of the three distances. A missing value counts as the median."""
     p = values.shape[1]
     now = np.empty(p)
@@ -88,13 +95,13 @@ def _distances(
             x = values[row, j]
             now[j] = center[j] if x != x else x
             beyond = max(now[j] - high[j], low[j] - now[j], 0.0) / span[j]
-            parts[row, _BEYOND, j] = min(beyond, _MOST_BEYOND)
+            parts[row, _BEYOND, j] = min(beyond, _MOST_BEYOND * most[j])
         for kind in range(2):
             best, nearest = np.inf, 0
             for i in range(len(rows)):
                 far = 0.0
                 for j in range(p):
-                    gap = _gap(kind, now[j], rows[i, j], spread[j], span[j])
+                    gap = _gap(kind, now[j], rows[i, j], spread[j], span[j], most[j])
                     far += gap * gap
                     if far >= best:
                         break
@@ -102,14 +109,14 @@ def _distances(
                     best, nearest = far, i
             size = np.sqrt(best)
             for j in range(p):
-                gap = _gap(kind, now[j], rows[nearest, j], spread[j], span[j])
+                gap = _gap(kind, now[j], rows[nearest, j], spread[j], span[j], most[j])
                 parts[row, kind, j] = gap * gap / size if size > 0.0 else 0.0
 
 
 @compiled
-def _gap(kind: int, one: float, other: float, spread: float, span: float) -> float:
+def _gap(kind: int, one: float, other: float, spread: float, span: float, share: float) -> float:
     gap = (one - other) / spread if kind == _IN_SPREADS else (one - other) / span * _RANGE_UNITS
-    most = _MOST if kind == _IN_SPREADS else _RANGE_UNITS * _MOST_BEYOND
+    most = share * (_MOST if kind == _IN_SPREADS else _RANGE_UNITS * _MOST_BEYOND)
     return float(min(max(gap, -most), most))
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.hostile import VALUES
 
-DECLARED = frozenset({100, 200, 400, 401, 404, 405, 408, 413, 415, 422, 429, 431, 501})
+DECLARED = frozenset({100, 200, 400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431, 501})
 ROUND = 2000  # Requests between two looks at the server's health.
 _LOOK_S = 0.3  # For an answer to what need not have any.
 _ANSWER_S = 60.0

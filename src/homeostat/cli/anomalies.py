@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from json import dumps
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,7 +45,7 @@ def score(
     from homeostat.jobs.anomalies.scoring import Options, score_table
 
     row, moment = _until(train_until)
-    if out.resolve() == file.resolve():
+    if realpath(out) == realpath(file):
         raise CommandError(f"--out {out} is FILE itself: give the scores another name")
     options = Options(time, entity, row, moment, threshold, alarms_per)
     with shown("anomalies") as progress:

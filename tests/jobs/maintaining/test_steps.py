@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
-from tests.support.dying import Dying, DyingSqlite
+from tests.support.dying import Dying, DyingSqlite, killed
 from tests.support.watched_app import app_file, decide
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
@@ -149,22 +148,6 @@ def test_a_memory_is_the_same_however_it_came_about(made, data, whole, monkeypat
     assert replace(first.place, seen=0) == replace(second.place, seen=0) and first.state.keys() == second.state.keys()
     differing = [name for name in first.state if first.state[name].tobytes() != second.state[name].tobytes()]
     assert differing == []
-
-
-def killed(work: Callable[[], None], left: int) -> bool:
-    """Do it in a child that is killed at a statement of that number; whether it was."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            Dying.left = left
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
-    return os.WIFSIGNALED(status)
 
 
 @pytest.mark.long

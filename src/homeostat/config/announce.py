@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from homeostat.config.backends import STREAMS
+from homeostat.config.addressed import STREAM, WEB, address_fault, given_by, variables_of, without_secrets
 from homeostat.config.faults import AppFileError, Fault
 from homeostat.config.scalars import Duration, Node, duration_ns
 
 PREFIX = "HOMEOSTAT_ANNOUNCE__"
 ChannelKind = Literal["webhook", "slack", "alertmanager", "email", "stream"]
-_WEB = ("http", "https")
 SCHEMES: Mapping[str, tuple[str, ...]] = {
-    "webhook": _WEB, "slack": _WEB, "alertmanager": _WEB, "email": ("smtp", "smtps"), "stream": tuple(STREAMS),
+    "webhook": WEB, "slack": WEB, "alertmanager": WEB, "email": ("smtp", "smtps"), "stream": STREAM,
 }  # fmt: skip
 _SECRETS = ("url", "username", "password", "secret")
 
@@ -59,6 +57,10 @@ class ChannelSettings:
         """How long one try may take, in seconds."""
         return self.channel.timeout / 1e9
 
+    def without_secrets(self, text: str) -> str:
+        """A text, such as an error's, without what nobody should read in a log."""
+        return without_secrets(text, self.url, self.password, self.secret)
+
 
 def read_channels(declared: Mapping[str, Channel], environ: Mapping[str, str]) -> list[ChannelSettings]:
     """The channels with their secrets. Raises AppFileError that names each key that is missing, and no secret.
@@ -69,8 +71,7 @@ def read_channels(declared: Mapping[str, Channel], environ: Mapping[str, str]) -
     """
     channels, faults = [], []
     for name, channel in declared.items():
-        given = {one: environ.get(f"{PREFIX}{name.upper()}__{one.upper()}", "") for one in _SECRETS}
-        made = ChannelSettings(name, channel, **{**given, "url": given["url"] or channel.url or ""})
+        made = ChannelSettings(name, channel, **given_by(environ, variables_of(PREFIX, name), _SECRETS, channel.url))
         channels.append(made)
         if (fault := _fault(made)) is not None:
             faults.append(Fault("maintain.announce", 1, 1, f"maintain.announce.{name}", fault))
@@ -80,16 +81,10 @@ def read_channels(declared: Mapping[str, Channel], environ: Mapping[str, str]) -
 
 
 def _fault(made: ChannelSettings) -> str | None:
-    kind, variable = made.channel.kind, f"{PREFIX}{made.name.upper()}__"
-    if not made.url:
-        return f"a {kind} needs an address: give `url`, or {variable}URL in the environment"
-    try:
-        parts = urlsplit(made.url)
-        scheme, _ = parts.scheme, parts.port
-    except ValueError as error:
-        return f"its address can't be read: {error}"
-    if scheme not in SCHEMES[kind] or not parts.netloc:
-        return f"the address of a {kind} begins with {' or '.join(f'{one}://' for one in SCHEMES[kind])} and a host"
+    kind = made.channel.kind
+    fault = address_fault(made.url, f"a {kind}", SCHEMES[kind], variables_of(PREFIX, made.name))
+    if fault is not None:
+        return fault
     if kind == "email" and not made.channel.to:
         return "an email needs somebody to go to: give `to`, a list of addresses"
     if kind == "email" and any("\n" in one or "\r" in one or "@" not in one for one in made.channel.to):

@@ -13,15 +13,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from homeostat.config.backends import STREAMS
+from homeostat.config.addressed import STREAM, WEB, address_fault, given_by, variables_of, without_secrets
 from homeostat.config.faults import AppFileError, Fault
 from homeostat.config.scalars import Duration, Name, Node, duration_ns
 
 PREFIX = "HOMEOSTAT_PREDICTIONS__"
 TargetKind = Literal["influxdb", "prometheus", "stream", "webhook", "alertmanager"]
-_WEB = ("http", "https")
 SCHEMES: Mapping[str, tuple[str, ...]] = {
-    "influxdb": _WEB, "prometheus": _WEB, "stream": tuple(STREAMS), "webhook": _WEB, "alertmanager": _WEB,
+    "influxdb": WEB, "prometheus": WEB, "stream": STREAM, "webhook": WEB, "alertmanager": WEB,
 }  # fmt: skip
 _ALL = ("influxdb", "prometheus", "stream")  # Kinds that get every prediction unless the file says otherwise.
 _SECRETS = ("url", "username", "password", "token", "secret")
@@ -88,9 +87,7 @@ class TargetSettings:
 
     def without_secrets(self, text: str) -> str:
         """A text, such as an error's, without what nobody should read in a log."""
-        for secret in (self.url, self.password, self.token, self.secret):
-            text = text.replace(secret, "***") if secret else text
-        return text[:500]
+        return without_secrets(text, self.url, self.password, self.token, self.secret)
 
 
 def read_targets(declared: Mapping[str, Target], environ: Mapping[str, str]) -> list[TargetSettings]:
@@ -103,8 +100,7 @@ def read_targets(declared: Mapping[str, Target], environ: Mapping[str, str]) -> 
     """
     targets, faults = [], []
     for name, target in declared.items():
-        given = {one: environ.get(f"{PREFIX}{name.upper()}__{one.upper()}", "") for one in _SECRETS}
-        made = TargetSettings(name, target, **{**given, "url": given["url"] or target.url or ""})
+        made = TargetSettings(name, target, **given_by(environ, variables_of(PREFIX, name), _SECRETS, target.url))
         targets.append(made)
         if (fault := _fault(made)) is not None:
             faults.append(Fault("predictions", 1, 1, f"predictions.{name}", fault))
@@ -114,18 +110,11 @@ def read_targets(declared: Mapping[str, Target], environ: Mapping[str, str]) -> 
 
 
 def _fault(made: TargetSettings) -> str | None:
-    target, variable = made.target, f"{PREFIX}{made.name.upper()}__"
-    if not made.url:
-        return f"{target.kind} needs an address: give `url`, or {variable}URL in the environment"
-    try:
-        parts = urlsplit(made.url)
-        scheme, _ = parts.scheme, parts.port
-    except ValueError as error:
-        return f"its address can't be read: {error}"
-    schemes = SCHEMES[target.kind]
-    if scheme not in schemes or not parts.netloc:
-        return f"the address of {target.kind} begins with {' or '.join(f'{one}://' for one in schemes)} and a host"
-    if parts.username is not None and target.kind != "stream":
+    target, variable = made.target, variables_of(PREFIX, made.name)
+    fault = address_fault(made.url, target.kind, SCHEMES[target.kind], variable)
+    if fault is not None:
+        return fault
+    if urlsplit(made.url).username is not None and target.kind != "stream":
         return f"user and password belong in {variable}USERNAME and {variable}PASSWORD, not into the address"
     if target.kind == "influxdb" and (target.database is None) == (target.bucket is None):
         return "influxdb needs a `database` (1.x) or a `bucket` (2.x and 3.x), and not both"

@@ -223,7 +223,7 @@ class Announcer:
                 self._open[delivery.channel] = self._opens(settings)
             self._open[delivery.channel].send(message, self._clock.now_ns())
         except (HomeostatError, ValueError) as error:  # A missing extra, or an address that can't work, too.
-            text = _without_secrets(str(error), settings)
+            text = settings.without_secrets(str(error))
             if delivery.attempts >= settings.channel.tries or not isinstance(error, Unavailable):
                 return self._over(delivery, DeliveryState.FAILED, text)
             return replace(delivery, next_ns=self._clock.now_ns() + _pause_ns(delivery), error=text)
@@ -273,11 +273,3 @@ def _pause_ns(delivery: Delivery) -> int:
     longest = min(_LONGEST_NS, _FIRST_NS << min(delivery.attempts - 1, 20))
     part = sum(delivery.key.encode()) * 7919 % 1000
     return longest // 2 + longest * part // 2000
-
-
-def _without_secrets(text: str, settings: ChannelSettings) -> str:
-    """An error's text without what nobody should read in a log."""
-    for secret in (settings.url, settings.password, settings.secret):
-        if secret:
-            text = text.replace(secret, "***")
-    return text[:500]

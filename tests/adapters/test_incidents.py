@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import stat
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
-from tests.support.dying import Dying, DyingPostgres, DyingSqlite
+from tests.support.dying import Dying, DyingPostgres, DyingSqlite, killed
 
 from homeostat.adapters.disk.sqlite.incidents import SqliteIncidents
 from homeostat.adapters.postgres import connections
@@ -111,22 +109,6 @@ def story(store) -> None:
     store.silence(silence())
 
 
-def _killed(opens: Callable[[], object], left: int) -> bool:
-    """Whether a process was killed before the story's end, at the statement of this number."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            Dying.left = left
-            story(opens())
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
-    return os.WIFSIGNALED(status)
-
-
 def _after(store) -> tuple:
     """The story once more, to its end; and all that the store holds then."""
     story(store)
@@ -146,15 +128,15 @@ ONCE = (
 def test_a_process_killed_at_any_statement_leaves_everything_to_be_stored_once(tmp_path: Path, monkeypatch) -> None:
     opened = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: opened(*a, factory=DyingSqlite, **k))
-    killed = []
+    deaths = []
     for left in range(0, 160, 9):
         folder = tmp_path / str(left)
         folder.mkdir()
         Dying.left = 1 << 30
-        killed.append(_killed(lambda: SqliteIncidents(folder), left))
+        deaths.append(killed(lambda: story(SqliteIncidents(folder)), left))
         with closing(SqliteIncidents(folder)) as store:
             assert _after(store) == ONCE, left
-    assert killed[0] and not killed[-1]
+    assert deaths[0] and not deaths[-1]
 
 
 @pytest.mark.long
@@ -163,13 +145,13 @@ def test_a_process_killed_at_any_statement_on_postgres_leaves_everything_to_be_s
 ) -> None:
     PostgresIncidents(empty_database).close()
     monkeypatch.setattr(connections, "BoundedConnection", DyingPostgres)
-    killed = []
+    deaths = []
     for left in range(0, 130, 18):
         Dying.left = 1 << 30
-        killed.append(_killed(lambda: PostgresIncidents(empty_database), left))
+        deaths.append(killed(lambda: story(PostgresIncidents(empty_database)), left))
         with closing(PostgresIncidents(empty_database)) as store:
             assert _after(store) == ONCE, left
         with psycopg.connect(empty_database, autocommit=True) as connection:
             connection.execute("TRUNCATE signals, incidents, incident_changes, incident_deliveries, incident_silences")
             connection.execute("UPDATE incident_cursor SET value = 0")
-    assert killed[0] and not killed[-1]
+    assert deaths[0] and not deaths[-1]

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import psycopg
 import pytest
-from tests.support.dying import Dying, DyingPostgres
+from tests.support.dying import Dying, DyingPostgres, in_a_process
 
 from homeostat.adapters.memory.learning import MemoryLearning
 from homeostat.adapters.memory.settings import MemorySettings
@@ -107,15 +107,3 @@ def settings_number(url):
     with psycopg.connect(url) as connection:
         sql = "SELECT coalesce(max(number), 0) FROM settings_changes WHERE kind = 'state'"
         return int(connection.execute(sql).fetchone()[0])
-
-
-def in_a_process(work, *arguments):
-    """How a process ended that does this work: 0, or minus the signal that killed it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work(*arguments)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import sqlite3
@@ -12,7 +11,7 @@ from contextlib import closing
 
 import psycopg
 import pytest
-from tests.support.dying import Dying, DyingPostgres, DyingSqlite
+from tests.support.dying import Dying, DyingPostgres, DyingSqlite, in_a_process
 
 from homeostat.adapters.disk.sqlite import settings as sqlite_settings
 from homeostat.adapters.disk.sqlite.settings import FILE, SqliteSettings
@@ -26,18 +25,6 @@ from homeostat.ports.settings import SettingsError
 from homeostat.records.changes import Change, ChangeKind, Scope
 
 BLOCK = Scope(ChangeKind.THRESHOLD, "block")
-
-
-def in_a_process(work, *arguments):
-    """How a process ended that does this work: 0, or minus the signal that killed it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work(*arguments)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def killed_at_every_moment(work):

@@ -36,17 +36,25 @@ class DyingPostgres(Dying, BoundedConnection):
     pass
 
 
-def killed(work: Callable[[], None], left: int) -> bool:
-    """Do it in a child that is killed at a statement of that number; whether it was."""
+def in_a_process(work: Callable[..., object], *arguments: object) -> int:
+    """How a process ended that does this work: 0, 1 if it failed, or minus the signal that killed it."""
     child = os.fork()
     if child == 0:
-        code = 1
         try:
-            Dying.left = left
-            work()
-            code = 0
+            work(*arguments)
+            os._exit(0)
         finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
-    return os.WIFSIGNALED(status)
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed(work: Callable[[], object], left: int) -> bool:
+    """Do it in a child that is killed at a statement of that number; whether it was."""
+
+    def begin() -> None:
+        Dying.left = left
+        work()
+
+    code = in_a_process(begin)
+    assert code <= 0
+    return code < 0

@@ -48,7 +48,7 @@ def panel(
 
 
 def by_name(name: str, **properties: Any) -> dict[str, Any]:
-    """What one series looks like."""
+    """How a panel draws the series of these names."""
     return {"matcher": {"id": "byRegexp", "options": name},
             "properties": [{"id": f"custom.{key}", "value": value} for key, value in properties.items()]}  # fmt: skip
 

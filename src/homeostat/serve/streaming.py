@@ -213,7 +213,7 @@ class Streams:
                 if ticks % _SLOW_TICKS == 0:
                     await self._new_jobs()
                     await self._new_changes()
-            except HomeostatError:  # The next round tries again; whoever asks the store itself learns why.
+            except HomeostatError:  # The next round tries again. A client that asks the store itself learns why.
                 await asyncio.sleep(_TICK_S * _SLOW_TICKS)
 
     def _hear(self, last: int, batch: DecisionBatch) -> None:
